@@ -1,0 +1,90 @@
+//! The words behind `pam_onelogin.so` in a stack.
+
+use crate::config::Fault;
+
+/// The configuration file when the stack names none.
+pub const DEFAULT_CONFIG: &str = "/etc/pam_onelogin/config.toml";
+
+/// The module's arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Args {
+    /// `config=PATH`: the configuration file, an absolute path.
+    pub config: String,
+    /// `debug`: as `log_level = "debug"`.
+    pub debug: bool,
+}
+
+impl Args {
+    /// Reads the arguments.
+    ///
+    /// # Errors
+    /// One [`Fault`] for each word that is not an argument of this module.
+    pub fn parse<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Vec<Fault>> {
+        let mut args = Self {
+            config: DEFAULT_CONFIG.to_owned(),
+            debug: false,
+        };
+        let mut faults = Vec::new();
+        for word in words {
+            match word {
+                b"debug" => args.debug = true,
+                word => match word.strip_prefix(b"config=").map(std::str::from_utf8) {
+                    Some(Ok(path)) if path.starts_with('/') => path.clone_into(&mut args.config),
+                    Some(_) => faults.push(Fault::argument(
+                        word,
+                        "the path after \"config=\" must be absolute",
+                    )),
+                    None => faults.push(Fault::argument(
+                        word,
+                        "the arguments are \"config=PATH\" and \"debug\"",
+                    )),
+                },
+            }
+        }
+        if faults.is_empty() {
+            Ok(args)
+        } else {
+            Err(faults)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(words: &[&str]) -> Result<Args, Vec<Fault>> {
+        Args::parse(words.iter().map(|word| word.as_bytes()))
+    }
+
+    #[test]
+    fn no_argument_means_the_default_file() {
+        let args = parse(&[]).unwrap();
+        assert_eq!(args.config, DEFAULT_CONFIG);
+        assert!(!args.debug);
+    }
+
+    #[test]
+    fn both_arguments_are_read() {
+        let args = parse(&["debug", "config=/etc/x.toml"]).unwrap();
+        assert_eq!((args.config.as_str(), args.debug), ("/etc/x.toml", true));
+    }
+
+    #[test]
+    fn anything_else_is_a_fault() {
+        for word in [
+            "debugg",
+            "config",
+            "config=",
+            "config=x.toml",
+            "use_first_pass",
+            "",
+            "nullok",
+        ] {
+            let faults = parse(&[word]).unwrap_err();
+            assert_eq!(faults.len(), 1, "{word}");
+            assert!(faults[0].to_string().contains("argument"), "{}", faults[0]);
+        }
+        assert_eq!(parse(&["a", "b"]).unwrap_err().len(), 2);
+    }
+}

@@ -1,0 +1,55 @@
+//! Time: the monotonic clock of one login, the calendar, and a wait that the user can end.
+
+use crate::host;
+use crate::login::{Clock, Wait};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// The longest sleep between two looks at the pending signals.
+const SLICE: Duration = Duration::from_millis(250);
+
+/// The system's clock. It starts when authenticate is entered.
+pub struct SystemClock {
+    start: Instant,
+    /// Whether a wait ends on a pending SIGINT or SIGQUIT: sudo blocks them while it
+    /// authenticates, so that they stay pending and can be seen.
+    heeds_interrupts: bool,
+}
+
+impl SystemClock {
+    /// Starts the clock.
+    #[must_use]
+    pub fn start(heeds_interrupts: bool) -> Self {
+        Self {
+            start: Instant::now(),
+            heeds_interrupts,
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn elapsed(&self) -> Duration {
+        self.start.elapsed()
+    }
+
+    fn wait(&self, time: Duration) -> Wait {
+        let end = self.start.elapsed() + time;
+        loop {
+            if self.heeds_interrupts && host::interrupt_is_pending() {
+                return Wait::Interrupted;
+            }
+            let left = end.saturating_sub(self.start.elapsed());
+            if left.is_zero() {
+                return Wait::Over;
+            }
+            std::thread::sleep(left.min(SLICE));
+        }
+    }
+}
+
+/// Seconds since 1970, by the system's clock; 0 if it stands before that.
+#[must_use]
+pub fn unix_now() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
+}

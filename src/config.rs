@@ -1,0 +1,688 @@
+//! The configuration: TOML text to [`Config`], or every fault with its line and what to write
+//! instead. Pure; `config/file.rs` opens and checks the files.
+
+pub mod file;
+mod origin;
+
+pub use origin::Origin;
+
+use crate::factor::Factor;
+use crate::secret::Secret;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+/// Everything an admin can set, each value checked. See `pam_onelogin.conf(5)` for the words.
+pub struct Config {
+    /// `[onelogin]`: where OneLogin is and how to talk to it.
+    pub onelogin: OneLogin,
+    /// `[users]`: who is asked, and by which name OneLogin knows them.
+    pub users: Users,
+    /// `[factors]`: which factors, in which order, and how often.
+    pub factors: Factors,
+    /// `push.wait`: the longest wait for an approval.
+    pub push_wait: Duration,
+    /// `first_factor`: what proves a user before us.
+    pub first_factor: FirstFactor,
+    /// `failmode`: what happens when OneLogin cannot be reached.
+    pub failmode: FailMode,
+    /// `state_dir`: the folder of the private files.
+    pub state_dir: PathBuf,
+    /// `log_level = "debug"`: shapes and timings too, never values.
+    pub debug: bool,
+}
+
+/// The table `[onelogin]`.
+pub struct OneLogin {
+    /// `url`: the host of all calls.
+    pub origin: Origin,
+    /// `client_id` of the API credential.
+    pub client_id: String,
+    /// `client_secret` or `client_secret_file` of the API credential.
+    pub client_secret: SecretSource,
+    /// `verify`: how authenticator codes are checked.
+    pub verify: VerifyForm,
+    /// `ca_file`: replaces the system's trust store.
+    pub ca_file: Option<PathBuf>,
+    /// `connect_timeout`: for name, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// `request_timeout`: for one request and its reply.
+    pub request_timeout: Duration,
+    /// `login_timeout`: no wait of ours goes on later than this after authenticate was entered.
+    pub login_timeout: Duration,
+}
+
+/// Where the client secret is written.
+pub enum SecretSource {
+    /// In the configuration itself.
+    Inline(Secret),
+    /// In a file of its own; an absolute path.
+    File(PathBuf),
+}
+
+/// How an authenticator code is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyForm {
+    /// By POST with `device_id`, without an activation.
+    Direct,
+    /// Activate first, then PUT on the verification.
+    Activated,
+}
+
+/// The table `[users]`.
+pub struct Users {
+    /// `match`: the OneLogin attribute that must equal the name.
+    pub attribute: Attribute,
+    /// `append_domain`: added to the Unix name with an `@` before matching.
+    pub append_domain: Option<String>,
+    /// `ignore_case`: ASCII letters match in either case.
+    pub ignore_case: bool,
+    /// `exempt_users`: Unix names that are not asked.
+    pub exempt_users: Vec<String>,
+    /// `exempt_groups`: Unix groups whose members are not asked.
+    pub exempt_groups: Vec<String>,
+    /// `unknown`: what becomes of a user whom OneLogin does not know.
+    pub unknown: Missing,
+    /// `no_factor`: what becomes of a user without any device.
+    pub no_factor: Missing,
+}
+
+/// A OneLogin attribute that can be searched for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attribute {
+    /// `username`
+    Username,
+    /// `email`
+    Email,
+    /// `samaccountname`
+    SamAccountName,
+    /// `external_id`
+    ExternalId,
+}
+
+impl Attribute {
+    /// The name in the query and in the user object.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Username => "username",
+            Self::Email => "email",
+            Self::SamAccountName => "samaccountname",
+            Self::ExternalId => "external_id",
+        }
+    }
+}
+
+/// What becomes of a user of whom OneLogin has no account or no factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The login is denied.
+    Deny,
+    /// The user is not asked.
+    Exempt,
+}
+
+/// The tables `[factors]` and what belongs to them.
+pub struct Factors {
+    /// `allow`: the factors that may be used, in this order.
+    pub allow: Vec<Factor>,
+    /// `autopush`: push at once when the first factor can.
+    pub autopush: bool,
+    /// `prompts`: how many codes a user may try, 1 to 3.
+    pub prompts: u8,
+    /// `expires_in`: the life of a verification in seconds, 120 to 900.
+    pub expires_in: u32,
+}
+
+/// What proves a user before us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FirstFactor {
+    /// What the PAM handle and the process show.
+    Auto,
+    /// The admin states that something before us has proven the user.
+    Assumed,
+}
+
+/// What happens when OneLogin cannot be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailMode {
+    /// Nobody gets in.
+    Secure,
+    /// Let in, where the user does not own the process and nothing was sent yet.
+    Safe,
+}
+
+/// Something wrong in what the admin wrote, with its place and what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(String);
+
+impl Fault {
+    /// A fault in a line of a file.
+    #[must_use]
+    pub fn at(path: &str, line: usize, text: impl fmt::Display) -> Self {
+        Self(format!("{path}:{line}: {text}"))
+    }
+
+    /// A fault of a file as a whole.
+    #[must_use]
+    pub fn of_file(path: &Path, text: impl fmt::Display) -> Self {
+        Self(format!("{}: {text}", path.display()))
+    }
+
+    /// A fault in the stack's line.
+    #[must_use]
+    pub fn argument(word: &[u8], text: impl fmt::Display) -> Self {
+        let word = String::from_utf8_lossy(word);
+        Self(format!("argument \"{word}\": {text}"))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Reads a configuration. `path` is its name in the faults.
+///
+/// # Errors
+/// Every fault of the text, in the order of the lines.
+pub fn parse(path: &str, text: &str) -> Result<Config, Vec<Fault>> {
+    let document = DeTable::parse(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let line = line_of(text, start);
+        vec![Fault::at(
+            path,
+            line,
+            format_args!("not TOML: {}", error.message()),
+        )]
+    })?;
+    let mut reader = Reader {
+        path,
+        text,
+        faults: Vec::new(),
+    };
+    let config = reader.config(document);
+    match config {
+        Some(config) if reader.faults.is_empty() => Ok(config),
+        _ => {
+            reader.faults.sort_by_key(|&(line, _)| line);
+            Err(reader.faults.into_iter().map(|(_, fault)| fault).collect())
+        }
+    }
+}
+
+/// Collects faults while it turns tables into values.
+struct Reader<'a> {
+    path: &'a str,
+    text: &'a str,
+    faults: Vec<(usize, Fault)>,
+}
+
+/// One table of the document, from which known keys are taken; what stays is unknown.
+struct Table<'a> {
+    name: &'static str,
+    line: usize,
+    entries: DeTable<'a>,
+    known: Vec<&'static str>,
+}
+
+type Value<'a> = Spanned<DeValue<'a>>;
+
+impl<'a> Reader<'a> {
+    fn config(&mut self, document: Spanned<DeTable<'a>>) -> Option<Config> {
+        let mut top = Table {
+            name: "",
+            line: 1,
+            entries: document.into_inner(),
+            known: Vec::new(),
+        };
+        let onelogin = self.table(&mut top, "onelogin");
+        let users = self.table(&mut top, "users");
+        let factors = self.table(&mut top, "factors");
+        let push = self.table(&mut top, "push");
+        let first_factor = self.word(
+            &mut top,
+            "first_factor",
+            FirstFactor::Auto,
+            &[
+                ("auto", FirstFactor::Auto),
+                ("assumed", FirstFactor::Assumed),
+            ],
+        );
+        let failmode = self.word(
+            &mut top,
+            "failmode",
+            FailMode::Secure,
+            &[("secure", FailMode::Secure), ("safe", FailMode::Safe)],
+        );
+        let debug = self.word(
+            &mut top,
+            "log_level",
+            false,
+            &[("info", false), ("debug", true)],
+        );
+        let state_dir = self.path(&mut top, "state_dir");
+        self.leftovers(top);
+
+        let users = self.users(users);
+        let factors = self.factors(factors);
+        let onelogin = self.onelogin(onelogin);
+        let login_timeout = onelogin.as_ref().map_or(55, |o| o.login_timeout.as_secs());
+        let push_wait = self.push(push, login_timeout);
+        Some(Config {
+            onelogin: onelogin?,
+            users,
+            factors,
+            push_wait,
+            first_factor,
+            failmode,
+            state_dir: state_dir.unwrap_or_else(|| PathBuf::from("/run/pam_onelogin")),
+            debug,
+        })
+    }
+
+    fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLogin> {
+        let line = table.line;
+        let origin = self.origin(&mut table);
+        let client_id = self.required_text(&mut table, "client_id");
+        let client_secret = self.client_secret(&mut table);
+        let verify = self.word(
+            &mut table,
+            "verify",
+            VerifyForm::Direct,
+            &[
+                ("direct", VerifyForm::Direct),
+                ("activated", VerifyForm::Activated),
+            ],
+        );
+        let ca_file = self.path(&mut table, "ca_file");
+        let connect = self.number(&mut table, "connect_timeout", 5, 1, 60);
+        let request = self.number(&mut table, "request_timeout", 10, 1, 60);
+        let login = self.number(&mut table, "login_timeout", 55, 5, 300);
+        if request > login {
+            let text = format!(
+                "\"request_timeout\" is {request} s, longer than \"login_timeout\" ({login} s); make it at most {login}"
+            );
+            self.fault(line, text);
+        }
+        self.leftovers(table);
+        Some(OneLogin {
+            origin: origin?,
+            client_id: client_id?,
+            client_secret: client_secret?,
+            verify,
+            ca_file,
+            connect_timeout: Duration::from_secs(connect),
+            request_timeout: Duration::from_secs(request),
+            login_timeout: Duration::from_secs(login),
+        })
+    }
+
+    fn origin(&mut self, table: &mut Table<'a>) -> Option<Origin> {
+        let line = self.line(table, "url");
+        let text = self.required_text(table, "url")?;
+        match Origin::parse(&text) {
+            Ok(origin) => Some(origin),
+            Err(why) => {
+                self.fault(
+                    line,
+                    format!("\"url\" {why}; write \"https://<subdomain>.onelogin.com\""),
+                );
+                None
+            }
+        }
+    }
+
+    fn client_secret(&mut self, table: &mut Table<'a>) -> Option<SecretSource> {
+        let line = self.line(table, "client_secret");
+        let inline = self.text(table, "client_secret");
+        let file = self.path(table, "client_secret_file");
+        match (inline, file) {
+            (Some(secret), None) if secret.is_empty() => {
+                self.fault(
+                    line,
+                    "\"client_secret\" is empty; copy it from OneLogin's API credentials",
+                );
+                None
+            }
+            (Some(secret), None) => Some(SecretSource::Inline(Secret::new(secret))),
+            (None, Some(path)) => Some(SecretSource::File(path)),
+            (None, None) => {
+                self.fault(
+                    table.line,
+                    "[onelogin] needs \"client_secret\" or \"client_secret_file\"",
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                self.fault(
+                    line,
+                    "\"client_secret\" and \"client_secret_file\" are both set; keep one",
+                );
+                None
+            }
+        }
+    }
+
+    fn users(&mut self, mut table: Table<'a>) -> Users {
+        let attribute = self.word(
+            &mut table,
+            "match",
+            Attribute::Username,
+            &[
+                ("username", Attribute::Username),
+                ("email", Attribute::Email),
+                ("samaccountname", Attribute::SamAccountName),
+                ("external_id", Attribute::ExternalId),
+            ],
+        );
+        let line = self.line(&table, "append_domain");
+        let append_domain = self.text(&mut table, "append_domain");
+        if append_domain
+            .as_deref()
+            .is_some_and(|domain| !is_domain(domain))
+        {
+            self.fault(
+                line,
+                "\"append_domain\" must be a domain without \"@\", such as \"example.com\"",
+            );
+        }
+        let ignore_case = self.bool(&mut table, "ignore_case", false);
+        let exempt_users = self.texts(&mut table, "exempt_users").unwrap_or_default();
+        let exempt_groups = self.texts(&mut table, "exempt_groups").unwrap_or_default();
+        let missing = [("deny", Missing::Deny), ("exempt", Missing::Exempt)];
+        let unknown = self.word(&mut table, "unknown", Missing::Deny, &missing);
+        let no_factor = self.word(&mut table, "no_factor", Missing::Deny, &missing);
+        self.leftovers(table);
+        Users {
+            attribute,
+            append_domain,
+            ignore_case,
+            exempt_users,
+            exempt_groups,
+            unknown,
+            no_factor,
+        }
+    }
+
+    fn factors(&mut self, mut table: Table<'a>) -> Factors {
+        let allow = self.allow(&mut table);
+        let autopush = self.bool(&mut table, "autopush", false);
+        let prompts = self.number(&mut table, "prompts", 3, 1, 3);
+        let expires_in = self.number(&mut table, "expires_in", 120, 120, 900);
+        self.leftovers(table);
+        Factors {
+            allow,
+            autopush,
+            prompts: u8::try_from(prompts).unwrap_or(1),
+            expires_in: u32::try_from(expires_in).unwrap_or(120),
+        }
+    }
+
+    fn allow(&mut self, table: &mut Table<'a>) -> Vec<Factor> {
+        let line = self.line(table, "allow");
+        let Some(words) = self.texts(table, "allow") else {
+            return Factor::ALL.to_vec();
+        };
+        let mut allow = Vec::new();
+        for word in &words {
+            match Factor::ALL.into_iter().find(|factor| factor.word() == word) {
+                Some(factor) if allow.contains(&factor) => {
+                    self.fault(line, format!("\"allow\" names \"{word}\" twice"));
+                }
+                Some(factor) => allow.push(factor),
+                None => {
+                    let known = list(Factor::ALL.iter().map(|factor| factor.word()));
+                    self.fault(
+                        line,
+                        format!("\"allow\" names \"{word}\"; the factors are {known}"),
+                    );
+                }
+            }
+        }
+        if words.is_empty() {
+            self.fault(
+                line,
+                "\"allow\" is empty, so nobody could log in; name a factor or drop the line",
+            );
+        }
+        allow
+    }
+
+    fn push(&mut self, mut table: Table<'a>, login_timeout: u64) -> Duration {
+        let line = self.line(&table, "wait");
+        let is_set = table.entries.contains_key("wait");
+        let wait = self.number(&mut table, "wait", 45, 1, 300);
+        self.leftovers(table);
+        if is_set && wait > login_timeout {
+            self.fault(line, format!(
+                "\"wait\" is {wait} s, longer than \"login_timeout\" ({login_timeout} s); make it at most {login_timeout}"
+            ));
+        }
+        Duration::from_secs(wait.min(login_timeout))
+    }
+
+    // What follows takes one value of one kind out of a table.
+
+    fn table(&mut self, top: &mut Table<'a>, name: &'static str) -> Table<'a> {
+        let (line, entries) = match self.take(top, name) {
+            None => (1, DeTable::new()),
+            Some((line, DeValue::Table(entries))) => (line, entries),
+            Some((line, value)) => {
+                self.fault(
+                    line,
+                    format!(
+                        "\"{name}\" must be a table, \"[{name}]\", not {}",
+                        value.type_str()
+                    ),
+                );
+                (line, DeTable::new())
+            }
+        };
+        Table {
+            name,
+            line,
+            entries,
+            known: Vec::new(),
+        }
+    }
+
+    fn text(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<String> {
+        match self.take(table, key)? {
+            (_, DeValue::String(text)) => Some(text.into_owned()),
+            (line, value) => {
+                self.fault(
+                    line,
+                    format!("\"{key}\" must be text in quotes, not {}", value.type_str()),
+                );
+                None
+            }
+        }
+    }
+
+    fn required_text(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<String> {
+        let line = self.line(table, key);
+        let is_set = table.entries.contains_key(key);
+        let text = self.text(table, key);
+        if !is_set {
+            self.fault(table.line, format!("[{}] needs \"{key}\"", table.name));
+        } else if text.as_deref() == Some("") {
+            self.fault(line, format!("\"{key}\" is empty"));
+        }
+        text.filter(|text| !text.is_empty())
+    }
+
+    /// `None` when the key is not set, or not a list of texts.
+    fn texts(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<Vec<String>> {
+        let (line, value) = self.take(table, key)?;
+        let DeValue::Array(values) = value else {
+            let kind = value.type_str();
+            self.fault(
+                line,
+                format!("\"{key}\" must be a list of texts, [\"…\"], not {kind}"),
+            );
+            return None;
+        };
+        let mut texts = Some(Vec::new());
+        for value in values {
+            let line = line_of(self.text, value.span().start);
+            match value.into_inner() {
+                DeValue::String(text) if !text.is_empty() => {
+                    if let Some(texts) = &mut texts {
+                        texts.push(text.into_owned());
+                    }
+                }
+                _ => {
+                    self.fault(
+                        line,
+                        format!("\"{key}\" must hold texts in quotes that are not empty"),
+                    );
+                    texts = None;
+                }
+            }
+        }
+        texts
+    }
+
+    fn path(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<PathBuf> {
+        let line = self.line(table, key);
+        let path = PathBuf::from(self.text(table, key)?);
+        if path.is_absolute() {
+            Some(path)
+        } else {
+            self.fault(line, format!("\"{key}\" must be an absolute path"));
+            None
+        }
+    }
+
+    fn bool(&mut self, table: &mut Table<'a>, key: &'static str, default: bool) -> bool {
+        match self.take(table, key) {
+            None => default,
+            Some((_, DeValue::Boolean(value))) => value,
+            Some((line, value)) => {
+                self.fault(
+                    line,
+                    format!("\"{key}\" must be true or false, not {}", value.type_str()),
+                );
+                default
+            }
+        }
+    }
+
+    fn number(
+        &mut self,
+        table: &mut Table<'a>,
+        key: &'static str,
+        default: u64,
+        least: u64,
+        most: u64,
+    ) -> u64 {
+        let Some((line, value)) = self.take(table, key) else {
+            return default;
+        };
+        let DeValue::Integer(integer) = value else {
+            self.fault(
+                line,
+                format!(
+                    "\"{key}\" must be a whole number from {least} to {most}, not {}",
+                    value.type_str()
+                ),
+            );
+            return default;
+        };
+        match u64::from_str_radix(integer.as_str(), integer.radix()) {
+            Ok(number) if (least..=most).contains(&number) => number,
+            _ => {
+                self.fault(
+                    line,
+                    format!("\"{key}\" must be {least} to {most}, not {integer}"),
+                );
+                default
+            }
+        }
+    }
+
+    fn word<T: Copy>(
+        &mut self,
+        table: &mut Table<'a>,
+        key: &'static str,
+        default: T,
+        words: &[(&'static str, T)],
+    ) -> T {
+        let line = self.line(table, key);
+        let Some(text) = self.text(table, key) else {
+            return default;
+        };
+        if let Some(&(_, value)) = words.iter().find(|(word, _)| *word == text) {
+            return value;
+        }
+        let known = list(words.iter().map(|(word, _)| *word));
+        self.fault(
+            line,
+            format!("\"{key}\" must be one of {known}, not \"{text}\""),
+        );
+        default
+    }
+
+    fn take(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<(usize, DeValue<'a>)> {
+        table.known.push(key);
+        let value: Value<'a> = table.entries.remove(key)?;
+        let line = line_of(self.text, value.span().start);
+        Some((line, value.into_inner()))
+    }
+
+    /// The line of a key that has not been taken yet; the table's own when it is not set.
+    fn line(&self, table: &Table<'a>, key: &str) -> usize {
+        table
+            .entries
+            .get(key)
+            .map_or(table.line, |value| line_of(self.text, value.span().start))
+    }
+
+    /// What was not taken is not a key of this table.
+    fn leftovers(&mut self, table: Table<'a>) {
+        let place = match table.name {
+            "" => "at the top of the file".to_owned(),
+            name => format!("in [{name}]"),
+        };
+        let known = list(table.known.iter().copied());
+        for (key, _) in table.entries {
+            let line = line_of(self.text, key.span().start);
+            let key = key.into_inner();
+            self.fault(
+                line,
+                format!("\"{key}\" is not a key {place}; the keys there are {known}"),
+            );
+        }
+    }
+
+    fn fault(&mut self, line: usize, text: impl fmt::Display) {
+        self.faults.push((line, Fault::at(self.path, line, text)));
+    }
+}
+
+/// The line of a byte of the text, counted from 1.
+fn line_of(text: &str, byte: usize) -> usize {
+    1 + text.bytes().take(byte).filter(|&b| b == b'\n').count()
+}
+
+fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    words
+        .map(|word| format!("\"{word}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn is_domain(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 253
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || c == '.' || c == '-')
+}
+
+#[cfg(test)]
+mod tests;

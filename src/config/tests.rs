@@ -1,0 +1,281 @@
+//! The configuration by tables: what is read, and what each fault says.
+
+use super::*;
+
+const LEAST: &str = "[onelogin]\nurl = \"https://acme.onelogin.com\"\nclient_id = \"id\"\nclient_secret = \"s3cret\"\n";
+
+fn faults(text: &str) -> Vec<String> {
+    match parse("c.toml", text) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn with(lines: &str) -> Config {
+    parse("c.toml", &format!("{lines}\n{LEAST}")).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+#[test]
+fn the_least_configuration_has_the_defaults_of_the_manual() {
+    let config = with("");
+    assert_eq!(config.onelogin.origin.as_str(), "https://acme.onelogin.com");
+    assert_eq!(config.onelogin.client_id, "id");
+    assert!(matches!(
+        config.onelogin.client_secret,
+        SecretSource::Inline(_)
+    ));
+    assert_eq!(config.onelogin.verify, VerifyForm::Direct);
+    assert_eq!(config.onelogin.connect_timeout.as_secs(), 5);
+    assert_eq!(config.onelogin.request_timeout.as_secs(), 10);
+    assert_eq!(config.onelogin.login_timeout.as_secs(), 55);
+    assert_eq!(config.users.attribute, Attribute::Username);
+    assert_eq!(config.users.unknown, Missing::Deny);
+    assert_eq!(config.users.no_factor, Missing::Deny);
+    assert!(!config.users.ignore_case);
+    assert_eq!(config.factors.allow, Factor::ALL);
+    assert!(!config.factors.autopush);
+    assert_eq!(config.factors.prompts, 3);
+    assert_eq!(config.factors.expires_in, 120);
+    assert_eq!(config.push_wait.as_secs(), 45);
+    assert_eq!(config.first_factor, FirstFactor::Auto);
+    assert_eq!(config.failmode, FailMode::Secure);
+    assert_eq!(config.state_dir, Path::new("/run/pam_onelogin"));
+    assert!(!config.debug);
+}
+
+#[test]
+fn every_key_is_read() {
+    let config = parse(
+        "c.toml",
+        r#"
+first_factor = "assumed"
+failmode = "safe"
+log_level = "debug"
+state_dir = "/run/other"
+[onelogin]
+url = "https://localhost:8443"
+client_id = "id"
+client_secret_file = "/etc/secret"
+verify = "activated"
+ca_file = "/etc/ca.pem"
+connect_timeout = 1
+request_timeout = 2
+login_timeout = 30
+[users]
+match = "email"
+append_domain = "example.com"
+ignore_case = true
+exempt_users = ["root", "backup"]
+exempt_groups = ["robots"]
+unknown = "exempt"
+no_factor = "exempt"
+[factors]
+allow = ["sms", "totp"]
+autopush = true
+prompts = 1
+expires_in = 900
+[push]
+wait = 20
+"#,
+    )
+    .unwrap_or_else(|faults| panic!("{faults:?}"));
+    assert_eq!(config.first_factor, FirstFactor::Assumed);
+    assert_eq!(config.failmode, FailMode::Safe);
+    assert!(config.debug);
+    assert_eq!(config.state_dir, Path::new("/run/other"));
+    assert!(
+        matches!(&config.onelogin.client_secret, SecretSource::File(p) if p == Path::new("/etc/secret"))
+    );
+    assert_eq!(config.onelogin.verify, VerifyForm::Activated);
+    assert_eq!(
+        config.onelogin.ca_file.as_deref(),
+        Some(Path::new("/etc/ca.pem"))
+    );
+    assert_eq!(config.onelogin.connect_timeout.as_secs(), 1);
+    assert_eq!(config.onelogin.request_timeout.as_secs(), 2);
+    assert_eq!(config.onelogin.login_timeout.as_secs(), 30);
+    assert_eq!(config.users.attribute.name(), "email");
+    assert_eq!(config.users.append_domain.as_deref(), Some("example.com"));
+    assert!(config.users.ignore_case);
+    assert_eq!(config.users.exempt_users, ["root", "backup"]);
+    assert_eq!(config.users.exempt_groups, ["robots"]);
+    assert_eq!(config.users.unknown, Missing::Exempt);
+    assert_eq!(config.users.no_factor, Missing::Exempt);
+    assert_eq!(config.factors.allow, [Factor::Sms, Factor::Totp]);
+    assert!(config.factors.autopush);
+    assert_eq!(config.factors.prompts, 1);
+    assert_eq!(config.factors.expires_in, 900);
+    assert_eq!(config.push_wait.as_secs(), 20);
+}
+
+#[test]
+fn r02_each_fault_names_its_line_and_what_to_write() {
+    let cases: &[(&str, &str)] = &[
+        (
+            "failmode = \"open\"",
+            "c.toml:1: \"failmode\" must be one of \"secure\", \"safe\", not \"open\"",
+        ),
+        (
+            "failmode = true",
+            "c.toml:1: \"failmode\" must be text in quotes, not boolean",
+        ),
+        (
+            "fail_mode = \"safe\"",
+            "c.toml:1: \"fail_mode\" is not a key at the top of the file; the keys there are ",
+        ),
+        (
+            "[push]\nwait = 0",
+            "c.toml:2: \"wait\" must be 1 to 300, not 0",
+        ),
+        (
+            "[push]\nwait = 100",
+            "c.toml:2: \"wait\" is 100 s, longer than \"login_timeout\" (55 s); make it at most 55",
+        ),
+        (
+            "[push]\nwait = -1",
+            "c.toml:2: \"wait\" must be 1 to 300, not -1",
+        ),
+        (
+            "[push]\nwait = 1.5",
+            "c.toml:2: \"wait\" must be a whole number from 1 to 300, not float",
+        ),
+        (
+            "[push]\nwait = 99999999999999999999999",
+            "c.toml:2: \"wait\" must be 1 to 300",
+        ),
+        (
+            "[factors]\nprompts = 4",
+            "c.toml:2: \"prompts\" must be 1 to 3, not 4",
+        ),
+        (
+            "[factors]\nexpires_in = 60",
+            "c.toml:2: \"expires_in\" must be 120 to 900, not 60",
+        ),
+        (
+            "[factors]\nallow = []",
+            "c.toml:2: \"allow\" is empty, so nobody could log in",
+        ),
+        (
+            "[factors]\nallow = [\"push\", \"duck\"]",
+            "c.toml:2: \"allow\" names \"duck\"; the factors are \"push\", \"totp\", \"sms\"",
+        ),
+        (
+            "[factors]\nallow = [\"push\", \"push\"]",
+            "c.toml:2: \"allow\" names \"push\" twice",
+        ),
+        (
+            "[factors]\nallow = [1]",
+            "c.toml:2: \"allow\" must hold texts",
+        ),
+        (
+            "[factors]\nallow = \"push\"",
+            "c.toml:2: \"allow\" must be a list",
+        ),
+        (
+            "[factors]\nautopush = \"yes\"",
+            "c.toml:2: \"autopush\" must be true or false, not string",
+        ),
+        (
+            "[users]\nmatch = \"gecos\"",
+            "c.toml:2: \"match\" must be one of \"username\"",
+        ),
+        (
+            "[users]\nappend_domain = \"@example.com\"",
+            "c.toml:2: \"append_domain\" must be a domain",
+        ),
+        (
+            "[users]\nexempt = [\"a\"]",
+            "c.toml:2: \"exempt\" is not a key in [users]",
+        ),
+        ("users = 3", "c.toml:1: \"users\" must be a table"),
+        (
+            "state_dir = \"run\"",
+            "c.toml:1: \"state_dir\" must be an absolute path",
+        ),
+        (
+            "[server]\nx = 1",
+            "c.toml:1: \"server\" is not a key at the top of the file",
+        ),
+    ];
+    for (text, expected) in cases {
+        let faults = faults(&format!("{text}\n{LEAST}"));
+        assert_eq!(faults.len(), 1, "{text}: {faults:?}");
+        assert!(faults[0].starts_with(expected), "{text}: {}", faults[0]);
+    }
+}
+
+#[test]
+fn r02_what_onelogin_needs_is_asked_for() {
+    assert_eq!(
+        faults(""),
+        [
+            "c.toml:1: [onelogin] needs \"url\"",
+            "c.toml:1: [onelogin] needs \"client_id\"",
+            "c.toml:1: [onelogin] needs \"client_secret\" or \"client_secret_file\"",
+        ]
+    );
+    let least = |from: &str, to: &str| faults(&LEAST.replace(from, to));
+    assert_eq!(
+        least("https://acme.onelogin.com", "http://acme.onelogin.com"),
+        [
+            "c.toml:2: \"url\" must begin with \"https://\"; write \"https://<subdomain>.onelogin.com\""
+        ]
+    );
+    assert_eq!(
+        least("\"id\"", "\"\""),
+        ["c.toml:3: \"client_id\" is empty"]
+    );
+    assert_eq!(
+        least("client_secret = \"s3cret\"", "client_secret = \"\""),
+        ["c.toml:4: \"client_secret\" is empty; copy it from OneLogin's API credentials"]
+    );
+    assert_eq!(
+        least(
+            "client_secret",
+            "client_secret_file = \"/x\"\nclient_secret"
+        ),
+        ["c.toml:5: \"client_secret\" and \"client_secret_file\" are both set; keep one"]
+    );
+    assert_eq!(
+        least(
+            "client_id",
+            "login_timeout = 5\nrequest_timeout = 9\nclient_id"
+        ),
+        [
+            "c.toml:1: \"request_timeout\" is 9 s, longer than \"login_timeout\" (5 s); make it at most 5"
+        ]
+    );
+}
+
+#[test]
+fn r11_a_fault_never_repeats_the_secret() {
+    for text in [
+        LEAST.replace("\"s3cret\"", "\"s3cret"),
+        LEAST.replace("\"s3cret\"", "s3cret"),
+        LEAST.replace("\"s3cret\"", "[\"s3cret\"]"),
+        LEAST.replace("client_secret", "client_secrets"),
+        format!("{LEAST}client_secret_file = \"/x\"\n"),
+    ] {
+        let faults = faults(&text);
+        assert!(!faults.is_empty(), "{text}");
+        assert!(!faults.concat().contains("s3cret"), "{faults:?}");
+    }
+}
+
+#[test]
+fn all_faults_are_reported_at_once_in_the_order_of_lines() {
+    let faults = faults(
+        "failmode = 1\nlog_level = \"loud\"\n[onelogin]\nurl = 3\nclient_id = \"x\"\nclient_secret = \"y\"\nport = 1\n",
+    );
+    let lines: Vec<_> = faults
+        .iter()
+        .map(|fault| fault.split(':').nth(1).unwrap().to_owned())
+        .collect();
+    assert_eq!(lines, ["1", "2", "4", "7"], "{faults:?}");
+}
+
+#[test]
+fn text_that_is_not_toml_is_a_fault_with_its_line() {
+    let faults = faults("a = 1\nb = = 2\n");
+    assert!(faults[0].starts_with("c.toml:2: not TOML: "), "{faults:?}");
+}

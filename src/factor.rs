@@ -1,0 +1,494 @@
+//! Devices, the menu, and reading an answer. Pure: it neither asks nor sends.
+
+use crate::onelogin::wire::DeviceId;
+use crate::secret::Secret;
+use crate::text::{PROMPT_CHARS, clean};
+use std::fmt::Write as _;
+
+/// The prompt that tells nothing about the user (rule R13), and that of a sole authenticator.
+pub const PASSCODE: &str = "OneLogin passcode: ";
+
+/// The most options a menu shows; an option is one digit.
+const MAX_OPTIONS: usize = 9;
+
+/// The longest answer that is looked at, in bytes. A YubiKey's code has 44.
+const MAX_ANSWER: usize = 64;
+
+/// A kind of second factor, under the word that `factors.allow` uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Factor {
+    /// OneLogin Protect: a push, or the code that the app shows.
+    Push,
+    /// An authenticator app.
+    Totp,
+    /// A code by text message.
+    Sms,
+}
+
+impl Factor {
+    /// All factors, in the order that holds when `factors.allow` is not set.
+    pub const ALL: [Self; 3] = [Self::Push, Self::Totp, Self::Sms];
+
+    /// The word in the configuration and in the log.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Push => "push",
+            Self::Totp => "totp",
+            Self::Sms => "sms",
+        }
+    }
+
+    /// Whether a code of this factor is checked without an activation.
+    fn has_code_at_hand(self) -> bool {
+        match self {
+            Self::Push | Self::Totp => true,
+            Self::Sms => false,
+        }
+    }
+
+    /// The answer as a code, if it has the shape of this factor's codes: an answer without it is
+    /// never sent (rule R12). SMS codes may hold letters; all codes may have leading zeros.
+    #[must_use]
+    pub fn code(self, answer: &Secret) -> Option<Code> {
+        let code = answer.without(char::is_whitespace);
+        let fits = match self {
+            Self::Push | Self::Totp => {
+                (6..=8).contains(&code.len()) && code.all(|c| c.is_ascii_digit())
+            }
+            Self::Sms => (4..=10).contains(&code.len()) && code.all(|c| c.is_ascii_alphanumeric()),
+        };
+        fits.then_some(Code(code))
+    }
+}
+
+/// An answer that has the shape of a code.
+pub struct Code(Secret);
+
+impl Code {
+    /// The code.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+/// A user's enrolled device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// OneLogin's name for it.
+    pub id: DeviceId,
+    /// What it is.
+    pub factor: Factor,
+    /// The user's name for it, as OneLogin sent it.
+    pub name: String,
+    /// Whether the user made it the default.
+    pub default: bool,
+}
+
+impl Device {
+    /// The name, fit for a prompt.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let name = clean(&self.name, PROMPT_CHARS);
+        if name.is_empty() {
+            "your device".to_owned()
+        } else {
+            name
+        }
+    }
+}
+
+/// Why there is nothing to choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoChoice {
+    /// The user has no device at all.
+    NoDevice,
+    /// There are devices, but none that `factors.allow` and this version allow.
+    NoneAllowed,
+    /// Each device would need an activation, and activations are off.
+    NoneWithoutActivation,
+}
+
+/// Whether factors that send something to the user may be offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activations {
+    /// They may.
+    Offered,
+    /// Codes only.
+    Off,
+}
+
+/// What one login may choose from: the default device first, then the order of `factors.allow`.
+#[derive(Debug)]
+pub struct Menu {
+    devices: Vec<Device>,
+    options: Vec<Choice>,
+}
+
+/// What the user can start by its number, or by Enter if it is the first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice {
+    /// Send a push to this device.
+    Push(Device),
+    /// Send a text message to this device.
+    Text(Device),
+    /// Ask for a code of this device.
+    CodeOf(Device),
+}
+
+/// What an answer to the menu means.
+pub enum Pick {
+    /// Start this.
+    Start(Choice),
+    /// Check this code with this device.
+    Check(Device, Code),
+    /// Neither an option nor a code that any device here could have made.
+    Nothing,
+}
+
+impl Menu {
+    /// Sorts a user's devices into a menu. `enrolled` counts all devices, also those of factors
+    /// that this version does not know.
+    ///
+    /// # Errors
+    /// [`NoChoice`] when nothing is left to choose.
+    pub fn new(
+        mut devices: Vec<Device>,
+        enrolled: usize,
+        allow: &[Factor],
+        activations: Activations,
+    ) -> Result<Self, NoChoice> {
+        if enrolled == 0 {
+            return Err(NoChoice::NoDevice);
+        }
+        devices.retain(|device| allow.contains(&device.factor));
+        if devices.is_empty() {
+            return Err(NoChoice::NoneAllowed);
+        }
+        if activations == Activations::Off {
+            devices.retain(|device| device.factor.has_code_at_hand());
+        }
+        if devices.is_empty() {
+            return Err(NoChoice::NoneWithoutActivation);
+        }
+        devices.sort_by_key(|device| {
+            let place = allow.iter().position(|&factor| factor == device.factor);
+            (!device.default, place)
+        });
+        let options = options(&devices, activations);
+        Ok(Self { devices, options })
+    }
+
+    /// The device that `autopush` may use: the first one, if it can get a push.
+    #[must_use]
+    pub fn autopush(&self) -> Option<&Device> {
+        match self.options.first()? {
+            Choice::Push(device) if self.devices.first() == Some(device) => Some(device),
+            Choice::Push(_) | Choice::Text(_) | Choice::CodeOf(_) => None,
+        }
+    }
+
+    /// The whole prompt, for the user with this Unix name.
+    #[must_use]
+    pub fn prompt(&self, user: &str) -> String {
+        match (self.devices.as_slice(), self.options.as_slice()) {
+            (_, []) => PASSCODE.to_owned(),
+            ([_], [Choice::Push(device)]) => {
+                format!("Passcode, or Enter for a push to {}: ", device.label())
+            }
+            ([_], [Choice::Text(device)]) => {
+                format!(
+                    "Press Enter to get a passcode by text message ({}): ",
+                    device.label()
+                )
+            }
+            _ => self.list(user),
+        }
+    }
+
+    /// What an answer to [`Menu::prompt`] means. A typed code goes to one device: the first that
+    /// needs no activation and makes codes of this shape.
+    #[must_use]
+    pub fn pick(&self, answer: &Secret) -> Pick {
+        if answer.len() > MAX_ANSWER {
+            return Pick::Nothing;
+        }
+        let option = if answer.all(char::is_whitespace) {
+            self.options.first()
+        } else {
+            answer
+                .small_number()
+                .and_then(|number| self.options.get(number - 1))
+        };
+        if let Some(choice) = option {
+            return Pick::Start(choice.clone());
+        }
+        match self.check(answer) {
+            Some((device, code)) => Pick::Check(device.clone(), code),
+            None => Pick::Nothing,
+        }
+    }
+
+    /// The answer as a code, and the device that it is for.
+    #[must_use]
+    pub fn check(&self, answer: &Secret) -> Option<(&Device, Code)> {
+        let mut at_hand = self
+            .devices
+            .iter()
+            .filter(|device| device.factor.has_code_at_hand());
+        at_hand.find_map(|device| Some((device, device.factor.code(answer)?)))
+    }
+
+    fn list(&self, user: &str) -> String {
+        let mut text = format!(
+            "OneLogin verification for {}\n\n",
+            clean(user, PROMPT_CHARS)
+        );
+        for (number, choice) in (1..).zip(&self.options) {
+            let _ = writeln!(text, " {number}. {}", self.line(choice));
+        }
+        let last = match self.options.len() {
+            1 => "1".to_owned(),
+            count => format!("1-{count}"),
+        };
+        let what = if self
+            .devices
+            .iter()
+            .any(|device| device.factor.has_code_at_hand())
+        {
+            "Passcode or option"
+        } else {
+            "Option"
+        };
+        let _ = write!(text, "\n{what} ({last}): ");
+        text
+    }
+
+    fn line(&self, choice: &Choice) -> String {
+        match choice {
+            Choice::Push(device) => format!("Push to OneLogin Protect ({})", device.label()),
+            Choice::CodeOf(device) => format!("Passcode from {}", device.label()),
+            Choice::Text(device) => {
+                let is_sms = |device: &&Device| device.factor == Factor::Sms;
+                if self.devices.iter().filter(is_sms).count() > 1 {
+                    format!("Text message ({})", device.label())
+                } else {
+                    "Text message".to_owned()
+                }
+            }
+        }
+    }
+}
+
+/// The numbered lines. A code is typed without choosing, so a device gets a line for its codes
+/// only where a typed code would go to another one.
+fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
+    let mut options = Vec::new();
+    let mut code_has_a_home = false;
+    for device in devices {
+        if activations == Activations::Offered {
+            match device.factor {
+                Factor::Push => options.push(Choice::Push(device.clone())),
+                Factor::Sms => options.push(Choice::Text(device.clone())),
+                Factor::Totp => {}
+            }
+        }
+        if device.factor.has_code_at_hand() && std::mem::replace(&mut code_has_a_home, true) {
+            options.push(Choice::CodeOf(device.clone()));
+        }
+    }
+    options.truncate(MAX_OPTIONS);
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, factor: Factor, name: &str) -> Device {
+        Device {
+            id: DeviceId::parse(id).unwrap(),
+            factor,
+            name: name.to_owned(),
+            default: false,
+        }
+    }
+
+    fn menu(devices: Vec<Device>) -> Menu {
+        let count = devices.len();
+        Menu::new(devices, count, &Factor::ALL, Activations::Offered).unwrap()
+    }
+
+    fn secret(text: &str) -> Secret {
+        Secret::new(text.to_owned())
+    }
+
+    fn picked(menu: &Menu, answer: &str) -> String {
+        match menu.pick(&secret(answer)) {
+            Pick::Start(Choice::Push(d)) => format!("push {}", d.id.as_str()),
+            Pick::Start(Choice::Text(d)) => format!("text {}", d.id.as_str()),
+            Pick::Start(Choice::CodeOf(d)) => format!("code of {}", d.id.as_str()),
+            Pick::Check(d, code) => format!("check {} {}", d.id.as_str(), code.secret().len()),
+            Pick::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn one_factor_is_one_prompt() {
+        let totp = menu(vec![device("1", Factor::Totp, "App")]);
+        assert_eq!(totp.prompt("bob"), "OneLogin passcode: ");
+        let push = menu(vec![device("1", Factor::Push, "Bob phone")]);
+        assert_eq!(
+            push.prompt("bob"),
+            "Passcode, or Enter for a push to Bob phone: "
+        );
+        let sms = menu(vec![device("1", Factor::Sms, "Mobile")]);
+        assert_eq!(
+            sms.prompt("bob"),
+            "Press Enter to get a passcode by text message (Mobile): "
+        );
+    }
+
+    #[test]
+    fn several_factors_are_one_menu() {
+        let menu = menu(vec![
+            device("3", Factor::Sms, "Mobile"),
+            device("2", Factor::Totp, "App"),
+            device("1", Factor::Push, "Bob phone"),
+        ]);
+        assert_eq!(
+            menu.prompt("bob"),
+            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Bob phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): "
+        );
+        assert_eq!(picked(&menu, ""), "push 1");
+        assert_eq!(picked(&menu, "1"), "push 1");
+        assert_eq!(picked(&menu, "2"), "code of 2");
+        assert_eq!(picked(&menu, "3"), "text 3");
+        assert_eq!(picked(&menu, "123 456"), "check 1 6");
+        for answer in [
+            "0",
+            "4",
+            "9",
+            "12345",
+            "123456789",
+            "abcdef",
+            "yes",
+            "１２３４５６",
+        ] {
+            assert_eq!(picked(&menu, answer), "nothing", "{answer}");
+        }
+    }
+
+    #[test]
+    fn the_default_device_comes_first_and_gets_the_typed_code() {
+        let mut totp = device("2", Factor::Totp, "App");
+        totp.default = true;
+        let menu = menu(vec![device("1", Factor::Push, "Phone"), totp]);
+        assert_eq!(picked(&menu, "123456"), "check 2 6");
+        assert_eq!(picked(&menu, ""), "push 1");
+        assert!(menu.autopush().is_none());
+    }
+
+    #[test]
+    fn the_order_of_allow_decides_and_filters() {
+        let devices = vec![
+            device("1", Factor::Push, "Phone"),
+            device("2", Factor::Totp, "App"),
+            device("3", Factor::Sms, "Mobile"),
+        ];
+        let allow = [Factor::Sms, Factor::Totp];
+        let menu = Menu::new(devices.clone(), 3, &allow, Activations::Offered).unwrap();
+        assert_eq!(picked(&menu, ""), "text 3");
+        assert_eq!(picked(&menu, "123456"), "check 2 6");
+        let none = Menu::new(vec![devices[0].clone()], 1, &allow, Activations::Offered);
+        assert_eq!(none.unwrap_err(), NoChoice::NoneAllowed);
+    }
+
+    #[test]
+    fn without_activations_only_codes_are_left() {
+        let devices = vec![
+            device("1", Factor::Push, "Phone"),
+            device("3", Factor::Sms, "Mobile"),
+        ];
+        let menu = Menu::new(devices.clone(), 2, &Factor::ALL, Activations::Off).unwrap();
+        assert_eq!(menu.prompt("bob"), "OneLogin passcode: ");
+        assert_eq!(picked(&menu, ""), "nothing");
+        assert_eq!(picked(&menu, "123456"), "check 1 6");
+        assert!(menu.autopush().is_none());
+        let sms = vec![devices[1].clone()];
+        assert_eq!(
+            Menu::new(sms, 1, &Factor::ALL, Activations::Off).unwrap_err(),
+            NoChoice::NoneWithoutActivation
+        );
+    }
+
+    #[test]
+    fn no_device_and_no_known_device_are_told_apart() {
+        let new = |enrolled| Menu::new(Vec::new(), enrolled, &Factor::ALL, Activations::Offered);
+        assert_eq!(new(0).unwrap_err(), NoChoice::NoDevice);
+        assert_eq!(new(2).unwrap_err(), NoChoice::NoneAllowed);
+    }
+
+    #[test]
+    fn a_menu_has_nine_options_at_most() {
+        let devices = (0..20)
+            .map(|n| device(&n.to_string(), Factor::Push, "Phone"))
+            .collect();
+        let menu = menu(devices);
+        assert!(menu.prompt("bob").contains("Passcode or option (1-9): "));
+        assert!(!menu.prompt("bob").contains(" 10. "));
+    }
+
+    #[test]
+    fn r12_a_code_has_the_shape_of_its_factor() {
+        let fits = |factor: Factor, text: &str| factor.code(&secret(text)).is_some();
+        for code in ["123456", "0012 34", "12345678", " 123456 "] {
+            assert!(fits(Factor::Totp, code), "{code}");
+            assert!(fits(Factor::Push, code), "{code}");
+        }
+        for code in [
+            "",
+            "12345",
+            "123456789",
+            "B41832",
+            "12345\u{7f}",
+            "hunter2!",
+            "\u{8}\n\r\u{7f}INCORRECT",
+        ] {
+            assert!(!fits(Factor::Totp, code), "{code}");
+        }
+        for code in ["B41832", "0042", "1234567890"] {
+            assert!(fits(Factor::Sms, code), "{code}");
+        }
+        for code in [
+            "",
+            "123",
+            "12345678901",
+            "pass word!",
+            "\u{8}\n\r\u{7f}INCORRECT",
+        ] {
+            assert!(!fits(Factor::Sms, code), "{code}");
+        }
+        assert_eq!(
+            picked(
+                &menu(vec![device("1", Factor::Totp, "App")]),
+                &"1".repeat(65)
+            ),
+            "nothing"
+        );
+    }
+
+    #[test]
+    fn r10_names_in_a_menu_are_cleaned() {
+        let menu = menu(vec![device(
+            "1",
+            Factor::Push,
+            "\x1b[2JEvil\u{202e}\nphone",
+        )]);
+        assert_eq!(
+            menu.prompt("b"),
+            "Passcode, or Enter for a push to [2JEvil phone: "
+        );
+    }
+}

@@ -1,0 +1,168 @@
+//! What the system says: user ids, users and groups by NSS, this process, its standard
+//! descriptors, its pending signals.
+
+use crate::user::{Account, LookupFailed, People, Uids};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::AsRawFd as _;
+
+/// Users and groups as NSS knows them.
+pub struct Nss;
+
+impl People for Nss {
+    fn uids(&self) -> Uids {
+        uids()
+    }
+
+    fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
+        // nix answers None for the error codes by which libc says "no such user".
+        User::from_name(name)
+            .map(|user| user.map(account))
+            .or_else(missing)
+    }
+
+    fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
+        User::from_uid(Uid::from_raw(uid))
+            .map(|user| user.map(account))
+            .or_else(missing)
+    }
+
+    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed> {
+        let mut wanted = Vec::new();
+        for group in groups {
+            let group = Group::from_name(group).ok().flatten().ok_or(LookupFailed)?;
+            wanted.push(group.gid);
+        }
+        let user = User::from_name(&account.name)
+            .ok()
+            .flatten()
+            .ok_or(LookupFailed)?;
+        let name = CString::new(account.name.as_str()).map_err(|_| LookupFailed)?;
+        let gids: Vec<Gid> = getgrouplist(&name, user.gid).map_err(|_| LookupFailed)?;
+        // A gid without a name is a sign that the group database answers in part only.
+        for &gid in &gids {
+            Group::from_gid(gid).ok().flatten().ok_or(LookupFailed)?;
+        }
+        Ok(gids.iter().any(|gid| wanted.contains(gid)))
+    }
+}
+
+/// The process's user ids. If the kernel does not tell, ids that are trusted with nothing.
+#[must_use]
+pub fn uids() -> Uids {
+    match getresuid() {
+        Ok(ids) => Uids {
+            real: ids.real.as_raw(),
+            effective: ids.effective.as_raw(),
+            saved: ids.saved.as_raw(),
+        },
+        Err(_) => Uids {
+            real: u32::MAX,
+            effective: u32::MAX - 1,
+            saved: u32::MAX - 2,
+        },
+    }
+}
+
+/// A name for this process that no other one gets while the machine runs: pid and start time.
+#[must_use]
+pub fn process_identity() -> String {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The start time is the 22nd field; the second one is the name in brackets, which may hold
+    // blanks and brackets.
+    let began = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
+        .unwrap_or("?");
+    format!("{}@{began}", std::process::id())
+}
+
+/// Whether SIGINT or SIGQUIT is blocked and pending, for this thread or the process.
+#[must_use]
+pub fn interrupt_is_pending() -> bool {
+    const INTERRUPT: u64 = (1 << (2 - 1)) | (1 << (3 - 1));
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
+    let pending = status.lines().filter_map(|line| {
+        let mask = line
+            .strip_prefix("SigPnd:")
+            .or_else(|| line.strip_prefix("ShdPnd:"))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    pending.fold(0, |all, mask| all | mask) & INTERRUPT != 0
+}
+
+/// Fills the descriptors 0 to 2 where the host has closed them, for as long as it lives: a file or
+/// connection of ours must not become somebody's standard output.
+pub struct StandardDescriptors {
+    _placeholders: Vec<File>,
+}
+
+impl StandardDescriptors {
+    /// Fills the gaps.
+    #[must_use]
+    pub fn fill() -> Self {
+        let mut placeholders = Vec::new();
+        while let Ok(file) = File::open("/dev/null") {
+            if file.as_raw_fd() > 2 {
+                break;
+            }
+            placeholders.push(file);
+        }
+        Self {
+            _placeholders: placeholders,
+        }
+    }
+}
+
+fn account(user: User) -> Account {
+    Account {
+        name: user.name,
+        uid: user.uid.as_raw(),
+    }
+}
+
+/// The codes by which `getpwnam_r(3)` may say "no such user"; all others are failures.
+fn missing(errno: nix::errno::Errno) -> Result<Option<Account>, LookupFailed> {
+    use nix::errno::Errno::{ENOENT, ESRCH};
+    match errno {
+        ENOENT | ESRCH => Ok(None),
+        _ => Err(LookupFailed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_own_account_is_found_by_name_and_by_uid() {
+        let uid = uids().real;
+        let account = Nss.by_uid(uid).unwrap().unwrap();
+        assert_eq!(Nss.by_name(&account.name).unwrap().unwrap().uid, uid);
+        assert_eq!(Nss.by_name("no-such-user-here").unwrap(), None);
+        assert_eq!(Nss.by_uid(3_999_999_999).unwrap(), None);
+    }
+
+    #[test]
+    fn a_group_that_does_not_exist_is_a_failure_not_a_no() {
+        let root = Nss.by_uid(0).unwrap().unwrap();
+        assert!(Nss.is_in(&root, &["root".to_owned()]).unwrap());
+        assert!(!Nss.is_in(&root, &["nogroup".to_owned()]).unwrap());
+        assert!(
+            Nss.is_in(&root, &["root".to_owned(), "no-such-group".to_owned()])
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_process_has_one_identity() {
+        assert_eq!(process_identity(), process_identity());
+        assert!(!process_identity().ends_with('?'));
+    }
+
+    #[test]
+    fn no_interrupt_is_pending_here() {
+        assert!(!interrupt_is_pending());
+    }
+}

@@ -1,0 +1,52 @@
+//! `pam_onelogin`: a PAM module that asks OneLogin for a second factor.
+//!
+//! A login is data that moves one way: arguments and file become a [`config::Config`]; the PAM
+//! handle becomes a [`user::Request`]; both become a [`user::Subject`], an exemption or a denial;
+//! [`login::Login::run`] turns a subject into a [`login::Outcome`]; [`verdict::of`] turns that into
+//! a PAM code, a log line and a sentence for the user.
+//!
+//! | room | what it does | may touch |
+//! |---|---|---|
+//! | [`module`] | the six PAM entry points and the story of a login | everything |
+//! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |
+//! | [`args`] | the words behind the module in the stack | nothing |
+//! | [`config`] | text to settings, or faults with line and advice | nothing |
+//! | [`config::file`] | opens and checks the files that an admin wrote | files, reading |
+//! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
+//! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
+//! | [`login`] | the flow, and the traits it needs | its traits |
+//! | [`factor`] | devices, the menu, reading an answer | nothing |
+//! | [`verdict`] | the one table from outcome to PAM code | nothing |
+//! | [`onelogin`] | OneLogin's API: wire, http, token, v2 | the network |
+//! | [`state`] | private files: token, memory of denials | files, writing |
+//! | [`log`] | one line a decision, to syslog | /dev/log |
+//! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::as_conversions
+    )
+)]
+
+pub mod args;
+pub mod clock;
+pub mod config;
+pub mod factor;
+pub mod host;
+pub mod log;
+pub mod login;
+pub mod module;
+pub mod onelogin;
+pub mod pam;
+pub mod secret;
+pub mod state;
+pub mod text;
+pub mod trust;
+pub mod user;
+pub mod verdict;

@@ -1,0 +1,495 @@
+//! HTTPS to one fixed host. The only file that names the HTTP client, and the only one that
+//! exposes a secret. No proxy, no trust and no redirect comes from outside (rules R3, R6).
+
+use crate::config::{Config, Origin};
+use crate::login::{ApiError, Trouble};
+use crate::onelogin::wire::Reply;
+use crate::secret::Secret;
+use crate::trust::{MAX_BUNDLE, Privacy, Trusted, system_bundle};
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use once_cell::unsync::OnceCell;
+use serde::{Serialize, Serializer};
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{
+    ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+};
+use ureq::{Agent, Error, Timeout};
+use zeroize::Zeroizing;
+
+/// The longest reply that is read, in bytes (rule R9).
+const MAX_REPLY: u64 = 64 << 10;
+
+/// The longest head of a reply, in bytes.
+const MAX_HEAD: usize = 16 << 10;
+
+/// How long an idle connection is kept: a person types slower than the client's own 15 s.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// The time that a call may take with all its requests.
+#[derive(Clone, Copy)]
+pub struct Allowance {
+    end: Instant,
+}
+
+impl Allowance {
+    /// Starts now.
+    #[must_use]
+    pub fn of(time: Duration) -> Self {
+        Self {
+            end: Instant::now() + time,
+        }
+    }
+
+    fn left(self) -> Duration {
+        self.end.saturating_duration_since(Instant::now())
+    }
+}
+
+/// A request.
+pub struct Call<'a> {
+    /// What to do.
+    pub method: Method,
+    /// The path, from `/`.
+    pub path: String,
+    /// The query; values are percent-encoded on the way.
+    pub query: &'a [(&'a str, &'a str)],
+    /// Who is calling.
+    pub caller: Caller<'a>,
+}
+
+/// The method of a request, with its body where it has one.
+pub enum Method {
+    /// GET
+    Get,
+    /// POST of a JSON body
+    Post(Zeroizing<Vec<u8>>),
+    /// PUT of a JSON body
+    Put(Zeroizing<Vec<u8>>),
+}
+
+/// How a request is authorised.
+#[derive(Clone, Copy)]
+pub enum Caller<'a> {
+    /// By an access token.
+    Bearer(&'a Secret),
+    /// By the API credential itself.
+    Client {
+        /// `client_id`
+        id: &'a str,
+        /// `client_secret`
+        secret: &'a Secret,
+    },
+}
+
+/// What a request came to, for the log: shapes and timings, never values.
+#[derive(Debug)]
+pub struct Exchange {
+    /// `GET`, `POST` or `PUT`
+    pub method: &'static str,
+    /// The path without its query.
+    pub path: String,
+    /// The HTTP status, if there was a reply.
+    pub status: Option<u16>,
+    /// The length of the reply's body in bytes.
+    pub bytes: usize,
+    /// How long it took.
+    pub time: Duration,
+    /// OneLogin's name for the request.
+    pub request_id: Option<String>,
+}
+
+/// The client of one login. One TLS connection serves it from the first request to the last.
+pub struct Http {
+    origin: Origin,
+    ca_file: Option<PathBuf>,
+    trusted: Trusted,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    agent: OnceCell<Agent>,
+    progress: Arc<Progress>,
+    exchanges: Vec<Exchange>,
+}
+
+impl Http {
+    /// Prepares a client. Nothing is read or sent before the first request.
+    #[must_use]
+    pub fn new(config: &Config, trusted: Trusted) -> Self {
+        Self {
+            origin: config.onelogin.origin.clone(),
+            ca_file: config.onelogin.ca_file.clone(),
+            trusted,
+            connect_timeout: config.onelogin.connect_timeout,
+            request_timeout: config.onelogin.request_timeout,
+            agent: OnceCell::new(),
+            progress: Arc::default(),
+            exchanges: Vec::new(),
+        }
+    }
+
+    /// What was sent.
+    #[must_use]
+    pub fn into_exchanges(self) -> Vec<Exchange> {
+        self.exchanges
+    }
+
+    /// Sends a request, once, and reads the reply.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
+    pub fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
+        let time = allowance.left().min(self.request_timeout);
+        if time.is_zero() {
+            return Err(ApiError::deadline());
+        }
+        let agent = self.agent.get_or_try_init(|| {
+            agent(
+                self.ca_file.as_ref(),
+                self.trusted,
+                Arc::clone(&self.progress),
+            )
+        })?;
+        self.progress.reset();
+        let start = Instant::now();
+        let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
+        let reply = result.as_ref().ok();
+        self.exchanges.push(Exchange {
+            method: call.method.name(),
+            path: call.path.clone(),
+            status: reply.map(|reply| reply.status),
+            bytes: reply.map_or(0, |reply| reply.body.len()),
+            time: start.elapsed(),
+            request_id: reply.and_then(|reply| reply.request_id.clone()),
+        });
+        result.map_err(|error| self.progress.explain(&error))
+    }
+}
+
+impl Method {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post(_) => "POST",
+            Self::Put(_) => "PUT",
+        }
+    }
+}
+
+/// JSON of a value; the bytes are wiped when they are dropped.
+///
+/// # Errors
+/// [`ApiError`] when the value cannot be written as JSON.
+pub fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
+    serde_json::to_vec(value)
+        .map(Zeroizing::new)
+        .map_err(|error| local(&error))
+}
+
+/// Writes a secret into JSON: for `#[serde(serialize_with)]` in the types that leave for OneLogin
+/// or for the private files.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn exposed<S: Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(secret.expose())
+}
+
+fn exchange(
+    agent: &Agent,
+    origin: &Origin,
+    call: &Call<'_>,
+    time: Duration,
+    connect_timeout: Duration,
+) -> Result<Reply, Error> {
+    let url = format!("{origin}{}", call.path);
+    let authorization = Zeroizing::new(match call.caller {
+        Caller::Bearer(token) => format!("Bearer {}", token.expose()),
+        Caller::Client { id, secret } => {
+            format!("client_id:{id}, client_secret:{}", secret.expose())
+        }
+    });
+    macro_rules! prepared {
+        ($builder:expr) => {
+            $builder
+                .query_pairs(call.query.iter().copied())
+                .header("authorization", authorization.as_str())
+                .config()
+                .timeout_global(Some(time))
+                .timeout_connect(Some(connect_timeout))
+                .build()
+        };
+    }
+    let mut response = match &call.method {
+        Method::Get => prepared!(agent.get(&url)).call()?,
+        Method::Post(body) => prepared!(agent.post(&url))
+            .content_type("application/json")
+            .send(body.as_slice())?,
+        Method::Put(body) => prepared!(agent.put(&url))
+            .content_type("application/json")
+            .send(body.as_slice())?,
+    };
+    let request_id = response
+        .headers()
+        .get("x-request-id")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let status = response.status().as_u16();
+    let body = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_REPLY)
+        .read_to_vec()?;
+    Ok(Reply {
+        status,
+        body,
+        request_id,
+    })
+}
+
+fn agent(
+    ca_file: Option<&PathBuf>,
+    trusted: Trusted,
+    progress: Arc<Progress>,
+) -> Result<Agent, ApiError> {
+    let tls = TlsConfig::builder()
+        .provider(TlsProvider::Rustls)
+        .root_certs(RootCerts::Specific(Arc::new(roots(ca_file, trusted)?)))
+        .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .build();
+    let config = Agent::config_builder()
+        .tls_config(tls)
+        .proxy(None)
+        .https_only(true)
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("pam_onelogin/", env!("CARGO_PKG_VERSION")))
+        .accept("application/json")
+        .accept_encoding("identity")
+        .max_response_header_size(MAX_HEAD)
+        .max_idle_age(IDLE)
+        .build();
+    let connector = ()
+        .chain(Mark {
+            progress: Arc::clone(&progress),
+            at: CONNECTING,
+        })
+        .chain(TcpConnector::default())
+        .chain(Mark {
+            progress: Arc::clone(&progress),
+            at: CONNECTED,
+        })
+        .chain(RustlsConnector::default());
+    let resolver = Names {
+        progress,
+        known: Mutex::default(),
+    };
+    Ok(Agent::with_parts(config, connector, resolver))
+}
+
+fn roots(
+    ca_file: Option<&PathBuf>,
+    trusted: Trusted,
+) -> Result<Vec<Certificate<'static>>, ApiError> {
+    let fault = |path: &std::path::Path, text: &dyn std::fmt::Display| ApiError {
+        trouble: Trouble::Tls,
+        detail: format!("{}: {text}", path.display()),
+    };
+    let (path, pem) = match ca_file {
+        Some(path) => {
+            let pem = trusted.read(path, Privacy::Public, MAX_BUNDLE);
+            (path.clone(), pem.map_err(|error| fault(path, &error))?)
+        }
+        None => system_bundle().map_err(|error| ApiError {
+            trouble: Trouble::Tls,
+            detail: error.to_string(),
+        })?,
+    };
+    let mut certificates = Vec::new();
+    for item in parse_pem(&pem) {
+        match item {
+            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
+            Ok(_) => {}
+            Err(error) => return Err(fault(&path, &error)),
+        }
+    }
+    if certificates.is_empty() {
+        return Err(fault(&path, &"holds no certificate in PEM form"));
+    }
+    Ok(certificates)
+}
+
+const START: u8 = 0;
+const RESOLVING: u8 = 1;
+const CONNECTING: u8 = 2;
+const CONNECTED: u8 = 3;
+
+/// How far a request came, so that its failure can be told: only before a connection is made is
+/// OneLogin out of reach.
+#[derive(Debug, Default)]
+struct Progress {
+    step: AtomicU8,
+    no_such_host: AtomicU8,
+}
+
+impl Progress {
+    fn reset(&self) {
+        self.at(START);
+        self.no_such_host.store(0, Ordering::Relaxed);
+    }
+
+    fn at(&self, step: u8) {
+        self.step.store(step, Ordering::Relaxed);
+    }
+
+    fn explain(&self, error: &Error) -> ApiError {
+        let step = self.step.load(Ordering::Relaxed);
+        let trouble = match error {
+            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) == 1 => {
+                Trouble::NoSuchHost
+            }
+            Error::Timeout(Timeout::Connect) if step == CONNECTING => Trouble::NoConnection,
+            Error::Timeout(_) => Trouble::Timeout,
+            Error::Rustls(_) | Error::Tls(_) | Error::TlsRequired | Error::Pem(_) => Trouble::Tls,
+            Error::Io(io) => io_trouble(io, step),
+            Error::BodyExceedsLimit(_)
+            | Error::LargeResponseHeader(..)
+            | Error::Protocol(_)
+            | Error::BodyStalled => Trouble::BadReply,
+            Error::HostNotFound | Error::ConnectionFailed => Trouble::NoConnection,
+            // The rest cannot be caused by OneLogin or the way to it.
+            _ => Trouble::Local,
+        };
+        let detail = match error {
+            // These may hold an address or a header of ours; their kind says enough.
+            Error::Http(_) => {
+                "a header could not be made; look at client_id and client_secret".to_owned()
+            }
+            error => error.to_string(),
+        };
+        ApiError { trouble, detail }
+    }
+}
+
+fn io_trouble(error: &io::Error, step: u8) -> Trouble {
+    use io::ErrorKind as Kind;
+    if let Some(inner) = error.get_ref() {
+        if inner.is::<rustls::Error>() {
+            return Trouble::Tls;
+        }
+    }
+    let is_of_the_network = matches!(
+        error.kind(),
+        Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::ConnectionAborted
+            | Kind::HostUnreachable
+            | Kind::NetworkUnreachable
+            | Kind::NetworkDown
+            | Kind::TimedOut
+    );
+    match (step, is_of_the_network) {
+        (CONNECTING, true) => Trouble::NoConnection,
+        (CONNECTED, _) | (_, true) => match error.kind() {
+            Kind::OutOfMemory => Trouble::Local,
+            _ => Trouble::Broken,
+        },
+        (RESOLVING, false) if error.kind() == Kind::UnexpectedEof => Trouble::Broken,
+        _ => Trouble::Local,
+    }
+}
+
+fn local(error: &dyn std::error::Error) -> ApiError {
+    ApiError {
+        trouble: Trouble::Local,
+        detail: error.to_string(),
+    }
+}
+
+/// A link in the chain of connectors that notes how far it came.
+#[derive(Debug)]
+struct Mark {
+    progress: Arc<Progress>,
+    at: u8,
+}
+
+impl<In: Transport> Connector<In> for Mark {
+    type Out = In;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<In>, Error> {
+        self.progress.at(self.at);
+        Ok(chained)
+    }
+}
+
+/// Resolves names without a thread: the client's own resolver starts one where a time limit is
+/// set. The wait is bounded by resolv.conf instead. A name is asked for once a login.
+#[derive(Debug)]
+struct Names {
+    progress: Arc<Progress>,
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        _config: &ureq::config::Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        self.progress.at(RESOLVING);
+        let mut known = self.known.lock().map_err(|_| Error::ConnectionFailed)?;
+        if known.is_empty() {
+            let host = uri.host().ok_or(Error::HostNotFound)?;
+            *known = self.look_up(host, uri.port_u16().unwrap_or(443))?;
+        }
+        let mut addresses = self.empty();
+        for &address in known.iter().take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+}
+
+/// The room for addresses in the client's list.
+const MAX_ADDRESSES: usize = 16;
+
+impl Names {
+    fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let hints = AddrInfoHints {
+            socktype: SockType::Stream.into(),
+            ..AddrInfoHints::default()
+        };
+        let found =
+            getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
+                LookupErrorKind::Again => Error::HostNotFound,
+                LookupErrorKind::NoName | LookupErrorKind::NoData => {
+                    self.progress.no_such_host.store(1, Ordering::Relaxed);
+                    Error::HostNotFound
+                }
+                _ => Error::Io(io::Error::other(format!(
+                    "getaddrinfo: {}",
+                    error.error_num()
+                ))),
+            })?;
+        let addresses: Vec<SocketAddr> = found
+            .flatten()
+            .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
+            .collect();
+        if addresses.is_empty() {
+            self.progress.no_such_host.store(1, Ordering::Relaxed);
+            return Err(Error::HostNotFound);
+        }
+        Ok(addresses)
+    }
+}

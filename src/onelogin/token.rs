@@ -1,0 +1,118 @@
+//! The access token: asked for by the API credential, kept in the private files until shortly
+//! before it expires. Never revoked: all hosts with the same credential share it (rule R17).
+
+use crate::clock::unix_now;
+use crate::config::Config;
+use crate::login::ApiError;
+use crate::onelogin::http::{Allowance, Call, Caller, Http, Method, exposed, json};
+use crate::onelogin::wire;
+use crate::secret::Secret;
+use crate::state::{self, State};
+use serde::{Deserialize, Serialize};
+use std::rc::Rc;
+
+/// How long before its end a token is no longer used, in seconds.
+const MARGIN: u64 = 120;
+
+/// Where the token comes from.
+pub struct Tokens<'a> {
+    state: &'a State,
+    client_id: &'a str,
+    client_secret: &'a Secret,
+    name: String,
+    current: Option<Rc<Secret>>,
+}
+
+impl<'a> Tokens<'a> {
+    /// The tokens of the configured credential.
+    #[must_use]
+    pub fn new(config: &'a Config, client_secret: &'a Secret, state: &'a State) -> Self {
+        let client_id = config.onelogin.client_id.as_str();
+        Self {
+            state,
+            client_id,
+            client_secret,
+            name: state::name("token-", &[config.onelogin.origin.as_str(), client_id]),
+            current: None,
+        }
+    }
+
+    /// The token: of this login, else of the private files, else from OneLogin.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
+    pub fn bearer(
+        &mut self,
+        http: &mut Http,
+        allowance: Allowance,
+    ) -> Result<Rc<Secret>, ApiError> {
+        if self.current.is_none() {
+            self.current = self.stored().map(Rc::new);
+        }
+        if let Some(token) = &self.current {
+            return Ok(Rc::clone(token));
+        }
+        let call = Call {
+            method: Method::Post(json(&GrantBody {
+                grant_type: "client_credentials",
+            })?),
+            path: "/auth/oauth2/v2/token".to_owned(),
+            query: &[],
+            caller: Caller::Client {
+                id: self.client_id,
+                secret: self.client_secret,
+            },
+        };
+        let token = wire::token(&http.send(&call, allowance)?)?;
+        self.store(&token);
+        let bearer = Rc::new(token.bearer);
+        self.current = Some(Rc::clone(&bearer));
+        Ok(bearer)
+    }
+
+    /// Drops the token everywhere: OneLogin did not take it.
+    pub fn forget(&mut self) {
+        self.current = None;
+        self.state.remove(&self.name);
+    }
+
+    fn stored(&self) -> Option<Secret> {
+        let file = self.state.read(&self.name)?;
+        let stored: StoredToken = serde_json::from_slice(&file).ok()?;
+        let token = Secret::new(stored.token);
+        let is_fit = !token.is_empty() && token.all(|c| c.is_ascii_graphic());
+        (is_fit && unix_now() + MARGIN < stored.expires).then_some(token)
+    }
+
+    fn store(&self, token: &wire::Token) {
+        let Some(expires) = token.expires.filter(|&end| unix_now() + MARGIN < end) else {
+            return;
+        };
+        let body = json(&TokenToStore {
+            token: &token.bearer,
+            expires,
+        });
+        if let Ok(body) = body {
+            // A token that cannot be kept is asked for again next time.
+            let _ = self.state.write(&self.name, &body);
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct GrantBody {
+    grant_type: &'static str,
+}
+
+#[derive(Serialize)]
+struct TokenToStore<'a> {
+    #[serde(serialize_with = "exposed")]
+    token: &'a Secret,
+    expires: u64,
+}
+
+#[derive(Deserialize)]
+struct StoredToken {
+    token: String,
+    expires: u64,
+}

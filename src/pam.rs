@@ -1,0 +1,113 @@
+//! The PAM handle as values, and the conversation as a prompt. Touches libpam only.
+
+pub mod sys;
+
+use crate::login::{BadAnswer, NoAnswer, Prompt, Typed};
+use crate::secret::Secret;
+use crate::user::Request;
+use pam::constants::{PAM_ERROR_MSG, PAM_PROMPT_ECHO_ON, PAM_TEXT_INFO};
+use pam::conv::Conv;
+use pam::items::{AuthTok, Item, RHost, RUser, Service, Tty, User};
+use pam::module::PamHandle;
+use std::ffi::CStr;
+
+/// The longest answer that is taken from a conversation, in bytes.
+const MAX_ANSWER: usize = 512;
+
+/// Reads what the host asks. Each item may be absent.
+#[must_use]
+pub fn request(handle: &mut PamHandle) -> Request {
+    // This may ask for the name, as every first module does; it never changes one that is set.
+    let user = handle.get_user(None).ok();
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    let environment = |name: &CStr| sys::environment(handle, name).map(text);
+    Request {
+        user,
+        service: item::<Service>(handle).unwrap_or_default(),
+        rhost: item::<RHost>(handle),
+        tty: item::<Tty>(handle),
+        ruser: item::<RUser>(handle),
+        ssh_connection: environment(c"SSH_CONNECTION").filter(|value| !value.is_empty()),
+        ssh_auth_info: environment(c"SSH_AUTH_INFO_0").is_some_and(|value| !value.is_empty()),
+        password: handle
+            .get_item::<AuthTok>()
+            .ok()
+            .flatten()
+            .map(|password| Secret::from_bytes_lossy(password.as_bytes())),
+    }
+}
+
+/// Whether `PAM_USER` is still who it was in the request: a module or conversation in between
+/// could have changed it.
+#[must_use]
+pub fn is_still_the_user(handle: &PamHandle, request: &Request) -> bool {
+    item::<User>(handle) == request.user
+}
+
+/// Shows an error to the user, if the host shows texts. Whether it arrived decides nothing.
+pub fn tell_error(handle: &PamHandle, text: &str) {
+    if let Ok(Some(conversation)) = handle.get_item::<Conv>() {
+        let _ = conversation.send(PAM_ERROR_MSG, text);
+    }
+}
+
+/// The conversation of a login.
+pub struct Conversation<'a> {
+    handle: &'a PamHandle,
+    password: Option<&'a Secret>,
+}
+
+impl<'a> Conversation<'a> {
+    /// The conversation of this handle. An answer that equals `password` is put aside unseen.
+    #[must_use]
+    pub fn new(handle: &'a PamHandle, password: Option<&'a Secret>) -> Self {
+        Self { handle, password }
+    }
+}
+
+impl Prompt for Conversation<'_> {
+    /// Asks with echo: sshd answers a hidden prompt with the login password by itself.
+    fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
+        let conversation = self
+            .handle
+            .get_item::<Conv>()
+            .ok()
+            .flatten()
+            .ok_or(NoAnswer)?;
+        let answer = conversation
+            .send(PAM_PROMPT_ECHO_ON, text)
+            .ok()
+            .flatten()
+            .ok_or(NoAnswer)?;
+        if answer.len() > MAX_ANSWER {
+            return Ok(Typed::Unusable(BadAnswer::NotText));
+        }
+        Ok(match Secret::from_bytes(answer.as_bytes()) {
+            None => Typed::Unusable(BadAnswer::NotText),
+            Some(answer) => {
+                let is_password =
+                    |password: &Secret| !password.is_empty() && answer.same_as(password);
+                if self.password.is_some_and(is_password) {
+                    Typed::Unusable(BadAnswer::Password)
+                } else {
+                    Typed::Text(answer)
+                }
+            }
+        })
+    }
+
+    fn tell(&mut self, text: &str) {
+        if let Ok(Some(conversation)) = self.handle.get_item::<Conv>() {
+            let _ = conversation.send(PAM_TEXT_INFO, text);
+        }
+    }
+}
+
+/// A text item; what is not UTF-8 in it is replaced.
+fn item<'a, T>(handle: &'a PamHandle) -> Option<String>
+where
+    T: Item<'a> + std::ops::Deref<Target = &'a CStr>,
+{
+    let item = handle.get_item::<T>().ok().flatten()?;
+    Some(item.to_string_lossy().into_owned())
+}

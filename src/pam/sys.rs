@@ -1,0 +1,34 @@
+//! The two calls of libpam that pam-bindings lacks. The only file with `unsafe`.
+#![allow(unsafe_code)]
+
+use libc::{c_char, c_int, c_uint};
+use pam::module::PamHandle;
+use std::ffi::CStr;
+
+unsafe extern "C" {
+    fn pam_getenv(handle: *const PamHandle, name: *const c_char) -> *const c_char;
+    fn pam_fail_delay(handle: *mut PamHandle, microseconds: c_uint) -> c_int;
+}
+
+/// A variable of the PAM environment, copied; `None` when it is not set. This is what the host
+/// program put there, never the process's own environment, which in sudo is the caller's.
+/// Source: `pam_getenv(3)`.
+#[must_use]
+pub fn environment(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
+    // SAFETY: the handle is the live one that libpam gave to the hook, and `name` ends in a NUL.
+    let value = unsafe { pam_getenv(std::ptr::from_ref(handle), name.as_ptr()) };
+    if value.is_null() {
+        return None;
+    }
+    // SAFETY: pam_getenv gives a string that ends in a NUL and stays until the environment
+    // changes, which it cannot while `handle` is borrowed; it is copied at once.
+    let value = unsafe { CStr::from_ptr(value) };
+    Some(value.to_bytes().to_vec())
+}
+
+/// Asks libpam to wait for about this long, in microseconds, after the stack has failed. libpam
+/// takes the longest wish of the stack and sleeps once. Source: `pam_fail_delay(3)`.
+pub fn fail_delay(handle: &mut PamHandle, microseconds: u32) {
+    // SAFETY: the handle is the live one that libpam gave to the hook. A refusal changes nothing.
+    let _ = unsafe { pam_fail_delay(std::ptr::from_mut(handle), microseconds) };
+}

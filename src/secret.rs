@@ -1,0 +1,95 @@
+//! Values that must not be seen: codes, passwords, tokens, the client secret.
+//! No Debug, no Display, wiped on drop (rule R11).
+
+use zeroize::Zeroizing;
+
+/// A secret text. It cannot be printed, and its memory is wiped when it is dropped.
+pub struct Secret(Zeroizing<String>);
+
+impl Secret {
+    /// Takes the text over.
+    #[must_use]
+    pub fn new(text: String) -> Self {
+        Self(Zeroizing::new(text))
+    }
+
+    /// Copies bytes into a secret; `None` when they are not UTF-8.
+    #[must_use]
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        std::str::from_utf8(bytes)
+            .ok()
+            .map(|text| Self::new(text.to_owned()))
+    }
+
+    /// Copies bytes into a secret; what is not UTF-8 in them is replaced.
+    #[must_use]
+    pub fn from_bytes_lossy(bytes: &[u8]) -> Self {
+        Self::new(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// The text itself. Called where a secret leaves for OneLogin, and nowhere else
+    /// (`tests/house.rs` holds this).
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// The length in bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no text at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether both hold the same text. Both come from the same user, so time is no oracle here.
+    #[must_use]
+    pub fn same_as(&self, other: &Secret) -> bool {
+        *self.0 == *other.0
+    }
+
+    /// Whether each character satisfies `test`.
+    pub fn all(&self, test: impl Fn(char) -> bool) -> bool {
+        self.0.chars().all(test)
+    }
+
+    /// A copy without the characters that satisfy `test`.
+    #[must_use]
+    pub fn without(&self, test: impl Fn(char) -> bool) -> Self {
+        Self::new(self.0.chars().filter(|&c| !test(c)).collect())
+    }
+
+    /// The text as a small decimal number, as one chooses a line of a menu.
+    #[must_use]
+    pub fn small_number(&self) -> Option<usize> {
+        match self.0.as_bytes() {
+            [digit @ b'1'..=b'9'] => Some(usize::from(digit - b'0')),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_one_digit_and_not_zero() {
+        let number = |text: &str| Secret::new(text.to_owned()).small_number();
+        assert_eq!(number("1"), Some(1));
+        assert_eq!(number("9"), Some(9));
+        for text in ["", "0", "10", "a", " 1", "1 "] {
+            assert_eq!(number(text), None, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_are_no_secret() {
+        assert!(Secret::from_bytes(b"\xff\xfe").is_none());
+        assert!(Secret::from_bytes(b"ok").is_some_and(|s| s.len() == 2));
+    }
+}

@@ -1,0 +1,351 @@
+//! Whom this process trusts with its files, and opening them so that nobody else can have changed
+//! them (rule R4).
+
+use crate::user::Uids;
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io::Read as _;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::{Component, Path, PathBuf};
+use zeroize::Zeroizing;
+
+/// The trusted owner of files: root; or the user of this process, when it is theirs alone.
+#[derive(Clone, Copy, Debug)]
+pub struct Trusted {
+    own: Option<u32>,
+}
+
+/// Who may read a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Privacy {
+    /// Anybody.
+    Public,
+    /// The owner only.
+    Secret,
+}
+
+/// Why a file was not read, with advice.
+#[derive(Debug)]
+pub enum FileError {
+    /// The process may not open it.
+    NotPermitted,
+    /// It is not as it must be; the rest of a sentence.
+    Refused(String),
+}
+
+impl fmt::Display for FileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotPermitted => f.write_str("this process may not read it"),
+            Self::Refused(why) => f.write_str(why),
+        }
+    }
+}
+
+impl Trusted {
+    /// The trusted owners for a process with these ids.
+    #[must_use]
+    pub fn of(uids: Uids) -> Self {
+        let is_one = uids.real == uids.effective && uids.effective == uids.saved;
+        Self {
+            own: is_one.then_some(uids.real),
+        }
+    }
+
+    /// Whether files of this owner are trusted.
+    #[must_use]
+    pub fn owns(self, uid: u32) -> bool {
+        uid == 0 || self.own == Some(uid)
+    }
+
+    /// Reads a file of at most `max` bytes. The last component must not be a link; the file that
+    /// was opened, and each folder above it, must belong to a trusted owner and be writable by
+    /// nobody else.
+    ///
+    /// # Errors
+    /// [`FileError`], with what to do about it.
+    pub fn read(
+        self,
+        path: &Path,
+        privacy: Privacy,
+        max: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, FileError> {
+        self.check_parents(path)?;
+        // O_NONBLOCK: a pipe must not hold up the login before it is seen to be one.
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let file = File::from(
+            open(path, flags, Mode::empty()).map_err(|errno| match errno {
+                Errno::EACCES | Errno::EPERM => FileError::NotPermitted,
+                Errno::ELOOP => refused("is a symbolic link; name the file itself"),
+                Errno::ENOENT => refused("does not exist"),
+                other => refused(other.desc()),
+            })?,
+        );
+        self.read_opened(file, privacy, max)
+    }
+
+    /// As [`Trusted::read`], for a file that is open already.
+    ///
+    /// # Errors
+    /// As [`Trusted::read`].
+    pub fn read_opened(
+        self,
+        file: File,
+        privacy: Privacy,
+        max: u64,
+    ) -> Result<Zeroizing<Vec<u8>>, FileError> {
+        let metadata = file
+            .metadata()
+            .map_err(|error| refused(&error.to_string()))?;
+        self.check(&metadata, privacy)?;
+        read_at_most(file, max)
+    }
+
+    /// Checks every folder above a path, along the path as written and along the real one.
+    ///
+    /// # Errors
+    /// [`FileError`] naming the folder.
+    pub fn check_parents(self, path: &Path) -> Result<(), FileError> {
+        let is_plain = |c: Component| matches!(c, Component::RootDir | Component::Normal(_));
+        if !path.is_absolute() || !path.components().all(is_plain) {
+            return Err(refused("must be an absolute path without \"..\""));
+        }
+        let Some(parent) = path.parent() else {
+            return Ok(());
+        };
+        let real = parent.canonicalize().map_err(|error| match error.kind() {
+            std::io::ErrorKind::PermissionDenied => FileError::NotPermitted,
+            _ => FileError::Refused(format!("{}: {error}", parent.display())),
+        })?;
+        for folder in parent.ancestors().chain(real.ancestors()) {
+            self.check_folder(folder)?;
+        }
+        Ok(())
+    }
+
+    fn check_folder(self, folder: &Path) -> Result<(), FileError> {
+        let metadata = folder
+            .symlink_metadata()
+            .map_err(|error| FileError::Refused(format!("{}: {error}", folder.display())))?;
+        let trouble =
+            |text: String| FileError::Refused(format!("the folder {} {text}", folder.display()));
+        if !self.owns(metadata.uid()) {
+            return Err(trouble(format!(
+                "belongs to uid {}; give it to root",
+                metadata.uid()
+            )));
+        }
+        let is_sticky = metadata.mode() & 0o1000 != 0;
+        if metadata.is_dir() && metadata.mode() & 0o022 != 0 && !is_sticky {
+            let mode = metadata.mode() & 0o7777;
+            return Err(trouble(format!(
+                "has mode {mode:04o}; take write permission from group and others"
+            )));
+        }
+        Ok(())
+    }
+
+    fn check(self, metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
+        let kind = metadata.file_type();
+        if !kind.is_file() {
+            let what = match () {
+                () if kind.is_dir() => "is a folder",
+                () if kind.is_fifo() => "is a pipe",
+                () => "is not a regular file",
+            };
+            return Err(refused(what));
+        }
+        if !self.owns(metadata.uid()) {
+            let text = format!("belongs to uid {}; type: chown root", metadata.uid());
+            return Err(FileError::Refused(text));
+        }
+        let (unwanted, advice) = match privacy {
+            Privacy::Public => (0o022, "chmod go-w"),
+            Privacy::Secret => (0o077, "chmod 600"),
+        };
+        let mode = metadata.mode() & 0o7777;
+        if mode & unwanted != 0 {
+            let text = format!("has mode {mode:04o}, which lets others in; type: {advice}");
+            return Err(FileError::Refused(text));
+        }
+        Ok(())
+    }
+}
+
+/// The system's CA bundle at its fixed places: the real path behind links whose folders are all
+/// root's.
+///
+/// # Errors
+/// [`FileError`] when there is none, or the one there is could have been changed by others.
+pub fn system_bundle() -> Result<(PathBuf, Zeroizing<Vec<u8>>), FileError> {
+    const PLACES: [&str; 4] = [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        "/etc/ssl/ca-bundle.pem",
+        "/etc/ssl/cert.pem",
+    ];
+    let root_only = Trusted { own: None };
+    for place in PLACES.map(Path::new) {
+        let Ok(real) = place.canonicalize() else {
+            continue;
+        };
+        root_only.check_parents(place)?;
+        let bundle = root_only.read(&real, Privacy::Public, MAX_BUNDLE)?;
+        return Ok((real, bundle));
+    }
+    Err(refused(
+        "no CA bundle at its usual places; install ca-certificates, or set \"ca_file\"",
+    ))
+}
+
+/// The longest CA bundle that is read, in bytes.
+pub const MAX_BUNDLE: u64 = 4 << 20;
+
+fn read_at_most(file: File, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.take(max + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| refused(&error.to_string()))?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
+        return Err(FileError::Refused(format!("is longer than {max} bytes")));
+    }
+    Ok(bytes)
+}
+
+fn refused(text: &str) -> FileError {
+    FileError::Refused(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    fn trusted() -> Trusted {
+        let uid = nix::unistd::getuid().as_raw();
+        Trusted::of(Uids {
+            real: uid,
+            effective: uid,
+            saved: uid,
+        })
+    }
+
+    fn write(path: &Path, mode: u32) {
+        std::fs::write(path, "text").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn folder() -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+        dir
+    }
+
+    fn why(result: Result<Zeroizing<Vec<u8>>, FileError>) -> String {
+        result.map(|_| ()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn r04_a_private_file_of_a_trusted_owner_is_read() {
+        let dir = folder();
+        let path = dir.path().join("c");
+        write(&path, 0o600);
+        assert_eq!(
+            trusted()
+                .read(&path, Privacy::Secret, 100)
+                .unwrap()
+                .as_slice(),
+            b"text"
+        );
+    }
+
+    #[test]
+    fn r04_modes_links_pipes_folders_and_long_files_are_refused() {
+        let dir = folder();
+        let path = dir.path().join("c");
+        for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o777] {
+            write(&path, mode);
+            assert!(
+                why(trusted().read(&path, Privacy::Secret, 100)).contains("chmod 600"),
+                "{mode:o}"
+            );
+        }
+        write(&path, 0o644);
+        assert!(trusted().read(&path, Privacy::Public, 100).is_ok());
+        write(&path, 0o664);
+        assert!(why(trusted().read(&path, Privacy::Public, 100)).contains("chmod go-w"));
+        write(&path, 0o600);
+        assert!(why(trusted().read(&path, Privacy::Secret, 3)).contains("longer than 3"));
+        let link = dir.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(why(trusted().read(&link, Privacy::Secret, 100)).contains("symbolic link"));
+        let pipe = dir.path().join("pipe");
+        nix::unistd::mkfifo(&pipe, Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(why(trusted().read(&pipe, Privacy::Secret, 100)).contains("pipe"));
+        assert!(why(trusted().read(dir.path(), Privacy::Public, 100)).contains("folder"));
+        assert!(
+            why(trusted().read(&dir.path().join("x"), Privacy::Public, 100)).contains("not exist")
+        );
+    }
+
+    #[test]
+    fn r04_a_folder_that_others_can_write_is_refused() {
+        let dir = folder();
+        let inner = dir.path().join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        let path = inner.join("c");
+        write(&path, 0o600);
+        for (mode, is_fine) in [
+            (0o755, true),
+            (0o775, false),
+            (0o757, false),
+            (0o1777, true),
+        ] {
+            std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(
+                trusted().read(&path, Privacy::Secret, 100).is_ok(),
+                is_fine,
+                "{mode:o}"
+            );
+        }
+        std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o700)).unwrap();
+        assert!(trusted().check_parents(&inner.join("../inner/c")).is_err());
+        assert!(trusted().check_parents(Path::new("c")).is_err());
+    }
+
+    #[test]
+    fn r04_only_root_and_the_sole_owner_of_the_process_are_trusted() {
+        let of = |real, effective, saved| {
+            Trusted::of(Uids {
+                real,
+                effective,
+                saved,
+            })
+        };
+        assert!(of(1000, 1000, 1000).owns(1000) && of(1000, 1000, 1000).owns(0));
+        assert!(!of(1000, 1000, 1000).owns(1001));
+        assert!(
+            !of(1000, 0, 0).owns(1000),
+            "in sudo the caller is not trusted"
+        );
+        assert!(!of(1000, 1000, 0).owns(1000));
+        assert!(of(1000, 0, 0).owns(0));
+    }
+
+    #[test]
+    fn r04_a_file_of_somebody_else_is_refused() {
+        let stranger = Trusted { own: None };
+        let dir = folder();
+        let path = dir.path().join("c");
+        write(&path, 0o600);
+        if nix::unistd::getuid().is_root() {
+            nix::unistd::chown(&path, Some(4242.into()), None).unwrap();
+            assert!(why(stranger.read(&path, Privacy::Secret, 100)).contains("uid 4242"));
+        } else {
+            assert!(why(stranger.read(&path, Privacy::Secret, 100)).contains("give it to root"));
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! Who must pass, who is exempt, and by which name OneLogin knows them. Pure: what the system says
+//! comes in through [`People`].
+
+use crate::config::{Config, FirstFactor, Users};
+use crate::secret::Secret;
+
+/// What the host program asks, read from the PAM handle once.
+pub struct Request {
+    /// `PAM_USER`; `None` when it is absent or not UTF-8.
+    pub user: Option<String>,
+    /// `PAM_SERVICE`, such as `sshd`.
+    pub service: String,
+    /// `PAM_RHOST`: only logged.
+    pub rhost: Option<String>,
+    /// `PAM_TTY`.
+    pub tty: Option<String>,
+    /// `PAM_RUSER`: only logged.
+    pub ruser: Option<String>,
+    /// `SSH_CONNECTION` in the PAM environment: the host is sshd.
+    pub ssh_connection: Option<String>,
+    /// `SSH_AUTH_INFO_0` in the PAM environment is not empty: sshd has accepted a method before.
+    pub ssh_auth_info: bool,
+    /// `PAM_AUTHTOK`: a module before us has asked for a password.
+    pub password: Option<Secret>,
+}
+
+/// A line of the passwd database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// The login name as the database spells it.
+    pub name: String,
+    /// The numeric id.
+    pub uid: u32,
+}
+
+/// The process's user ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Uids {
+    /// Who started the process.
+    pub real: u32,
+    /// Whose rights it has.
+    pub effective: u32,
+    /// Whose rights it can take again.
+    pub saved: u32,
+}
+
+impl Uids {
+    /// Whether the user who started the process can stop it, signal it or limit its resources
+    /// although it runs with other rights, as in sudo and su.
+    #[must_use]
+    pub fn is_setuid(self) -> bool {
+        self.real != self.effective
+    }
+}
+
+/// The system's users and groups could not be asked.
+#[derive(Debug)]
+pub struct LookupFailed;
+
+/// What the system says about people.
+pub trait People {
+    /// The user ids of this process.
+    fn uids(&self) -> Uids;
+    /// The account with this name.
+    ///
+    /// # Errors
+    /// [`LookupFailed`] when the system could not be asked; that is not "no such user".
+    fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed>;
+    /// The account with this uid.
+    ///
+    /// # Errors
+    /// As [`People::by_name`].
+    fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed>;
+    /// Whether the account belongs to one of these groups. Each of them must exist.
+    ///
+    /// # Errors
+    /// As [`People::by_name`]; also when one of the groups does not exist.
+    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed>;
+}
+
+/// Who stands at the door.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody who must pass.
+    Subject(Subject),
+    /// Somebody whom the admin exempted.
+    Exempt {
+        /// The Unix name.
+        name: String,
+        /// Which exemption.
+        exemption: Exemption,
+    },
+    /// A name that the system does not know: the same prompt as for others, and no call.
+    Stranger,
+    /// It cannot be told who it is.
+    Unclear(Unclear),
+}
+
+/// Somebody who must pass.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Subject {
+    /// The Unix name, as passwd spells it.
+    pub name: String,
+    /// The name to look up at OneLogin; `None` when it must not be sent (rule R5).
+    pub onelogin_name: Option<String>,
+    /// Whether something before us has proven the user.
+    pub proof: Proof,
+}
+
+/// Whether something before us has proven the user. Until then nothing about the user is shown and
+/// nothing is activated (rule R13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It has.
+    Proven,
+    /// Nothing has.
+    Unproven,
+}
+
+/// Which exemption applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exemption {
+    /// `users.exempt_users`
+    User,
+    /// `users.exempt_groups`
+    Group,
+    /// `users.unknown = "exempt"`
+    Unknown,
+    /// `users.no_factor = "exempt"`
+    NoFactor,
+}
+
+/// Why it cannot be told who stands at the door.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unclear {
+    /// The real uid that must pass has no passwd entry.
+    Caller,
+    /// The passwd database could not be asked.
+    Passwd,
+    /// The group database could not be asked, or a configured group does not exist.
+    Groups,
+}
+
+/// Finds out who must pass: `PAM_USER`, or the caller where somebody else's process is on its way
+/// to root (su to root, sudo with rootpw).
+#[must_use]
+pub fn who(request: &Request, config: &Config, people: &dyn People) -> Who {
+    let Some(account) = request.user.as_deref().map(|name| people.by_name(name)) else {
+        return Who::Stranger;
+    };
+    let target = match account {
+        Ok(Some(target)) => target,
+        Ok(None) => return Who::Stranger,
+        Err(LookupFailed) => return Who::Unclear(Unclear::Passwd),
+    };
+    let uids = people.uids();
+    let account = if uids.real != 0 && uids.effective == 0 && target.uid == 0 {
+        match people.by_uid(uids.real) {
+            Ok(Some(caller)) => caller,
+            Ok(None) => return Who::Unclear(Unclear::Caller),
+            Err(LookupFailed) => return Who::Unclear(Unclear::Passwd),
+        }
+    } else {
+        target
+    };
+    match exemption(&account, &config.users, people) {
+        Ok(Some(exemption)) => Who::Exempt {
+            name: account.name,
+            exemption,
+        },
+        Ok(None) => Who::Subject(Subject {
+            onelogin_name: onelogin_name(&account.name, config.users.append_domain.as_deref()),
+            name: account.name,
+            proof: proof(request, config.first_factor, uids),
+        }),
+        Err(LookupFailed) => Who::Unclear(Unclear::Groups),
+    }
+}
+
+fn exemption(
+    account: &Account,
+    users: &Users,
+    people: &dyn People,
+) -> Result<Option<Exemption>, LookupFailed> {
+    if users.exempt_users.contains(&account.name) {
+        return Ok(Some(Exemption::User));
+    }
+    if !users.exempt_groups.is_empty() && people.is_in(account, &users.exempt_groups)? {
+        return Ok(Some(Exemption::Group));
+    }
+    Ok(None)
+}
+
+/// Whether something before us has proven whoever this request is for.
+#[must_use]
+pub fn proof(request: &Request, first_factor: FirstFactor, uids: Uids) -> Proof {
+    let shown = request.ssh_auth_info || request.password.is_some() || uids.real != 0;
+    if shown || first_factor == FirstFactor::Assumed {
+        Proof::Proven
+    } else {
+        Proof::Unproven
+    }
+}
+
+/// The name as OneLogin should know it. OneLogin's search takes `*` and `!` as operators, so that
+/// only names of harmless characters are sent at all.
+fn onelogin_name(name: &str, domain: Option<&str>) -> Option<String> {
+    let name = match domain {
+        Some(domain) => format!("{name}@{domain}"),
+        None => name.to_owned(),
+    };
+    let harmless = |c: char| c.is_alphanumeric() || "._-+@$'\\".contains(c);
+    let is_fit = !name.starts_with(['-', '@']) && name.len() <= 255 && name.chars().all(harmless);
+    (is_fit && !name.is_empty()).then_some(name)
+}
+
+#[cfg(test)]
+mod tests;

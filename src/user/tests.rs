@@ -1,0 +1,250 @@
+//! Who must pass, by tables.
+
+use super::*;
+
+struct Village {
+    uids: Uids,
+    broken: bool,
+}
+
+impl People for Village {
+    fn uids(&self) -> Uids {
+        self.uids
+    }
+    fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
+        if self.broken {
+            return Err(LookupFailed);
+        }
+        let uid = match name {
+            "root" | "toor" => 0,
+            "alice" | "ALICE" => 1000,
+            "bob" => 1001,
+            "a*" => 1002,
+            _ => return Ok(None),
+        };
+        Ok(Some(Account {
+            name: name.to_lowercase(),
+            uid,
+        }))
+    }
+    fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
+        match uid {
+            0 => self.by_name("root"),
+            1000 => self.by_name("alice"),
+            1001 => self.by_name("bob"),
+            _ => Ok(None),
+        }
+    }
+    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed> {
+        if groups.iter().any(|group| group == "missing") {
+            return Err(LookupFailed);
+        }
+        Ok(account.name == "bob" && groups.iter().any(|group| group == "robots"))
+    }
+}
+
+fn village(real: u32, effective: u32) -> Village {
+    Village {
+        uids: Uids {
+            real,
+            effective,
+            saved: effective,
+        },
+        broken: false,
+    }
+}
+
+fn config(lines: &str) -> Config {
+    let text = format!(
+        "{lines}\n[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n"
+    );
+    crate::config::parse("c", &text).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+fn request(user: &str) -> Request {
+    Request {
+        user: Some(user.to_owned()),
+        service: "sshd".to_owned(),
+        rhost: None,
+        tty: None,
+        ruser: None,
+        ssh_connection: None,
+        ssh_auth_info: false,
+        password: None,
+    }
+}
+
+fn name_of(who: &Who) -> &str {
+    match who {
+        Who::Subject(subject) => &subject.name,
+        Who::Exempt { name, .. } => name,
+        Who::Stranger | Who::Unclear(_) => "",
+    }
+}
+
+#[test]
+fn r05_the_subject_is_pam_user_as_passwd_spells_it() {
+    let who = who(&request("ALICE"), &config(""), &village(0, 0));
+    let Who::Subject(subject) = who else {
+        panic!("{who:?}")
+    };
+    assert_eq!(subject.name, "alice");
+    assert_eq!(subject.onelogin_name.as_deref(), Some("alice"));
+}
+
+#[test]
+fn on_the_way_to_root_the_caller_must_pass() {
+    let config = config("[users]\nexempt_users = [\"root\"]");
+    // su to root, sudo with rootpw: root's exemption does not exempt the caller.
+    assert_eq!(
+        name_of(&who(&request("root"), &config, &village(1000, 0))),
+        "alice"
+    );
+    assert!(matches!(
+        who(&request("root"), &config, &village(1000, 0)),
+        Who::Subject(_)
+    ));
+    assert_eq!(
+        name_of(&who(&request("toor"), &config, &village(1001, 0))),
+        "bob"
+    );
+    // Root itself, and a login as root, are root's.
+    assert!(matches!(
+        who(&request("root"), &config, &village(0, 0)),
+        Who::Exempt { .. }
+    ));
+    // su to somebody else challenges the target.
+    assert_eq!(
+        name_of(&who(&request("bob"), &config, &village(1000, 0))),
+        "bob"
+    );
+    // A caller without a passwd entry is nobody.
+    assert_eq!(
+        who(&request("root"), &config, &village(4242, 0)),
+        Who::Unclear(Unclear::Caller)
+    );
+}
+
+#[test]
+fn a_name_that_the_system_does_not_know_is_a_stranger() {
+    for user in [Some("mallory".to_owned()), Some(String::new()), None] {
+        let mut request = request("");
+        request.user = user;
+        assert_eq!(who(&request, &config(""), &village(0, 0)), Who::Stranger);
+    }
+}
+
+#[test]
+fn a_failed_look_up_is_not_a_missing_user() {
+    let mut village = village(0, 0);
+    village.broken = true;
+    assert_eq!(
+        who(&request("alice"), &config(""), &village),
+        Who::Unclear(Unclear::Passwd)
+    );
+}
+
+#[test]
+fn exemptions_are_those_the_admin_wrote() {
+    let config = config("[users]\nexempt_users = [\"alice\"]\nexempt_groups = [\"robots\"]");
+    let exemption = |user| match who(&request(user), &config, &village(0, 0)) {
+        Who::Exempt { exemption, .. } => Some(exemption),
+        _ => None,
+    };
+    assert_eq!(exemption("alice"), Some(Exemption::User));
+    assert_eq!(exemption("bob"), Some(Exemption::Group));
+    assert_eq!(exemption("root"), None);
+}
+
+#[test]
+fn a_group_that_cannot_be_looked_up_denies() {
+    let config = config("[users]\nexempt_groups = [\"robots\", \"missing\"]");
+    assert_eq!(
+        who(&request("alice"), &config, &village(0, 0)),
+        Who::Unclear(Unclear::Groups)
+    );
+}
+
+#[test]
+fn r13_only_what_was_shown_proves() {
+    let proof = |change: &dyn Fn(&mut Request), lines: &str, real: u32| {
+        let mut request = request("alice");
+        change(&mut request);
+        match who(&request, &config(lines), &village(real, 0)) {
+            Who::Subject(subject) => subject.proof,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(proof(&|_| (), "", 0), Proof::Unproven);
+    assert_eq!(proof(&|r| r.ssh_auth_info = true, "", 0), Proof::Proven);
+    assert_eq!(
+        proof(&|r| r.password = Some(Secret::new("x".into())), "", 0),
+        Proof::Proven
+    );
+    assert_eq!(proof(&|_| (), "", 1000), Proof::Proven);
+    assert_eq!(
+        proof(&|_| (), "first_factor = \"assumed\"", 0),
+        Proof::Proven
+    );
+    assert_eq!(
+        proof(&|r| r.ruser = Some("alice".into()), "", 0),
+        Proof::Unproven
+    );
+    assert_eq!(
+        proof(&|r| r.ssh_connection = Some("1 2 3 4".into()), "", 0),
+        Proof::Unproven
+    );
+}
+
+#[test]
+fn r05_names_with_search_operators_are_never_sent() {
+    let subject = who(&request("a*"), &config(""), &village(0, 0));
+    assert!(matches!(
+        subject,
+        Who::Subject(Subject {
+            onelogin_name: None,
+            ..
+        })
+    ));
+    for name in [
+        "",
+        "*",
+        "a*",
+        "!x",
+        "a!b",
+        "%",
+        "a%2Ab",
+        "-rf",
+        "@x",
+        "a b",
+        "a,b",
+        "a;b",
+        "a\n",
+        "a\0",
+        "a&b=c",
+        "a?b",
+        "a#b",
+        "a/b",
+        "a\"b",
+        "a\u{202e}b",
+        &"x".repeat(300),
+    ] {
+        assert_eq!(onelogin_name(name, None), None, "{name:?}");
+    }
+    for name in [
+        "alice",
+        "alice.b-c_d",
+        "o'neil",
+        "CORP\\alice",
+        "svc$",
+        "zoë",
+        "a@b.c",
+    ] {
+        assert_eq!(onelogin_name(name, None).as_deref(), Some(name));
+    }
+    assert_eq!(
+        onelogin_name("alice", Some("example.com")).as_deref(),
+        Some("alice@example.com")
+    );
+    assert_eq!(onelogin_name("", Some("example.com")), None);
+}

@@ -1,0 +1,355 @@
+//! The one table: how a login ended → PAM code, log line, words for the user. Pure; one `match`
+//! without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
+
+use crate::config::FailMode;
+use crate::login::{Denial, Fault, Outcome, Trouble, Unknown};
+use crate::user::{Exemption, Unclear};
+use pam::constants::PamResultCode;
+
+/// What the verdict depends on beside the outcome.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Circumstances {
+    /// `failmode` of the configuration.
+    pub failmode: FailMode,
+    /// The PAM environment has `SSH_CONNECTION`: the host is sshd.
+    pub in_ssh: bool,
+    /// The user owns the process (sudo, su): they could stop it or exhaust its descriptors, and so
+    /// make an outage.
+    pub is_setuid: bool,
+    /// Something before us has proven the user, so that an unknown name tells a stranger nothing.
+    pub proven: bool,
+}
+
+/// How serious a log line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// For an admin to mend.
+    Error,
+    /// Somebody got in without a second factor.
+    Warning,
+    /// A denial.
+    Notice,
+    /// A login that went as it should.
+    Info,
+    /// Shapes and timings.
+    Debug,
+}
+
+/// The decision.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What libpam gets.
+    pub code: PamResultCode,
+    /// How serious the log line is.
+    pub level: Level,
+    /// The first word of the log line.
+    pub event: &'static str,
+    /// The reason, from the fixed list in the manual.
+    pub reason: Option<&'static str>,
+    /// OneLogin's or the system's own words, for the log only.
+    pub detail: Option<String>,
+    /// One sentence for the user, on a denial.
+    pub words: Option<&'static str>,
+}
+
+const WRONG: &str = "OneLogin verification failed.";
+const NOT_APPROVED: &str = "The sign-in was not approved on your phone.";
+const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
+const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
+const ASK_ADMIN: &str =
+    "OneLogin verification does not work on this host. Please tell your administrator.";
+
+/// Reads the table.
+pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
+    use PamResultCode as Code;
+    match outcome {
+        Outcome::Accepted(_) => Verdict {
+            code: Code::PAM_SUCCESS,
+            level: Level::Info,
+            event: "accepted",
+            reason: None,
+            detail: None,
+            words: None,
+        },
+        Outcome::Exempt(exemption) => Verdict {
+            code: Code::PAM_IGNORE,
+            level: Level::Info,
+            event: "exempt",
+            reason: Some(exempt(*exemption)),
+            detail: None,
+            words: None,
+        },
+        Outcome::Denied(denial) => {
+            let (reason, words) = denied(*denial);
+            no(here.end_of_attempts(), Level::Notice, reason, words)
+        }
+        Outcome::Unknown(why) => {
+            // Where nothing has proven the user, the host must not treat an unknown name
+            // differently from a wrong code; sshd shows that to the client.
+            let code = if here.in_ssh && !here.proven {
+                here.end_of_attempts()
+            } else {
+                Code::PAM_USER_UNKNOWN
+            };
+            no(code, Level::Notice, unknown(*why), WRONG)
+        }
+        Outcome::Unreachable(error) if here.failmode == FailMode::Safe && !here.is_setuid => {
+            Verdict {
+                code: Code::PAM_SUCCESS,
+                level: Level::Warning,
+                event: "let in by failmode=safe",
+                reason: Some(trouble(error.trouble)),
+                detail: Some(error.detail.clone()),
+                words: None,
+            }
+        }
+        Outcome::Unreachable(error) | Outcome::Unavailable(error) => Verdict {
+            detail: Some(error.detail.clone()),
+            ..no(
+                Code::PAM_AUTHINFO_UNAVAIL,
+                Level::Error,
+                trouble(error.trouble),
+                NO_REPLY,
+            )
+        },
+        Outcome::Fault(fault) => {
+            let (reason, detail) = match fault {
+                Fault::Config => ("config", None),
+                Fault::Credential(detail) => (trouble(Trouble::Credential), Some(detail.clone())),
+                Fault::Tls(detail) => (trouble(Trouble::Tls), Some(detail.clone())),
+            };
+            Verdict {
+                detail,
+                ..no(Code::PAM_SERVICE_ERR, Level::Error, reason, ASK_ADMIN)
+            }
+        }
+        Outcome::NoConversation => Verdict {
+            words: None,
+            ..no(Code::PAM_CONV_ERR, Level::Notice, "no-conversation", WRONG)
+        },
+        Outcome::Unprivileged => no(
+            Code::PAM_AUTHINFO_UNAVAIL,
+            Level::Error,
+            "unprivileged",
+            ASK_ADMIN,
+        ),
+        Outcome::Panicked => no(Code::PAM_ABORT, Level::Error, "panic", ASK_ADMIN),
+    }
+}
+
+impl Circumstances {
+    /// The code that makes this host stop asking: sshd ends its attempts on `PAM_MAXTRIES`, sudo on
+    /// `PAM_ABORT`. For those that run the stack again all the same there is the memory of denials.
+    fn end_of_attempts(self) -> PamResultCode {
+        if self.in_ssh {
+            PamResultCode::PAM_MAXTRIES
+        } else {
+            PamResultCode::PAM_ABORT
+        }
+    }
+}
+
+fn no(code: PamResultCode, level: Level, reason: &'static str, words: &'static str) -> Verdict {
+    Verdict {
+        code,
+        level,
+        event: "denied",
+        reason: Some(reason),
+        detail: None,
+        words: Some(words),
+    }
+}
+
+fn denied(denial: Denial) -> (&'static str, &'static str) {
+    match denial {
+        Denial::Code => ("wrong-code", WRONG),
+        Denial::NoCode => ("no-code", WRONG),
+        Denial::Password => ("password-typed", WRONG),
+        Denial::Push => ("push-denied", NOT_APPROVED),
+        Denial::Unanswered => ("push-unanswered", NOT_APPROVED),
+        Denial::Expired => ("expired", WRONG),
+        Denial::Interrupted => ("interrupted", WRONG),
+        Denial::Before => ("denied-before", AGAIN),
+        Denial::NoState => ("no-state", ASK_ADMIN),
+        Denial::UserChanged => ("user-changed", WRONG),
+    }
+}
+
+fn unknown(unknown: Unknown) -> &'static str {
+    match unknown {
+        Unknown::Account => "no-account",
+        Unknown::Name => "name-refused",
+        Unknown::User => "no-onelogin-user",
+        Unknown::Several => "several-onelogin-users",
+        Unknown::Other => "other-onelogin-user",
+        Unknown::Inactive => "inactive-onelogin-user",
+        Unknown::NoFactor => "no-factor",
+        Unknown::NoAllowedFactor => "no-allowed-factor",
+        Unknown::Unclear(Unclear::Caller) => "no-caller",
+        Unknown::Unclear(Unclear::Passwd) => "passwd-lookup",
+        Unknown::Unclear(Unclear::Groups) => "group-lookup",
+    }
+}
+
+fn exempt(exemption: Exemption) -> &'static str {
+    match exemption {
+        Exemption::User => "exempt-user",
+        Exemption::Group => "exempt-group",
+        Exemption::Unknown => "exempt-unknown",
+        Exemption::NoFactor => "exempt-no-factor",
+    }
+}
+
+fn trouble(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::NoConnection => "no-connection",
+        Trouble::Gateway => "gateway",
+        Trouble::NoSuchHost => "no-such-host",
+        Trouble::Timeout => "timeout",
+        Trouble::Broken => "connection-lost",
+        Trouble::ServerError => "server-error",
+        Trouble::RateLimited => "rate-limited",
+        Trouble::Redirected => "redirected",
+        Trouble::NotFound => "not-found",
+        Trouble::RequestRefused => "request-refused",
+        Trouble::BadReply => "bad-reply",
+        Trouble::Tls => "tls",
+        Trouble::Credential => "credential",
+        Trouble::Local => "local-error",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::ApiError;
+
+    const SUDO: Circumstances = Circumstances {
+        failmode: FailMode::Secure,
+        in_ssh: false,
+        is_setuid: true,
+        proven: true,
+    };
+    const SSH: Circumstances = Circumstances {
+        in_ssh: true,
+        is_setuid: false,
+        ..SUDO
+    };
+
+    fn error(trouble: Trouble) -> ApiError {
+        ApiError {
+            trouble,
+            detail: String::new(),
+        }
+    }
+
+    fn code(outcome: &Outcome, here: Circumstances) -> PamResultCode {
+        of(outcome, here).code
+    }
+
+    #[test]
+    fn the_end_of_attempts_depends_on_the_host() {
+        let denied = Outcome::Denied(Denial::Code);
+        assert_eq!(code(&denied, SSH), PamResultCode::PAM_MAXTRIES);
+        assert_eq!(code(&denied, SUDO), PamResultCode::PAM_ABORT);
+    }
+
+    #[test]
+    fn r13_an_unknown_name_looks_like_a_wrong_code_to_an_unproven_ssh_client() {
+        let unknown = Outcome::Unknown(Unknown::Account);
+        assert_eq!(code(&unknown, SUDO), PamResultCode::PAM_USER_UNKNOWN);
+        assert_eq!(code(&unknown, SSH), PamResultCode::PAM_USER_UNKNOWN);
+        let unproven = Circumstances {
+            proven: false,
+            ..SSH
+        };
+        assert_eq!(code(&unknown, unproven), PamResultCode::PAM_MAXTRIES);
+        let denied = Outcome::Denied(Denial::Code);
+        assert_eq!(of(&unknown, unproven).words, of(&denied, unproven).words);
+    }
+
+    #[test]
+    fn r02_safe_covers_an_unreachable_onelogin_outside_setuid_hosts_and_nothing_else() {
+        let safe = Circumstances {
+            failmode: FailMode::Safe,
+            ..SSH
+        };
+        let unreachable = Outcome::Unreachable(error(Trouble::NoConnection));
+        let verdict = of(&unreachable, safe);
+        assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
+        assert_eq!(verdict.level, Level::Warning);
+        let in_sudo = Circumstances {
+            is_setuid: true,
+            ..safe
+        };
+        assert_eq!(
+            code(&unreachable, in_sudo),
+            PamResultCode::PAM_AUTHINFO_UNAVAIL
+        );
+        assert_eq!(code(&unreachable, SSH), PamResultCode::PAM_AUTHINFO_UNAVAIL);
+
+        let others = [
+            Outcome::Unavailable(error(Trouble::NoConnection)),
+            Outcome::Unavailable(error(Trouble::Local)),
+            Outcome::Fault(Fault::Config),
+            Outcome::Fault(Fault::Tls(String::new())),
+            Outcome::Fault(Fault::Credential(String::new())),
+            Outcome::Denied(Denial::Code),
+            Outcome::Unknown(Unknown::User),
+            Outcome::NoConversation,
+            Outcome::Unprivileged,
+            Outcome::Panicked,
+        ];
+        for outcome in &others {
+            for here in [safe, in_sudo] {
+                let code = code(outcome, here);
+                assert!(
+                    !matches!(code, PamResultCode::PAM_SUCCESS | PamResultCode::PAM_IGNORE),
+                    "{outcome:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn r01_only_an_exemption_is_ignored() {
+        assert_eq!(
+            code(&Outcome::Exempt(Exemption::User), SSH),
+            PamResultCode::PAM_IGNORE
+        );
+    }
+
+    #[test]
+    fn faults_and_bugs_have_codes_of_their_own() {
+        assert_eq!(
+            code(&Outcome::Fault(Fault::Config), SSH),
+            PamResultCode::PAM_SERVICE_ERR
+        );
+        assert_eq!(
+            code(&Outcome::NoConversation, SSH),
+            PamResultCode::PAM_CONV_ERR
+        );
+        assert_eq!(
+            code(&Outcome::Unprivileged, SSH),
+            PamResultCode::PAM_AUTHINFO_UNAVAIL
+        );
+        assert_eq!(code(&Outcome::Panicked, SSH), PamResultCode::PAM_ABORT);
+    }
+
+    #[test]
+    fn each_denial_has_a_reason_and_a_sentence() {
+        for outcome in [
+            Outcome::Denied(Denial::Before),
+            Outcome::Unknown(Unknown::User),
+            Outcome::Panicked,
+        ] {
+            let verdict = of(&outcome, SUDO);
+            assert!(
+                verdict.reason.is_some() && verdict.words.is_some(),
+                "{outcome:?}"
+            );
+            assert_eq!(verdict.event, "denied");
+        }
+    }
+}

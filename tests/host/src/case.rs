@@ -1,0 +1,639 @@
+//! One run of the real libpam in a process of its own (`pam-host`), scripted or driven step by step.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+use crate::log::Log;
+use crate::place::{binary, set_mode, shim};
+use crate::wire::{Answer, Call, Code, Event, Ids, Message, Report, Script, Style, Text, Texts};
+
+/// A case to run: what the host program would do and what its user would type.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Case {
+    script: Script,
+    environment: BTreeMap<OsString, OsString>,
+    preload: Vec<PathBuf>,
+    log: LogSocket,
+    longest: Duration,
+}
+
+/// What stands in the place of /dev/log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogSocket {
+    Read,
+    Stalled,
+    Absent,
+}
+
+impl Case {
+    /// A case for a service file in a private folder. No user, no items, no answers: a prompt gets `PAM_CONV_ERR`.
+    pub fn new(confdir: impl Into<PathBuf>, service: &str) -> Self {
+        Self {
+            script: Script {
+                confdir: confdir.into(),
+                service: service.to_owned(),
+                user: None,
+                rhost: None,
+                tty: None,
+                ruser: None,
+                pam_env: BTreeMap::new(),
+                silent: false,
+                calls: Vec::new(),
+                conversation: true,
+                answers: Vec::new(),
+                further: Answer::Fail,
+                texts: Texts::Shown,
+                live: false,
+                repeat: 1,
+                ids: None,
+                umask: None,
+                closed: Vec::new(),
+                descriptors: None,
+            },
+            environment: BTreeMap::new(),
+            preload: Vec::new(),
+            log: LogSocket::Read,
+            longest: WATCHDOG,
+        }
+    }
+
+    /// `PAM_USER`, any bytes but NUL.
+    pub fn user(mut self, name: impl Into<Text>) -> Self {
+        self.script.user = Some(name.into());
+        self
+    }
+
+    /// `PAM_RHOST`.
+    pub fn rhost(mut self, name: impl Into<Text>) -> Self {
+        self.script.rhost = Some(name.into());
+        self
+    }
+
+    /// `PAM_TTY`.
+    pub fn tty(mut self, name: impl Into<Text>) -> Self {
+        self.script.tty = Some(name.into());
+        self
+    }
+
+    /// `PAM_RUSER`.
+    pub fn ruser(mut self, name: impl Into<Text>) -> Self {
+        self.script.ruser = Some(name.into());
+        self
+    }
+
+    /// A variable of the PAM environment (`pam_putenv`).
+    pub fn pam_env(mut self, name: &str, value: impl Into<Text>) -> Self {
+        self.script.pam_env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// As sshd does it after a key was accepted: `SSH_CONNECTION`, `SSH_AUTH_INFO_0`, tty and remote host.
+    pub fn ssh_with_key(self, connection: &str) -> Self {
+        self.ssh(connection).pam_env(
+            "SSH_AUTH_INFO_0",
+            "publickey ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIA\n",
+        )
+    }
+
+    /// As sshd does it when nothing is proven yet: `SSH_CONNECTION`, tty and remote host.
+    pub fn ssh(self, connection: &str) -> Self {
+        self.pam_env("SSH_CONNECTION", connection)
+            .tty("ssh")
+            .rhost("127.0.0.1")
+    }
+
+    /// A variable of the process's own environment, which is otherwise empty.
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.environment
+            .insert(name.as_ref().to_owned(), value.as_ref().to_owned());
+        self
+    }
+
+    /// `PAM_SILENT` on every call.
+    pub fn silent(mut self) -> Self {
+        self.script.silent = true;
+        self
+    }
+
+    /// Exactly these calls, each made whatever the one before it returned.
+    pub fn calls(mut self, calls: impl IntoIterator<Item = Call>) -> Self {
+        self.script.calls = calls.into_iter().collect();
+        self
+    }
+
+    /// The next prompt is answered with this text.
+    pub fn answer(self, text: impl Into<Text>) -> Self {
+        self.respond(Answer::Text(text.into()))
+    }
+
+    /// The next prompts are answered with these texts.
+    pub fn answers<T: Into<Text>>(self, texts: impl IntoIterator<Item = T>) -> Self {
+        texts.into_iter().fold(self, Self::answer)
+    }
+
+    /// The next prompt gets this treatment.
+    pub fn respond(mut self, answer: Answer) -> Self {
+        self.script.answers.push(answer);
+        self
+    }
+
+    /// Every prompt after the scripted ones gets this treatment (else `PAM_CONV_ERR`, or `Ask` in [`Case::spawn`]).
+    pub fn further(mut self, answer: Answer) -> Self {
+        self.script.further = answer;
+        self
+    }
+
+    /// The treatment of texts that want no answer.
+    pub fn texts(mut self, texts: Texts) -> Self {
+        self.script.texts = texts;
+        self
+    }
+
+    /// No conversation function: a null pointer.
+    pub fn no_conversation(mut self) -> Self {
+        self.script.conversation = false;
+        self
+    }
+
+    /// The whole, `pam_start` to `pam_end`, this many times in one process.
+    pub fn repeat(mut self, times: u32) -> Self {
+        self.script.repeat = times;
+        self
+    }
+
+    /// Real, effective and saved user id of the process (needs root): `ids(1000, 0, 0)` is a setuid program.
+    pub fn ids(mut self, real: u32, effective: u32, saved: u32) -> Self {
+        self.script.ids = Some(Ids {
+            real,
+            effective,
+            saved,
+        });
+        self
+    }
+
+    /// The umask of the process.
+    pub fn umask(mut self, bits: u32) -> Self {
+        self.script.umask = Some(bits);
+        self
+    }
+
+    /// Descriptors of 0 to 2 that are closed.
+    pub fn closed(mut self, descriptors: impl IntoIterator<Item = i32>) -> Self {
+        self.script.closed = descriptors.into_iter().collect();
+        self
+    }
+
+    /// The soft limit of descriptors during the calls.
+    pub fn descriptors(mut self, limit: u64) -> Self {
+        self.script.descriptors = Some(limit);
+        self
+    }
+
+    /// The module's call number `number` (from 1) of the C library or libpam fails with `errno`.
+    pub fn fail_call(self, number: u64, errno: i32) -> Self {
+        self.env("PAM_HOST_FAIL_AT", number.to_string())
+            .env("PAM_HOST_FAIL_ERRNO", errno.to_string())
+    }
+
+    /// A further library in `LD_PRELOAD`, before the shim.
+    pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
+        self.preload.push(library.into());
+        self
+    }
+
+    /// The log socket is there, full, and nobody reads it.
+    pub fn stalled_log(mut self) -> Self {
+        self.log = LogSocket::Stalled;
+        self
+    }
+
+    /// There is no log socket.
+    pub fn no_log(mut self) -> Self {
+        self.log = LogSocket::Absent;
+        self
+    }
+
+    /// How long the process may take in all before it is killed and the test fails.
+    pub fn watchdog(mut self, longest: Duration) -> Self {
+        self.longest = longest;
+        self
+    }
+
+    /// Runs it to its end.
+    ///
+    /// # Panics
+    /// When `pam-host` is missing, dies or does not end in time.
+    #[must_use]
+    pub fn run(self) -> Outcome {
+        self.start().finish()
+    }
+
+    /// Starts it; prompts without a scripted answer ask the test, and every message is reported at once.
+    ///
+    /// # Panics
+    /// When `pam-host` is missing or cannot be started.
+    #[must_use]
+    pub fn spawn(mut self) -> Running {
+        self.script.live = true;
+        if self.script.further == Answer::Fail {
+            self.script.further = Answer::Ask;
+        }
+        self.start()
+    }
+
+    fn start(self) -> Running {
+        let folder = TempDir::with_prefix("pam-log-").expect("a temporary folder can be made");
+        set_mode(folder.path(), 0o711);
+        let socket = folder.path().join("log");
+        let mut log = Logging::None;
+        match self.log {
+            LogSocket::Read => {
+                log = Logging::Read(Log::bind(&socket).expect("a log socket can be bound"));
+            }
+            LogSocket::Stalled => {
+                log = Logging::Stalled {
+                    _socket: stalled(&socket),
+                }
+            }
+            LogSocket::Absent => {}
+        }
+        let mut preload = OsString::new();
+        for library in &self.preload {
+            preload.push(library);
+            preload.push(":");
+        }
+        preload.push(shim());
+        let mut child = Command::new(binary("pam-host"))
+            .env_clear()
+            .envs(&self.environment)
+            .env("LD_PRELOAD", preload)
+            .env("PAM_HOST_LOG", &socket)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .expect("pam-host can be started");
+        let mut to = child.stdin.take().expect("pam-host has a standard input");
+        let from = child.stdout.take().expect("pam-host has a standard output");
+        let mut script = serde_json::to_string(&self.script).expect("a script is JSON");
+        script.push('\n');
+        let sent = to.write_all(script.as_bytes());
+        let running = Running {
+            child,
+            to: Some(to),
+            events: events(from),
+            log,
+            deadline: Instant::now() + self.longest,
+            shown: Vec::new(),
+            _folder: folder,
+        };
+        if let Err(error) = sent {
+            running.fail(&format!("the script cannot be sent: {error}"));
+        }
+        running
+    }
+}
+
+#[derive(Debug)]
+enum Logging {
+    Read(Log),
+    Stalled {
+        _socket: std::os::unix::net::UnixDatagram,
+    },
+    None,
+}
+
+/// A log socket whose queue is full.
+fn stalled(path: &std::path::Path) -> std::os::unix::net::UnixDatagram {
+    use std::os::unix::net::UnixDatagram;
+    let socket = UnixDatagram::bind(path).expect("a log socket can be bound");
+    set_mode(path, 0o666);
+    let filler = UnixDatagram::unbound().expect("a socket can be made");
+    filler
+        .set_nonblocking(true)
+        .expect("a socket can be made non-blocking");
+    while filler.send_to(b"full", path).is_ok() {}
+    socket
+}
+
+fn events(from: ChildStdout) -> Receiver<Result<Event, String>> {
+    let (to, events) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            let event = line.map_err(|error| error.to_string()).and_then(|line| {
+                serde_json::from_str(&line).map_err(|error| format!("{error} in {line}"))
+            });
+            if to.send(event).is_err() {
+                return;
+            }
+        }
+    });
+    events
+}
+
+/// What happens next in a [`Running`] case.
+#[derive(Debug)]
+pub enum Step {
+    /// A text, or a prompt that the script answers itself.
+    Shown(Message),
+    /// A prompt that waits for [`Running::reply`].
+    Prompt(Message),
+    /// The end; [`Running::finish`] gives the outcome.
+    End(Box<Report>),
+}
+
+/// A case under way.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    to: Option<ChildStdin>,
+    events: Receiver<Result<Event, String>>,
+    log: Logging,
+    deadline: Instant,
+    shown: Vec<Message>,
+    _folder: TempDir,
+}
+
+impl Running {
+    /// The next step.
+    ///
+    /// # Panics
+    /// When the process dies, or the watchdog fires.
+    pub fn step(&mut self) -> Step {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        match self.events.recv_timeout(left) {
+            Ok(Ok(Event::Message(message))) => {
+                self.shown.push(message.clone());
+                if message.answer == Some(Answer::Ask) {
+                    Step::Prompt(message)
+                } else {
+                    Step::Shown(message)
+                }
+            }
+            Ok(Ok(Event::Report(report))) => Step::End(report),
+            Ok(Ok(Event::Fault(fault))) => self.fail(&fault),
+            Ok(Err(error)) => self.fail(&format!("what it said cannot be understood: {error}")),
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = self.child.kill();
+                self.fail("it did not end in time and was killed")
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.child.wait();
+                self.fail(&format!("it died without a report: {status:?}"))
+            }
+        }
+    }
+
+    /// Waits for the next prompt that has no scripted answer.
+    ///
+    /// # Panics
+    /// When the case ends instead.
+    pub fn wait_prompt(&mut self) -> Message {
+        loop {
+            match self.step() {
+                Step::Shown(_) => {}
+                Step::Prompt(message) => return message,
+                Step::End(report) => {
+                    self.fail(&format!("it ended without a prompt: {:?}", report.runs))
+                }
+            }
+        }
+    }
+
+    /// Waits for a message that contains the text; a prompt met on the way is an error.
+    ///
+    /// # Panics
+    /// When the case ends or asks for something else instead.
+    pub fn wait_text(&mut self, text: &str) -> Message {
+        loop {
+            match self.step() {
+                Step::Shown(message) | Step::Prompt(message)
+                    if message.text.to_string().contains(text) =>
+                {
+                    return message;
+                }
+                Step::Shown(_) => {}
+                Step::Prompt(message) => self.fail(&format!(
+                    "it asks {:?} instead of showing {text:?}",
+                    message.text
+                )),
+                Step::End(report) => {
+                    self.fail(&format!("it ended without {text:?}: {:?}", report.runs))
+                }
+            }
+        }
+    }
+
+    /// Answers the prompt that [`Running::wait_prompt`] gave.
+    pub fn reply(&mut self, text: impl Into<Text>) {
+        self.reply_with(&Answer::Text(text.into()));
+    }
+
+    /// Answers the prompt in any way.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn reply_with(&mut self, answer: &Answer) {
+        let mut line = serde_json::to_string(answer).expect("an answer is JSON");
+        line.push('\n');
+        let sent = self.to.as_mut().map(|to| to.write_all(line.as_bytes()));
+        if !matches!(sent, Some(Ok(()))) {
+            self.fail("the answer cannot be sent");
+        }
+    }
+
+    /// The id of the process.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When the process is gone.
+    pub fn signal(&self, signal: Signal) {
+        if let Err(error) = kill(pid(self.child.id()), signal) {
+            self.fail(&format!("{signal} cannot be sent: {error}"));
+        }
+    }
+
+    /// The log lines so far.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        match &self.log {
+            Logging::Read(log) => log.lines(),
+            Logging::Stalled { .. } | Logging::None => Vec::new(),
+        }
+    }
+
+    /// Waits for the end. Prompts without a scripted answer get `PAM_CONV_ERR` from now on.
+    ///
+    /// # Panics
+    /// When the process dies, or the watchdog fires.
+    #[must_use]
+    pub fn finish(mut self) -> Outcome {
+        self.to = None;
+        loop {
+            if let Step::End(report) = self.step() {
+                return self.end(*report);
+            }
+        }
+    }
+
+    /// The outcome, after [`Step::End`].
+    ///
+    /// # Panics
+    /// When the process cannot be waited for.
+    #[must_use]
+    pub fn end(mut self, report: Report) -> Outcome {
+        self.to = None;
+        let status = self.child.wait().expect("pam-host can be waited for");
+        assert!(
+            status.success(),
+            "pam-host reported and then failed: {status}"
+        );
+        assert!(report.notes.shim, "the shim was not loaded");
+        let log = match std::mem::replace(&mut self.log, Logging::None) {
+            Logging::Read(log) => log.finish(),
+            Logging::Stalled { .. } | Logging::None => Vec::new(),
+        };
+        let code = report
+            .runs
+            .last()
+            .and_then(|calls| calls.first())
+            .map(|called| called.code);
+        Outcome {
+            code: code.expect("at least one call is made"),
+            log,
+            report,
+        }
+    }
+
+    /// Kills the process; gives what it had logged.
+    ///
+    /// # Panics
+    /// When the process cannot be killed.
+    #[must_use = "the log may matter; else drop it"]
+    pub fn kill(mut self) -> Vec<String> {
+        self.child.kill().expect("pam-host can be killed");
+        self.child.wait().expect("pam-host can be waited for");
+        match std::mem::replace(&mut self.log, Logging::None) {
+            Logging::Read(log) => log.finish(),
+            Logging::Stalled { .. } | Logging::None => Vec::new(),
+        }
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let mut text = format!("pam-host: {what}\n");
+        for message in &self.shown {
+            let _ = writeln!(text, "  shown: {message:?}");
+        }
+        for line in self.log() {
+            let _ = writeln!(text, "  log: {line}");
+        }
+        panic!("{text}");
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn pid(number: u32) -> Pid {
+    Pid::from_raw(number.try_into().expect("a process id fits"))
+}
+
+/// What a case came to: the report of `pam-host` (reached by deref) and the log.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What the first call (authenticate, unless the case said otherwise) of the last repetition returned.
+    pub code: Code,
+    /// The lines that came to the log socket, as sent.
+    pub log: Vec<String>,
+    /// All the rest.
+    pub report: Report,
+}
+
+impl Deref for Outcome {
+    type Target = Report;
+
+    fn deref(&self) -> &Report {
+        &self.report
+    }
+}
+
+impl Outcome {
+    /// The codes of the last repetition's calls of this kind.
+    #[must_use]
+    pub fn codes(&self, call: Call) -> Vec<Code> {
+        let calls = self.runs.last().map(Vec::as_slice).unwrap_or_default();
+        calls
+            .iter()
+            .filter(|called| called.call == call)
+            .map(|called| called.code)
+            .collect()
+    }
+
+    /// The texts of the prompts.
+    #[must_use]
+    pub fn prompts(&self) -> Vec<String> {
+        self.messages(Style::is_prompt)
+    }
+
+    /// The texts that wanted no answer.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        self.messages(|style| !style.is_prompt())
+    }
+
+    fn messages(&self, wanted: impl Fn(Style) -> bool) -> Vec<String> {
+        let wanted = self
+            .transcript
+            .iter()
+            .filter(|message| wanted(message.style));
+        wanted.map(|message| message.text.to_string()).collect()
+    }
+
+    /// The log lines of the module, from its name on: `pam_onelogin(sshd:auth): accepted user=…`.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<String> {
+        decisions(&self.log)
+    }
+
+    /// What the process was left with that it did not have before (rule R8); empty is good. Compared are the states
+    /// before the first `pam_start` and after the last `pam_end`.
+    #[must_use]
+    pub fn changes(&self) -> Vec<String> {
+        self.before.differences(&self.after)
+    }
+}
+
+/// The lines of the module among those of a log, from its name on.
+#[must_use]
+pub fn decisions(log: &[String]) -> Vec<String> {
+    log.iter()
+        .filter_map(|line| {
+            line.find("pam_onelogin(")
+                .map(|start| line[start..].to_owned())
+        })
+        .collect()
+}
+
+const WATCHDOG: Duration = Duration::from_secs(180);

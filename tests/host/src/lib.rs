@@ -1,0 +1,25 @@
+//! PAM applications for tests and the demo.
+//!
+//! - [`case`]: one scripted run of the real libpam in a process of its own, without root
+//! - [`place`]: private service folders and configuration files; where the built module is
+//! - [`log`]: a socket that receives syslog lines
+//! - [`pty`]: a program on a terminal, driven by what it shows
+//! - [`root`]: the real sshd and sudo, inside a private mount namespace
+//! - [`wire`], [`snapshot`]: what the library and the binary `pam-host` tell each other
+//! - [`host`], [`ffi`]: the binary's inside
+
+pub mod case;
+pub mod ffi;
+pub mod host;
+pub mod log;
+pub mod place;
+pub mod pty;
+pub mod root;
+pub mod snapshot;
+pub mod wire;
+
+pub use case::{Case, Outcome, Running, Step};
+pub use log::Log;
+pub use place::Place;
+pub use pty::Pty;
+pub use wire::{Answer, Call, Called, Code, Ids, Message, Script, Snapshot, Style, Text, Texts};

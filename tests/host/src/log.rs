@@ -1,0 +1,117 @@
+//! A datagram socket in the place of /dev/log: every line that comes is kept, and a test can wait for one.
+
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// A bound log socket and the thread that empties it.
+#[derive(Debug)]
+pub struct Log {
+    path: PathBuf,
+    lines: Arc<Lines>,
+    reader: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    kept: Mutex<Vec<String>>,
+    came: Condvar,
+}
+
+impl Lines {
+    fn kept(&self) -> MutexGuard<'_, Vec<String>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Log {
+    /// Binds the socket, writable by everybody, and reads it from now on.
+    ///
+    /// # Errors
+    /// Those of bind(2), chmod(2) and of starting a thread.
+    pub fn bind(path: &Path) -> io::Result<Self> {
+        let socket = UnixDatagram::bind(path)?;
+        fs::set_permissions(path, Permissions::from_mode(0o666))?;
+        let lines = Arc::new(Lines::default());
+        let reader = thread::Builder::new().name("log".to_owned()).spawn({
+            let lines = Arc::clone(&lines);
+            move || receive(&socket, &lines)
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            lines,
+            reader: Some(reader),
+        })
+    }
+
+    /// What has come so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.kept().clone()
+    }
+
+    /// Waits for a line that contains the text; `None` when none comes in `longest`.
+    #[must_use]
+    pub fn wait_for(&self, text: &str, longest: Duration) -> Option<String> {
+        let deadline = Instant::now() + longest;
+        let mut kept = self.lines.kept();
+        loop {
+            if let Some(line) = kept.iter().find(|line| line.contains(text)) {
+                return Some(line.clone());
+            }
+            let left = deadline.checked_duration_since(Instant::now())?;
+            kept = self
+                .lines
+                .came
+                .wait_timeout(kept, left)
+                .unwrap_or_else(PoisonError::into_inner)
+                .0;
+        }
+    }
+
+    /// Everything that was sent before this call.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<String> {
+        self.stop();
+        self.lines.kept().clone()
+    }
+
+    /// Datagrams keep their order: when the reader meets the end mark, it has met everything before it.
+    fn stop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, &self.path));
+            if sent.is_ok() {
+                let _ = reader.join();
+            }
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn receive(socket: &UnixDatagram, lines: &Lines) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        let datagram = &buffer[..length];
+        if datagram == END {
+            return;
+        }
+        let text = String::from_utf8_lossy(datagram);
+        lines
+            .kept()
+            .push(text.trim_end_matches(['\n', '\0']).to_owned());
+        lines.came.notify_all();
+    }
+}
+
+const END: &[u8] = b"\0end";

@@ -1,0 +1,489 @@
+//! The real sshd and sudo inside tests/private-etc.sh: users, stacks and configuration that exist only there.
+
+use std::fmt::Write as _;
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use onelogin_simulator::Simulator;
+
+use crate::log::Log;
+use crate::place::{make_folder, module, set_mode, settings};
+use crate::pty::Pty;
+
+/// The UNIX password of every [`Person`].
+pub const PASSWORD: &str = "Unix-Pass-1";
+
+/// The right to change /etc, for one test at a time.
+#[derive(Debug)]
+pub struct Stage {
+    log: Log,
+    _alone: MutexGuard<'static, ()>,
+}
+
+/// A user of the stage.
+#[derive(Clone, Debug)]
+pub struct Person {
+    /// The user name.
+    pub name: String,
+    /// User and group id.
+    pub id: u32,
+    /// The home folder.
+    pub home: PathBuf,
+}
+
+impl Stage {
+    /// Waits for its turn and clears away what an earlier test left: configuration, state, stacks. sudo asks each time.
+    ///
+    /// # Panics
+    /// Outside tests/private-etc.sh, with the command to run.
+    #[must_use]
+    pub fn enter() -> Self {
+        static TURN: Mutex<()> = Mutex::new(());
+        if let Err(fault) = private() {
+            panic!(
+                "{fault}: run it by `tests/private-etc.sh cargo test --test hosts -- --ignored`"
+            );
+        }
+        let alone = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in ["/etc/pam_onelogin", "/run/pam_onelogin", STAGE] {
+            if Path::new(folder).exists() {
+                fs::remove_dir_all(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+            }
+            fs::create_dir(folder).unwrap_or_else(|error| panic!("{folder}: {error}"));
+            set_mode(Path::new(folder), 0o755);
+        }
+        fs::remove_dir("/run/pam_onelogin").expect("an empty folder can be removed");
+        fs::copy(module(), MODULE).expect("the module can be copied");
+        let _ = fs::remove_file("/dev/log");
+        let stage = Self {
+            log: Log::bind(Path::new("/dev/log")).expect("/dev/log can be bound"),
+            _alone: alone,
+        };
+        stage.write("/etc/sudoers", SUDOERS, 0o440);
+        stage
+    }
+
+    /// What comes to /dev/log.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// The module's log lines so far, from its name on.
+    #[must_use]
+    pub fn decisions(&self) -> Vec<String> {
+        crate::case::decisions(&self.log.lines())
+    }
+
+    /// Waits for a log line of the module with this text.
+    ///
+    /// # Panics
+    /// When none comes.
+    #[must_use]
+    pub fn wait_for_decision(&self, text: &str) -> String {
+        self.log
+            .wait_for(text, WATCHDOG)
+            .unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.log.lines()))
+    }
+
+    /// A user with [`PASSWORD`], a shell, a home folder and an SSH key that opens the account.
+    ///
+    /// # Panics
+    /// When the files of /etc cannot be written.
+    #[must_use]
+    pub fn person(&self, name: &str) -> Person {
+        let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
+        let home = Path::new("/run/home").join(name);
+        let known = passwd
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let id = if let Some(rest) = known {
+            rest.split(':')
+                .nth(1)
+                .and_then(|id| id.parse().ok())
+                .expect("a user has an id")
+        } else {
+            let id = FIRST_ID + u32::try_from(passwd.lines().count()).expect("few users");
+            append(
+                "/etc/passwd",
+                &format!("{name}:x:{id}:{id}::{}:/bin/sh\n", home.display()),
+            );
+            append("/etc/group", &format!("{name}:x:{id}:\n"));
+            append(
+                "/etc/shadow",
+                &format!("{name}:{HASH}:19000:0:99999:7:::\n"),
+            );
+            id
+        };
+        let person = Person {
+            name: name.to_owned(),
+            id,
+            home,
+        };
+        make_folder(&person.home.join(".ssh"));
+        fs::write(person.home.join(".ssh/authorized_keys"), self.public_key())
+            .expect("a home folder can be written");
+        for path in ["", ".ssh", ".ssh/authorized_keys"] {
+            chown(person.home.join(path), Some(id), Some(id))
+                .expect("a home folder can change hands");
+        }
+        person
+    }
+
+    /// The key that opens every account.
+    #[must_use]
+    pub fn private_key(&self) -> PathBuf {
+        let path = Path::new(STAGE).join("key");
+        if !path.exists() {
+            keygen(&path);
+        }
+        path
+    }
+
+    fn public_key(&self) -> String {
+        let path = self.private_key().with_extension("pub");
+        fs::read_to_string(path).expect("a public key can be read")
+    }
+
+    /// Writes a file with this mode.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn write(&self, path: impl AsRef<Path>, contents: impl AsRef<[u8]>, mode: u32) {
+        let path = path.as_ref();
+        let _ = fs::remove_file(path);
+        fs::write(path, contents).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        set_mode(path, mode);
+    }
+
+    /// Installs a sample stack of pam.d/ as a service, unchanged but for the path to the module.
+    ///
+    /// # Panics
+    /// When there is no such sample, or our module is not in it.
+    pub fn sample(&self, sample: &str, service: &str) {
+        let mut text = String::new();
+        for line in read_sample(sample).lines() {
+            let line = if line.starts_with('#') {
+                line.to_owned()
+            } else {
+                line.replace(NAME, MODULE)
+            };
+            let _ = writeln!(text, "{line}");
+        }
+        assert!(
+            text.contains(MODULE),
+            "pam.d/{sample} has no line with {NAME}"
+        );
+        self.stack(service, &text);
+    }
+
+    /// Installs a stack; `@module@` stands for our module.
+    pub fn stack(&self, service: &str, text: &str) {
+        self.write(
+            Path::new("/etc/pam.d").join(service),
+            text.replace("@module@", MODULE),
+            0o644,
+        );
+    }
+
+    /// Writes `/etc/pam_onelogin/config.toml` for this simulator; `further` lines (`push.wait = 2`) add to it or replace
+    /// a line of the same key.
+    pub fn config(&self, simulator: &Simulator, further: &[&str]) {
+        let ca = Path::new("/etc/pam_onelogin/ca.pem");
+        self.write(ca, simulator.ca_pem(), 0o644);
+        self.write(
+            "/etc/pam_onelogin/config.toml",
+            settings(simulator, ca, None, further),
+            0o600,
+        );
+    }
+
+    /// A command of this person: a small environment, no supplementary groups.
+    #[must_use]
+    pub fn command(&self, person: &Person, program: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command
+            .args(arguments)
+            .env_clear()
+            .envs([
+                ("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
+                ("TERM", "dumb"),
+                ("LC_ALL", "C.UTF-8"),
+            ])
+            .env("HOME", &person.home)
+            .current_dir("/")
+            .uid(person.id)
+            .gid(person.id);
+        command
+    }
+
+    /// Starts a command of a person on a terminal that belongs to the person.
+    #[must_use]
+    pub fn on_terminal(&self, person: &Person, command: Command) -> Pty {
+        Pty::spawn_as(command, Some((person.id, person.id)))
+    }
+}
+
+/// The lines that a sample says `sshd_config` has to have.
+///
+/// # Panics
+/// When the sample has none.
+#[must_use]
+pub fn sshd_settings(sample: &str) -> String {
+    let text = read_sample(sample);
+    let lines: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "))
+        .collect();
+    assert!(
+        !lines.is_empty(),
+        "pam.d/{sample} does not say what sshd_config needs"
+    );
+    lines.join("\n")
+}
+
+/// An sshd on a loopback port.
+#[derive(Debug)]
+pub struct Sshd {
+    child: Child,
+    port: u16,
+    key: PathBuf,
+}
+
+impl Sshd {
+    /// Starts it with these lines of configuration and the PAM service `sshd`.
+    ///
+    /// # Panics
+    /// When it does not come to listen; with what it said.
+    #[must_use]
+    pub fn start(stage: &Stage, settings: &str) -> Self {
+        Self::start_as(stage, "sshd", settings)
+    }
+
+    /// Starts it under another PAM service name.
+    ///
+    /// # Panics
+    /// As [`Sshd::start`].
+    #[must_use]
+    pub fn start_as(stage: &Stage, service: &str, settings: &str) -> Self {
+        let folder = Path::new(STAGE).join(service);
+        make_folder(&folder);
+        let host_key = folder.join("host_key");
+        if !host_key.exists() {
+            keygen(&host_key);
+        }
+        let port = free_port();
+        let mut text = format!(
+            "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nStrictModes no\nUseDNS no\n\
+             PrintMotd no\nAuthorizedKeysFile %h/.ssh/authorized_keys\nSubsystem sftp internal-sftp\n",
+            host_key.display()
+        );
+        // Up to 9.7 the service is the name under which sshd runs; from 9.8 on it is a setting.
+        let mut program = PathBuf::from(SSHD);
+        if openssh_version() >= (9, 8) {
+            let _ = writeln!(text, "PAMServiceName {service}\nPerSourcePenalties no");
+        } else {
+            program = folder.join(service);
+            if !program.exists() {
+                symlink(SSHD, &program).expect("a link can be made");
+            }
+        }
+        let config = folder.join("sshd_config");
+        stage.write(&config, text, 0o600);
+        let mut child = Command::new(&program)
+            .args(["-D", "-e", "-f"])
+            .arg(&config)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        let messages = messages(child.stderr.take().expect("sshd has a standard error"));
+        let sshd = Self {
+            child,
+            port,
+            key: stage.private_key(),
+        };
+        sshd.wait_until_it_listens(&messages);
+        sshd
+    }
+
+    fn wait_until_it_listens(&self, messages: &Receiver<String>) {
+        let deadline = Instant::now() + WATCHDOG;
+        let mut said = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match messages.recv_timeout(left) {
+                Ok(line) if line.contains("Server listening on") => return,
+                Ok(line) => said.push(line),
+                Err(error) => panic!(
+                    "sshd (port {}) does not listen: {error}; it said {said:#?}",
+                    self.port
+                ),
+            }
+        }
+    }
+
+    /// The OpenSSH client as this user, on a terminal; it runs `echo` when it gets in, see [`ENTERED`].
+    #[must_use]
+    pub fn client(&self, user: &str, options: &[&str]) -> Pty {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-F", "/dev/null", "-p", &self.port.to_string()])
+            .args([
+                "-o",
+                "StrictHostKeyChecking=no",
+                "-o",
+                "UserKnownHostsFile=/dev/null",
+                "-o",
+                "LogLevel=ERROR",
+            ])
+            .args(["-o", "IdentitiesOnly=yes", "-o", "IdentityAgent=none"])
+            .args(options.iter().flat_map(|option| ["-o", option]))
+            .arg(format!("{user}@127.0.0.1"))
+            .arg(format!("echo {} $(id -un)", ENTERED.replace(' ', "' '")))
+            .env_clear()
+            .envs([
+                ("PATH", "/usr/bin:/bin"),
+                ("TERM", "dumb"),
+                ("LC_ALL", "C.UTF-8"),
+                ("HOME", STAGE),
+            ])
+            .current_dir("/");
+        Pty::spawn(command)
+    }
+
+    /// The client with the key of the stage.
+    #[must_use]
+    pub fn client_with_key(&self, user: &str) -> Pty {
+        self.client(user, &[&format!("IdentityFile={}", self.key.display())])
+    }
+
+    /// The port.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What the remote command prints before the user's name, once the login succeeded.
+pub const ENTERED: &str = "entered as";
+
+/// Version of the installed OpenSSH, major and minor.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn openssh_version() -> (u32, u32) {
+    let output = Command::new("ssh")
+        .arg("-V")
+        .output()
+        .expect("ssh is installed");
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let version = text.strip_prefix("OpenSSH_").and_then(|rest| {
+        let (major, rest) = rest.split_once('.')?;
+        let minor: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        Some((major.parse().ok()?, minor.parse().ok()?))
+    });
+    version.unwrap_or_else(|| panic!("the version of OpenSSH is not in {text:?}"))
+}
+
+/// Whether this process is inside tests/private-etc.sh; the text says what is wrong.
+fn private() -> Result<(), &'static str> {
+    if !nix::unistd::Uid::effective().is_root() {
+        return Err("this test needs root");
+    }
+    if env::var_os("PAM_HOST_PRIVATE_ETC").is_none() {
+        return Err("this test changes /etc and runs only on a private one");
+    }
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let overlaid = mounts.lines().any(|line| {
+        let mut fields = line.split(' ');
+        fields.nth(4) == Some("/etc") && line.contains(" - overlay ")
+    });
+    if overlaid {
+        Ok(())
+    } else {
+        Err("this test changes /etc, which is no overlay here")
+    }
+}
+
+fn read_sample(name: &str) -> String {
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pam.d")).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn append(path: &str, text: &str) {
+    let mut contents = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    contents.push_str(text);
+    fs::write(path, contents).unwrap_or_else(|error| panic!("{path}: {error}"));
+}
+
+fn keygen(path: &Path) {
+    let status = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", "", "-f"])
+        .arg(path)
+        .stdin(Stdio::null())
+        .status()
+        .expect("ssh-keygen is installed");
+    assert!(status.success(), "ssh-keygen: {status}");
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
+    listener
+        .local_addr()
+        .expect("the address of the listener")
+        .port()
+}
+
+/// What sshd says, line by line; also kept in a file, for people.
+fn messages(from: ChildStderr) -> Receiver<String> {
+    use std::io::Write;
+    let (to, lines) = mpsc::channel();
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(Path::new(STAGE).join("sshd.log"))
+        .ok();
+    thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if let Some(file) = &mut file {
+                let _ = writeln!(file, "{line}");
+            }
+            let _ = to.send(line);
+        }
+    });
+    lines
+}
+
+const STAGE: &str = "/run/pam-host";
+const NAME: &str = "pam_onelogin.so";
+const MODULE: &str = "/run/pam-host/pam_onelogin.so";
+const SSHD: &str = "/usr/sbin/sshd";
+const FIRST_ID: u32 = 7000;
+/// Of [`PASSWORD`], with few rounds.
+const HASH: &str = "$6$rounds=1000$pamhost$z8RGFl6E8U2ZN/cB6mPlyNGbtepK1NOqfshEolDqKJmOzYxCY7sY9gTrtkrl7a5WJp8zkefCSsSgsHralwqc51";
+const SUDOERS: &str = "Defaults timestamp_timeout=0\nDefaults lecture=never\nDefaults !mail_no_user\n\
+    Defaults secure_path=\"/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL:ALL) ALL\nALL ALL=(ALL:ALL) ALL\n";
+const WATCHDOG: Duration = Duration::from_secs(90);

@@ -1,0 +1,95 @@
+//! The server's certificate and the CA that a client is given: good, or wrong in one chosen way.
+
+use std::sync::Arc;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    date_time_ymd,
+};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::version::{TLS12, TLS13};
+
+/// What the server presents.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// For `localhost` and `127.0.0.1`, signed by the CA of [`crate::Simulator::ca_pem`].
+    #[default]
+    Good,
+    /// Signed by that CA, but for another host name.
+    WrongHost,
+    /// Signed by that CA, for the right names, no longer valid.
+    Expired,
+    /// For the right names, signed by its own key.
+    SelfSigned,
+    /// For the right names, signed by a CA that `ca_pem` is not.
+    UnknownCa,
+}
+
+/// A server's TLS configuration and the CA certificate for its clients.
+pub(crate) struct Identity {
+    pub(crate) ca_pem: String,
+    pub(crate) config: Arc<ServerConfig>,
+}
+
+pub(crate) fn identity(
+    kind: Certificate,
+    tls12_only: bool,
+) -> Result<Identity, Box<dyn std::error::Error>> {
+    let (ca_pem, ca) = authority()?;
+    let key = KeyPair::generate()?;
+    let leaf = leaf(kind)?;
+    let certificate = match kind {
+        Certificate::Good | Certificate::WrongHost | Certificate::Expired => {
+            leaf.signed_by(&key, &ca)?
+        }
+        Certificate::SelfSigned => leaf.self_signed(&key)?,
+        Certificate::UnknownCa => leaf.signed_by(&key, &authority()?.1)?,
+    };
+    let versions: &[_] = if tls12_only {
+        &[&TLS12]
+    } else {
+        &[&TLS13, &TLS12]
+    };
+    let config =
+        ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(versions)?
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![certificate.der().clone()],
+                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
+            )?;
+    Ok(Identity {
+        ca_pem,
+        config: Arc::new(config),
+    })
+}
+
+fn authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
+    let key = KeyPair::generate()?;
+    let mut params = CertificateParams::new(Vec::new())?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "onelogin-simulator CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let pem = params.self_signed(&key)?.pem();
+    Ok((pem, Issuer::new(params, key)))
+}
+
+fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {
+    let names: &[&str] = match kind {
+        Certificate::WrongHost => &["elsewhere.example"],
+        _ => &["localhost", "127.0.0.1"],
+    };
+    let mut params =
+        CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "onelogin-simulator");
+    if kind == Certificate::Expired {
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2020, 2, 1);
+    }
+    Ok(params)
+}

@@ -1,0 +1,32 @@
+//! A stateful stand-in for `OneLogin`'s REST API, over TLS on loopback: for tests, the demo and benchmarks.
+//!
+//! `simulator` is what callers hold, `server` and `http` carry the bytes, `api` answers, `state` remembers,
+//! `fault` spoils replies on demand. Where the real API is undocumented, the comment at the place says what was chosen.
+
+mod api;
+mod certificate;
+mod device;
+mod fault;
+mod http;
+mod message;
+mod samples;
+mod server;
+mod simulator;
+mod state;
+mod user;
+
+pub use certificate::Certificate;
+pub use device::{Device, Factor};
+pub use fault::{Action, Fault, Match};
+pub use message::Message;
+pub use samples::samples;
+pub use simulator::{Options, Simulator};
+pub use state::{Dialect, ExpiredPoll, PushBehaviour, Request, WrongCode};
+pub use user::User;
+
+/// The client id that every simulator accepts.
+pub const DEFAULT_CLIENT_ID: &str =
+    "d2f1c0ffee0000000000000000000000000000000000000000000000000a11ce";
+/// The client secret that belongs to [`DEFAULT_CLIENT_ID`].
+pub const DEFAULT_CLIENT_SECRET: &str =
+    "5ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2e75ec2";

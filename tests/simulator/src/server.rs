@@ -1,0 +1,335 @@
+//! The listener and one thread for each connection.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
+use std::time::Duration;
+
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+use crate::api;
+use crate::fault::{Action, Plan};
+use crate::http::{Connection, Incoming, NoRequest, Reply, head};
+use crate::state::{Request, State};
+
+/// What all threads and the [`crate::Simulator`] share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// Told of each request, each message and the stop.
+    changed: Condvar,
+    /// `None` is plain HTTP.
+    tls: Option<Arc<ServerConfig>>,
+    port: u16,
+}
+
+impl Shared {
+    pub(crate) fn new(state: State, tls: Option<Arc<ServerConfig>>, port: u16) -> Shared {
+        Shared {
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            tls,
+            port,
+        }
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state().stopping = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until `look` finds something, the time is over, or the simulator stops.
+    pub(crate) fn wait<T>(
+        &self,
+        timeout: Duration,
+        mut look: impl FnMut(&State) -> Option<T>,
+    ) -> Option<T> {
+        let mut found = None;
+        let _ = self
+            .changed
+            .wait_timeout_while(self.state(), timeout, |state| {
+                found = look(state);
+                found.is_none() && !state.stopping
+            });
+        found
+    }
+
+    /// Lets the time pass; an error if the simulator stops.
+    fn pause(&self, time: Duration) -> io::Result<()> {
+        if time.is_zero() {
+            return Ok(());
+        }
+        let stopped = self.wait(time, |state| state.stopping.then_some(()));
+        stopped.map_or(Ok(()), |()| Err(io::ErrorKind::Interrupted.into()))
+    }
+}
+
+/// Accepts connections until the stop; then ends those that are open and waits for their threads.
+pub(crate) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
+    let mut open: BTreeMap<u64, (TcpStream, JoinHandle<()>)> = BTreeMap::new();
+    loop {
+        let accepted = listener.accept();
+        open.retain(|_, (_, thread)| !thread.is_finished());
+        let number = {
+            let mut state = shared.state();
+            if state.stopping {
+                break;
+            }
+            if accepted.is_ok() {
+                state.connections += 1;
+            }
+            state.connections
+        };
+        let started = accepted.and_then(|(socket, _)| {
+            let control = socket.try_clone()?;
+            let shared = Arc::clone(shared);
+            let thread = Builder::new()
+                .name(format!("sim-{}", shared.port))
+                .spawn(move || {
+                    // The end of a connection, however it comes, is no concern of the others.
+                    let _ = serve(&shared, &socket, number);
+                    // Not left to the descriptor's end: a forked child may hold a copy of it.
+                    let _ = socket.shutdown(Shutdown::Both);
+                })?;
+            Ok((control, thread))
+        });
+        match started {
+            Ok(connection) => drop(open.insert(number, connection)),
+            // Probably out of descriptors: do not spin.
+            Err(_) => drop(shared.pause(Duration::from_millis(10))),
+        }
+    }
+    for (socket, thread) in open.into_values() {
+        let _ = socket.shutdown(Shutdown::Both);
+        let _ = thread.join();
+    }
+}
+
+fn serve(shared: &Shared, socket: &TcpStream, number: u64) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let fault = shared.state().faults.for_connection();
+    if fault == Some(Action::SilentAccept) {
+        return hold(socket);
+    }
+    let mut stream = Stream::open(socket.try_clone()?, shared.tls.as_ref())?;
+    stream.handshake()?;
+    if fault == Some(Action::HangUpAfterHandshake) {
+        return Ok(());
+    }
+    let mut connection = Connection::new(stream);
+    loop {
+        match connection.request() {
+            Ok(request) => {
+                let keep = exchange(shared, &mut connection.stream, socket, number, &request)?;
+                if !keep {
+                    return connection.stream.close();
+                }
+            }
+            Err(NoRequest::Bad(status)) => {
+                let reply = Reply::new(status, "").header("Connection", "close");
+                connection.stream.send(&reply.bytes())?;
+                return connection.stream.close();
+            }
+            Err(NoRequest::Closed) => return Ok(()),
+        }
+    }
+}
+
+/// Answers one request; whether the connection goes on.
+fn exchange(
+    shared: &Shared,
+    stream: &mut Stream,
+    socket: &TcpStream,
+    number: u64,
+    request: &Incoming,
+) -> io::Result<bool> {
+    let (plan, answer) = {
+        let mut state = shared.state();
+        let plan = state.faults.for_request(request);
+        let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
+        let answer = Answer::new(&plan, reply, request.keep_alive, state.requests.len());
+        state
+            .requests
+            .push(Request::new(number, request, answer.status()));
+        (plan, answer)
+    };
+    shared.changed.notify_all();
+    print(shared);
+    shared.pause(plan.delay)?;
+    match answer {
+        Answer::Reply(reply) => match plan.drip {
+            None => stream.send(&reply.bytes())?,
+            Some((bytes, every)) => {
+                for piece in reply.bytes().chunks(bytes) {
+                    stream.send(piece)?;
+                    shared.pause(every)?;
+                }
+            }
+        },
+        Answer::Raw(bytes) => {
+            stream.send(&bytes)?;
+            return Ok(false);
+        }
+        Answer::Huge(bytes) => return stream.huge(bytes).map(|()| true),
+        Answer::EndlessHeaders => return stream.endless_headers(),
+        Answer::Silence => return hold(socket).map(|()| false),
+        // Abrupt: TLS is not closed in order.
+        Answer::Drop => return Err(io::ErrorKind::ConnectionAborted.into()),
+    }
+    Ok(request.keep_alive && !plan.close)
+}
+
+/// Shows new messages to the printer, outside the lock so that it may call the simulator.
+fn print(shared: &Shared) {
+    let (messages, printer) = {
+        let mut state = shared.state();
+        (std::mem::take(&mut state.unprinted), state.printer.clone())
+    };
+    if let Some(printer) = printer {
+        for message in &messages {
+            printer(message);
+        }
+    }
+}
+
+/// Sends nothing more; returns when the client or the simulator ends the connection.
+fn hold(mut socket: &TcpStream) -> io::Result<()> {
+    let mut buffer = [0; 4096];
+    while socket.read(&mut buffer)? > 0 {}
+    Ok(())
+}
+
+/// What goes onto the wire.
+enum Answer {
+    Reply(Reply),
+    Raw(Vec<u8>),
+    Huge(u64),
+    EndlessHeaders,
+    Silence,
+    Drop,
+}
+
+impl Answer {
+    fn new(plan: &Plan, reply: Option<Reply>, keep_alive: bool, number: usize) -> Answer {
+        let mut reply = match (&plan.instead, reply) {
+            (None, Some(reply)) => reply,
+            (Some(Action::Status(status, body, headers)), _) => Reply {
+                status: *status,
+                headers: headers.clone(),
+                body: body.clone(),
+            },
+            (Some(Action::Body(body)), _) => Reply::new(200, body),
+            (Some(Action::Redirect(location)), _) => {
+                Reply::new(302, "").header("Location", location)
+            }
+            (Some(Action::Raw(bytes)), _) => return Answer::Raw(bytes.clone()),
+            (Some(Action::Huge(bytes)), _) => return Answer::Huge(*bytes),
+            (Some(Action::EndlessHeaders), _) => return Answer::EndlessHeaders,
+            (Some(Action::Silence), _) => return Answer::Silence,
+            (Some(_) | None, _) => return Answer::Drop,
+        };
+        reply
+            .headers
+            .push(("x-request-id".to_owned(), format!("sim-{number}")));
+        reply.headers.extend(plan.headers.iter().cloned());
+        if !keep_alive {
+            reply = reply.header("Connection", "close");
+        }
+        Answer::Reply(reply)
+    }
+
+    fn status(&self) -> u16 {
+        match self {
+            Answer::Reply(reply) => reply.status,
+            Answer::Huge(_) | Answer::EndlessHeaders => 200,
+            Answer::Raw(_) | Answer::Silence | Answer::Drop => 0,
+        }
+    }
+}
+
+/// A connection's bytes, encrypted or not.
+enum Stream {
+    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Plain(TcpStream),
+}
+
+impl Stream {
+    fn open(socket: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Stream> {
+        let Some(config) = tls else {
+            return Ok(Stream::Plain(socket));
+        };
+        let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(StreamOwned::new(connection, socket))))
+    }
+
+    fn handshake(&mut self) -> io::Result<()> {
+        if let Stream::Tls(tls) = self {
+            while tls.conn.is_handshaking() {
+                tls.conn.complete_io(&mut tls.sock)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all(bytes)?;
+        self.flush()
+    }
+
+    fn huge(&mut self, bytes: u64) -> io::Result<()> {
+        self.write_all(
+            format!(
+                "{}Content-Type: application/json\r\n\r\n\"",
+                head(200, bytes)
+            )
+            .as_bytes(),
+        )?;
+        io::copy(&mut io::repeat(b'a').take(bytes.saturating_sub(2)), self)?;
+        self.send(b"\"")
+    }
+
+    fn endless_headers(&mut self) -> io::Result<bool> {
+        self.write_all(b"HTTP/1.1 200 OK\r\n")?;
+        loop {
+            self.send(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")?;
+        }
+    }
+
+    /// Ends TLS in order.
+    fn close(&mut self) -> io::Result<()> {
+        if let Stream::Tls(tls) = self {
+            tls.conn.send_close_notify();
+        }
+        self.flush()
+    }
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tls(tls) => tls.read(buffer),
+            Stream::Plain(socket) => socket.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tls(tls) => tls.write(bytes),
+            Stream::Plain(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Tls(tls) => tls.flush(),
+            Stream::Plain(socket) => socket.flush(),
+        }
+    }
+}

@@ -1,0 +1,414 @@
+//! The running simulator, as tests hold it.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::thread::{self, Builder, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crate::certificate::{Certificate, identity};
+use crate::device::Device;
+use crate::fault::Fault;
+use crate::message::Message;
+use crate::server::{self, Shared};
+use crate::state::{
+    Account, Dialect, ExpiredPoll, Outcome, PushBehaviour, Request, State, WrongCode,
+};
+use crate::user::User;
+use crate::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
+
+/// What is decided before the start.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The port on 127.0.0.1; 0 is any free one.
+    pub port: u16,
+    /// What the server presents.
+    pub certificate: Certificate,
+    /// TLS 1.2 only, instead of 1.3 and 1.2.
+    pub tls12_only: bool,
+    /// HTTP instead of HTTPS.
+    pub plain_http: bool,
+    /// Whether the user search minds case. The real rule is unknown.
+    pub case_sensitive: bool,
+    /// How replies are written.
+    pub dialect: Dialect,
+}
+
+/// A running server. Dropping it ends its connections and threads and frees the port.
+pub struct Simulator {
+    shared: Arc<Shared>,
+    address: SocketAddr,
+    url: String,
+    ca_pem: String,
+    listener: Option<JoinHandle<()>>,
+}
+
+impl Simulator {
+    /// A server on a free port, with TLS and a CA of its own.
+    ///
+    /// # Panics
+    /// When there is no port, no thread or no key to be had; so does [`Simulator::start_with`].
+    #[must_use]
+    pub fn start() -> Simulator {
+        Simulator::start_with(Options::default())
+    }
+
+    /// A server as `options` say.
+    #[must_use]
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "callers write the options in place"
+    )]
+    pub fn start_with(options: Options) -> Simulator {
+        let listener =
+            TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).expect("a port on 127.0.0.1");
+        let address = listener.local_addr().expect("the address of the listener");
+        let identity = identity(options.certificate, options.tls12_only).expect("a certificate");
+        let mut state = State::default();
+        state.settings.case_sensitive = options.case_sensitive;
+        state.settings.dialect = options.dialect;
+        state.credentials.insert(
+            DEFAULT_CLIENT_ID.to_owned(),
+            DEFAULT_CLIENT_SECRET.to_owned(),
+        );
+        let tls = (!options.plain_http).then_some(identity.config);
+        let shared = Arc::new(Shared::new(state, tls, address.port()));
+        let thread = {
+            let shared = Arc::clone(&shared);
+            let accept = move || server::accept(&shared, &listener);
+            Builder::new()
+                .name(format!("sim-{}", address.port()))
+                .spawn(accept)
+                .expect("a thread")
+        };
+        let scheme = if options.plain_http { "http" } else { "https" };
+        Simulator {
+            shared,
+            address,
+            url: format!("{scheme}://localhost:{}", address.port()),
+            ca_pem: identity.ca_pem,
+            listener: Some(thread),
+        }
+    }
+
+    /// `https://localhost:PORT`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// The port on 127.0.0.1.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    /// The CA that clients are to trust, as PEM.
+    #[must_use]
+    pub fn ca_pem(&self) -> &str {
+        &self.ca_pem
+    }
+
+    /// Changes the way replies are written.
+    pub fn set_dialect(&self, dialect: Dialect) {
+        self.shared.state().settings.dialect = dialect;
+    }
+
+    /// Changes what [`Dialect::Live`] says of a wrong code.
+    pub fn set_wrong_code(&self, reply: WrongCode) {
+        self.shared.state().settings.wrong_code = reply;
+    }
+
+    /// Changes what a poll says of an expired verification.
+    pub fn set_expired_poll(&self, reply: ExpiredPoll) {
+        self.shared.state().settings.expired_poll = reply;
+    }
+
+    /// Whether `device_id` and `user_id` of the MFA replies are JSON numbers where they can be.
+    pub fn set_numeric_ids(&self, numeric: bool) {
+        self.shared.state().settings.numeric_ids = numeric;
+    }
+
+    /// Fields that the list of users leaves out even when asked for; only `GET /api/2/users/:id` has them.
+    pub fn omit_from_list(&self, fields: &[&str]) {
+        self.shared.state().settings.omitted = fields.iter().map(ToString::to_string).collect();
+    }
+
+    /// One more client credential.
+    pub fn add_credential(&self, id: impl Into<String>, secret: impl Into<String>) {
+        self.shared
+            .state()
+            .credentials
+            .insert(id.into(), secret.into());
+    }
+
+    /// Removes a client credential; its tokens stay valid.
+    pub fn remove_credential(&self, id: &str) {
+        self.shared.state().credentials.remove(id);
+    }
+
+    /// One more user, or another one with the same id.
+    pub fn add_user(&self, user: User) {
+        let mut state = self.shared.state();
+        let devices = state
+            .accounts
+            .remove(&user.id)
+            .map(|account| account.devices)
+            .unwrap_or_default();
+        state.accounts.insert(user.id, Account { user, devices });
+    }
+
+    /// Changes a user.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn change_user(&self, id: u64, change: impl FnOnce(&mut User)) {
+        let mut state = self.shared.state();
+        let account = state
+            .accounts
+            .get_mut(&id)
+            .unwrap_or_else(|| panic!("there is no user {id}"));
+        change(&mut account.user);
+    }
+
+    /// Removes a user with all devices.
+    pub fn remove_user(&self, id: u64) {
+        self.shared.state().accounts.remove(&id);
+    }
+
+    /// Enrols a device.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn add_device(&self, user_id: u64, device: Device) {
+        self.change_devices(user_id, |devices| devices.push(device));
+    }
+
+    /// Changes the devices of a user.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn change_devices(&self, user_id: u64, change: impl FnOnce(&mut Vec<Device>)) {
+        let mut state = self.shared.state();
+        let account = state
+            .accounts
+            .get_mut(&user_id)
+            .unwrap_or_else(|| panic!("there is no user {user_id}"));
+        change(&mut account.devices);
+    }
+
+    /// The requests so far, in order. A request is logged before its reply is sent.
+    #[must_use]
+    pub fn requests(&self) -> Vec<Request> {
+        self.shared.state().requests.clone()
+    }
+
+    /// Forgets the requests so far.
+    pub fn clear_requests(&self) {
+        self.shared.state().requests.clear();
+    }
+
+    /// TCP connections accepted so far, with those that never sent a request.
+    #[must_use]
+    pub fn connections(&self) -> u64 {
+        self.shared.state().connections
+    }
+
+    /// How many requests had this method and `path_part` in path or query as sent. An empty method is any.
+    #[must_use]
+    pub fn count(&self, method: &str, path_part: &str) -> usize {
+        self.shared
+            .state()
+            .requests
+            .iter()
+            .filter(|request| request.fits(method, path_part))
+            .count()
+    }
+
+    /// How many activations (push, message, call) were asked for, whatever the answer was.
+    #[must_use]
+    pub fn activations(&self) -> usize {
+        self.posts_to_verifications(false)
+    }
+
+    /// How many codes were submitted, by POST or by PUT, whatever the answer was.
+    #[must_use]
+    pub fn codes(&self) -> usize {
+        self.posts_to_verifications(true) + self.count("PUT", "/verifications/")
+    }
+
+    fn posts_to_verifications(&self, with_code: bool) -> usize {
+        let state = self.shared.state();
+        let posts = state
+            .requests
+            .iter()
+            .filter(|request| request.fits("POST", "/verifications"));
+        posts
+            .filter(|request| request.body.contains("\"otp\"") == with_code)
+            .count()
+    }
+
+    /// What telephones and mailboxes got so far.
+    #[must_use]
+    pub fn messages(&self) -> Vec<Message> {
+        self.shared.state().messages.clone()
+    }
+
+    /// Forgets the messages so far.
+    pub fn clear_messages(&self) {
+        self.shared.state().messages.clear();
+    }
+
+    /// The first message that `pred` likes, waiting for it if need be; `None` after `timeout`.
+    pub fn wait_for_message(
+        &self,
+        timeout: Duration,
+        mut pred: impl FnMut(&Message) -> bool,
+    ) -> Option<Message> {
+        self.shared.wait(timeout, |state| {
+            state.messages.iter().find(|message| pred(message)).cloned()
+        })
+    }
+
+    /// The first request as [`Simulator::count`] counts them, waiting for it if need be; `None` after `timeout`.
+    #[must_use]
+    pub fn wait_for_request(
+        &self,
+        timeout: Duration,
+        method: &str,
+        path_part: &str,
+    ) -> Option<Request> {
+        self.wait_for_nth_request(timeout, method, path_part, 1)
+    }
+
+    /// The `nth` such request, from 1.
+    #[must_use]
+    pub fn wait_for_nth_request(
+        &self,
+        timeout: Duration,
+        method: &str,
+        path_part: &str,
+        nth: usize,
+    ) -> Option<Request> {
+        self.shared.wait(timeout, |state| {
+            let mut fitting = state
+                .requests
+                .iter()
+                .filter(|request| request.fits(method, path_part));
+            fitting.nth(nth.saturating_sub(1)).cloned()
+        })
+    }
+
+    /// The person says yes: to a push, by keying in the digits of a call, or by following a link.
+    ///
+    /// # Panics
+    /// When there is no such verification.
+    pub fn approve(&self, verification_id: &str) {
+        self.decide(verification_id, Outcome::Accepted);
+    }
+
+    /// The person says no, or keys in other digits.
+    ///
+    /// # Panics
+    /// When there is no such verification.
+    pub fn deny(&self, verification_id: &str) {
+        self.decide(verification_id, Outcome::Rejected);
+    }
+
+    fn decide(&self, id: &str, outcome: Outcome) {
+        let mut state = self.shared.state();
+        let verification = state
+            .verifications
+            .iter_mut()
+            .find(|verification| verification.id == id);
+        let verification = verification.unwrap_or_else(|| panic!("there is no verification {id}"));
+        if verification.outcome == Outcome::Pending {
+            verification.outcome = outcome;
+        }
+    }
+
+    /// Approves the newest push, call or link that is open, and names it.
+    #[must_use]
+    pub fn approve_latest(&self) -> Option<String> {
+        self.decide_latest(Outcome::Accepted)
+    }
+
+    /// Denies the newest push, call or link that is open, and names it.
+    #[must_use]
+    pub fn deny_latest(&self) -> Option<String> {
+        self.decide_latest(Outcome::Rejected)
+    }
+
+    fn decide_latest(&self, outcome: Outcome) -> Option<String> {
+        let mut state = self.shared.state();
+        let verification = state.latest_push()?;
+        verification.outcome = outcome;
+        Some(verification.id.clone())
+    }
+
+    /// What becomes of pushes, calls and links activated from now on.
+    pub fn on_push(&self, behaviour: PushBehaviour) {
+        self.shared.state().settings.push = behaviour;
+    }
+
+    /// The code of the next text message, e-mail or call; several calls queue up.
+    pub fn set_next_code(&self, code: impl Into<String>) {
+        self.shared.state().next_codes.push_back(code.into());
+    }
+
+    /// Ends all access tokens; the token call gives a new one.
+    pub fn expire_tokens(&self) {
+        self.shared.state().tokens.clear();
+    }
+
+    /// Ends all verifications.
+    pub fn expire_verifications(&self) {
+        let now = Instant::now();
+        self.shared
+            .state()
+            .verifications
+            .iter_mut()
+            .for_each(|verification| verification.expires = now);
+    }
+
+    /// Makes the next token call give a new token, created `created_ago_s` seconds ago and valid for
+    /// `expires_in_s` seconds from then. Tokens given before stay valid.
+    pub fn set_token_lifetime(&self, created_ago_s: u64, expires_in_s: u64) {
+        let mut state = self.shared.state();
+        state.settings.token_created_ago = Duration::from_secs(created_ago_s);
+        state.settings.token_expires_in = Duration::from_secs(expires_in_s);
+        state
+            .tokens
+            .iter_mut()
+            .for_each(|token| token.current = false);
+    }
+
+    /// One more thing to go wrong.
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.add(fault);
+    }
+
+    /// From now on nothing goes wrong; what a connection is already in goes on.
+    pub fn clear_faults(&self) {
+        self.shared.state().faults.clear();
+    }
+
+    /// Calls `printer` with each message from now on, before the login gets its reply.
+    pub fn set_printer(&self, printer: impl Fn(&Message) + Send + Sync + 'static) {
+        self.shared.state().printer = Some(Arc::new(printer));
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.shared.stop();
+        let Some(listener) = self.listener.take() else {
+            return;
+        };
+        // A connection of our own wakes the listener; again, should it have failed.
+        while !listener.is_finished() {
+            let _ = TcpStream::connect_timeout(&self.address, Duration::from_millis(100));
+            thread::sleep(Duration::from_millis(1));
+        }
+        let _ = listener.join();
+    }
+}
