@@ -18,7 +18,10 @@ const MAX_ANSWER: usize = 512;
 #[must_use]
 pub fn request(handle: &mut PamHandle) -> Request {
     // This may ask for the name, as every first module does; it never changes one that is set.
-    let user = handle.get_user(None).ok();
+    let user = match handle.get_user(None) {
+        Ok(_) => user(handle),
+        Err(_) => None,
+    };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let environment = |name: &CStr| sys::environment(handle, name).map(text);
     Request {
@@ -41,7 +44,13 @@ pub fn request(handle: &mut PamHandle) -> Request {
 /// could have changed it.
 #[must_use]
 pub fn is_still_the_user(handle: &PamHandle, request: &Request) -> bool {
-    item::<User>(handle) == request.user
+    user(handle) == request.user
+}
+
+/// `PAM_USER`, if it is UTF-8.
+fn user(handle: &PamHandle) -> Option<String> {
+    let user = handle.get_item::<User>().ok().flatten()?;
+    user.to_str().ok().map(str::to_owned)
 }
 
 /// Shows an error to the user, if the host shows texts. Whether it arrived decides nothing.

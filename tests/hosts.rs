@@ -100,7 +100,7 @@ fn sshd_denies_when_the_push_is_denied_and_sends_no_second_one() {
 #[test]
 #[ignore = "needs root: run by make test"]
 fn sshd_denies_when_the_push_is_not_answered() {
-    let scene = Scene::new(&["push.wait = 1", "onelogin.login_timeout = 3"]);
+    let scene = Scene::new(&["push.wait = 1"]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
     client.expect("Passcode, or Enter for a push to Dave's phone: ");
@@ -439,6 +439,7 @@ fn r03_sudo_is_deaf_to_the_environment_of_its_caller() {
     sudo.line("123456");
     became_root(sudo);
     let caught = trap.accept();
+    assert_eq!(scene.simulator.codes(), 1);
     assert!(
         matches!(&caught, Err(error) if error.kind() == ErrorKind::WouldBlock),
         "{caught:?}"

@@ -202,4 +202,4 @@ impl Drop for Pty {
     }
 }
 
-const WATCHDOG: Duration = Duration::from_secs(90);
+const WATCHDOG: Duration = Duration::from_secs(60);

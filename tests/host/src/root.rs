@@ -84,15 +84,18 @@ impl Stage {
         crate::case::decisions(&self.log.lines())
     }
 
-    /// Waits for a log line of the module with this text.
+    /// Waits for a log line of the module with this text; gives it from the module's name on.
     ///
     /// # Panics
     /// When none comes.
     #[must_use]
     pub fn wait_for_decision(&self, text: &str) -> String {
-        self.log
-            .wait_for(text, WATCHDOG)
-            .unwrap_or_else(|| panic!("no {text:?} in {:#?}", self.log.lines()))
+        let line = self.log.wait_for(text, WATCHDOG);
+        let line = line
+            .as_deref()
+            .and_then(|line| Some(&line[line.find("pam_onelogin(")?..]));
+        line.unwrap_or_else(|| panic!("the module logged nothing with {text:?}"))
+            .to_owned()
     }
 
     /// A user with [`PASSWORD`], a shell, a home folder and an SSH key that opens the account.
@@ -230,6 +233,18 @@ impl Stage {
     #[must_use]
     pub fn on_terminal(&self, person: &Person, command: Command) -> Pty {
         Pty::spawn_as(command, Some((person.id, person.id)))
+    }
+}
+
+impl Drop for Stage {
+    /// A test that fails shows what was logged.
+    fn drop(&mut self) {
+        if thread::panicking() || env::var_os("SHOW").is_some() {
+            eprintln!("the log:");
+            for line in self.log.lines() {
+                eprintln!("  {line}");
+            }
+        }
     }
 }
 
@@ -486,4 +501,4 @@ const FIRST_ID: u32 = 7000;
 const HASH: &str = "$6$rounds=1000$pamhost$z8RGFl6E8U2ZN/cB6mPlyNGbtepK1NOqfshEolDqKJmOzYxCY7sY9gTrtkrl7a5WJp8zkefCSsSgsHralwqc51";
 const SUDOERS: &str = "Defaults timestamp_timeout=0\nDefaults lecture=never\nDefaults !mail_no_user\n\
     Defaults secure_path=\"/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL:ALL) ALL\nALL ALL=(ALL:ALL) ALL\n";
-const WATCHDOG: Duration = Duration::from_secs(90);
+const WATCHDOG: Duration = Duration::from_secs(60);

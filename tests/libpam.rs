@@ -1,0 +1,858 @@
+//! The built module in the real libpam, against the simulator over HTTPS. No root.
+
+mod world;
+
+use onelogin_simulator::{Dialect, PushBehaviour};
+use pam_host::{Answer, Call, Code, Style, Texts};
+use std::time::Duration;
+use world::{
+    DIALECTS, ID, NAME, PUSH, PUSH_CODE, TOTP_CODE, World, assert_denied, connection, decision,
+    push, reason, sms, totp,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+
+#[test]
+fn an_authenticator_code_lets_in_and_the_log_says_so_in_one_line() {
+    for dialect in DIALECTS {
+        for verify in ["direct", "activated"] {
+            let line = format!("onelogin.verify = {verify:?}");
+            let world = World::with([totp()], &[&line]).speaking(dialect);
+            let outcome = world.ssh().answer(TOTP_CODE).run();
+            assert_eq!(
+                outcome.code,
+                Code::SUCCESS,
+                "{dialect:?} {verify} {:?}",
+                outcome.log
+            );
+            assert_eq!(outcome.codes(Call::Setcred), [Code::SUCCESS]);
+            assert_eq!(outcome.prompts(), ["OneLogin passcode: "]);
+            assert_eq!(outcome.texts(), [""; 0]);
+            assert_eq!(
+                decision(&outcome),
+                "pam_onelogin(sshd:auth): accepted user=nobody onelogin_id=1001 factor=totp rhost=127.0.0.1 tty=ssh"
+            );
+            assert!(outcome.log[0].starts_with("<86>sshd["), "{:?}", outcome.log);
+        }
+    }
+}
+
+#[test]
+fn r06_a_wrong_code_is_denied_in_both_dialects() {
+    for dialect in DIALECTS {
+        let world = World::with_totp().speaking(dialect);
+        let outcome = world
+            .ssh()
+            .answers(["111111", "222222", "333333", TOTP_CODE])
+            .run();
+        assert_eq!(outcome.code, Code::MAXTRIES);
+        assert_eq!(outcome.unused, 1, "three tries and no more");
+        assert_eq!(world.onelogin.codes(), 3);
+        assert_eq!(reason(&outcome), "wrong-code");
+        assert_eq!(outcome.texts(), ["OneLogin verification failed."]);
+        assert!(!outcome.fail_delays.is_empty());
+    }
+}
+
+#[test]
+fn a_wrong_code_may_be_corrected() {
+    for dialect in DIALECTS {
+        let world = World::with_totp().speaking(dialect);
+        let outcome = world.ssh().answers(["111111", TOTP_CODE]).run();
+        assert_eq!(outcome.code, Code::SUCCESS);
+        assert_eq!(outcome.prompts()[1], "Not accepted. OneLogin passcode: ");
+    }
+}
+
+#[test]
+fn r14_a_rerun_of_the_stack_is_denied_without_a_call_or_a_prompt() {
+    let world = World::with_totp();
+    let connection = connection();
+    let first = world.ssh_again(&connection).answers(["111111"; 3]).run();
+    assert_eq!(first.code, Code::MAXTRIES);
+    let requests = world.requests();
+    let rerun = world.ssh_again(&connection).answer(TOTP_CODE).run();
+    assert_eq!(rerun.code, Code::MAXTRIES);
+    assert_eq!(reason(&rerun), "denied-before");
+    assert_eq!(rerun.prompts(), [""; 0]);
+    assert_eq!(world.requests(), requests);
+    let another = world.ssh().answer(TOTP_CODE).run();
+    assert_eq!(another.code, Code::SUCCESS);
+}
+
+#[test]
+fn r14_a_rerun_in_the_same_process_is_denied_too() {
+    let world = World::with([totp()], &["first_factor = \"assumed\""]);
+    let outcome = world
+        .host("sudo")
+        .answers(["111111", "222222", "333333", TOTP_CODE])
+        .repeat(3)
+        .run();
+    let codes: Vec<_> = outcome
+        .runs
+        .iter()
+        .flatten()
+        .map(|call| call.code)
+        .collect();
+    assert_eq!(codes, [Code::ABORT; 3]);
+    assert_eq!(world.onelogin.codes(), 3);
+    assert_eq!(outcome.prompts().len(), 3, "the reruns ask nothing");
+}
+
+#[test]
+fn an_approved_push_lets_in_after_enter() {
+    for dialect in DIALECTS {
+        let world = World::with_push().speaking(dialect);
+        let mut login = world.ssh().spawn();
+        assert_eq!(
+            login.wait_prompt().text,
+            "Passcode, or Enter for a push to Phone: "
+        );
+        assert_eq!(
+            world.onelogin.activations(),
+            0,
+            "nothing is sent without a choice"
+        );
+        login.reply("");
+        assert_eq!(
+            login.wait_prompt().text,
+            "Push sent to Phone. Approve it, then press Enter (or type a code): "
+        );
+        assert!(world.onelogin.approve_latest().is_some());
+        login.reply("");
+        let outcome = login.finish();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.onelogin.activations(), 1);
+        assert!(decision(&outcome).contains("factor=push"));
+    }
+}
+
+#[test]
+fn a_push_that_is_approved_while_we_wait_is_noticed() {
+    for dialect in DIALECTS {
+        let world = World::with_push().speaking(dialect);
+        world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(2));
+        let outcome = world.ssh().answers(["", ""]).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    }
+}
+
+#[test]
+fn a_denied_push_denies_and_a_rerun_sends_no_second_one() {
+    for dialect in DIALECTS {
+        let world = World::with_push().speaking(dialect);
+        world.onelogin.on_push(PushBehaviour::DenyAfterPolls(1));
+        let connection = connection();
+        for reasons in ["push-denied", "denied-before", "denied-before"] {
+            let outcome = world.ssh_again(&connection).answers(["", ""]).run();
+            assert_eq!(outcome.code, Code::MAXTRIES);
+            assert_eq!(reason(&outcome), reasons);
+        }
+        assert_eq!(world.onelogin.activations(), 1);
+    }
+}
+
+#[test]
+fn an_unanswered_push_denies_when_its_wait_is_over() {
+    let world = World::with([push()], &["push.wait = 1"]);
+    let outcome = world.ssh().answers(["", ""]).run();
+    assert_eq!(outcome.code, Code::MAXTRIES);
+    assert_eq!(reason(&outcome), "push-unanswered");
+}
+
+#[test]
+fn a_code_may_be_typed_instead_of_the_push_or_while_it_is_open() {
+    for dialect in DIALECTS {
+        let world = World::with_push().speaking(dialect);
+        let outcome = world.ssh().answer(PUSH_CODE).run();
+        assert_eq!(outcome.code, Code::SUCCESS);
+        assert_eq!(world.onelogin.activations(), 0);
+        let outcome = world.ssh().answers(["", PUSH_CODE]).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.onelogin.activations(), 1);
+    }
+}
+
+#[test]
+fn in_sudo_a_push_is_shown_at_once_and_needs_no_enter() {
+    for dialect in DIALECTS {
+        let world = World::with([push()], &["first_factor = \"assumed\""]).speaking(dialect);
+        world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+        for texts in [Texts::Shown, Texts::Dropped, Texts::Refused] {
+            let outcome = world.host("sudo").answer("").texts(texts).silent().run();
+            assert_eq!(outcome.code, Code::SUCCESS, "{texts:?} {:?}", outcome.log);
+            assert_eq!(
+                outcome.texts(),
+                ["Push sent to Phone. Approve it to go on."]
+            );
+        }
+        // Without a terminal the texts may be lost: the prompt has it all.
+        let outcome = world.place.alone("sudo").user(NAME).answers(["", ""]).run();
+        assert_eq!(outcome.code, Code::SUCCESS);
+        assert_eq!(outcome.prompts().len(), 2);
+    }
+}
+
+#[test]
+fn a_text_message_is_sent_on_enter_and_its_code_lets_in() {
+    for dialect in DIALECTS {
+        let world = World::with_sms().speaking(dialect);
+        world.onelogin.set_next_code("0041");
+        let mut login = world.ssh().spawn();
+        assert_eq!(
+            login.wait_prompt().text,
+            "Press Enter to get a passcode by text message (Mobile): "
+        );
+        assert_eq!(world.onelogin.messages().len(), 0);
+        login.reply("");
+        assert_eq!(
+            login.wait_prompt().text,
+            "Passcode from the text message to Mobile: "
+        );
+        let message = world.onelogin.messages().pop().expect("a message was sent");
+        login.reply(message.code().expect("it has a code"));
+        let outcome = login.finish();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert!(decision(&outcome).contains("factor=sms"));
+    }
+}
+
+#[test]
+fn a_wrong_code_from_a_text_message_is_denied_and_no_second_message_sent() {
+    for dialect in DIALECTS {
+        let world = World::with_sms().speaking(dialect);
+        let outcome = world.ssh().answers(["", "1111", "2222", "3333", ""]).run();
+        assert_eq!(outcome.code, Code::MAXTRIES);
+        assert_eq!(world.onelogin.activations(), 1);
+        assert_eq!(world.onelogin.codes(), 3);
+        assert_eq!(outcome.unused, 1);
+    }
+}
+
+#[test]
+fn a_code_of_another_verification_or_a_used_one_is_denied() {
+    let world = World::with_sms();
+    world.onelogin.set_next_code("AAAA11");
+    let first = world.ssh().answers(["", "AAAA11"]).run();
+    assert_eq!(first.code, Code::SUCCESS);
+    let second = world
+        .ssh()
+        .answers(["", "AAAA11", "AAAA11", "AAAA11"])
+        .run();
+    assert_denied(&second, "the code of an earlier message");
+}
+
+#[test]
+fn the_menu_is_one_prompt_and_each_of_its_lines_works() {
+    for (answers, factor) in [
+        (vec![PUSH_CODE], "push"),
+        (vec!["1", ""], "push"),
+        (vec!["", ""], "push"),
+        (vec!["2", TOTP_CODE], "totp"),
+        (vec!["3", "B41832"], "sms"),
+    ] {
+        let world = World::with([push(), totp(), sms()], &[]);
+        world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+        world.onelogin.set_next_code("B41832");
+        let outcome = world.ssh().answers(answers.clone()).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{answers:?} {:?}", outcome.log);
+        assert!(
+            decision(&outcome).contains(&format!("factor={factor}")),
+            "{answers:?}"
+        );
+        assert_eq!(
+            outcome.prompts()[0],
+            "OneLogin verification for nobody\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): "
+        );
+    }
+}
+
+#[test]
+fn every_prompt_is_visible_so_that_no_host_answers_it_with_a_password() {
+    let world = World::with([push(), totp(), sms()], &[]);
+    let outcome = world.ssh().answers(["3", "x", "x", "x"]).run();
+    assert!(
+        outcome
+            .transcript
+            .iter()
+            .all(|message| message.style != Style::Hidden)
+    );
+    assert!(
+        outcome
+            .prompts()
+            .iter()
+            .all(|text| !text.to_lowercase().contains("password"))
+    );
+}
+
+#[test]
+fn setcred_succeeds_at_once_and_the_other_calls_are_ignored() {
+    let world = World::with_totp();
+    let lines: Vec<String> = ["auth", "account", "session", "password"]
+        .iter()
+        .map(|kind| format!("{kind} required @module@"))
+        .collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    world.place.service("cron", &lines);
+    let calls = [
+        Call::Setcred,
+        Call::Account,
+        Call::OpenSession,
+        Call::CloseSession,
+        Call::Password,
+    ];
+    let outcome = world.place.case("cron").user(NAME).calls(calls).run();
+    assert_eq!(outcome.codes(Call::Setcred), [Code::SUCCESS]);
+    // libpam makes PERM_DENIED of a stack in which everybody said PAM_IGNORE.
+    for call in [
+        Call::Account,
+        Call::OpenSession,
+        Call::CloseSession,
+        Call::Password,
+    ] {
+        assert_eq!(outcome.codes(call), [Code::PERM_DENIED], "{call:?}");
+    }
+    assert_eq!(world.requests(), 0);
+    assert_eq!(outcome.log, [""; 0]);
+}
+
+#[test]
+fn r17_the_token_is_kept_until_it_expires_and_never_revoked() {
+    let world = World::with_totp();
+    for expected in [4, 3, 3] {
+        world.onelogin.clear_requests();
+        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        assert_eq!(world.requests(), expected);
+    }
+    // Expired by its own date: asked for again, before anything else.
+    world.onelogin.set_token_lifetime(36_000, 36_060);
+    std::fs::remove_dir_all(world.place.state_path()).unwrap();
+    for _ in 0..2 {
+        world.onelogin.clear_requests();
+        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        assert_eq!(
+            world.onelogin.count("POST", "/auth/oauth2/v2/token"),
+            1,
+            "it has 60 s left"
+        );
+    }
+    assert_eq!(world.onelogin.count("", "revoke"), 0);
+}
+
+#[test]
+fn r16_a_token_that_is_no_longer_taken_is_replaced_by_a_read_and_nothing_is_sent_twice() {
+    for dialect in DIALECTS {
+        let world = World::with_totp().speaking(dialect);
+        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        world.onelogin.clear_requests();
+        world.onelogin.expire_tokens();
+        let outcome = world.ssh().answer(TOTP_CODE).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.onelogin.codes(), 1);
+        assert_eq!(world.onelogin.count("POST", "/token"), 1);
+        assert_eq!(world.onelogin.count("GET", "/users?"), 2);
+    }
+}
+
+#[test]
+fn r16_a_token_that_ends_while_the_user_types_costs_a_try_not_a_second_submission() {
+    let world = World::with_totp().speaking(Dialect::Live);
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    world.onelogin.expire_tokens();
+    login.reply(TOTP_CODE);
+    assert_eq!(
+        login.wait_prompt().text,
+        "Not accepted. OneLogin passcode: "
+    );
+    assert_eq!(world.onelogin.count("POST", "/verifications"), 1);
+    login.reply(TOTP_CODE);
+    assert_eq!(
+        login.finish().code,
+        Code::SUCCESS,
+        "the next try starts with a new token"
+    );
+}
+
+#[test]
+fn one_connection_serves_a_login() {
+    let world = World::with([push(), totp()], &[]).speaking(Dialect::Live);
+    let outcome = world.ssh().answers(["111111", "222222", PUSH_CODE]).run();
+    assert_eq!(outcome.code, Code::SUCCESS);
+    assert_eq!(world.onelogin.connections(), 1);
+    assert_eq!(world.requests(), 6);
+}
+
+#[test]
+fn a_connection_that_onelogin_closed_meanwhile_is_replaced_before_anything_is_sent() {
+    use onelogin_simulator::{Action, Fault, Match};
+    let world = World::with_totp();
+    world
+        .onelogin
+        .fault(Fault::new(Match::path("/devices"), Action::CloseAfterReply));
+    let outcome = world.ssh().answer(TOTP_CODE).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(world.onelogin.codes(), 1);
+    assert_eq!(world.onelogin.connections(), 2);
+}
+
+#[test]
+fn who_is_exempt_is_ignored_without_a_call() {
+    let world = World::with([totp()], &["users.exempt_users = [\"nobody\"]"]);
+    world.place.service(
+        "sshd",
+        &["auth requisite @module@", "auth required pam_permit.so"],
+    );
+    let case = || {
+        world
+            .place
+            .case("sshd")
+            .user(NAME)
+            .ssh_with_key(&connection())
+    };
+    let outcome = case().run();
+    assert_eq!(outcome.code, Code::SUCCESS, "pam_permit decides");
+    assert_eq!(
+        decision(&outcome),
+        "pam_onelogin(sshd:auth): exempt user=nobody reason=exempt-user rhost=127.0.0.1 tty=ssh"
+    );
+    // Alone in a stack, an exemption lets nobody in.
+    let alone = world.ssh().run();
+    assert_eq!(alone.code, Code::PERM_DENIED);
+    assert_eq!((world.requests(), world.onelogin.connections()), (0, 0));
+}
+
+#[test]
+fn the_unknown_and_the_factorless_can_be_exempt() {
+    let world = World::with(
+        [],
+        &["users.no_factor = \"exempt\"", "users.unknown = \"exempt\""],
+    );
+    world.place.service(
+        "sshd",
+        &["auth requisite @module@", "auth required pam_permit.so"],
+    );
+    let case = |user| {
+        world
+            .place
+            .case("sshd")
+            .user(user)
+            .ssh_with_key(&connection())
+    };
+    let outcome = case(NAME).run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::SUCCESS, "exempt-no-factor")
+    );
+    let outcome = case("daemon").run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::SUCCESS, "exempt-unknown")
+    );
+    // An inactive user is known.
+    world.onelogin.change_user(ID, |user| user.status = 2);
+    let outcome = case(NAME).answers(["111111"; 3]).run();
+    assert_eq!(outcome.code, Code::USER_UNKNOWN);
+    assert_eq!(reason(&outcome), "inactive-onelogin-user");
+}
+
+#[test]
+fn r05_only_one_active_user_whose_name_is_equal_to_the_byte_gets_in() {
+    let deny = |change: &dyn Fn(&World), expected: &str| {
+        let world = World::with_totp();
+        change(&world);
+        let outcome = world.ssh().answers([TOTP_CODE; 3]).run();
+        assert_eq!(outcome.code, Code::USER_UNKNOWN, "{expected}");
+        assert_eq!(reason(&outcome), expected);
+        assert_eq!(world.onelogin.codes(), 0);
+    };
+    deny(&|w| w.onelogin.remove_user(ID), "no-onelogin-user");
+    deny(
+        &|w| {
+            w.onelogin
+                .change_user(ID, |u| u.username = Some("Nobody".into()))
+        },
+        "other-onelogin-user",
+    );
+    deny(
+        &|w| w.onelogin.change_user(ID, |u| u.status = 2),
+        "inactive-onelogin-user",
+    );
+    deny(
+        &|w| w.onelogin.change_user(ID, |u| u.status = 3),
+        "inactive-onelogin-user",
+    );
+    deny(
+        &|w| w.onelogin.change_user(ID, |u| u.state = 0),
+        "inactive-onelogin-user",
+    );
+    deny(
+        &|w| {
+            w.onelogin
+                .add_user(onelogin_simulator::User::new(1002, NAME))
+        },
+        "several-onelogin-users",
+    );
+    deny(&|w| w.onelogin.change_devices(ID, Vec::clear), "no-factor");
+    deny(
+        &|w| w.config(&["factors.allow = [\"push\"]"]),
+        "no-allowed-factor",
+    );
+}
+
+#[test]
+fn r05_odd_names_cause_no_call() {
+    let world = World::with_totp();
+    let long = "a".repeat(300);
+    let names: [&[u8]; 10] = [
+        b"*",
+        b"n*",
+        b"!nobody",
+        b"%6eobody",
+        b"",
+        long.as_bytes(),
+        b"\xff\xfe",
+        b"-rf",
+        b"nobody ",
+        b"no\nbody",
+    ];
+    for name in names {
+        let case = world
+            .place
+            .alone("sshd")
+            .user(name.to_vec())
+            .ssh_with_key(&connection());
+        let outcome = case.answers([TOTP_CODE; 3]).run();
+        assert_eq!(
+            outcome.code,
+            Code::USER_UNKNOWN,
+            "{name:?} {:?}",
+            outcome.log
+        );
+        let prompts = outcome.prompts();
+        // libpam itself asks for the name when there is none.
+        let ours = prompts
+            .iter()
+            .filter(|text| text.contains("OneLogin"))
+            .count();
+        assert_eq!(
+            ours,
+            if name.is_empty() { 2.max(ours) } else { 3 },
+            "{name:?} {prompts:?}"
+        );
+    }
+    assert_eq!((world.requests(), world.onelogin.connections()), (0, 0));
+}
+
+#[test]
+fn r05_a_user_who_changes_on_the_way_is_denied() {
+    // The conversation could set PAM_USER; here a module of the same stack does.
+    let world = World::with_totp();
+    world.place.service(
+        "sshd",
+        &["auth required @module@", "auth optional @helper@ user=root"],
+    );
+    let case = world
+        .place
+        .case("sshd")
+        .user(NAME)
+        .ssh_with_key(&connection());
+    assert_eq!(
+        case.answer(TOTP_CODE).run().code,
+        Code::SUCCESS,
+        "after us it is not ours to say"
+    );
+}
+
+#[test]
+fn users_are_matched_by_the_configured_attribute() {
+    let world = World::with(
+        [totp()],
+        &[
+            "users.match = \"email\"",
+            "users.append_domain = \"example.com\"",
+        ],
+    );
+    assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+    world
+        .onelogin
+        .change_user(ID, |user| user.email = Some("Nobody@example.com".into()));
+    assert_eq!(
+        world.ssh().answers([TOTP_CODE; 3]).run().code,
+        Code::USER_UNKNOWN
+    );
+    world.config(&[
+        "users.match = \"email\"",
+        "users.append_domain = \"example.com\"",
+        "users.ignore_case = true",
+    ]);
+    assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+}
+
+#[test]
+fn a_login_can_wait_for_the_user_for_as_long_as_the_host_lets_it() {
+    // The clock of the login runs while the person types; what is typed late gets one request.
+    let world = World::with(
+        [totp()],
+        &["onelogin.login_timeout = 5", "onelogin.request_timeout = 5"],
+    );
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    assert!(
+        world
+            .onelogin
+            .wait_for_request(LONG, "GET", "/devices")
+            .is_some()
+    );
+    login.reply(TOTP_CODE);
+    assert_eq!(login.finish().code, Code::SUCCESS);
+    assert_eq!(world.onelogin.connections(), 1);
+}
+
+#[test]
+fn r13_unproven_users_strangers_and_users_without_a_factor_see_the_same() {
+    let world = World::with([push(), totp(), sms()], &[]);
+    world
+        .onelogin
+        .add_user(onelogin_simulator::User::new(1002, "daemon"));
+    let uids = nix::unistd::getuid();
+    if !uids.is_root() {
+        // The caller of a program that is not root's is proven: only root can be a stranger's host.
+        return;
+    }
+    let run = |user: &str| {
+        let case = world.place.alone("sshd").user(user).ssh(&connection());
+        let outcome = case.answers(["garbage", "111111", "222222"]).run();
+        (
+            outcome.code,
+            outcome.transcript.clone(),
+            outcome.fail_delays.clone(),
+        )
+    };
+    let known = run(NAME);
+    assert_eq!(known.0, Code::MAXTRIES);
+    for stranger in ["no-such-user", "bin", "daemon"] {
+        assert_eq!(run(stranger), known, "{stranger}");
+    }
+    assert_eq!(world.onelogin.activations(), 0);
+    assert!(
+        world
+            .onelogin
+            .requests()
+            .iter()
+            .all(|request| !request.target().contains("no-such-user"))
+    );
+}
+
+#[test]
+fn r12_a_hostile_conversation_sends_nothing() {
+    let world = World::with([push(), totp()], &[]);
+    let run = |answer: Answer| world.ssh().further(answer).run();
+    for answer in [Answer::Fail, Answer::Null, Answer::NullText] {
+        let outcome = run(answer.clone());
+        assert_eq!(outcome.code, Code::CONV_ERR, "{answer:?}");
+        assert_eq!(reason(&outcome), "no-conversation");
+    }
+    let outcome = world.ssh().no_conversation().run();
+    assert_eq!(outcome.code, Code::CONV_ERR);
+    for answer in [
+        Answer::Long(100_000),
+        Answer::Long(500),
+        Answer::Text(vec![0xff; 6].into()),
+        Answer::Text("\u{8}\n\r\u{7f}INCORRECT\u{0001}".into()),
+        Answer::Text("' OR 1=1".into()),
+        Answer::Text("12345".into()),
+        Answer::Text("9".into()),
+    ] {
+        let outcome = run(answer.clone());
+        assert_eq!(outcome.code, Code::MAXTRIES, "{answer:?} {:?}", outcome.log);
+        assert_eq!(outcome.prompts().len(), 3, "{answer:?}");
+    }
+    assert_eq!(
+        (world.onelogin.codes(), world.onelogin.activations()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn r12_the_login_password_is_never_sent() {
+    // The password has the shape of a code, and a client types it at every prompt.
+    let world = World::with_totp();
+    let stack = [
+        "auth required @helper@ authtok=123456",
+        "auth required @module@",
+    ];
+    world.place.service("sshd", &stack);
+    let outcome = world
+        .place
+        .case("sshd")
+        .user(NAME)
+        .answers([TOTP_CODE; 3])
+        .run();
+    assert_eq!(reason(&outcome), "password-typed");
+    assert_denied(&outcome, "the login password");
+    assert_eq!(world.onelogin.codes(), 0);
+}
+
+#[test]
+fn r04_no_descriptor_of_ours_takes_the_place_of_a_closed_one() {
+    let world = World::with_totp();
+    let outcome = world.ssh().answer(TOTP_CODE).closed([0, 1, 2]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert!(
+        outcome
+            .notes
+            .opened
+            .iter()
+            .all(|file| file.descriptor < 0 || file.descriptor > 2 || file.path == "/dev/null"),
+        "{:?}",
+        outcome.notes.opened
+    );
+    assert!(
+        outcome.notes.opened.iter().all(|file| file.close_on_exec),
+        "{:?}",
+        outcome.notes.opened
+    );
+    assert_eq!(outcome.changes(), [""; 0]);
+}
+
+#[test]
+fn r08_the_host_is_left_as_it_was() {
+    let world = World::with([push()], &[]);
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+    for umask in [0, 0o022, 0o777] {
+        let outcome = world.ssh().answers(["", ""]).umask(umask).run();
+        assert_eq!(
+            outcome.code,
+            Code::SUCCESS,
+            "umask {umask:o} {:?}",
+            outcome.log
+        );
+        assert_eq!(outcome.changes(), [""; 0]);
+        assert_eq!(outcome.threads_during, 1, "no thread is started");
+        assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
+    }
+    let denied = world.ssh().run();
+    assert_eq!(denied.changes(), [""; 0]);
+    assert_eq!(world.onelogin.activations(), 3);
+}
+
+#[test]
+fn r08_a_hundred_logins_in_one_process_leave_nothing_behind() {
+    let world = World::with_totp();
+    let outcome = world.ssh().answer(TOTP_CODE).repeat(100).run();
+    assert!(outcome.runs.iter().all(|run| run[0].code == Code::SUCCESS));
+    assert_eq!(outcome.first.differences(&outcome.after), [""; 0]);
+}
+
+#[test]
+fn r03_no_variable_of_the_environment_is_obeyed_or_read() {
+    use onelogin_simulator::Simulator;
+    let evil = Simulator::start();
+    let world = World::with_totp();
+    let ca = world.place.write("evil.pem", evil.ca_pem());
+    let proxy = format!("http://127.0.0.1:{}", evil.port());
+    let mut case = world.ssh().answer(TOTP_CODE);
+    for name in [
+        "http_proxy",
+        "HTTP_PROXY",
+        "https_proxy",
+        "HTTPS_PROXY",
+        "all_proxy",
+        "ALL_PROXY",
+    ] {
+        case = case.env(name, &proxy);
+    }
+    for name in ["SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"] {
+        case = case.env(name, &ca);
+    }
+    for name in ["HOME", "XDG_CONFIG_HOME", "SSL_CERT_DIR", "TMPDIR", "TZDIR"] {
+        case = case.env(name, world.place.path());
+    }
+    let outcome = case
+        .env("RUST_BACKTRACE", "full")
+        .env("RUST_LOG", "trace")
+        .env("TZ", ":/dev/zero")
+        .env("NO_PROXY", "")
+        .run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(evil.connections(), 0);
+    assert!(outcome.notes.shim);
+    // The HTTP client looks at these when its settings are made, before its proxy is set to none.
+    let looked_at = ["ALL_PROXY", "NO_PROXY"];
+    let mut others = outcome.notes.getenv.clone();
+    others.retain(|name| !looked_at.contains(&name.as_str()));
+    assert_eq!(others, [""; 0], "variables that the module asked for");
+    assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("", ""));
+}
+
+#[test]
+fn r09_a_log_that_is_stalled_or_absent_holds_up_no_login() {
+    let world = World::with_totp();
+    assert_eq!(
+        world.ssh().answer(TOTP_CODE).stalled_log().run().code,
+        Code::SUCCESS
+    );
+    assert_eq!(
+        world.ssh().answer(TOTP_CODE).no_log().run().code,
+        Code::SUCCESS
+    );
+    assert_denied(
+        &world.ssh().answers(["1"; 3]).stalled_log().run(),
+        "stalled log",
+    );
+}
+
+#[test]
+fn r14_without_state_codes_go_on_and_nothing_is_activated() {
+    let world = World::with([push(), sms()], &["state_dir = \"/proc/nothing\""]);
+    let outcome = world.ssh().answers(["", "1", PUSH_CODE]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
+    assert_eq!(world.onelogin.activations(), 0);
+    assert!(
+        outcome.decisions()[0].contains("codes only, nothing can be activated"),
+        "{:?}",
+        outcome.log
+    );
+    assert_eq!(world.onelogin.count("POST", PUSH), 0);
+}
+
+#[test]
+fn r11_no_secret_is_in_a_log_at_any_level() {
+    for dialect in DIALECTS {
+        let world =
+            World::with([push(), totp(), sms()], &["log_level = \"debug\""]).speaking(dialect);
+        world.onelogin.set_next_code("B41832");
+        let good = world.ssh().answers(["999999", "3", "B41832"]).run();
+        assert_eq!(good.code, Code::SUCCESS);
+        assert!(
+            good.log.iter().any(|line| line.contains("request GET")),
+            "{:?}",
+            good.log
+        );
+        let token = world
+            .onelogin
+            .requests()
+            .iter()
+            .find_map(|r| r.authorization.clone())
+            .unwrap();
+        let bearer = world
+            .onelogin
+            .requests()
+            .iter()
+            .filter_map(|r| r.authorization.clone())
+            .find(|a| a.to_lowercase().starts_with("bearer"))
+            .unwrap();
+        let secrets = [
+            onelogin_simulator::DEFAULT_CLIENT_SECRET,
+            "B41832",
+            "999999",
+            token.split(' ').next_back().unwrap(),
+            bearer.split(' ').next_back().unwrap(),
+        ];
+        for secret in secrets {
+            assert!(!good.log.concat().contains(secret), "{secret}");
+        }
+    }
+}

@@ -1,0 +1,657 @@
+//! The flow of a login, by a script of its ports. Each step names the one call that may come next
+//! and what it gives back: a call out of order fails, and so does a step that is left over.
+
+mod script;
+
+use pam_onelogin::login::{Trouble, Unknown};
+use pam_onelogin::user::Unclear;
+use script::Step::{
+    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, Polls, Tells, Waits,
+};
+use script::{
+    ACCEPTED, CtrlC, NOBODY, Nobody, NotText, Password, REJECTED, Script, error, one, push, sms,
+    totp,
+};
+
+const PASSCODE: &str = "OneLogin passcode: ";
+const AGAIN: &str = "Not accepted. OneLogin passcode: ";
+const FOR_A_PUSH: &str = "Passcode, or Enter for a push to Phone: ";
+const PUSH_SENT: &str = "Push sent to Phone. Approve it, then press Enter (or type a code): ";
+const FOR_A_TEXT: &str = "Press Enter to get a passcode by text message (Mobile): ";
+const FROM_THE_TEXT: &str = "Passcode from the text message to Mobile: ";
+const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): ";
+
+#[test]
+fn a_code_that_onelogin_accepts_lets_in() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn a_wrong_code_may_be_corrected() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        Checks("501", None, "111111", REJECTED),
+        Asks(AGAIN, "123 456"),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        Checks("501", None, "111111", REJECTED),
+        Asks(AGAIN, "222222"),
+        Checks("501", None, "222222", REJECTED),
+        Asks(AGAIN, "333333"),
+        Checks("501", None, "333333", REJECTED),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied wrong-code factor=totp id=1001");
+}
+
+#[test]
+fn prompts_limits_the_tries() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        Checks("501", None, "111111", REJECTED),
+        Denies,
+    ])
+    .config("[factors]\nprompts = 1")
+    .run();
+    assert_eq!(end, "denied wrong-code factor=totp id=1001");
+}
+
+#[test]
+fn r12_what_is_no_code_is_never_sent() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "hunter2"),
+        NotText(AGAIN),
+        Password(AGAIN),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied password-typed factor=- id=1001");
+}
+
+#[test]
+fn r14_a_rerun_of_a_denied_action_is_denied_without_a_call_or_a_prompt() {
+    let end = Script::of([Denies]).denied_before().run();
+    assert_eq!(end, "denied denied-before factor=- id=-");
+}
+
+#[test]
+fn an_approved_push_lets_in() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn a_push_that_is_denied_on_the_phone_denies_at_once() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", REJECTED),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied push-denied factor=push id=1001");
+}
+
+#[test]
+fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Tells("Push sent to Phone. Approve it to go on."),
+        Waits(2),
+        Polls("601", "v-1", script::PENDING),
+        Waits(2),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
+    .waited()
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn an_unanswered_push_ends_after_its_wait() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", script::PENDING),
+        Waits(2),
+        Polls("601", "v-1", script::PENDING),
+        Waits(1),
+        Polls("601", "v-1", script::PENDING),
+        Denies,
+    ])
+    .config("[push]\nwait = 3")
+    .run();
+    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_push() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Tells("Push sent to Phone. Approve it to go on."),
+        CtrlC,
+        Denies,
+    ])
+    .waited()
+    .run();
+    assert_eq!(end, "denied interrupted factor=push id=1001");
+}
+
+#[test]
+fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, "111111"),
+        Checks("601", None, "111111", REJECTED),
+        Asks(
+            "Not accepted. Push sent to Phone. Approve it, then press Enter (or type a code): ",
+            "654321",
+        ),
+        Checks("601", None, "654321", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
+    let gateway = || Err(error(Trouble::Gateway));
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", gateway),
+        Waits(2),
+        Polls("601", "v-1", gateway),
+        Waits(2),
+        Polls("601", "v-1", gateway),
+    ])
+    .run();
+    assert_eq!(end, "denied gateway factor=push id=1001");
+}
+
+#[test]
+fn a_verification_that_is_gone_is_not_approved() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", || Err(error(Trouble::NotFound))),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied expired factor=push id=1001");
+}
+
+#[test]
+fn a_text_message_is_sent_on_enter_and_only_once() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![sms("701")]),
+        Asks(FOR_A_TEXT, ""),
+        Denies,
+        Activates("701", Ok("v-2")),
+        Asks(FROM_THE_TEXT, "0000"),
+        Checks("701", Some("v-2"), "0000", REJECTED),
+        Asks(
+            "Not accepted. Passcode from the text message to Mobile: ",
+            "B41832",
+        ),
+        Checks("701", Some("v-2"), "B41832", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=sms id=1001");
+}
+
+#[test]
+fn the_menu_takes_an_option_or_a_code() {
+    let devices = || vec![push("601"), totp("501"), sms("701")];
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", devices()),
+        Asks(MENU, "3"),
+        Denies,
+        Activates("701", Ok("v-2")),
+        Asks(FROM_THE_TEXT, "B41832"),
+        Checks("701", Some("v-2"), "B41832", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=sms id=1001");
+
+    // A code typed at the menu goes to the first device that makes codes, and to no other.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", devices()),
+        Asks(MENU, "123456"),
+        Checks("601", None, "123456", REJECTED),
+        Asks(script::leaked(format!("Not accepted. {MENU}")), "2"),
+        Asks("OneLogin passcode from App: ", "123456"),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn nothing_is_activated_without_a_choice_unless_autopush() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601"), totp("501")]),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
+    .config("[factors]\nautopush = true")
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn where_the_tenant_wants_it_an_authenticator_is_activated_and_a_protect_code_never() {
+    let config = "[onelogin]\nverify = \"activated\"";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Activates("501", Ok("v-3")),
+        Checks("501", Some("v-3"), "123456", ACCEPTED),
+        Allows,
+    ])
+    .config(config)
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, "123456"),
+        Checks("601", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .config(config)
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn r14_without_memory_nothing_is_activated_and_codes_go_on() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601"), sms("701")]),
+        Asks(PASSCODE, ""),
+        Asks(AGAIN, "123456"),
+        Checks("601", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .without_memory()
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![sms("701")]),
+        DeniesInVain,
+    ])
+    .without_memory()
+    .run();
+    assert_eq!(end, "denied no-state factor=- id=1001");
+}
+
+#[test]
+fn r14_a_push_whose_denial_cannot_be_written_down_is_not_sent() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        DeniesInVain,
+        DeniesInVain,
+    ])
+    .run();
+    assert_eq!(end, "denied no-state factor=push id=1001");
+}
+
+#[test]
+fn r13_unproven_users_and_strangers_see_the_same_prompts() {
+    let unproven = Script::of([
+        Asks(PASSCODE, "xxx"),
+        Asks(AGAIN, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601"), totp("501")]),
+        Checks("601", None, "111111", REJECTED),
+        Asks(AGAIN, "222222"),
+        Checks("601", None, "222222", REJECTED),
+        Denies,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(unproven, "denied wrong-code factor=push id=1001");
+    for (unknown, reason) in [
+        (Unknown::Account, "no-account"),
+        (Unknown::Unclear(Unclear::Groups), "group-lookup"),
+    ] {
+        let stranger = Script::of([
+            Asks(PASSCODE, "xxx"),
+            Asks(AGAIN, "111111"),
+            Asks(AGAIN, "222222"),
+            Denies,
+        ])
+        .nobody(unknown)
+        .run();
+        assert_eq!(stranger, format!("denied {reason} factor=- id=-"));
+    }
+}
+
+#[test]
+fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", NOBODY),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+    // One with a text message only cannot be verified without an activation.
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![sms("701")]),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+}
+
+#[test]
+fn r13_an_unproven_user_gets_in_with_a_code() {
+    let end = Script::of([
+        Asks(PASSCODE, "123456"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn a_user_whom_onelogin_does_not_know_is_denied_after_the_same_prompts() {
+    let end = Script::of([
+        Looks("alice", NOBODY),
+        Asks(PASSCODE, "111111"),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+}
+
+#[test]
+fn r05_hits_that_are_not_exactly_ours_are_denied_even_where_the_unknown_are_exempt() {
+    for (found, reason) in [
+        (script::SEVERAL, "several-onelogin-users"),
+        (script::OTHER, "other-onelogin-user"),
+        (script::INACTIVE, "inactive-onelogin-user"),
+    ] {
+        let end = Script::of([
+            Looks("alice", found),
+            Asks(PASSCODE, "111111"),
+            Asks(AGAIN, "222222"),
+            Asks(AGAIN, "333333"),
+            Denies,
+        ])
+        .config("[users]\nunknown = \"exempt\"\nno_factor = \"exempt\"")
+        .run();
+        assert_eq!(end, format!("denied {reason} factor=- id=-"));
+    }
+}
+
+#[test]
+fn r05_a_name_that_must_not_be_searched_for_is_never_sent() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .refused_name()
+    .config("[users]\nunknown = \"exempt\"")
+    .run();
+    assert_eq!(end, "denied name-refused factor=- id=-");
+}
+
+#[test]
+fn r01_the_unknown_and_the_factorless_are_exempt_only_where_the_admin_says_so() {
+    let end = Script::of([Looks("alice", NOBODY)])
+        .config("[users]\nunknown = \"exempt\"")
+        .run();
+    assert_eq!(end, "exempt exempt-unknown factor=- id=-");
+    let no_device = || [Looks("alice", one("1001")), Lists("1001", Vec::new())];
+    let end = Script::of(no_device())
+        .config("[users]\nno_factor = \"exempt\"")
+        .run();
+    assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
+    // A device that is not allowed here is a device all the same.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(PASSCODE, "111111"),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .config("[users]\nno_factor = \"exempt\"\n[factors]\nallow = [\"totp\"]")
+    .run();
+    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+}
+
+#[test]
+fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
+    let look = |trouble| {
+        Script::of([Looks("alice", Err(error(trouble)))])
+            .config("failmode = \"safe\"")
+            .run()
+    };
+    let safe = |reason| format!("let in by failmode=safe {reason} factor=- id=-");
+    assert_eq!(look(Trouble::NoConnection), safe("no-connection"));
+    assert_eq!(look(Trouble::Gateway), safe("gateway"));
+    for (trouble, reason) in [
+        (Trouble::NoSuchHost, "no-such-host"),
+        (Trouble::Timeout, "timeout"),
+        (Trouble::Broken, "connection-lost"),
+        (Trouble::ServerError, "server-error"),
+        (Trouble::RateLimited, "rate-limited"),
+        (Trouble::Redirected, "redirected"),
+        (Trouble::NotFound, "not-found"),
+        (Trouble::RequestRefused, "request-refused"),
+        (Trouble::BadReply, "bad-reply"),
+        (Trouble::Tls, "tls"),
+        (Trouble::Credential, "credential"),
+        (Trouble::Local, "local-error"),
+    ] {
+        assert_eq!(look(trouble), format!("denied {reason} factor=- id=-"));
+    }
+
+    for trouble in [Trouble::NoConnection, Trouble::Gateway] {
+        let after_a_code = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![totp("501")]),
+            Asks(PASSCODE, "123456"),
+            Checks(
+                "501",
+                None,
+                "123456",
+                match trouble {
+                    Trouble::Gateway => || Err(error(Trouble::Gateway)),
+                    _ => || Err(error(Trouble::NoConnection)),
+                },
+            ),
+        ])
+        .config("failmode = \"safe\"")
+        .run();
+        assert!(after_a_code.starts_with("denied "), "{after_a_code}");
+        let after_an_activation = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![push("601")]),
+            Asks(FOR_A_PUSH, ""),
+            Denies,
+            Activates("601", Err(error(trouble))),
+        ])
+        .config("failmode = \"safe\"")
+        .run();
+        assert!(
+            after_an_activation.starts_with("denied "),
+            "{after_an_activation}"
+        );
+    }
+}
+
+#[test]
+fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Checks("501", None, "123456", || Err(error(Trouble::Broken))),
+    ])
+    .run();
+    assert_eq!(end, "denied connection-lost factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![sms("701")]),
+        Asks(FOR_A_TEXT, ""),
+        Denies,
+        Activates("701", Err(error(Trouble::Timeout))),
+    ])
+    .run();
+    assert_eq!(end, "denied timeout factor=sms id=1001");
+}
+
+#[test]
+fn r12_without_a_conversation_nothing_is_sent_to_anybody() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Nobody(FOR_A_PUSH),
+    ])
+    .run();
+    assert_eq!(end, "denied no-conversation factor=- id=1001");
+}
+
+#[test]
+fn r09_a_code_that_is_typed_late_still_gets_one_request() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        script::AsksSlowly(PASSCODE, "123456", 300),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    // A push is not begun when the time is over.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        script::AsksSlowly(FOR_A_PUSH, "", 300),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied timeout factor=push id=1001");
+}
+
+#[test]
+fn r09_no_poll_waits_longer_than_the_login() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        script::AsksSlowly(FOR_A_PUSH, "", 50),
+        Denies,
+        Activates("601", Ok("v-1")),
+        script::AsksSlowly(PUSH_SENT, "", 2),
+        Polls("601", "v-1", script::PENDING),
+        Waits(2),
+        Polls("601", "v-1", script::PENDING),
+        Waits(1),
+        Polls("601", "v-1", script::PENDING),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+}

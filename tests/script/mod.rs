@@ -1,0 +1,416 @@
+//! A script that plays OneLogin, the person, the clock and the memory of denials at once.
+#![allow(unreachable_pub)]
+
+use pam_onelogin::config::{Config, parse};
+use pam_onelogin::factor::{Code, Device, Factor};
+use pam_onelogin::login::{
+    Api, ApiError, BadAnswer, Clock, Forgotten, Login, Manner, Memory, NoAnswer, Prompt, Trouble,
+    Typed, Unknown, Wait,
+};
+use pam_onelogin::onelogin::wire::{
+    self, Answer, DeviceId, Devices, Found, Ours, Reply, UserId, VerificationId, Verify,
+};
+use pam_onelogin::secret::Secret;
+use pam_onelogin::user::{Proof, Subject};
+use pam_onelogin::verdict::{self, Circumstances};
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+pub use Step::{AsksSlowly, CtrlC, Nobody, NotText, Password};
+
+/// The reply to a code or a poll, made when it is due.
+pub type Answers = fn() -> Result<Answer, ApiError>;
+
+/// One call, and what it gives back.
+#[allow(dead_code)]
+pub enum Step {
+    /// The user is looked up by this name.
+    Looks(&'static str, Result<Found, ApiError>),
+    /// The devices of this user are listed.
+    Lists(&'static str, Vec<Device>),
+    /// The prompt with this text is answered.
+    Asks(&'static str, &'static str),
+    /// As `Asks`, after so many seconds.
+    AsksSlowly(&'static str, &'static str, u64),
+    /// The prompt is answered with bytes that are no text.
+    NotText(&'static str),
+    /// The prompt is answered with the login password.
+    Password(&'static str),
+    /// The conversation fails.
+    Nobody(&'static str),
+    /// A text is shown.
+    Tells(&'static str),
+    /// This device is activated.
+    Activates(&'static str, Result<&'static str, ApiError>),
+    /// A code is checked: device, verification, code.
+    Checks(&'static str, Option<&'static str>, &'static str, Answers),
+    /// A push is asked about: device, verification.
+    Polls(&'static str, &'static str, Answers),
+    /// So many seconds pass.
+    Waits(u64),
+    /// A wait is ended by the user.
+    CtrlC,
+    /// A denial is remembered.
+    Denies,
+    /// A denial cannot be remembered.
+    DeniesInVain,
+    /// A denial is forgotten.
+    Allows,
+}
+
+/// OneLogin accepts.
+pub const ACCEPTED: Answers = || answer(r#"{"id":"v","status":"accepted"}"#);
+/// OneLogin refuses the code, or the phone the push.
+pub const REJECTED: Answers = || answer(r#"{"id":"v","status":"rejected"}"#);
+/// Nobody has answered yet.
+pub const PENDING: Answers = || answer(r#"{"id":"v","status":"pending"}"#);
+/// The search finds nobody.
+pub const NOBODY: Result<Found, ApiError> = Ok(Found::Nobody);
+/// The search finds more than one.
+pub const SEVERAL: Result<Found, ApiError> = Ok(Found::Several);
+/// The search finds another one.
+pub const OTHER: Result<Found, ApiError> = Ok(Found::Other);
+/// The search finds one who is not active.
+pub const INACTIVE: Result<Found, ApiError> = Ok(Found::Inactive);
+
+/// The search finds this user.
+pub fn one(id: &str) -> Result<Found, ApiError> {
+    Ok(Found::One(UserId::parse(id).unwrap()))
+}
+
+/// A OneLogin Protect.
+pub fn push(id: &str) -> Device {
+    device(id, Factor::Push, "Phone")
+}
+
+/// An authenticator app.
+pub fn totp(id: &str) -> Device {
+    device(id, Factor::Totp, "App")
+}
+
+/// A phone that gets text messages.
+pub fn sms(id: &str) -> Device {
+    device(id, Factor::Sms, "Mobile")
+}
+
+/// Trouble with OneLogin.
+pub fn error(trouble: Trouble) -> ApiError {
+    ApiError {
+        trouble,
+        detail: String::new(),
+    }
+}
+
+/// A text for a step that is made at run time.
+pub fn leaked(text: String) -> &'static str {
+    text.leak()
+}
+
+fn device(id: &str, factor: Factor, name: &str) -> Device {
+    Device {
+        id: DeviceId::parse(id).unwrap(),
+        factor,
+        name: name.to_owned(),
+        default: false,
+    }
+}
+
+/// An acceptance can only be made by reading a reply.
+fn answer(body: &str) -> Result<Answer, ApiError> {
+    let user = UserId::parse("1").unwrap();
+    let device = DeviceId::parse("1").unwrap();
+    let verification = VerificationId::parse("v").unwrap();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: Some(&verification),
+    };
+    let reply = Reply {
+        status: 200,
+        body: body.as_bytes().to_vec(),
+        request_id: None,
+    };
+    wire::answer(Verify::Poll, &reply, ours)
+}
+
+/// The steps of one login, and who logs in.
+pub struct Script {
+    steps: RefCell<VecDeque<Step>>,
+    now: Cell<Duration>,
+    config: String,
+    subject: Result<Subject, Unknown>,
+    manner: Manner,
+    denied_before: bool,
+    memory_works: bool,
+}
+
+impl Script {
+    /// A proven user, alice, in a host that holds texts back.
+    pub fn of<const N: usize>(steps: [Step; N]) -> Self {
+        Self {
+            steps: RefCell::new(VecDeque::from(steps)),
+            now: Cell::default(),
+            config: String::new(),
+            subject: Ok(Subject {
+                name: "alice".to_owned(),
+                onelogin_name: Some("alice".to_owned()),
+                proof: Proof::Proven,
+            }),
+            manner: Manner::Prompted,
+            denied_before: false,
+            memory_works: true,
+        }
+    }
+
+    /// Lines of configuration.
+    pub fn config(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.config);
+        self
+    }
+
+    /// Nothing has proven the user.
+    pub fn unproven(mut self) -> Self {
+        self.subject.as_mut().unwrap().proof = Proof::Unproven;
+        self
+    }
+
+    /// The user's name must not be searched for.
+    pub fn refused_name(mut self) -> Self {
+        self.subject.as_mut().unwrap().onelogin_name = None;
+        self
+    }
+
+    /// Nobody can be verified.
+    pub fn nobody(mut self, unknown: Unknown) -> Self {
+        self.subject = Err(unknown);
+        self
+    }
+
+    /// The host shows texts at once.
+    pub fn waited(mut self) -> Self {
+        self.manner = Manner::Waited;
+        self
+    }
+
+    /// The action was denied before.
+    pub fn denied_before(mut self) -> Self {
+        self.denied_before = true;
+        self
+    }
+
+    /// The state cannot be written.
+    pub fn without_memory(mut self) -> Self {
+        self.memory_works = false;
+        self
+    }
+
+    /// Plays the login and says how it ended: event, reason, factor and OneLogin id.
+    pub fn run(self) -> String {
+        let config = config(&self.config);
+        let mut api = Player(&self);
+        let mut prompt = Player(&self);
+        let mut memory = Player(&self);
+        let clock = Player(&self);
+        let login = Login::new(
+            &mut api,
+            &mut prompt,
+            &clock,
+            &mut memory,
+            &config,
+            self.manner,
+        );
+        let report = login.run(self.subject.as_ref().map_err(|unknown| *unknown));
+        let left = self.steps.borrow().len();
+        assert_eq!(
+            left, 0,
+            "steps that did not happen; it ended with {:?}",
+            report.outcome
+        );
+        let here = Circumstances {
+            failmode: config.failmode,
+            in_ssh: false,
+            is_setuid: false,
+            proven: true,
+        };
+        let verdict = verdict::of(&report.outcome, here);
+        let mut words = vec![verdict.event.to_owned()];
+        words.extend(verdict.reason.map(str::to_owned));
+        words.push(format!(
+            "factor={}",
+            report.factor.map_or("-", Factor::word)
+        ));
+        words.push(format!(
+            "id={}",
+            report.onelogin_id.as_ref().map_or("-", UserId::as_str)
+        ));
+        words.join(" ")
+    }
+
+    fn next(&self, call: &str) -> Step {
+        let step = self.steps.borrow_mut().pop_front();
+        step.unwrap_or_else(|| panic!("the script is over, but the login {call}"))
+    }
+}
+
+/// A configuration with these lines; a line of a table that every configuration has goes there.
+fn config(lines: &str) -> Config {
+    let least = "url = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
+    let text = if lines.contains("[onelogin]\n") {
+        lines.replace("[onelogin]\n", &format!("[onelogin]\n{least}"))
+    } else {
+        format!("{lines}\n[onelogin]\n{least}")
+    };
+    parse("c", &text).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+/// One of the ports, played from the script.
+struct Player<'a>(&'a Script);
+
+impl Api for Player<'_> {
+    fn user(&mut self, name: &str, time: Duration) -> Result<Found, ApiError> {
+        assert!(!time.is_zero());
+        match self.0.next(&format!("looks up {name}")) {
+            Step::Looks(expected, found) if expected == name => found,
+            _ => panic!("looks up {name} out of order"),
+        }
+    }
+
+    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
+        assert!(!time.is_zero());
+        match self.0.next("lists devices") {
+            Step::Lists(expected, devices) if expected == user.as_str() => Ok(Devices {
+                enrolled: devices.len(),
+                usable: devices,
+            }),
+            _ => panic!("lists devices of {} out of order", user.as_str()),
+        }
+    }
+
+    fn activate(
+        &mut self,
+        _: &UserId,
+        device: &Device,
+        time: Duration,
+    ) -> Result<VerificationId, ApiError> {
+        assert!(!time.is_zero());
+        match self.0.next("activates") {
+            Step::Activates(expected, result) if expected == device.id.as_str() => {
+                result.map(|id| VerificationId::parse(id).unwrap())
+            }
+            _ => panic!("activates {} out of order", device.id.as_str()),
+        }
+    }
+
+    fn check(
+        &mut self,
+        _: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Answer, ApiError> {
+        assert!(!time.is_zero());
+        let call = (
+            device.id.as_str(),
+            verification.map(VerificationId::as_str),
+            code.secret().expose(),
+        );
+        match self.0.next(&format!("checks {call:?}")) {
+            Step::Checks(device, verification, code, answers)
+                if (device, verification, code) == call =>
+            {
+                answers()
+            }
+            _ => panic!("checks {call:?} out of order"),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        _: &UserId,
+        device: &Device,
+        verification: &VerificationId,
+        time: Duration,
+    ) -> Result<Answer, ApiError> {
+        assert!(!time.is_zero());
+        match self.0.next("polls") {
+            Step::Polls(expected, id, answers)
+                if (expected, id) == (device.id.as_str(), verification.as_str()) =>
+            {
+                answers()
+            }
+            _ => panic!("polls {} out of order", device.id.as_str()),
+        }
+    }
+}
+
+impl Prompt for Player<'_> {
+    fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
+        let typed = |answer: &str| Ok(Typed::Text(Secret::new(answer.to_owned())));
+        match self.0.next(&format!("asks {text:?}")) {
+            Step::Asks(expected, answer) if expected == text => typed(answer),
+            Step::AsksSlowly(expected, answer, seconds) if expected == text => {
+                self.0
+                    .now
+                    .set(self.0.now.get() + Duration::from_secs(seconds));
+                typed(answer)
+            }
+            Step::NotText(expected) if expected == text => Ok(Typed::Unusable(BadAnswer::NotText)),
+            Step::Password(expected) if expected == text => {
+                Ok(Typed::Unusable(BadAnswer::Password))
+            }
+            Step::Nobody(expected) if expected == text => Err(NoAnswer),
+            _ => panic!("asks {text:?} out of order"),
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        match self.0.next(&format!("tells {text:?}")) {
+            Step::Tells(expected) if expected == text => {}
+            _ => panic!("tells {text:?} out of order"),
+        }
+    }
+}
+
+impl Clock for Player<'_> {
+    fn elapsed(&self) -> Duration {
+        self.0.now.get()
+    }
+
+    fn wait(&self, time: Duration) -> Wait {
+        match self.0.next(&format!("waits {time:?}")) {
+            Step::Waits(seconds) if Duration::from_secs(seconds) == time => {
+                self.0.now.set(self.0.now.get() + time);
+                Wait::Over
+            }
+            Step::CtrlC => Wait::Interrupted,
+            _ => panic!("waits {time:?} out of order"),
+        }
+    }
+}
+
+impl Memory for Player<'_> {
+    fn is_denied(&self) -> bool {
+        self.0.denied_before
+    }
+
+    fn works(&self) -> bool {
+        self.0.memory_works
+    }
+
+    fn deny(&mut self) -> Result<(), Forgotten> {
+        match self.0.next("remembers a denial") {
+            Step::Denies => Ok(()),
+            Step::DeniesInVain => Err(Forgotten),
+            _ => panic!("remembers a denial out of order"),
+        }
+    }
+
+    fn allow(&mut self) {
+        match self.0.next("forgets a denial") {
+            Step::Allows => {}
+            _ => panic!("forgets a denial out of order"),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A simulator and a private service folder in which `nobody` is a OneLogin user.
+#![allow(unreachable_pub, dead_code)]
+
+use onelogin_simulator::{Device, Dialect, Options, Simulator, User};
+use pam_host::{Case, Code, Outcome, Place};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A Unix account that every system has, and that logs in here.
+pub const NAME: &str = "nobody";
+
+/// Its OneLogin id.
+pub const ID: u64 = 1001;
+
+/// The id, code and kind of its devices.
+pub const TOTP: &str = "501";
+pub const TOTP_CODE: &str = "123456";
+pub const PUSH: &str = "601";
+pub const PUSH_CODE: &str = "654321";
+pub const SMS: &str = "701";
+
+pub const DIALECTS: [Dialect; 2] = [Dialect::Docs, Dialect::Live];
+
+/// A OneLogin, a configuration and a folder of services.
+pub struct World {
+    pub onelogin: Simulator,
+    pub place: Place,
+}
+
+impl World {
+    /// With an authenticator.
+    pub fn with_totp() -> Self {
+        Self::with([totp()], &[])
+    }
+
+    /// With OneLogin Protect.
+    pub fn with_push() -> Self {
+        Self::with([push()], &[])
+    }
+
+    /// With text messages.
+    pub fn with_sms() -> Self {
+        Self::with([sms()], &[])
+    }
+
+    /// With these devices and lines of configuration.
+    pub fn with<const N: usize>(devices: [Device; N], config: &[&str]) -> Self {
+        Self::started(Options::default(), devices, config)
+    }
+
+    /// As `with`, and the simulator's own settings.
+    pub fn started<const N: usize>(
+        options: Options,
+        devices: [Device; N],
+        config: &[&str],
+    ) -> Self {
+        let onelogin = Simulator::start_with(options);
+        onelogin.add_user(User::new(ID, NAME).email("nobody@example.com"));
+        for device in devices {
+            onelogin.add_device(ID, device);
+        }
+        let world = Self {
+            onelogin,
+            place: Place::new(),
+        };
+        world.config(config);
+        world
+    }
+
+    /// Another configuration.
+    pub fn config(&self, lines: &[&str]) {
+        self.place.config_for(&self.onelogin, lines);
+    }
+
+    /// In another dialect.
+    pub fn speaking(self, dialect: Dialect) -> Self {
+        self.onelogin.set_dialect(dialect);
+        self
+    }
+
+    /// A login at sshd after a key was accepted, in a connection of its own.
+    pub fn ssh(&self) -> Case {
+        self.ssh_again(&connection())
+    }
+
+    /// A login at sshd after a key was accepted, in this connection.
+    pub fn ssh_again(&self, connection: &str) -> Case {
+        self.place.alone("sshd").user(NAME).ssh_with_key(connection)
+    }
+
+    /// A login at a host of this name, on a terminal; the admin states that a first factor was there.
+    pub fn host(&self, service: &str) -> Case {
+        self.place.alone(service).user(NAME).tty("/dev/pts/7")
+    }
+
+    /// How many requests were sent so far.
+    pub fn requests(&self) -> usize {
+        self.onelogin.requests().len()
+    }
+}
+
+/// The name of a connection that nobody else has.
+pub fn connection() -> String {
+    static PORT: AtomicU32 = AtomicU32::new(1);
+    format!(
+        "192.0.2.7 {} 192.0.2.1 22",
+        PORT.fetch_add(1, Ordering::Relaxed)
+    )
+}
+
+pub fn totp() -> Device {
+    Device::authenticator(TOTP, "App").code(TOTP_CODE)
+}
+
+pub fn push() -> Device {
+    Device::protect(PUSH, "Phone").code(PUSH_CODE)
+}
+
+pub fn sms() -> Device {
+    Device::sms(SMS, "Mobile")
+}
+
+/// The decision in the log: exactly one line, without its figures.
+pub fn decision(outcome: &Outcome) -> String {
+    let decisions: Vec<_> = outcome
+        .decisions()
+        .into_iter()
+        .filter(|line| line.contains(" requests="))
+        .collect();
+    assert_eq!(decisions.len(), 1, "{:?}", outcome.log);
+    let line = &decisions[0];
+    line.split(" requests=").next().unwrap().to_owned()
+}
+
+/// The reason in the log.
+pub fn reason(outcome: &Outcome) -> String {
+    let decision = decision(outcome);
+    let reason = decision.split("reason=").nth(1).unwrap_or_default();
+    reason.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// Nobody got in, and nobody was skipped.
+pub fn assert_denied(outcome: &Outcome, what: &str) {
+    for call in outcome.runs.iter().flatten() {
+        assert!(
+            !matches!(call.code, Code::SUCCESS | Code::IGNORE),
+            "{what}: {call:?} {:?}",
+            outcome.log
+        );
+    }
+    assert!(!outcome.runs.is_empty(), "{what}: nothing was called");
+}
