@@ -6,7 +6,7 @@ use crate::config::FailMode;
 use crate::config::file::{LoadError, load};
 use crate::factor::Factor;
 use crate::host::{Nss, StandardDescriptors, process_identity, uids};
-use crate::log::{Facts, Log, decision};
+use crate::log::{self, Facts, Log};
 use crate::login::{Clock as _, Denial, Fault, Login, Manner, Outcome, Report, Unknown};
 use crate::onelogin::http::Exchange;
 use crate::onelogin::v2::V2;
@@ -64,22 +64,50 @@ struct Decision {
     exchanges: Vec<Exchange>,
 }
 
-/// The story of a login, told to libpam, the log and the user.
+/// Runs a login so that nothing unwinds into the host, prints, or takes a standard descriptor.
 fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
     let _descriptors = StandardDescriptors::fill();
     let request = request(handle);
-    let clock = SystemClock::start(is_one_of(&request, &BLOCK_INTERRUPTS));
-    let mut log = Log::open(&request.service);
     let _hook = PanicHook::install(&request.service);
+    catch_unwind(AssertUnwindSafe(|| login(handle, &request, words))).unwrap_or_else(|_| {
+        let decision = Decision::without(&request, Outcome::Panicked);
+        conclude(
+            handle,
+            &request,
+            &mut Log::open(&request.service),
+            &decision,
+            0,
+        )
+    })
+}
 
-    let decided = catch_unwind(AssertUnwindSafe(|| {
-        decide(handle, &request, words, &clock, &mut log)
-    }));
-    let decision_made = decided.unwrap_or_else(|_| Decision::without(&request, Outcome::Panicked));
-    let verdict = verdict::of(&decision_made.report.outcome, decision_made.here);
+/// The story of a login.
+fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResultCode {
+    let clock = SystemClock::start(is_one_of(request, &BLOCK_INTERRUPTS));
+    let mut log = Log::open(&request.service);
+    let decision = decide(handle, request, words, &clock, &mut log);
+    conclude(
+        handle,
+        request,
+        &mut log,
+        &decision,
+        clock.elapsed().as_millis(),
+    )
+}
 
-    let facts = decision_made.facts(&request, clock.elapsed().as_millis());
-    log.line(verdict.level, &decision(&verdict, &facts));
+/// Tells libpam, the log and the user how a login ended.
+fn conclude(
+    handle: &mut PamHandle,
+    request: &Request,
+    log: &mut Log,
+    decision: &Decision,
+    ms: u128,
+) -> PamResultCode {
+    let verdict = verdict::of(&decision.report.outcome, decision.here);
+    log.line(
+        verdict.level,
+        &log::decision(&verdict, &decision.facts(request, ms)),
+    );
     if let Some(words) = verdict.words {
         tell_error(handle, words);
         sys::fail_delay(handle, FAIL_DELAY);

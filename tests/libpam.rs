@@ -610,41 +610,6 @@ fn a_login_can_wait_for_the_user_for_as_long_as_the_host_lets_it() {
 }
 
 #[test]
-fn r13_unproven_users_strangers_and_users_without_a_factor_see_the_same() {
-    let world = World::with([push(), totp(), sms()], &[]);
-    world
-        .onelogin
-        .add_user(onelogin_simulator::User::new(1002, "daemon"));
-    let uids = nix::unistd::getuid();
-    if !uids.is_root() {
-        // The caller of a program that is not root's is proven: only root can be a stranger's host.
-        return;
-    }
-    let run = |user: &str| {
-        let case = world.place.alone("sshd").user(user).ssh(&connection());
-        let outcome = case.answers(["garbage", "111111", "222222"]).run();
-        (
-            outcome.code,
-            outcome.transcript.clone(),
-            outcome.fail_delays.clone(),
-        )
-    };
-    let known = run(NAME);
-    assert_eq!(known.0, Code::MAXTRIES);
-    for stranger in ["no-such-user", "bin", "daemon"] {
-        assert_eq!(run(stranger), known, "{stranger}");
-    }
-    assert_eq!(world.onelogin.activations(), 0);
-    assert!(
-        world
-            .onelogin
-            .requests()
-            .iter()
-            .all(|request| !request.target().contains("no-such-user"))
-    );
-}
-
-#[test]
 fn r12_a_hostile_conversation_sends_nothing() {
     let world = World::with([push(), totp()], &[]);
     let run = |answer: Answer| world.ssh().further(answer).run();

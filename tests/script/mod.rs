@@ -75,6 +75,7 @@ pub const OTHER: Result<Found, ApiError> = Ok(Found::Other);
 pub const INACTIVE: Result<Found, ApiError> = Ok(Found::Inactive);
 
 /// The search finds this user.
+#[allow(clippy::unnecessary_wraps)] // as the port returns it
 pub fn one(id: &str) -> Result<Found, ApiError> {
     Ok(Found::One(UserId::parse(id).unwrap()))
 }

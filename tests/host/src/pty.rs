@@ -11,7 +11,10 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, openpty};
-use nix::unistd::{Gid, Uid, fchown};
+use nix::sys::signal::kill;
+use nix::unistd::{Gid, Pid, Uid, fchown};
+
+pub use nix::sys::signal::Signal;
 
 use crate::ffi;
 
@@ -150,6 +153,15 @@ impl Pty {
     #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Sends a signal to the program.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process id fits"));
+        kill(pid, signal).unwrap_or_else(|error| panic!("{signal} cannot be sent: {error}"));
     }
 
     /// Waits until the program has closed the terminal and ended; its status and all that it showed.

@@ -1,0 +1,190 @@
+//! What depends on who runs the host program: root, the user, or the user by a setuid program.
+//! The built module in the real libpam. Run by `make test` as root.
+
+mod world;
+
+use onelogin_simulator::User;
+use pam_host::{Case, Code};
+use world::{NAME, TOTP_CODE, World, assert_denied, connection, decision, push, reason, sms, totp};
+
+/// An account that every system has, beside [`NAME`], and its uid.
+const CALLER: &str = "daemon";
+const CALLER_UID: u32 = 1;
+
+/// sudo and su: started by the caller, running as root.
+fn setuid(case: Case) -> Case {
+    case.ids(CALLER_UID, 0, 0)
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r13_unproven_users_strangers_and_users_without_a_factor_see_the_same() {
+    let world = World::with([push(), totp(), sms()], &[]);
+    world.onelogin.add_user(User::new(1002, CALLER));
+    let run = |user: &str, in_ssh: bool| {
+        let case = world.place.alone("sshd").user(user);
+        let case = if in_ssh {
+            case.ssh(&connection())
+        } else {
+            case
+        };
+        let outcome = case.answers(["garbage", "111111", "222222"]).run();
+        (
+            outcome.code,
+            outcome.transcript.clone(),
+            outcome.fail_delays.clone(),
+        )
+    };
+    let known = run(NAME, true);
+    assert_eq!(known.0, Code::MAXTRIES);
+    for stranger in ["no-such-user", "bin", CALLER] {
+        assert_eq!(run(stranger, true), known, "{stranger}");
+    }
+    // Elsewhere the code tells a wrong code from an unknown user; what the user sees does not.
+    let known = run(NAME, false);
+    let stranger = run("no-such-user", false);
+    assert_eq!((known.0, stranger.0), (Code::ABORT, Code::USER_UNKNOWN));
+    assert_eq!((&known.1, &known.2), (&stranger.1, &stranger.2));
+    assert_eq!(world.onelogin.activations(), 0);
+    let asked_for = |name: &str| world.onelogin.count("GET", name);
+    assert_eq!(asked_for("no-such-user"), 0);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r13_an_unproven_user_gets_in_with_a_code_and_sees_no_device() {
+    let world = World::with([push(), totp()], &[]);
+    let outcome = world
+        .place
+        .alone("sshd")
+        .user(NAME)
+        .ssh(&connection())
+        .answer("654321")
+        .run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(outcome.prompts(), ["OneLogin passcode: "]);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r02_safe_never_applies_where_the_user_owns_the_process() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = unused.local_addr().unwrap().port();
+    drop(unused);
+    let url = format!("onelogin.url = \"https://localhost:{port}\"");
+    let world = World::with([totp()], &["failmode = \"safe\"", &url]);
+    let by_root = world.host("sudo").pam_env("SSH_AUTH_INFO_0", "x").run();
+    assert_eq!(by_root.code, Code::SUCCESS);
+    let by_the_user = setuid(world.host("sudo")).run();
+    assert_eq!(by_the_user.code, Code::AUTHINFO_UNAVAIL);
+    // Nor does an outage that the user made, by a limit on descriptors.
+    let world = World::with([totp()], &["failmode = \"safe\""]);
+    // With fewer than five, libpam itself gives up.
+    for limit in 5..12 {
+        let outcome = setuid(world.host("sudo"))
+            .descriptors(limit)
+            .answers(["1"; 3])
+            .run();
+        assert_denied(&outcome, &format!("{limit} descriptors"));
+        let outcome = world.ssh().descriptors(limit).answers(["1"; 3]).run();
+        assert_denied(&outcome, &format!("{limit} descriptors"));
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn on_the_way_to_root_the_caller_must_pass() {
+    let world = World::with([], &["users.exempt_users = [\"root\"]"]);
+    world.onelogin.add_user(User::new(1002, CALLER));
+    world.onelogin.add_device(1002, totp());
+    for service in ["su", "sudo"] {
+        let outcome = setuid(world.place.alone(service).user("root"))
+            .answer(TOTP_CODE)
+            .run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert!(decision(&outcome).contains("accepted user=daemon onelogin_id=1002"));
+    }
+    let outcome = setuid(world.place.alone("su").user("root"))
+        .answers(["111111"; 3])
+        .run();
+    assert_eq!(outcome.code, Code::ABORT);
+    // A caller whom passwd does not know is nobody, whatever root may do.
+    let outcome = world
+        .place
+        .alone("su")
+        .user("root")
+        .ids(54_321, 0, 0)
+        .answers(["111111"; 3])
+        .run();
+    assert_denied(&outcome, "a caller without an account");
+    assert_eq!(reason(&outcome), "no-caller");
+    // Root itself is exempt here.
+    let outcome = world.place.alone("su").user("root").run();
+    assert_eq!(reason(&outcome), "exempt-user");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r04_in_a_setuid_program_the_callers_files_are_not_trusted() {
+    let world = World::with_totp();
+    let own = |path: &std::path::Path, uid: u32| {
+        nix::unistd::chown(path, Some(uid.into()), None).unwrap();
+    };
+    let config = world.place.config_path();
+    assert_eq!(
+        setuid(world.host("sudo")).answer(TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+    own(&config, CALLER_UID);
+    let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    assert!(
+        outcome.log.concat().contains("belongs to uid 1"),
+        "{:?}",
+        outcome.log
+    );
+    own(&config, 0);
+    own(config.parent().unwrap(), CALLER_UID);
+    let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    own(config.parent().unwrap(), 0);
+    // A state folder of the caller's is not used, so nothing is activated.
+    own(&world.place.state_path(), CALLER_UID);
+    let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
+    assert_eq!(outcome.code, Code::SUCCESS);
+    assert!(
+        outcome.log.concat().contains("codes only"),
+        "{:?}",
+        outcome.log
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_program_that_may_not_read_the_configuration_is_told_so_at_once() {
+    let world = World::with([totp()], &["failmode = \"safe\""]);
+    let uid = nix::unistd::User::from_name(NAME)
+        .unwrap()
+        .unwrap()
+        .uid
+        .as_raw();
+    // The folder can be entered, the configuration is root's.
+    for folder in [
+        world.place.path(),
+        &world.place.path().join("etc"),
+        &world.place.confdir(),
+    ] {
+        pam_host::place::set_mode(folder, 0o755);
+    }
+    let _ = world.place.alone("lock-screen");
+    pam_host::place::set_mode(&world.place.confdir().join("lock-screen"), 0o644);
+    let outcome = world
+        .place
+        .case("lock-screen")
+        .user(NAME)
+        .ids(uid, uid, uid)
+        .run();
+    assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL, "{:?}", outcome.log);
+    assert_eq!(reason(&outcome), "unprivileged");
+    assert_eq!(outcome.prompts(), [""; 0]);
+}

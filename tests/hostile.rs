@@ -1,0 +1,580 @@
+//! What OneLogin, the network, the files and the system can do to a login: nobody gets in by it,
+//! under either `failmode`. The built module in the real libpam; no root.
+
+mod world;
+
+use onelogin_simulator::{Action, Certificate, Fault, Match, Options, PushBehaviour};
+use pam_host::{Code, Outcome};
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
+use world::{
+    DIALECTS, TOTP_CODE, World, assert_denied, connection, decision, push, reason, sms, totp,
+};
+
+const SECURE: &str = "failmode = \"secure\"";
+const SAFE: &str = "failmode = \"safe\"";
+const QUICK: &str = "onelogin.request_timeout = 1";
+
+const SUCCESS: &str =
+    r#"{"status":{"type":"success","code":200,"message":"Success","error":false}}"#;
+
+fn with_code(world: &World) -> Outcome {
+    world.ssh().answers([TOTP_CODE; 3]).run()
+}
+
+#[test]
+fn r02_a_fault_in_the_configuration_denies_under_every_failmode_and_names_its_line() {
+    let world = World::with_totp();
+    for (fault, expected) in [
+        (
+            "users.matches = \"email\"",
+            "config.toml:7: \\\"matches\\\" is not a key in [users]",
+        ),
+        (
+            "onelogin.url = \"http://localhost\"",
+            "must begin with \\\"https://\\\"",
+        ),
+        (
+            "onelogin.client_secret = \"\"",
+            "\\\"client_secret\\\" is empty",
+        ),
+        (
+            "factors.prompts = 0",
+            "config.toml:7: \\\"prompts\\\" must be 1 to 3, not 0",
+        ),
+        ("push.wait = 56", "make it at most 55"),
+        ("factors.allow = []", "\\\"allow\\\" is empty"),
+        ("nonsense", "not TOML"),
+        (
+            "onelogin.client_secret = 5\nonelogin.client_secret_file = \"/x\"",
+            "must be text in quotes",
+        ),
+    ] {
+        for failmode in [SECURE, SAFE] {
+            world.config(&[failmode, fault]);
+            let outcome = with_code(&world);
+            assert_eq!(outcome.code, Code::SERVICE_ERR, "{fault}");
+            assert_eq!(outcome.prompts(), [""; 0]);
+            assert!(outcome.log[0].contains("fault="), "{:?}", outcome.log);
+            assert!(
+                outcome.log.concat().contains(expected),
+                "{expected}: {:?}",
+                outcome.log
+            );
+            assert_eq!(reason(&outcome), "config");
+            assert_eq!(
+                outcome.texts(),
+                [
+                    "OneLogin verification does not work on this host. Please tell your administrator."
+                ]
+            );
+        }
+    }
+    assert_eq!(world.onelogin.connections(), 0);
+}
+
+#[test]
+fn r02_an_argument_that_is_none_denies() {
+    let world = World::with([totp()], &[SAFE]);
+    for argument in [
+        "nullok",
+        "config=relative",
+        "config=/no/such/file",
+        "use_first_pass",
+    ] {
+        let line = format!(
+            "auth required {} {argument}",
+            world.place.module().display()
+        );
+        world.place.service("sshd", &[&line]);
+        let case = world
+            .place
+            .case("sshd")
+            .user(world::NAME)
+            .ssh_with_key(&connection());
+        let outcome = case.answers([TOTP_CODE; 3]).run();
+        assert_eq!(outcome.code, Code::SERVICE_ERR, "{argument}");
+        assert!(outcome.log[0].contains("fault="), "{:?}", outcome.log);
+    }
+}
+
+#[test]
+fn r04_files_that_others_could_have_changed_deny() {
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let world = World::with([totp()], &[SAFE]);
+    let config = world.place.config_path();
+    let denied = |expected: &str| {
+        let outcome = with_code(&world);
+        assert_eq!(
+            outcome.code,
+            Code::SERVICE_ERR,
+            "{expected}: {:?}",
+            outcome.log
+        );
+        assert!(
+            outcome.log.concat().contains(expected),
+            "{expected}: {:?}",
+            outcome.log
+        );
+    };
+    for mode in [0o644, 0o640, 0o622, 0o606] {
+        set_mode(&config, mode);
+        denied("chmod 600");
+    }
+    set_mode(&config, 0o600);
+    let folder = config.parent().unwrap();
+    for mode in [0o777, 0o770, 0o702] {
+        set_mode(folder, mode);
+        denied("take write permission from group and others");
+    }
+    set_mode(folder, 0o700);
+    assert_eq!(with_code(&world).code, Code::SUCCESS, "all is well again");
+
+    let ca = world.place.path().join("etc/ca.pem");
+    set_mode(&ca, 0o666);
+    denied("chmod go-w");
+    set_mode(&ca, 0o644);
+    std::fs::write(&ca, "no certificate").unwrap();
+    denied("holds no certificate");
+    std::fs::remove_file(&ca).unwrap();
+    denied("does not exist");
+
+    let real = folder.join("real.toml");
+    std::fs::rename(&config, &real).unwrap();
+    symlink(&real, &config).unwrap();
+    denied("symbolic link");
+    std::fs::remove_file(&config).unwrap();
+    nix::unistd::mkfifo(&config, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    denied("is a pipe");
+    std::fs::remove_file(&config).unwrap();
+    std::fs::create_dir(&config).unwrap();
+    denied("is a folder");
+    std::fs::remove_dir(&config).unwrap();
+    denied("does not exist");
+    std::fs::write(&config, vec![b'#'; 70_000]).unwrap();
+    set_mode(&config, 0o600);
+    denied("longer than 65536 bytes");
+    std::fs::write(&config, b"\xff\xfe").unwrap();
+    denied("not UTF-8");
+}
+
+#[test]
+fn a_client_secret_in_a_file_of_its_own_is_used() {
+    let world = World::with_totp();
+    let secret = world
+        .place
+        .write("etc/secret", onelogin_simulator::DEFAULT_CLIENT_SECRET);
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let file = format!(
+        "onelogin.client_secret_file = {:?}",
+        secret.to_str().unwrap()
+    );
+    let lines: Vec<&str> = text
+        .lines()
+        .map(|l| {
+            if l.contains("client_secret") {
+                &file
+            } else {
+                l
+            }
+        })
+        .collect();
+    world.place.config(lines.join("\n"));
+    assert_eq!(with_code(&world).code, Code::SUCCESS);
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let outcome = with_code(&world);
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    assert!(outcome.log[0].contains("chmod 600"), "{:?}", outcome.log);
+}
+
+/// The four requests of a login by code.
+fn stages() -> [(&'static str, Match); 4] {
+    [
+        ("token", Match::token()),
+        ("user", Match::path("/api/2/users")),
+        ("devices", Match::path("/devices")),
+        ("code", Match::code()),
+    ]
+}
+
+#[test]
+fn r02_each_http_fault_denies_and_safe_covers_gateways_before_a_code_only() {
+    let refusals = [
+        400, 401, 403, 404, 422, 429, 500, 501, 502, 503, 504, 301, 302, 307, 202, 206,
+    ];
+    for (stage, on) in stages() {
+        for status in refusals {
+            for failmode in [SECURE, SAFE] {
+                let world = World::with([totp()], &[failmode]);
+                // A redirect that were followed, or a body that were believed, would accept.
+                let headers = vec![("Location".to_owned(), world.onelogin.url())];
+                let action = Action::Status(status, SUCCESS.to_owned(), headers);
+                world.onelogin.fault(Fault::new(on.clone(), action));
+                let outcome = with_code(&world);
+                let what = format!("{status} at {stage}, {failmode}: {:?}", outcome.log);
+                if failmode == SAFE && (502..=504).contains(&status) && stage != "code" {
+                    assert_eq!(outcome.code, Code::SUCCESS, "{what}");
+                    assert!(
+                        decision(&outcome).contains("let in by failmode=safe"),
+                        "{what}"
+                    );
+                    assert!(outcome.log[0].starts_with("<84>"), "a warning: {what}");
+                } else {
+                    assert_denied(&outcome, &what);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn r02_safe_lets_in_when_no_connection_can_be_made_and_secure_does_not() {
+    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "onelogin.url = \"https://localhost:{}\"",
+        unused.local_addr().unwrap().port()
+    );
+    drop(unused);
+    let world = World::with([totp()], &[SECURE, &url]);
+    let outcome = with_code(&world);
+    assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL);
+    assert_eq!(reason(&outcome), "no-connection");
+    world.config(&[SAFE, &url]);
+    let outcome = with_code(&world);
+    assert_eq!(outcome.code, Code::SUCCESS);
+    assert_eq!(outcome.prompts(), [""; 0]);
+    // A name that does not exist is a fault of ours, not an outage. ".invalid" is reserved.
+    world.config(&[SAFE, "onelogin.url = \"https://127.0.0.1.invalid\""]);
+    let outcome = with_code(&world);
+    if reason(&outcome) != "no-connection" {
+        // Without any DNS server the failure is temporary, and rightly an outage.
+        assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL);
+        assert_eq!(reason(&outcome), "no-such-host");
+    }
+}
+
+#[test]
+fn r09_silence_drip_and_floods_end_and_deny() {
+    let faults = || {
+        [
+            ("silence", Action::Silence),
+            ("a drip", Action::Drip { bytes: 1, every_ms: 200 }),
+            ("a flood", Action::Huge(1 << 30)),
+            ("endless headers", Action::EndlessHeaders),
+            ("dropped before", Action::DropBefore),
+            ("dropped after", Action::DropAfter),
+            ("no HTTP", Action::Raw(b"220 smtp ready\r\n".to_vec())),
+            ("half a head", Action::Raw(b"HTTP/1.1 200 OK\r\nContent-Le".to_vec())),
+            ("half a body", Action::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 90\r\n\r\n{\"status\":\"accepted\"".to_vec())),
+            ("two lengths", Action::Raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 22\r\n\r\n{\"status\":\"accepted\"}".to_vec())),
+        ]
+    };
+    for (stage, on) in stages() {
+        for (name, action) in faults() {
+            let world = World::with([totp()], &[SAFE, QUICK]);
+            world.onelogin.fault(Fault::new(on.clone(), action));
+            let outcome = with_code(&world);
+            let what = format!("{name} at {stage}: {:?}", outcome.log);
+            assert_denied(&outcome, &what);
+            if stage == "code" {
+                assert_eq!(world.onelogin.codes(), 1, "sent once: {what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn r09_a_server_that_accepts_and_says_nothing_denies() {
+    let world = World::with([totp()], &[SAFE, "onelogin.connect_timeout = 1"]);
+    world
+        .onelogin
+        .fault(Fault::new(Match::any(), Action::SilentAccept));
+    let outcome = with_code(&world);
+    assert_denied(&outcome, "silence before TLS");
+    assert_eq!(reason(&outcome), "timeout");
+    let world = World::with([totp()], &[SAFE]);
+    world
+        .onelogin
+        .fault(Fault::new(Match::any(), Action::HangUpAfterHandshake));
+    assert_denied(&with_code(&world), "hang up after the handshake");
+}
+
+#[test]
+fn r06_only_a_certificate_for_this_host_from_our_ca_is_taken() {
+    for certificate in [
+        Certificate::WrongHost,
+        Certificate::Expired,
+        Certificate::SelfSigned,
+        Certificate::UnknownCa,
+    ] {
+        let name = format!("{certificate:?}");
+        let options = Options {
+            certificate,
+            ..Options::default()
+        };
+        let world = World::started(options, [totp()], &[SAFE]);
+        let outcome = with_code(&world);
+        assert_eq!(outcome.code, Code::SERVICE_ERR, "{name} {:?}", outcome.log);
+        assert_eq!(reason(&outcome), "tls", "{name}");
+        assert_eq!(world.requests(), 0, "{name}");
+    }
+    let options = Options {
+        plain_http: true,
+        ..Options::default()
+    };
+    let world = World::started(options, [totp()], &[SAFE]);
+    assert_denied(&with_code(&world), "plain HTTP");
+    let options = Options {
+        tls12_only: true,
+        ..Options::default()
+    };
+    let world = World::started(options, [totp()], &[SAFE]);
+    assert_eq!(with_code(&world).code, Code::SUCCESS, "TLS 1.2 is enough");
+}
+
+#[test]
+fn r06_no_other_reply_to_a_code_or_a_poll_is_an_acceptance() {
+    let replies = [
+        "",
+        "accepted",
+        "{}",
+        "[]",
+        r#"{"status":"pending"}"#,
+        r#"{"status":"rejected"}"#,
+        r#"{"status":"ACCEPTED"}"#,
+        r#"{"data":{"status":"accepted"}}"#,
+        r#"[{"status":"accepted"},{"status":"accepted"}]"#,
+        r#"{"status":"accepted","user_id":"1002"}"#,
+        r#"{"status":"accepted","device_id":"999"}"#,
+        r#"{"status":"accepted","statusCode":401}"#,
+        r#"{"status":{"type":"pending","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"message":"Success","error":true}}"#,
+        r#"{"message":"accepted","status":{}}"#,
+    ];
+    for body in replies {
+        let world = World::with_totp();
+        world
+            .onelogin
+            .fault(Fault::new(Match::code(), Action::Body(body.to_owned())));
+        assert_denied(&with_code(&world), body);
+
+        let world = World::with([push()], &["push.wait = 1"]);
+        world
+            .onelogin
+            .fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
+        assert_denied(&world.ssh().answers(["", ""]).run(), body);
+    }
+    // What a code's reply may be, a poll's may not: it must carry our verification.
+    for body in [
+        r#"{"status":"accepted"}"#,
+        SUCCESS,
+        r#"{"id":"another","status":"accepted"}"#,
+    ] {
+        let world = World::with([push()], &["push.wait = 1"]);
+        world
+            .onelogin
+            .fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
+        assert_denied(&world.ssh().answers(["", ""]).run(), body);
+    }
+}
+
+#[test]
+fn r06_an_activation_of_somebody_else_is_not_waited_for() {
+    let world = World::with_push();
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+    for body in [
+        r#"{"id":"v-1","user_id":"1002","device_id":"601"}"#,
+        r#"{"id":"v-1","user_id":"1001","device_id":"602"}"#,
+        r#"{"id":"../../users/1002/verifications/x","user_id":"1001"}"#,
+    ] {
+        world.onelogin.clear_faults();
+        world.onelogin.fault(Fault::new(
+            Match::activation(),
+            Action::Body(body.to_owned()),
+        ));
+        assert_denied(&world.ssh().answers(["", ""]).run(), body);
+    }
+    assert_eq!(world.onelogin.count("GET", "/verifications/"), 0);
+}
+
+#[test]
+fn r16_a_code_or_activation_is_sent_once_whatever_becomes_of_its_reply() {
+    for dialect in DIALECTS {
+        for action in [
+            Action::DropBefore,
+            Action::DropAfter,
+            Action::Silence,
+            Action::status(401),
+            Action::status(504),
+        ] {
+            let what = format!("{dialect:?} {action:?}");
+            let world = World::with([totp()], &[QUICK]).speaking(dialect);
+            world
+                .onelogin
+                .fault(Fault::new(Match::code(), action.clone()));
+            assert_denied(&world.ssh().answer(TOTP_CODE).run(), &what);
+            assert_eq!(world.onelogin.codes(), 1, "{what}");
+
+            for device in [push(), sms()] {
+                let world = World::with([device], &[QUICK]).speaking(dialect);
+                world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+                world
+                    .onelogin
+                    .fault(Fault::new(Match::activation(), action.clone()));
+                let connection = connection();
+                for _ in 0..3 {
+                    // sshd would run the stack again.
+                    let outcome = world.ssh_again(&connection).answers(["", ""]).run();
+                    assert_denied(&outcome, &what);
+                }
+                assert_eq!(world.onelogin.activations(), 1, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_poll_that_fails_once_is_asked_again() {
+    let world = World::with_push();
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+    world
+        .onelogin
+        .fault(Fault::new(Match::poll(), Action::status(504)).times(1));
+    let outcome = world.ssh().answers(["", ""]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(world.onelogin.activations(), 1);
+}
+
+#[test]
+fn a_credential_that_is_wrong_is_named_in_the_log() {
+    let world = World::with([totp()], &["onelogin.client_secret = \"wrong\"", SAFE]);
+    let outcome = with_code(&world);
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    assert_eq!(reason(&outcome), "credential");
+    assert!(
+        decision(&outcome).contains("status=401"),
+        "{:?}",
+        outcome.log
+    );
+}
+
+#[test]
+fn r10_names_and_messages_of_onelogin_cannot_move_the_terminal_or_forge_the_log() {
+    let world = World::with([], &[]);
+    let evil = "\u{1b}]0;owned\u{7}\u{202e}Phone\r\nPassword: ";
+    world
+        .onelogin
+        .add_device(world::ID, onelogin_simulator::Device::protect("601", evil));
+    let outcome = world.ssh().answers(["x"; 3]).run();
+    assert_eq!(
+        outcome.prompts()[0],
+        "Passcode, or Enter for a push to ]0;ownedPhone Password:: "
+    );
+    let message = r#"{"statusCode":403,"name":"ForbiddenAction","message":"x\nsshd: accepted user=root\u001b[2J"}"#;
+    let action = Action::Status(403, message.to_owned(), Vec::new());
+    world
+        .onelogin
+        .fault(Fault::new(Match::path("/devices"), action));
+    let outcome = world.ssh().rhost("evil\n<86>sshd: accepted").run();
+    assert_eq!(outcome.log.len(), 1);
+    assert!(
+        outcome.log[0].chars().all(|c| !c.is_control()),
+        "{:?}",
+        outcome.log
+    );
+    assert!(
+        outcome.log[0].contains("rhost=\"evil <86>sshd: accepted\""),
+        "{:?}",
+        outcome.log
+    );
+}
+
+/// Each code that a module can return, in the place of ours.
+#[test]
+fn r15_in_every_sample_stack_a_denial_is_a_denial_whatever_its_code() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d");
+    let mut samples = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let sample = std::fs::read_to_string(&path).unwrap();
+        assert!(sample.contains("pam_onelogin.so"), "{name}");
+        samples += 1;
+        let place = pam_host::Place::new();
+        for include in [
+            "common-account",
+            "common-session",
+            "common-session-noninteractive",
+            "common-password",
+        ] {
+            place.service(include, &["account required pam_permit.so"]);
+        }
+        for code in 0..32 {
+            // The first factor is passed.
+            let ours = format!("@helper@ auth={code} cred=0");
+            let stack = sample
+                .replace("pam_onelogin.so", &ours)
+                .replace("pam_unix.so", "pam_permit.so");
+            place.service(&name, &stack.lines().collect::<Vec<_>>());
+            let outcome = place.case(&name).user(world::NAME).run();
+            let lets_in = outcome.code == Code::SUCCESS;
+            assert_eq!(
+                lets_in,
+                code == 0 || code == 25,
+                "{name}, code {code}: {}",
+                outcome.code
+            );
+            // A first factor that is not passed is the end: we are not even asked.
+            if sample.contains("pam_unix.so") {
+                let stack = sample
+                    .replace("pam_onelogin.so", "@helper@ print=asked auth=0")
+                    .replace("pam_unix.so", "pam_deny.so");
+                place.service(&name, &stack.lines().collect::<Vec<_>>());
+                let outcome = place.case(&name).user(world::NAME).run();
+                assert_ne!(outcome.code, Code::SUCCESS, "{name}");
+                assert_eq!(outcome.stdout, "", "{name}");
+            }
+        }
+    }
+    assert_eq!(samples, 4);
+}
+
+/// Fails the n-th call into the C library, for each n: descriptors and memory that run out, reads
+/// and connections that break, a clock that fails (which makes Rust's standard library panic).
+#[test]
+fn r01_r07_whatever_call_fails_nobody_gets_in_by_it_and_nothing_unwinds() {
+    const EIO: i32 = 5;
+    const EMFILE: i32 = 24;
+    let mut panics = 0;
+    for (failmode, errno) in [(SECURE, EIO), (SAFE, EMFILE)] {
+        let world = World::with([totp()], &[failmode, "factors.prompts = 1"]);
+        let wrong = || world.ssh().answers(["111111"; 2]);
+        let whole = wrong().run();
+        assert_denied(&whole, "a wrong code");
+        let calls = whole.notes.calls;
+        assert!(calls > 50, "{calls}");
+        for number in 1..=calls {
+            let outcome = wrong().fail_call(number, errno).run();
+            let what = format!("call {number}, {:?}, {failmode}", outcome.notes.failed);
+            assert_denied(&outcome, &what);
+            assert_eq!(
+                (outcome.stdout.as_str(), outcome.stderr.as_str()),
+                ("", ""),
+                "{what}"
+            );
+            assert_eq!(outcome.changes(), [""; 0], "{what}");
+            if outcome.log.concat().contains("panic=") {
+                panics += 1;
+                assert_eq!(outcome.code, Code::ABORT, "{what}");
+                assert!(!outcome.log.concat().contains("111111"), "{what}");
+            }
+        }
+    }
+    assert!(
+        panics > 0,
+        "no panic was provoked: this test cannot show what it should"
+    );
+}

@@ -1,0 +1,282 @@
+//! The house itself: what the module exports, who may import whom, and where a few words may stand.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+/// The source below `src/`, without its tests: path → text.
+fn source() -> BTreeMap<String, String> {
+    fn collect(folder: &Path, files: &mut BTreeMap<String, String>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, files);
+            } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                let code = text
+                    .split("#[cfg(test)]\nmod tests")
+                    .next()
+                    .unwrap()
+                    .to_owned();
+                let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .to_str()
+                    .unwrap()
+                    .to_owned();
+                files.insert(name, code);
+            }
+        }
+    }
+    let mut files = BTreeMap::new();
+    collect(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
+        &mut files,
+    );
+    assert!(files.len() > 15, "{files:?}");
+    files
+}
+
+/// The code without comments: what a compiler would see.
+fn code_of(text: &str) -> String {
+    let lines = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn files_with(word: &str) -> Vec<String> {
+    let with = source()
+        .into_iter()
+        .filter(|(_, text)| code_of(text).contains(word));
+    with.map(|(name, _)| name).collect()
+}
+
+fn run(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{program}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_module_exports_the_six_entry_points_and_nothing_else() {
+    let module = pam_host::place::module();
+    let symbols = run("nm", &["-D", "--defined-only", module.to_str().unwrap()]);
+    let names: Vec<_> = symbols
+        .lines()
+        .filter_map(|line| line.split(' ').next_back())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "pam_sm_acct_mgmt",
+            "pam_sm_authenticate",
+            "pam_sm_chauthtok",
+            "pam_sm_close_session",
+            "pam_sm_open_session",
+            "pam_sm_setcred",
+        ]
+    );
+}
+
+#[test]
+fn r08_the_module_stays_mapped_and_is_bound_when_it_is_loaded() {
+    let module = pam_host::place::module();
+    let dynamic = run("readelf", &["-d", module.to_str().unwrap()]);
+    let flags = dynamic
+        .lines()
+        .find(|line| line.contains("FLAGS_1"))
+        .unwrap();
+    assert!(
+        flags.contains("NODELETE") && flags.contains("NOW"),
+        "{flags}"
+    );
+    let needed: Vec<_> = dynamic
+        .lines()
+        .filter(|line| line.contains("NEEDED"))
+        .collect();
+    for line in &needed {
+        let known = ["libpam.so", "libc.so", "libgcc_s.so", "ld-linux"];
+        assert!(known.iter().any(|name| line.contains(name)), "{line}");
+    }
+}
+
+#[test]
+fn r07_a_panic_unwinds_to_our_own_door() {
+    let manifest = include_str!("../Cargo.toml");
+    assert!(manifest.contains("panic = \"unwind\""));
+    assert!(!manifest.contains("panic = \"abort\""));
+}
+
+#[test]
+fn unsafe_stands_in_one_file() {
+    assert_eq!(files_with("unsafe"), ["pam/sys.rs"]);
+    let manifest = include_str!("../Cargo.toml");
+    assert!(manifest.contains("unsafe_code = \"deny\""));
+}
+
+#[test]
+fn r01_success_is_said_in_two_places() {
+    assert_eq!(files_with("PAM_SUCCESS"), ["module.rs", "verdict.rs"]);
+    let count = |name: &str| code_of(&source()[name]).matches("PAM_SUCCESS").count();
+    assert_eq!(count("module.rs"), 1, "setcred");
+    assert_eq!(count("verdict.rs"), 2, "accepted; unreachable under safe");
+    assert_eq!(files_with("PAM_IGNORE"), ["verdict.rs"]);
+    assert_eq!(files_with("Acceptance(())"), ["onelogin/wire.rs"]);
+}
+
+#[test]
+fn the_http_client_and_writing_to_disk_have_one_room_each() {
+    assert_eq!(files_with("ureq"), ["onelogin/http.rs"]);
+    assert_eq!(files_with("O_CREAT"), ["state.rs"]);
+    for word in [
+        "File::create",
+        "fs::write",
+        "OpenOptions",
+        "create_dir",
+        "remove_file",
+        "set_permissions",
+    ] {
+        assert_eq!(files_with(word), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn r11_secrets_are_exposed_in_one_file() {
+    assert_eq!(files_with(".expose()"), ["onelogin/http.rs"]);
+    let secret = &source()["secret.rs"];
+    assert!(
+        !code_of(secret).contains("derive"),
+        "no Debug, no Display, no Clone"
+    );
+    for word in ["impl fmt::", "impl Debug", "impl Display", "impl Deref"] {
+        assert!(!code_of(secret).contains(word), "{word}");
+    }
+}
+
+#[test]
+fn r03_no_environment_no_process_no_thread() {
+    for word in [
+        "env::",
+        "Command::",
+        "thread::spawn",
+        "setenv",
+        "set_var",
+        "home_dir",
+    ] {
+        let mut files = files_with(word);
+        // The version of the package is put in by the compiler.
+        files.retain(|name| code_of(&source()[name]).replace("env!(", "").contains(word));
+        assert_eq!(files, [""; 0], "{word}");
+    }
+}
+
+/// Which rooms a room may import. Data moves one way; the flow imports no adapter.
+#[test]
+fn imports_keep_their_direction() {
+    let may_import: BTreeMap<&str, &[&str]> = BTreeMap::from([
+        ("secret", [].as_slice()),
+        ("text", &[]),
+        ("args", &["config"]),
+        ("config", &["factor", "secret", "trust"]),
+        ("factor", &["onelogin::wire", "secret", "text"]),
+        ("user", &["config", "secret"]),
+        ("trust", &["user"]),
+        ("host", &["user"]),
+        ("clock", &["host", "login"]),
+        (
+            "login",
+            &["config", "factor", "onelogin::wire", "secret", "user"],
+        ),
+        ("verdict", &["config", "login", "user"]),
+        ("state", &["login", "trust"]),
+        ("log", &["text", "verdict"]),
+        ("pam", &["login", "secret", "user"]),
+        (
+            "onelogin::wire",
+            &["config", "factor", "login", "secret", "text"],
+        ),
+        (
+            "onelogin::http",
+            &["config", "login", "onelogin::wire", "secret", "trust"],
+        ),
+        (
+            "onelogin::token",
+            &[
+                "clock",
+                "config",
+                "login",
+                "onelogin::http",
+                "onelogin::wire",
+                "onelogin",
+                "secret",
+                "state",
+            ],
+        ),
+        (
+            "onelogin::v2",
+            &[
+                "config",
+                "factor",
+                "login",
+                "onelogin::http",
+                "onelogin::token",
+                "onelogin::wire",
+                "secret",
+                "state",
+                "trust",
+            ],
+        ),
+    ]);
+    let mut seen = 0;
+    for (name, text) in source() {
+        let room = name.trim_end_matches(".rs").replace('/', "::");
+        let room = match room.split("::").next().unwrap() {
+            "onelogin" => room.clone(),
+            first => first.to_owned(),
+        };
+        if ["lib", "module", "onelogin"].contains(&room.as_str()) {
+            continue;
+        }
+        seen += 1;
+        let allowed = may_import
+            .get(room.as_str())
+            .unwrap_or_else(|| panic!("{room} has no line in this table"));
+        for part in code_of(&text).split("crate::").skip(1) {
+            let imported = part
+                .split([';', '{', ',', ' ', '\n', ')', '('])
+                .next()
+                .unwrap();
+            let is_allowed = allowed
+                .iter()
+                .any(|wanted| imported == *wanted || imported.starts_with(&format!("{wanted}::")));
+            let is_own =
+                imported.starts_with(room.split("::").next().unwrap()) && !room.contains("::");
+            assert!(is_allowed || is_own, "{room} imports {imported}");
+        }
+    }
+    assert!(seen >= may_import.len(), "{seen}");
+}
+
+#[test]
+fn nothing_below_the_module_logs() {
+    for (name, text) in source() {
+        if name != "module.rs" && name != "log.rs" {
+            assert!(!code_of(&text).contains("crate::log::"), "{name}");
+        }
+    }
+    for word in ["println!", "eprintln!", "dbg!", "syslog::unix"] {
+        assert_eq!(files_with(word), [""; 0], "{word}");
+    }
+}
+
+#[test]
+fn each_crate_of_the_module_has_its_reason() {
+    let manifest = include_str!("../Cargo.toml");
+    let dependencies = manifest.split("\n[dependencies]\n").nth(1).unwrap();
+    let dependencies = dependencies.split("\n[").next().unwrap();
+    for line in dependencies.lines().filter(|line| !line.is_empty()) {
+        assert!(line.contains(" # "), "{line}");
+    }
+}
