@@ -698,15 +698,17 @@ impl<'a> Login<'a> {
     fn remember(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Accepted(_) => self.memory.allow(),
-            // That it could not be written is seen in the log: nothing can be activated then.
-            Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.memory.deny()),
-            Outcome::Exempt(_)
+            // A rerun must not prolong it: a host may serve many logins from one process.
+            Outcome::Denied(Denial::Before)
+            | Outcome::Exempt(_)
             | Outcome::Unreachable(_)
             | Outcome::Unavailable(_)
             | Outcome::Fault(_)
             | Outcome::NoConversation
             | Outcome::Unprivileged
             | Outcome::Panicked => {}
+            // That it could not be written is in the log already: nothing can be activated then.
+            Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.memory.deny()),
         }
     }
 }

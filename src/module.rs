@@ -177,7 +177,12 @@ fn decide(
         Some(connection) => Action::Connection(connection),
         None => Action::Process(&process),
     };
-    let mut denials = Denials::of(&state, &action);
+    let user = decision
+        .subject
+        .as_deref()
+        .or(request.user.as_deref())
+        .unwrap_or_default();
+    let mut denials = Denials::of(&state, &action, user);
     let mut onelogin = V2::new(config, &loaded.client_secret, &state, trusted);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(

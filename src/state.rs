@@ -192,12 +192,12 @@ pub struct Denials<'a> {
 }
 
 impl<'a> Denials<'a> {
-    /// The memory for this action.
+    /// The memory for this action of this user: a process may serve several, one after another.
     #[must_use]
-    pub fn of(state: &'a State, action: &Action) -> Self {
+    pub fn of(state: &'a State, action: &Action, user: &str) -> Self {
         let parts = match action {
-            Action::Connection(connection) => ["connection", connection],
-            Action::Process(process) => ["process", process],
+            Action::Connection(connection) => ["connection", connection, user],
+            Action::Process(process) => ["process", process, user],
         };
         Self {
             state,
@@ -359,12 +359,14 @@ mod tests {
     fn r14_a_denial_is_remembered_for_its_action_only() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        let of = |text| Denials::of(&state, &Action::Connection(text));
+        let of = |text| Denials::of(&state, &Action::Connection(text), "alice");
         assert!(!of("1.2.3.4 5 6.7.8.9 22").is_denied());
         of("1.2.3.4 5 6.7.8.9 22").deny().unwrap();
         assert!(of("1.2.3.4 5 6.7.8.9 22").is_denied());
         assert!(!of("1.2.3.4 6 6.7.8.9 22").is_denied());
-        assert!(!Denials::of(&state, &Action::Process("1.2.3.4 5 6.7.8.9 22")).is_denied());
+        let connection = "1.2.3.4 5 6.7.8.9 22";
+        assert!(!Denials::of(&state, &Action::Process(connection), "alice").is_denied());
+        assert!(!Denials::of(&state, &Action::Connection(connection), "bob").is_denied());
         of("1.2.3.4 5 6.7.8.9 22").allow();
         assert!(!of("1.2.3.4 5 6.7.8.9 22").is_denied());
     }
@@ -374,7 +376,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
         let now = seconds_since_boot().unwrap();
-        let mut denials = Denials::of(&state, &Action::Process("1@2"));
+        let mut denials = Denials::of(&state, &Action::Process("1@2"), "alice");
         for (content, holds) in [
             (format!("{now}\n"), true),
             (format!("{}", now - DENIAL_LIFE + 5), true),
@@ -399,7 +401,7 @@ mod tests {
     fn without_a_folder_the_memory_says_that_it_does_not_work() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(&dir.path().join("no/such"), trusted());
-        let mut denials = Denials::of(&state, &Action::Process("1@2"));
+        let mut denials = Denials::of(&state, &Action::Process("1@2"), "alice");
         assert!(!denials.works());
         assert!(!denials.is_denied());
         assert!(denials.deny().is_err());

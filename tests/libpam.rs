@@ -2,7 +2,7 @@
 
 mod world;
 
-use onelogin_simulator::{Dialect, PushBehaviour};
+use onelogin_simulator::{Dialect, PushBehaviour, User};
 use pam_host::{Answer, Call, Code, Style, Texts};
 use std::time::Duration;
 use world::{
@@ -466,31 +466,17 @@ fn r05_only_one_active_user_whose_name_is_equal_to_the_byte_gets_in() {
         assert_eq!(reason(&outcome), expected);
         assert_eq!(world.onelogin.codes(), 0);
     };
+    let change = |world: &World, change: fn(&mut User)| world.onelogin.change_user(ID, change);
     deny(&|w| w.onelogin.remove_user(ID), "no-onelogin-user");
     deny(
-        &|w| {
-            w.onelogin
-                .change_user(ID, |u| u.username = Some("Nobody".into()))
-        },
+        &|w| change(w, |u| u.username = Some("Nobody".into())),
         "other-onelogin-user",
     );
+    deny(&|w| change(w, |u| u.status = 2), "inactive-onelogin-user");
+    deny(&|w| change(w, |u| u.status = 3), "inactive-onelogin-user");
+    deny(&|w| change(w, |u| u.state = 0), "inactive-onelogin-user");
     deny(
-        &|w| w.onelogin.change_user(ID, |u| u.status = 2),
-        "inactive-onelogin-user",
-    );
-    deny(
-        &|w| w.onelogin.change_user(ID, |u| u.status = 3),
-        "inactive-onelogin-user",
-    );
-    deny(
-        &|w| w.onelogin.change_user(ID, |u| u.state = 0),
-        "inactive-onelogin-user",
-    );
-    deny(
-        &|w| {
-            w.onelogin
-                .add_user(onelogin_simulator::User::new(1002, NAME))
-        },
+        &|w| w.onelogin.add_user(User::new(1002, NAME)),
         "several-onelogin-users",
     );
     deny(&|w| w.onelogin.change_devices(ID, Vec::clear), "no-factor");

@@ -96,7 +96,7 @@ fn r12_what_is_no_code_is_never_sent() {
 
 #[test]
 fn r14_a_rerun_of_a_denied_action_is_denied_without_a_call_or_a_prompt() {
-    let end = Script::of([Denies]).denied_before().run();
+    let end = Script::of([]).denied_before().run();
     assert_eq!(end, "denied denied-before factor=- id=-");
 }
 

@@ -14,8 +14,10 @@ fail() {
 if [ "${1-}" != --inside ]; then
     [ $# -gt 0 ] || fail "which command?"
     [ "$(id -u)" = 0 ] || fail "needs root, to make a mount namespace"
-    unshare --mount --propagation private true || fail "this system does not allow mount namespaces"
-    exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- "$0" --inside "$@"
+    set -- "$0" --inside "$@"
+    unshare --mount --propagation private --pid --fork --mount-proc true ||
+        fail "this system does not allow namespaces of mounts and processes"
+    exec unshare --mount --propagation private --pid --fork --kill-child --mount-proc -- "$@"
 fi
 shift
 

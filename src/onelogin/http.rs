@@ -386,22 +386,20 @@ fn io_trouble(error: &io::Error, step: u8) -> Trouble {
     }
     let is_of_the_network = matches!(
         error.kind(),
-        Kind::ConnectionRefused
-            | Kind::ConnectionReset
+        Kind::BrokenPipe
             | Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
             | Kind::HostUnreachable
-            | Kind::NetworkUnreachable
             | Kind::NetworkDown
+            | Kind::NetworkUnreachable
             | Kind::TimedOut
+            | Kind::UnexpectedEof
     );
     match (step, is_of_the_network) {
         (CONNECTING, true) => Trouble::NoConnection,
-        (CONNECTED, _) | (_, true) => match error.kind() {
-            Kind::OutOfMemory => Trouble::Local,
-            _ => Trouble::Broken,
-        },
-        (RESOLVING, false) if error.kind() == Kind::UnexpectedEof => Trouble::Broken,
-        _ => Trouble::Local,
+        (_, true) => Trouble::Broken,
+        (_, false) => Trouble::Local,
     }
 }
 

@@ -130,14 +130,10 @@ impl Phone {
         let simulator = Simulator::start();
         let totp = six_digits();
         simulator.add_user(User::new(4711, user));
-        simulator.add_device(
-            4711,
-            Device::protect("901", "your phone")
-                .code(&totp)
-                .default(true),
-        );
+        let app = Device::authenticator("903", "your app");
+        simulator.add_device(4711, app.code(&totp).default(true));
+        simulator.add_device(4711, Device::protect("901", "your phone"));
         simulator.add_device(4711, Device::sms("902", "your number"));
-        simulator.add_device(4711, Device::authenticator("903", "your app").code(&totp));
         let text_message = Arc::new(Mutex::new(None));
         let last = Arc::clone(&text_message);
         simulator.set_printer(move |message| {
@@ -217,14 +213,14 @@ impl Hand {
                     return Ok(Answer::Fail);
                 };
                 let Some(answer) = answers.pop_front() else {
-                    println!("{prompt}\n(no answer left)");
+                    println!("{prompt}(no answer left)");
                     return Ok(Answer::Fail);
                 };
                 let text = match answer.as_str() {
                     "$totp" => phone.totp.clone(),
                     "$sms" => lock(&phone.text_message)
                         .clone()
-                        .ok_or("$sms: no text message has come")?,
+                        .ok_or("$sms: no text message has come yet")?,
                     _ => answer,
                 };
                 println!("{prompt}{text}");

@@ -1,0 +1,96 @@
+//! `make demo`, unattended and at a terminal. Needs the module: `cargo build` first, or `cargo test --workspace`.
+
+use std::process::{Command, Output};
+
+use pam_host::Pty;
+
+fn demo(arguments: &[&str]) -> Output {
+    Command::new(DEMO)
+        .args(arguments)
+        .output()
+        .expect("pam-demo can be started")
+}
+
+/// The standard output, after checking whether the login was to succeed.
+fn shown(arguments: &[&str], accepted: bool) -> String {
+    let output = demo(arguments);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.success(), accepted, "{output:#?}");
+    assert_eq!(text.contains("PAM_SUCCESS: you are in"), accepted, "{text}");
+    text
+}
+
+#[test]
+fn a_code_of_the_authenticator_lets_in_and_is_logged() {
+    let text = shown(&["--answers", "$totp"], true);
+    assert!(
+        text.contains("[log] pam_onelogin(demo:auth): accepted user="),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_text_message_comes_to_the_phone_and_its_code_lets_in() {
+    let text = shown(&["--answers", "3;$sms"], true);
+    assert!(text.contains("[phone] SMS to "), "{text}");
+}
+
+#[test]
+fn a_push_is_approved_on_the_phone() {
+    let text = shown(&["--answers", "1;!approve;"], true);
+    assert!(text.contains("[phone] Push to "), "{text}");
+}
+
+#[test]
+fn a_push_that_is_denied_on_the_phone_keeps_out() {
+    let text = shown(&["--answers", "1;!deny;"], false);
+    assert!(text.contains("PAM_ABORT: you are not in"), "{text}");
+}
+
+#[test]
+fn as_sudo_the_push_is_a_text_and_needs_no_further_key() {
+    let text = shown(&["--service", "sudo", "--answers", "1;!approve"], true);
+    assert!(text.contains("Push sent to your phone"), "{text}");
+}
+
+#[test]
+fn wrong_codes_and_missing_answers_keep_out() {
+    shown(&["--answers", "999999;999998;999997"], false);
+    shown(&["--answers", "nonsense"], false);
+}
+
+#[test]
+fn a_wrong_argument_is_a_fault_of_usage() {
+    let output = demo(&["--answer", "1"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("usage: pam-demo"));
+}
+
+#[test]
+fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
+    let mut demo = Pty::spawn(Command::new(DEMO));
+    demo.expect("Passcode or option (1-3): ");
+    demo.line("1");
+    demo.expect("Approve it, then press Enter");
+    demo.line("!approve");
+    demo.expect("[phone] approved");
+    demo.expect("Approve it, then press Enter");
+    demo.line("");
+    demo.expect("PAM_SUCCESS: you are in");
+    assert!(demo.finish().0.success());
+}
+
+#[test]
+fn at_a_terminal_as_sudo_the_phone_is_answered_while_the_login_waits() {
+    let mut command = Command::new(DEMO);
+    command.args(["--service", "sudo"]);
+    let mut demo = Pty::spawn(command);
+    demo.expect("Passcode or option (1-3): ");
+    demo.line("1");
+    demo.expect("Push sent to your phone");
+    demo.line("!approve");
+    demo.expect("PAM_SUCCESS: you are in");
+    assert!(demo.finish().0.success());
+}
+
+const DEMO: &str = env!("CARGO_BIN_EXE_pam-demo");
