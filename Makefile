@@ -75,6 +75,13 @@ test-root: build needs-root
 	  echo "With root, in a private mount namespace: $$name"; \
 	  PAM_ONELOGIN_MODULE=$(MODULE) tests/private-etc.sh "$$program" --ignored --test-threads=2 || exit 1; \
 	done
+	@if setpriv --reuid=nobody --clear-groups test -r $(MODULE) -a -x target/debug/pam-host; then \
+	  for name in libpam hostile; do \
+	    program=$$($(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
+	    echo "As an ordinary user: $$name"; \
+	    PAM_ONELOGIN_MODULE=$(MODULE) setpriv --reuid=nobody --clear-groups "$$program" --quiet || exit 1; \
+	  done; \
+	else echo 'SKIPPED: the tests as an ordinary user, who may not read this folder.'; fi
 else
 test-root:
 	@echo

@@ -268,6 +268,9 @@ impl Menu {
     fn line(&self, choice: &Choice) -> String {
         match choice {
             Choice::Push(device) => format!("Push to OneLogin Protect ({})", device.label()),
+            Choice::CodeOf(device) if device.factor == Factor::Push => {
+                format!("Passcode from OneLogin Protect ({})", device.label())
+            }
             Choice::CodeOf(device) => format!("Passcode from {}", device.label()),
             Choice::Text(device) => {
                 let is_sms = |device: &&Device| device.factor == Factor::Sms;
@@ -388,6 +391,7 @@ mod tests {
         assert_eq!(picked(&menu, "123456"), "check 2 6");
         assert_eq!(picked(&menu, ""), "push 1");
         assert!(menu.autopush().is_none());
+        assert!(menu.prompt("bob").contains("2. Passcode from OneLogin Protect (Phone)\n"));
     }
 
     #[test]

@@ -384,6 +384,18 @@ fn one_connection_serves_a_login() {
 }
 
 #[test]
+fn the_connection_survives_a_person_who_types_slowly() {
+    // Left alone, the HTTP client drops a connection that was idle for 15 s. Only time can show that it does not.
+    let world = World::with_totp();
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    std::thread::sleep(Duration::from_secs(17));
+    login.reply(TOTP_CODE);
+    assert_eq!(login.finish().code, Code::SUCCESS);
+    assert_eq!(world.onelogin.connections(), 1);
+}
+
+#[test]
 fn a_connection_that_onelogin_closed_meanwhile_is_replaced_before_anything_is_sent() {
     use onelogin_simulator::{Action, Fault, Match};
     let world = World::with_totp();
