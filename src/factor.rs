@@ -29,13 +29,22 @@ impl Factor {
     /// All factors, in the order that holds when `factors.allow` is not set.
     pub const ALL: [Self; 3] = [Self::Push, Self::Totp, Self::Sms];
 
-    /// The word in the configuration and in the log.
+    /// The word in the configuration, and in the log for what was sent.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Push => "push",
             Self::Totp => "totp",
             Self::Sms => "sms",
+        }
+    }
+
+    /// The word in the log where a code was typed: one of Protect's must not look like an approved push.
+    #[must_use]
+    pub fn code_word(self) -> &'static str {
+        match self {
+            Self::Push => "protect-code",
+            Self::Totp | Self::Sms => self.word(),
         }
     }
 
@@ -391,7 +400,10 @@ mod tests {
         assert_eq!(picked(&menu, "123456"), "check 2 6");
         assert_eq!(picked(&menu, ""), "push 1");
         assert!(menu.autopush().is_none());
-        assert!(menu.prompt("bob").contains("2. Passcode from OneLogin Protect (Phone)\n"));
+        assert!(
+            menu.prompt("bob")
+                .contains("2. Passcode from OneLogin Protect (Phone)\n")
+        );
     }
 
     #[test]

@@ -265,8 +265,8 @@ pub struct Report {
     pub outcome: Outcome,
     /// The OneLogin user, once found.
     pub onelogin_id: Option<UserId>,
-    /// The factor that was used last.
-    pub factor: Option<Factor>,
+    /// The factor that was used last, as the log calls it.
+    pub factor: Option<&'static str>,
 }
 
 /// Before a prompt that follows an answer which did not pass.
@@ -296,7 +296,7 @@ pub struct Login<'a> {
 #[derive(Default)]
 struct Progress {
     onelogin_id: Option<UserId>,
-    factor: Option<Factor>,
+    factor: Option<&'static str>,
     /// Whether a code or an activation has left: from then on an outage is no reason to let in.
     sent: bool,
 }
@@ -598,7 +598,7 @@ impl<'a> Login<'a> {
     /// Sends the push or the text message, once. The denial is written down before, so that a
     /// process that is killed meanwhile, or a stack that is run again, sends no second one.
     fn activate(&mut self, user: &UserId, device: &Device) -> Result<VerificationId, Outcome> {
-        self.progress.factor = Some(device.factor);
+        self.progress.factor = Some(device.factor.word());
         if self.memory.deny().is_err() {
             return Err(Outcome::Denied(Denial::NoState));
         }
@@ -642,7 +642,7 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        self.progress.factor = Some(device.factor);
+        self.progress.factor = Some(device.factor.code_word());
         self.progress.sent = true;
         let time = self.time_for_an_answer();
         match self.api.check(user, device, verification, code, time) {

@@ -4,7 +4,6 @@ use crate::args::Args;
 use crate::clock::SystemClock;
 use crate::config::FailMode;
 use crate::config::file::{LoadError, load};
-use crate::factor::Factor;
 use crate::host::{Nss, StandardDescriptors, process_identity, uids};
 use crate::log::{self, Facts, Log};
 use crate::login::{Clock as _, Denial, Fault, Login, Manner, Outcome, Report, Unknown};
@@ -228,7 +227,7 @@ impl Decision {
         Facts {
             user: self.subject.as_deref().or(request.user.as_deref()),
             onelogin_id: self.report.onelogin_id.as_ref().map(UserId::as_str),
-            factor: self.report.factor.map(Factor::word),
+            factor: self.report.factor,
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),

@@ -245,7 +245,7 @@ fn a_code_of_another_verification_or_a_used_one_is_denied() {
 #[test]
 fn the_menu_is_one_prompt_and_each_of_its_lines_works() {
     for (answers, factor) in [
-        (vec![PUSH_CODE], "push"),
+        (vec![PUSH_CODE], "protect-code"),
         (vec!["1", ""], "push"),
         (vec!["", ""], "push"),
         (vec!["2", TOTP_CODE], "totp"),

@@ -208,7 +208,7 @@ fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
         Allows,
     ])
     .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    assert_eq!(end, "accepted factor=protect-code id=1001");
 }
 
 #[test]
@@ -338,7 +338,7 @@ fn where_the_tenant_wants_it_an_authenticator_is_activated_and_a_protect_code_ne
     ])
     .config(config)
     .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    assert_eq!(end, "accepted factor=protect-code id=1001");
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn r14_without_memory_nothing_is_activated_and_codes_go_on() {
     ])
     .without_memory()
     .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    assert_eq!(end, "accepted factor=protect-code id=1001");
 
     let end = Script::of([
         Looks("alice", one("1001")),
@@ -392,7 +392,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
     ])
     .unproven()
     .run();
-    assert_eq!(unproven, "denied wrong-code factor=push id=1001");
+    assert_eq!(unproven, "denied wrong-code factor=protect-code id=1001");
     for (unknown, reason) in [
         (Unknown::Account, "no-account"),
         (Unknown::Unclear(Unclear::Groups), "group-lookup"),

@@ -237,10 +237,7 @@ impl Script {
         let verdict = verdict::of(&report.outcome, here);
         let mut words = vec![verdict.event.to_owned()];
         words.extend(verdict.reason.map(str::to_owned));
-        words.push(format!(
-            "factor={}",
-            report.factor.map_or("-", Factor::word)
-        ));
+        words.push(format!("factor={}", report.factor.unwrap_or("-")));
         words.push(format!(
             "id={}",
             report.onelogin_id.as_ref().map_or("-", UserId::as_str)
