@@ -402,7 +402,11 @@ fn a_connection_that_onelogin_closed_meanwhile_is_replaced_before_anything_is_se
     world
         .onelogin
         .fault(Fault::new(Match::path("/devices"), Action::CloseAfterReply));
-    let outcome = world.ssh().answer(TOTP_CODE).run();
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    assert!(world.onelogin.wait_for_closed(LONG, 1));
+    login.reply(TOTP_CODE);
+    let outcome = login.finish();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert_eq!(world.onelogin.codes(), 1);
     assert_eq!(world.onelogin.connections(), 2);

@@ -20,7 +20,8 @@ impl Snapshot {
             umask: current_umask(),
             folder: env::current_dir().unwrap_or_default(),
             signals: fields("/proc/self/status", ':', |name| {
-                name.starts_with("Sig") || name.starts_with("Shd")
+                // SigQ counts what is queued for the user in all processes.
+                (name.starts_with("Sig") || name.starts_with("Shd")) && name != "SigQ"
             }),
             handlers: ffi::signal_handlers().into_iter().collect(),
             limits: limits(),

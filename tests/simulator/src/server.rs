@@ -95,6 +95,8 @@ pub(crate) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
                     let _ = serve(&shared, &socket, number);
                     // Not left to the descriptor's end: a forked child may hold a copy of it.
                     let _ = socket.shutdown(Shutdown::Both);
+                    shared.state().closed += 1;
+                    shared.changed.notify_all();
                 })?;
             Ok((control, thread))
         });

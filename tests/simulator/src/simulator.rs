@@ -269,6 +269,13 @@ impl Simulator {
         })
     }
 
+    /// Whether this many connections have been closed by now, waiting for it if need be; `false` after `timeout`.
+    #[must_use]
+    pub fn wait_for_closed(&self, timeout: Duration, connections: u64) -> bool {
+        let closed = |state: &State| (state.closed >= connections).then_some(());
+        self.shared.wait(timeout, closed).is_some()
+    }
+
     /// The first request as [`Simulator::count`] counts them, waiting for it if need be; `None` after `timeout`.
     #[must_use]
     pub fn wait_for_request(

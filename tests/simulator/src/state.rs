@@ -125,6 +125,7 @@ pub(crate) struct State {
     pub(crate) printer: Option<Printer>,
     pub(crate) faults: Faults,
     pub(crate) connections: u64,
+    pub(crate) closed: u64,
     pub(crate) stopping: bool,
 }
 
