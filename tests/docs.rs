@@ -1,0 +1,787 @@
+//! The documents say what the code does: keys, defaults, arguments, reasons, prompts, samples, make targets, tests.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use pam_onelogin::args::{Args, DEFAULT_CONFIG};
+use pam_onelogin::config::{
+    self, Attribute, Config, Factors, FailMode, FirstFactor, Missing, OneLogin, SecretSource,
+    Users, VerifyForm,
+};
+use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
+use pam_onelogin::onelogin::wire::DeviceId;
+
+const README: &str = include_str!("../README.md");
+const SECURITY: &str = include_str!("../SECURITY.md");
+const DOCUMENTS: [(&str, &str); 4] = [
+    ("README.md", README),
+    ("SECURITY.md", SECURITY),
+    ("CHANGELOG.md", include_str!("../CHANGELOG.md")),
+    ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
+];
+
+const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
+const LOGIN_SOURCE: &str = include_str!("../src/login.rs");
+const VERDICT_SOURCE: &str = include_str!("../src/verdict.rs");
+
+/// What a configuration needs, and nothing else.
+const LEAST: &str = "[onelogin]\nurl = \"https://example.onelogin.com\"\nclient_id = \"id\"\nclient_secret = \"secret\"\n";
+
+// Configuration
+
+#[test]
+fn the_table_of_the_readme_names_each_key_and_no_other() {
+    let documented: Vec<String> = key_table().into_iter().map(|row| row.0).collect();
+    let set: BTreeSet<String> = documented.iter().cloned().collect();
+    assert_eq!(set.len(), documented.len(), "a key stands there twice");
+    assert_eq!(set, known_keys(""));
+}
+
+/// `known_keys` asks the code by its faults; this reads it, so that neither can miss a key alone.
+#[test]
+fn the_source_of_the_configuration_reads_the_same_keys() {
+    let source: String = before_tests(CONFIG_SOURCE)
+        .chars()
+        .filter(|c| !c.is_whitespace())
+        .collect();
+    let mut read = BTreeSet::new();
+    for taker in [
+        "text",
+        "required_text",
+        "number",
+        "word",
+        "bool",
+        "texts",
+        "path",
+    ] {
+        for call in source.split(&format!("self.{taker}(")).skip(1) {
+            // The table, then the key in quotes; the definitions of the takers pass `key` on.
+            let (_, rest) = call.split_once(',').unwrap();
+            if let Some(key) = rest.strip_prefix('"') {
+                read.insert(key.split('"').next().unwrap().to_owned());
+            }
+        }
+    }
+    let known: BTreeSet<String> = known_keys("")
+        .iter()
+        .map(|key| key.rsplit('.').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(read, known);
+}
+
+#[test]
+fn the_defaults_of_the_readme_are_those_of_the_code() {
+    let config = parsed(LEAST);
+    let mut table: BTreeMap<String, String> = key_table().into_iter().collect();
+    for (key, default) in defaults(&config) {
+        let shown = table.remove(key);
+        assert_eq!(shown.as_deref(), Some(default.as_str()), "{key}");
+    }
+    assert!(table.is_empty(), "no default was compared of {table:?}");
+}
+
+#[test]
+fn the_example_of_the_readme_is_a_configuration_with_each_key_at_its_default() {
+    let example = fenced("toml");
+    let config = parsed(&example);
+    for ((key, example), (_, default)) in
+        defaults(&config).into_iter().zip(defaults(&parsed(LEAST)))
+    {
+        assert_eq!(example, default, "{key}");
+    }
+    // Lines that are commented out are right, too.
+    let whole: String = example
+        .lines()
+        .filter(|line| !line.starts_with("client_secret = "))
+        .map(|line| match line.strip_prefix("# ") {
+            Some(rest) if is_setting(rest) => format!("{rest}\n"),
+            _ => format!("{line}\n"),
+        })
+        .collect();
+    let config = parsed(&whole);
+    assert!(matches!(
+        config.onelogin.client_secret,
+        SecretSource::File(_)
+    ));
+    assert!(config.onelogin.ca_file.is_some() && config.users.append_domain.is_some());
+    let mut shown = BTreeSet::new();
+    let mut table = String::new();
+    for line in example
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+    {
+        if let Some(name) = line
+            .strip_prefix('[')
+            .and_then(|rest| rest.strip_suffix(']'))
+        {
+            table = format!("{name}.");
+        } else if is_setting(line) {
+            shown.insert(format!("{table}{}", line.split(' ').next().unwrap()));
+        }
+    }
+    assert_eq!(shown, known_keys(""));
+}
+
+#[test]
+fn the_words_of_a_key_stand_beside_it() {
+    let source: String = before_tests(CONFIG_SOURCE)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut seen = 0;
+    for call in source.split("self.word( &mut t").skip(1) {
+        let call = call.split(");").next().unwrap();
+        let mut literals = call.split('"').skip(1).step_by(2);
+        let key = literals.next().unwrap();
+        let row = README
+            .lines()
+            .find(|line| {
+                line.starts_with(&format!("| `{key}`")) || line.contains(&format!(".{key}` |"))
+            })
+            .unwrap();
+        for word in literals {
+            assert!(
+                row.contains(&format!("`\"{word}\"`")) || row.contains(&format!("`{word}`")),
+                "{key}: {word}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+#[test]
+fn the_arguments_of_the_module_are_in_the_readme() {
+    for (text, argument) in [
+        ("`config=PATH`", &b"config=/etc/x.toml"[..]),
+        ("`debug`", b"debug"),
+    ] {
+        assert!(README.contains(text), "{text}");
+        assert!(Args::parse([argument]).is_ok(), "{text}");
+    }
+    let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
+    let (_, arguments) = fault.split_once("the arguments are ").unwrap();
+    assert_eq!(arguments, "\"config=PATH\" and \"debug\"");
+    assert!(README.contains(&format!("`{DEFAULT_CONFIG}`")));
+}
+
+// Log and codes
+
+#[test]
+fn the_readme_lists_each_reason_of_the_log_and_no_other() {
+    let listed: Vec<String> = README
+        .lines()
+        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: "))
+        .map(|(reason, _)| reason.to_owned())
+        .collect();
+    let set: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(set.len(), listed.len(), "a reason stands there twice");
+    assert_eq!(set, reasons());
+}
+
+#[test]
+fn the_readme_names_each_code_and_event_of_the_verdict() {
+    let table = between(README, "## Codes\n", "\n## ");
+    assert_eq!(pam_words(table), pam_words(before_tests(VERDICT_SOURCE)));
+    for event in before_tests(VERDICT_SOURCE).split("event: \"").skip(1) {
+        let event = event.split('"').next().unwrap();
+        assert!(
+            README.contains(&format!("`{event}`")),
+            "the event {event:?}"
+        );
+    }
+}
+
+#[test]
+fn the_words_for_factors_in_the_log_are_in_the_readme() {
+    let log = between(README, "## The log\n", "\n## ");
+    for factor in Factor::ALL {
+        for word in [factor.word(), factor.code_word()] {
+            assert!(log.contains(&format!("`{word}`")), "{word}");
+        }
+    }
+}
+
+// Prompts
+
+#[test]
+fn the_prompts_of_the_readme_are_those_of_the_menu() {
+    let push = device("1", Factor::Push, "Bob phone");
+    let totp = device("2", Factor::Totp, "Bob app");
+    let sms = device("3", Factor::Sms, "Bob mobile");
+    for devices in [
+        vec![totp.clone()],
+        vec![push.clone()],
+        vec![sms.clone()],
+        vec![push, totp, sms],
+    ] {
+        let count = devices.len();
+        let menu = Menu::new(devices, count, &Factor::ALL, Activations::Offered).unwrap();
+        assert_shown(&menu.prompt("bob"));
+    }
+    assert_shown(PASSCODE);
+}
+
+#[test]
+fn the_readme_names_the_line_for_a_passcode_of_protect() {
+    let mut totp = device("2", Factor::Totp, "Bob app");
+    totp.default = true;
+    let devices = vec![device("1", Factor::Push, "Bob phone"), totp];
+    let menu = Menu::new(devices, 2, &Factor::ALL, Activations::Offered).unwrap();
+    let prompt = menu.prompt("bob");
+    let line = between(&prompt, " 2. ", "\n");
+    assert!(README.contains(&format!("`{line}`")), "{line}");
+}
+
+#[test]
+fn the_prompts_of_the_readme_are_those_of_the_flow() {
+    let source = before_tests(LOGIN_SOURCE);
+    let mut seen = 0;
+    for format in source.split("format!(\"").skip(1) {
+        let text = format.split('"').next().unwrap();
+        let name = match text {
+            text if text.contains("text message") => "Bob mobile",
+            text if text.contains("Push") => "Bob phone",
+            _ => "Bob app",
+        };
+        let shown = text.replace("{}", name).replace("{name}", name);
+        if shown != text && text != "{}{text}" {
+            assert_shown(&shown);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 4, "prompts in src/login.rs");
+    let again = between(&source, "const NOT_ACCEPTED: &str = \"", "\"");
+    assert!(README.contains(&format!("`{again}`")), "{again:?}");
+}
+
+#[test]
+fn the_sentences_of_a_denial_are_in_the_readme() {
+    let source: String = before_tests(VERDICT_SOURCE);
+    let mut seen = 0;
+    for sentence in source.split(": &str =").skip(1) {
+        assert_shown(sentence.split('"').nth(1).unwrap());
+        seen += 1;
+    }
+    assert_eq!(seen, 5);
+}
+
+// Files, targets, tests
+
+#[test]
+fn each_sample_stack_is_in_the_readme() {
+    for entry in std::fs::read_dir(root().join("pam.d")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let row = format!("| `pam.d/{name}` |");
+        assert!(README.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn the_sshd_settings_of_the_readme_are_those_of_the_sample() {
+    let sample = std::fs::read_to_string(root().join("pam.d/sshd-key")).unwrap();
+    let settings: Vec<&str> = sample
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "))
+        .collect();
+    assert_eq!(settings.len(), 4, "{settings:?}");
+    for setting in settings {
+        assert_shown(setting);
+    }
+}
+
+#[test]
+fn each_file_that_a_document_names_exists() {
+    let mut seen = 0;
+    for (document, text) in DOCUMENTS {
+        for name in quoted(text) {
+            let is_ours = ["src/", "tests/", "pam.d/", ".ci/"]
+                .iter()
+                .any(|folder| name.starts_with(folder));
+            if is_ours {
+                assert!(root().join(name).exists(), "{document}: {name}");
+                seen += 1;
+            }
+        }
+        for link in text
+            .split("](")
+            .skip(1)
+            .map(|rest| rest.split(')').next().unwrap())
+        {
+            if !link.starts_with("https://") {
+                assert!(root().join(link).exists(), "{document}: {link}");
+            }
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn each_make_target_that_a_document_names_exists() {
+    let makefile = include_str!("../Makefile");
+    let targets: BTreeSet<&str> = makefile
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target)
+        .filter(|target| is_word(target))
+        .collect();
+    let mut seen = BTreeSet::new();
+    for (document, text) in DOCUMENTS {
+        let commands =
+            quoted(text).chain(text.lines().filter_map(|line| line.strip_prefix("    ")));
+        for command in commands {
+            let command = command.strip_prefix("sudo ").unwrap_or(command);
+            if let Some(target) = command.strip_prefix("make ") {
+                let target = target.split_whitespace().next().unwrap();
+                assert!(targets.contains(target), "{document}: make {target}");
+                seen.insert(target);
+            }
+        }
+    }
+    for target in [
+        "build",
+        "check",
+        "demo",
+        "help",
+        "test",
+        "test-quick",
+        "test-root",
+    ] {
+        assert!(seen.contains(target), "no document names make {target}");
+    }
+}
+
+#[test]
+fn the_packages_that_make_installs_are_in_the_readme() {
+    let words = README.split_whitespace().collect::<Vec<_>>().join(" ");
+    for line in include_str!("../Makefile").lines() {
+        if line.contains("$(call install-packages,") {
+            let packages = line.rsplit_once(',').unwrap().1.trim_end_matches(')');
+            assert!(words.contains(packages), "{packages}");
+        }
+    }
+}
+
+#[test]
+fn each_test_that_security_names_exists_where_it_says() {
+    let tests = tests();
+    let mut named = BTreeSet::new();
+    for row in rule_rows() {
+        if let Some((file, test)) = row.test {
+            let is_there = tests.get(test).is_some_and(|files| files.contains(file));
+            assert!(is_there, "{file} has no test {test}");
+            assert!(
+                named.insert((row.rule, test)),
+                "R{} names {test} twice",
+                row.rule
+            );
+        } else {
+            assert!(
+                row.what.contains("**Not held yet**"),
+                "R{} has no test",
+                row.rule
+            );
+        }
+    }
+}
+
+#[test]
+fn security_names_each_test_of_a_rule_in_the_row_of_that_rule() {
+    let mut named: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
+    for row in rule_rows() {
+        named
+            .entry(row.rule)
+            .or_default()
+            .extend(row.test.map(|test| test.1));
+    }
+    assert_eq!(
+        named.keys().copied().collect::<Vec<_>>(),
+        (1..=18).collect::<Vec<_>>()
+    );
+    let mut seen = 0;
+    for test in tests().keys() {
+        for rule in rules_of(test) {
+            assert!(
+                named.get(&rule).is_some_and(|row| row.contains(&**test)),
+                "R{rule} does not name {test}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 80, "{seen}");
+}
+
+/// Tests that the text names outside of the table.
+#[test]
+fn each_test_that_contributing_names_exists() {
+    let tests = tests();
+    let text = include_str!("../CONTRIBUTING.md");
+    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let named: BTreeSet<&str> = words
+        .filter(|word| word.matches('_').count() >= 4)
+        .collect();
+    assert!(named.len() >= 3, "{named:?}");
+    for test in named {
+        assert!(tests.contains_key(test), "{test}");
+    }
+}
+
+#[test]
+fn the_text_fits_a_terminal() {
+    for (document, text) in DOCUMENTS {
+        for (number, line) in (1..).zip(text.lines()) {
+            let is_table = line.starts_with('|');
+            let is_log = line.starts_with("    pam_onelogin(");
+            assert!(
+                is_table || is_log || line.chars().count() <= 130,
+                "{document}:{number} is too long"
+            );
+            assert_eq!(
+                line.trim_end(),
+                line,
+                "{document}:{number} ends in white space"
+            );
+        }
+    }
+}
+
+// Reading the documents
+
+/// Key and default of each row of the README's table, without backquotes.
+fn key_table() -> Vec<(String, String)> {
+    let table = between(
+        README,
+        "| key | default | meaning |\n|---|---|---|\n",
+        "\n\n",
+    );
+    table
+        .lines()
+        .map(|row| {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            assert_eq!(cells.len(), 3, "{row}");
+            let bare = |cell: &str| cell.trim_matches(['|', ' ', '`']).to_owned();
+            (bare(cells[0]), bare(cells[1]))
+        })
+        .collect()
+}
+
+struct RuleRow<'a> {
+    rule: usize,
+    what: &'a str,
+    test: Option<(&'a str, &'a str)>,
+}
+
+/// The rows of SECURITY.md's table; a row without a rule belongs to the one above.
+fn rule_rows() -> Vec<RuleRow<'static>> {
+    let table = between(
+        SECURITY,
+        "| rule | what the code does | tests |\n|---|---|---|\n",
+        "\n\n",
+    );
+    let mut rule = 0;
+    let mut rows = Vec::new();
+    for line in table.lines() {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, what, place] = cells[..] else {
+            panic!("{line}")
+        };
+        if let Some(number) = name.strip_prefix('R') {
+            rule = number.parse().unwrap();
+            assert!(!what.is_empty(), "{line}");
+        }
+        let words: Vec<&str> = quoted(place).collect();
+        let test = if let [file, test] = words[..] {
+            Some((file, test))
+        } else {
+            assert_eq!(place, "none", "{line}");
+            None
+        };
+        rows.push(RuleRow { rule, what, test });
+    }
+    rows
+}
+
+/// Whether the README shows this text as a block of its own lines, indented by four.
+fn assert_shown(text: &str) {
+    let block: Vec<String> = text
+        .lines()
+        .map(|line| format!("    {line}").trim_end().to_owned())
+        .collect();
+    let lines: Vec<&str> = README.lines().collect();
+    assert!(
+        lines
+            .windows(block.len())
+            .any(|window| window.iter().zip(&block).all(|(a, b)| a == b)),
+        "README.md does not show {text:?}"
+    );
+}
+
+/// What stands in backquotes within a line.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.starts_with("```"))
+        .flat_map(|line| line.split('`').skip(1).step_by(2))
+}
+
+/// The block of the README behind this mark.
+fn fenced(mark: &str) -> String {
+    between(README, &format!("```{mark}\n"), "```\n").to_owned()
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no {start:?}"));
+    rest.split_once(end).map_or(rest, |(inner, _)| inner)
+}
+
+fn is_setting(line: &str) -> bool {
+    line.split_once(" = ").is_some_and(|(key, _)| is_word(key))
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-')
+}
+
+// Reading the code
+
+/// Each key that the code knows, as `table.key`. The code itself names them when it meets one that it does not know.
+fn known_keys(table: &str) -> BTreeSet<String> {
+    const STRANGE: &str = "no-such-key";
+    let dotted = match table {
+        "" => String::new(),
+        table => format!("{table}."),
+    };
+    let faults = config::parse("x", &format!("{dotted}{STRANGE} = 1\n"))
+        .err()
+        .unwrap_or_default();
+    let list = faults.iter().find_map(|fault| {
+        let fault = fault.to_string();
+        let (_, rest) = fault.split_once(&format!("\"{STRANGE}\" is not a key"))?;
+        Some(rest.split_once("the keys there are ")?.1.to_owned())
+    });
+    let Some(list) = list else {
+        // Not a table, but a key with a value.
+        return BTreeSet::from([table.to_owned()]);
+    };
+    list.split(", ")
+        .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
+        .collect()
+}
+
+/// Each key with the default as the README writes it. A field that is new in the code does not compile here.
+#[allow(clippy::too_many_lines)] // one line a key
+fn defaults(config: &Config) -> Vec<(&'static str, String)> {
+    let Config {
+        onelogin,
+        users,
+        factors,
+        push_wait,
+        first_factor,
+        failmode,
+        state_dir,
+        debug,
+    } = config;
+    let OneLogin {
+        origin: _,
+        client_id: _,
+        client_secret: _,
+        verify,
+        ca_file,
+        connect_timeout,
+        request_timeout,
+        login_timeout,
+    } = onelogin;
+    let Users {
+        attribute,
+        append_domain,
+        ignore_case,
+        exempt_users,
+        exempt_groups,
+        unknown,
+        no_factor,
+    } = users;
+    let Factors {
+        allow,
+        autopush,
+        prompts,
+        expires_in,
+    } = factors;
+    let missing = |missing: &Missing| match missing {
+        Missing::Deny => word("deny"),
+        Missing::Exempt => word("exempt"),
+    };
+    let allow: Vec<&str> = allow.iter().map(|factor| factor.word()).collect();
+    assert!(
+        ca_file.is_none() && append_domain.is_none(),
+        "not the defaults"
+    );
+    vec![
+        ("onelogin.url", "required".to_owned()),
+        ("onelogin.client_id", "required".to_owned()),
+        ("onelogin.client_secret", "this or the next".to_owned()),
+        (
+            "onelogin.client_secret_file",
+            "this or the one before".to_owned(),
+        ),
+        (
+            "onelogin.verify",
+            word(match verify {
+                VerifyForm::Direct => "direct",
+                VerifyForm::Activated => "activated",
+            }),
+        ),
+        ("onelogin.ca_file", "the system's bundle".to_owned()),
+        (
+            "onelogin.connect_timeout",
+            connect_timeout.as_secs().to_string(),
+        ),
+        (
+            "onelogin.request_timeout",
+            request_timeout.as_secs().to_string(),
+        ),
+        (
+            "onelogin.login_timeout",
+            login_timeout.as_secs().to_string(),
+        ),
+        ("users.match", word(Attribute::name(*attribute))),
+        ("users.append_domain", "none".to_owned()),
+        ("users.ignore_case", ignore_case.to_string()),
+        ("users.exempt_users", format!("{exempt_users:?}")),
+        ("users.exempt_groups", format!("{exempt_groups:?}")),
+        ("users.unknown", missing(unknown)),
+        ("users.no_factor", missing(no_factor)),
+        ("factors.allow", format!("{allow:?}")),
+        ("factors.autopush", autopush.to_string()),
+        ("factors.prompts", prompts.to_string()),
+        ("factors.expires_in", expires_in.to_string()),
+        ("push.wait", push_wait.as_secs().to_string()),
+        (
+            "first_factor",
+            word(match first_factor {
+                FirstFactor::Auto => "auto",
+                FirstFactor::Assumed => "assumed",
+            }),
+        ),
+        (
+            "failmode",
+            word(match failmode {
+                FailMode::Secure => "secure",
+                FailMode::Safe => "safe",
+            }),
+        ),
+        ("state_dir", word(state_dir.to_str().unwrap())),
+        ("log_level", word(if *debug { "debug" } else { "info" })),
+    ]
+}
+
+fn word(text: &str) -> String {
+    format!("\"{text}\"")
+}
+
+fn parsed(text: &str) -> Config {
+    config::parse("README.md", text).unwrap_or_else(|faults| panic!("{faults:?}"))
+}
+
+/// The reasons of `src/verdict.rs`: the lower-case words in quotes that are no event.
+fn reasons() -> BTreeSet<String> {
+    let mut reasons = BTreeSet::new();
+    for line in before_tests(VERDICT_SOURCE).lines() {
+        if line.contains("event: ") {
+            continue;
+        }
+        let literals = line.split('"').skip(1).step_by(2);
+        reasons.extend(literals.filter(|text| is_word(text)).map(str::to_owned));
+    }
+    assert!(reasons.len() > 30, "{reasons:?}");
+    reasons
+}
+
+fn pam_words(text: impl AsRef<str>) -> BTreeSet<String> {
+    text.as_ref()
+        .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+        .filter(|word| word.starts_with("PAM_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The code without its tests and comments.
+fn before_tests(source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// Each test of the sources with the files that have one of this name.
+fn tests() -> BTreeMap<String, BTreeSet<String>> {
+    let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for path in ["src", "tests"]
+        .iter()
+        .flat_map(|folder| rust_files(&root().join(folder)))
+    {
+        let file = path
+            .strip_prefix(root())
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut is_test = false;
+        for line in text.lines().map(str::trim) {
+            if line == "#[test]" {
+                is_test = true;
+            } else if let Some(function) = line.strip_prefix("fn ") {
+                let name = function.split(['(', '<']).next().unwrap();
+                if std::mem::take(&mut is_test) {
+                    tests
+                        .entry(name.to_owned())
+                        .or_default()
+                        .insert(file.clone());
+                }
+            }
+        }
+    }
+    assert!(tests.len() > 100, "{}", tests.len());
+    tests
+}
+
+/// `r01_r07_…` belongs to the rules 1 and 7.
+fn rules_of(test: &str) -> Vec<usize> {
+    test.split('_')
+        .map_while(|part| {
+            let number = part.strip_prefix('r')?;
+            (number.len() == 2).then(|| number.parse().ok())?
+        })
+        .collect()
+}
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+fn device(id: &str, factor: Factor, name: &str) -> Device {
+    Device {
+        id: DeviceId::parse(id).unwrap(),
+        factor,
+        name: name.to_owned(),
+        default: false,
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
