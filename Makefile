@@ -3,7 +3,7 @@
 # make check   format, lints, documentation, supply chain.
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-quick test-full test-root check needs needs-root needs-deny clean
+.PHONY: help build demo test test-quick test-full test-clients test-root check needs needs-root needs-deny clean
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -12,6 +12,7 @@ help:
 	@echo 'make demo        a login in this terminal, with a simulated OneLogin (no root)'
 	@echo 'make test        all tests; those with the real sshd and sudo need root'
 	@echo 'make test-quick  the tests without root, with a debug build (under five minutes)'
+	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
 	@echo 'make check       format, lints, documentation, supply chain'
 	@echo 'make build       the module: $(MODULE)'
 
@@ -55,7 +56,7 @@ demo: needs
 
 # --- tests --------------------------------------------------------------------------------------------------------
 
-test: test-full test-root
+test: test-full test-clients test-root
 
 # As in development: debug build, no root.
 test-quick: needs
@@ -87,6 +88,11 @@ test-root:
 	@echo
 	@echo 'SKIPPED: the tests with the real sshd and sudo. They need root: sudo make test-root'
 endif
+
+# The simulator, driven by OneLogin's own Python clients: it must not be true to us alone.
+test-clients: needs
+	@$(CARGO) build --quiet --locked -p onelogin-simulator
+	@tests/clients/run.sh target/debug/onelogin-simulator || [ $$? = 77 ]
 
 # --- checks -------------------------------------------------------------------------------------------------------
 

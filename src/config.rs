@@ -14,7 +14,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-/// Everything an admin can set, each value checked. See `pam_onelogin.conf(5)` for the words.
+/// Everything an admin can set, each value checked. See the README for the words.
 pub struct Config {
     /// `[onelogin]`: where OneLogin is and how to talk to it.
     pub onelogin: OneLogin,
@@ -42,16 +42,37 @@ pub struct OneLogin {
     pub client_id: String,
     /// `client_secret` or `client_secret_file` of the API credential.
     pub client_secret: SecretSource,
+    /// `[onelogin.lookup]`: a second, read-only credential for users and devices.
+    pub lookup: Option<Credential>,
+    /// `api_version`: which calls verify.
+    pub version: Version,
     /// `verify`: how authenticator codes are checked.
     pub verify: VerifyForm,
     /// `ca_file`: replaces the system's trust store.
     pub ca_file: Option<PathBuf>,
-    /// `connect_timeout`: for name, TCP and TLS together.
+    /// `connect_timeout`: for TCP and TLS together. Names are bounded by resolv.conf.
     pub connect_timeout: Duration,
     /// `request_timeout`: for one request and its reply.
     pub request_timeout: Duration,
     /// `login_timeout`: no wait of ours goes on later than this after authenticate was entered.
     pub login_timeout: Duration,
+}
+
+/// An API credential.
+pub struct Credential {
+    /// `client_id`
+    pub client_id: String,
+    /// `client_secret` or `client_secret_file`
+    pub client_secret: SecretSource,
+}
+
+/// The version of OneLogin's MFA calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// The `otp_devices` calls.
+    V1,
+    /// The `mfa` calls.
+    V2,
 }
 
 /// Where the client secret is written.
@@ -73,12 +94,16 @@ pub enum VerifyForm {
 
 /// The table `[users]`.
 pub struct Users {
-    /// `match`: the OneLogin attribute that must equal the name.
-    pub attribute: Attribute,
+    /// `match`: the OneLogin attribute that must equal the name; `None` for the map file alone.
+    pub attribute: Option<Attribute>,
     /// `append_domain`: added to the Unix name with an `@` before matching.
     pub append_domain: Option<String>,
     /// `ignore_case`: ASCII letters match in either case.
     pub ignore_case: bool,
+    /// `map_file`: names that differ at OneLogin; wins over `match`.
+    pub map_file: Option<PathBuf>,
+    /// `check_active`: whether ids from the map are checked for their state.
+    pub check_active: bool,
     /// `exempt_users`: Unix names that are not asked.
     pub exempt_users: Vec<String>,
     /// `exempt_groups`: Unix groups whose members are not asked.
@@ -86,11 +111,11 @@ pub struct Users {
     /// `unknown`: what becomes of a user whom OneLogin does not know.
     pub unknown: Missing,
     /// `no_factor`: what becomes of a user without any device.
-    pub no_factor: Missing,
+    pub no_factor: NoFactor,
 }
 
 /// A OneLogin attribute that can be searched for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attribute {
     /// `username`
     Username,
@@ -98,30 +123,50 @@ pub enum Attribute {
     Email,
     /// `samaccountname`
     SamAccountName,
+    /// `userprincipalname`: only API v1 can search for it.
+    UserPrincipalName,
     /// `external_id`
     ExternalId,
+    /// `custom_attributes.NAME`
+    Custom(String),
 }
 
 impl Attribute {
     /// The name in the query and in the user object.
     #[must_use]
-    pub fn name(self) -> &'static str {
+    pub fn name(&self) -> String {
         match self {
-            Self::Username => "username",
-            Self::Email => "email",
-            Self::SamAccountName => "samaccountname",
-            Self::ExternalId => "external_id",
+            Self::Username => "username".to_owned(),
+            Self::Email => "email".to_owned(),
+            Self::SamAccountName => "samaccountname".to_owned(),
+            Self::UserPrincipalName => "userprincipalname".to_owned(),
+            Self::ExternalId => "external_id".to_owned(),
+            Self::Custom(name) => format!("{CUSTOM}{name}"),
         }
     }
 }
 
-/// What becomes of a user of whom OneLogin has no account or no factor.
+/// Before the name of a custom attribute.
+const CUSTOM: &str = "custom_attributes.";
+
+/// What becomes of a user whom OneLogin does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// The login is denied.
     Deny,
     /// The user is not asked.
     Exempt,
+}
+
+/// What becomes of a user without any device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFactor {
+    /// The login is denied.
+    Deny,
+    /// The user is not asked.
+    Exempt,
+    /// A user whom something before us has proven enrols a factor.
+    Enroll,
 }
 
 /// The tables `[factors]` and what belongs to them.
@@ -134,6 +179,10 @@ pub struct Factors {
     pub prompts: u8,
     /// `expires_in`: the life of a verification in seconds, 120 to 900.
     pub expires_in: u32,
+    /// `sms_message`: the text around the code of a text message.
+    pub sms_message: Option<String>,
+    /// `magic_link`: display names of the e-mail factors that are links.
+    pub magic_link: Vec<String>,
 }
 
 /// What proves a user before us.
@@ -267,11 +316,29 @@ impl<'a> Reader<'a> {
         let state_dir = self.path(&mut top, "state_dir");
         self.leftovers(top);
 
+        let users_line = users.line;
         let users = self.users(users);
         let factors = self.factors(factors);
+        let onelogin_line = onelogin.line;
         let onelogin = self.onelogin(onelogin);
         let login_timeout = onelogin.as_ref().map_or(55, |o| o.login_timeout.as_secs());
         let push_wait = self.push(push, login_timeout);
+        let activated = onelogin
+            .as_ref()
+            .is_some_and(|o| o.verify == VerifyForm::Activated);
+        let is_v1 = onelogin.as_ref().is_some_and(|o| o.version == Version::V1);
+        if is_v1 && activated {
+            self.fault(
+                onelogin_line,
+                "\"verify\" is \"activated\", which needs \"api_version\" 2",
+            );
+        }
+        if is_v1 && users.no_factor == NoFactor::Enroll {
+            self.fault(
+                users_line,
+                "\"no_factor\" is \"enroll\", which needs \"api_version\" 2",
+            );
+        }
         Some(Config {
             onelogin: onelogin?,
             users,
@@ -289,6 +356,11 @@ impl<'a> Reader<'a> {
         let origin = self.origin(&mut table);
         let client_id = self.required_text(&mut table, "client_id");
         let client_secret = self.client_secret(&mut table);
+        let lookup = self.lookup(&mut table);
+        let version = match self.number(&mut table, "api_version", 2, 1, 2) {
+            1 => Version::V1,
+            _ => Version::V2,
+        };
         let verify = self.word(
             &mut table,
             "verify",
@@ -313,11 +385,29 @@ impl<'a> Reader<'a> {
             origin: origin?,
             client_id: client_id?,
             client_secret: client_secret?,
+            lookup,
+            version,
             verify,
             ca_file,
             connect_timeout: Duration::from_secs(connect),
             request_timeout: Duration::from_secs(request),
             login_timeout: Duration::from_secs(login),
+        })
+    }
+
+    fn lookup(&mut self, onelogin: &mut Table<'a>) -> Option<Credential> {
+        if !onelogin.entries.contains_key("lookup") {
+            onelogin.known.push("lookup");
+            return None;
+        }
+        let mut table = self.table(onelogin, "lookup");
+        table.name = "onelogin.lookup";
+        let client_id = self.required_text(&mut table, "client_id");
+        let client_secret = self.client_secret(&mut table);
+        self.leftovers(table);
+        Some(Credential {
+            client_id: client_id?,
+            client_secret: client_secret?,
         })
     }
 
@@ -351,10 +441,11 @@ impl<'a> Reader<'a> {
             (Some(secret), None) => Some(SecretSource::Inline(Secret::new(secret))),
             (None, Some(path)) => Some(SecretSource::File(path)),
             (None, None) => {
-                self.fault(
-                    table.line,
-                    "[onelogin] needs \"client_secret\" or \"client_secret_file\"",
+                let text = format!(
+                    "[{}] needs \"client_secret\" or \"client_secret_file\"",
+                    table.name
                 );
+                self.fault(table.line, text);
                 None
             }
             (Some(_), Some(_)) => {
@@ -368,17 +459,7 @@ impl<'a> Reader<'a> {
     }
 
     fn users(&mut self, mut table: Table<'a>) -> Users {
-        let attribute = self.word(
-            &mut table,
-            "match",
-            Attribute::Username,
-            &[
-                ("username", Attribute::Username),
-                ("email", Attribute::Email),
-                ("samaccountname", Attribute::SamAccountName),
-                ("external_id", Attribute::ExternalId),
-            ],
-        );
+        let attribute = self.attribute(&mut table);
         let line = self.line(&table, "append_domain");
         let append_domain = self.text(&mut table, "append_domain");
         if append_domain
@@ -391,20 +472,66 @@ impl<'a> Reader<'a> {
             );
         }
         let ignore_case = self.bool(&mut table, "ignore_case", false);
+        let line = self.line(&table, "match");
+        let map_file = self.path(&mut table, "map_file");
+        if attribute.is_none() && map_file.is_none() {
+            self.fault(line, "\"match\" is \"map\", so \"map_file\" must be set");
+        }
+        let check_active = self.bool(&mut table, "check_active", true);
         let exempt_users = self.texts(&mut table, "exempt_users").unwrap_or_default();
         let exempt_groups = self.texts(&mut table, "exempt_groups").unwrap_or_default();
-        let missing = [("deny", Missing::Deny), ("exempt", Missing::Exempt)];
-        let unknown = self.word(&mut table, "unknown", Missing::Deny, &missing);
-        let no_factor = self.word(&mut table, "no_factor", Missing::Deny, &missing);
+        let unknown = self.word(
+            &mut table,
+            "unknown",
+            Missing::Deny,
+            &[("deny", Missing::Deny), ("exempt", Missing::Exempt)],
+        );
+        let no_factor = self.word(
+            &mut table,
+            "no_factor",
+            NoFactor::Deny,
+            &[
+                ("deny", NoFactor::Deny),
+                ("exempt", NoFactor::Exempt),
+                ("enroll", NoFactor::Enroll),
+            ],
+        );
         self.leftovers(table);
         Users {
             attribute,
             append_domain,
             ignore_case,
+            map_file,
+            check_active,
             exempt_users,
             exempt_groups,
             unknown,
             no_factor,
+        }
+    }
+
+    /// `None` for `match = "map"`.
+    fn attribute(&mut self, table: &mut Table<'a>) -> Option<Attribute> {
+        let line = self.line(table, "match");
+        let Some(text) = self.text(table, "match") else {
+            return Some(Attribute::Username);
+        };
+        match text.as_str() {
+            "username" => Some(Attribute::Username),
+            "email" => Some(Attribute::Email),
+            "samaccountname" => Some(Attribute::SamAccountName),
+            "userprincipalname" => Some(Attribute::UserPrincipalName),
+            "external_id" => Some(Attribute::ExternalId),
+            "map" => None,
+            other => {
+                let custom = other.strip_prefix(CUSTOM).filter(|name| is_word(name));
+                if custom.is_none() {
+                    self.fault(line, format!(
+                        "\"match\" must be one of \"username\", \"email\", \"samaccountname\", \"userprincipalname\", \"external_id\", \"custom_attributes.NAME\", \"map\", not \"{other}\""
+                    ));
+                }
+                Some(Attribute::Custom(custom.unwrap_or_default().to_owned()))
+            }
         }
     }
 
@@ -413,29 +540,49 @@ impl<'a> Reader<'a> {
         let autopush = self.bool(&mut table, "autopush", false);
         let prompts = self.number(&mut table, "prompts", 3, 1, 3);
         let expires_in = self.number(&mut table, "expires_in", 120, 120, 900);
+        let sms_message = self.sms_message(&mut table);
+        let magic_link = self.texts(&mut table, "magic_link").unwrap_or_default();
         self.leftovers(table);
         Factors {
             allow,
             autopush,
             prompts: u8::try_from(prompts).unwrap_or(1),
             expires_in: u32::try_from(expires_in).unwrap_or(120),
+            sms_message,
+            magic_link,
         }
+    }
+
+    /// OneLogin takes 160 characters once the code and its life are filled in.
+    fn sms_message(&mut self, table: &mut Table<'a>) -> Option<String> {
+        let line = self.line(table, "sms_message");
+        let text = self.text(table, "sms_message")?;
+        let filled = text
+            .replace("{{otp_code}}", "123456")
+            .replace("{{otp_expiry}}", "15");
+        if !text.contains("{{otp_code}}") || filled.contains("{{") {
+            self.fault(line, "\"sms_message\" must contain {{otp_code}}, may contain {{otp_expiry}}, and no other {{…}}");
+        }
+        if filled.chars().count() > 160 {
+            self.fault(line, "\"sms_message\" is longer than 160 characters");
+        }
+        Some(text)
     }
 
     fn allow(&mut self, table: &mut Table<'a>) -> Vec<Factor> {
         let line = self.line(table, "allow");
         let Some(words) = self.texts(table, "allow") else {
-            return Factor::ALL.to_vec();
+            return Factor::enrollable();
         };
         let mut allow = Vec::new();
         for word in &words {
-            match Factor::ALL.into_iter().find(|factor| factor.word() == word) {
-                Some(factor) if allow.contains(&factor) => {
+            match Factor::WORDS.iter().find(|(known, _)| known == word) {
+                Some((_, factors)) if factors.iter().any(|factor| allow.contains(factor)) => {
                     self.fault(line, format!("\"allow\" names \"{word}\" twice"));
                 }
-                Some(factor) => allow.push(factor),
+                Some((_, factors)) => allow.extend_from_slice(factors),
                 None => {
-                    let known = list(Factor::ALL.iter().map(|factor| factor.word()));
+                    let known = list(Factor::WORDS.iter().map(|(word, _)| *word));
                     self.fault(
                         line,
                         format!("\"allow\" names \"{word}\"; the factors are {known}"),
@@ -674,6 +821,10 @@ fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
         .map(|word| format!("\"{word}\""))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
 fn is_domain(text: &str) -> bool {

@@ -11,31 +11,85 @@ pub const PASSCODE: &str = "OneLogin passcode: ";
 /// The most options a menu shows; an option is one digit.
 const MAX_OPTIONS: usize = 9;
 
+/// The letters of a YubiKey, which every keyboard has in the same places.
+const MODHEX: &str = "cbdefghijklnrtuv";
+
 /// The longest answer that is looked at, in bytes. A YubiKey's code has 44.
 const MAX_ANSWER: usize = 64;
 
-/// A kind of second factor, under the word that `factors.allow` uses.
+/// A kind of second factor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Factor {
     /// OneLogin Protect: a push, or the code that the app shows.
     Push,
+    /// The code of OneLogin Protect alone, where API v1 lists it as a device of its own.
+    ProtectCode,
     /// An authenticator app.
     Totp,
     /// A code by text message.
     Sms,
+    /// A code by e-mail.
+    Email,
+    /// A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them.
+    MagicLink,
+    /// A phone call, during which the user keys in digits.
+    Voice,
+    /// A YubiKey's one-time password.
+    YubiKey,
+    /// A passcode of Duo's app.
+    Duo,
+    /// A temporary token that an administrator made.
+    Temporary,
+}
+
+/// What has to happen before a factor can be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Course {
+    /// Nothing: the user has a code at hand.
+    CodeAtHand,
+    /// A code is sent, and typed.
+    CodeSent,
+    /// Something is sent, and answered elsewhere.
+    Approval,
 }
 
 impl Factor {
-    /// All factors, in the order that holds when `factors.allow` is not set.
-    pub const ALL: [Self; 3] = [Self::Push, Self::Totp, Self::Sms];
+    /// What each word of `factors.allow` stands for, in the order that holds when it is not set.
+    /// `temporary` holds only where it is named.
+    pub const WORDS: [(&'static str, &'static [Self]); 8] = [
+        ("push", &[Self::Push, Self::ProtectCode]),
+        ("totp", &[Self::Totp]),
+        ("sms", &[Self::Sms]),
+        ("email", &[Self::Email, Self::MagicLink]),
+        ("voice", &[Self::Voice]),
+        ("yubikey", &[Self::YubiKey]),
+        ("duo", &[Self::Duo]),
+        ("temporary", &[Self::Temporary]),
+    ];
 
-    /// The word in the configuration, and in the log for what was sent.
+    /// The factors that are allowed when `factors.allow` is not set: all that a user can enrol.
+    #[must_use]
+    pub fn enrollable() -> Vec<Self> {
+        let all = Self::WORDS
+            .iter()
+            .flat_map(|(_, factors)| factors.iter().copied());
+        all.filter(|&factor| factor != Self::Temporary).collect()
+    }
+
+    /// The word in the log.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
             Self::Push => "push",
+            Self::ProtectCode => "protect-code",
             Self::Totp => "totp",
             Self::Sms => "sms",
+            Self::Email => "email",
+            Self::MagicLink => "magic-link",
+            Self::Voice => "voice",
+            Self::YubiKey => "yubikey",
+            Self::Duo => "duo",
+            Self::Temporary => "temporary",
         }
     }
 
@@ -43,31 +97,41 @@ impl Factor {
     #[must_use]
     pub fn code_word(self) -> &'static str {
         match self {
-            Self::Push => "protect-code",
-            Self::Totp | Self::Sms => self.word(),
+            Self::Push => Self::ProtectCode.word(),
+            other => other.word(),
         }
     }
 
-    /// Whether a code of this factor is checked without an activation.
-    fn has_code_at_hand(self) -> bool {
+    fn course(self) -> Course {
         match self {
-            Self::Push | Self::Totp => true,
-            Self::Sms => false,
+            Self::Push | Self::MagicLink | Self::Voice => Course::Approval,
+            Self::Sms | Self::Email => Course::CodeSent,
+            Self::ProtectCode | Self::Totp | Self::YubiKey | Self::Duo | Self::Temporary => {
+                Course::CodeAtHand
+            }
         }
+    }
+
+    /// Whether an answer could be a code of some device that needs no activation.
+    #[must_use]
+    pub fn looks_like_a_code(answer: &Secret) -> bool {
+        let kinds = [Self::Totp, Self::Duo, Self::YubiKey];
+        kinds.iter().any(|kind| kind.code(answer).is_some())
     }
 
     /// The answer as a code, if it has the shape of this factor's codes: an answer without it is
-    /// never sent (rule R12). SMS codes may hold letters; all codes may have leading zeros.
+    /// never sent (rule R12). Sent codes may hold letters; all codes may have leading zeros.
     #[must_use]
     pub fn code(self, answer: &Secret) -> Option<Code> {
         let code = answer.without(char::is_whitespace);
-        let fits = match self {
-            Self::Push | Self::Totp => {
-                (6..=8).contains(&code.len()) && code.all(|c| c.is_ascii_digit())
-            }
-            Self::Sms => (4..=10).contains(&code.len()) && code.all(|c| c.is_ascii_alphanumeric()),
+        let (lengths, is_fit): (_, fn(char) -> bool) = match self {
+            Self::Push | Self::ProtectCode | Self::Totp => (6..=8, |c| c.is_ascii_digit()),
+            Self::Duo | Self::Temporary => (6..=10, |c| c.is_ascii_digit()),
+            Self::Sms | Self::Email => (4..=10, |c| c.is_ascii_alphanumeric()),
+            Self::YubiKey => (44..=44, |c| MODHEX.contains(c)),
+            Self::MagicLink | Self::Voice => return None,
         };
-        fits.then_some(Code(code))
+        (lengths.contains(&code.len()) && code.all(is_fit)).then_some(Code(code))
     }
 }
 
@@ -93,9 +157,30 @@ pub struct Device {
     pub name: String,
     /// Whether the user made it the default.
     pub default: bool,
+    /// Whether it takes a code without an activation.
+    pub takes_codes: bool,
 }
 
 impl Device {
+    /// A device of API v2, where a Protect takes pushes and codes.
+    #[must_use]
+    pub fn new(id: DeviceId, factor: Factor, name: String, default: bool) -> Self {
+        let takes_codes = factor == Factor::Push || factor.course() == Course::CodeAtHand;
+        Self {
+            id,
+            factor,
+            name,
+            default,
+            takes_codes,
+        }
+    }
+
+    /// What stands for a temporary token, which is no device.
+    #[must_use]
+    pub fn temporary() -> Self {
+        Self::new(DeviceId::none(), Factor::Temporary, String::new(), false)
+    }
+
     /// The name, fit for a prompt.
     #[must_use]
     pub fn label(&self) -> String {
@@ -105,6 +190,12 @@ impl Device {
         } else {
             name
         }
+    }
+
+    /// The answer as a code of this device, if it takes one without an activation.
+    #[must_use]
+    pub fn code(&self, answer: &Secret) -> Option<Code> {
+        self.takes_codes.then(|| self.factor.code(answer)).flatten()
     }
 }
 
@@ -138,10 +229,10 @@ pub struct Menu {
 /// What the user can start by its number, or by Enter if it is the first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Choice {
-    /// Send a push to this device.
-    Push(Device),
-    /// Send a text message to this device.
-    Text(Device),
+    /// Send something to this device that is answered there: a push, a call, a link.
+    Approval(Device),
+    /// Send a code to this device.
+    CodeTo(Device),
     /// Ask for a code of this device.
     CodeOf(Device),
 }
@@ -168,15 +259,18 @@ impl Menu {
         allow: &[Factor],
         activations: Activations,
     ) -> Result<Self, NoChoice> {
-        if enrolled == 0 {
-            return Err(NoChoice::NoDevice);
-        }
         devices.retain(|device| allow.contains(&device.factor));
+        if allow.contains(&Factor::Temporary) {
+            devices.push(Device::temporary());
+        }
         if devices.is_empty() {
-            return Err(NoChoice::NoneAllowed);
+            return Err(match enrolled {
+                0 => NoChoice::NoDevice,
+                _ => NoChoice::NoneAllowed,
+            });
         }
         if activations == Activations::Off {
-            devices.retain(|device| device.factor.has_code_at_hand());
+            devices.retain(|device| device.takes_codes);
         }
         if devices.is_empty() {
             return Err(NoChoice::NoneWithoutActivation);
@@ -193,8 +287,12 @@ impl Menu {
     #[must_use]
     pub fn autopush(&self) -> Option<&Device> {
         match self.options.first()? {
-            Choice::Push(device) if self.devices.first() == Some(device) => Some(device),
-            Choice::Push(_) | Choice::Text(_) | Choice::CodeOf(_) => None,
+            Choice::Approval(device)
+                if device.factor == Factor::Push && self.devices.first() == Some(device) =>
+            {
+                Some(device)
+            }
+            Choice::Approval(_) | Choice::CodeTo(_) | Choice::CodeOf(_) => None,
         }
     }
 
@@ -202,15 +300,22 @@ impl Menu {
     #[must_use]
     pub fn prompt(&self, user: &str) -> String {
         match (self.devices.as_slice(), self.options.as_slice()) {
+            ([device], []) if device.factor == Factor::YubiKey => {
+                "OneLogin passcode (touch your YubiKey): ".to_owned()
+            }
             (_, []) => PASSCODE.to_owned(),
-            ([_], [Choice::Push(device)]) => {
+            ([_], [Choice::Approval(device)]) if device.takes_codes => {
                 format!("Passcode, or Enter for a push to {}: ", device.label())
             }
-            ([_], [Choice::Text(device)]) => {
-                format!(
-                    "Press Enter to get a passcode by text message ({}): ",
-                    device.label()
-                )
+            ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
+                let what = match device.factor {
+                    Factor::Push => "a push",
+                    Factor::Voice => "a phone call",
+                    Factor::MagicLink => "a link by e-mail",
+                    Factor::Email => "a passcode by e-mail",
+                    _ => "a passcode by text message",
+                };
+                format!("Press Enter to get {what} ({}): ", device.label())
             }
             _ => self.list(user),
         }
@@ -242,11 +347,8 @@ impl Menu {
     /// The answer as a code, and the device that it is for.
     #[must_use]
     pub fn check(&self, answer: &Secret) -> Option<(&Device, Code)> {
-        let mut at_hand = self
-            .devices
-            .iter()
-            .filter(|device| device.factor.has_code_at_hand());
-        at_hand.find_map(|device| Some((device, device.factor.code(answer)?)))
+        let mut devices = self.devices.iter();
+        devices.find_map(|device| Some((device, device.code(answer)?)))
     }
 
     fn list(&self, user: &str) -> String {
@@ -261,11 +363,7 @@ impl Menu {
             1 => "1".to_owned(),
             count => format!("1-{count}"),
         };
-        let what = if self
-            .devices
-            .iter()
-            .any(|device| device.factor.has_code_at_hand())
-        {
+        let what = if self.devices.iter().any(|device| device.takes_codes) {
             "Passcode or option"
         } else {
             "Option"
@@ -276,37 +374,49 @@ impl Menu {
 
     fn line(&self, choice: &Choice) -> String {
         match choice {
-            Choice::Push(device) => format!("Push to OneLogin Protect ({})", device.label()),
-            Choice::CodeOf(device) if device.factor == Factor::Push => {
-                format!("Passcode from OneLogin Protect ({})", device.label())
-            }
-            Choice::CodeOf(device) => format!("Passcode from {}", device.label()),
-            Choice::Text(device) => {
-                let is_sms = |device: &&Device| device.factor == Factor::Sms;
-                if self.devices.iter().filter(is_sms).count() > 1 {
-                    format!("Text message ({})", device.label())
-                } else {
-                    "Text message".to_owned()
+            Choice::Approval(device) | Choice::CodeTo(device) => match device.factor {
+                Factor::Push => format!("Push to OneLogin Protect ({})", device.label()),
+                Factor::Voice => self.named("Phone call", device),
+                Factor::MagicLink => self.named("Link by e-mail", device),
+                Factor::Email => self.named("E-mail", device),
+                _ => self.named("Text message", device),
+            },
+            Choice::CodeOf(device) => match device.factor {
+                Factor::Push | Factor::ProtectCode => {
+                    format!("Passcode from OneLogin Protect ({})", device.label())
                 }
-            }
+                Factor::Temporary => "Temporary passcode from your administrator".to_owned(),
+                _ => format!("Passcode from {}", device.label()),
+            },
+        }
+    }
+
+    /// The device's name stands there where there are several of its kind.
+    fn named(&self, what: &str, device: &Device) -> String {
+        let is_alike = |other: &&Device| other.factor == device.factor;
+        if self.devices.iter().filter(is_alike).count() > 1 {
+            format!("{what} ({})", device.label())
+        } else {
+            what.to_owned()
         }
     }
 }
 
 /// The numbered lines. A code is typed without choosing, so a device gets a line for its codes
-/// only where a typed code would go to another one.
+/// only where a typed code would go to another one. A temporary token always has one: it says that
+/// the user cannot use the devices.
 fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
     let mut options = Vec::new();
     let mut code_has_a_home = false;
     for device in devices {
         if activations == Activations::Offered {
-            match device.factor {
-                Factor::Push => options.push(Choice::Push(device.clone())),
-                Factor::Sms => options.push(Choice::Text(device.clone())),
-                Factor::Totp => {}
+            match device.factor.course() {
+                Course::Approval => options.push(Choice::Approval(device.clone())),
+                Course::CodeSent => options.push(Choice::CodeTo(device.clone())),
+                Course::CodeAtHand => {}
             }
         }
-        if device.factor.has_code_at_hand() && std::mem::replace(&mut code_has_a_home, true) {
+        if device.takes_codes && std::mem::replace(&mut code_has_a_home, true) {
             options.push(Choice::CodeOf(device.clone()));
         }
     }
@@ -319,17 +429,12 @@ mod tests {
     use super::*;
 
     fn device(id: &str, factor: Factor, name: &str) -> Device {
-        Device {
-            id: DeviceId::parse(id).unwrap(),
-            factor,
-            name: name.to_owned(),
-            default: false,
-        }
+        Device::new(DeviceId::parse(id).unwrap(), factor, name.to_owned(), false)
     }
 
     fn menu(devices: Vec<Device>) -> Menu {
         let count = devices.len();
-        Menu::new(devices, count, &Factor::ALL, Activations::Offered).unwrap()
+        Menu::new(devices, count, &Factor::enrollable(), Activations::Offered).unwrap()
     }
 
     fn secret(text: &str) -> Secret {
@@ -338,8 +443,8 @@ mod tests {
 
     fn picked(menu: &Menu, answer: &str) -> String {
         match menu.pick(&secret(answer)) {
-            Pick::Start(Choice::Push(d)) => format!("push {}", d.id.as_str()),
-            Pick::Start(Choice::Text(d)) => format!("text {}", d.id.as_str()),
+            Pick::Start(Choice::Approval(d)) => format!("push {}", d.id.as_str()),
+            Pick::Start(Choice::CodeTo(d)) => format!("text {}", d.id.as_str()),
             Pick::Start(Choice::CodeOf(d)) => format!("code of {}", d.id.as_str()),
             Pick::Check(d, code) => format!("check {} {}", d.id.as_str(), code.secret().len()),
             Pick::Nothing => "nothing".to_owned(),
@@ -427,21 +532,28 @@ mod tests {
             device("1", Factor::Push, "Phone"),
             device("3", Factor::Sms, "Mobile"),
         ];
-        let menu = Menu::new(devices.clone(), 2, &Factor::ALL, Activations::Off).unwrap();
+        let menu = Menu::new(devices.clone(), 2, &Factor::enrollable(), Activations::Off).unwrap();
         assert_eq!(menu.prompt("bob"), "OneLogin passcode: ");
         assert_eq!(picked(&menu, ""), "nothing");
         assert_eq!(picked(&menu, "123456"), "check 1 6");
         assert!(menu.autopush().is_none());
         let sms = vec![devices[1].clone()];
         assert_eq!(
-            Menu::new(sms, 1, &Factor::ALL, Activations::Off).unwrap_err(),
+            Menu::new(sms, 1, &Factor::enrollable(), Activations::Off).unwrap_err(),
             NoChoice::NoneWithoutActivation
         );
     }
 
     #[test]
     fn no_device_and_no_known_device_are_told_apart() {
-        let new = |enrolled| Menu::new(Vec::new(), enrolled, &Factor::ALL, Activations::Offered);
+        let new = |enrolled| {
+            Menu::new(
+                Vec::new(),
+                enrolled,
+                &Factor::enrollable(),
+                Activations::Offered,
+            )
+        };
         assert_eq!(new(0).unwrap_err(), NoChoice::NoDevice);
         assert_eq!(new(2).unwrap_err(), NoChoice::NoneAllowed);
     }
@@ -493,6 +605,110 @@ mod tests {
             ),
             "nothing"
         );
+    }
+
+    #[test]
+    fn each_kind_has_its_line_and_its_prompt() {
+        let all = [
+            (
+                Factor::Push,
+                "Push to OneLogin Protect (Thing)",
+                "Passcode, or Enter for a push to Thing: ",
+            ),
+            (
+                Factor::Sms,
+                "Text message",
+                "Press Enter to get a passcode by text message (Thing): ",
+            ),
+            (
+                Factor::Email,
+                "E-mail",
+                "Press Enter to get a passcode by e-mail (Thing): ",
+            ),
+            (
+                Factor::MagicLink,
+                "Link by e-mail",
+                "Press Enter to get a link by e-mail (Thing): ",
+            ),
+            (
+                Factor::Voice,
+                "Phone call",
+                "Press Enter to get a phone call (Thing): ",
+            ),
+            (
+                Factor::YubiKey,
+                "",
+                "OneLogin passcode (touch your YubiKey): ",
+            ),
+            (Factor::Duo, "", "OneLogin passcode: "),
+            (Factor::Totp, "", "OneLogin passcode: "),
+            (Factor::ProtectCode, "", "OneLogin passcode: "),
+        ];
+        for (factor, line, prompt) in all {
+            let sole = menu(vec![device("1", factor, "Thing")]);
+            assert_eq!(sole.prompt("bob"), prompt, "{factor:?}");
+            let several = menu(vec![
+                device("1", factor, "Thing"),
+                device("2", Factor::Totp, "App"),
+            ]);
+            assert!(several.prompt("bob").contains(line), "{factor:?}");
+        }
+        let two = menu(vec![
+            device("1", Factor::Voice, "Home"),
+            device("2", Factor::Voice, "Work"),
+        ]);
+        assert!(
+            two.prompt("bob")
+                .contains(" 1. Phone call (Home)\n 2. Phone call (Work)\n\nOption (1-2): ")
+        );
+    }
+
+    #[test]
+    fn a_code_goes_to_the_device_that_makes_codes_of_its_shape() {
+        let menu = menu(vec![
+            device("1", Factor::Totp, "App"),
+            device("2", Factor::YubiKey, "Key"),
+            device("3", Factor::Duo, "Duo"),
+        ]);
+        assert_eq!(picked(&menu, "123456"), "check 1 6");
+        assert_eq!(picked(&menu, &"c".repeat(44)), "check 2 44");
+        assert_eq!(picked(&menu, "1234567890"), "check 3 10");
+        assert_eq!(
+            picked(&menu, &"a".repeat(44)),
+            "nothing",
+            "a is no letter of a YubiKey"
+        );
+        assert_eq!(picked(&menu, &"c".repeat(43)), "nothing");
+    }
+
+    #[test]
+    fn a_temporary_token_is_offered_only_where_it_is_named() {
+        let devices = || vec![device("1", Factor::Totp, "App")];
+        let mut allow = Factor::enrollable();
+        assert!(!allow.contains(&Factor::Temporary));
+        allow.push(Factor::Temporary);
+        let menu = Menu::new(devices(), 1, &allow, Activations::Offered).unwrap();
+        assert_eq!(
+            menu.prompt("bob"),
+            "OneLogin verification for bob\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): "
+        );
+        assert_eq!(picked(&menu, "1"), "code of 0");
+        assert_eq!(picked(&menu, "123456"), "check 1 6");
+        let alone = Menu::new(Vec::new(), 0, &allow, Activations::Off).unwrap();
+        assert_eq!(alone.prompt("bob"), "OneLogin passcode: ");
+        assert_eq!(picked(&alone, "25992782"), "check 0 8");
+    }
+
+    #[test]
+    fn where_a_push_and_its_codes_are_two_devices_each_does_its_part() {
+        let mut push = device("1", Factor::Push, "Phone");
+        push.takes_codes = false;
+        let sole = menu(vec![push.clone()]);
+        assert_eq!(sole.prompt("bob"), "Press Enter to get a push (Phone): ");
+        assert_eq!(picked(&sole, "123456"), "nothing");
+        let both = menu(vec![push, device("2", Factor::ProtectCode, "Phone")]);
+        assert_eq!(picked(&both, "123456"), "check 2 6");
+        assert_eq!(picked(&both, ""), "push 1");
     }
 
     #[test]

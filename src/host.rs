@@ -68,14 +68,24 @@ pub fn uids() -> Uids {
 /// A name for this process that no other one gets while the machine runs: pid and start time.
 #[must_use]
 pub fn process_identity() -> String {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    identity(std::process::id())
+}
+
+/// As [`process_identity`], for the process that started this one.
+#[must_use]
+pub fn parent_identity() -> String {
+    identity(std::os::unix::process::parent_id())
+}
+
+fn identity(process: u32) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The start time is the 22nd field; the second one is the name in brackets, which may hold
     // blanks and brackets.
     let began = stat
         .rsplit_once(')')
         .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
         .unwrap_or("?");
-    format!("{}@{began}", std::process::id())
+    format!("{process}@{began}")
 }
 
 /// Whether SIGINT or SIGQUIT is blocked and pending, for this thread or the process.
@@ -158,6 +168,7 @@ mod tests {
     #[test]
     fn a_process_has_one_identity() {
         assert_eq!(process_identity(), process_identity());
+        assert_ne!(process_identity(), parent_identity());
         assert!(!process_identity().ends_with('?'));
     }
 

@@ -12,12 +12,13 @@
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
 //! | [`config::file`] | opens and checks the files that an admin wrote | files, reading |
+//! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
 //! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
 //! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
 //! | [`login`] | the flow, and the traits it needs | its traits |
 //! | [`factor`] | devices, the menu, reading an answer | nothing |
 //! | [`verdict`] | the one table from outcome to PAM code | nothing |
-//! | [`onelogin`] | OneLogin's API: wire, http, token, v2 | the network |
+//! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
 //! | [`state`] | private files: token, memory of denials | files, writing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
 //! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
@@ -41,6 +42,7 @@ pub mod factor;
 pub mod host;
 pub mod log;
 pub mod login;
+pub mod map;
 pub mod module;
 pub mod onelogin;
 pub mod pam;

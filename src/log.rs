@@ -5,6 +5,7 @@ use crate::text::pair;
 use crate::verdict::{Level, Verdict};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 use syslog::{LogFormat, Logger, LoggerBackend, Severity};
 
 /// The socket of the local log.
@@ -12,6 +13,9 @@ const SOCKET: &str = "/dev/log";
 
 /// `LOG_AUTHPRIV` of syslog(3), shifted.
 const AUTHPRIV: u8 = 10 << 3;
+
+/// How long a full log is waited for.
+const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The log of one login.
 pub struct Log {
@@ -25,15 +29,8 @@ impl Log {
     #[must_use]
     pub fn open(service: &str) -> Self {
         let service = tag(service);
-        let logger = connect().ok().map(|socket| {
-            let format = Format {
-                program: service.clone(),
-                process: std::process::id(),
-            };
-            Logger::new(LoggerBackend::Unix(socket), format)
-        });
         Self {
-            logger,
+            logger: connect(&service),
             service,
             debug: false,
         }
@@ -50,17 +47,25 @@ impl Log {
             return;
         }
         let text = format!("pam_onelogin({}:auth): {text}", self.service);
-        let Some(logger) = &mut self.logger else {
-            return;
-        };
-        // A line that cannot be delivered is lost: there is nobody else to tell.
-        let _ = match level {
+        let sent = self.send(level, text.clone());
+        if sent.is_none() {
+            // The log may have been started anew while the user was typing. A line that cannot be
+            // delivered then is lost: there is nobody else to tell.
+            self.logger = connect(&self.service);
+            let _ = self.send(level, text);
+        }
+    }
+
+    fn send(&mut self, level: Level, text: String) -> Option<()> {
+        let logger = self.logger.as_mut()?;
+        let result = match level {
             Level::Error => logger.err(text),
             Level::Warning => logger.warning(text),
             Level::Notice => logger.notice(text),
             Level::Info => logger.info(text),
             Level::Debug => logger.debug(text),
         };
+        result.ok()
     }
 }
 
@@ -79,6 +84,8 @@ pub struct Facts<'a> {
     pub tty: Option<&'a str>,
     /// `PAM_RUSER`
     pub ruser: Option<&'a str>,
+    /// OneLogin's name for the last request that was answered; said with a denial.
+    pub request_id: Option<&'a str>,
     /// How many requests were sent.
     pub requests: usize,
     /// How long it took, in milliseconds.
@@ -97,6 +104,10 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
         ("rhost", facts.rhost),
         ("tty", facts.tty),
         ("ruser", facts.ruser),
+        (
+            "request_id",
+            facts.request_id.filter(|_| verdict.is_denial()),
+        ),
     ];
     let mut line = verdict.event.to_owned();
     for (key, value) in pairs {
@@ -108,11 +119,15 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
     format!("{line} requests={} ms={}", facts.requests, facts.ms)
 }
 
-fn connect() -> std::io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect(SOCKET)?;
-    Ok(socket)
+fn connect(service: &str) -> Option<Logger<LoggerBackend, Format>> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_write_timeout(Some(PATIENCE)).ok()?;
+    socket.connect(SOCKET).ok()?;
+    let format = Format {
+        program: service.to_owned(),
+        process: std::process::id(),
+    };
+    Some(Logger::new(LoggerBackend::Unix(socket), format))
 }
 
 /// The service's name, fit for the head of a record.
@@ -181,12 +196,13 @@ mod tests {
             rhost: Some("evil\nhost reason=x"),
             tty: Some("ssh"),
             ruser: Some(""),
+            request_id: Some("req-1"),
             requests: 3,
             ms: 84,
         };
         assert_eq!(
             decision(&verdict, &facts),
-            "denied user=alice onelogin_id=1001 factor=totp reason=wrong-code rhost=\"evil host reason=x\" tty=ssh requests=3 ms=84"
+            "denied user=alice onelogin_id=1001 factor=totp reason=wrong-code rhost=\"evil host reason=x\" tty=ssh request_id=req-1 requests=3 ms=84"
         );
     }
 

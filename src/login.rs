@@ -1,169 +1,21 @@
 //! The flow of one login, straight-line and blocking, over four traits that it owns: OneLogin, the
 //! conversation, the clock, and the memory of denials. It imports no adapter.
 
-use crate::config::{Config, Missing};
+mod enrol;
+mod outcome;
+mod port;
+
+pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
+pub use port::{
+    Api, ApiError, BadAnswer, Clock, Forgotten, Memory, NoAnswer, Prompt, Trouble, Typed, Wait,
+};
+
+use crate::config::{Config, Missing, NoFactor};
 use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
-use crate::onelogin::wire::{Acceptance, Answer, Devices, Found, UserId, VerificationId};
+use crate::onelogin::wire::{Acceptance, Activation, Answer, Found, UserId, VerificationId};
 use crate::secret::Secret;
-use crate::user::{Exemption, Proof, Subject, Unclear};
+use crate::user::{Exemption, Proof, Subject, Unfit};
 use std::time::Duration;
-
-/// What OneLogin can be asked. Each call gets the time it may take.
-pub trait Api {
-    /// Looks a user up by the configured attribute.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no usable reply.
-    fn user(&mut self, name: &str, time: Duration) -> Result<Found, ApiError>;
-    /// Lists a user's enrolled devices.
-    ///
-    /// # Errors
-    /// As [`Api::user`].
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError>;
-    /// Activates a device: sends the push or the text message. Never sent twice.
-    ///
-    /// # Errors
-    /// As [`Api::user`].
-    fn activate(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        time: Duration,
-    ) -> Result<VerificationId, ApiError>;
-    /// Checks a code, of an activated verification or directly. Never sent twice.
-    ///
-    /// # Errors
-    /// As [`Api::user`].
-    fn check(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        verification: Option<&VerificationId>,
-        code: &Code,
-        time: Duration,
-    ) -> Result<Answer, ApiError>;
-    /// Asks how a push stands.
-    ///
-    /// # Errors
-    /// As [`Api::user`].
-    fn poll(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        verification: &VerificationId,
-        time: Duration,
-    ) -> Result<Answer, ApiError>;
-}
-
-/// The person, through the conversation.
-pub trait Prompt {
-    /// Asks with an echoed prompt and returns what was typed.
-    ///
-    /// # Errors
-    /// [`NoAnswer`] when nobody can be asked.
-    fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer>;
-    /// Shows a text where the host shows texts at once. Whether it arrived decides nothing.
-    fn tell(&mut self, text: &str);
-}
-
-/// What came back from a prompt.
-pub enum Typed {
-    /// A text.
-    Text(Secret),
-    /// Something that is never looked at or sent: too long, not UTF-8, or the login password.
-    Unusable(BadAnswer),
-}
-
-/// Why an answer was put aside unseen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BadAnswer {
-    /// It equals `PAM_AUTHTOK`: a client answered the visible prompt with the login password.
-    Password,
-    /// It cannot be a code of any kind.
-    NotText,
-}
-
-/// The conversation is absent, failed, or gave no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoAnswer;
-
-/// Time, seen from the moment when authenticate was entered.
-pub trait Clock {
-    /// How long ago that was, on a clock that nobody can set.
-    fn elapsed(&self) -> Duration;
-    /// Lets time pass.
-    fn wait(&self, time: Duration) -> Wait;
-}
-
-/// How a wait ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wait {
-    /// The time is over.
-    Over,
-    /// The user pressed Ctrl-C.
-    Interrupted,
-}
-
-/// The memory of denials: the host may run the stack again for the same action.
-pub trait Memory {
-    /// Whether this action has been denied before.
-    fn is_denied(&self) -> bool;
-    /// Whether [`Memory::deny`] can be expected to work.
-    fn works(&self) -> bool;
-    /// Remembers a denial of this action.
-    ///
-    /// # Errors
-    /// [`Forgotten`] when it could not be written.
-    fn deny(&mut self) -> Result<(), Forgotten>;
-    /// Forgets it again.
-    fn allow(&mut self);
-}
-
-/// The memory of denials could not be written.
-#[derive(Debug)]
-pub struct Forgotten;
-
-/// Why OneLogin gave no usable reply.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApiError {
-    /// What kind of trouble.
-    pub trouble: Trouble,
-    /// For the log: status and names, never a value of ours.
-    pub detail: String,
-}
-
-/// Kinds of trouble with OneLogin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// No connection could be made, or names could not be resolved for now.
-    NoConnection,
-    /// 502, 503 or 504.
-    Gateway,
-    /// The host's name does not exist.
-    NoSuchHost,
-    /// The time for a request, or for the whole login, is over.
-    Timeout,
-    /// The connection broke after it was made.
-    Broken,
-    /// Another 5xx.
-    ServerError,
-    /// 429.
-    RateLimited,
-    /// 3xx: no redirect is followed.
-    Redirected,
-    /// 404.
-    NotFound,
-    /// Another 4xx.
-    RequestRefused,
-    /// A reply that is too long or not of the documented shape.
-    BadReply,
-    /// The certificate or the handshake is not acceptable.
-    Tls,
-    /// The API credential is wrong, or lacks a scope.
-    Credential,
-    /// This host could not do it: no descriptor, no memory, no permission.
-    Local,
-}
 
 /// How a push is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,137 +26,74 @@ pub enum Manner {
     Waited,
 }
 
-/// How a login ended. Verdict, log line and words follow from it in `verdict.rs`.
-#[must_use]
-#[derive(Debug)]
-pub enum Outcome {
-    /// OneLogin accepted.
-    Accepted(Acceptance),
-    /// The admin exempted the user.
-    Exempt(Exemption),
-    /// The user, or the phone, did not pass.
-    Denied(Denial),
-    /// There is nobody whom OneLogin could verify.
-    Unknown(Unknown),
-    /// OneLogin cannot be reached, and nothing was sent yet.
-    Unreachable(ApiError),
-    /// OneLogin gave no usable reply.
-    Unavailable(ApiError),
-    /// Something that an admin has to mend.
-    Fault(Fault),
-    /// Nobody can be asked.
-    NoConversation,
-    /// The program may not read the configuration.
-    Unprivileged,
-    /// A bug of ours.
-    Panicked,
-}
-
-/// Why somebody did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// OneLogin refused the code.
-    Code,
-    /// No answer had the shape of a code.
-    NoCode,
-    /// A client answered with the login password.
-    Password,
-    /// The push was denied on the phone.
-    Push,
-    /// The push was not answered in time.
-    Unanswered,
-    /// The verification is gone.
-    Expired,
-    /// The user pressed Ctrl-C.
-    Interrupted,
-    /// This action was denied before.
-    Before,
-    /// Only codes are offered while the state cannot be written, and there is no device for one.
-    NoState,
-    /// `PAM_USER` is not who it was when the login began.
-    UserChanged,
-}
-
-/// Why there is nobody to verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// The system does not know the name.
-    Account,
-    /// The name holds characters that must not be searched for.
-    Name,
-    /// OneLogin knows nobody of this name.
-    User,
-    /// OneLogin's search has several hits.
-    Several,
-    /// OneLogin's search has one hit, of another name.
-    Other,
-    /// The OneLogin user is not active.
-    Inactive,
-    /// The user has no device.
-    NoFactor,
-    /// The user has no device that is allowed here.
-    NoAllowedFactor,
-    /// It cannot be told who it is.
-    Unclear(Unclear),
-}
-
-/// What an admin has to mend.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The configuration, its files or the module's arguments; each fault is a log line before.
-    Config,
-    /// The API credential.
-    Credential(String),
-    /// TLS.
-    Tls(String),
-}
-
-/// What a login ended with, and what the log should say of it.
-pub struct Report {
-    /// How it ended.
-    pub outcome: Outcome,
-    /// The OneLogin user, once found.
-    pub onelogin_id: Option<UserId>,
-    /// The factor that was used last, as the log calls it.
-    pub factor: Option<&'static str>,
-}
-
 /// Before a prompt that follows an answer which did not pass.
 const NOT_ACCEPTED: &str = "Not accepted. ";
 
-/// Polls of a push that may fail in a row before it is given up.
+/// The time of a poll when the login's own is over.
+const LAST_POLL: Duration = Duration::from_secs(1);
+
+/// Polls that may fail in a row before they are given up.
 const POLL_FAILURES: u8 = 2;
 
 /// One login.
 pub struct Login<'a> {
-    /// OneLogin.
-    pub api: &'a mut dyn Api,
-    /// The person.
-    pub prompt: &'a mut dyn Prompt,
-    /// Time.
-    pub clock: &'a dyn Clock,
-    /// The memory of denials.
-    pub memory: &'a mut dyn Memory,
-    /// The settings.
-    pub config: &'a Config,
-    /// How a push is waited for in this host.
-    pub manner: Manner,
-    /// What is known so far.
+    api: &'a mut dyn Api,
+    prompt: &'a mut dyn Prompt,
+    clock: &'a dyn Clock,
+    memory: &'a mut dyn Memory,
+    config: &'a Config,
+    manner: Manner,
     progress: Progress,
 }
 
+/// What is known so far.
 #[derive(Default)]
 struct Progress {
     onelogin_id: Option<UserId>,
     factor: Option<&'static str>,
     /// Whether a code or an activation has left: from then on an outage is no reason to let in.
     sent: bool,
+    /// Whether the denial is written down.
+    marked: bool,
+    /// Whether it could not be.
+    forgotten: bool,
+    /// Until when requests may go on, on the login's clock, because somebody typed late.
+    until: Duration,
 }
 
 /// How one submitted code fared.
 enum Checked {
     Accepted(Acceptance),
     Refused,
+}
+
+/// Whom the generic prompt stands before.
+enum Door<'a> {
+    /// Somebody of whom OneLogin has not been asked yet.
+    Unasked(&'a Subject),
+    /// Somebody whom OneLogin knows.
+    Found(UserId, Menu),
+    /// Nobody.
+    Nobody(Unknown),
+    /// Somebody for whom it is over; the prompts go on, so that nobody can tell.
+    Closed(Outcome),
+}
+
+/// Why there is no menu.
+enum Closed {
+    /// There is nobody to verify.
+    Nobody(Unknown),
+    /// The user has no factor and may enrol one.
+    NoFactorYet(UserId),
+    /// This is how it ends.
+    For(Outcome),
+}
+
+/// How one poll fared.
+enum Poll<T> {
+    Over(T),
+    No,
+    NotYet,
 }
 
 impl<'a> Login<'a> {
@@ -345,6 +134,7 @@ impl<'a> Login<'a> {
             outcome,
             onelogin_id: self.progress.onelogin_id,
             factor: self.progress.factor,
+            forgotten: self.progress.forgotten,
         }
     }
 
@@ -355,8 +145,9 @@ impl<'a> Login<'a> {
                 Proof::Unproven => self.codes_only(Door::Unasked(subject)),
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
-                    Err(Outcome::Unknown(unknown)) => self.codes_only(Door::Nobody(unknown)),
-                    Err(outcome) => Err(outcome),
+                    Err(Closed::Nobody(unknown)) => self.codes_only(Door::Nobody(unknown)),
+                    Err(Closed::NoFactorYet(user)) => self.enrol(subject, &user),
+                    Err(Closed::For(outcome)) => Err(outcome),
                 },
             },
         }
@@ -371,7 +162,7 @@ impl<'a> Login<'a> {
     ) -> Result<Acceptance, Outcome> {
         if self.config.factors.autopush {
             if let Some(device) = menu.autopush() {
-                return self.push(user, device, self.config.factors.prompts);
+                return self.approval(user, device, self.config.factors.prompts);
             }
         }
         let mut tries = Tries::new(self.config.factors.prompts);
@@ -394,14 +185,21 @@ impl<'a> Login<'a> {
 
     fn start(&mut self, user: &UserId, choice: &Choice, tries: u8) -> Result<Acceptance, Outcome> {
         match choice {
-            Choice::Push(device) => self.push(user, device, tries),
-            Choice::Text(device) => {
-                let verification = self.activate(user, device)?;
-                let text = format!("Passcode from the text message to {}: ", device.label());
+            Choice::Approval(device) => self.approval(user, device, tries),
+            Choice::CodeTo(device) => {
+                let verification = self.activate(user, device)?.id;
+                let what = match device.factor {
+                    Factor::Email => "e-mail",
+                    _ => "text message",
+                };
+                let text = format!("Passcode from the {what} to {}: ", device.label());
                 self.codes_of(user, device, Some(&verification), &text, tries)
             }
             Choice::CodeOf(device) => {
-                let text = format!("OneLogin passcode from {}: ", device.label());
+                let text = match device.factor {
+                    Factor::Temporary => "Temporary passcode: ".to_owned(),
+                    _ => format!("OneLogin passcode from {}: ", device.label()),
+                };
                 self.codes_of(user, device, None, &text, tries)
             }
         }
@@ -440,31 +238,27 @@ impl<'a> Login<'a> {
     }
 
     /// The prompt that tells nothing, for users whom nothing has proven and for names that nobody
-    /// can verify: as many tries for one as for the other, nothing is shown, nothing is activated.
+    /// can verify: as many tries for one as for the other, whatever OneLogin says meanwhile;
+    /// nothing is shown, nothing is sent to anybody.
     fn codes_only(&mut self, mut door: Door<'_>) -> Result<Acceptance, Outcome> {
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
             match self.ask(&tries.prompt(PASSCODE))? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
-                Typed::Text(answer) if Factor::Totp.code(&answer).is_none() => {
+                Typed::Text(answer) if !Factor::looks_like_a_code(&answer) => {
                     tries.failed(Denial::NoCode);
                 }
                 Typed::Text(answer) => {
                     if let Door::Unasked(subject) = door {
-                        door = match self.devices_of(subject) {
-                            Ok((user, menu)) => Door::Found(user, menu),
-                            Err(Outcome::Unknown(unknown)) => Door::Nobody(unknown),
-                            Err(outcome) => return Err(outcome),
-                        };
+                        door = self.devices_of(subject).into();
                     }
-                    if let Door::Found(user, menu) = &door {
-                        if let Some((device, code)) = menu.check(&answer) {
-                            if let Checked::Accepted(acceptance) =
-                                self.check_at_hand(user, device, &code)?
-                            {
-                                return Ok(acceptance);
-                            }
-                        }
+                    if let Door::Closed(Outcome::Exempt(exemption)) = door {
+                        return Err(Outcome::Exempt(exemption));
+                    }
+                    match self.check_behind(&door, &answer) {
+                        Ok(Checked::Accepted(acceptance)) => return Ok(acceptance),
+                        Ok(Checked::Refused) => {}
+                        Err(outcome) => door = Door::Closed(outcome),
                     }
                     tries.failed(Denial::Code);
                 }
@@ -472,30 +266,48 @@ impl<'a> Login<'a> {
         }
         Err(match door {
             Door::Nobody(unknown) => Outcome::Unknown(unknown),
+            Door::Closed(outcome) => {
+                // As after a wrong code: a rerun shall not tell either.
+                let _ = self.mark();
+                outcome
+            }
             Door::Unasked(_) | Door::Found(..) => Outcome::Denied(tries.why),
         })
     }
 
-    /// A push: sent once, then waited for in the manner of the host. Where there is a prompt, a
-    /// code of the same device may be typed instead.
-    fn push(&mut self, user: &UserId, device: &Device, tries: u8) -> Result<Acceptance, Outcome> {
-        let verification = self.activate(user, device)?;
-        let sent_at = self.clock.elapsed();
-        let name = device.label();
-        if self.manner == Manner::Waited {
-            self.prompt
-                .tell(&format!("Push sent to {name}. Approve it to go on."));
-            return self.wait_for_approval(user, device, &verification, sent_at);
+    /// Checks a code of whoever stands behind a door, if there is anybody who has such codes.
+    fn check_behind(&mut self, door: &Door<'_>, answer: &Secret) -> Result<Checked, Outcome> {
+        if let Door::Found(user, menu) = door {
+            if let Some((device, code)) = menu.check(answer) {
+                return self.check_at_hand(user, device, &code);
+            }
         }
-        let text = format!("Push sent to {name}. Approve it, then press Enter (or type a code): ");
+        Ok(Checked::Refused)
+    }
+
+    /// A push, a call or a link: sent once, then waited for in the manner of the host. Where there
+    /// is a prompt, a code of the same device may be typed instead, if it makes any.
+    fn approval(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        tries: u8,
+    ) -> Result<Acceptance, Outcome> {
+        let Activation { id, digits } = self.activate(user, device)?;
+        let sent_at = self.clock.elapsed();
+        let task = Task::of(device, digits).map_err(|error| self.trouble(error))?;
+        if self.manner == Manner::Waited {
+            self.prompt.tell(&task.waited());
+            return self.wait_for_approval(user, device, &id, sent_at);
+        }
         let mut tries = Tries::new(tries);
         while tries.left() {
-            match self.ask(&tries.prompt(&text))? {
+            match self.ask(&tries.prompt(&task.prompted(device)))? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
                 Typed::Text(answer) if answer.all(char::is_whitespace) => {
-                    return self.wait_for_approval(user, device, &verification, sent_at);
+                    return self.wait_for_approval(user, device, &id, sent_at);
                 }
-                Typed::Text(answer) => match device.factor.code(&answer) {
+                Typed::Text(answer) => match device.code(&answer) {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => match self.check(user, device, None, &code)? {
                         Checked::Accepted(acceptance) => return Ok(acceptance),
@@ -507,8 +319,7 @@ impl<'a> Login<'a> {
         Err(Outcome::Denied(tries.why))
     }
 
-    /// Polls until the push is answered or the time is over. A poll is asked again after a
-    /// failure: it is the only call that may be.
+    /// Polls until the approval is answered or the time is over.
     fn wait_for_approval(
         &mut self,
         user: &UserId,
@@ -516,21 +327,39 @@ impl<'a> Login<'a> {
         verification: &VerificationId,
         sent_at: Duration,
     ) -> Result<Acceptance, Outcome> {
+        self.wait(sent_at, |api, time| {
+            Ok(match api.poll(user, device, verification, time)? {
+                Answer::Accepted(acceptance) => Poll::Over(acceptance),
+                Answer::Rejected => Poll::No,
+                Answer::Pending => Poll::NotYet,
+            })
+        })
+    }
+
+    /// Polls by a schedule. A poll is asked again after a failure: it is the only call that may be.
+    fn wait<T>(
+        &mut self,
+        sent_at: Duration,
+        mut poll: impl FnMut(&mut dyn Api, Duration) -> Result<Poll<T>, ApiError>,
+    ) -> Result<T, Outcome> {
         let end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
         let mut failures = 0;
+        // Where there is a prompt, Enter says that it is approved.
         let mut is_due = self.manner == Manner::Prompted;
         loop {
+            let mut pause = poll_pause(self.clock.elapsed().saturating_sub(sent_at));
             if is_due {
-                let time = self.time_for_an_answer();
-                match self.api.poll(user, device, verification, time) {
-                    Ok(Answer::Accepted(acceptance)) => return Ok(acceptance),
-                    Ok(Answer::Rejected) => return Err(Outcome::Denied(Denial::Push)),
-                    Ok(Answer::Pending) => failures = 0,
+                let time = self.time_for_a_poll();
+                match poll(self.api, time) {
+                    Ok(Poll::Over(result)) => return Ok(result),
+                    Ok(Poll::No) => return Err(Outcome::Denied(Denial::Push)),
+                    Ok(Poll::NotYet) => failures = 0,
                     Err(error) if error.trouble == Trouble::NotFound => {
                         return Err(Outcome::Denied(Denial::Expired));
                     }
                     Err(error) if error.trouble.may_pass() && failures < POLL_FAILURES => {
                         failures += 1;
+                        pause = pause.max(error.retry_after.unwrap_or_default());
                     }
                     Err(error) => return Err(self.trouble(error)),
                 }
@@ -539,8 +368,7 @@ impl<'a> Login<'a> {
             if now >= end {
                 return Err(Outcome::Denied(Denial::Unanswered));
             }
-            let pause = poll_pause(now.saturating_sub(sent_at)).min(end.saturating_sub(now));
-            if self.clock.wait(pause) == Wait::Interrupted {
+            if self.clock.wait(pause.min(end.saturating_sub(now))) == Wait::Interrupted {
                 return Err(Outcome::Denied(Denial::Interrupted));
             }
             is_due = true;
@@ -548,68 +376,99 @@ impl<'a> Login<'a> {
     }
 
     /// Finds the subject at OneLogin, and what there is to choose from.
-    fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Outcome> {
-        let Some(name) = subject.onelogin_name.as_deref() else {
-            return Err(Outcome::Unknown(Unknown::Name));
-        };
-        let time = self.time_for_an_answer();
-        let user = match self
-            .api
-            .user(name, time)
-            .map_err(|error| self.trouble(error))?
-        {
-            Found::One(user) => user,
-            Found::Nobody => {
-                return Err(missing(
-                    self.config.users.unknown,
-                    Exemption::Unknown,
-                    Unknown::User,
-                ));
-            }
-            Found::Several => return Err(Outcome::Unknown(Unknown::Several)),
-            Found::Other => return Err(Outcome::Unknown(Unknown::Other)),
-            Found::Inactive => return Err(Outcome::Unknown(Unknown::Inactive)),
-        };
+    fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Closed> {
+        let user = self.user_of(subject)?;
         self.progress.onelogin_id = Some(user.clone());
-        let time = self.time_for_an_answer();
-        let devices = self
-            .api
-            .devices(&user, time)
-            .map_err(|error| self.trouble(error))?;
+        let devices = self.read(|api, time| api.devices(&user, time))?;
+        let no_factor = self.config.users.no_factor;
         let activations = match (subject.proof, self.memory.works()) {
             (Proof::Proven, true) => Activations::Offered,
             (Proof::Proven, false) | (Proof::Unproven, _) => Activations::Off,
         };
+        match (devices.enrolled, no_factor, activations) {
+            (0, NoFactor::Exempt, _) => {
+                return Err(Closed::For(Outcome::Exempt(Exemption::NoFactor)));
+            }
+            (0, NoFactor::Enroll, Activations::Offered) => return Err(Closed::NoFactorYet(user)),
+            _ => {}
+        }
         let allow = &self.config.factors.allow;
         match Menu::new(devices.usable, devices.enrolled, allow, activations) {
             Ok(menu) => Ok((user, menu)),
-            Err(NoChoice::NoDevice) => {
-                let no_factor = self.config.users.no_factor;
-                Err(missing(no_factor, Exemption::NoFactor, Unknown::NoFactor))
-            }
-            Err(NoChoice::NoneAllowed) => Err(Outcome::Unknown(Unknown::NoAllowedFactor)),
+            Err(NoChoice::NoDevice) => Err(Closed::Nobody(Unknown::NoFactor)),
+            Err(NoChoice::NoneAllowed) => Err(Closed::Nobody(Unknown::NoAllowedFactor)),
             Err(NoChoice::NoneWithoutActivation) => Err(match subject.proof {
-                Proof::Proven => Outcome::Denied(Denial::NoState),
-                Proof::Unproven => Outcome::Unknown(Unknown::NoAllowedFactor),
+                Proof::Proven => Closed::For(Outcome::Denied(Denial::NoState)),
+                Proof::Unproven => Closed::Nobody(Unknown::NoAllowedFactor),
             }),
         }
     }
 
-    /// Sends the push or the text message, once. The denial is written down before, so that a
-    /// process that is killed meanwhile, or a stack that is run again, sends no second one.
-    fn activate(&mut self, user: &UserId, device: &Device) -> Result<VerificationId, Outcome> {
-        self.progress.factor = Some(device.factor.word());
-        if self.memory.deny().is_err() {
-            return Err(Outcome::Denied(Denial::NoState));
-        }
+    fn user_of(&mut self, subject: &Subject) -> Result<UserId, Closed> {
+        let wanted = subject.wanted.as_ref().map_err(|unfit| match unfit {
+            Unfit::Name => Closed::Nobody(Unknown::Name),
+            Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
+        })?;
+        let unknown = match self.read(|api, time| api.user(wanted, time))? {
+            Found::One(user) => return Ok(user),
+            Found::Nobody if self.config.users.unknown == Missing::Exempt => {
+                return Err(Closed::For(Outcome::Exempt(Exemption::Unknown)));
+            }
+            Found::Nobody => Unknown::User,
+            Found::Several => Unknown::Several,
+            Found::Other => Unknown::Other,
+            Found::Inactive => Unknown::Inactive,
+        };
+        Err(Closed::Nobody(unknown))
+    }
+
+    /// Reads something. Where OneLogin is asked too often and says when to come back, it is asked
+    /// once more, if the time allows that.
+    fn read<T>(
+        &mut self,
+        mut call: impl FnMut(&mut dyn Api, Duration) -> Result<T, ApiError>,
+    ) -> Result<T, Closed> {
         let time = self.time_left();
-        if time.is_zero() {
-            return Err(self.trouble(ApiError::deadline()));
-        }
-        self.progress.sent = true;
+        let result = match call(self.api, time) {
+            Err(ApiError {
+                retry_after: Some(pause),
+                ..
+            }) if pause < self.time_left() => match self.clock.wait(pause) {
+                Wait::Over => {
+                    let time = self.time_left();
+                    call(self.api, time)
+                }
+                Wait::Interrupted => {
+                    return Err(Closed::For(Outcome::Denied(Denial::Interrupted)));
+                }
+            },
+            other => other,
+        };
+        result.map_err(|error| Closed::For(self.trouble(error)))
+    }
+
+    /// Sends the push, the code or the link, or calls: once.
+    fn activate(&mut self, user: &UserId, device: &Device) -> Result<Activation, Outcome> {
+        self.progress.factor = Some(device.factor.word());
+        let time = self.begin()?;
         self.api
             .activate(user, device, time)
             .map_err(|error| self.trouble(error))
+    }
+
+    /// What precedes everything that sends something to the user: there must be time, and the
+    /// denial is written down, so that a process that is killed meanwhile, or a stack that is run
+    /// again, sends no second one.
+    fn begin(&mut self) -> Result<Duration, Outcome> {
+        let limit = self.config.onelogin.login_timeout;
+        let time = limit.saturating_sub(self.clock.elapsed());
+        if time.is_zero() {
+            return Err(self.trouble(ApiError::deadline()));
+        }
+        self.mark()
+            .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
+        self.progress.sent = true;
+        Ok(time)
     }
 
     /// Checks a code that needs no message: directly, or after an activation where the tenant
@@ -623,13 +482,13 @@ impl<'a> Login<'a> {
         use crate::config::VerifyForm::{Activated, Direct};
         match (self.config.onelogin.verify, device.factor) {
             (Activated, Factor::Totp) => {
-                let time = self.time_for_an_answer();
                 self.progress.sent = true;
-                let verification = self
+                let time = self.time_left();
+                let activation = self
                     .api
                     .activate(user, device, time)
                     .map_err(|error| self.trouble(error))?;
-                self.check(user, device, Some(&verification), code)
+                self.check(user, device, Some(&activation.id), code)
             }
             (Activated | Direct, _) => self.check(user, device, None, code),
         }
@@ -644,7 +503,10 @@ impl<'a> Login<'a> {
     ) -> Result<Checked, Outcome> {
         self.progress.factor = Some(device.factor.code_word());
         self.progress.sent = true;
-        let time = self.time_for_an_answer();
+        // Before the code is sent: whoever breaks off after a wrong one must not start over in the
+        // same action. Without state codes go on all the same.
+        let _ = self.mark();
+        let time = self.time_left();
         match self.api.check(user, device, verification, code, time) {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
             Ok(Answer::Pending | Answer::Rejected) => Ok(Checked::Refused),
@@ -656,20 +518,26 @@ impl<'a> Login<'a> {
     }
 
     fn ask(&mut self, text: &str) -> Result<Typed, Outcome> {
-        self.prompt
+        let typed = self
+            .prompt
             .ask(text)
-            .map_err(|NoAnswer| Outcome::NoConversation)
+            .map_err(|NoAnswer| Outcome::NoConversation)?;
+        self.progress.until = self.clock.elapsed() + self.config.onelogin.request_timeout;
+        Ok(typed)
     }
 
-    /// What is left of the login's time.
+    /// What is left of the login's time; but what somebody typed late still gets the time of one
+    /// request.
     fn time_left(&self) -> Duration {
-        let limit = self.config.onelogin.login_timeout;
-        limit.saturating_sub(self.clock.elapsed())
+        let until = self.config.onelogin.login_timeout.max(self.progress.until);
+        until.saturating_sub(self.clock.elapsed())
     }
 
-    /// As [`Login::time_left`], but what somebody typed late still gets one request.
-    fn time_for_an_answer(&self) -> Duration {
-        self.time_left().max(self.config.onelogin.request_timeout)
+    /// A poll ends with the login, but for the moment that the last one needs.
+    fn time_for_a_poll(&self) -> Duration {
+        let limit = self.config.onelogin.login_timeout;
+        let left = limit.saturating_sub(self.clock.elapsed());
+        left.max(LAST_POLL)
     }
 
     fn trouble(&self, error: ApiError) -> Outcome {
@@ -694,6 +562,17 @@ impl<'a> Login<'a> {
         }
     }
 
+    /// Writes the denial down, once a login.
+    fn mark(&mut self) -> Result<(), Forgotten> {
+        if self.progress.marked {
+            return Ok(());
+        }
+        let result = self.memory.deny();
+        self.progress.marked = result.is_ok();
+        self.progress.forgotten = result.is_err();
+        result
+    }
+
     /// Keeps what the next run of the stack for the same action has to know.
     fn remember(&mut self, outcome: &Outcome) {
         match outcome {
@@ -707,20 +586,62 @@ impl<'a> Login<'a> {
             | Outcome::NoConversation
             | Outcome::Unprivileged
             | Outcome::Panicked => {}
-            // That it could not be written is in the log already: nothing can be activated then.
-            Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.memory.deny()),
+            Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.mark()),
         }
     }
 }
 
-/// Whom the generic prompt stands before.
-enum Door<'a> {
-    /// Somebody of whom OneLogin has not been asked yet.
-    Unasked(&'a Subject),
-    /// Somebody whom OneLogin knows.
-    Found(UserId, Menu),
-    /// Nobody.
-    Nobody(Unknown),
+impl From<Result<(UserId, Menu), Closed>> for Door<'_> {
+    fn from(result: Result<(UserId, Menu), Closed>) -> Self {
+        match result {
+            Ok((user, menu)) => Door::Found(user, menu),
+            Err(Closed::Nobody(unknown)) => Door::Nobody(unknown),
+            Err(Closed::NoFactorYet(_)) => Door::Nobody(Unknown::NoFactor),
+            Err(Closed::For(outcome)) => Door::Closed(outcome),
+        }
+    }
+}
+
+/// What the user does elsewhere.
+struct Task {
+    sent: String,
+    what: String,
+}
+
+impl Task {
+    fn of(device: &Device, digits: Option<String>) -> Result<Self, ApiError> {
+        let name = device.label();
+        let (sent, what) = match device.factor {
+            Factor::Voice => {
+                let digits = digits.ok_or_else(|| {
+                    ApiError::new(Trouble::BadReply, "a call without digits to key in")
+                })?;
+                (
+                    format!("Calling {name}"),
+                    format!("Key in {digits} on the phone"),
+                )
+            }
+            Factor::MagicLink => {
+                let sent = format!("Link sent by e-mail ({name})");
+                (sent, "Open it".to_owned())
+            }
+            _ => (format!("Push sent to {name}"), "Approve it".to_owned()),
+        };
+        Ok(Self { sent, what })
+    }
+
+    fn waited(&self) -> String {
+        format!("{}. {} to go on.", self.sent, self.what)
+    }
+
+    fn prompted(&self, device: &Device) -> String {
+        let or_code = if device.takes_codes {
+            " (or type a code)"
+        } else {
+            ""
+        };
+        format!("{}. {}, then press Enter{or_code}: ", self.sent, self.what)
+    }
 }
 
 /// How many answers are left, and why the last one failed.
@@ -751,56 +672,6 @@ impl Tries {
 
     fn prompt(&self, text: &str) -> String {
         format!("{}{text}", self.words)
-    }
-}
-
-impl From<BadAnswer> for Denial {
-    fn from(bad: BadAnswer) -> Self {
-        match bad {
-            BadAnswer::Password => Self::Password,
-            BadAnswer::NotText => Self::NoCode,
-        }
-    }
-}
-
-impl ApiError {
-    /// The time of the login is over.
-    #[must_use]
-    pub fn deadline() -> Self {
-        Self {
-            trouble: Trouble::Timeout,
-            detail: "login_timeout".to_owned(),
-        }
-    }
-}
-
-impl Trouble {
-    /// Whether asking again may help: for polls only.
-    fn may_pass(self) -> bool {
-        match self {
-            Self::NoConnection
-            | Self::Gateway
-            | Self::Timeout
-            | Self::Broken
-            | Self::ServerError
-            | Self::RateLimited => true,
-            Self::NoSuchHost
-            | Self::Redirected
-            | Self::NotFound
-            | Self::RequestRefused
-            | Self::BadReply
-            | Self::Tls
-            | Self::Credential
-            | Self::Local => false,
-        }
-    }
-}
-
-/// What the admin wants done with a user whom OneLogin cannot verify.
-fn missing(missing: Missing, exemption: Exemption, unknown: Unknown) -> Outcome {
-    match missing {
-        Missing::Exempt => Outcome::Exempt(exemption),
-        Missing::Deny => Outcome::Unknown(unknown),
     }
 }
 

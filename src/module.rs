@@ -3,18 +3,20 @@
 use crate::args::Args;
 use crate::clock::SystemClock;
 use crate::config::FailMode;
-use crate::config::file::{LoadError, load};
-use crate::host::{Nss, StandardDescriptors, process_identity, uids};
+use crate::config::file::{LoadError, Loaded, load};
+use crate::host::{Nss, StandardDescriptors, parent_identity, process_identity, uids};
 use crate::log::{self, Facts, Log};
-use crate::login::{Clock as _, Denial, Fault, Login, Manner, Outcome, Report, Unknown};
+use crate::login::{
+    Clock as _, Denial, Fault, Login, Manner, Memory as _, Outcome, Report, Unknown,
+};
+use crate::onelogin::OneLogin as Api;
 use crate::onelogin::http::Exchange;
-use crate::onelogin::v2::V2;
 use crate::onelogin::wire::UserId;
-use crate::pam::{Conversation, is_still_the_user, request, sys, tell_error};
+use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
 use crate::state::{Action, Denials, State};
-use crate::text::pair;
+use crate::text::{FAULT_CHARS, fact, pair};
 use crate::trust::Trusted;
-use crate::user::{Proof, Request, Who, proof, who};
+use crate::user::{Proof, Request, Subject, Uids, Who, proof, who};
 use crate::verdict::{self, Circumstances, Level};
 use pam::constants::{PamFlag, PamResultCode};
 use pam::module::{PamHandle, PamHooks};
@@ -30,6 +32,9 @@ const SHOW_TEXT_AT_ONCE: [&str; 3] = ["sudo", "sudo-i", "login"];
 
 /// The hosts that block SIGINT while they authenticate, so that Ctrl-C can be seen pending.
 const BLOCK_INTERRUPTS: [&str; 2] = ["sudo", "sudo-i"];
+
+/// What sshd says for an address of a connection that is no network connection.
+const NO_ADDRESS: &str = "UNKNOWN";
 
 /// The module.
 pub struct OneLogin;
@@ -55,6 +60,15 @@ impl PamHooks for OneLogin {
     // The account, session and password hooks stay as pam-bindings has them: PAM_IGNORE.
 }
 
+/// What a login meets in the host program.
+struct Host<'a> {
+    handle: &'a PamHandle,
+    request: &'a Request,
+    clock: &'a SystemClock,
+    log: &'a mut Log,
+    uids: Uids,
+}
+
 /// What a decision rests on.
 struct Decision {
     report: Report,
@@ -66,17 +80,12 @@ struct Decision {
 /// Runs a login so that nothing unwinds into the host, prints, or takes a standard descriptor.
 fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
     let _descriptors = StandardDescriptors::fill();
+    let service = service(handle);
+    let _hook = PanicHook::install(&service);
     let request = request(handle);
-    let _hook = PanicHook::install(&request.service);
     catch_unwind(AssertUnwindSafe(|| login(handle, &request, words))).unwrap_or_else(|_| {
         let decision = Decision::without(&request, Outcome::Panicked);
-        conclude(
-            handle,
-            &request,
-            &mut Log::open(&request.service),
-            &decision,
-            0,
-        )
+        conclude(handle, &request, &mut Log::open(&service), &decision, 0)
     })
 }
 
@@ -84,7 +93,14 @@ fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
 fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResultCode {
     let clock = SystemClock::start(is_one_of(request, &BLOCK_INTERRUPTS));
     let mut log = Log::open(&request.service);
-    let decision = decide(handle, request, words, &clock, &mut log);
+    let host = Host {
+        handle,
+        request,
+        clock: &clock,
+        log: &mut log,
+        uids: uids(),
+    };
+    let decision = decide(host, words);
     conclude(
         handle,
         request,
@@ -109,60 +125,81 @@ fn conclude(
     );
     if let Some(words) = verdict.words {
         tell_error(handle, words);
+    }
+    if verdict.is_denial() {
         sys::fail_delay(handle, FAIL_DELAY);
     }
     verdict.code
 }
 
 /// Arguments and files become settings, the request becomes a subject, the subject an outcome.
-fn decide(
-    handle: &PamHandle,
-    request: &Request,
-    words: &[&CStr],
-    clock: &SystemClock,
-    log: &mut Log,
-) -> Decision {
-    let uids = uids();
-    let trusted = Trusted::of(uids);
+fn decide(mut host: Host<'_>, words: &[&CStr]) -> Decision {
+    let request = host.request;
+    let loaded = match settings(&mut host, words) {
+        Ok(loaded) => loaded,
+        Err(outcome) => return Decision::without(request, outcome),
+    };
+    let proof = proof(request, loaded.config.first_factor, host.uids);
     let mut decision = Decision::without(request, Outcome::Fault(Fault::Config));
+    decision.here.failmode = loaded.config.failmode;
+    decision.here.proven = proof == Proof::Proven;
+    match who(request, &loaded.config, &loaded.map, &Nss) {
+        Who::Subject(subject) => {
+            decision.subject = Some(subject.name.clone());
+            verify(host, &loaded, Ok(&subject), &mut decision);
+        }
+        Who::Stranger => verify(host, &loaded, Err(Unknown::Account), &mut decision),
+        Who::Unclear(unclear) => {
+            verify(host, &loaded, Err(Unknown::Unclear(unclear)), &mut decision);
+        }
+        Who::Exempt { name, exemption } => {
+            decision.subject = Some(name);
+            decision.report.outcome = Outcome::Exempt(exemption);
+        }
+    }
+    decision
+}
 
+/// The configuration. Each fault is a line in the log.
+fn settings(host: &mut Host<'_>, words: &[&CStr]) -> Result<Loaded, Outcome> {
+    let trusted = Trusted::of(host.uids);
     let loaded = Args::parse(words.iter().map(|word| word.to_bytes()))
         .map_err(LoadError::Faults)
         .and_then(|args| Ok((load(Path::new(&args.config), trusted)?, args.debug)));
-    let (loaded, debug) = match loaded {
-        Ok(loaded) => loaded,
-        Err(LoadError::Unprivileged) => {
-            decision.report.outcome = Outcome::Unprivileged;
-            return decision;
+    match loaded {
+        Ok((loaded, debug)) => {
+            if debug || loaded.config.debug {
+                host.log.show_debug();
+            }
+            Ok(loaded)
         }
+        Err(LoadError::Unprivileged) => Err(Outcome::Unprivileged),
         Err(LoadError::Faults(faults)) => {
             for fault in &faults {
-                log.line(Level::Error, &pair("fault", &fault.to_string()));
+                let text = fact("fault", &fault.to_string(), FAULT_CHARS);
+                host.log.line(Level::Error, &text);
             }
-            return decision;
+            Err(Outcome::Fault(Fault::Config))
         }
-    };
-    let config = &loaded.config;
-    if debug || config.debug {
-        log.show_debug();
     }
+}
 
-    let proof = proof(request, config.first_factor, uids);
-    decision.here.failmode = config.failmode;
-    decision.here.proven = proof == Proof::Proven;
-    let who = who(request, config, &Nss);
-    let subject = match &who {
-        Who::Subject(subject) => Ok(subject),
-        Who::Stranger => Err(Unknown::Account),
-        Who::Unclear(unclear) => Err(Unknown::Unclear(*unclear)),
-        Who::Exempt { name, exemption } => {
-            decision.subject = Some(name.clone());
-            decision.report.outcome = Outcome::Exempt(*exemption);
-            return decision;
-        }
-    };
-    decision.subject = subject.ok().map(|subject| subject.name.clone());
-
+/// The login itself, with everything that it needs from outside.
+fn verify(
+    host: Host<'_>,
+    loaded: &Loaded,
+    subject: Result<&Subject, Unknown>,
+    decision: &mut Decision,
+) {
+    let Host {
+        handle,
+        request,
+        clock,
+        log,
+        uids,
+    } = host;
+    let config = &loaded.config;
+    let trusted = Trusted::of(uids);
     let state = State::open(&config.state_dir, trusted);
     if let Some(trouble) = state.trouble() {
         let text = pair("state", &trouble.to_string());
@@ -171,18 +208,9 @@ fn decide(
             &format!("codes only, nothing can be activated: {text}"),
         );
     }
-    let process = process_identity();
-    let action = match &request.ssh_connection {
-        Some(connection) => Action::Connection(connection),
-        None => Action::Process(&process),
-    };
-    let user = decision
-        .subject
-        .as_deref()
-        .or(request.user.as_deref())
-        .unwrap_or_default();
-    let mut denials = Denials::of(&state, &action, user);
-    let mut onelogin = V2::new(config, &loaded.client_secret, &state, trusted);
+    let user = decision.user(request).unwrap_or_default();
+    let mut denials = Denials::of(&state, action(request), user);
+    let mut onelogin = Api::new(config, &loaded.secrets, &state, trusted);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(
         &mut onelogin,
@@ -197,10 +225,15 @@ fn decide(
     for exchange in &decision.exchanges {
         log.line(Level::Debug, &shape(exchange));
     }
+    if decision.report.forgotten {
+        let text = "a denial could not be written down; a rerun of the stack is a new login";
+        log.line(Level::Warning, text);
+    }
     if !is_still_the_user(handle, request) {
+        // The login may have taken its denial back.
+        let _ = denials.deny();
         decision.report.outcome = Outcome::Denied(Denial::UserChanged);
     }
-    decision
 }
 
 impl Decision {
@@ -211,6 +244,7 @@ impl Decision {
                 outcome,
                 onelogin_id: None,
                 factor: None,
+                forgotten: false,
             },
             here: Circumstances {
                 failmode: FailMode::Secure,
@@ -223,17 +257,38 @@ impl Decision {
         }
     }
 
+    /// Who had to pass, as far as that is known.
+    fn user<'a>(&'a self, request: &'a Request) -> Option<&'a str> {
+        self.subject.as_deref().or(request.user.as_deref())
+    }
+
     fn facts<'a>(&'a self, request: &'a Request, ms: u128) -> Facts<'a> {
         Facts {
-            user: self.subject.as_deref().or(request.user.as_deref()),
+            user: self.user(request),
             onelogin_id: self.report.onelogin_id.as_ref().map(UserId::as_str),
             factor: self.report.factor,
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),
+            request_id: self
+                .exchanges
+                .last()
+                .and_then(|exchange| exchange.request_id.as_deref()),
             requests: self.exchanges.len(),
             ms,
         }
+    }
+}
+
+/// What the host may run the stack for more than once: an ssh connection, by its addresses and
+/// ports where it has some, else by the process that serves it; or this process.
+fn action(request: &Request) -> Action {
+    match &request.ssh_connection {
+        Some(connection) if connection.contains(NO_ADDRESS) => {
+            Action::Connection(format!("{connection} {}", parent_identity()))
+        }
+        Some(connection) => Action::Connection(connection.clone()),
+        None => Action::Process(process_identity()),
     }
 }
 
@@ -285,7 +340,54 @@ impl PanicHook {
 
 impl Drop for PanicHook {
     fn drop(&mut self) {
-        // Dropping the hook; the default one is back.
-        drop(std::panic::take_hook());
+        // The default hook is back; but a hook cannot be taken during a panic.
+        if !std::thread::panicking() {
+            drop(std::panic::take_hook());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r14_a_connection_without_addresses_is_named_by_the_process_that_serves_it() {
+        let named = |connection: Option<&str>| {
+            let mut request = Request {
+                user: None,
+                service: "sshd".to_owned(),
+                rhost: None,
+                tty: None,
+                ruser: None,
+                ssh_connection: None,
+                ssh_auth_info: false,
+                password: None,
+            };
+            request.ssh_connection = connection.map(str::to_owned);
+            match action(&request) {
+                Action::Connection(name) | Action::Process(name) => name,
+            }
+        };
+        assert_eq!(
+            named(Some("192.0.2.7 5 192.0.2.1 22")),
+            "192.0.2.7 5 192.0.2.1 22"
+        );
+        let parent = parent_identity();
+        assert_eq!(
+            named(Some("UNKNOWN 65535 UNKNOWN 65535")),
+            format!("UNKNOWN 65535 UNKNOWN 65535 {parent}")
+        );
+        assert_eq!(named(None), process_identity());
+    }
+
+    #[test]
+    fn r07_a_panic_below_the_hook_is_silent_and_does_not_abort() {
+        let caught = catch_unwind(|| {
+            let _hook = PanicHook::install("test");
+            panic!("unseen");
+        });
+        assert!(caught.is_err());
+        drop(PanicHook::install("test"));
     }
 }

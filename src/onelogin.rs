@@ -1,6 +1,165 @@
 //! OneLogin's API. `wire` is pure; `http` is the only file that knows the HTTP client.
 
+pub mod client;
 pub mod http;
 pub mod token;
+pub mod users;
+pub mod v1;
 pub mod v2;
 pub mod wire;
+
+use crate::config::file::Secrets;
+use crate::config::{Config, Version};
+use crate::factor::{Code, Device, Factor};
+use crate::login::{Api, ApiError};
+use crate::map::Wanted;
+use crate::state::State;
+use crate::trust::Trusted;
+use client::Client;
+use http::{Allowance, Exchange};
+use std::time::Duration;
+use wire::{
+    Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
+    VerificationId,
+};
+
+/// OneLogin for one login, in the configured version.
+pub struct OneLogin<'a> {
+    client: Client<'a>,
+    config: &'a Config,
+}
+
+impl<'a> OneLogin<'a> {
+    /// Prepares the API. Nothing is sent before it is asked.
+    #[must_use]
+    pub fn new(
+        config: &'a Config,
+        secrets: &'a Secrets,
+        state: &'a State,
+        trusted: Trusted,
+    ) -> Self {
+        Self {
+            client: Client::new(config, secrets, state, trusted),
+            config,
+        }
+    }
+
+    /// What was sent.
+    #[must_use]
+    pub fn into_exchanges(self) -> Vec<Exchange> {
+        self.client.http.into_exchanges()
+    }
+}
+
+impl Api for OneLogin<'_> {
+    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+        let users = &self.config.users;
+        let allowance = Allowance::of(time);
+        match (wanted, &users.attribute) {
+            (Wanted::Id(id), _) if !users.check_active => Ok(Found::One(id.clone())),
+            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, allowance),
+            (Wanted::Name(name), Some(attribute)) => {
+                let ignore_case = users.ignore_case;
+                users::by_attribute(&mut self.client, attribute, name, ignore_case, allowance)
+            }
+            (Wanted::Name(_), None) => Ok(Found::Nobody),
+        }
+    }
+
+    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
+        let allowance = Allowance::of(time);
+        match self.config.onelogin.version {
+            Version::V1 => v1::devices(&mut self.client, user, allowance),
+            Version::V2 => v2::devices(&mut self.client, user, &self.config.factors, allowance),
+        }
+    }
+
+    fn activate(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        time: Duration,
+    ) -> Result<Activation, ApiError> {
+        let allowance = Allowance::of(time);
+        let factors = &self.config.factors;
+        match self.config.onelogin.version {
+            Version::V1 => v1::activate(&mut self.client, user, device, factors, allowance),
+            Version::V2 => v2::activate(&mut self.client, user, device, factors, allowance),
+        }
+    }
+
+    fn check(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Answer, ApiError> {
+        let allowance = Allowance::of(time);
+        let client = &mut self.client;
+        match (self.config.onelogin.version, device.factor) {
+            // Version 2 does not say how a temporary token is checked; version 1 does.
+            (Version::V1, _) | (Version::V2, Factor::Temporary) => {
+                v1::check(client, user, device, verification, code, allowance)
+            }
+            (Version::V2, _) => v2::check(client, user, device, verification, code, allowance),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: &VerificationId,
+        time: Duration,
+    ) -> Result<Answer, ApiError> {
+        let allowance = Allowance::of(time);
+        match self.config.onelogin.version {
+            Version::V1 => v1::poll(&mut self.client, user, device, verification, allowance),
+            Version::V2 => v2::poll(&mut self.client, user, device, verification, allowance),
+        }
+    }
+
+    fn available(&mut self, user: &UserId, time: Duration) -> Result<Vec<Available>, ApiError> {
+        let factors = &self.config.factors;
+        v2::available(&mut self.client, user, factors, Allowance::of(time))
+    }
+
+    fn register(
+        &mut self,
+        user: &UserId,
+        available: &Available,
+        time: Duration,
+    ) -> Result<Registration, ApiError> {
+        let factors = &self.config.factors;
+        v2::register(
+            &mut self.client,
+            user,
+            available,
+            factors,
+            Allowance::of(time),
+        )
+    }
+
+    fn check_registration(
+        &mut self,
+        user: &UserId,
+        registration: &RegistrationId,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError> {
+        let allowance = Allowance::of(time);
+        v2::check_registration(&mut self.client, user, registration, code, allowance)
+    }
+
+    fn poll_registration(
+        &mut self,
+        user: &UserId,
+        registration: &RegistrationId,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError> {
+        let allowance = Allowance::of(time);
+        v2::poll_registration(&mut self.client, user, registration, allowance)
+    }
+}

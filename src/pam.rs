@@ -14,6 +14,12 @@ use std::ffi::CStr;
 /// The longest answer that is taken from a conversation, in bytes.
 const MAX_ANSWER: usize = 512;
 
+/// `PAM_SERVICE`, such as `sshd`; empty when it is absent.
+#[must_use]
+pub fn service(handle: &PamHandle) -> String {
+    item::<Service>(handle).unwrap_or_default()
+}
+
 /// Reads what the host asks. Each item may be absent.
 #[must_use]
 pub fn request(handle: &mut PamHandle) -> Request {
@@ -26,7 +32,7 @@ pub fn request(handle: &mut PamHandle) -> Request {
     let environment = |name: &CStr| sys::environment(handle, name).map(text);
     Request {
         user,
-        service: item::<Service>(handle).unwrap_or_default(),
+        service: service(handle),
         rhost: item::<RHost>(handle),
         tty: item::<Tty>(handle),
         ruser: item::<RUser>(handle),

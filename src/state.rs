@@ -178,11 +178,11 @@ pub fn name(kind: &str, parts: &[&str]) -> String {
 }
 
 /// The action that a host may run the stack for more than once.
-pub enum Action<'a> {
+pub enum Action {
     /// One ssh connection, named by `SSH_CONNECTION`.
-    Connection(&'a str),
+    Connection(String),
     /// One process, named by [`crate::host::process_identity`].
-    Process(&'a str),
+    Process(String),
 }
 
 /// The memory of denials for one action.
@@ -194,14 +194,14 @@ pub struct Denials<'a> {
 impl<'a> Denials<'a> {
     /// The memory for this action of this user: a process may serve several, one after another.
     #[must_use]
-    pub fn of(state: &'a State, action: &Action, user: &str) -> Self {
-        let parts = match action {
-            Action::Connection(connection) => ["connection", connection, user],
-            Action::Process(process) => ["process", process, user],
+    pub fn of(state: &'a State, action: Action, user: &str) -> Self {
+        let (kind, action) = match action {
+            Action::Connection(connection) => ("connection", connection),
+            Action::Process(process) => ("process", process),
         };
         Self {
             state,
-            name: name(DENIAL, &parts),
+            name: name(DENIAL, &[kind, &action, user]),
         }
     }
 
@@ -218,7 +218,8 @@ impl<'a> Denials<'a> {
         };
         for entry in entries.flatten().take(SWEEP) {
             if let Some(name) = entry.file_name().to_str() {
-                if name.starts_with(DENIAL) && !self.holds(name, now) {
+                let is_over = name.starts_with(DENIAL) && !self.holds(name, now);
+                if is_over || is_abandoned(name) {
                     self.state.remove(name);
                 }
             }
@@ -262,6 +263,16 @@ impl Memory for Denials<'_> {
     fn allow(&mut self) {
         self.state.remove(&self.name);
     }
+}
+
+/// Whether a file is the draft of a process that is gone.
+fn is_abandoned(name: &str) -> bool {
+    let process = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('.'));
+    process.is_some_and(|(_, pid)| {
+        pid.bytes().all(|b| b.is_ascii_digit()) && !Path::new("/proc").join(pid).exists()
+    })
 }
 
 /// Seconds since the machine started, asleep or not: nobody can set this clock.
@@ -359,14 +370,17 @@ mod tests {
     fn r14_a_denial_is_remembered_for_its_action_only() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        let of = |text| Denials::of(&state, &Action::Connection(text), "alice");
+        let of = |text: &str| Denials::of(&state, Action::Connection(text.to_owned()), "alice");
         assert!(!of("1.2.3.4 5 6.7.8.9 22").is_denied());
         of("1.2.3.4 5 6.7.8.9 22").deny().unwrap();
         assert!(of("1.2.3.4 5 6.7.8.9 22").is_denied());
         assert!(!of("1.2.3.4 6 6.7.8.9 22").is_denied());
         let connection = "1.2.3.4 5 6.7.8.9 22";
-        assert!(!Denials::of(&state, &Action::Process(connection), "alice").is_denied());
-        assert!(!Denials::of(&state, &Action::Connection(connection), "bob").is_denied());
+        let process = |user| Denials::of(&state, Action::Process(connection.to_owned()), user);
+        assert!(!process("alice").is_denied());
+        assert!(!Denials::of(&state, Action::Connection(connection.to_owned()), "bob").is_denied());
+        process("alice").deny().unwrap();
+        assert!(process("alice").is_denied() && !process("bob").is_denied());
         of("1.2.3.4 5 6.7.8.9 22").allow();
         assert!(!of("1.2.3.4 5 6.7.8.9 22").is_denied());
     }
@@ -376,7 +390,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
         let now = seconds_since_boot().unwrap();
-        let mut denials = Denials::of(&state, &Action::Process("1@2"), "alice");
+        let mut denials = Denials::of(&state, Action::Process("1@2".to_owned()), "alice");
         for (content, holds) in [
             (format!("{now}\n"), true),
             (format!("{}", now - DENIAL_LIFE + 5), true),
@@ -398,10 +412,39 @@ mod tests {
     }
 
     #[test]
+    fn the_draft_of_a_killed_process_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let own = format!(".token-0123.{}", std::process::id());
+        for draft in [".denied-0123.4194999", own.as_str()] {
+            state.write(draft, b"").unwrap();
+        }
+        Denials::of(&state, Action::Process("1@2".to_owned()), "alice")
+            .deny()
+            .unwrap();
+        assert!(!state.exists(".denied-0123.4194999"));
+        assert!(state.exists(&own));
+    }
+
+    #[test]
+    fn r04_a_draft_never_goes_into_a_file_that_is_there_already() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let target = dir.path().join("target");
+        std::fs::write(&target, "kept").unwrap();
+        symlink(&target, dir.path().join("state/.draft")).unwrap();
+        std::fs::write(dir.path().join("state/.file"), "kept").unwrap();
+        let folder = state.folder.as_ref().ok().unwrap();
+        assert!(folder.write_draft(".draft", b"evil").is_err());
+        assert!(folder.write_draft(".file", b"evil").is_err());
+        assert_eq!(std::fs::read(&target).unwrap(), b"kept");
+    }
+
+    #[test]
     fn without_a_folder_the_memory_says_that_it_does_not_work() {
         let dir = tempfile::tempdir().unwrap();
         let state = State::open(&dir.path().join("no/such"), trusted());
-        let mut denials = Denials::of(&state, &Action::Process("1@2"), "alice");
+        let mut denials = Denials::of(&state, Action::Process("1@2".to_owned()), "alice");
         assert!(!denials.works());
         assert!(!denials.is_denied());
         assert!(denials.deny().is_err());

@@ -33,10 +33,19 @@ pub fn clean(text: &str, max: usize) -> String {
     out
 }
 
+/// The longest fault of a configuration in the log: it holds advice, and nothing foreign.
+pub const FAULT_CHARS: usize = 600;
+
 /// `key=value` for the log; the value is cleaned, and quoted where it would be ambiguous.
 #[must_use]
 pub fn pair(key: &str, value: &str) -> String {
-    let value = clean(value, LOG_CHARS);
+    fact(key, value, LOG_CHARS)
+}
+
+/// As [`pair`], with a limit of its own, in characters.
+#[must_use]
+pub fn fact(key: &str, value: &str, max: usize) -> String {
+    let value = clean(value, max);
     let plain = |c: char| c.is_alphanumeric() || "._-:/@+,$".contains(c);
     if !value.is_empty() && value.chars().all(plain) {
         format!("{key}={value}")

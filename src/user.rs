@@ -2,6 +2,7 @@
 //! comes in through [`People`].
 
 use crate::config::{Config, FirstFactor, Users};
+use crate::map::{Map, Wanted, is_searchable};
 use crate::secret::Secret;
 
 /// What the host program asks, read from the PAM handle once.
@@ -101,10 +102,19 @@ pub enum Who {
 pub struct Subject {
     /// The Unix name, as passwd spells it.
     pub name: String,
-    /// The name to look up at OneLogin; `None` when it must not be sent (rule R5).
-    pub onelogin_name: Option<String>,
+    /// Whom to look up at OneLogin.
+    pub wanted: Result<Wanted, Unfit>,
     /// Whether something before us has proven the user.
     pub proof: Proof,
+}
+
+/// Why nobody can be looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// The name must not be sent (rule R5).
+    Name,
+    /// `match = "map"`, and the map has no entry.
+    NotMapped,
 }
 
 /// Whether something before us has proven the user. Until then nothing about the user is shown and
@@ -144,7 +154,7 @@ pub enum Unclear {
 /// Finds out who must pass: `PAM_USER`, or the caller where somebody else's process is on its way
 /// to root (su to root, sudo with rootpw).
 #[must_use]
-pub fn who(request: &Request, config: &Config, people: &dyn People) -> Who {
+pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -> Who {
     let Some(account) = request.user.as_deref().map(|name| people.by_name(name)) else {
         return Who::Stranger;
     };
@@ -169,7 +179,7 @@ pub fn who(request: &Request, config: &Config, people: &dyn People) -> Who {
             exemption,
         },
         Ok(None) => Who::Subject(Subject {
-            onelogin_name: onelogin_name(&account.name, config.users.append_domain.as_deref()),
+            wanted: wanted(&account.name, &config.users, map),
             name: account.name,
             proof: proof(request, config.first_factor, uids),
         }),
@@ -202,16 +212,23 @@ pub fn proof(request: &Request, first_factor: FirstFactor, uids: Uids) -> Proof 
     }
 }
 
-/// The name as OneLogin should know it. OneLogin's search takes `*` and `!` as operators, so that
-/// only names of harmless characters are sent at all.
-fn onelogin_name(name: &str, domain: Option<&str>) -> Option<String> {
-    let name = match domain {
+/// The map wins over the Unix name, with or without a domain.
+fn wanted(name: &str, users: &Users, map: &Map) -> Result<Wanted, Unfit> {
+    if let Some(wanted) = map.get(name) {
+        return Ok(wanted.clone());
+    }
+    if users.attribute.is_none() {
+        return Err(Unfit::NotMapped);
+    }
+    let full = match &users.append_domain {
         Some(domain) => format!("{name}@{domain}"),
         None => name.to_owned(),
     };
-    let harmless = |c: char| c.is_alphanumeric() || "._-+@$'\\".contains(c);
-    let is_fit = !name.starts_with(['-', '@']) && name.len() <= 255 && name.chars().all(harmless);
-    (is_fit && !name.is_empty()).then_some(name)
+    if !name.is_empty() && is_searchable(&full) {
+        Ok(Wanted::Name(full))
+    } else {
+        Err(Unfit::Name)
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,8 @@ pub struct Circumstances {
     /// The user owns the process (sudo, su): they could stop it or exhaust its descriptors, and so
     /// make an outage.
     pub is_setuid: bool,
-    /// Something before us has proven the user, so that an unknown name tells a stranger nothing.
+    /// Something before us has proven the user. Nobody else may learn whether a name is known, and
+    /// nobody else is let in without OneLogin.
     pub proven: bool,
 }
 
@@ -84,17 +85,15 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             let (reason, words) = denied(*denial);
             no(here.end_of_attempts(), Level::Notice, reason, words)
         }
-        Outcome::Unknown(why) => {
-            // Where nothing has proven the user, the host must not treat an unknown name
-            // differently from a wrong code; sshd shows that to the client.
-            let code = if here.in_ssh && !here.proven {
-                here.end_of_attempts()
-            } else {
-                Code::PAM_USER_UNKNOWN
-            };
-            no(code, Level::Notice, unknown(*why), WRONG)
-        }
-        Outcome::Unreachable(error) if here.failmode == FailMode::Safe && !here.is_setuid => {
+        Outcome::Unknown(why) => here.alike(no(
+            Code::PAM_USER_UNKNOWN,
+            Level::Notice,
+            unknown(*why),
+            WRONG,
+        )),
+        Outcome::Unreachable(error)
+            if here.failmode == FailMode::Safe && !here.is_setuid && here.proven =>
+        {
             Verdict {
                 code: Code::PAM_SUCCESS,
                 level: Level::Warning,
@@ -104,7 +103,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
                 words: None,
             }
         }
-        Outcome::Unreachable(error) | Outcome::Unavailable(error) => Verdict {
+        Outcome::Unreachable(error) | Outcome::Unavailable(error) => here.alike(Verdict {
             detail: Some(error.detail.clone()),
             ..no(
                 Code::PAM_AUTHINFO_UNAVAIL,
@@ -112,18 +111,28 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
                 trouble(error.trouble),
                 NO_REPLY,
             )
-        },
-        Outcome::Fault(fault) => {
-            let (reason, detail) = match fault {
-                Fault::Config => ("config", None),
-                Fault::Credential(detail) => (trouble(Trouble::Credential), Some(detail.clone())),
-                Fault::Tls(detail) => (trouble(Trouble::Tls), Some(detail.clone())),
-            };
-            Verdict {
-                detail,
-                ..no(Code::PAM_SERVICE_ERR, Level::Error, reason, ASK_ADMIN)
-            }
+        }),
+        Outcome::Fault(Fault::Config) => {
+            no(Code::PAM_SERVICE_ERR, Level::Error, "config", ASK_ADMIN)
         }
+        Outcome::Fault(Fault::Credential(detail)) => here.alike(Verdict {
+            detail: Some(detail.clone()),
+            ..no(
+                Code::PAM_SERVICE_ERR,
+                Level::Error,
+                trouble(Trouble::Credential),
+                ASK_ADMIN,
+            )
+        }),
+        Outcome::Fault(Fault::Tls(detail)) => here.alike(Verdict {
+            detail: Some(detail.clone()),
+            ..no(
+                Code::PAM_SERVICE_ERR,
+                Level::Error,
+                trouble(Trouble::Tls),
+                ASK_ADMIN,
+            )
+        }),
         Outcome::NoConversation => Verdict {
             words: None,
             ..no(Code::PAM_CONV_ERR, Level::Notice, "no-conversation", WRONG)
@@ -138,7 +147,35 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
     }
 }
 
+impl Verdict {
+    /// Whether nobody gets in by it.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        self.event == DENIED
+    }
+}
+
+const DENIED: &str = "denied";
+
 impl Circumstances {
+    /// Where nothing has proven the user, everything that depends on the user looks like a wrong
+    /// code (rule R13): the words everywhere, and the code where the host shows it, as sshd does.
+    fn alike(self, verdict: Verdict) -> Verdict {
+        if self.proven {
+            return verdict;
+        }
+        let code = if self.in_ssh {
+            self.end_of_attempts()
+        } else {
+            verdict.code
+        };
+        Verdict {
+            code,
+            words: Some(WRONG),
+            ..verdict
+        }
+    }
+
     /// The code that makes this host stop asking: sshd ends its attempts on `PAM_MAXTRIES`, sudo on
     /// `PAM_ABORT`. For those that run the stack again all the same there is the memory of denials.
     fn end_of_attempts(self) -> PamResultCode {
@@ -154,7 +191,7 @@ fn no(code: PamResultCode, level: Level, reason: &'static str, words: &'static s
     Verdict {
         code,
         level,
-        event: "denied",
+        event: DENIED,
         reason: Some(reason),
         detail: None,
         words: Some(words),
@@ -168,6 +205,7 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
         Denial::Password => ("password-typed", WRONG),
         Denial::Push => ("push-denied", NOT_APPROVED),
         Denial::Unanswered => ("push-unanswered", NOT_APPROVED),
+        Denial::NotEnrolled => ("not-enrolled", WRONG),
         Denial::Expired => ("expired", WRONG),
         Denial::Interrupted => ("interrupted", WRONG),
         Denial::Before => ("denied-before", AGAIN),
@@ -180,6 +218,7 @@ fn unknown(unknown: Unknown) -> &'static str {
     match unknown {
         Unknown::Account => "no-account",
         Unknown::Name => "name-refused",
+        Unknown::NotMapped => "not-mapped",
         Unknown::User => "no-onelogin-user",
         Unknown::Several => "several-onelogin-users",
         Unknown::Other => "other-onelogin-user",
@@ -238,10 +277,7 @@ mod tests {
     };
 
     fn error(trouble: Trouble) -> ApiError {
-        ApiError {
-            trouble,
-            detail: String::new(),
-        }
+        ApiError::new(trouble, "")
     }
 
     fn code(outcome: &Outcome, here: Circumstances) -> PamResultCode {
@@ -279,6 +315,11 @@ mod tests {
         let verdict = of(&unreachable, safe);
         assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
         assert_eq!(verdict.level, Level::Warning);
+        let unproven = Circumstances {
+            proven: false,
+            ..safe
+        };
+        assert_eq!(code(&unreachable, unproven), PamResultCode::PAM_MAXTRIES);
         let in_sudo = Circumstances {
             is_setuid: true,
             ..safe

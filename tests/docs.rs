@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use pam_onelogin::args::{Args, DEFAULT_CONFIG};
 use pam_onelogin::config::{
-    self, Attribute, Config, Factors, FailMode, FirstFactor, Missing, OneLogin, SecretSource,
-    Users, VerifyForm,
+    self, Attribute, Config, Factors, FailMode, FirstFactor, Missing, NoFactor, OneLogin,
+    SecretSource, Users, VerifyForm, Version,
 };
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::onelogin::wire::DeviceId;
@@ -21,8 +21,14 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
-const LOGIN_SOURCE: &str = include_str!("../src/login.rs");
+const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const VERDICT_SOURCE: &str = include_str!("../src/verdict.rs");
+const CALLS_SOURCE: [&str; 4] = [
+    include_str!("../src/onelogin/token.rs"),
+    include_str!("../src/onelogin/users.rs"),
+    include_str!("../src/onelogin/v1.rs"),
+    include_str!("../src/onelogin/v2.rs"),
+];
 
 /// What a configuration needs, and nothing else.
 const LEAST: &str = "[onelogin]\nurl = \"https://example.onelogin.com\"\nclient_id = \"id\"\nclient_secret = \"secret\"\n";
@@ -92,18 +98,23 @@ fn the_example_of_the_readme_is_a_configuration_with_each_key_at_its_default() {
     // Lines that are commented out are right, too.
     let whole: String = example
         .lines()
-        .filter(|line| !line.starts_with("client_secret = "))
+        .filter(|line| {
+            !line
+                .trim_start_matches("# ")
+                .starts_with("client_secret = ")
+        })
         .map(|line| match line.strip_prefix("# ") {
-            Some(rest) if is_setting(rest) => format!("{rest}\n"),
+            Some(rest) if is_setting(rest) || rest.starts_with('[') => format!("{rest}\n"),
             _ => format!("{line}\n"),
         })
         .collect();
     let config = parsed(&whole);
-    assert!(matches!(
-        config.onelogin.client_secret,
-        SecretSource::File(_)
-    ));
+    let lookup = config.onelogin.lookup.unwrap().client_secret;
+    for secret in [config.onelogin.client_secret, lookup] {
+        assert!(matches!(secret, SecretSource::File(_)));
+    }
     assert!(config.onelogin.ca_file.is_some() && config.users.append_domain.is_some());
+    assert!(config.users.map_file.is_some() && config.factors.sms_message.is_some());
     let mut shown = BTreeSet::new();
     let mut table = String::new();
     for line in example
@@ -150,6 +161,40 @@ fn the_words_of_a_key_stand_beside_it() {
     assert!(seen >= 8, "{seen}");
 }
 
+/// These two are read by hand; their faults name the words.
+#[test]
+fn the_words_of_match_and_allow_stand_beside_them() {
+    let words = |setting: &str, before: &str| {
+        let fault = config::parse("x", &format!("{setting}\n{LEAST}"))
+            .err()
+            .unwrap()[0]
+            .to_string();
+        let (_, list) = fault.split_once(before).unwrap();
+        let words = list.split('"').skip(1).step_by(2).map(str::to_owned);
+        words.filter(|word| word != "strange").collect::<Vec<_>>()
+    };
+    for (key, setting, before) in [
+        ("users.match", "users.match = \"strange\"", "must be one of"),
+        (
+            "factors.allow",
+            "factors.allow = [\"strange\"]",
+            "the factors are",
+        ),
+    ] {
+        let row = README
+            .lines()
+            .find(|line| line.starts_with(&format!("| `{key}`")))
+            .unwrap();
+        let words = words(setting, before);
+        assert!(words.len() > 6, "{words:?}");
+        for word in words {
+            let is_there =
+                row.contains(&format!("\"{word}\"")) || row.contains(&format!("`{word}`"));
+            assert!(is_there, "{key}: {word}");
+        }
+    }
+}
+
 #[test]
 fn the_arguments_of_the_module_are_in_the_readme() {
     for (text, argument) in [
@@ -183,8 +228,13 @@ fn the_readme_lists_each_reason_of_the_log_and_no_other() {
 fn the_readme_names_each_code_and_event_of_the_verdict() {
     let table = between(README, "## Codes\n", "\n## ");
     assert_eq!(pam_words(table), pam_words(before_tests(VERDICT_SOURCE)));
-    for event in before_tests(VERDICT_SOURCE).split("event: \"").skip(1) {
-        let event = event.split('"').next().unwrap();
+    let source = before_tests(VERDICT_SOURCE);
+    let denied = between(&source, "const DENIED: &str = \"", "\"");
+    let others = source.split("event: \"").skip(1);
+    for event in others
+        .map(|event| event.split('"').next().unwrap())
+        .chain([denied])
+    {
         assert!(
             README.contains(&format!("`{event}`")),
             "the event {event:?}"
@@ -195,7 +245,7 @@ fn the_readme_names_each_code_and_event_of_the_verdict() {
 #[test]
 fn the_words_for_factors_in_the_log_are_in_the_readme() {
     let log = between(README, "## The log\n", "\n## ");
-    for factor in Factor::ALL {
+    for factor in Factor::WORDS.iter().flat_map(|(_, factors)| *factors) {
         for word in [factor.word(), factor.code_word()] {
             assert!(log.contains(&format!("`{word}`")), "{word}");
         }
@@ -213,55 +263,137 @@ fn the_prompts_of_the_readme_are_those_of_the_menu() {
         vec![totp.clone()],
         vec![push.clone()],
         vec![sms.clone()],
+        vec![device("4", Factor::Email, "Bob mail")],
+        vec![device("5", Factor::MagicLink, "Bob mail")],
+        vec![device("6", Factor::Voice, "Bob desk")],
+        vec![device("7", Factor::YubiKey, "Bob key")],
         vec![push, totp, sms],
     ] {
-        let count = devices.len();
-        let menu = Menu::new(devices, count, &Factor::ALL, Activations::Offered).unwrap();
-        assert_shown(&menu.prompt("bob"));
+        assert_shown(&menu(devices).prompt("bob"));
     }
     assert_shown(PASSCODE);
 }
 
+/// In the block of the menu, or in backquotes.
 #[test]
-fn the_readme_names_the_line_for_a_passcode_of_protect() {
+fn the_readme_has_the_line_of_each_factor_in_a_menu() {
     let mut totp = device("2", Factor::Totp, "Bob app");
     totp.default = true;
-    let devices = vec![device("1", Factor::Push, "Bob phone"), totp];
-    let menu = Menu::new(devices, 2, &Factor::ALL, Activations::Offered).unwrap();
-    let prompt = menu.prompt("bob");
-    let line = between(&prompt, " 2. ", "\n");
-    assert!(README.contains(&format!("`{line}`")), "{line}");
+    let of_protect = menu(vec![device("1", Factor::Push, "Bob phone"), totp]);
+    let all = menu(vec![
+        device("1", Factor::Push, "Bob phone"),
+        device("2", Factor::Totp, "Bob app"),
+        device("3", Factor::Sms, "Bob mobile"),
+        device("4", Factor::Email, "Bob mail"),
+        device("5", Factor::MagicLink, "Bob mail"),
+        device("6", Factor::Voice, "Bob desk"),
+    ]);
+    let temporary = Menu::new(
+        vec![device("2", Factor::Totp, "Bob app")],
+        1,
+        &[Factor::Totp, Factor::Temporary],
+        Activations::Offered,
+    );
+    let mut seen = 0;
+    for menu in [of_protect, all, temporary.unwrap()] {
+        for line in menu.prompt("bob").lines() {
+            if let Some((_, line)) = line
+                .strip_prefix(' ')
+                .and_then(|line| line.split_once(". "))
+            {
+                let is_there = README.contains(&format!("`{line}`"))
+                    || README
+                        .lines()
+                        .any(|shown| shown.starts_with("     ") && shown.ends_with(line));
+                assert!(is_there, "{line}");
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 9);
 }
 
 #[test]
 fn the_prompts_of_the_readme_are_those_of_the_flow() {
-    let source = before_tests(LOGIN_SOURCE);
-    let mut seen = 0;
-    for format in source.split("format!(\"").skip(1) {
-        let text = format.split('"').next().unwrap();
+    let source = login_source();
+    let filled = |text: &str| {
         let name = match text {
             text if text.contains("text message") => "Bob mobile",
+            text if text.contains("mail") => "Bob mail",
+            text if text.contains("Call") => "Bob desk",
             text if text.contains("Push") => "Bob phone",
             _ => "Bob app",
         };
-        let shown = text.replace("{}", name).replace("{name}", name);
-        if shown != text && text != "{}{text}" {
-            assert_shown(&shown);
-            seen += 1;
-        }
+        text.replace("{name}", name)
+            .replace("{digits}", "0427")
+            .replace("{}", name)
+    };
+    for what in literals(between(&source, "let what = match device.factor", "};")) {
+        assert_shown(&filled(&format!("Passcode from the {what} to {{}}: ")));
     }
-    assert_eq!(seen, 4, "prompts in src/login.rs");
+    assert!(source.contains("\"Passcode from the {what} to {}: \""));
+    for text in ["Temporary passcode: ", "OneLogin passcode from {}: "] {
+        assert!(source.contains(&format!("\"{text}\"")), "{text}");
+        assert_shown(&filled(text));
+    }
+
+    // What the user does elsewhere: two texts each, put together in two ways.
+    let task = between(&source, "impl Task {", "fn waited");
+    let texts: Vec<&str> = literals(task)
+        .into_iter()
+        .filter(|text| text.starts_with(char::is_uppercase))
+        .collect();
+    assert_eq!(texts.len(), 6, "{texts:?}");
+    assert!(source.contains("\"{}. {} to go on.\""));
+    assert!(source.contains("\"{}. {}, then press Enter{or_code}: \""));
+    assert!(source.contains("\" (or type a code)\""));
+    for pair in texts.chunks(2) {
+        let [sent, what] = [filled(pair[0]), filled(pair[1])];
+        let or_code = match what.as_str() {
+            "Approve it" => " (or type a code)",
+            _ => "",
+        };
+        assert_shown(&format!("{sent}. {what}, then press Enter{or_code}: "));
+        assert_shown(&format!("{sent}. {what} to go on."));
+    }
     let again = between(&source, "const NOT_ACCEPTED: &str = \"", "\"");
     assert!(README.contains(&format!("`{again}`")), "{again:?}");
+}
+
+#[test]
+fn the_prompts_of_the_readme_are_those_of_the_enrolment() {
+    let source = before_tests(ENROL_SOURCE);
+    let mut seen = 0;
+    for text in literals(&source) {
+        // Each line of a prompt; those that are put in are shown by an example.
+        for line in text.split("\\n") {
+            if line.starts_with(char::is_uppercase) {
+                assert_shown(&line.replace("{}", example_of(line)));
+                seen += 1;
+            }
+        }
+    }
+    assert_eq!(seen, 9, "lines in src/login/enrol.rs");
+}
+
+fn example_of(line: &str) -> &'static str {
+    if line.starts_with("In OneLogin Protect") {
+        "01-1912451"
+    } else {
+        "0427"
+    }
 }
 
 #[test]
 fn the_sentences_of_a_denial_are_in_the_readme() {
     let source: String = before_tests(VERDICT_SOURCE);
     let mut seen = 0;
-    for sentence in source.split(": &str =").skip(1) {
-        assert_shown(sentence.split('"').nth(1).unwrap());
-        seen += 1;
+    for text in source.split(": &str =").skip(1) {
+        let text = text.split('"').nth(1).unwrap();
+        if text.ends_with('.') {
+            assert_shown(text);
+            seen += 1;
+        }
     }
     assert_eq!(seen, 5);
 }
@@ -344,6 +476,7 @@ fn each_make_target_that_a_document_names_exists() {
         "demo",
         "help",
         "test",
+        "test-clients",
         "test-quick",
         "test-root",
     ] {
@@ -360,6 +493,82 @@ fn the_packages_that_make_installs_are_in_the_readme() {
             assert!(words.contains(packages), "{packages}");
         }
     }
+}
+
+#[test]
+fn each_call_at_onelogin_is_in_the_readme_and_no_other() {
+    let documented: BTreeSet<String> = call_rows()
+        .into_iter()
+        .filter_map(|row| {
+            let call = quoted(row[0]).next()?;
+            let (method, path) = call.split_once(' ')?;
+            ["GET", "POST", "PUT"]
+                .contains(&method)
+                .then(|| path.to_owned())
+        })
+        .collect();
+    let mut called = BTreeSet::new();
+    for source in CALLS_SOURCE {
+        let source = before_tests(source);
+        for text in literals(&source) {
+            let path = match text.split_once("/{call}") {
+                Some((path, "")) => path.to_owned(),
+                _ => text.replace("{path}", "{}/verifications"),
+            };
+            let path = match path.strip_prefix("{}/") {
+                Some(rest) => format!("/api/2/mfa/users/{{}}/{rest}"),
+                None => path,
+            };
+            if !path.starts_with('/') || path == "/api/2/mfa/users/{}" {
+                continue;
+            }
+            let path = path.replace("{}", "ID");
+            if text.ends_with("{call}") {
+                for call in source.split("path(user, &device.id, \"").skip(1) {
+                    called.insert(format!("{path}/{}", call.split('"').next().unwrap()));
+                }
+            } else {
+                called.insert(path);
+            }
+        }
+    }
+    assert_eq!(called, documented);
+}
+
+#[test]
+fn each_row_about_calls_names_tests_that_exist_where_it_says() {
+    let tests = tests();
+    let rows = call_rows();
+    assert!(rows.len() > 40, "{}", rows.len());
+    for row in rows {
+        let words: Vec<&str> = quoted(row[2]).collect();
+        assert!(
+            !words.is_empty() && words.len() % 2 == 0,
+            "no tests: {row:?}"
+        );
+        for pair in words.chunks(2) {
+            let is_there = tests
+                .get(pair[1])
+                .is_some_and(|files| files.contains(pair[0]));
+            assert!(is_there, "{} has no test {}", pair[0], pair[1]);
+        }
+    }
+}
+
+#[test]
+fn each_scope_that_the_log_asks_for_is_in_the_readme() {
+    let side = between(README, "## OneLogin's side\n", "\n## ");
+    let mut seen = 0;
+    for source in CALLS_SOURCE {
+        for scope in before_tests(source).split("scope: \"").skip(1) {
+            let scope = scope.split("\",\n").next().unwrap();
+            for name in scope.split("\\\"").skip(1).step_by(2) {
+                assert!(side.contains(name), "{name}");
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 8, "{seen}");
 }
 
 #[test]
@@ -463,6 +672,18 @@ fn key_table() -> Vec<(String, String)> {
             (bare(cells[0]), bare(cells[1]))
         })
         .collect()
+}
+
+/// The rows of all tables about calls: what, what becomes of it, tests.
+fn call_rows() -> Vec<[&'static str; 3]> {
+    let section = between(README, "## What is called at OneLogin\n", "\n## ");
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    rows.map(|row| {
+        let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
+        <[&str; 3]>::try_from(cells).unwrap_or_else(|_| panic!("{row}"))
+    })
+    .filter(|row| row[2] != "tests" && row[2] != "---")
+    .collect()
 }
 
 struct RuleRow<'a> {
@@ -589,6 +810,8 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         origin: _,
         client_id: _,
         client_secret: _,
+        lookup,
+        version,
         verify,
         ca_file,
         connect_timeout,
@@ -599,6 +822,8 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         attribute,
         append_domain,
         ignore_case,
+        map_file,
+        check_active,
         exempt_users,
         exempt_groups,
         unknown,
@@ -609,14 +834,20 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         autopush,
         prompts,
         expires_in,
+        sms_message,
+        magic_link,
     } = factors;
-    let missing = |missing: &Missing| match missing {
-        Missing::Deny => word("deny"),
-        Missing::Exempt => word("exempt"),
-    };
-    let allow: Vec<&str> = allow.iter().map(|factor| factor.word()).collect();
+    let allow: Vec<&str> = Factor::WORDS
+        .iter()
+        .filter(|(_, factors)| factors.iter().all(|factor| allow.contains(factor)))
+        .map(|(word, _)| *word)
+        .collect();
     assert!(
         ca_file.is_none() && append_domain.is_none(),
+        "not the defaults"
+    );
+    assert!(
+        lookup.is_none() && map_file.is_none() && sms_message.is_none(),
         "not the defaults"
     );
     vec![
@@ -626,6 +857,16 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         (
             "onelogin.client_secret_file",
             "this or the one before".to_owned(),
+        ),
+        ("onelogin.lookup.client_id", "none".to_owned()),
+        ("onelogin.lookup.client_secret", "none".to_owned()),
+        ("onelogin.lookup.client_secret_file", "none".to_owned()),
+        (
+            "onelogin.api_version",
+            match version {
+                Version::V1 => "1".to_owned(),
+                Version::V2 => "2".to_owned(),
+            },
         ),
         (
             "onelogin.verify",
@@ -647,17 +888,37 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
             "onelogin.login_timeout",
             login_timeout.as_secs().to_string(),
         ),
-        ("users.match", word(Attribute::name(*attribute))),
+        (
+            "users.match",
+            word(&attribute.as_ref().map_or("map".to_owned(), Attribute::name)),
+        ),
         ("users.append_domain", "none".to_owned()),
         ("users.ignore_case", ignore_case.to_string()),
+        ("users.map_file", "none".to_owned()),
+        ("users.check_active", check_active.to_string()),
         ("users.exempt_users", format!("{exempt_users:?}")),
         ("users.exempt_groups", format!("{exempt_groups:?}")),
-        ("users.unknown", missing(unknown)),
-        ("users.no_factor", missing(no_factor)),
+        (
+            "users.unknown",
+            word(match unknown {
+                Missing::Deny => "deny",
+                Missing::Exempt => "exempt",
+            }),
+        ),
+        (
+            "users.no_factor",
+            word(match no_factor {
+                NoFactor::Deny => "deny",
+                NoFactor::Exempt => "exempt",
+                NoFactor::Enroll => "enroll",
+            }),
+        ),
         ("factors.allow", format!("{allow:?}")),
         ("factors.autopush", autopush.to_string()),
         ("factors.prompts", prompts.to_string()),
         ("factors.expires_in", expires_in.to_string()),
+        ("factors.sms_message", "none".to_owned()),
+        ("factors.magic_link", format!("{magic_link:?}")),
         ("push.wait", push_wait.as_secs().to_string()),
         (
             "first_factor",
@@ -690,7 +951,7 @@ fn parsed(text: &str) -> Config {
 fn reasons() -> BTreeSet<String> {
     let mut reasons = BTreeSet::new();
     for line in before_tests(VERDICT_SOURCE).lines() {
-        if line.contains("event: ") {
+        if line.contains("event: ") || line.contains("const DENIED") {
             continue;
         }
         let literals = line.split('"').skip(1).step_by(2);
@@ -705,6 +966,17 @@ fn pam_words(text: impl AsRef<str>) -> BTreeSet<String> {
         .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
         .filter(|word| word.starts_with("PAM_"))
         .map(str::to_owned)
+        .collect()
+}
+
+/// The code of the flow, without that of the enrolment.
+fn login_source() -> String {
+    let mut files = rust_files(&root().join("src/login"));
+    files.push(root().join("src/login.rs"));
+    files
+        .iter()
+        .filter(|file| !file.ends_with("enrol.rs"))
+        .map(|file| before_tests(&std::fs::read_to_string(file).unwrap()))
         .collect()
 }
 
@@ -774,12 +1046,17 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn device(id: &str, factor: Factor, name: &str) -> Device {
-    Device {
-        id: DeviceId::parse(id).unwrap(),
-        factor,
-        name: name.to_owned(),
-        default: false,
-    }
+    Device::new(DeviceId::parse(id).unwrap(), factor, name.to_owned(), false)
+}
+
+fn menu(devices: Vec<Device>) -> Menu {
+    let count = devices.len();
+    Menu::new(devices, count, &Factor::enrollable(), Activations::Offered).unwrap()
+}
+
+/// The texts in quotes, as they are written; none of these sources escapes a quote before one that matters.
+fn literals(source: &str) -> Vec<&str> {
+    source.split('"').skip(1).step_by(2).collect()
 }
 
 fn root() -> &'static Path {

@@ -245,14 +245,76 @@ fn r02_safe_lets_in_when_no_connection_can_be_made_and_secure_does_not() {
     let outcome = with_code(&world);
     assert_eq!(outcome.code, Code::SUCCESS);
     assert_eq!(outcome.prompts(), [""; 0]);
-    // A name that does not exist is a fault of ours, not an outage. ".invalid" is reserved.
-    world.config(&[SAFE, "onelogin.url = \"https://127.0.0.1.invalid\""]);
-    let outcome = with_code(&world);
-    if reason(&outcome) != "no-connection" {
-        // Without any DNS server the failure is temporary, and rightly an outage.
-        assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL);
-        assert_eq!(reason(&outcome), "no-such-host");
+    // A name service that fails for now is an outage; a name that does not exist is not.
+    let (again, no_name, fail, system) = (-3, -2, -4, -11);
+    let names = |code| world.ssh().answers([TOTP_CODE; 3]).names(code).run();
+    world.config(&[SAFE]);
+    assert_eq!(names(again).code, Code::SUCCESS);
+    let outcome = names(no_name);
+    assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL);
+    assert_eq!(reason(&outcome), "no-such-host");
+    for code in [fail, system] {
+        assert_denied(&names(code), &format!("getaddrinfo: {code}"));
     }
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
+fn r02_with_an_activation_before_the_code_safe_ends_there() {
+    let world = World::with([totp()], &[SAFE, "onelogin.verify = \"activated\""]);
+    for status in [502, 503, 504] {
+        world.onelogin.clear_faults();
+        world
+            .onelogin
+            .fault(Fault::new(Match::activation(), Action::status(status)));
+        assert_denied(&with_code(&world), &format!("{status}"));
+    }
+}
+
+#[test]
+fn r06_no_redirect_is_followed_wherever_it_leads() {
+    let elsewhere = World::with_totp();
+    for (stage, on) in stages() {
+        let world = World::with([totp()], &[SAFE]);
+        // The other server is trusted, and would accept.
+        let ca = format!("{}{}", world.onelogin.ca_pem(), elsewhere.onelogin.ca_pem());
+        world.place.write("etc/ca.pem", ca);
+        let target = format!("{}/api/2/users", elsewhere.onelogin.url());
+        world
+            .onelogin
+            .fault(Fault::new(on, Action::Redirect(target)));
+        let outcome = with_code(&world);
+        assert_denied(&outcome, stage);
+        assert_eq!(reason(&outcome), "redirected", "{stage}");
+    }
+    assert_eq!(elsewhere.onelogin.connections(), 0);
+}
+
+#[test]
+fn r06_without_ca_file_the_systems_bundle_decides() {
+    let world = World::with_totp();
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("ca_file"))
+        .collect();
+    world.place.config(lines.join("\n"));
+    let outcome = with_code(&world);
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    assert_eq!(reason(&outcome), "tls");
+    let opened: Vec<_> = outcome
+        .notes
+        .opened
+        .iter()
+        .map(|file| file.path.as_str())
+        .collect();
+    assert!(
+        opened
+            .iter()
+            .any(|path| path.contains("/cert") || path.contains("/pki")),
+        "{opened:?}"
+    );
+    assert_eq!(world.requests(), 0);
 }
 
 #[test]

@@ -50,7 +50,7 @@ fn r06_a_wrong_code_is_denied_in_both_dialects() {
         assert_eq!(world.onelogin.codes(), 3);
         assert_eq!(reason(&outcome), "wrong-code");
         assert_eq!(outcome.texts(), ["OneLogin verification failed."]);
-        assert!(!outcome.fail_delays.is_empty());
+        assert!(world::is_delayed(&outcome));
     }
 }
 
@@ -547,23 +547,30 @@ fn r05_odd_names_cause_no_call() {
 }
 
 #[test]
-fn r05_a_user_who_changes_on_the_way_is_denied() {
-    // The conversation could set PAM_USER; here a module of the same stack does.
+fn r05_a_user_who_changes_on_the_way_is_denied_and_remembered() {
     let world = World::with_totp();
-    world.place.service(
-        "sshd",
-        &["auth required @module@", "auth optional @helper@ user=root"],
-    );
-    let case = world
-        .place
-        .case("sshd")
-        .user(NAME)
-        .ssh_with_key(&connection());
+    let connection = connection();
+    let rename = Answer::Rename("root".to_owned(), TOTP_CODE.into());
+    let outcome = world.ssh_again(&connection).respond(rename).run();
+    assert_eq!(outcome.code, Code::MAXTRIES);
+    assert_eq!(reason(&outcome), "user-changed");
+    let rerun = world.ssh_again(&connection).answer(TOTP_CODE).run();
+    assert_eq!(reason(&rerun), "denied-before");
+}
+
+#[test]
+fn r14_breaking_off_after_a_wrong_code_does_not_start_over() {
+    let world = World::with_totp();
+    let connection = connection();
+    let outcome = world.ssh_again(&connection).answer("111111").run();
+    assert_eq!(outcome.code, Code::CONV_ERR);
+    assert!(world::is_delayed(&outcome));
+    let rerun = world.ssh_again(&connection).answer(TOTP_CODE).run();
     assert_eq!(
-        case.answer(TOTP_CODE).run().code,
-        Code::SUCCESS,
-        "after us it is not ours to say"
+        (rerun.code, reason(&rerun).as_str()),
+        (Code::MAXTRIES, "denied-before")
     );
+    assert_eq!(world.onelogin.codes(), 1);
 }
 
 #[test]

@@ -3,8 +3,11 @@
 
 mod script;
 
+use pam_onelogin::factor::Factor;
 use pam_onelogin::login::{Trouble, Unknown};
+use pam_onelogin::onelogin::wire::Enrolment;
 use pam_onelogin::user::Unclear;
+use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, Polls, Tells, Waits,
 };
@@ -27,6 +30,7 @@ fn a_code_that_onelogin_accepts_lets_in() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
+        Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -40,6 +44,7 @@ fn a_wrong_code_may_be_corrected() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
+        Denies,
         Checks("501", None, "111111", REJECTED),
         Asks(AGAIN, "123 456"),
         Checks("501", None, "123456", ACCEPTED),
@@ -55,12 +60,12 @@ fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
+        Denies,
         Checks("501", None, "111111", REJECTED),
         Asks(AGAIN, "222222"),
         Checks("501", None, "222222", REJECTED),
         Asks(AGAIN, "333333"),
         Checks("501", None, "333333", REJECTED),
-        Denies,
     ])
     .run();
     assert_eq!(end, "denied wrong-code factor=totp id=1001");
@@ -72,8 +77,8 @@ fn prompts_limits_the_tries() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        Checks("501", None, "111111", REJECTED),
         Denies,
+        Checks("501", None, "111111", REJECTED),
     ])
     .config("[factors]\nprompts = 1")
     .run();
@@ -126,7 +131,6 @@ fn a_push_that_is_denied_on_the_phone_denies_at_once() {
         Activates("601", Ok("v-1")),
         Asks(PUSH_SENT, ""),
         Polls("601", "v-1", REJECTED),
-        Denies,
     ])
     .run();
     assert_eq!(end, "denied push-denied factor=push id=1001");
@@ -166,7 +170,6 @@ fn an_unanswered_push_ends_after_its_wait() {
         Polls("601", "v-1", script::PENDING),
         Waits(1),
         Polls("601", "v-1", script::PENDING),
-        Denies,
     ])
     .config("[push]\nwait = 3")
     .run();
@@ -183,7 +186,6 @@ fn ctrl_c_ends_the_wait_for_a_push() {
         Activates("601", Ok("v-1")),
         Tells("Push sent to Phone. Approve it to go on."),
         CtrlC,
-        Denies,
     ])
     .waited()
     .run();
@@ -241,7 +243,6 @@ fn a_verification_that_is_gone_is_not_approved() {
         Activates("601", Ok("v-1")),
         Asks(PUSH_SENT, ""),
         Polls("601", "v-1", || Err(error(Trouble::NotFound))),
-        Denies,
     ])
     .run();
     assert_eq!(end, "denied expired factor=push id=1001");
@@ -289,6 +290,7 @@ fn the_menu_takes_an_option_or_a_code() {
         Looks("alice", one("1001")),
         Lists("1001", devices()),
         Asks(MENU, "123456"),
+        Denies,
         Checks("601", None, "123456", REJECTED),
         Asks(script::leaked(format!("Not accepted. {MENU}")), "2"),
         Asks("OneLogin passcode from App: ", "123456"),
@@ -323,6 +325,7 @@ fn where_the_tenant_wants_it_an_authenticator_is_activated_and_a_protect_code_ne
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Activates("501", Ok("v-3")),
+        Denies,
         Checks("501", Some("v-3"), "123456", ACCEPTED),
         Allows,
     ])
@@ -333,6 +336,7 @@ fn where_the_tenant_wants_it_an_authenticator_is_activated_and_a_protect_code_ne
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
         Asks(FOR_A_PUSH, "123456"),
+        Denies,
         Checks("601", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -348,6 +352,7 @@ fn r14_without_memory_nothing_is_activated_and_codes_go_on() {
         Lists("1001", vec![push("601"), sms("701")]),
         Asks(PASSCODE, ""),
         Asks(AGAIN, "123456"),
+        DeniesInVain,
         Checks("601", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -385,10 +390,10 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
         Asks(AGAIN, "111111"),
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601"), totp("501")]),
+        Denies,
         Checks("601", None, "111111", REJECTED),
         Asks(AGAIN, "222222"),
         Checks("601", None, "222222", REJECTED),
-        Denies,
     ])
     .unproven()
     .run();
@@ -441,6 +446,7 @@ fn r13_an_unproven_user_gets_in_with_a_code() {
         Asks(PASSCODE, "123456"),
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
+        Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -553,6 +559,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
             Looks("alice", one("1001")),
             Lists("1001", vec![totp("501")]),
             Asks(PASSCODE, "123456"),
+            Denies,
             Checks(
                 "501",
                 None,
@@ -588,6 +595,7 @@ fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
+        Denies,
         Checks("501", None, "123456", || Err(error(Trouble::Broken))),
     ])
     .run();
@@ -620,6 +628,7 @@ fn r09_a_code_that_is_typed_late_still_gets_one_request() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         script::AsksSlowly(PASSCODE, "123456", 300),
+        Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -630,7 +639,6 @@ fn r09_a_code_that_is_typed_late_still_gets_one_request() {
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
         script::AsksSlowly(FOR_A_PUSH, "", 300),
-        Denies,
     ])
     .run();
     assert_eq!(end, "denied timeout factor=push id=1001");
@@ -650,8 +658,263 @@ fn r09_no_poll_waits_longer_than_the_login() {
         Polls("601", "v-1", script::PENDING),
         Waits(1),
         Polls("601", "v-1", script::PENDING),
-        Denies,
     ])
     .run();
     assert_eq!(end, "denied push-unanswered factor=push id=1001");
+}
+
+#[test]
+fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
+    // The denial is written down before the code is sent, and only an acceptance removes it.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        Denies,
+        Checks("501", None, "111111", REJECTED),
+        Nobody(AGAIN),
+    ])
+    .run();
+    assert_eq!(end, "denied no-conversation factor=totp id=1001");
+}
+
+#[test]
+fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", Err(error(Trouble::NoConnection))),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+        Denies,
+    ])
+    .unproven()
+    .config("failmode = \"safe\"")
+    .run();
+    assert_eq!(end, "denied no-connection factor=- id=-");
+}
+
+#[test]
+fn a_call_shows_the_digits_to_key_in() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::voice("801")]),
+        Asks("Press Enter to get a phone call (Desk): ", ""),
+        Denies,
+        Activates("801", Ok("v-4 0427")),
+        Asks(
+            "Calling Desk. Key in 0427 on the phone, then press Enter: ",
+            "",
+        ),
+        Polls("801", "v-4", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=voice id=1001");
+    // In sudo the text is there at once; wrong digits end it.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::voice("801")]),
+        Asks("Press Enter to get a phone call (Desk): ", ""),
+        Denies,
+        Activates("801", Ok("v-4 0427")),
+        Tells("Calling Desk. Key in 0427 on the phone to go on."),
+        Waits(2),
+        Polls("801", "v-4", REJECTED),
+    ])
+    .waited()
+    .run();
+    assert_eq!(end, "denied push-denied factor=voice id=1001");
+    // A call whose digits nobody knows cannot be answered.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::voice("801")]),
+        Asks("Press Enter to get a phone call (Desk): ", ""),
+        Denies,
+        Activates("801", Ok("v-4")),
+    ])
+    .run();
+    assert_eq!(end, "denied bad-reply factor=voice id=1001");
+}
+
+#[test]
+fn an_e_mail_brings_a_code_or_a_link() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::email("802")]),
+        Asks("Press Enter to get a passcode by e-mail (Mail): ", ""),
+        Denies,
+        Activates("802", Ok("v-5")),
+        Asks("Passcode from the e-mail to Mail: ", "A1B2C3"),
+        Checks("802", Some("v-5"), "A1B2C3", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=email id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::link("803")]),
+        Asks("Press Enter to get a link by e-mail (Mail): ", ""),
+        Denies,
+        Activates("803", Ok("v-6")),
+        Asks(
+            "Link sent by e-mail (Mail). Open it, then press Enter: ",
+            "",
+        ),
+        Polls("803", "v-6", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=magic-link id=1001");
+}
+
+#[test]
+fn a_temporary_token_is_checked_where_it_is_allowed() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(
+            "OneLogin verification for alice\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): ",
+            "1",
+        ),
+        Asks("Temporary passcode: ", "25992782"),
+        Denies,
+        Checks("0", None, "25992782", ACCEPTED),
+        Allows,
+    ])
+    .config("[factors]\nallow = [\"totp\", \"temporary\"]")
+    .run();
+    assert_eq!(end, "accepted factor=temporary id=1001");
+    // A user without a device needs no menu.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Asks(PASSCODE, "25992782"),
+        Denies,
+        Checks("0", None, "25992782", ACCEPTED),
+        Allows,
+    ])
+    .config("[factors]\nallow = [\"totp\", \"temporary\"]")
+    .run();
+    assert_eq!(end, "accepted factor=temporary id=1001");
+}
+
+#[test]
+fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Step::Offers(vec![script::offer(7, Factor::Push, "Protect"), script::offer(8, Factor::Sms, "SMS")]),
+        Asks("You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n 2. SMS\n\nOption: ", "1"),
+        Denies,
+        Step::Registers(7, None, Some("01-1912451")),
+        Asks("In OneLogin Protect add an account with this token: 01-1912451\nThen press Enter: ", ""),
+        Step::PollsRegistration(Enrolment::Pending),
+        Waits(2),
+        Step::PollsRegistration(Enrolment::Done),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, "123456"),
+        Checks("601", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .config("[users]\nno_factor = \"enroll\"")
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+}
+
+#[test]
+fn an_enrolment_that_is_refused_lets_nobody_in() {
+    let offered = || vec![script::offer(8, Factor::Sms, "SMS")];
+    let choose = "You have no OneLogin factor yet. Choose one to set up:\n\n 1. SMS\n\nOption: ";
+    let code = "Passcode from the text message that was sent to you: ";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Step::Offers(offered()),
+        Asks(choose, "1"),
+        Denies,
+        Step::Registers(8, None, None),
+        Asks(code, "0042"),
+        Step::ChecksRegistration("0042", Enrolment::Pending),
+        Asks(script::leaked(format!("Not accepted. {code}")), "0043"),
+        Step::ChecksRegistration("0043", Enrolment::Rejected),
+    ])
+    .config("[users]\nno_factor = \"enroll\"")
+    .run();
+    assert_eq!(end, "denied not-enrolled factor=sms id=1001");
+    // Nothing that may be enrolled is allowed here: the same prompts as for others.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Step::Offers(offered()),
+        Asks(PASSCODE, "111111"),
+        Asks(AGAIN, "111111"),
+        Asks(AGAIN, "111111"),
+        Denies,
+    ])
+    .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\"]")
+    .run();
+    assert_eq!(end, "denied no-factor factor=- id=1001");
+}
+
+#[test]
+fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Asks(AGAIN, "111111"),
+        Asks(AGAIN, "111111"),
+        Denies,
+    ])
+    .unproven()
+    .config("[users]\nno_factor = \"enroll\"")
+    .run();
+    assert_eq!(end, "denied no-factor factor=- id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Asks(PASSCODE, "111111"),
+        Asks(AGAIN, "111111"),
+        Asks(AGAIN, "111111"),
+        DeniesInVain,
+    ])
+    .without_memory()
+    .config("[users]\nno_factor = \"enroll\"")
+    .run();
+    assert_eq!(end, "denied no-factor factor=- id=1001");
+}
+
+#[test]
+fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
+    let busy = |seconds| {
+        let mut busy = error(Trouble::RateLimited);
+        busy.retry_after = Some(std::time::Duration::from_secs(seconds));
+        busy
+    };
+    let end = Script::of([
+        Looks("alice", Err(busy(3))),
+        Waits(3),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    for script in [
+        Script::of([Looks("alice", Err(busy(60)))]),
+        Script::of([
+            Looks("alice", Err(busy(1))),
+            Waits(1),
+            Looks("alice", Err(busy(1))),
+        ]),
+    ] {
+        assert_eq!(
+            script.config("failmode = \"safe\"").run(),
+            "denied rate-limited factor=- id=-"
+        );
+    }
 }

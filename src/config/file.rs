@@ -1,6 +1,7 @@
 //! Opens and checks the files that an admin wrote, and reads the configuration from them.
 
 use super::{Config, Fault, SecretSource, parse};
+use crate::map::{Entries, Map};
 use crate::secret::Secret;
 use crate::trust::{FileError, Privacy, Trusted};
 use std::path::Path;
@@ -12,6 +13,9 @@ const MAX_CONFIG: u64 = 64 << 10;
 /// The longest file with a client secret, in bytes.
 const MAX_SECRET: u64 = 4 << 10;
 
+/// The longest map file, in bytes: some hundred thousand lines.
+const MAX_MAP: u64 = 16 << 20;
+
 /// Why there is no configuration.
 #[derive(Debug)]
 pub enum LoadError {
@@ -21,45 +25,82 @@ pub enum LoadError {
     Faults(Vec<Fault>),
 }
 
-/// A configuration with the secret that it names.
+/// A configuration with what it names.
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// The secret of the API credential.
-    pub client_secret: Secret,
+    /// The secrets of the API credentials.
+    pub secrets: Secrets,
+    /// The map file.
+    pub map: Map,
 }
 
-/// Reads the configuration, and the file with the client secret if it names one. The
-/// configuration must be readable by its owner only: it may hold the secret.
+/// The secrets of the API credentials.
+pub struct Secrets {
+    /// Of `[onelogin]`.
+    pub verify: Secret,
+    /// Of `[onelogin.lookup]`.
+    pub lookup: Option<Secret>,
+}
+
+/// Reads the configuration, and the files that it names. The configuration must be readable by
+/// its owner only: it may hold the secret.
 ///
 /// # Errors
 /// [`LoadError`].
 pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
-    let text = text(path, trusted, MAX_CONFIG)?;
+    let text = text(path, trusted, Privacy::Secret, MAX_CONFIG)?;
     let mut config = parse(&path.display().to_string(), &text).map_err(LoadError::Faults)?;
+    let verify = secret(&mut config.onelogin.client_secret, trusted)?;
+    let lookup = match &mut config.onelogin.lookup {
+        Some(credential) => Some(secret(&mut credential.client_secret, trusted)?),
+        None => None,
+    };
+    Ok(Loaded {
+        secrets: Secrets { verify, lookup },
+        map: map(&config, trusted)?,
+        config,
+    })
+}
+
+/// Takes a secret from where it is written.
+fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadError> {
     let nothing = SecretSource::Inline(Secret::new(String::new()));
-    let client_secret = match std::mem::replace(&mut config.onelogin.client_secret, nothing) {
-        SecretSource::Inline(secret) => secret,
+    match std::mem::replace(source, nothing) {
+        SecretSource::Inline(secret) => Ok(secret),
         SecretSource::File(path) => {
-            let text = self::text(&path, trusted, MAX_SECRET)?;
+            let text = text(&path, trusted, Privacy::Secret, MAX_SECRET)?;
             let secret = text.trim_end_matches(['\r', '\n']);
             if secret.is_empty() || secret.contains(char::is_whitespace) {
                 let text = "must hold the client secret on one line and nothing else";
                 return Err(LoadError::Faults(vec![Fault::of_file(&path, text)]));
             }
-            Secret::new(secret.to_owned())
+            Ok(Secret::new(secret.to_owned()))
         }
-    };
-    Ok(Loaded {
-        config,
-        client_secret,
-    })
+    }
 }
 
-fn text(path: &Path, trusted: Trusted, max: u64) -> Result<Zeroizing<String>, LoadError> {
+fn map(config: &Config, trusted: Trusted) -> Result<Map, LoadError> {
+    let Some(path) = &config.users.map_file else {
+        return Ok(Map::default());
+    };
+    let text = text(path, trusted, Privacy::Public, MAX_MAP)?;
+    let entries = match config.users.attribute {
+        Some(_) => Entries::NamesAndIds,
+        None => Entries::Ids,
+    };
+    Map::parse(&path.display().to_string(), &text, entries).map_err(LoadError::Faults)
+}
+
+fn text(
+    path: &Path,
+    trusted: Trusted,
+    privacy: Privacy,
+    max: u64,
+) -> Result<Zeroizing<String>, LoadError> {
     let fault = |text: String| LoadError::Faults(vec![Fault::of_file(path, text)]);
     let bytes = trusted
-        .read(path, Privacy::Secret, max)
+        .read(path, privacy, max)
         .map_err(|error| match error {
             FileError::NotPermitted => LoadError::Unprivileged,
             FileError::Refused(text) => fault(text),

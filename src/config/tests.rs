@@ -28,11 +28,15 @@ fn the_least_configuration_has_the_defaults_of_the_manual() {
     assert_eq!(config.onelogin.connect_timeout.as_secs(), 5);
     assert_eq!(config.onelogin.request_timeout.as_secs(), 10);
     assert_eq!(config.onelogin.login_timeout.as_secs(), 55);
-    assert_eq!(config.users.attribute, Attribute::Username);
+    assert_eq!(config.users.attribute, Some(Attribute::Username));
+    assert!(config.users.check_active && config.users.map_file.is_none());
+    assert!(config.onelogin.lookup.is_none());
+    assert_eq!(config.onelogin.version, Version::V2);
+    assert!(config.factors.sms_message.is_none() && config.factors.magic_link.is_empty());
     assert_eq!(config.users.unknown, Missing::Deny);
-    assert_eq!(config.users.no_factor, Missing::Deny);
+    assert_eq!(config.users.no_factor, NoFactor::Deny);
     assert!(!config.users.ignore_case);
-    assert_eq!(config.factors.allow, Factor::ALL);
+    assert_eq!(config.factors.allow, Factor::enrollable());
     assert!(!config.factors.autopush);
     assert_eq!(config.factors.prompts, 3);
     assert_eq!(config.factors.expires_in, 120);
@@ -57,10 +61,14 @@ url = "https://localhost:8443"
 client_id = "id"
 client_secret_file = "/etc/secret"
 verify = "activated"
+api_version = 2
 ca_file = "/etc/ca.pem"
 connect_timeout = 1
 request_timeout = 2
 login_timeout = 30
+[onelogin.lookup]
+client_id = "reader"
+client_secret = "r"
 [users]
 match = "email"
 append_domain = "example.com"
@@ -68,8 +76,12 @@ ignore_case = true
 exempt_users = ["root", "backup"]
 exempt_groups = ["robots"]
 unknown = "exempt"
-no_factor = "exempt"
+no_factor = "enroll"
+map_file = "/etc/map"
+check_active = false
 [factors]
+sms_message = "Code {{otp_code}}"
+magic_link = ["Link"]
 allow = ["sms", "totp"]
 autopush = true
 prompts = 1
@@ -94,13 +106,24 @@ wait = 20
     assert_eq!(config.onelogin.connect_timeout.as_secs(), 1);
     assert_eq!(config.onelogin.request_timeout.as_secs(), 2);
     assert_eq!(config.onelogin.login_timeout.as_secs(), 30);
-    assert_eq!(config.users.attribute.name(), "email");
+    assert_eq!(config.users.attribute, Some(Attribute::Email));
+    assert_eq!(
+        config.users.map_file.as_deref(),
+        Some(Path::new("/etc/map"))
+    );
+    assert!(!config.users.check_active);
+    assert_eq!(config.onelogin.lookup.as_ref().unwrap().client_id, "reader");
+    assert_eq!(
+        config.factors.sms_message.as_deref(),
+        Some("Code {{otp_code}}")
+    );
+    assert_eq!(config.factors.magic_link, ["Link"]);
     assert_eq!(config.users.append_domain.as_deref(), Some("example.com"));
     assert!(config.users.ignore_case);
     assert_eq!(config.users.exempt_users, ["root", "backup"]);
     assert_eq!(config.users.exempt_groups, ["robots"]);
     assert_eq!(config.users.unknown, Missing::Exempt);
-    assert_eq!(config.users.no_factor, Missing::Exempt);
+    assert_eq!(config.users.no_factor, NoFactor::Enroll);
     assert_eq!(config.factors.allow, [Factor::Sms, Factor::Totp]);
     assert!(config.factors.autopush);
     assert_eq!(config.factors.prompts, 1);
@@ -157,7 +180,7 @@ fn r02_each_fault_names_its_line_and_what_to_write() {
         ),
         (
             "[factors]\nallow = [\"push\", \"duck\"]",
-            "c.toml:2: \"allow\" names \"duck\"; the factors are \"push\", \"totp\", \"sms\"",
+            "c.toml:2: \"allow\" names \"duck\"; the factors are \"push\", \"totp\", \"sms\", \"email\", \"voice\", \"yubikey\", \"duo\", \"temporary\"",
         ),
         (
             "[factors]\nallow = [\"push\", \"push\"]",
@@ -243,6 +266,84 @@ fn r02_what_onelogin_needs_is_asked_for() {
         ),
         [
             "c.toml:1: \"request_timeout\" is 9 s, longer than \"login_timeout\" (5 s); make it at most 5"
+        ]
+    );
+}
+
+#[test]
+fn the_newer_keys_are_checked_too() {
+    let fault = |lines: &str, expected: &str| {
+        let faults = faults(&format!("{lines}\n{LEAST}"));
+        assert!(
+            faults.iter().any(|fault| fault.contains(expected)),
+            "{lines}: {faults:?}"
+        );
+    };
+    fault("[users]\nmatch = \"map\"", "so \"map_file\" must be set");
+    fault("[users]\nmatch = \"custom_attributes.\"", "must be one of");
+    fault(
+        "[users]\nmatch = \"custom_attributes.a&b\"",
+        "must be one of",
+    );
+    fault(
+        "[users]\nno_factor = \"enrol\"",
+        "must be one of \"deny\", \"exempt\", \"enroll\"",
+    );
+    fault(
+        "[factors]\nsms_message = \"hello\"",
+        "must contain {{otp_code}}",
+    );
+    fault(
+        "[factors]\nsms_message = \"{{otp_code}} {{name}}\"",
+        "no other {{…}}",
+    );
+    let long = format!(
+        "[factors]\nsms_message = \"{{{{otp_code}}}} {}\"",
+        "x".repeat(160)
+    );
+    fault(&long, "longer than 160 characters");
+    fault(
+        "[factors]\nallow = [\"email\", \"email\"]",
+        "names \"email\" twice",
+    );
+    let onelogin = |lines: &str, expected: &str| {
+        let faults = faults(&format!("{LEAST}{lines}\n"));
+        assert!(
+            faults.iter().any(|fault| fault.contains(expected)),
+            "{lines}: {faults:?}"
+        );
+    };
+    onelogin("api_version = 3", "\"api_version\" must be 1 to 2");
+    onelogin(
+        "[onelogin.lookup]\nclient_id = \"x\"",
+        "c.toml:5: [onelogin.lookup] needs \"client_secret\"",
+    );
+    onelogin(
+        "[onelogin.lookup]\nid = \"x\"",
+        "\"id\" is not a key in [onelogin.lookup]",
+    );
+    onelogin(
+        "api_version = 1\n[users]\nno_factor = \"enroll\"",
+        "which needs \"api_version\" 2",
+    );
+    onelogin(
+        "api_version = 1\nverify = \"activated\"",
+        "\"activated\", which needs \"api_version\" 2",
+    );
+    let custom = with("[users]\nmatch = \"custom_attributes.unix_name\"");
+    assert_eq!(
+        custom.users.attribute,
+        Some(Attribute::Custom("unix_name".to_owned()))
+    );
+    let temporary = with("[factors]\nallow = [\"push\", \"email\", \"temporary\"]");
+    assert_eq!(
+        temporary.factors.allow,
+        [
+            Factor::Push,
+            Factor::ProtectCode,
+            Factor::Email,
+            Factor::MagicLink,
+            Factor::Temporary,
         ]
     );
 }

@@ -12,7 +12,7 @@ use serde::{Serialize, Serializer};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
@@ -20,7 +20,7 @@ use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
 };
-use ureq::{Agent, Error, Timeout};
+use ureq::{Agent, Error};
 use zeroize::Zeroizing;
 
 /// The longest reply that is read, in bytes (rule R9).
@@ -144,7 +144,8 @@ impl Http {
     /// # Errors
     /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
     pub fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
-        let time = allowance.left().min(self.request_timeout);
+        let left = allowance.left();
+        let time = left.min(self.request_timeout);
         if time.is_zero() {
             return Err(ApiError::deadline());
         }
@@ -155,7 +156,8 @@ impl Http {
                 Arc::clone(&self.progress),
             )
         })?;
-        self.progress.reset();
+        self.progress
+            .reset(left < self.request_timeout.min(self.connect_timeout));
         let start = Instant::now();
         let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
         let reply = result.as_ref().ok();
@@ -200,6 +202,24 @@ pub fn exposed<S: Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, 
     serializer.serialize_str(secret.expose())
 }
 
+/// Writes the code of an enrolment as it is documented, as a number; as text where a number would
+/// lose a leading zero or cannot hold it.
+///
+/// # Errors
+/// Those of the serializer.
+pub fn exposed_as_documented<S: Serializer>(
+    secret: &&Secret,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let text = secret.expose();
+    match text.parse::<u64>() {
+        Ok(number) if !text.starts_with('0') && secret.all(|c| c.is_ascii_digit()) => {
+            serializer.serialize_u64(number)
+        }
+        _ => serializer.serialize_str(text),
+    }
+}
+
 fn exchange(
     agent: &Agent,
     origin: &Origin,
@@ -234,11 +254,12 @@ fn exchange(
             .content_type("application/json")
             .send(body.as_slice())?,
     };
-    let request_id = response
-        .headers()
-        .get("x-request-id")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
+    let header = |name: &str| {
+        let value = response.headers().get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    };
+    let request_id = header("x-request-id");
+    let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
     let status = response.status().as_u16();
     let body = response
         .body_mut()
@@ -247,8 +268,9 @@ fn exchange(
         .read_to_vec()?;
     Ok(Reply {
         status,
-        body,
+        body: Zeroizing::new(body),
         request_id,
+        retry_after,
     })
 }
 
@@ -297,19 +319,15 @@ fn roots(
     ca_file: Option<&PathBuf>,
     trusted: Trusted,
 ) -> Result<Vec<Certificate<'static>>, ApiError> {
-    let fault = |path: &std::path::Path, text: &dyn std::fmt::Display| ApiError {
-        trouble: Trouble::Tls,
-        detail: format!("{}: {text}", path.display()),
+    let fault = |path: &std::path::Path, text: &dyn std::fmt::Display| {
+        ApiError::new(Trouble::Tls, format!("{}: {text}", path.display()))
     };
     let (path, pem) = match ca_file {
         Some(path) => {
             let pem = trusted.read(path, Privacy::Public, MAX_BUNDLE);
             (path.clone(), pem.map_err(|error| fault(path, &error))?)
         }
-        None => system_bundle().map_err(|error| ApiError {
-            trouble: Trouble::Tls,
-            detail: error.to_string(),
-        })?,
+        None => system_bundle().map_err(|error| ApiError::new(Trouble::Tls, error.to_string()))?,
     };
     let mut certificates = Vec::new();
     for item in parse_pem(&pem) {
@@ -335,13 +353,20 @@ const CONNECTED: u8 = 3;
 #[derive(Debug, Default)]
 struct Progress {
     step: AtomicU8,
-    no_such_host: AtomicU8,
+    no_such_host: AtomicBool,
+    hurried: AtomicBool,
 }
 
 impl Progress {
-    fn reset(&self) {
+    /// A request begins. `hurried`: the login's own time ends before a connection's would.
+    fn reset(&self, hurried: bool) {
         self.at(START);
-        self.no_such_host.store(0, Ordering::Relaxed);
+        self.no_such_host.store(false, Ordering::Relaxed);
+        self.hurried.store(hurried, Ordering::Relaxed);
+    }
+
+    fn is_hurried(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed)
     }
 
     fn at(&self, step: u8) {
@@ -351,10 +376,9 @@ impl Progress {
     fn explain(&self, error: &Error) -> ApiError {
         let step = self.step.load(Ordering::Relaxed);
         let trouble = match error {
-            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) == 1 => {
-                Trouble::NoSuchHost
-            }
-            Error::Timeout(Timeout::Connect) if step == CONNECTING => Trouble::NoConnection,
+            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => Trouble::NoSuchHost,
+            // No connection within its own time; but the end of the login's time is no outage.
+            Error::Timeout(_) if step == CONNECTING && !self.is_hurried() => Trouble::NoConnection,
             Error::Timeout(_) => Trouble::Timeout,
             Error::Rustls(_) | Error::Tls(_) | Error::TlsRequired | Error::Pem(_) => Trouble::Tls,
             Error::Io(io) => io_trouble(io, step),
@@ -373,7 +397,7 @@ impl Progress {
             }
             error => error.to_string(),
         };
-        ApiError { trouble, detail }
+        ApiError::new(trouble, detail)
     }
 }
 
@@ -404,10 +428,7 @@ fn io_trouble(error: &io::Error, step: u8) -> Trouble {
 }
 
 fn local(error: &dyn std::error::Error) -> ApiError {
-    ApiError {
-        trouble: Trouble::Local,
-        detail: error.to_string(),
-    }
+    ApiError::new(Trouble::Local, error.to_string())
 }
 
 /// A link in the chain of connectors that notes how far it came.
@@ -472,7 +493,7 @@ impl Names {
             getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
                 LookupErrorKind::Again => Error::HostNotFound,
                 LookupErrorKind::NoName | LookupErrorKind::NoData => {
-                    self.progress.no_such_host.store(1, Ordering::Relaxed);
+                    self.progress.no_such_host.store(true, Ordering::Relaxed);
                     Error::HostNotFound
                 }
                 _ => Error::Io(io::Error::other(format!(
@@ -485,7 +506,7 @@ impl Names {
             .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
             .collect();
         if addresses.is_empty() {
-            self.progress.no_such_host.store(1, Ordering::Relaxed);
+            self.progress.no_such_host.store(true, Ordering::Relaxed);
             return Err(Error::HostNotFound);
         }
         Ok(addresses)

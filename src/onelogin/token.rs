@@ -2,7 +2,7 @@
 //! before it expires. Never revoked: all hosts with the same credential share it (rule R17).
 
 use crate::clock::unix_now;
-use crate::config::Config;
+use crate::config::Origin;
 use crate::login::ApiError;
 use crate::onelogin::http::{Allowance, Call, Caller, Http, Method, exposed, json};
 use crate::onelogin::wire;
@@ -24,15 +24,19 @@ pub struct Tokens<'a> {
 }
 
 impl<'a> Tokens<'a> {
-    /// The tokens of the configured credential.
+    /// The tokens of a credential.
     #[must_use]
-    pub fn new(config: &'a Config, client_secret: &'a Secret, state: &'a State) -> Self {
-        let client_id = config.onelogin.client_id.as_str();
+    pub fn new(
+        origin: &Origin,
+        client_id: &'a str,
+        client_secret: &'a Secret,
+        state: &'a State,
+    ) -> Self {
         Self {
             state,
             client_id,
             client_secret,
-            name: state::name("token-", &[config.onelogin.origin.as_str(), client_id]),
+            name: state::name("token-", &[origin.as_str(), client_id]),
             current: None,
         }
     }

@@ -1,175 +1,198 @@
-//! OneLogin's API, version 2. Sources: the pages "List Users", "Enrolled Factors", "Activate
-//! Factor", "Verify Factor" (PUT, POST and poll) of OneLogin's developer documentation.
+//! The MFA calls of version 2. Sources: the pages "Get Enrolled Factors", "Activate Factor",
+//! "Verify Factor" (PUT, POST and poll), "Get Available Factors", "Enroll Factor" and "Verify
+//! Enrollment" (PUT and poll) of OneLogin's developer documentation.
 
-use crate::config::{Attribute, Config};
+use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::login::{Api, ApiError};
-use crate::onelogin::http::{Allowance, Call, Caller, Exchange, Http, Method, exposed, json};
-use crate::onelogin::token::Tokens;
+use crate::login::ApiError;
+use crate::onelogin::client::{Client, Purpose, Role};
+use crate::onelogin::http::{Allowance, Method, exposed, exposed_as_documented, json};
 use crate::onelogin::wire::{
-    self, Answer, DeviceId, Devices, Found, Ours, Reply, UserId, VerificationId, Verify,
+    self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Ours, Registration,
+    RegistrationId, UserId, VerificationId, Verify,
 };
 use crate::secret::Secret;
-use crate::state::State;
-use crate::trust::Trusted;
 use serde::{Serialize, Serializer};
-use std::time::Duration;
 
-/// The API for one login.
-pub struct V2<'a> {
-    http: Http,
-    tokens: Tokens<'a>,
-    attribute: Attribute,
-    ignore_case: bool,
-    expires_in: u32,
+const DEVICES: Purpose = Purpose {
+    role: Role::Lookup,
+    scope: "\"Manage All\" as documented (\"Read All\" was seen to do)",
+};
+const VERIFY: Purpose = Purpose {
+    role: Role::Verify,
+    scope: "\"Manage All\" as documented (\"Authentication Only\" was seen to do)",
+};
+const ENROL: Purpose = Purpose {
+    role: Role::Verify,
+    scope: "\"Manage All\"",
+};
+
+/// Lists a user's enrolled devices.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
+pub fn devices(
+    client: &mut Client<'_>,
+    user: &UserId,
+    factors: &Factors,
+    allowance: Allowance,
+) -> Result<Devices, ApiError> {
+    let path = format!("{}/devices", base(user));
+    let reply = client.get(DEVICES, &path, &[], allowance)?;
+    wire::devices(&reply, &factors.magic_link).map_err(|error| client.explain(DEVICES, error))
 }
 
-impl<'a> V2<'a> {
-    /// Prepares the API. Nothing is sent before it is asked.
-    #[must_use]
-    pub fn new(
-        config: &'a Config,
-        client_secret: &'a Secret,
-        state: &'a State,
-        trusted: Trusted,
-    ) -> Self {
-        Self {
-            http: Http::new(config, trusted),
-            tokens: Tokens::new(config, client_secret, state),
-            attribute: config.users.attribute,
-            ignore_case: config.users.ignore_case,
-            expires_in: config.factors.expires_in,
-        }
-    }
-
-    /// What was sent.
-    #[must_use]
-    pub fn into_exchanges(self) -> Vec<Exchange> {
-        self.http.into_exchanges()
-    }
-
-    /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
-    /// nothing when it is sent again (rule R16).
-    fn get(
-        &mut self,
-        path: &str,
-        query: &[(&str, &str)],
-        allowance: Allowance,
-    ) -> Result<Reply, ApiError> {
-        let reply = self.send(Method::Get, path, query, allowance)?;
-        if reply.status != 401 {
-            return Ok(reply);
-        }
-        self.tokens.forget();
-        self.send(Method::Get, path, query, allowance)
-    }
-
-    /// Sends something that must not be sent twice. After a 401 the next try starts cold.
-    fn act(&mut self, method: Method, path: &str, allowance: Allowance) -> Result<Reply, ApiError> {
-        let reply = self.send(method, path, &[], allowance)?;
-        if reply.status == 401 {
-            self.tokens.forget();
-        }
-        Ok(reply)
-    }
-
-    fn send(
-        &mut self,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        allowance: Allowance,
-    ) -> Result<Reply, ApiError> {
-        let token = self.tokens.bearer(&mut self.http, allowance)?;
-        let call = Call {
-            method,
-            path: path.to_owned(),
-            query,
-            caller: Caller::Bearer(&token),
-        };
-        self.http.send(&call, allowance)
-    }
+/// Activates a device.
+///
+/// # Errors
+/// As [`devices`].
+pub fn activate(
+    client: &mut Client<'_>,
+    user: &UserId,
+    device: &Device,
+    factors: &Factors,
+    allowance: Allowance,
+) -> Result<Activation, ApiError> {
+    let is_sms = device.factor == Factor::Sms;
+    let body = json(&ActivateBody {
+        device_id: &device.id,
+        expires_in: factors.expires_in,
+        custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
+    })?;
+    let path = format!("{}/verifications", base(user));
+    let reply = client.act(VERIFY, Method::Post(body), &path, allowance)?;
+    wire::activation(&reply, ours(user, device, None))
+        .map_err(|error| client.explain(VERIFY, error))
 }
 
-impl Api for V2<'_> {
-    fn user(&mut self, name: &str, time: Duration) -> Result<Found, ApiError> {
-        let attribute = self.attribute.name();
-        let fields = format!("id,{attribute},state,status");
-        let query = [
-            (attribute, name),
-            ("fields", fields.as_str()),
-            ("limit", "2"),
-        ];
-        let reply = self.get("/api/2/users", &query, Allowance::of(time))?;
-        wire::user(&reply, self.attribute, name, self.ignore_case)
-    }
-
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
-        let path = format!("{}/devices", base(user));
-        let reply = self.get(&path, &[], Allowance::of(time))?;
-        wire::devices(&reply)
-    }
-
-    fn activate(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        time: Duration,
-    ) -> Result<VerificationId, ApiError> {
-        let body = json(&ActivateBody {
-            device_id: &device.id,
-            expires_in: self.expires_in,
-        })?;
-        let path = format!("{}/verifications", base(user));
-        let reply = self.act(Method::Post(body), &path, Allowance::of(time))?;
-        wire::activation(&reply, ours(user, device, None))
-    }
-
-    fn check(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        verification: Option<&VerificationId>,
-        code: &Code,
-        time: Duration,
-    ) -> Result<Answer, ApiError> {
-        let path = format!("{}/verifications", base(user));
-        let otp = code.secret();
-        let reply = match verification {
-            None => {
-                let body = json(&DirectBody {
-                    otp,
-                    device_id: &device.id,
-                })?;
-                self.act(Method::Post(body), &path, Allowance::of(time))?
-            }
-            Some(verification) => {
-                // The documentation wants the device's id beside an authenticator's code, and
-                // shows none beside an SMS's.
-                let device_id = match device.factor {
-                    Factor::Totp | Factor::Push => Some(&device.id),
-                    Factor::Sms => None,
-                };
-                let body = json(&PutBody { otp, device_id })?;
-                let path = format!("{path}/{}", verification.as_str());
-                self.act(Method::Put(body), &path, Allowance::of(time))?
-            }
-        };
-        wire::answer(Verify::Code, &reply, ours(user, device, verification))
-    }
-
-    fn poll(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        verification: &VerificationId,
-        time: Duration,
-    ) -> Result<Answer, ApiError> {
-        let path = format!("{}/verifications/{}", base(user), verification.as_str());
-        let reply = self.get(&path, &[], Allowance::of(time))?;
-        wire::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
-    }
+/// Checks a code, of a verification by PUT or directly by POST.
+///
+/// # Errors
+/// As [`devices`].
+pub fn check(
+    client: &mut Client<'_>,
+    user: &UserId,
+    device: &Device,
+    verification: Option<&VerificationId>,
+    code: &Code,
+    allowance: Allowance,
+) -> Result<Answer, ApiError> {
+    let path = format!("{}/verifications", base(user));
+    let otp = code.secret();
+    let (method, path) = match verification {
+        None => {
+            let device_id = &device.id;
+            (Method::Post(json(&DirectBody { otp, device_id })?), path)
+        }
+        Some(verification) => {
+            // The documentation wants the device's id beside an authenticator's code, and shows
+            // none beside a code that was sent.
+            let device_id = match device.factor {
+                Factor::Sms | Factor::Email => None,
+                _ => Some(&device.id),
+            };
+            let path = format!("{path}/{}", verification.as_str());
+            (Method::Put(json(&PutBody { otp, device_id })?), path)
+        }
+    };
+    let reply = client.act(VERIFY, method, &path, allowance)?;
+    wire::answer(Verify::Code, &reply, ours(user, device, verification))
+        .map_err(|error| client.explain(VERIFY, error))
 }
+
+/// Asks how an approval stands.
+///
+/// # Errors
+/// As [`devices`].
+pub fn poll(
+    client: &mut Client<'_>,
+    user: &UserId,
+    device: &Device,
+    verification: &VerificationId,
+    allowance: Allowance,
+) -> Result<Answer, ApiError> {
+    let path = format!("{}/verifications/{}", base(user), verification.as_str());
+    let reply = client.get(VERIFY, &path, &[], allowance)?;
+    wire::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
+        .map_err(|error| client.explain(VERIFY, error))
+}
+
+/// Lists the factors that a user can enrol.
+///
+/// # Errors
+/// As [`devices`].
+pub fn available(
+    client: &mut Client<'_>,
+    user: &UserId,
+    factors: &Factors,
+    allowance: Allowance,
+) -> Result<Vec<Available>, ApiError> {
+    let path = format!("{}/factors", base(user));
+    let reply = client.get(ENROL, &path, &[], allowance)?;
+    wire::factors(&reply, &factors.magic_link).map_err(|error| client.explain(ENROL, error))
+}
+
+/// Begins an enrolment.
+///
+/// # Errors
+/// As [`devices`].
+pub fn register(
+    client: &mut Client<'_>,
+    user: &UserId,
+    available: &Available,
+    factors: &Factors,
+    allowance: Allowance,
+) -> Result<Registration, ApiError> {
+    let is_sms = available.factor == Factor::Sms;
+    let body = json(&RegisterBody {
+        factor_id: available.id,
+        display_name: &available.name,
+        expires_in: ENROLMENT_LIFE,
+        verified: false,
+        custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
+    })?;
+    let path = format!("{}/registrations", base(user));
+    let reply = client.act(ENROL, Method::Post(body), &path, allowance)?;
+    wire::registration(&reply).map_err(|error| client.explain(ENROL, error))
+}
+
+/// Checks the code that ends an enrolment.
+///
+/// # Errors
+/// As [`devices`].
+pub fn check_registration(
+    client: &mut Client<'_>,
+    user: &UserId,
+    registration: &RegistrationId,
+    code: &Code,
+    allowance: Allowance,
+) -> Result<Enrolment, ApiError> {
+    let path = format!("{}/registrations/{}", base(user), registration.as_str());
+    let otp = code.secret();
+    let body = json(&RegistrationCodeBody { otp })?;
+    let reply = client.act(ENROL, Method::Put(body), &path, allowance)?;
+    wire::enrolment(Verify::Code, &reply, registration)
+        .map_err(|error| client.explain(ENROL, error))
+}
+
+/// Asks how an enrolment stands.
+///
+/// # Errors
+/// As [`devices`].
+pub fn poll_registration(
+    client: &mut Client<'_>,
+    user: &UserId,
+    registration: &RegistrationId,
+    allowance: Allowance,
+) -> Result<Enrolment, ApiError> {
+    let path = format!("{}/registrations/{}", base(user), registration.as_str());
+    let reply = client.get(ENROL, &path, &[], allowance)?;
+    wire::enrolment(Verify::Poll, &reply, registration)
+        .map_err(|error| client.explain(ENROL, error))
+}
+
+/// How long an enrolment may take, in seconds: the most that OneLogin allows.
+const ENROLMENT_LIFE: u32 = 900;
 
 fn base(user: &UserId) -> String {
     format!("/api/2/mfa/users/{}", user.as_str())
@@ -192,6 +215,8 @@ fn ours<'a>(
 struct ActivateBody<'a> {
     device_id: &'a DeviceId,
     expires_in: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_message: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -207,6 +232,22 @@ struct PutBody<'a> {
     otp: &'a Secret,
     #[serde(skip_serializing_if = "Option::is_none")]
     device_id: Option<&'a DeviceId>,
+}
+
+#[derive(Serialize)]
+struct RegisterBody<'a> {
+    factor_id: u64,
+    display_name: &'a str,
+    expires_in: u32,
+    verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    custom_message: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct RegistrationCodeBody<'a> {
+    #[serde(serialize_with = "exposed_as_documented")]
+    otp: &'a Secret,
 }
 
 /// A number where it is one, as in the newest documentation, and text elsewhere: not every device

@@ -1,21 +1,33 @@
 //! OneLogin's replies as values. Pure. The only place that can make an [`Acceptance`].
 
-use crate::config::Attribute;
-use crate::factor::{Device, Factor};
+mod directory;
+mod enrolment;
+mod json;
+mod token;
+
+pub use directory::{
+    Candidate, Devices, Equal, Found, candidate, devices, otp_devices, search, user,
+};
+pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
+pub use token::{Token, token};
+
 use crate::login::{ApiError, Trouble};
-use crate::secret::Secret;
-use crate::text::clean;
+use json::{
+    ErrorBody, Id, InArray, Names, Object, bad, envelope, matches_or_absent, plain, problem, single,
+};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// A reply as it came: status, at most 64 KiB of body, and OneLogin's name for the request.
 pub struct Reply {
     /// The HTTP status.
     pub status: u16,
-    /// The body.
-    pub body: Vec<u8>,
+    /// The body; a token may stand in it.
+    pub body: Zeroizing<Vec<u8>>,
     /// The header `x-request-id`, if any.
     pub request_id: Option<String>,
+    /// The header `retry-after`, where it is a number of seconds.
+    pub retry_after: Option<u64>,
 }
 
 macro_rules! id {
@@ -44,6 +56,14 @@ macro_rules! id {
     };
 }
 
+impl DeviceId {
+    /// The id under which API v1 checks temporary tokens: they belong to no device.
+    #[must_use]
+    pub fn none() -> Self {
+        Self("0".to_owned())
+    }
+}
+
 id!(UserId, "OneLogin's id of a user.");
 id!(
     DeviceId,
@@ -51,8 +71,18 @@ id!(
 );
 id!(
     VerificationId,
-    "OneLogin's id of an activated verification."
+    "OneLogin's id of an activated verification; in API v1 its state token."
 );
+id!(RegistrationId, "OneLogin's id of an enrolment under way.");
+
+/// A verification that was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Activation {
+    /// Its id.
+    pub id: VerificationId,
+    /// What the user must key into the phone during a call.
+    pub digits: Option<String>,
+}
 
 /// The proof that OneLogin accepted. Only [`answer`] makes it (rule R6).
 #[derive(Debug)]
@@ -120,20 +150,19 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
             "rejected" => Ok(Answer::Rejected),
             _ => Err(bad("the status is none that is known")),
         },
-        Status::Object(status) if body.in_array => {
-            drop(status);
-            Err(bad("a status object in an array"))
+        Status::Object(_) if body.in_array => Err(bad("a status object in an array")),
+        Status::Object(Object(status)) if status.is_success() => {
+            Ok(Answer::Accepted(Acceptance(())))
         }
-        Status::Object(status) if status.is_success() => Ok(Answer::Accepted(Acceptance(()))),
         Status::Object(_) => Err(bad("the status object is not that of a success")),
     }
 }
 
-/// Reads the reply to an activation: the new verification's id, for our user and device.
+/// Reads the reply to an activation: a new verification, for our user and device.
 ///
 /// # Errors
 /// What a reply that is not an activation of ours means.
-pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<VerificationId, ApiError> {
+pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
     if !matches!(reply.status, 200 | 201) {
         return Err(problem(reply, Names::AndMessages));
     }
@@ -143,236 +172,76 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<VerificationId, ApiEr
     if !is_ours {
         return Err(bad("the activation is another user's or device's"));
     }
-    VerificationId::parse(&body.id.0).ok_or_else(|| bad("the verification's id is malformed"))
-}
-
-/// What a user search found (rule R5).
-#[derive(Debug, PartialEq, Eq)]
-pub enum Found {
-    /// Exactly one user, whose attribute equals the name, and who is active.
-    One(UserId),
-    /// A well-formed empty list.
-    Nobody,
-    /// More than one hit.
-    Several,
-    /// One hit whose attribute is not the name.
-    Other,
-    /// One hit that is not approved (`state` 1) and active (`status` 1).
-    Inactive,
-}
-
-/// Reads the reply to `GET /api/2/users?<attribute>=<name>`.
-///
-/// # Errors
-/// What a reply that is no list of users means.
-pub fn user(
-    reply: &Reply,
-    attribute: Attribute,
-    name: &str,
-    ignore_case: bool,
-) -> Result<Found, ApiError> {
-    if reply.status != 200 {
-        return Err(problem(reply, Names::AndMessages));
-    }
-    let users: Vec<UserBody> = typed(&reply.body)?;
-    let user = match users.as_slice() {
-        [] => return Ok(Found::Nobody),
-        [user] => user,
-        _ => return Ok(Found::Several),
+    let id = VerificationId::parse(&body.id.0)
+        .ok_or_else(|| bad("the verification's id is malformed"))?;
+    let digits = body
+        .factor_data
+        .and_then(|Object(data)| data.verification_token);
+    let are_fit = |digits: &String| {
+        (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
     };
-    let is_name = user
-        .attribute(attribute)
-        .is_some_and(|value| value == name || (ignore_case && value.eq_ignore_ascii_case(name)));
-    if !is_name {
-        return Ok(Found::Other);
-    }
-    if (user.state, user.status) != (Some(1), Some(1)) {
-        return Ok(Found::Inactive);
-    }
-    UserId::parse(&user.id.0)
-        .map(Found::One)
-        .ok_or_else(|| bad("the user's id is malformed"))
-}
-
-/// A user's devices: those of factors that we know, and how many there are in all.
-#[derive(Debug)]
-pub struct Devices {
-    /// Devices that can be used.
-    pub usable: Vec<Device>,
-    /// All that are enrolled.
-    pub enrolled: usize,
-}
-
-/// Reads the reply to `GET /api/2/mfa/users/<id>/devices`. Keyed on `auth_factor_name`; display
-/// names are the tenant's and the user's to change.
-///
-/// # Errors
-/// What a reply that is no list of devices means.
-pub fn devices(reply: &Reply) -> Result<Devices, ApiError> {
-    if reply.status != 200 {
-        return Err(problem(reply, Names::AndMessages));
-    }
-    let bodies: Vec<DeviceBody> = typed(&reply.body)?;
-    let enrolled = bodies.len();
-    let usable = bodies.into_iter().filter_map(DeviceBody::device).collect();
-    Ok(Devices { usable, enrolled })
-}
-
-/// An access token, and until when it lasts.
-pub struct Token {
-    /// The token.
-    pub bearer: Secret,
-    /// Seconds since 1970; `None` when the reply does not say it in a way that can be relied on.
-    pub expires: Option<u64>,
-}
-
-/// Reads the reply to `POST /auth/oauth2/v2/token`. OneLogin was seen to send an error object with
-/// HTTP 200 here, so a token must be there. The same token is handed out again until it expires:
-/// its end is counted from `created_at`, not from now (rule R17).
-///
-/// # Errors
-/// What a reply without a token means.
-pub fn token(reply: &Reply) -> Result<Token, ApiError> {
-    match reply.status {
-        200 => {}
-        400 | 401 | 403 | 404 => {
-            let error = problem(reply, Names::AndMessages);
-            return Err(ApiError {
-                trouble: Trouble::Credential,
-                ..error
-            });
-        }
-        _ => return Err(problem(reply, Names::AndMessages)),
-    }
-    let body: TokenBody = match typed(&reply.body)? {
-        TokenReply::Flat(body) => body,
-        TokenReply::Wrapped { data } => data.into_iter().next().ok_or_else(|| bad("no token"))?,
-        TokenReply::Error { .. } => {
-            let error = problem(reply, Names::AndMessages);
-            return Err(ApiError {
-                trouble: Trouble::Credential,
-                ..error
-            });
-        }
-    };
-    let bearer = Secret::new(body.access_token);
-    let is_fit = (1..=4096).contains(&bearer.len()) && bearer.all(|c| c.is_ascii_graphic());
-    if !is_fit {
-        return Err(bad("the access token is malformed"));
-    }
-    let created = body.created_at.as_deref().and_then(unix_seconds);
-    let expires = created
-        .zip(body.expires_in)
-        .map(|(at, life)| at.saturating_add(life));
-    Ok(Token { bearer, expires })
-}
-
-/// Whether the server's own words may stand in the log. The reply to a code could repeat the code
-/// (rule R11).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Names {
-    Only,
-    AndMessages,
-}
-
-/// What a reply means that has not the status we want, in each shape of error that OneLogin uses.
-fn problem(reply: &Reply, names: Names) -> ApiError {
-    let trouble = match reply.status {
-        401 | 403 => Trouble::Credential,
-        404 => Trouble::NotFound,
-        429 => Trouble::RateLimited,
-        502..=504 => Trouble::Gateway,
-        500..=599 => Trouble::ServerError,
-        300..=399 => Trouble::Redirected,
-        400..=499 => Trouble::RequestRefused,
-        _ => Trouble::BadReply,
-    };
-    let mut detail = format!("status={}", reply.status);
-    if let Ok(error) = serde_json::from_slice::<ErrorBody>(&reply.body) {
-        let status = error.status.unwrap_or_default();
-        let name = error.name.or(status.kind).filter(|name| {
-            name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphabetic() || c == ' ')
-        });
-        if let Some(word) = name {
-            detail.push(' ');
-            detail.push_str(&word);
-        }
-        if names == Names::AndMessages {
-            for message in error
-                .message
-                .or(status.message)
-                .iter()
-                .filter_map(|m| m.as_str())
-            {
-                detail.push_str(": ");
-                detail.push_str(&clean(message, 120));
-            }
-        }
-    }
-    ApiError { trouble, detail }
-}
-
-fn bad(detail: &str) -> ApiError {
-    ApiError {
-        trouble: Trouble::BadReply,
-        detail: detail.to_owned(),
-    }
-}
-
-fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    // serde's own words could quote the body, so only the place is kept.
-    serde_json::from_slice(body).map_err(|error| {
-        bad(&format!(
-            "not the JSON that was expected, at line {} column {}",
-            error.line(),
-            error.column()
-        ))
+    Ok(Activation {
+        id,
+        digits: digits.filter(are_fit),
     })
 }
 
-/// An object, or the only element of an array: OneLogin documents one and sends the other.
-fn single<T: DeserializeOwned + InArray>(body: &[u8]) -> Result<T, ApiError> {
-    let is_array = body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[');
-    if !is_array {
-        return typed(body);
+/// Reads the reply to `POST …/otp_devices/<id>/trigger`. The `id` in it is the user's.
+///
+/// # Errors
+/// What a reply that is no trigger of ours means.
+pub fn trigger(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
+    if reply.status != 200 {
+        return Err(problem(reply, Names::AndMessages));
     }
-    let [mut only] = typed::<[T; 1]>(body)?;
-    only.mark();
-    Ok(only)
+    let bodies: Vec<TriggerBody> = plain(envelope(&reply.body)?);
+    let [body] = bodies.as_slice() else {
+        return Err(bad("not one trigger"));
+    };
+    let is_ours = matches_or_absent(body.id.as_ref(), ours.user.as_str())
+        && matches_or_absent(body.device_id.as_ref(), ours.device.as_str());
+    if !is_ours {
+        return Err(bad("the trigger is another user's or device's"));
+    }
+    let id = VerificationId::parse(&body.state_token);
+    Ok(Activation {
+        id: id.ok_or_else(|| bad("the state token is malformed"))?,
+        digits: None,
+    })
 }
 
-trait InArray {
-    fn mark(&mut self);
-}
-
-fn matches_or_absent(id: Option<&Id>, ours: &str) -> bool {
-    id.is_none_or(|id| id.0 == ours)
-}
-
-fn unix_seconds(iso: &str) -> Option<u64> {
-    use time::format_description::well_known::Rfc3339;
-    let time = time::OffsetDateTime::parse(iso, &Rfc3339).ok()?;
-    u64::try_from(time.unix_timestamp()).ok()
-}
-
-/// An id: OneLogin sends the same one as a number here and as text there.
-#[derive(Deserialize)]
-#[serde(from = "NumberOrText")]
-struct Id(String);
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum NumberOrText {
-    Number(u64),
-    Text(String),
-}
-
-impl From<NumberOrText> for Id {
-    fn from(id: NumberOrText) -> Self {
-        match id {
-            NumberOrText::Number(number) => Self(number.to_string()),
-            NumberOrText::Text(text) => Self(text),
+/// Reads the reply to `POST …/otp_devices/<id>/verify`: acceptance is the success envelope alone;
+/// what it is not stands in the message of an error.
+///
+/// # Errors
+/// What a reply that is neither an answer nor a refusal means.
+pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, ApiError> {
+    if reply.status == 200 {
+        let body: AnswerBody = single(&reply.body)?;
+        let is_success =
+            matches!(&body.status, Status::Object(Object(status)) if status.is_success());
+        if is_success && !body.in_array && !body.is_an_error() && body.is_ours(Verify::Code, ours) {
+            return Ok(Answer::Accepted(Acceptance(())));
         }
+        return Err(bad("HTTP 200 without the envelope of a success"));
+    }
+    let message = serde_json::from_slice::<ErrorBody>(&reply.body)
+        .ok()
+        .and_then(|body| body.status?.message?.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    match (reply.status, message.as_str(), verify) {
+        (401, "Authentication pending on OL Protect", Verify::Poll) => Ok(Answer::Pending),
+        (400, "State token is invalid or expired", _) => Err(ApiError {
+            trouble: Trouble::NotFound,
+            ..problem(reply, Names::AndMessages)
+        }),
+        (401, "Insufficient Permission", _) | (400, "User does not exist", _) => {
+            Err(problem(reply, Names::AndMessages))
+        }
+        // Every other refusal of a code says that it was not accepted.
+        (401, "Failed authentication with this factor", Verify::Poll)
+        | (400 | 401 | 422, _, Verify::Code) => Ok(Answer::Rejected),
+        _ => Err(problem(reply, Names::Only)),
     }
 }
 
@@ -390,6 +259,8 @@ struct AnswerBody {
     code: Option<serde_json::Value>,
     name: Option<serde_json::Value>,
     message: Option<serde_json::Value>,
+    /// Where ids could hide that nobody compares.
+    data: Option<serde_json::Value>,
     #[serde(skip)]
     in_array: bool,
 }
@@ -409,6 +280,7 @@ impl AnswerBody {
             &self.code,
             &self.name,
             &self.message,
+            &self.data,
         ];
         marks.into_iter().any(Option::is_some)
     }
@@ -429,7 +301,7 @@ impl AnswerBody {
 #[serde(untagged)]
 enum Status {
     Word(String),
-    Object(StatusBody),
+    Object(Object<StatusBody>),
 }
 
 #[derive(Deserialize)]
@@ -452,6 +324,13 @@ struct ActivationBody {
     id: Id,
     user_id: Option<Id>,
     device_id: Option<Id>,
+    factor_data: Option<Object<FactorData>>,
+}
+
+#[derive(Deserialize)]
+struct FactorData {
+    verification_token: Option<String>,
+    totp_url: Option<String>,
 }
 
 impl InArray for ActivationBody {
@@ -459,90 +338,10 @@ impl InArray for ActivationBody {
 }
 
 #[derive(Deserialize)]
-struct UserBody {
-    id: Id,
-    username: Option<String>,
-    email: Option<String>,
-    samaccountname: Option<String>,
-    external_id: Option<Id>,
-    state: Option<i64>,
-    status: Option<i64>,
-}
-
-impl UserBody {
-    fn attribute(&self, attribute: Attribute) -> Option<&str> {
-        match attribute {
-            Attribute::Username => self.username.as_deref(),
-            Attribute::Email => self.email.as_deref(),
-            Attribute::SamAccountName => self.samaccountname.as_deref(),
-            Attribute::ExternalId => self.external_id.as_ref().map(|id| id.0.as_str()),
-        }
-    }
-}
-
-#[derive(Deserialize)]
-struct DeviceBody {
-    device_id: Id,
-    auth_factor_name: String,
-    user_display_name: Option<String>,
-    type_display_name: Option<String>,
-    default: Option<bool>,
-}
-
-impl DeviceBody {
-    fn device(self) -> Option<Device> {
-        let factor = match self.auth_factor_name.as_str() {
-            "OneLogin" | "OneLogin Protect" => Factor::Push,
-            "Google Authenticator" => Factor::Totp,
-            "SMS" | "OneLogin SMS" => Factor::Sms,
-            _ => return None,
-        };
-        let names = [self.user_display_name, self.type_display_name];
-        Some(Device {
-            id: DeviceId::parse(&self.device_id.0)?,
-            factor,
-            name: names
-                .into_iter()
-                .flatten()
-                .find(|name| !name.is_empty())
-                .unwrap_or_default(),
-            default: self.default.unwrap_or(false),
-        })
-    }
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TokenReply {
-    Flat(TokenBody),
-    Wrapped {
-        data: Vec<TokenBody>,
-    },
-    Error {
-        #[serde(rename = "status")]
-        _status: serde_json::Value,
-    },
-}
-
-#[derive(Deserialize)]
-struct TokenBody {
-    access_token: String,
-    created_at: Option<String>,
-    expires_in: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct ErrorBody {
-    name: Option<String>,
-    message: Option<serde_json::Value>,
-    status: Option<ErrorStatus>,
-}
-
-#[derive(Default, Deserialize)]
-struct ErrorStatus {
-    #[serde(rename = "type")]
-    kind: Option<String>,
-    message: Option<serde_json::Value>,
+struct TriggerBody {
+    id: Option<Id>,
+    device_id: Option<Id>,
+    state_token: String,
 }
 
 #[cfg(test)]

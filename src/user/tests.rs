@@ -1,6 +1,11 @@
 //! Who must pass, by tables.
 
 use super::*;
+use crate::onelogin::wire::UserId;
+
+fn ask(request: &Request, config: &Config, people: &dyn People) -> Who {
+    who(request, config, &Map::default(), people)
+}
 
 struct Village {
     uids: Uids,
@@ -84,12 +89,12 @@ fn name_of(who: &Who) -> &str {
 
 #[test]
 fn r05_the_subject_is_pam_user_as_passwd_spells_it() {
-    let who = who(&request("ALICE"), &config(""), &village(0, 0));
+    let who = ask(&request("ALICE"), &config(""), &village(0, 0));
     let Who::Subject(subject) = who else {
         panic!("{who:?}")
     };
     assert_eq!(subject.name, "alice");
-    assert_eq!(subject.onelogin_name.as_deref(), Some("alice"));
+    assert_eq!(subject.wanted, Ok(Wanted::Name("alice".to_owned())));
 }
 
 #[test]
@@ -97,30 +102,30 @@ fn on_the_way_to_root_the_caller_must_pass() {
     let config = config("[users]\nexempt_users = [\"root\"]");
     // su to root, sudo with rootpw: root's exemption does not exempt the caller.
     assert_eq!(
-        name_of(&who(&request("root"), &config, &village(1000, 0))),
+        name_of(&ask(&request("root"), &config, &village(1000, 0))),
         "alice"
     );
     assert!(matches!(
-        who(&request("root"), &config, &village(1000, 0)),
+        ask(&request("root"), &config, &village(1000, 0)),
         Who::Subject(_)
     ));
     assert_eq!(
-        name_of(&who(&request("toor"), &config, &village(1001, 0))),
+        name_of(&ask(&request("toor"), &config, &village(1001, 0))),
         "bob"
     );
     // Root itself, and a login as root, are root's.
     assert!(matches!(
-        who(&request("root"), &config, &village(0, 0)),
+        ask(&request("root"), &config, &village(0, 0)),
         Who::Exempt { .. }
     ));
     // su to somebody else challenges the target.
     assert_eq!(
-        name_of(&who(&request("bob"), &config, &village(1000, 0))),
+        name_of(&ask(&request("bob"), &config, &village(1000, 0))),
         "bob"
     );
     // A caller without a passwd entry is nobody.
     assert_eq!(
-        who(&request("root"), &config, &village(4242, 0)),
+        ask(&request("root"), &config, &village(4242, 0)),
         Who::Unclear(Unclear::Caller)
     );
 }
@@ -130,7 +135,7 @@ fn a_name_that_the_system_does_not_know_is_a_stranger() {
     for user in [Some("mallory".to_owned()), Some(String::new()), None] {
         let mut request = request("");
         request.user = user;
-        assert_eq!(who(&request, &config(""), &village(0, 0)), Who::Stranger);
+        assert_eq!(ask(&request, &config(""), &village(0, 0)), Who::Stranger);
     }
 }
 
@@ -139,7 +144,7 @@ fn a_failed_look_up_is_not_a_missing_user() {
     let mut village = village(0, 0);
     village.broken = true;
     assert_eq!(
-        who(&request("alice"), &config(""), &village),
+        ask(&request("alice"), &config(""), &village),
         Who::Unclear(Unclear::Passwd)
     );
 }
@@ -147,7 +152,7 @@ fn a_failed_look_up_is_not_a_missing_user() {
 #[test]
 fn exemptions_are_those_the_admin_wrote() {
     let config = config("[users]\nexempt_users = [\"alice\"]\nexempt_groups = [\"robots\"]");
-    let exemption = |user| match who(&request(user), &config, &village(0, 0)) {
+    let exemption = |user| match ask(&request(user), &config, &village(0, 0)) {
         Who::Exempt { exemption, .. } => Some(exemption),
         _ => None,
     };
@@ -160,7 +165,7 @@ fn exemptions_are_those_the_admin_wrote() {
 fn a_group_that_cannot_be_looked_up_denies() {
     let config = config("[users]\nexempt_groups = [\"robots\", \"missing\"]");
     assert_eq!(
-        who(&request("alice"), &config, &village(0, 0)),
+        ask(&request("alice"), &config, &village(0, 0)),
         Who::Unclear(Unclear::Groups)
     );
 }
@@ -170,7 +175,7 @@ fn r13_only_what_was_shown_proves() {
     let proof = |change: &dyn Fn(&mut Request), lines: &str, real: u32| {
         let mut request = request("alice");
         change(&mut request);
-        match who(&request, &config(lines), &village(real, 0)) {
+        match ask(&request, &config(lines), &village(real, 0)) {
             Who::Subject(subject) => subject.proof,
             other => panic!("{other:?}"),
         }
@@ -198,11 +203,11 @@ fn r13_only_what_was_shown_proves() {
 
 #[test]
 fn r05_names_with_search_operators_are_never_sent() {
-    let subject = who(&request("a*"), &config(""), &village(0, 0));
+    let subject = ask(&request("a*"), &config(""), &village(0, 0));
     assert!(matches!(
         subject,
         Who::Subject(Subject {
-            onelogin_name: None,
+            wanted: Err(Unfit::Name),
             ..
         })
     ));
@@ -229,7 +234,7 @@ fn r05_names_with_search_operators_are_never_sent() {
         "a\u{202e}b",
         &"x".repeat(300),
     ] {
-        assert_eq!(onelogin_name(name, None), None, "{name:?}");
+        assert!(!is_searchable(name), "{name:?}");
     }
     for name in [
         "alice",
@@ -240,11 +245,33 @@ fn r05_names_with_search_operators_are_never_sent() {
         "zoë",
         "a@b.c",
     ] {
-        assert_eq!(onelogin_name(name, None).as_deref(), Some(name));
+        assert!(is_searchable(name), "{name:?}");
     }
+}
+
+#[test]
+fn the_map_wins_over_the_name_and_its_domain() {
+    let map = Map::parse(
+        "m",
+        "alice alice.a@x.org\nbob id=77\n",
+        crate::map::Entries::NamesAndIds,
+    )
+    .unwrap();
+    let wanted = |user: &str, lines: &str| {
+        let who = who(&request(user), &config(lines), &map, &village(0, 0));
+        let Who::Subject(subject) = who else {
+            panic!("{who:?}")
+        };
+        subject.wanted
+    };
+    let name = |name: &str| Ok(Wanted::Name(name.to_owned()));
+    let domain = "[users]\nappend_domain = \"example.com\"";
+    assert_eq!(wanted("alice", domain), name("alice.a@x.org"));
     assert_eq!(
-        onelogin_name("alice", Some("example.com")).as_deref(),
-        Some("alice@example.com")
+        wanted("bob", domain),
+        Ok(Wanted::Id(UserId::parse("77").unwrap()))
     );
-    assert_eq!(onelogin_name("", Some("example.com")), None);
+    assert_eq!(wanted("root", domain), name("root@example.com"));
+    let map_only = "[users]\nmatch = \"map\"\nmap_file = \"/m\"";
+    assert_eq!(wanted("root", map_only), Err(Unfit::NotMapped));
 }

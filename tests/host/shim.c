@@ -6,6 +6,7 @@
  *   PAM_HOST_LOG         where connect("/dev/log") goes
  *   PAM_HOST_FAIL_AT     the number, from 1, of the call of the module that fails
  *   PAM_HOST_FAIL_ERRNO  its errno
+ *   PAM_HOST_NAMES       what getaddrinfo answers to the module: an EAI_ number
  *
  * The notes stay in memory (no descriptor of ours for R8 to trip over) until pam-host asks for them.
  */
@@ -43,6 +44,7 @@ static char log_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static char module_name[64] = "pam_onelogin";
 static unsigned long calls, fail_at;
 static int fail_errno = EIO;
+static int names;
 
 static char *(*real_getenv)(const char *);
 
@@ -55,6 +57,8 @@ __attribute__((constructor)) static void read_settings(void)
         snprintf(log_path, sizeof log_path, "%s", text);
     if ((text = real_getenv("PAM_HOST_MODULE")) != NULL)
         snprintf(module_name, sizeof module_name, "%s", text);
+    if ((text = real_getenv("PAM_HOST_NAMES")) != NULL)
+        names = atoi(text);
     if ((text = real_getenv("PAM_HOST_FAIL_AT")) != NULL)
         fail_at = strtoul(text, NULL, 10);
     if ((text = real_getenv("PAM_HOST_FAIL_ERRNO")) != NULL)
@@ -259,7 +263,14 @@ WRAP(ssize_t, -1, sendto, (int fd, const void *from, size_t size, int flags, __C
 WRAP(ssize_t, -1, recv, (int fd, void *to, size_t size, int flags), (fd, to, size, flags), int, void *, size_t, int)
 WRAP(ssize_t, -1, recvfrom, (int fd, void *restrict to, size_t size, int flags, __SOCKADDR_ARG from, socklen_t *restrict length), (fd, to, size, flags, from, length), int, void *, size_t, int, __SOCKADDR_ARG, socklen_t *)
 WRAP(int, -1, poll, (struct pollfd *fds, nfds_t count, int wait), (fds, count, wait), struct pollfd *, nfds_t, int)
-WRAP(int, EAI_SYSTEM, getaddrinfo, (const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints, struct addrinfo **restrict to), (node, service, hints, to), const char *, const char *, const struct addrinfo *, struct addrinfo **)
+int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints, struct addrinfo **restrict to)
+{
+    REAL(int, getaddrinfo, const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+    if (fails("getaddrinfo", CALLER))
+        return EAI_SYSTEM;
+    return names != 0 && in_module(CALLER) ? names : real(node, service, hints, to);
+}
 
 int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
 {

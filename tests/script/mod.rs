@@ -7,11 +7,13 @@ use pam_onelogin::login::{
     Api, ApiError, BadAnswer, Clock, Forgotten, Login, Manner, Memory, NoAnswer, Prompt, Trouble,
     Typed, Unknown, Wait,
 };
+use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::wire::{
-    self, Answer, DeviceId, Devices, Found, Ours, Reply, UserId, VerificationId, Verify,
+    self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Found, Ours, Registration,
+    RegistrationId, Reply, UserId, VerificationId, Verify,
 };
 use pam_onelogin::secret::Secret;
-use pam_onelogin::user::{Proof, Subject};
+use pam_onelogin::user::{Proof, Subject, Unfit};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -41,12 +43,20 @@ pub enum Step {
     Nobody(&'static str),
     /// A text is shown.
     Tells(&'static str),
-    /// This device is activated.
+    /// This device is activated; behind the verification's id may stand the digits of a call.
     Activates(&'static str, Result<&'static str, ApiError>),
     /// A code is checked: device, verification, code.
     Checks(&'static str, Option<&'static str>, &'static str, Answers),
     /// A push is asked about: device, verification.
     Polls(&'static str, &'static str, Answers),
+    /// These factors can be enrolled.
+    Offers(Vec<Available>),
+    /// The factor with this number is registered: address and token.
+    Registers(u64, Option<&'static str>, Option<&'static str>),
+    /// This code ends an enrolment, or not.
+    ChecksRegistration(&'static str, Enrolment),
+    /// An enrolment is asked about.
+    PollsRegistration(Enrolment),
     /// So many seconds pass.
     Waits(u64),
     /// A wait is ended by the user.
@@ -95,12 +105,33 @@ pub fn sms(id: &str) -> Device {
     device(id, Factor::Sms, "Mobile")
 }
 
+/// A phone that is called.
+pub fn voice(id: &str) -> Device {
+    device(id, Factor::Voice, "Desk")
+}
+
+/// A mailbox that gets codes.
+pub fn email(id: &str) -> Device {
+    device(id, Factor::Email, "Mail")
+}
+
+/// A mailbox that gets links.
+pub fn link(id: &str) -> Device {
+    device(id, Factor::MagicLink, "Mail")
+}
+
+/// A factor that can be enrolled.
+pub fn offer(id: u64, factor: Factor, name: &str) -> Available {
+    Available {
+        id,
+        factor,
+        name: name.to_owned(),
+    }
+}
+
 /// Trouble with OneLogin.
 pub fn error(trouble: Trouble) -> ApiError {
-    ApiError {
-        trouble,
-        detail: String::new(),
-    }
+    ApiError::new(trouble, "")
 }
 
 /// A text for a step that is made at run time.
@@ -109,12 +140,7 @@ pub fn leaked(text: String) -> &'static str {
 }
 
 fn device(id: &str, factor: Factor, name: &str) -> Device {
-    Device {
-        id: DeviceId::parse(id).unwrap(),
-        factor,
-        name: name.to_owned(),
-        default: false,
-    }
+    Device::new(DeviceId::parse(id).unwrap(), factor, name.to_owned(), false)
 }
 
 /// An acceptance can only be made by reading a reply.
@@ -129,8 +155,9 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
     };
     let reply = Reply {
         status: 200,
-        body: body.as_bytes().to_vec(),
+        body: body.as_bytes().to_vec().into(),
         request_id: None,
+        retry_after: None,
     };
     wire::answer(Verify::Poll, &reply, ours)
 }
@@ -155,7 +182,7 @@ impl Script {
             config: String::new(),
             subject: Ok(Subject {
                 name: "alice".to_owned(),
-                onelogin_name: Some("alice".to_owned()),
+                wanted: Ok(Wanted::Name("alice".to_owned())),
                 proof: Proof::Proven,
             }),
             manner: Manner::Prompted,
@@ -178,7 +205,7 @@ impl Script {
 
     /// The user's name must not be searched for.
     pub fn refused_name(mut self) -> Self {
-        self.subject.as_mut().unwrap().onelogin_name = None;
+        self.subject.as_mut().unwrap().wanted = Err(Unfit::Name);
         self
     }
 
@@ -232,7 +259,10 @@ impl Script {
             failmode: config.failmode,
             in_ssh: false,
             is_setuid: false,
-            proven: true,
+            proven: self
+                .subject
+                .as_ref()
+                .is_ok_and(|s| s.proof == Proof::Proven),
         };
         let verdict = verdict::of(&report.outcome, here);
         let mut words = vec![verdict.event.to_owned()];
@@ -243,6 +273,23 @@ impl Script {
             report.onelogin_id.as_ref().map_or("-", UserId::as_str)
         ));
         words.join(" ")
+    }
+
+    /// No call may take longer than the login has left, or than one request where somebody typed
+    /// late.
+    fn allows(&self, time: Duration) {
+        let left = Duration::from_secs(55).saturating_sub(self.now.get());
+        assert!(!time.is_zero());
+        assert!(
+            time <= left.max(Duration::from_secs(10)),
+            "{time:?} with {left:?} left"
+        );
+    }
+
+    /// A poll ends with the login, but for the moment that the last one needs.
+    fn allows_poll(&self, time: Duration) {
+        let left = Duration::from_secs(55).saturating_sub(self.now.get());
+        assert_eq!(time, left.max(Duration::from_secs(1)));
     }
 
     fn next(&self, call: &str) -> Step {
@@ -266,16 +313,19 @@ fn config(lines: &str) -> Config {
 struct Player<'a>(&'a Script);
 
 impl Api for Player<'_> {
-    fn user(&mut self, name: &str, time: Duration) -> Result<Found, ApiError> {
-        assert!(!time.is_zero());
+    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+        self.0.allows(time);
+        let Wanted::Name(name) = wanted else {
+            panic!("looks up {wanted:?} out of order");
+        };
         match self.0.next(&format!("looks up {name}")) {
-            Step::Looks(expected, found) if expected == name => found,
+            Step::Looks(expected, found) if expected == name.as_str() => found,
             _ => panic!("looks up {name} out of order"),
         }
     }
 
     fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
-        assert!(!time.is_zero());
+        self.0.allows(time);
         match self.0.next("lists devices") {
             Step::Lists(expected, devices) if expected == user.as_str() => Ok(Devices {
                 enrolled: devices.len(),
@@ -290,11 +340,17 @@ impl Api for Player<'_> {
         _: &UserId,
         device: &Device,
         time: Duration,
-    ) -> Result<VerificationId, ApiError> {
-        assert!(!time.is_zero());
+    ) -> Result<Activation, ApiError> {
+        self.0.allows(time);
         match self.0.next("activates") {
             Step::Activates(expected, result) if expected == device.id.as_str() => {
-                result.map(|id| VerificationId::parse(id).unwrap())
+                result.map(|id| {
+                    let (id, digits) = id.split_once(' ').unwrap_or((id, ""));
+                    Activation {
+                        id: VerificationId::parse(id).unwrap(),
+                        digits: Some(digits.to_owned()).filter(|digits| !digits.is_empty()),
+                    }
+                })
             }
             _ => panic!("activates {} out of order", device.id.as_str()),
         }
@@ -308,7 +364,7 @@ impl Api for Player<'_> {
         code: &Code,
         time: Duration,
     ) -> Result<Answer, ApiError> {
-        assert!(!time.is_zero());
+        self.0.allows(time);
         let call = (
             device.id.as_str(),
             verification.map(VerificationId::as_str),
@@ -331,7 +387,7 @@ impl Api for Player<'_> {
         verification: &VerificationId,
         time: Duration,
     ) -> Result<Answer, ApiError> {
-        assert!(!time.is_zero());
+        self.0.allows_poll(time);
         match self.0.next("polls") {
             Step::Polls(expected, id, answers)
                 if (expected, id) == (device.id.as_str(), verification.as_str()) =>
@@ -339,6 +395,60 @@ impl Api for Player<'_> {
                 answers()
             }
             _ => panic!("polls {} out of order", device.id.as_str()),
+        }
+    }
+
+    fn available(&mut self, _: &UserId, time: Duration) -> Result<Vec<Available>, ApiError> {
+        self.0.allows(time);
+        match self.0.next("lists factors") {
+            Step::Offers(available) => Ok(available),
+            _ => panic!("lists factors out of order"),
+        }
+    }
+
+    fn register(
+        &mut self,
+        _: &UserId,
+        available: &Available,
+        time: Duration,
+    ) -> Result<Registration, ApiError> {
+        self.0.allows(time);
+        match self.0.next("registers") {
+            Step::Registers(id, address, token) if id == available.id => Ok(Registration {
+                id: RegistrationId::parse("r-1").unwrap(),
+                address: address.map(|text| Secret::new(text.to_owned())),
+                token: token.map(|text| Secret::new(text.to_owned())),
+            }),
+            _ => panic!("registers {} out of order", available.id),
+        }
+    }
+
+    fn check_registration(
+        &mut self,
+        _: &UserId,
+        _: &RegistrationId,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError> {
+        self.0.allows(time);
+        match self.0.next("checks a registration") {
+            Step::ChecksRegistration(expected, result) if expected == code.secret().expose() => {
+                Ok(result)
+            }
+            _ => panic!("checks a registration out of order"),
+        }
+    }
+
+    fn poll_registration(
+        &mut self,
+        _: &UserId,
+        _: &RegistrationId,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError> {
+        self.0.allows_poll(time);
+        match self.0.next("polls a registration") {
+            Step::PollsRegistration(result) => Ok(result),
+            _ => panic!("polls a registration out of order"),
         }
     }
 }

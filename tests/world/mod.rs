@@ -149,3 +149,8 @@ pub fn assert_denied(outcome: &Outcome, what: &str) {
     }
     assert!(!outcome.runs.is_empty(), "{what}: nothing was called");
 }
+
+/// Whether libpam was asked to wait about two seconds; it adds or takes up to a half.
+pub fn is_delayed(outcome: &Outcome) -> bool {
+    matches!(outcome.fail_delays.as_slice(), [1_000_000..=3_000_000])
+}

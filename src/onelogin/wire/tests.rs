@@ -1,12 +1,15 @@
 //! Replies by tables: what is an acceptance, and everything that is not (rules R5, R6).
 
 use super::*;
+use crate::config::{Attribute, Version};
+use crate::factor::Factor;
 
 fn reply(status: u16, body: &str) -> Reply {
     Reply {
         status,
-        body: body.as_bytes().to_vec(),
+        body: Zeroizing::new(body.as_bytes().to_vec()),
         request_id: None,
+        retry_after: None,
     }
 }
 
@@ -178,6 +181,21 @@ fn r06_nothing_else_is_an_acceptance() {
             200,
             r#"{"error":false,"code":200,"type":"success","message":"Success"}"#,
         ),
+        // arrays that a derived reader would take for objects, by position
+        (
+            200,
+            r#"["accepted","v-1","501","1001",null,null,null,null,null,null,null]"#,
+        ),
+        (
+            200,
+            r#"[["accepted","v-1","501","1001",null,null,null,null,null,null,null]]"#,
+        ),
+        (200, r#"{"status":["success",200,false,"Success"]}"#),
+        // ids where nobody compares them
+        (
+            200,
+            r#"{"id":"v-1","status":"accepted","data":{"user_id":"1002"}}"#,
+        ),
         // an error beside the acceptance
         (200, r#"{"status":"accepted","statusCode":401}"#),
         (200, r#"{"status":"accepted","error":true}"#),
@@ -249,8 +267,8 @@ fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
         r#"[{"id":"v-1","user_id":1001,"device_id":"501"}]"#,
         r#"{"id":"v-1"}"#,
     ] {
-        assert_eq!(read(201, body).unwrap().as_str(), "v-1");
-        assert_eq!(read(200, body).unwrap().as_str(), "v-1");
+        assert_eq!(read(201, body).unwrap().id.as_str(), "v-1");
+        assert_eq!(read(200, body).unwrap().id.as_str(), "v-1");
     }
     for body in [
         r#"{"id":"v-1","user_id":"1002"}"#,
@@ -274,8 +292,17 @@ fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
     );
 }
 
+fn by(attribute: &Attribute, value: &str, ignore_case: bool, body: &str) -> Result<Found, Trouble> {
+    let equal = Equal::Attribute {
+        attribute,
+        value,
+        ignore_case,
+    };
+    super::search(&reply(200, body), Version::V2, equal).map_err(|error| error.trouble)
+}
+
 fn search(body: &str) -> Result<Found, Trouble> {
-    user(&reply(200, body), Attribute::Username, "alice", false).map_err(|error| error.trouble)
+    by(&Attribute::Username, "alice", false, body)
 }
 
 #[test]
@@ -310,6 +337,7 @@ fn r05_a_user_is_one_hit_that_is_equal_and_active() {
     for body in [
         "",
         "{}",
+        r#"[[1001,"alice",null,null,null,null,null,1,1]]"#,
         one,
         "null",
         r#"[{"username":"alice","state":1,"status":1}]"#,
@@ -322,15 +350,7 @@ fn r05_a_user_is_one_hit_that_is_equal_and_active() {
 #[test]
 fn r05_case_is_ignored_only_where_the_admin_says_so() {
     let body = r#"[{"id":1,"email":"Alice@Example.com","state":1,"status":1}]"#;
-    let search = |ignore| {
-        user(
-            &reply(200, body),
-            Attribute::Email,
-            "alice@example.com",
-            ignore,
-        )
-        .unwrap()
-    };
+    let search = |ignore| by(&Attribute::Email, "alice@example.com", ignore, body).unwrap();
     assert_eq!(search(false), Found::Other);
     assert_eq!(search(true), Found::One(UserId::parse("1").unwrap()));
 }
@@ -344,7 +364,7 @@ fn devices_are_known_by_their_factor_name() {
         {"device_id":"6","auth_factor_name":"RSA SecurID","type_display_name":"OneLogin Protect"},
         {"device_id":"a/b","auth_factor_name":"SMS"}
     ]"#;
-    let devices = devices(&reply(200, body)).unwrap();
+    let devices = devices(&reply(200, body), &[]).unwrap();
     assert_eq!(devices.enrolled, 5);
     let seen: Vec<_> = devices
         .usable
@@ -360,7 +380,7 @@ fn devices_are_known_by_their_factor_name() {
         ]
     );
     for body in ["{}", "", r#"[{"auth_factor_name":"SMS"}]"#] {
-        let error = super::devices(&reply(200, body)).unwrap_err();
+        let error = super::devices(&reply(200, body), &[]).unwrap_err();
         assert_eq!(error.trouble, Trouble::BadReply, "{body}");
     }
 }
@@ -462,4 +482,284 @@ fn ids_are_safe_in_a_path() {
     ] {
         assert!(UserId::parse(text).is_none(), "{text}");
     }
+}
+
+#[test]
+fn r05_every_attribute_is_compared_and_custom_ones_too() {
+    let body = r#"[{"id":1,"samaccountname":"s","userprincipalname":"u@x","external_id":77,"custom_attributes":{"unix":"alice","empty":null},"state":1,"status":1}]"#;
+    let found = |attribute, value| by(&attribute, value, false, body).unwrap();
+    let one = Found::One(UserId::parse("1").unwrap());
+    assert_eq!(found(Attribute::SamAccountName, "s"), one);
+    assert_eq!(found(Attribute::UserPrincipalName, "u@x"), one);
+    assert_eq!(found(Attribute::ExternalId, "77"), one);
+    assert_eq!(found(Attribute::Custom("unix".into()), "alice"), one);
+    assert_eq!(found(Attribute::Custom("unix".into()), "bob"), Found::Other);
+    assert_eq!(found(Attribute::Custom("empty".into()), ""), Found::Other);
+    assert_eq!(found(Attribute::Custom("missing".into()), ""), Found::Other);
+}
+
+#[test]
+fn a_user_by_id_must_be_that_user_and_active() {
+    let id = UserId::parse("1").unwrap();
+    let read = |status, body: &str| super::user(&reply(status, body), Equal::Id(&id));
+    assert_eq!(
+        read(200, r#"{"id":1,"state":1,"status":1}"#).unwrap(),
+        Found::One(id.clone())
+    );
+    assert_eq!(
+        read(200, r#"{"id":2,"state":1,"status":1}"#).unwrap(),
+        Found::Other
+    );
+    assert_eq!(
+        read(200, r#"{"id":1,"state":1,"status":2}"#).unwrap(),
+        Found::Inactive
+    );
+    assert_eq!(read(404, "").unwrap(), Found::Other);
+    assert_eq!(read(403, "").unwrap_err().trouble, Trouble::Credential);
+}
+
+#[test]
+fn a_user_of_version_1_comes_in_an_envelope() {
+    let user = r#"{"id":1,"userprincipalname":"u@x","state":1,"status":1}"#;
+    let attribute = Attribute::UserPrincipalName;
+    let read = |status: &str| {
+        let body = format!(r#"{{"status":{status},"pagination":{{}},"data":[{user}]}}"#);
+        let equal = Equal::Attribute {
+            attribute: &attribute,
+            value: "u@x",
+            ignore_case: false,
+        };
+        super::search(&reply(200, &body), Version::V1, equal).map_err(|error| error.trouble)
+    };
+    let one = Found::One(UserId::parse("1").unwrap());
+    assert_eq!(
+        read(r#"{"error":false,"code":200,"type":"success","message":"Success"}"#),
+        Ok(one)
+    );
+    assert_eq!(read(r#"{"error":true,"code":200}"#), Err(Trouble::BadReply));
+    assert_eq!(
+        read(r#"{"error":false,"code":401}"#),
+        Err(Trouble::BadReply)
+    );
+}
+
+#[test]
+fn a_link_by_e_mail_is_known_by_its_display_name_only() {
+    let body = r#"[
+        {"device_id":1,"auth_factor_name":"OneLogin Email","type_display_name":"Link"},
+        {"device_id":2,"auth_factor_name":"OneLogin Email","type_display_name":"Code"},
+        {"device_id":3,"auth_factor_name":"OneLogin Voice"},
+        {"device_id":4,"auth_factor_name":"YubiKey"},
+        {"device_id":5,"auth_factor_name":"Duo Security"}
+    ]"#;
+    let devices = devices(&reply(200, body), &["Link".to_owned()]).unwrap();
+    let factors: Vec<_> = devices.usable.iter().map(|device| device.factor).collect();
+    assert_eq!(
+        factors,
+        [
+            Factor::MagicLink,
+            Factor::Email,
+            Factor::Voice,
+            Factor::YubiKey,
+            Factor::Duo
+        ]
+    );
+}
+
+const OK: &str = r#""status":{"type":"success","code":200,"message":"Success","error":false}"#;
+
+#[test]
+fn version_1_lists_a_protect_for_pushes_and_one_for_codes() {
+    let body = format!(
+        r#"{{{OK},"data":{{"otp_devices":[
+        {{"id":1,"auth_factor_name":"OneLogin Protect","needs_trigger":true,"active":true}},
+        {{"id":2,"auth_factor_name":"OneLogin Protect","needs_trigger":false,"active":true}},
+        {{"id":3,"auth_factor_name":"OneLogin SMS","needs_trigger":true,"default":true}},
+        {{"id":4,"auth_factor_name":"Google Authenticator","active":false}},
+        {{"id":5,"auth_factor_name":"OneLogin Voice","needs_trigger":true}}
+    ]}}}}"#
+    );
+    let devices = otp_devices(&reply(200, &body)).unwrap();
+    assert_eq!(devices.enrolled, 5);
+    let seen: Vec<_> = devices
+        .usable
+        .iter()
+        .map(|d| (d.factor, d.takes_codes))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            (Factor::Push, false),
+            (Factor::ProtectCode, true),
+            (Factor::Sms, false)
+        ]
+    );
+}
+
+#[test]
+fn r06_version_1_accepts_by_its_envelope_alone() {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    let read = |verify, status, body: &str| match otp_answer(verify, &reply(status, body), ours) {
+        Ok(Answer::Accepted(_)) => "accepted".to_owned(),
+        Ok(Answer::Pending) => "pending".to_owned(),
+        Ok(Answer::Rejected) => "rejected".to_owned(),
+        Err(error) => format!("{:?}", error.trouble),
+    };
+    let error = |code: u16, message: &str| {
+        format!(r#"{{"status":{{"error":true,"code":{code},"type":"x","message":"{message}"}}}}"#)
+    };
+    for verify in [Verify::Code, Verify::Poll] {
+        assert_eq!(read(verify, 200, SUCCESS), "accepted");
+        for body in [
+            r#"{"status":"accepted"}"#,
+            "",
+            "{}",
+            &format!("[{SUCCESS}]"),
+            &format!(r#"{{{OK},"device_id":"999"}}"#),
+            &format!(r#"{{{OK},"user_id":"999"}}"#),
+            r#"{"status":["success",200,false,"Success"]}"#,
+        ] {
+            assert_eq!(read(verify, 200, body), "BadReply", "{body}");
+        }
+        assert_ne!(read(verify, 201, SUCCESS), "accepted");
+        let pending = error(401, "Authentication pending on OL Protect");
+        assert_ne!(read(verify, 200, &pending), "pending");
+        assert_eq!(
+            read(
+                verify,
+                401,
+                &error(401, "Failed authentication with this factor")
+            ),
+            "rejected"
+        );
+        assert_eq!(
+            read(verify, 401, &error(401, "Insufficient Permission")),
+            "Credential"
+        );
+        assert_eq!(
+            read(
+                verify,
+                400,
+                &error(400, "State token is invalid or expired")
+            ),
+            "NotFound"
+        );
+        assert_eq!(
+            read(verify, 400, &error(400, "User does not exist")),
+            "RequestRefused"
+        );
+        assert_eq!(read(verify, 500, ""), "ServerError");
+    }
+    let pending = error(401, "Authentication pending on OL Protect");
+    assert_eq!(read(Verify::Poll, 401, &pending), "pending");
+    assert_eq!(
+        read(Verify::Code, 401, &pending),
+        "rejected",
+        "no answer to a code"
+    );
+    assert_eq!(read(Verify::Code, 401, ""), "rejected");
+    assert_eq!(read(Verify::Poll, 401, ""), "Credential");
+}
+
+#[test]
+fn a_trigger_must_be_ours() {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    let read = |data: &str| trigger(&reply(200, &format!("{{{OK},\"data\":{data}}}")), ours);
+    let token = r#"[{"id":1001,"device_id":501,"state_token":"abc123"}]"#;
+    assert_eq!(read(token).unwrap().id.as_str(), "abc123");
+    for data in [
+        "[]",
+        r#"[{"id":1002,"device_id":501,"state_token":"a"}]"#,
+        r#"[{"id":1001,"device_id":502,"state_token":"a"}]"#,
+        r#"[{"id":1001,"device_id":501}]"#,
+        r#"[{"id":1001,"device_id":501,"state_token":"a/b"}]"#,
+        "null",
+    ] {
+        assert_eq!(read(data).unwrap_err().trouble, Trouble::BadReply, "{data}");
+    }
+}
+
+#[test]
+fn a_call_shows_digits_and_nothing_else() {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    let read = |data: &str| {
+        let body = format!(r#"{{"id":"v-1","factor_data":{data}}}"#);
+        activation(&reply(201, &body), ours).map(|activation| activation.digits)
+    };
+    assert_eq!(
+        read(r#"{"verification_token":"012345"}"#)
+            .unwrap()
+            .as_deref(),
+        Some("012345")
+    );
+    for data in [
+        r#"{"verification_token":"12\u001b[2J"}"#,
+        r#"{"verification_token":""}"#,
+        "null",
+        "{}",
+    ] {
+        assert_eq!(read(data).unwrap(), None, "{data}");
+    }
+}
+
+#[test]
+fn factors_that_can_be_enrolled_and_registrations_are_read() {
+    let body = r#"[
+        {"factor_id":1,"name":"Auth","auth_factor_name":"Google Authenticator"},
+        {"factor_id":2,"name":"Protect","auth_factor_name":"OneLogin"},
+        {"factor_id":3,"name":"Duo","auth_factor_name":"Duo Security"},
+        {"factor_id":4,"name":"Link","auth_factor_name":"OneLogin Email"}
+    ]"#;
+    let factors = factors(&reply(200, body), &["Link".to_owned()]).unwrap();
+    let seen: Vec<_> = factors.iter().map(|f| (f.id, f.factor)).collect();
+    assert_eq!(seen, [(1, Factor::Totp), (2, Factor::Push)]);
+
+    let totp = r#"[{"id":"r-1","status":"pending","factor_data":{"totp_url":"otpauth://totp/x?secret=A"}}]"#;
+    let read = registration(&reply(201, totp)).unwrap();
+    assert_eq!(read.id.as_str(), "r-1");
+    assert!(read.address.is_some() && read.token.is_none());
+    let evil = r#"{"id":"r-1","factor_data":{"totp_url":"otpauth://\u001b[2J"}}"#;
+    assert!(registration(&reply(201, evil)).unwrap().address.is_none());
+    assert!(registration(&reply(201, r#"{"id":"a/b"}"#)).is_err());
+    assert!(registration(&reply(401, "")).is_err());
+}
+
+#[test]
+fn an_enrolment_is_done_only_when_it_says_so_of_itself() {
+    let ours = RegistrationId::parse("r-1").unwrap();
+    let read = |verify, status, body: &str| enrolment(verify, &reply(status, body), &ours);
+    for body in [
+        r#"{"id":"r-1","status":"accepted"}"#,
+        r#"[{"id":"r-1","status":"accepted","device_id":"1"}]"#,
+    ] {
+        assert_eq!(read(Verify::Poll, 200, body).unwrap(), Enrolment::Done);
+    }
+    assert_eq!(
+        read(Verify::Code, 200, r#"{"id":"r-1","status":"pending"}"#).unwrap(),
+        Enrolment::Pending
+    );
+    assert_eq!(read(Verify::Code, 401, "").unwrap(), Enrolment::Pending);
+    assert_eq!(
+        read(Verify::Code, 200, r#"{"id":"r-1","status":"rejected"}"#).unwrap(),
+        Enrolment::Rejected
+    );
+    assert_eq!(read(Verify::Poll, 404, "").unwrap(), Enrolment::Rejected);
+    assert!(read(Verify::Poll, 200, r#"{"id":"r-2","status":"accepted"}"#).is_err());
+    assert!(read(Verify::Poll, 200, "{}").is_err());
+    assert!(read(Verify::Poll, 401, "").is_err());
 }

@@ -208,6 +208,11 @@ impl Case {
             .env("PAM_HOST_FAIL_ERRNO", errno.to_string())
     }
 
+    /// What the name service answers to the module: a number of `EAI_…` in netdb.h.
+    pub fn names(self, code: i32) -> Self {
+        self.env("PAM_HOST_NAMES", code.to_string())
+    }
+
     /// A further library in `LD_PRELOAD`, before the shim.
     pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
         self.preload.push(library.into());

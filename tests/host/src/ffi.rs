@@ -18,6 +18,8 @@ const PAM_FAIL_DELAY: c_int = 10;
 /// An item that an application may set.
 #[derive(Clone, Copy, Debug)]
 pub enum Item {
+    /// `PAM_USER`
+    User = 2,
     /// `PAM_TTY`
     Tty = 3,
     /// `PAM_RHOST`
@@ -84,6 +86,8 @@ pub enum Reply {
     Nothing,
     /// The conversation fails.
     Fail,
+    /// `PAM_USER` becomes this name, as any program may do; then a response with this text.
+    Renamed(CString, Vec<u8>),
 }
 
 /// A conversation: called once a message.
@@ -93,6 +97,7 @@ pub type Conversation<'a> = Box<dyn FnMut(Style, &[u8]) -> Reply + 'a>;
 struct Callbacks<'a> {
     conversation: Option<Conversation<'a>>,
     delays: Vec<u32>,
+    handle: *mut RawHandle,
 }
 
 /// A PAM transaction.
@@ -116,6 +121,7 @@ impl<'a> Transaction<'a> {
         let callbacks = Box::into_raw(Box::new(Callbacks {
             conversation,
             delays: Vec::new(),
+            handle: ptr::null_mut(),
         }));
         let conv = RawConv {
             conversation: function,
@@ -138,6 +144,8 @@ impl<'a> Transaction<'a> {
             drop(unsafe { Box::from_raw(callbacks) });
             return Err(Code(code));
         }
+        // SAFETY: made by Box::into_raw above, and nobody else has it now.
+        unsafe { (*callbacks).handle = handle };
         let delay: extern "C" fn(c_int, c_uint, *mut c_void) = note_delay;
         // SAFETY: the handle is open; for this item libpam takes the function pointer itself as the value.
         unsafe { pam_set_item(handle, PAM_FAIL_DELAY, delay as *const c_void) };
@@ -225,6 +233,13 @@ extern "C" fn converse(
                 // SAFETY: checked for null above.
                 unsafe { *responses = ptr::null_mut() };
                 return Code::SUCCESS.0;
+            }
+            Reply::Renamed(name, text) => {
+                // SAFETY: the handle is open while a conversation goes on; libpam copies the string.
+                unsafe {
+                    pam_set_item(callbacks.handle, Item::User as c_int, name.as_ptr().cast())
+                };
+                replies.push(Reply::Text(text));
             }
             reply => replies.push(reply),
         }

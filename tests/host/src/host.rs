@@ -259,6 +259,10 @@ impl<'a> Play<'a> {
             Some(Answer::Long(length)) => Reply::Text(vec![b'9'; length]),
             Some(Answer::NullText) => Reply::NoText,
             Some(Answer::Null) => Reply::Nothing,
+            Some(Answer::Rename(name, text)) => match ffi::c_string(name.as_bytes()) {
+                Ok(name) => Reply::Renamed(name, text.bytes().to_vec()),
+                Err(_) => Reply::Fail,
+            },
             Some(Answer::Fail | Answer::Ask) => Reply::Fail,
         }
     }

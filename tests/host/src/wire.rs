@@ -119,6 +119,8 @@ pub enum Answer {
     NullText,
     /// Answers with this many bytes of `9`.
     Long(usize),
+    /// Sets `PAM_USER` to the first, then answers with the second.
+    Rename(String, Text),
     /// Asks the test, which may act first: see `Running`.
     Ask,
 }

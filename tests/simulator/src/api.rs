@@ -1,13 +1,25 @@
 //! Routes and the replies that all of them share. A new endpoint is a new arm here and a function below `api/`.
 
+mod body;
 mod mfa;
+mod registrations;
+mod temporary;
 mod token;
 mod users;
+mod v1;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
 use crate::http::{Incoming, Reply};
+use crate::scope::Scope;
 use crate::state::{Dialect, State};
+
+/// The client that a request comes from, if it has a valid token or credential.
+pub(crate) fn client(state: &State, request: &Incoming) -> Option<String> {
+    token::bearer_client(state, request).or_else(|| token::client(state, request))
+}
 
 /// Answers a request, and does what it asks for.
 pub(crate) fn answer(state: &mut State, request: &Incoming) -> Reply {
@@ -16,34 +28,79 @@ pub(crate) fn answer(state: &mut State, request: &Incoming) -> Reply {
     match (request.method.as_str(), segments.as_slice()) {
         ("POST", ["auth", "oauth2", "v2", "token"]) => token::issue(state, request),
         ("POST", ["auth", "oauth2", "revoke"]) => token::revoke(state, request),
-        (_, ["api", rest @ ..]) if token::is_authorized(state, request) => {
-            resource(state, request, rest)
-        }
-        (_, ["api", rest @ ..]) => unauthorized(state, request, rest),
+        ("GET", ["auth", "rate_limit"]) | (_, ["api", ..]) => resource(state, request, &segments),
         _ => no_route(),
     }
 }
 
 fn resource(state: &mut State, request: &Incoming, segments: &[&str]) -> Reply {
-    match (request.method.as_str(), segments) {
-        ("GET", ["2", "users"]) => users::list(state, &request.query),
-        ("GET", ["2", "users", id]) => users::one(state, id),
-        (_, ["2", "mfa", "users", id, rest @ ..]) => mfa::answer(state, request, id, rest),
+    let Some(client) = token::bearer_client(state, request) else {
+        return unauthorized(state, request, segments);
+    };
+    let method = request.method.as_str();
+    let scope = state.scopes.get(&client).copied();
+    let scope = scope.unwrap_or(Scope::ManageAll);
+    if !state.settings.scope_rules.allow(scope, method, segments) {
+        return forbidden(segments);
+    }
+    match (method, segments) {
+        ("GET", ["auth", "rate_limit"]) => rate_limit(state),
+        ("GET", ["api", "2", "users"]) => users::list(state, &request.query),
+        ("GET", ["api", "2", "users", id]) => users::one(state, id),
+        (_, ["api", "2", "mfa", "users", id, rest @ ..]) => mfa::answer(state, request, id, rest),
+        ("GET", ["api", "1", "users"]) => users::list_v1(state, request),
+        ("GET", ["api", "1", "users", id]) => users::one_v1(state, id),
+        (_, ["api", "1", "users", id, rest @ ..]) => v1::answer(state, request, id, rest),
         _ => no_route(),
     }
 }
 
-/// The three shapes in which a bad bearer token is documented.
+/// The shapes in which a bad bearer token is documented; v2 has three.
 fn unauthorized(state: &State, request: &Incoming, segments: &[&str]) -> Reply {
+    let is_docs = state.settings.dialect == Dialect::Docs;
     match segments {
-        ["2", "mfa", "users", _, "verifications", _]
-            if state.settings.dialect == Dialect::Docs && request.method == "GET" =>
+        ["api", "2", "mfa", "users", _, "verifications", _]
+            if is_docs && request.method == "GET" =>
         {
             envelope(401, "Unauthorized", "Authentication Failure")
         }
-        ["2", "mfa", ..] if state.settings.dialect == Dialect::Docs => invalid_credentials(),
+        ["api", "2", "mfa", ..] if is_docs => invalid_credentials(),
+        ["auth", ..] | ["api", "1", ..] => {
+            // A client in use gets a new token only when the message is this word.
+            let message = if is_docs {
+                "Authentication Failure"
+            } else {
+                "Unauthorized"
+            };
+            envelope(401, "Unauthorized", message)
+        }
         _ => error(401, "UnauthorizedError", "Unauthorized"),
     }
+}
+
+/// A credential without the scope that the call wants.
+fn forbidden(segments: &[&str]) -> Reply {
+    match segments {
+        ["api", "2", ..] => error(
+            403,
+            "ForbiddenAction",
+            "You are not authorised to perform this action or access the resource",
+        ),
+        _ => envelope(401, "Unauthorized", "Insufficient Permission"),
+    }
+}
+
+/// `GET /auth/rate_limit`. Nothing is limited; each request so far counts, and the hour ends for all at the same time.
+fn rate_limit(state: &State) -> Reply {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let left = RATE_LIMIT.saturating_sub(state.requests.len());
+    let mut body = success();
+    body["data"] = json!({
+        "X-RateLimit-Limit": RATE_LIMIT,
+        "X-RateLimit-Remaining": left,
+        "X-RateLimit-Reset": now.map_or(0, |now| 3600 - now.as_secs() % 3600),
+    });
+    Reply::new(200, &body)
 }
 
 fn no_route() -> Reply {
@@ -88,3 +145,14 @@ fn envelope(status: u16, kind: &str, message: &str) -> Reply {
 fn success() -> Value {
     json!({"status": {"type": "success", "code": 200, "message": "Success", "error": false}})
 }
+
+/// The reply to a right code where the documentation has [`success`].
+fn code_is_right(state: &State) -> Reply {
+    let mut body = success();
+    if state.settings.dialect == Dialect::Py4 {
+        body = body["status"].take();
+    }
+    Reply::new(200, &body)
+}
+
+const RATE_LIMIT: usize = 5000;

@@ -1,5 +1,9 @@
 //! An enrolled second factor.
 
+use std::time::SystemTime;
+
+use crate::totp;
+
 /// The kinds of factor, as far as the API treats them differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Factor {
@@ -15,6 +19,10 @@ pub enum Factor {
     MagicLink,
     /// A call; the person keys in digits that the login shows.
     Voice,
+    /// A key that types 44 modhex characters; checked by code without activation.
+    YubiKey,
+    /// A Duo passcode; checked by code without activation, and not to be enrolled through the API.
+    Duo,
     /// Any other factor, by its `auth_factor_name`; checked by code without activation.
     Other(String),
 }
@@ -29,17 +37,45 @@ impl Factor {
             Factor::Sms => "SMS",
             Factor::Email | Factor::MagicLink => "OneLogin Email",
             Factor::Voice => "OneLogin Voice",
+            Factor::YubiKey => "YubiKey",
+            Factor::Duo => "Duo Security",
             Factor::Other(name) => name,
         }
     }
 
-    fn type_display_name(&self) -> &str {
+    /// The stable key in replies of API v1; `None` if v1 does not know the factor.
+    #[must_use]
+    pub fn v1_name(&self) -> Option<&str> {
+        match self {
+            Factor::Protect => Some("OneLogin Protect"),
+            Factor::Sms => Some("OneLogin SMS"),
+            Factor::YubiKey => Some("Yubico YubiKey"),
+            Factor::MagicLink => None,
+            _ => Some(self.auth_factor_name()),
+        }
+    }
+
+    /// Whether a code is checked as it is, without anything having been sent.
+    pub(crate) fn takes_code_directly(&self) -> bool {
+        match self {
+            Factor::Protect
+            | Factor::Authenticator
+            | Factor::YubiKey
+            | Factor::Duo
+            | Factor::Other(_) => true,
+            Factor::Sms | Factor::Email | Factor::MagicLink | Factor::Voice => false,
+        }
+    }
+
+    pub(crate) fn type_display_name(&self) -> &str {
         match self {
             Factor::Protect => "OneLogin Protect",
             Factor::Authenticator => "Authenticator",
             Factor::Sms => "SMS",
             Factor::Email | Factor::MagicLink => "Email",
             Factor::Voice => "Voice",
+            Factor::YubiKey => "YubiKey",
+            Factor::Duo => "Duo Security",
             Factor::Other(name) => name,
         }
     }
@@ -60,6 +96,12 @@ pub struct Device {
     pub default: bool,
     /// Codes that are right at any time, any number of times.
     pub codes: Vec<String>,
+    /// The secret of an authenticator, in base 32: its codes are right too, see [`crate::totp`].
+    pub secret: Option<String>,
+    /// `phone_number` in API v1.
+    pub phone: Option<String>,
+    /// `active` in API v1: used at least once. API v2 does not list a device that is not.
+    pub active: bool,
 }
 
 impl Device {
@@ -73,6 +115,9 @@ impl Device {
             type_name,
             default: false,
             codes: Vec::new(),
+            secret: None,
+            phone: None,
+            active: true,
         }
     }
 
@@ -106,10 +151,41 @@ impl Device {
         Device::new(Factor::Voice, id, name)
     }
 
+    /// A `YubiKey`; give it its codes with [`Device::code`].
+    pub fn yubikey(id: impl Into<String>, name: impl Into<String>) -> Device {
+        Device::new(Factor::YubiKey, id, name)
+    }
+
+    /// Duo; give it its codes with [`Device::code`].
+    pub fn duo(id: impl Into<String>, name: impl Into<String>) -> Device {
+        Device::new(Factor::Duo, id, name)
+    }
+
     /// One more code that is right.
     #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Device {
         self.codes.push(code.into());
+        self
+    }
+
+    /// With time-based codes from this secret in base 32.
+    #[must_use]
+    pub fn secret(mut self, secret: impl Into<String>) -> Device {
+        self.secret = Some(secret.into());
+        self
+    }
+
+    /// With this telephone number.
+    #[must_use]
+    pub fn phone(mut self, number: impl Into<String>) -> Device {
+        self.phone = Some(number.into());
+        self
+    }
+
+    /// Never used so far.
+    #[must_use]
+    pub fn inactive(mut self) -> Device {
+        self.active = false;
         self
     }
 
@@ -125,5 +201,15 @@ impl Device {
     pub fn type_name(mut self, name: impl Into<String>) -> Device {
         self.type_name = name.into();
         self
+    }
+
+    /// Whether this code is right now.
+    pub(crate) fn accepts(&self, otp: &str) -> bool {
+        let now = SystemTime::now();
+        self.codes.iter().any(|code| code == otp)
+            || self
+                .secret
+                .as_ref()
+                .is_some_and(|secret| totp::around(secret, now).iter().any(|code| code == otp))
     }
 }

@@ -65,6 +65,54 @@ impl Match {
         Match::new("GET", "/verifications/")
     }
 
+    /// All calls of API v1.
+    #[must_use]
+    pub fn v1() -> Match {
+        Match::path("/api/1/")
+    }
+
+    /// Activations through API v1.
+    #[must_use]
+    pub fn trigger() -> Match {
+        Match::new("POST", "/trigger")
+    }
+
+    /// Submissions of a code through API v1.
+    #[must_use]
+    pub fn v1_code() -> Match {
+        Match::new("POST", "/verify").body("\"otp_token\"")
+    }
+
+    /// Polls through API v1: `verify` without a code.
+    #[must_use]
+    pub fn v1_poll() -> Match {
+        Match::new("POST", "/verify").without_body("\"otp_token\"")
+    }
+
+    /// Starts of an enrolment through API v2.
+    #[must_use]
+    pub fn registration() -> Match {
+        Match::new("POST", "/registrations")
+    }
+
+    /// Submissions of an enrolment's code.
+    #[must_use]
+    pub fn registration_code() -> Match {
+        Match::new("PUT", "/registrations/")
+    }
+
+    /// Polls of an enrolment.
+    #[must_use]
+    pub fn registration_poll() -> Match {
+        Match::new("GET", "/registrations/")
+    }
+
+    /// Requests for a temporary token, in v1 or v2.
+    #[must_use]
+    pub fn mfa_token() -> Match {
+        Match::new("POST", "/mfa_token")
+    }
+
     /// Of these, only those whose body contains `part`.
     #[must_use]
     pub fn body(mut self, part: impl Into<String>) -> Match {

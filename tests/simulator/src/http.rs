@@ -62,6 +62,9 @@ impl Reply {
     /// The reply on the wire; a content type is added unless there is one.
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut text = head(self.status, self.body.len() as u64);
+        if self.status == 204 && self.body.is_empty() {
+            text = format!("HTTP/1.1 204 {}\r\n", reason(204));
+        }
         if !self
             .headers
             .iter()
@@ -279,6 +282,7 @@ fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",
+        204 => "No Content",
         302 => "Found",
         400 => "Bad Request",
         401 => "Unauthorized",

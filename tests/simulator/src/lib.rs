@@ -10,9 +10,11 @@ mod fault;
 mod http;
 mod message;
 mod samples;
+mod scope;
 mod server;
 mod simulator;
 mod state;
+mod totp;
 mod user;
 
 pub use certificate::Certificate;
@@ -20,8 +22,12 @@ pub use device::{Device, Factor};
 pub use fault::{Action, Fault, Match};
 pub use message::Message;
 pub use samples::samples;
+pub use scope::{Scope, ScopeRules};
 pub use simulator::{Options, Simulator};
-pub use state::{Dialect, ExpiredPoll, PushBehaviour, Request, WrongCode};
+pub use state::{
+    Dialect, ExpiredPoll, Outcome, ProtectListing, PushBehaviour, Registration, Request, WrongCode,
+};
+pub use totp::totp;
 pub use user::User;
 
 /// The client id that every simulator accepts.

@@ -6,7 +6,8 @@ use std::process::ExitCode;
 use std::{env, fs, process, thread};
 
 use onelogin_simulator::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Options, Simulator, samples,
+    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Options, ProtectListing, Scope, ScopeRules,
+    Simulator, samples,
 };
 
 fn main() -> ExitCode {
@@ -40,21 +41,96 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     io::stdout().flush()?;
 
     for line in io::stdin().lock().lines() {
-        match line?.trim() {
-            "" => {}
-            "approve" => report("approved", simulator.approve_latest()),
-            "deny" => report("denied", simulator.deny_latest()),
-            "expire-tokens" => simulator.expire_tokens(),
-            "requests" => list_requests(&simulator),
-            "quit" => return Ok(()),
-            _ => println!("{COMMANDS}"),
+        let line = line?;
+        let words: Vec<&str> = line.split_whitespace().collect();
+        if words == ["quit"] {
+            return Ok(());
         }
+        if obey(&simulator, &words).is_none() {
+            println!("{COMMANDS}");
+        }
+        io::stdout().flush()?;
     }
     if arguments.exit_on_eof {
         return Ok(());
     }
     loop {
         thread::park();
+    }
+}
+
+/// Does what a line asks for; `None` if it is no command.
+fn obey(simulator: &Simulator, words: &[&str]) -> Option<()> {
+    match *words {
+        [] => {}
+        ["approve"] => report("approved", simulator.approve_latest()),
+        ["deny"] => report("denied", simulator.deny_latest()),
+        ["expire-tokens"] => simulator.expire_tokens(),
+        ["expire"] => {
+            simulator.expire_verifications();
+            simulator.expire_registrations();
+            println!("all verifications and registrations are over");
+        }
+        ["requests"] => list_requests(simulator),
+        ["registrations"] => list_registrations(simulator),
+        ["dialect", name] => {
+            simulator.set_dialect(dialect(name)?);
+            println!("dialect {name}");
+        }
+        ["scope", name] => {
+            simulator.set_scope(DEFAULT_CLIENT_ID, scope(name)?);
+            println!("scope {name}");
+        }
+        ["scope-rules", name] => {
+            simulator.set_scope_rules(match name {
+                "documented" => ScopeRules::Documented,
+                "observed" => ScopeRules::Observed,
+                _ => return None,
+            });
+            println!("scope-rules {name}");
+        }
+        ["protect", name] => {
+            simulator.set_protect_listing(match name {
+                "once" => ProtectListing::Once,
+                "twice" => ProtectListing::Twice,
+                _ => return None,
+            });
+            println!("protect {name}");
+        }
+        _ => return None,
+    }
+    Some(())
+}
+
+fn dialect(name: &str) -> Option<Dialect> {
+    match name {
+        "docs" => Some(Dialect::Docs),
+        "live" => Some(Dialect::Live),
+        "py4" => Some(Dialect::Py4),
+        _ => None,
+    }
+}
+
+fn scope(name: &str) -> Option<Scope> {
+    match name {
+        "authentication-only" => Some(Scope::AuthenticationOnly),
+        "read-users" => Some(Scope::ReadUsers),
+        "read-all" => Some(Scope::ReadAll),
+        "manage-users" => Some(Scope::ManageUsers),
+        "manage-all" => Some(Scope::ManageAll),
+        _ => None,
+    }
+}
+
+fn list_registrations(simulator: &Simulator) {
+    for registration in simulator.registrations() {
+        println!(
+            "registration {} of user {}: {}, code {}",
+            registration.id,
+            registration.user,
+            registration.factor.auth_factor_name(),
+            registration.code.as_deref().unwrap_or("none")
+        );
     }
 }
 
@@ -102,11 +178,9 @@ impl Arguments {
                         .map_err(|_| "--port wants a number up to 65535")?;
                 }
                 "--dialect" => {
-                    arguments.dialect = match value()?.as_str() {
-                        "docs" => Dialect::Docs,
-                        "live" => Dialect::Live,
-                        other => return Err(format!("--dialect is docs or live, not {other}")),
-                    }
+                    let name = value()?;
+                    arguments.dialect = dialect(&name)
+                        .ok_or(format!("--dialect is docs, live or py4, not {name}"))?;
                 }
                 "--ca-out" => arguments.ca_out = value()?.into(),
                 "--exit-on-eof" => arguments.exit_on_eof = true,
@@ -117,14 +191,23 @@ impl Arguments {
     }
 }
 
-const USAGE: &str =
-    "usage: onelogin-simulator [--port N] [--dialect docs|live] [--ca-out FILE] [--exit-on-eof]";
-const COMMANDS: &str =
-    "commands: approve, deny (the newest push), expire-tokens, requests, quit, help";
+const USAGE: &str = "usage: onelogin-simulator [--port N] [--dialect docs|live|py4] [--ca-out FILE] [--exit-on-eof]";
+const COMMANDS: &str = "\
+commands: approve, deny (the newest push, call, link or enrolment), registrations, requests,
+          expire (verifications and registrations), expire-tokens,
+          dialect docs|live|py4, protect once|twice, scope-rules documented|observed,
+          scope authentication-only|read-users|read-all|manage-users|manage-all,
+          quit, help";
 const USERS: &str = "\
 alice          authenticator 123456, 234567, 345678
 bob            Protect push or 222222, text message, authenticator 654321, 765432
 carol          text message
 dave           Protect push or 444444
 mallory        suspended; authenticator 666666
-nofactor       no device";
+nofactor       no device
+erin           code by e-mail
+frank          call
+grace          YubiKey ccccccgrrcekdvlhjbnvitfkruehugdjtlcnrgkvidgd, ccccccgrrcekcbdefghijklnrtuvvutrnlkjihgfedcb
+heidi          link by e-mail
+ivan           Duo 888888
+judy           no device; any factor may be enrolled";

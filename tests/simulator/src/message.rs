@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-/// Something that an activation sent.
+use crate::device::Factor;
+use crate::state::Verification;
+
+/// Something that an activation or an enrolment sent. `verification` is the id of either, or the `state_token` of API v1;
+/// `device` is empty while a device is being enrolled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(
     missing_docs,
@@ -54,6 +58,59 @@ pub enum Message {
 }
 
 impl Message {
+    /// What a verification sends, if it sends anything. `text` is for text messages and e-mails with a code.
+    pub(crate) fn of(
+        verification: &Verification,
+        username: String,
+        code: String,
+        text: String,
+    ) -> Option<Message> {
+        let (user, device) = (verification.user, verification.device.clone());
+        let (verification, factor) = (verification.id.clone(), &verification.factor);
+        Some(match factor {
+            Factor::Protect => Message::Push {
+                verification,
+                user,
+                username,
+                device,
+            },
+            Factor::Sms => Message::Sms {
+                verification,
+                user,
+                username,
+                device,
+                code,
+                text,
+            },
+            Factor::Email => Message::Email {
+                verification,
+                user,
+                username,
+                device,
+                code,
+                text,
+            },
+            Factor::MagicLink => Message::MagicLink {
+                verification,
+                user,
+                username,
+                device,
+                text: "Follow the link to log in".to_owned(),
+            },
+            Factor::Voice => Message::Voice {
+                verification,
+                user,
+                username,
+                device,
+                code,
+                text: "Key in the digits that the login shows".to_owned(),
+            },
+            Factor::Authenticator | Factor::YubiKey | Factor::Duo | Factor::Other(_) => {
+                return None;
+            }
+        })
+    }
+
     /// The id of the verification that it belongs to.
     #[must_use]
     pub fn verification(&self) -> &str {

@@ -153,11 +153,13 @@ fn exchange(
     let (plan, answer) = {
         let mut state = shared.state();
         let plan = state.faults.for_request(request);
+        // Before the request is handled: it may be about the token that it carries.
+        let client = api::client(&state, request);
         let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
         let answer = Answer::new(&plan, reply, request.keep_alive, state.requests.len());
         state
             .requests
-            .push(Request::new(number, request, answer.status()));
+            .push(Request::new(number, request, answer.status(), client));
         (plan, answer)
     };
     shared.changed.notify_all();

@@ -9,9 +9,11 @@ use crate::certificate::{Certificate, identity};
 use crate::device::Device;
 use crate::fault::Fault;
 use crate::message::Message;
+use crate::scope::{Scope, ScopeRules};
 use crate::server::{self, Shared};
 use crate::state::{
-    Account, Dialect, ExpiredPoll, Outcome, PushBehaviour, Request, State, WrongCode,
+    Account, Dialect, ExpiredPoll, Outcome, ProtectListing, Purpose, PushBehaviour, Registration,
+    Request, State, Verification, WrongCode,
 };
 use crate::user::User;
 use crate::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
@@ -128,6 +130,11 @@ impl Simulator {
         self.shared.state().settings.numeric_ids = numeric;
     }
 
+    /// Changes how API v1 lists Protect devices.
+    pub fn set_protect_listing(&self, listing: ProtectListing) {
+        self.shared.state().settings.protect_listing = listing;
+    }
+
     /// Fields that the list of users leaves out even when asked for; only `GET /api/2/users/:id` has them.
     pub fn omit_from_list(&self, fields: &[&str]) {
         self.shared.state().settings.omitted = fields.iter().map(ToString::to_string).collect();
@@ -139,6 +146,17 @@ impl Simulator {
             .state()
             .credentials
             .insert(id.into(), secret.into());
+    }
+
+    /// Limits what a client may do; without a call to this it may do everything. A call that wants another scope
+    /// is answered with 403 `ForbiddenAction` in v2 and 401 `Insufficient Permission` in v1.
+    pub fn set_scope(&self, client_id: impl Into<String>, scope: Scope) {
+        self.shared.state().scopes.insert(client_id.into(), scope);
+    }
+
+    /// Changes which calls a scope is good for.
+    pub fn set_scope_rules(&self, rules: ScopeRules) {
+        self.shared.state().settings.scope_rules = rules;
     }
 
     /// Removes a client credential; its tokens stay valid.
@@ -224,26 +242,27 @@ impl Simulator {
             .count()
     }
 
-    /// How many activations (push, message, call) were asked for, whatever the answer was.
+    /// How many activations (push, message, call) were asked for, in v1 or v2, whatever the answer was.
     #[must_use]
     pub fn activations(&self) -> usize {
-        self.posts_to_verifications(false)
+        self.posts("/verifications", "\"otp\"", false) + self.count("POST", "/trigger")
     }
 
-    /// How many codes were submitted, by POST or by PUT, whatever the answer was.
+    /// How many codes were submitted, by POST or by PUT, in v1 or v2, whatever the answer was. Those of enrolments
+    /// do not count.
     #[must_use]
     pub fn codes(&self) -> usize {
-        self.posts_to_verifications(true) + self.count("PUT", "/verifications/")
+        self.posts("/verifications", "\"otp\"", true)
+            + self.count("PUT", "/verifications/")
+            + self.posts("/verify", "\"otp_token\"", true)
     }
 
-    fn posts_to_verifications(&self, with_code: bool) -> usize {
+    fn posts(&self, path_part: &str, code: &str, with_code: bool) -> usize {
         let state = self.shared.state();
-        let posts = state
-            .requests
-            .iter()
-            .filter(|request| request.fits("POST", "/verifications"));
+        let posts = state.requests.iter();
         posts
-            .filter(|request| request.body.contains("\"otp\"") == with_code)
+            .filter(|request| request.fits("POST", path_part))
+            .filter(|request| request.body.contains(code) == with_code)
             .count()
     }
 
@@ -306,6 +325,7 @@ impl Simulator {
     }
 
     /// The person says yes: to a push, by keying in the digits of a call, or by following a link.
+    /// Takes the id of a verification or registration, or the `state_token` of API v1.
     ///
     /// # Panics
     /// When there is no such verification.
@@ -323,17 +343,67 @@ impl Simulator {
 
     fn decide(&self, id: &str, outcome: Outcome) {
         let mut state = self.shared.state();
-        let verification = state
-            .verifications
-            .iter_mut()
-            .find(|verification| verification.id == id);
-        let verification = verification.unwrap_or_else(|| panic!("there is no verification {id}"));
-        if verification.outcome == Outcome::Pending {
-            verification.outcome = outcome;
-        }
+        let mut verifications = state.verifications.iter();
+        let is_known = verifications.any(|verification| verification.id == id);
+        assert!(is_known, "there is no verification {id}");
+        state.decide(id, outcome);
     }
 
-    /// Approves the newest push, call or link that is open, and names it.
+    /// The enrolments through API v2 so far, with what the person sees on telephone or screen.
+    #[must_use]
+    pub fn registrations(&self) -> Vec<Registration> {
+        self.shared.state().registrations()
+    }
+
+    /// The person has done what the enrolment wants, whatever the factor; the device is there.
+    ///
+    /// # Panics
+    /// When there is no such registration.
+    pub fn confirm_registration(&self, id: &str) {
+        self.assert_registration(id);
+        self.decide(id, Outcome::Accepted);
+    }
+
+    /// The person refuses the enrolment.
+    ///
+    /// # Panics
+    /// When there is no such registration.
+    pub fn reject_registration(&self, id: &str) {
+        self.assert_registration(id);
+        self.decide(id, Outcome::Rejected);
+    }
+
+    fn assert_registration(&self, id: &str) {
+        let is_known = self.registrations().iter().any(|r| r.id == id);
+        assert!(is_known, "there is no registration {id}");
+    }
+
+    /// Ends all enrolments through API v2.
+    pub fn expire_registrations(&self) {
+        self.expire(|verification| matches!(verification.purpose, Purpose::Enrolment(_)));
+    }
+
+    /// Gives a user a temporary MFA token, valid for an hour, and names its device.
+    #[must_use]
+    pub fn give_temporary_token(
+        &self,
+        user_id: u64,
+        token: impl Into<String>,
+        reusable: bool,
+    ) -> String {
+        let hour = Duration::from_secs(3600);
+        let mut state = self.shared.state();
+        state.give_temporary(user_id, token.into(), reusable, hour)
+    }
+
+    /// Ends all temporary MFA tokens.
+    pub fn expire_temporary_tokens(&self) {
+        let now = Instant::now();
+        let mut state = self.shared.state();
+        state.temporary.iter_mut().for_each(|t| t.expires = now);
+    }
+
+    /// Approves the newest push, call or link that is open, of a login or an enrolment, and names it.
     #[must_use]
     pub fn approve_latest(&self) -> Option<String> {
         self.decide_latest(Outcome::Accepted)
@@ -347,12 +417,12 @@ impl Simulator {
 
     fn decide_latest(&self, outcome: Outcome) -> Option<String> {
         let mut state = self.shared.state();
-        let verification = state.latest_push()?;
-        verification.outcome = outcome;
-        Some(verification.id.clone())
+        let id = state.latest_push()?.id.clone();
+        state.decide(&id, outcome);
+        Some(id)
     }
 
-    /// What becomes of pushes, calls and links activated from now on.
+    /// What becomes of pushes, calls and links activated from now on, and of enrolments that are polled.
     pub fn on_push(&self, behaviour: PushBehaviour) {
         self.shared.state().settings.push = behaviour;
     }
@@ -367,14 +437,16 @@ impl Simulator {
         self.shared.state().tokens.clear();
     }
 
-    /// Ends all verifications.
+    /// Ends all verifications, in v1 all state tokens.
     pub fn expire_verifications(&self) {
+        self.expire(|verification| !matches!(verification.purpose, Purpose::Enrolment(_)));
+    }
+
+    fn expire(&self, which: impl Fn(&Verification) -> bool) {
         let now = Instant::now();
-        self.shared
-            .state()
-            .verifications
-            .iter_mut()
-            .for_each(|verification| verification.expires = now);
+        let mut state = self.shared.state();
+        let expiring = state.verifications.iter_mut().filter(|v| which(v));
+        expiring.for_each(|verification| verification.expires = now);
     }
 
     /// Makes the next token call give a new token, created `created_ago_s` seconds ago and valid for

@@ -1,8 +1,8 @@
-//! What the simulated account remembers: credentials, tokens, users, verifications, and what happened.
+//! What the simulated account remembers: credentials, tokens, users, verifications and enrolments, and what happened.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use time::OffsetDateTime;
 
@@ -10,16 +10,22 @@ use crate::device::{Device, Factor};
 use crate::fault::Faults;
 use crate::http::{Incoming, target};
 use crate::message::Message;
+use crate::scope::{Scope, ScopeRules};
+use crate::totp;
 use crate::user::User;
 
 /// How replies are written where documentation and observation differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// As documented: arrays for polls and text messages, `"status":{…}` for a right code, 401 for a wrong one.
+    /// As documented: arrays for polls, text messages and the answers to an enrolment's code, `"status":{…}` for a right
+    /// code of a login, 401 for a wrong one.
     #[default]
     Docs,
     /// As clients in use expect: objects, and `"status":"accepted"`, `"rejected"` or `"pending"` with 200.
     Live,
+    /// As the models of the Python package `onelogin` 4.0.1 demand: objects, an integer `device_id` in the reply to an
+    /// activation but strings elsewhere, and a flat `{"error","code","type","message"}` for a right code, in v1 too.
+    Py4,
 }
 
 /// What [`Dialect::Live`] says of a wrong code.
@@ -56,6 +62,62 @@ pub enum PushBehaviour {
     DenyAfterPolls(usize),
 }
 
+/// How API v1 lists a Protect device, which can do both push and code. The documentation says both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ProtectListing {
+    /// Once, with `"needs_trigger": false`, as in the documentation's sample. It can be triggered all the same.
+    #[default]
+    Once,
+    /// Twice, under one id: with `"needs_trigger": true` and with `false`, as the documentation's text says.
+    Twice,
+}
+
+/// What has become of a verification or a registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing yet.
+    Pending,
+    /// The right code, or a yes.
+    Accepted,
+    /// A no.
+    Rejected,
+}
+
+impl Outcome {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Outcome::Pending => "pending",
+            Outcome::Accepted => "accepted",
+            Outcome::Rejected => "rejected",
+        }
+    }
+}
+
+/// The enrolment of a factor through API v2, seen from the person's side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub id: String,
+    /// The user.
+    pub user: u64,
+    /// The kind of factor.
+    pub factor: Factor,
+    /// `display_name` of the request.
+    pub name: String,
+    /// What has become of it.
+    pub outcome: Outcome,
+    /// Whether its time is over.
+    pub is_expired: bool,
+    /// The secret of an authenticator, in base 32, see [`crate::totp`].
+    pub secret: Option<String>,
+    /// `factor_data.verification_token`: what the login shows for Protect, Voice and authenticators.
+    pub token: Option<String>,
+    /// What the person would type now: the code of the message or of the app. `None` where nothing is typed.
+    pub code: Option<String>,
+    /// The new device, once accepted.
+    pub device: Option<String>,
+}
+
 /// A request that the simulator got, and what it answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -77,10 +139,17 @@ pub struct Request {
     pub authorization: Option<String>,
     /// The `User-Agent` header.
     pub user_agent: Option<String>,
+    /// The client id whose access token it carried, or that it proved to be in a call about tokens.
+    pub client: Option<String>,
 }
 
 impl Request {
-    pub(crate) fn new(connection: u64, incoming: &Incoming, status: u16) -> Request {
+    pub(crate) fn new(
+        connection: u64,
+        incoming: &Incoming,
+        status: u16,
+        client: Option<String>,
+    ) -> Request {
         Request {
             connection,
             method: incoming.method.clone(),
@@ -91,6 +160,7 @@ impl Request {
             status,
             authorization: incoming.header("authorization").map(ToOwned::to_owned),
             user_agent: incoming.header("user-agent").map(ToOwned::to_owned),
+            client,
         }
     }
 
@@ -113,9 +183,13 @@ pub(crate) type Printer = Arc<dyn Fn(&Message) + Send + Sync>;
 pub(crate) struct State {
     pub(crate) settings: Settings,
     pub(crate) credentials: BTreeMap<String, String>,
+    /// Of the clients that may not do everything.
+    pub(crate) scopes: BTreeMap<String, Scope>,
     pub(crate) tokens: Vec<Token>,
     pub(crate) accounts: BTreeMap<u64, Account>,
     pub(crate) verifications: Vec<Verification>,
+    pub(crate) temporary: Vec<TemporaryToken>,
+    pub(crate) temporary_made: u64,
     pub(crate) next_codes: VecDeque<String>,
     pub(crate) codes_made: u32,
     pub(crate) requests: Vec<Request>,
@@ -134,6 +208,8 @@ pub(crate) struct Settings {
     pub(crate) wrong_code: WrongCode,
     pub(crate) expired_poll: ExpiredPoll,
     pub(crate) push: PushBehaviour,
+    pub(crate) protect_listing: ProtectListing,
+    pub(crate) scope_rules: ScopeRules,
     pub(crate) numeric_ids: bool,
     pub(crate) case_sensitive: bool,
     /// Fields that the list of users never has.
@@ -149,6 +225,8 @@ impl Default for Settings {
             wrong_code: WrongCode::default(),
             expired_poll: ExpiredPoll::default(),
             push: PushBehaviour::default(),
+            protect_listing: ProtectListing::default(),
+            scope_rules: ScopeRules::default(),
             numeric_ids: false,
             case_sensitive: false,
             omitted: Vec::new(),
@@ -176,32 +254,47 @@ pub(crate) struct Account {
     pub(crate) devices: Vec<Device>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Pending,
-    Accepted,
-    Rejected,
+/// What a verification is for.
+#[derive(PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A login through v2.
+    Login,
+    /// A login through v1, or the first use of a device enrolled there; the id is the `state_token`.
+    Trigger,
+    /// An enrolment through v2.
+    Enrolment(Enrolment),
 }
 
-impl Outcome {
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Outcome::Pending => "pending",
-            Outcome::Accepted => "accepted",
-            Outcome::Rejected => "rejected",
-        }
-    }
+#[derive(PartialEq, Eq)]
+pub(crate) struct Enrolment {
+    pub(crate) name: String,
+    pub(crate) secret: Option<String>,
+    pub(crate) token: Option<String>,
+    /// The code that the Protect app shows for the device, during the enrolment and afterwards.
+    pub(crate) app_code: Option<String>,
 }
 
 pub(crate) struct Verification {
+    /// In v1, the `state_token`.
     pub(crate) id: String,
+    pub(crate) purpose: Purpose,
     pub(crate) user: u64,
+    /// Empty until an enrolment is accepted.
     pub(crate) device: String,
     pub(crate) factor: Factor,
     /// The code that was sent, until it is used.
     pub(crate) code: Option<String>,
     pub(crate) outcome: Outcome,
     pub(crate) push: PushBehaviour,
+    pub(crate) expires: Instant,
+}
+
+/// A temporary MFA token.
+pub(crate) struct TemporaryToken {
+    pub(crate) user: u64,
+    pub(crate) device: String,
+    pub(crate) token: String,
+    pub(crate) reusable: bool,
     pub(crate) expires: Instant,
 }
 
@@ -215,9 +308,9 @@ impl Verification {
     }
 
     /// One poll: the person may have answered.
-    pub(crate) fn poll(&mut self) -> Outcome {
+    fn poll(&mut self) {
         let left = match &mut self.push {
-            PushBehaviour::Manual => return self.outcome,
+            PushBehaviour::Manual => return,
             PushBehaviour::ApproveAfterPolls(left) | PushBehaviour::DenyAfterPolls(left) => left,
         };
         if let Some(fewer) = left.checked_sub(1) {
@@ -230,7 +323,6 @@ impl Verification {
                 Outcome::Rejected
             };
         }
-        self.outcome
     }
 }
 
@@ -251,15 +343,145 @@ impl State {
         }
     }
 
+    /// A code with a letter in it, unless one was set beforehand.
+    pub(crate) fn alphanumeric_code(&mut self) -> String {
+        let is_set = !self.next_codes.is_empty();
+        let code = self.code(false);
+        match code.strip_prefix(|_: char| true) {
+            Some(rest) if !is_set => format!("B{rest}"),
+            _ => code,
+        }
+    }
+
+    /// Ends a verification, unless it has ended; an accepted enrolment gets its device.
+    pub(crate) fn decide(&mut self, id: &str, outcome: Outcome) {
+        if let Some(verification) = self.verifications.iter_mut().find(|v| v.id == id) {
+            if verification.outcome == Outcome::Pending {
+                verification.outcome = outcome;
+            }
+        }
+        self.settle(id);
+    }
+
+    /// One poll: the person may have answered.
+    pub(crate) fn poll(&mut self, id: &str) {
+        if let Some(verification) = self.verifications.iter_mut().find(|v| v.id == id) {
+            verification.poll();
+        }
+        self.settle(id);
+    }
+
+    fn settle(&mut self, id: &str) {
+        let number = self.next_device();
+        let Some(verification) = self.verifications.iter_mut().find(|v| v.id == id) else {
+            return;
+        };
+        let Purpose::Enrolment(enrolment) = &verification.purpose else {
+            return;
+        };
+        let account = self.accounts.get_mut(&verification.user);
+        let is_new = verification.outcome == Outcome::Accepted && verification.device.is_empty();
+        if let Some(account) = account.filter(|_| is_new) {
+            verification.device = number.to_string();
+            let mut device = Device::new(
+                verification.factor.clone(),
+                number.to_string(),
+                enrolment.name.clone(),
+            )
+            .default(account.devices.is_empty());
+            device.secret.clone_from(&enrolment.secret);
+            device.codes.extend(enrolment.app_code.clone());
+            account.devices.push(device);
+        }
+    }
+
+    /// A number that no device has.
+    pub(crate) fn next_device(&self) -> u64 {
+        let devices = self.accounts.values().flat_map(|account| &account.devices);
+        let numbers = devices.filter_map(|device| device.id.parse::<u64>().ok());
+        numbers.fold(9000, u64::max).saturating_add(1)
+    }
+
+    /// The device id of a new temporary token.
+    pub(crate) fn give_temporary(
+        &mut self,
+        user: u64,
+        token: String,
+        reusable: bool,
+        lifetime: Duration,
+    ) -> String {
+        self.temporary_made += 1;
+        let device = format!("user_temp_otp_{}", 36_216_765 + self.temporary_made);
+        self.temporary.push(TemporaryToken {
+            user,
+            device: device.clone(),
+            token,
+            reusable,
+            expires: Instant::now() + lifetime,
+        });
+        device
+    }
+
+    /// Whether `token` is a temporary token of the user that is valid, and of this device if one is named.
+    /// One that is not reusable is used up.
+    pub(crate) fn use_temporary(&mut self, user: u64, device: Option<&str>, token: &str) -> bool {
+        let now = Instant::now();
+        let found = self.temporary.iter().position(|t| {
+            t.user == user
+                && t.token == token
+                && now < t.expires
+                && device.is_none_or(|device| t.device == device)
+        });
+        match found {
+            Some(at) if self.temporary.get(at).is_some_and(|t| !t.reusable) => {
+                self.temporary.remove(at);
+                true
+            }
+            found => found.is_some(),
+        }
+    }
+
+    /// The enrolments so far.
+    pub(crate) fn registrations(&self) -> Vec<Registration> {
+        let now = Instant::now();
+        let registration = |v: &Verification| {
+            let Purpose::Enrolment(enrolment) = &v.purpose else {
+                return None;
+            };
+            let of_app = enrolment
+                .secret
+                .as_deref()
+                .and_then(|secret| totp::totp(secret, SystemTime::now()));
+            let typed = if v.factor == Factor::Voice {
+                None
+            } else {
+                v.code.clone()
+            };
+            Some(Registration {
+                id: v.id.clone(),
+                user: v.user,
+                factor: v.factor.clone(),
+                name: enrolment.name.clone(),
+                outcome: v.outcome,
+                is_expired: now >= v.expires,
+                secret: enrolment.secret.clone(),
+                token: enrolment.token.clone(),
+                code: typed.or(of_app),
+                device: Some(v.device.clone()).filter(|device| !device.is_empty()),
+            })
+        };
+        self.verifications.iter().filter_map(registration).collect()
+    }
+
     pub(crate) fn send(&mut self, message: Message) {
         self.unprinted.push(message.clone());
         self.messages.push(message);
     }
 
     /// The newest verification that waits for an answer on a device.
-    pub(crate) fn latest_push(&mut self) -> Option<&mut Verification> {
+    pub(crate) fn latest_push(&self) -> Option<&Verification> {
         self.verifications
-            .iter_mut()
+            .iter()
             .rev()
             .find(|v| v.is_polled() && v.outcome == Outcome::Pending)
     }
@@ -267,12 +489,16 @@ impl State {
 
 /// 32 random hexadecimal digits.
 pub(crate) fn random_hex() -> String {
-    let mut bytes = [0; 16];
+    format!("{:032x}", u128::from_be_bytes(random()))
+}
+
+pub(crate) fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
     // Should the generator fail, the name is predictable: no harm in a simulator.
     let _ = rustls::crypto::ring::default_provider()
         .secure_random
         .fill(&mut bytes);
-    format!("{:032x}", u128::from_be_bytes(bytes))
+    bytes
 }
 
 /// A moment as the API writes it, for example `2026-01-31T09:00:00.000Z`.

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::device::Factor;
+
 /// A user of the simulated account. `None` is JSON `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -31,6 +33,8 @@ pub struct User {
     pub custom_attributes: BTreeMap<String, String>,
     /// Roles of the user.
     pub role_ids: Vec<u64>,
+    /// What the user's policy allows to enrol; by default all that the documentation names.
+    pub factors: Vec<Factor>,
 }
 
 impl User {
@@ -50,6 +54,13 @@ impl User {
             status: 1,
             custom_attributes: BTreeMap::new(),
             role_ids: Vec::new(),
+            factors: vec![
+                Factor::Protect,
+                Factor::Authenticator,
+                Factor::Sms,
+                Factor::Email,
+                Factor::Voice,
+            ],
         }
     }
 
@@ -99,6 +110,13 @@ impl User {
     #[must_use]
     pub fn custom_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> User {
         self.custom_attributes.insert(name.into(), value.into());
+        self
+    }
+
+    /// With a policy that allows these factors to be enrolled.
+    #[must_use]
+    pub fn factors(mut self, factors: impl IntoIterator<Item = Factor>) -> User {
+        self.factors = factors.into_iter().collect();
         self
     }
 

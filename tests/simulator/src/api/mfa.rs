@@ -1,16 +1,19 @@
-//! `/api/2/mfa/users/:id`: devices, activation, codes and polls. Enrolment would be arms of [`answer`].
+//! `/api/2/mfa/users/:id`: factors, devices, activation, codes and polls.
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use time::OffsetDateTime;
 
-use super::{bad_request, invalid, invalid_credentials, no_route, not_found, success};
+use super::body::{Body, Wrong};
+use super::{
+    bad_request, code_is_right, invalid_credentials, no_route, not_found, registrations, temporary,
+};
 use crate::device::{Device, Factor};
 use crate::http::{Incoming, Reply};
 use crate::message::Message;
 use crate::state::{
-    Dialect, ExpiredPoll, Outcome, State, Verification, WrongCode, iso, random_hex,
+    Dialect, ExpiredPoll, Outcome, Purpose, State, Verification, WrongCode, iso, random_hex,
 };
 
 pub(super) fn answer(
@@ -29,7 +32,8 @@ pub(super) fn answer(
     let reply = match (request.method.as_str(), segments) {
         ("GET", ["factors"]) => Ok(factors(state, user)),
         ("GET", ["devices"]) => Ok(devices(state, user)),
-        ("POST", ["verifications"]) => body(request).and_then(|body| match text(&body, "otp")? {
+        ("DELETE", ["devices", id]) => Ok(delete(state, user, id)),
+        ("POST", ["verifications"]) => body(request).and_then(|body| match body.text("otp")? {
             Some(otp) => check_without_activation(state, user, &body, &otp),
             None => activate(state, user, &body),
         }),
@@ -37,31 +41,68 @@ pub(super) fn answer(
             body(request).and_then(|body| check(state, user, id, &body))
         }
         ("GET", ["verifications", id]) => poll(state, user, id),
+        ("POST", ["registrations"]) => {
+            body(request).and_then(|body| registrations::start(state, user, &body))
+        }
+        ("PUT", ["registrations", id]) => {
+            body(request).and_then(|body| registrations::check(state, user, id, &body))
+        }
+        ("GET", ["registrations", id]) => registrations::poll(state, user, id),
+        ("POST", ["mfa_token"]) => temporary::generate(state, request, user),
         _ => Ok(no_route()),
     };
     reply.unwrap_or_else(|refusal| refusal)
 }
 
 /// A reply, or the refusal that ended the work on it.
-type Answer = Result<Reply, Reply>;
+pub(super) type Answer = Result<Reply, Reply>;
 
-/// What could still be enrolled: a factor that the user has is gone from the list.
 fn factors(state: &State, user: u64) -> Reply {
-    let enrolled: Vec<&str> = devices_of(state, user)
-        .iter()
-        .map(|d| d.factor.auth_factor_name())
-        .collect();
-    let list: Vec<Value> = FACTORS
-        .iter()
-        .filter(|(_, _, key)| !enrolled.contains(key))
-        .map(|(id, name, key)| json!({"factor_id": id, "name": name, "auth_factor_name": key}))
+    let list: Vec<Value> = available(state, user)
+        .into_iter()
+        .map(|(id, factor)| {
+            json!({
+                "factor_id": id,
+                "name": factor.v1_name().unwrap_or(factor.auth_factor_name()),
+                "auth_factor_name": factor.auth_factor_name(),
+            })
+        })
         .collect();
     Reply::new(200, &Value::from(list))
+}
+
+/// What could still be enrolled, with its `factor_id`: a factor that the user has is gone from the list.
+pub(super) fn available(state: &State, user: u64) -> Vec<(u64, Factor)> {
+    let Some(account) = state.accounts.get(&user) else {
+        return Vec::new();
+    };
+    let is_enrolled = |factor: &Factor| {
+        let mut devices = account.devices.iter();
+        devices.any(|d| d.active && d.factor.auth_factor_name() == factor.auth_factor_name())
+    };
+    let allowed = account.user.factors.iter();
+    let available = allowed.filter(|factor| !is_enrolled(factor));
+    available.map(|f| (factor_id(f), f.clone())).collect()
+}
+
+fn factor_id(factor: &Factor) -> u64 {
+    match factor {
+        Factor::Protect => 101,
+        Factor::Authenticator => 102,
+        Factor::Sms => 103,
+        Factor::Email => 104,
+        Factor::Voice => 105,
+        Factor::MagicLink => 106,
+        Factor::YubiKey => 107,
+        Factor::Duo => 108,
+        Factor::Other(_) => 109,
+    }
 }
 
 fn devices(state: &State, user: u64) -> Reply {
     let list: Vec<Value> = devices_of(state, user)
         .iter()
+        .filter(|device| device.active)
         .map(|device| {
             json!({
                 "device_id": id_json(state, &device.id),
@@ -75,37 +116,43 @@ fn devices(state: &State, user: u64) -> Reply {
     Reply::new(200, &Value::from(list))
 }
 
+/// `DELETE devices/:id`.
+fn delete(state: &mut State, user: u64, id: &str) -> Reply {
+    if remove_device(state, user, id) {
+        Reply::new(204, "")
+    } else {
+        not_found()
+    }
+}
+
+/// Removes a device and what is open for it; whether there was one.
+pub(super) fn remove_device(state: &mut State, user: u64, id: &str) -> bool {
+    let Some(account) = state.accounts.get_mut(&user) else {
+        return false;
+    };
+    let before = account.devices.len();
+    account.devices.retain(|device| device.id != id);
+    let is_removed = account.devices.len() < before;
+    if is_removed {
+        let is_other = |v: &Verification| v.user != user || v.device != id;
+        state.verifications.retain(is_other);
+    }
+    is_removed
+}
+
 /// `POST verifications` without `otp`: sends the push, message or call.
-fn activate(state: &mut State, user: u64, body: &Value) -> Answer {
+fn activate(state: &mut State, user: u64, body: &Body) -> Answer {
     let device = wanted_device(state, user, body)?;
     let lifetime = lifetime(body)?;
-    let template = text(body, "custom_message")?;
-    let letters = matches!(device.factor, Factor::Sms | Factor::Email);
-    let is_sent = letters || device.factor == Factor::Voice;
-    let code = if is_sent {
-        state.code(letters)
-    } else {
-        String::new()
-    };
-    let sms = match template {
-        Some(template) if device.factor == Factor::Sms => {
-            let minutes = (lifetime / 60).to_string();
-            let filled = template
-                .replace("{{otp_code}}", &code)
-                .replace("{{otp_expiry}}", &minutes);
-            if filled.chars().count() > MAX_CUSTOM_MESSAGE {
-                return Err(invalid("custom_message", "is longer than 160 characters"));
-            }
-            filled
-        }
-        _ => format!("Your OneLogin code is {code}"),
-    };
+    let code = code_to_send(state, &device.factor);
+    let text = message_text(body, &device.factor, &code, lifetime)?;
     let verification = Verification {
         id: uuid(),
+        purpose: Purpose::Login,
         user,
         device: device.id.clone(),
         factor: device.factor.clone(),
-        code: is_sent.then(|| code.clone()),
+        code: Some(code.clone()).filter(|code| !code.is_empty()),
         outcome: Outcome::Pending,
         push: state.settings.push,
         expires: Instant::now() + Duration::from_secs(lifetime),
@@ -118,93 +165,105 @@ fn activate(state: &mut State, user: u64, body: &Value) -> Answer {
         "type_display_name": device.type_name,
         "user_display_name": device.name,
     });
+    if let (Dialect::Py4, Ok(number)) = (state.settings.dialect, device.id.parse::<u64>()) {
+        reply["device_id"] = number.into();
+    }
     if device.factor != Factor::Protect {
-        reply["expires_at"] = iso(OffsetDateTime::now_utc() + Duration::from_secs(lifetime)).into();
+        reply["expires_at"] = expires_at(lifetime).into();
     }
     if device.factor == Factor::Voice {
         reply["factor_data"] = json!({"verification_token": code});
     }
-    if let Some(message) = message(state, &verification, code, sms) {
-        state.send(message);
-    }
-    state.verifications.push(verification);
+    begin(state, verification, code, text);
     let in_array = state.settings.dialect == Dialect::Docs && device.factor == Factor::Sms;
     let reply = if in_array { json!([reply]) } else { reply };
     Ok(Reply::new(201, &reply))
 }
 
-fn message(
-    state: &State,
-    verification: &Verification,
-    code: String,
-    text: String,
-) -> Option<Message> {
-    let user = verification.user;
-    let username = state.accounts.get(&user)?.user.label();
-    let (device, verification, factor) = (
-        verification.device.clone(),
-        verification.id.clone(),
-        &verification.factor,
-    );
-    Some(match factor {
-        Factor::Protect => Message::Push {
-            verification,
-            user,
-            username,
-            device,
-        },
-        Factor::Sms => Message::Sms {
-            verification,
-            user,
-            username,
-            device,
-            code,
-            text,
-        },
-        Factor::Email => Message::Email {
-            verification,
-            user,
-            username,
-            device,
-            code,
-            text,
-        },
-        Factor::MagicLink => {
-            let text = "Follow the link to log in".to_owned();
-            Message::MagicLink {
-                verification,
-                user,
-                username,
-                device,
-                text,
-            }
-        }
-        Factor::Voice => {
-            let text = "Key in the digits that the login shows".to_owned();
-            Message::Voice {
-                verification,
-                user,
-                username,
-                device,
-                code,
-                text,
-            }
-        }
-        Factor::Authenticator | Factor::Other(_) => return None,
-    })
+/// The code of the message, e-mail or call; empty for factors that send none.
+pub(super) fn code_to_send(state: &mut State, factor: &Factor) -> String {
+    match factor {
+        Factor::Sms | Factor::Email => state.code(true),
+        Factor::Voice => state.code(false),
+        _ => String::new(),
+    }
 }
 
-/// `POST verifications` with `otp`: a code that needs no activation.
-fn check_without_activation(state: &State, user: u64, body: &Value, otp: &str) -> Answer {
+/// The text of a message or e-mail; `custom_message` is for text messages, `redirect_to` for links.
+pub(super) fn message_text(
+    body: &Body,
+    factor: &Factor,
+    code: &str,
+    lifetime: u64,
+) -> Result<String, Wrong> {
+    body.text("redirect_to")?;
+    let template = body.text("custom_message")?;
+    let template = template.filter(|_| *factor == Factor::Sms);
+    let Some(template) = template else {
+        return Ok(default_text(code));
+    };
+    let filled = filled(&template, code, "{{otp_expiry}}", lifetime);
+    filled.ok_or_else(|| Wrong::new("custom_message", "is longer than 160 characters"))
+}
+
+pub(super) fn default_text(code: &str) -> String {
+    format!("Your OneLogin code is {code}")
+}
+
+/// A template with code and minutes filled in, unless it gets too long for a text message.
+pub(super) fn filled(
+    template: &str,
+    code: &str,
+    expiry_field: &str,
+    lifetime: u64,
+) -> Option<String> {
+    let minutes = (lifetime / 60).to_string();
+    let text = template
+        .replace("{{otp_code}}", code)
+        .replace(expiry_field, &minutes);
+    (text.chars().count() <= MAX_CUSTOM_MESSAGE).then_some(text)
+}
+
+/// Remembers a verification and sends what belongs to it.
+pub(super) fn begin(state: &mut State, verification: Verification, code: String, text: String) {
+    let account = state.accounts.get(&verification.user);
+    let username = account.map(|account| account.user.label());
+    let message = username.and_then(|name| Message::of(&verification, name, code, text));
+    if let Some(message) = message {
+        state.send(message);
+    }
+    state.verifications.push(verification);
+}
+
+pub(super) fn expires_at(lifetime: u64) -> String {
+    iso(OffsetDateTime::now_utc() + Duration::from_secs(lifetime))
+}
+
+/// `POST verifications` with `otp`: a code that needs no activation. That a temporary token is checked here, by the
+/// `device_id` that came with it, is an assumption: the documentation does not say how v2 checks one.
+fn check_without_activation(state: &mut State, user: u64, body: &Body, otp: &str) -> Answer {
+    let named = body.identifier("device_id")?;
+    if let Some(device) = named.filter(|id| id.starts_with(TEMPORARY)) {
+        if !state
+            .temporary
+            .iter()
+            .any(|t| t.user == user && t.device == device)
+        {
+            return Err(not_found());
+        }
+        let is_right = state.use_temporary(user, Some(&device), otp);
+        let outcome = code_outcome(state, is_right);
+        return Ok(checked(state, None, user, &device, outcome));
+    }
     let device = wanted_device(state, user, body)?;
-    let outcome = code_outcome(state, device.codes.iter().any(|code| code == otp));
+    let outcome = code_outcome(state, device.accepts(otp));
     Ok(checked(state, None, user, &device.id, outcome))
 }
 
 /// `PUT verifications/:id`: a code for something activated. A wrong code does not use the verification up.
-fn check(state: &mut State, user: u64, id: &str, body: &Value) -> Answer {
-    let otp = text(body, "otp")?.ok_or_else(|| invalid("otp", "is missing"))?;
-    let named = identifier(body, "device_id")?;
+fn check(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
+    let otp = body.text("otp")?.ok_or_else(|| Wrong::missing("otp"))?;
+    let named = body.identifier("device_id")?;
     let now = Instant::now();
     let devices = devices_of(state, user).to_vec();
     let verification = own_verification(state, user, id)?;
@@ -214,12 +273,10 @@ fn check(state: &mut State, user: u64, id: &str, body: &Value) -> Answer {
         Factor::Sms | Factor::Email => {
             named.is_none_or(|named| named == device) && verification.code.as_ref() == Some(&otp)
         }
-        Factor::Authenticator | Factor::Other(_) => {
-            let named = named.ok_or_else(|| invalid("device_id", "is missing"))?;
-            named == device
-                && devices
-                    .iter()
-                    .any(|d| d.id == device && d.codes.contains(&otp))
+        Factor::Authenticator | Factor::YubiKey | Factor::Duo | Factor::Other(_) => {
+            let named = named.ok_or_else(|| Wrong::missing("device_id"))?;
+            let mut devices = devices.iter();
+            named == device && devices.any(|d| d.id == device && d.accepts(&otp))
         }
         // Their ids expect an answer on the device, not a code.
         Factor::Protect | Factor::Voice | Factor::MagicLink => false,
@@ -247,8 +304,10 @@ fn code_outcome(state: &State, is_right: bool) -> Outcome {
 /// The reply to a code, in either dialect.
 fn checked(state: &State, id: Option<&str>, user: u64, device: &str, outcome: Outcome) -> Reply {
     match (state.settings.dialect, outcome) {
-        (Dialect::Docs, Outcome::Accepted) => Reply::new(200, &success()),
-        (Dialect::Docs, Outcome::Pending | Outcome::Rejected) => invalid_credentials(),
+        (Dialect::Docs | Dialect::Py4, Outcome::Accepted) => code_is_right(state),
+        (Dialect::Docs | Dialect::Py4, Outcome::Pending | Outcome::Rejected) => {
+            invalid_credentials()
+        }
         (Dialect::Live, outcome) => {
             let mut reply = json!({"status": outcome.name(), "device_id": id_json(state, device)});
             match id {
@@ -262,22 +321,39 @@ fn checked(state: &State, id: Option<&str>, user: u64, device: &str, outcome: Ou
 
 /// `GET verifications/:id`.
 fn poll(state: &mut State, user: u64, id: &str) -> Answer {
-    let expired_poll = state.settings.expired_poll;
-    let verification = own_verification(state, user, id)?;
-    let outcome = if Instant::now() < verification.expires {
-        verification.poll()
-    } else {
-        match expired_poll {
-            ExpiredPoll::NotFound => return Err(not_found()),
-            ExpiredPoll::Pending => Outcome::Pending,
-            ExpiredPoll::Rejected => Outcome::Rejected,
-        }
-    };
-    let device = verification.device.clone();
+    own_verification(state, user, id)?;
+    let outcome = polled(state, id)?;
+    let device = own_verification(state, user, id)?.device.clone();
     let reply = json!({"id": id, "status": outcome.name(), "device_id": id_json(state, &device)});
+    Ok(in_documented_array(state, reply))
+}
+
+/// One poll of a verification or registration; the refusal if it has expired and the settings say so.
+pub(super) fn polled(state: &mut State, id: &str) -> Result<Outcome, Reply> {
+    let find = |state: &State| {
+        let mut verifications = state.verifications.iter();
+        let found = verifications.find(|v| v.id == id);
+        found.map(|v| (v.outcome, Instant::now() >= v.expires))
+    };
+    let (_, is_expired) = find(state).ok_or_else(not_found)?;
+    if is_expired {
+        return match state.settings.expired_poll {
+            ExpiredPoll::NotFound => Err(not_found()),
+            ExpiredPoll::Pending => Ok(Outcome::Pending),
+            ExpiredPoll::Rejected => Ok(Outcome::Rejected),
+        };
+    }
+    state.poll(id);
+    find(state)
+        .map(|(outcome, _)| outcome)
+        .ok_or_else(not_found)
+}
+
+/// The documentation shows the answers to polls as arrays of one.
+pub(super) fn in_documented_array(state: &State, reply: Value) -> Reply {
     let in_array = state.settings.dialect == Dialect::Docs;
     let reply = if in_array { json!([reply]) } else { reply };
-    Ok(Reply::new(200, &reply))
+    Reply::new(200, &reply)
 }
 
 fn own_verification<'a>(
@@ -288,64 +364,42 @@ fn own_verification<'a>(
     state
         .verifications
         .iter_mut()
-        .find(|v| v.id == id && v.user == user)
+        .find(|v| v.id == id && v.user == user && v.purpose == Purpose::Login)
         .ok_or_else(not_found)
 }
 
-fn wanted_device(state: &State, user: u64, body: &Value) -> Result<Device, Reply> {
-    let id = identifier(body, "device_id")?.ok_or_else(|| invalid("device_id", "is missing"))?;
+fn wanted_device(state: &State, user: u64, body: &Body) -> Result<Device, Reply> {
+    let id = body.identifier("device_id")?;
+    let id = id.ok_or_else(|| Wrong::missing("device_id"))?;
     devices_of(state, user)
         .iter()
-        .find(|device| device.id == id)
+        .find(|device| device.id == id && device.active)
         .cloned()
         .ok_or_else(not_found)
 }
 
-fn devices_of(state: &State, user: u64) -> &[Device] {
+pub(super) fn devices_of(state: &State, user: u64) -> &[Device] {
     state
         .accounts
         .get(&user)
         .map_or(&[], |account| &account.devices)
 }
 
-fn body(request: &Incoming) -> Result<Value, Reply> {
-    let value = serde_json::from_str(&request.body)
-        .ok()
-        .filter(Value::is_object);
-    value.ok_or_else(|| bad_request("the body is not a JSON object"))
+fn body(request: &Incoming) -> Result<Body, Reply> {
+    Body::of(request).ok_or_else(|| bad_request("the body is not a JSON object"))
 }
 
-/// A string; null is the same as absent.
-fn text(body: &Value, field: &str) -> Result<Option<String>, Reply> {
-    match body.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err(invalid(field, "must be a string")),
-    }
+/// `expires_in` of an activation or an enrolment.
+pub(super) fn lifetime(body: &Body) -> Result<u64, Wrong> {
+    body.seconds(
+        "expires_in",
+        DEFAULT_LIFETIME,
+        DEFAULT_LIFETIME..=MAX_LIFETIME,
+    )
 }
 
-/// An id, which may be a number or a string.
-fn identifier(body: &Value, field: &str) -> Result<Option<String>, Reply> {
-    match body.get(field) {
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
-        _ => text(body, field),
-    }
-}
-
-/// `expires_in` in seconds, a number or a string of digits.
-fn lifetime(body: &Value) -> Result<u64, Reply> {
-    let Some(seconds) = identifier(body, "expires_in")? else {
-        return Ok(DEFAULT_LIFETIME);
-    };
-    let seconds = seconds
-        .parse()
-        .ok()
-        .filter(|seconds| (DEFAULT_LIFETIME..=MAX_LIFETIME).contains(seconds));
-    seconds.ok_or_else(|| invalid("expires_in", "must be from 120 to 900"))
-}
-
-/// An id as JSON: a string, or a number if so set and possible.
-fn id_json(state: &State, id: &str) -> Value {
+/// An id as the settings want it: a string, or a number if it is one.
+pub(super) fn id_json(state: &State, id: &str) -> Value {
     let number = id
         .parse::<u64>()
         .ok()
@@ -353,7 +407,7 @@ fn id_json(state: &State, id: &str) -> Value {
     number.map_or_else(|| id.into(), Value::from)
 }
 
-fn uuid() -> String {
+pub(super) fn uuid() -> String {
     let hex = random_hex();
     let part = |from: usize, to: usize| hex.get(from..to).unwrap_or_default();
     format!(
@@ -366,13 +420,8 @@ fn uuid() -> String {
     )
 }
 
-const FACTORS: [(u32, &str, &str); 5] = [
-    (101, "OneLogin Protect", "OneLogin"),
-    (102, "Google Authenticator", "Google Authenticator"),
-    (103, "OneLogin SMS", "SMS"),
-    (104, "OneLogin Email", "OneLogin Email"),
-    (105, "OneLogin Voice", "OneLogin Voice"),
-];
-const DEFAULT_LIFETIME: u64 = 120;
-const MAX_LIFETIME: u64 = 900;
+/// How the device ids of temporary tokens begin.
+const TEMPORARY: &str = "user_temp_otp_";
+pub(super) const DEFAULT_LIFETIME: u64 = 120;
+pub(super) const MAX_LIFETIME: u64 = 900;
 const MAX_CUSTOM_MESSAGE: usize = 160;

@@ -72,18 +72,13 @@ pub(super) fn revoke(state: &mut State, request: &Incoming) -> Reply {
     Reply::new(200, &success())
 }
 
-/// Whether a request carries a valid bearer token.
-pub(super) fn is_authorized(state: &State, request: &Incoming) -> bool {
+/// The client whose valid bearer token a request carries.
+pub(super) fn bearer_client(state: &State, request: &Incoming) -> Option<String> {
     let now = Instant::now();
-    request
-        .header("authorization")
-        .and_then(bearer)
-        .is_some_and(|access| {
-            state
-                .tokens
-                .iter()
-                .any(|token| token.access == access && now < token.expires)
-        })
+    let access = bearer(request.header("authorization")?)?;
+    let mut tokens = state.tokens.iter();
+    let token = tokens.find(|token| token.access == access && now < token.expires)?;
+    Some(token.client.clone())
 }
 
 /// `bearer:<t>`, `bearer: <t>`, `bearer <t>` or `Bearer <t>`.
@@ -94,7 +89,7 @@ fn bearer(header: &str) -> Option<&str> {
 }
 
 /// The client that a request proves to be, by any of the three documented ways.
-fn client(state: &State, request: &Incoming) -> Option<String> {
+pub(super) fn client(state: &State, request: &Incoming) -> Option<String> {
     let (id, secret) = match request.header("authorization") {
         Some(header) => basic(header).or_else(|| named(header))?,
         None => (

@@ -1,9 +1,9 @@
-//! `/api/2/users`: the search, with its wildcards, and single users.
+//! `/api/2/users` and `/api/1/users`: the search, with its wildcards, and single users.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
-use super::{bad_request, not_found};
-use crate::http::{Reply, pairs};
+use super::{bad_request, not_found, success, v1};
+use crate::http::{Incoming, Reply, pairs};
 use crate::state::State;
 use crate::user::User;
 
@@ -63,6 +63,114 @@ pub(super) fn one(state: &State, id: &str) -> Reply {
     user.map_or_else(not_found, |account| Reply::new(200, &account.user.json()))
 }
 
+/// `GET /api/1/users`. Documented but not here: dates, `directory_id`, `manager_ad_id`, `sort`; refused like unknown ones.
+pub(super) fn list_v1(state: &State, request: &Incoming) -> Reply {
+    let mut filters = Vec::new();
+    let (mut fields, mut limit, mut page) = (None, MAX_PAGE, 1);
+    for (name, value) in pairs(&request.query) {
+        let number = value.rsplit('-').next().and_then(|n| n.parse().ok());
+        let number: Option<usize> = number.filter(|number| *number > 0);
+        match (name.as_str(), number) {
+            ("fields", _) => {
+                let names = value.split(',').map(|field| field.trim().to_owned());
+                fields = Some(names.collect::<Vec<_>>());
+            }
+            ("limit", Some(number)) => limit = number.min(MAX_PAGE),
+            ("after_cursor" | "before_cursor", Some(number)) => page = number,
+            (known, _) if V1_FILTERS.contains(&known) => filters.push((name, value)),
+            _ => {
+                let message = json!({
+                    "description": format!("{name} is not a valid attribute for user model"),
+                    "attribute": name,
+                });
+                let status =
+                    json!({"error": true, "code": 400, "type": "bad request", "message": message});
+                return Reply::new(400, &json!({"status": status}));
+            }
+        }
+    }
+    let case_sensitive = state.settings.case_sensitive;
+    let users = state
+        .accounts
+        .values()
+        .map(|account| v1_user(&account.user));
+    let hits: Vec<Value> = users
+        .filter(|user| {
+            let mut filters = filters.iter();
+            filters.all(|(name, pattern)| fits_v1(user, name, pattern, case_sensitive))
+        })
+        .collect();
+    let skip = page.saturating_sub(1).saturating_mul(limit);
+    let has_next = hits.len() > skip.saturating_add(limit);
+    let shown: Vec<Value> = hits
+        .into_iter()
+        .skip(skip)
+        .take(limit)
+        .map(|user| {
+            with_fields(user, |name| {
+                name == "id"
+                    || fields.as_ref().is_none_or(|fields| fields.contains(name))
+                        && !state.settings.omitted.contains(name)
+            })
+        })
+        .collect();
+    let cursor = |page: usize| format!("page-{page}");
+    let host = request.header("host").unwrap_or_default();
+    let link = |name: &str, cursor: &str| format!("https://{host}/api/1/users?{name}={cursor}");
+    let before = (page > 1).then(|| cursor(page.saturating_sub(1)));
+    let after = has_next.then(|| cursor(page.saturating_add(1)));
+    let mut body = success();
+    body["pagination"] = json!({
+        "before_cursor": before,
+        "after_cursor": after,
+        "previous_link": before.as_deref().map(|cursor| link("before_cursor", cursor)),
+        "next_link": after.as_deref().map(|cursor| link("after_cursor", cursor)),
+    });
+    body["data"] = shown.into();
+    Reply::new(200, &body)
+}
+
+/// `GET /api/1/users/:id`: an array of one.
+pub(super) fn one_v1(state: &State, id: &str) -> Reply {
+    let account = id.parse().ok().and_then(|id: u64| state.accounts.get(&id));
+    let user = account.map(|account| v1_user(&account.user));
+    user.map_or_else(|| v1::no_user(id), |user| v1::data(json!([user])))
+}
+
+/// A user as v1 shows it: the roles are called `role_id`.
+fn v1_user(user: &User) -> Value {
+    let mut user = user.json();
+    let roles = user["role_ids"].take();
+    user["role_id"] = roles;
+    with_fields(user, |name| name != "role_ids")
+}
+
+/// Whether a v1 filter fits; `!` in front negates.
+fn fits_v1(user: &Value, filter: &str, pattern: &str, case_sensitive: bool) -> bool {
+    let (pattern, is_negated) = match pattern.strip_prefix('!') {
+        Some(pattern) => (pattern, true),
+        None => (pattern, false),
+    };
+    let number: Option<u64> = pattern.parse().ok();
+    let fits = match filter {
+        "id" => number.is_some() && user["id"].as_u64() == number,
+        "role_id" => {
+            let mut roles = user["role_id"].as_array().into_iter().flatten();
+            number.is_some() && roles.any(|role| role.as_u64() == number)
+        }
+        _ => fits(user, filter, pattern, case_sensitive),
+    };
+    fits != is_negated
+}
+
+fn with_fields(user: Value, is_shown: impl Fn(&String) -> bool) -> Value {
+    let Value::Object(user) = user else {
+        return user;
+    };
+    let shown = user.into_iter().filter(|(name, _)| is_shown(name));
+    Value::Object(shown.collect::<Map<_, _>>())
+}
+
 struct Search {
     filters: Vec<(String, String)>,
     fields: Option<Vec<String>>,
@@ -98,10 +206,7 @@ impl Search {
 
     /// The fields that were asked for and the id; by default all but the heavy ones.
     fn shown(&self, user: Value, omitted: &[String]) -> Value {
-        let Value::Object(user) = user else {
-            return user;
-        };
-        let is_shown = |name: &String| {
+        with_fields(user, |name| {
             name == "id"
                 || !omitted.contains(name)
                     && self
@@ -110,12 +215,7 @@ impl Search {
                         .map_or(!HEAVY.contains(&name.as_str()), |fields| {
                             fields.contains(name)
                         })
-        };
-        Value::Object(
-            user.into_iter()
-                .filter(|(name, _)| is_shown(name))
-                .collect::<Map<_, _>>(),
-        )
+        })
     }
 }
 
@@ -167,6 +267,16 @@ const FILTERS: [&str; 7] = [
     "firstname",
     "lastname",
     "user_ids",
+];
+const V1_FILTERS: [&str; 8] = [
+    "email",
+    "external_id",
+    "firstname",
+    "id",
+    "role_id",
+    "samaccountname",
+    "username",
+    "userprincipalname",
 ];
 const CUSTOM: &str = "custom_attributes.";
 const HEAVY: [&str; 2] = ["custom_attributes", "role_ids"];

@@ -103,6 +103,10 @@ impl Client {
         self.request("PUT", target, &body.to_string()).unwrap()
     }
 
+    pub(crate) fn delete(&mut self, target: &str) -> Reply {
+        self.request("DELETE", target, "").unwrap()
+    }
+
     /// Activates a device and gives the verification.
     pub(crate) fn activate(&mut self, user: u64, device: &str) -> Value {
         let reply = self.post(&verifications(user), &json!({"device_id": device}));
@@ -190,7 +194,11 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Reply>> {
         headers,
         body: String::new(),
     };
-    let size: usize = reply.header("content-length").unwrap().parse().unwrap();
+    let size: usize = match reply.header("content-length") {
+        Some(size) => size.parse().unwrap(),
+        None if reply.status == 204 => 0,
+        None => panic!("no Content-Length: {reply:?}"),
+    };
     let Some(body) = bytes.get(length..length + size) else {
         return Ok(None);
     };

@@ -1,0 +1,181 @@
+//! Enrolment at login: a proven user without a factor registers one, then logs in with it.
+
+use super::{
+    Acceptance, ApiError, Closed, Denial, Door, Login, Outcome, Poll, Tries, Trouble, Typed,
+    Unknown,
+};
+use crate::factor::{Code, Factor};
+use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
+use crate::secret::Secret;
+use crate::text::{PROMPT_CHARS, clean};
+use crate::user::Subject;
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use std::fmt::Write as _;
+
+/// The reply lacks what the user needs.
+struct NotEnrolled;
+
+impl Login<'_> {
+    /// Lets the user choose and register a factor. That is no acceptance: the login goes on with
+    /// the new device.
+    pub(super) fn enrol(
+        &mut self,
+        subject: &Subject,
+        user: &UserId,
+    ) -> Result<Acceptance, Outcome> {
+        let available = match self.read(|api, time| api.available(user, time)) {
+            Ok(mut available) => {
+                let allow = &self.config.factors.allow;
+                available.retain(|available| allow.contains(&available.factor));
+                available
+            }
+            Err(Closed::For(outcome)) => return Err(outcome),
+            Err(Closed::Nobody(_) | Closed::NoFactorYet(_)) => Vec::new(),
+        };
+        if available.is_empty() {
+            return self.codes_only(Door::Nobody(Unknown::NoFactor));
+        }
+        let choice = self.choose(&available)?;
+        self.register(user, &choice)?;
+        match self.devices_of(subject) {
+            Ok((user, menu)) => self.menu(subject, &user, &menu),
+            Err(Closed::Nobody(unknown)) => Err(Outcome::Unknown(unknown)),
+            Err(Closed::NoFactorYet(_)) => Err(Outcome::Denied(Denial::NotEnrolled)),
+            Err(Closed::For(outcome)) => Err(outcome),
+        }
+    }
+
+    fn choose(&mut self, available: &[Available]) -> Result<Available, Outcome> {
+        let mut text = "You have no OneLogin factor yet. Choose one to set up:\n\n".to_owned();
+        for (number, available) in (1..).zip(available).take(9) {
+            let _ = writeln!(text, " {number}. {}", clean(&available.name, PROMPT_CHARS));
+        }
+        text.push_str("\nOption: ");
+        let mut tries = Tries::new(self.config.factors.prompts);
+        while tries.left() {
+            if let Typed::Text(answer) = self.ask(&tries.prompt(&text))? {
+                let number = answer.small_number();
+                if let Some(choice) = number.and_then(|number| available.get(number - 1)) {
+                    return Ok(choice.clone());
+                }
+            }
+            tries.failed(Denial::NotEnrolled);
+        }
+        Err(Outcome::Denied(Denial::NotEnrolled))
+    }
+
+    fn register(&mut self, user: &UserId, available: &Available) -> Result<(), Outcome> {
+        self.progress.factor = Some(available.factor.word());
+        let time = self.begin()?;
+        let registration = self
+            .api
+            .register(user, available, time)
+            .map_err(|error| self.trouble(error))?;
+        let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
+            self.trouble(ApiError::new(
+                Trouble::BadReply,
+                "a registration without what the user needs for it",
+            ))
+        })?;
+        if available.factor == Factor::Voice || available.factor == Factor::Push {
+            self.wait_for_the_phone(user, &registration, &prompt)
+        } else {
+            self.codes_for(user, &registration, available.factor, &prompt)
+        }
+    }
+
+    /// The code that the new device makes, or that was sent to it.
+    fn codes_for(
+        &mut self,
+        user: &UserId,
+        registration: &Registration,
+        factor: Factor,
+        prompt: &Secret,
+    ) -> Result<(), Outcome> {
+        let mut tries = Tries::new(self.config.factors.prompts);
+        while tries.left() {
+            let typed = self.ask(&tries.prompt(prompt.shown_to_its_owner()))?;
+            let code: Option<Code> = match &typed {
+                Typed::Text(answer) => factor.code(answer),
+                Typed::Unusable(_) => None,
+            };
+            if let Some(code) = code {
+                let time = self.time_left();
+                let result = self
+                    .api
+                    .check_registration(user, &registration.id, &code, time);
+                match result.map_err(|error| self.trouble(error))? {
+                    Enrolment::Done => return Ok(()),
+                    Enrolment::Pending => {}
+                    Enrolment::Rejected => break,
+                }
+            }
+            tries.failed(Denial::NotEnrolled);
+        }
+        Err(Outcome::Denied(Denial::NotEnrolled))
+    }
+
+    /// What is done on the phone.
+    fn wait_for_the_phone(
+        &mut self,
+        user: &UserId,
+        registration: &Registration,
+        prompt: &Secret,
+    ) -> Result<(), Outcome> {
+        let sent_at = self.clock.elapsed();
+        let _: Typed = self.ask(prompt.shown_to_its_owner())?;
+        let result = self.wait(sent_at, |api, time| {
+            let result = api.poll_registration(user, &registration.id, time)?;
+            Ok(match result {
+                Enrolment::Done => Poll::Over(()),
+                Enrolment::Rejected => Poll::No,
+                Enrolment::Pending => Poll::NotYet,
+            })
+        });
+        result.map_err(|outcome| match outcome {
+            Outcome::Denied(Denial::Push) => Outcome::Denied(Denial::NotEnrolled),
+            other => other,
+        })
+    }
+}
+
+/// What the user has to do, with all that is needed for it. It holds the new device's secret: it
+/// is shown to its owner and goes nowhere else.
+fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnrolled> {
+    let shown = |secret: &Option<Secret>| {
+        let secret = secret.as_ref().ok_or(NotEnrolled)?;
+        Ok(secret.shown_to_its_owner().to_owned())
+    };
+    let text = match factor {
+        Factor::Totp => {
+            let address = shown(&registration.address)?;
+            format!(
+                "Scan this with your authenticator app, or enter the address below it:\n\n{}\n{address}\n\nPasscode from the app: ",
+                qr_code(&address)
+            )
+        }
+        Factor::Push => format!(
+            "In OneLogin Protect add an account with this token: {}\nThen press Enter: ",
+            shown(&registration.token)?
+        ),
+        Factor::Voice => format!(
+            "Your phone rings. Key in {} there, then press Enter: ",
+            shown(&registration.token)?
+        ),
+        Factor::Email => "Passcode from the e-mail that was sent to you: ".to_owned(),
+        _ => "Passcode from the text message that was sent to you: ".to_owned(),
+    };
+    Ok(Secret::new(text))
+}
+
+/// A QR code in half-height blocks, dark on light as scanners want it on a dark terminal. An
+/// address that is too long for one is left to be typed.
+fn qr_code(address: &str) -> String {
+    QrCode::new(address).map_or(String::new(), |code| {
+        code.render::<Dense1x2>()
+            .dark_color(Dense1x2::Light)
+            .light_color(Dense1x2::Dark)
+            .build()
+    })
+}

@@ -1,0 +1,115 @@
+//! How a login ends. Verdict, log line and words follow from it in `verdict.rs`.
+
+use super::port::{ApiError, BadAnswer};
+use crate::onelogin::wire::{Acceptance, UserId};
+use crate::user::{Exemption, Unclear};
+
+/// How a login ended. Verdict, log line and words follow from it in `verdict.rs`.
+#[must_use]
+#[derive(Debug)]
+pub enum Outcome {
+    /// OneLogin accepted.
+    Accepted(Acceptance),
+    /// The admin exempted the user.
+    Exempt(Exemption),
+    /// The user, or the phone, did not pass.
+    Denied(Denial),
+    /// There is nobody whom OneLogin could verify.
+    Unknown(Unknown),
+    /// OneLogin cannot be reached, and nothing was sent yet.
+    Unreachable(ApiError),
+    /// OneLogin gave no usable reply.
+    Unavailable(ApiError),
+    /// Something that an admin has to mend.
+    Fault(Fault),
+    /// Nobody can be asked.
+    NoConversation,
+    /// The program may not read the configuration.
+    Unprivileged,
+    /// A bug of ours.
+    Panicked,
+}
+
+/// Why somebody did not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Denial {
+    /// OneLogin refused the code.
+    Code,
+    /// No answer had the shape of a code.
+    NoCode,
+    /// A client answered with the login password.
+    Password,
+    /// The push was denied on the phone, or the digits of a call were wrong.
+    Push,
+    /// The push, call or link was not answered in time.
+    Unanswered,
+    /// No factor was enrolled.
+    NotEnrolled,
+    /// The verification is gone.
+    Expired,
+    /// The user pressed Ctrl-C.
+    Interrupted,
+    /// This action was denied before.
+    Before,
+    /// Only codes are offered while the state cannot be written, and there is no device for one.
+    NoState,
+    /// `PAM_USER` is not who it was when the login began.
+    UserChanged,
+}
+
+/// Why there is nobody to verify.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unknown {
+    /// The system does not know the name.
+    Account,
+    /// The name holds characters that must not be searched for.
+    Name,
+    /// Only the map file names users, and it has no line for this one.
+    NotMapped,
+    /// OneLogin knows nobody of this name.
+    User,
+    /// OneLogin's search has several hits.
+    Several,
+    /// OneLogin's search has one hit, of another name.
+    Other,
+    /// The OneLogin user is not active.
+    Inactive,
+    /// The user has no device.
+    NoFactor,
+    /// The user has no device that is allowed here.
+    NoAllowedFactor,
+    /// It cannot be told who it is.
+    Unclear(Unclear),
+}
+
+/// What an admin has to mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The configuration, its files or the module's arguments; each fault is a log line before.
+    Config,
+    /// The API credential.
+    Credential(String),
+    /// TLS.
+    Tls(String),
+}
+
+/// What a login ended with, and what the log should say of it.
+pub struct Report {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The OneLogin user, once found.
+    pub onelogin_id: Option<UserId>,
+    /// The factor that was used last, as the log calls it.
+    pub factor: Option<&'static str>,
+    /// A denial could not be written down: the host may run the stack again.
+    pub forgotten: bool,
+}
+
+impl From<BadAnswer> for Denial {
+    fn from(bad: BadAnswer) -> Self {
+        match bad {
+            BadAnswer::Password => Self::Password,
+            BadAnswer::NotText => Self::NoCode,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! What a login needs from outside: OneLogin, the person, the clock, the memory of denials.
+
+use crate::factor::{Code, Device};
+use crate::map::Wanted;
+use crate::onelogin::wire::{
+    Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
+    VerificationId,
+};
+use crate::secret::Secret;
+use std::time::Duration;
+
+/// What OneLogin can be asked. Each call gets the time it may take.
+pub trait Api {
+    /// Looks a user up, by the configured attribute or by id.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no usable reply.
+    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError>;
+    /// Lists a user's enrolled devices.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError>;
+    /// Activates a device: sends the push, the code or the link, or calls. Never sent twice.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn activate(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        time: Duration,
+    ) -> Result<Activation, ApiError>;
+    /// Checks a code, of an activated verification or directly. Never sent twice.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn check(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Answer, ApiError>;
+    /// Asks how an approval stands.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn poll(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: &VerificationId,
+        time: Duration,
+    ) -> Result<Answer, ApiError>;
+    /// Lists the factors that a user can enrol.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn available(&mut self, user: &UserId, time: Duration) -> Result<Vec<Available>, ApiError>;
+    /// Begins an enrolment. Never sent twice.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn register(
+        &mut self,
+        user: &UserId,
+        available: &Available,
+        time: Duration,
+    ) -> Result<Registration, ApiError>;
+    /// Checks the code that ends an enrolment. Never sent twice.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn check_registration(
+        &mut self,
+        user: &UserId,
+        registration: &RegistrationId,
+        code: &Code,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError>;
+    /// Asks how an enrolment stands.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn poll_registration(
+        &mut self,
+        user: &UserId,
+        registration: &RegistrationId,
+        time: Duration,
+    ) -> Result<Enrolment, ApiError>;
+}
+
+/// The person, through the conversation.
+pub trait Prompt {
+    /// Asks with an echoed prompt and returns what was typed.
+    ///
+    /// # Errors
+    /// [`NoAnswer`] when nobody can be asked.
+    fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer>;
+    /// Shows a text where the host shows texts at once. Whether it arrived decides nothing.
+    fn tell(&mut self, text: &str);
+}
+
+/// What came back from a prompt.
+pub enum Typed {
+    /// A text.
+    Text(Secret),
+    /// Something that is never looked at or sent: too long, not UTF-8, or the login password.
+    Unusable(BadAnswer),
+}
+
+/// Why an answer was put aside unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadAnswer {
+    /// It equals `PAM_AUTHTOK`: a client answered the visible prompt with the login password.
+    Password,
+    /// It cannot be a code of any kind.
+    NotText,
+}
+
+/// The conversation is absent, failed, or gave no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
+/// Time, seen from the moment when authenticate was entered.
+pub trait Clock {
+    /// How long ago that was, on a clock that nobody can set.
+    fn elapsed(&self) -> Duration;
+    /// Lets time pass.
+    fn wait(&self, time: Duration) -> Wait;
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wait {
+    /// The time is over.
+    Over,
+    /// The user pressed Ctrl-C.
+    Interrupted,
+}
+
+/// The memory of denials: the host may run the stack again for the same action.
+pub trait Memory {
+    /// Whether this action has been denied before.
+    fn is_denied(&self) -> bool;
+    /// Whether [`Memory::deny`] can be expected to work.
+    fn works(&self) -> bool;
+    /// Remembers a denial of this action.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when it could not be written.
+    fn deny(&mut self) -> Result<(), Forgotten>;
+    /// Forgets it again.
+    fn allow(&mut self);
+}
+
+/// The memory of denials could not be written.
+#[derive(Debug)]
+pub struct Forgotten;
+
+/// Why OneLogin gave no usable reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiError {
+    /// What kind of trouble.
+    pub trouble: Trouble,
+    /// For the log: status and names, never a value of ours.
+    pub detail: String,
+    /// When OneLogin wants to be asked again, with 429.
+    pub retry_after: Option<Duration>,
+}
+
+/// Kinds of trouble with OneLogin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// No connection could be made, or names could not be resolved for now.
+    NoConnection,
+    /// 502, 503 or 504.
+    Gateway,
+    /// The host's name does not exist.
+    NoSuchHost,
+    /// The time for a request, or for the whole login, is over.
+    Timeout,
+    /// The connection broke after it was made.
+    Broken,
+    /// Another 5xx.
+    ServerError,
+    /// 429.
+    RateLimited,
+    /// 3xx: no redirect is followed.
+    Redirected,
+    /// 404.
+    NotFound,
+    /// Another 4xx.
+    RequestRefused,
+    /// A reply that is too long or not of the documented shape.
+    BadReply,
+    /// The certificate or the handshake is not acceptable.
+    Tls,
+    /// The API credential is wrong, or lacks a scope.
+    Credential,
+    /// This host could not do it: no descriptor, no memory, no permission.
+    Local,
+}
+
+impl ApiError {
+    /// Trouble for which OneLogin named no time to come back.
+    #[must_use]
+    pub fn new(trouble: Trouble, detail: impl Into<String>) -> Self {
+        Self {
+            trouble,
+            detail: detail.into(),
+            retry_after: None,
+        }
+    }
+
+    /// The time of the login is over.
+    #[must_use]
+    pub fn deadline() -> Self {
+        Self::new(Trouble::Timeout, "login_timeout")
+    }
+}
+
+impl Trouble {
+    /// Whether asking again may help: for polls only.
+    pub(super) fn may_pass(self) -> bool {
+        match self {
+            Self::NoConnection
+            | Self::Gateway
+            | Self::Timeout
+            | Self::Broken
+            | Self::ServerError
+            | Self::RateLimited => true,
+            Self::NoSuchHost
+            | Self::Redirected
+            | Self::NotFound
+            | Self::RequestRefused
+            | Self::BadReply
+            | Self::Tls
+            | Self::Credential
+            | Self::Local => false,
+        }
+    }
+}

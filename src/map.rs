@@ -1,0 +1,133 @@
+//! Names at OneLogin: which may be searched for, and the map file of those that differ. Pure.
+
+use crate::config::Fault;
+use crate::onelogin::wire::UserId;
+use std::collections::BTreeMap;
+
+/// Whom OneLogin should know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The user whose attribute has this value.
+    Name(String),
+    /// The user with this id, from the map.
+    Id(UserId),
+}
+
+/// The entries of a map file, by Unix name.
+#[derive(Debug, Default)]
+pub struct Map(BTreeMap<String, Wanted>);
+
+/// Whether a map may give names: without an attribute to look them up by, it may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entries {
+    /// Names and ids.
+    NamesAndIds,
+    /// Ids only: `match = "map"`.
+    Ids,
+}
+
+impl Map {
+    /// Reads `unix-name onelogin-name` and `unix-name id=12345`, one a line; `#` begins a comment.
+    /// `path` is its name in the faults.
+    ///
+    /// # Errors
+    /// Every fault of the text, in the order of the lines.
+    pub fn parse(path: &str, text: &str, entries: Entries) -> Result<Self, Vec<Fault>> {
+        let mut map = BTreeMap::new();
+        let mut faults = Vec::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let trouble = match words.as_slice() {
+                [] => continue,
+                [unix, onelogin] => match wanted(onelogin, entries) {
+                    Ok(wanted) if !map.contains_key(*unix) => {
+                        map.insert((*unix).to_owned(), wanted);
+                        continue;
+                    }
+                    Ok(_) => format!("\"{unix}\" stands here twice; keep one line"),
+                    Err(trouble) => trouble,
+                },
+                _ => "write \"unix-name onelogin-name\" or \"unix-name id=12345\"".to_owned(),
+            };
+            faults.push(Fault::at(path, number, trouble));
+        }
+        if faults.is_empty() {
+            Ok(Self(map))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The entry of a Unix name.
+    #[must_use]
+    pub fn get(&self, unix: &str) -> Option<&Wanted> {
+        self.0.get(unix)
+    }
+}
+
+/// Whether a name may be searched for. OneLogin's search takes `*` and `!` as operators, so that
+/// only names of harmless characters are sent at all.
+#[must_use]
+pub fn is_searchable(name: &str) -> bool {
+    let is_harmless = |c: char| c.is_alphanumeric() || "._-+@$'\\".contains(c);
+    !name.starts_with(['-', '@'])
+        && (1..=255).contains(&name.len())
+        && name.chars().all(is_harmless)
+}
+
+fn wanted(text: &str, entries: Entries) -> Result<Wanted, String> {
+    if let Some(id) = text.strip_prefix("id=") {
+        let id = UserId::parse(id).filter(|id| id.as_str().bytes().all(|b| b.is_ascii_digit()));
+        return id
+            .map(Wanted::Id)
+            .ok_or_else(|| "\"id=\" must be followed by OneLogin's number of the user".to_owned());
+    }
+    match entries {
+        Entries::Ids => Err("\"match\" is \"map\", so each line needs \"id=\"".to_owned()),
+        Entries::NamesAndIds if is_searchable(text) => Ok(Wanted::Name(text.to_owned())),
+        Entries::NamesAndIds => Err(format!(
+            "\"{text}\" holds characters that cannot be searched for"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(text: &str, entries: Entries) -> Vec<String> {
+        let faults = Map::parse("m", text, entries).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_ids_comments_and_blank_lines_are_read() {
+        let text = "# a map\n\nalice alice@example.com # note\n  bob\tid=12345\n";
+        let map = Map::parse("m", text, Entries::NamesAndIds).unwrap();
+        assert_eq!(
+            map.get("alice"),
+            Some(&Wanted::Name("alice@example.com".to_owned()))
+        );
+        assert_eq!(
+            map.get("bob"),
+            UserId::parse("12345").map(Wanted::Id).as_ref()
+        );
+        assert_eq!(map.get("carol"), None);
+    }
+
+    #[test]
+    fn r05_each_fault_names_its_line() {
+        let both = Entries::NamesAndIds;
+        assert!(faults("alice", both)[0].starts_with("m:1: write \"unix-name"));
+        assert!(faults("\nalice a b", both)[0].starts_with("m:2: write"));
+        assert!(faults("alice *", both)[0].contains("cannot be searched for"));
+        assert!(faults("alice !x", both)[0].contains("cannot be searched for"));
+        assert!(faults("alice id=", both)[0].contains("OneLogin's number"));
+        assert!(faults("alice id=1/2", both)[0].contains("OneLogin's number"));
+        assert!(faults("a b\na c", both)[0].starts_with("m:2: \"a\" stands here twice"));
+        assert!(faults("alice alice", Entries::Ids)[0].contains("needs \"id=\""));
+        assert_eq!(faults("a id=1\nb id=2", Entries::Ids), [""; 0]);
+        assert_eq!(faults("a *\nb *", both).len(), 2);
+    }
+}

@@ -1,0 +1,165 @@
+//! Calls by token: which credential a call uses, what is sent again and what never is (rule R16).
+
+use crate::config::Config;
+use crate::config::file::Secrets;
+use crate::login::{ApiError, Trouble};
+use crate::onelogin::http::{Allowance, Call, Caller, Http, Method};
+use crate::onelogin::token::Tokens;
+use crate::onelogin::wire::Reply;
+use crate::state::State;
+use crate::trust::Trusted;
+
+/// Which credential a call is made with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Users and devices: `[onelogin.lookup]` where it is set.
+    Lookup,
+    /// Verifications and enrolment.
+    Verify,
+}
+
+/// A call: what it is made with, and what the credential needs for it.
+#[derive(Clone, Copy)]
+pub struct Purpose {
+    /// The credential.
+    pub role: Role,
+    /// The scopes that OneLogin documents for it, or that were seen to do, for the log.
+    pub scope: &'static str,
+}
+
+/// The connection of one login, with its tokens.
+pub struct Client<'a> {
+    /// What was sent.
+    pub http: Http,
+    lookup: Option<Tokens<'a>>,
+    verify: Tokens<'a>,
+}
+
+impl<'a> Client<'a> {
+    /// Prepares the client. Nothing is sent before it is asked.
+    #[must_use]
+    pub fn new(
+        config: &'a Config,
+        secrets: &'a Secrets,
+        state: &'a State,
+        trusted: Trusted,
+    ) -> Self {
+        let tokens = |id, secret| Tokens::new(&config.onelogin.origin, id, secret, state);
+        let lookup = config.onelogin.lookup.as_ref().zip(secrets.lookup.as_ref());
+        Self {
+            http: Http::new(config, trusted),
+            lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
+            verify: tokens(&config.onelogin.client_id, &secrets.verify),
+        }
+    }
+
+    /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
+    /// nothing when it is sent again.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply.
+    pub fn get(
+        &mut self,
+        purpose: Purpose,
+        path: &str,
+        query: &[(&str, &str)],
+        allowance: Allowance,
+    ) -> Result<Reply, ApiError> {
+        let reply = self.send(purpose, Method::Get, path, query, allowance)?;
+        if reply.status != 401 {
+            return Ok(reply);
+        }
+        self.tokens(purpose.role).forget();
+        self.send(purpose, Method::Get, path, query, allowance)
+    }
+
+    /// Sends something that must not be sent twice. After a 401 the next try starts cold.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply.
+    pub fn act(
+        &mut self,
+        purpose: Purpose,
+        method: Method,
+        path: &str,
+        allowance: Allowance,
+    ) -> Result<Reply, ApiError> {
+        let reply = self.send(purpose, method, path, &[], allowance)?;
+        if reply.status == 401 {
+            self.tokens(purpose.role).forget();
+        }
+        Ok(reply)
+    }
+
+    /// Asks something by POST that changes nothing, and whose 401 says nothing about the token.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply.
+    pub fn ask(
+        &mut self,
+        purpose: Purpose,
+        method: Method,
+        path: &str,
+        allowance: Allowance,
+    ) -> Result<Reply, ApiError> {
+        self.send(purpose, method, path, &[], allowance)
+    }
+
+    /// Adds to an error of the credential which one it concerns, and what it needs.
+    #[must_use]
+    pub fn explain(&self, purpose: Purpose, error: ApiError) -> ApiError {
+        if error.trouble != Trouble::Credential {
+            return error;
+        }
+        let which = self.table_of(purpose.role);
+        let detail = format!(
+            "{}; the credential of {which} needs the scope {}",
+            error.detail, purpose.scope
+        );
+        ApiError { detail, ..error }
+    }
+
+    fn send(
+        &mut self,
+        purpose: Purpose,
+        method: Method,
+        path: &str,
+        query: &[(&str, &str)],
+        allowance: Allowance,
+    ) -> Result<Reply, ApiError> {
+        let which = self.table_of(purpose.role);
+        // Not by `tokens`, which would borrow the connection, too.
+        let tokens = match (purpose.role, &mut self.lookup) {
+            (Role::Lookup, Some(tokens)) => tokens,
+            (Role::Lookup, None) | (Role::Verify, _) => &mut self.verify,
+        };
+        let token = tokens
+            .bearer(&mut self.http, allowance)
+            .map_err(|error| ApiError {
+                detail: format!("{} for the token of {which}", error.detail),
+                ..error
+            })?;
+        let call = Call {
+            method,
+            path: path.to_owned(),
+            query,
+            caller: Caller::Bearer(&token),
+        };
+        self.http.send(&call, allowance)
+    }
+
+    /// The table of the configuration that has the credential.
+    fn table_of(&self, role: Role) -> &'static str {
+        match (role, &self.lookup) {
+            (Role::Lookup, Some(_)) => "[onelogin.lookup]",
+            (Role::Lookup, None) | (Role::Verify, _) => "[onelogin]",
+        }
+    }
+
+    fn tokens(&mut self, role: Role) -> &mut Tokens<'a> {
+        match (role, &mut self.lookup) {
+            (Role::Lookup, Some(tokens)) => tokens,
+            (Role::Lookup, None) | (Role::Verify, _) => &mut self.verify,
+        }
+    }
+}

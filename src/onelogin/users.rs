@@ -1,0 +1,91 @@
+//! Finding a user. Sources: the pages "List Users" and "Get User" of versions 2 and 1.
+
+use crate::config::{Attribute, Version};
+use crate::login::ApiError;
+use crate::onelogin::client::{Client, Purpose, Role};
+use crate::onelogin::http::Allowance;
+use crate::onelogin::wire::{self, Candidate, Equal, Found, UserId};
+
+const PURPOSE: Purpose = Purpose {
+    role: Role::Lookup,
+    scope: "\"Read Users\" (or more)",
+};
+
+/// Looks a user up by an attribute.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
+pub fn by_attribute(
+    client: &mut Client<'_>,
+    attribute: &Attribute,
+    value: &str,
+    ignore_case: bool,
+    allowance: Allowance,
+) -> Result<Found, ApiError> {
+    let equal = Equal::Attribute {
+        attribute,
+        value,
+        ignore_case,
+    };
+    let name = attribute.name();
+    // Only version 1 can search for a userPrincipalName.
+    let (version, path) = match attribute {
+        Attribute::UserPrincipalName => (Version::V1, "/api/1/users"),
+        _ => (Version::V2, "/api/2/users"),
+    };
+    if let Attribute::Custom(_) = attribute {
+        return by_custom_attribute(client, &name, value, equal, allowance);
+    }
+    let fields = format!("id,{name},state,status");
+    let query = [
+        (name.as_str(), value),
+        ("fields", fields.as_str()),
+        ("limit", "2"),
+    ];
+    let reply = client.get(PURPOSE, path, &query, allowance)?;
+    wire::search(&reply, version, equal).map_err(|error| client.explain(PURPOSE, error))
+}
+
+/// Lists leave out custom attributes: the one hit is looked at by itself.
+fn by_custom_attribute(
+    client: &mut Client<'_>,
+    name: &str,
+    value: &str,
+    equal: Equal<'_>,
+    allowance: Allowance,
+) -> Result<Found, ApiError> {
+    let query = [(name, value), ("fields", "id"), ("limit", "2")];
+    let reply = client.get(PURPOSE, "/api/2/users", &query, allowance)?;
+    match wire::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
+        Candidate::Nobody => Ok(Found::Nobody),
+        Candidate::Several => Ok(Found::Several),
+        Candidate::One(id) => match look_at(client, &id, equal, allowance)? {
+            // The reply must be that user's.
+            Found::One(found) if found != id => Ok(Found::Other),
+            found => Ok(found),
+        },
+    }
+}
+
+/// Checks that the user with an id is there and active.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
+pub fn by_id(
+    client: &mut Client<'_>,
+    id: &UserId,
+    allowance: Allowance,
+) -> Result<Found, ApiError> {
+    look_at(client, id, Equal::Id(id), allowance)
+}
+
+fn look_at(
+    client: &mut Client<'_>,
+    id: &UserId,
+    equal: Equal<'_>,
+    allowance: Allowance,
+) -> Result<Found, ApiError> {
+    let path = format!("/api/2/users/{}", id.as_str());
+    let reply = client.get(PURPOSE, &path, &[], allowance)?;
+    wire::user(&reply, equal).map_err(|error| client.explain(PURPOSE, error))
+}

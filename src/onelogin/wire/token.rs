@@ -1,0 +1,85 @@
+//! Access tokens.
+
+use super::Reply;
+use super::json::{Names, Object, bad, object, problem};
+use crate::login::{ApiError, Trouble};
+use crate::secret::Secret;
+use serde::Deserialize;
+
+/// An access token, and until when it lasts.
+pub struct Token {
+    /// The token.
+    pub bearer: Secret,
+    /// Seconds since 1970; `None` when the reply does not say it in a way that can be relied on.
+    pub expires: Option<u64>,
+}
+
+/// Reads the reply to `POST /auth/oauth2/v2/token`. OneLogin was seen to send an error object with
+/// HTTP 200 here, so a token must be there. The same token is handed out again until it expires:
+/// its end is counted from `created_at`, not from now (rule R17).
+///
+/// # Errors
+/// What a reply without a token means.
+pub fn token(reply: &Reply) -> Result<Token, ApiError> {
+    match reply.status {
+        200 => {}
+        400 | 401 | 403 | 404 => {
+            let error = problem(reply, Names::AndMessages);
+            return Err(ApiError {
+                trouble: Trouble::Credential,
+                ..error
+            });
+        }
+        _ => return Err(problem(reply, Names::AndMessages)),
+    }
+    let body = match object(&reply.body)? {
+        TokenReply::Flat(Object(body)) => body,
+        TokenReply::Wrapped { data } => {
+            let Object(body) = data.into_iter().next().ok_or_else(|| bad("no token"))?;
+            body
+        }
+        TokenReply::Error { .. } => {
+            let error = problem(reply, Names::AndMessages);
+            return Err(ApiError {
+                trouble: Trouble::Credential,
+                ..error
+            });
+        }
+    };
+    let bearer = Secret::new(body.access_token);
+    let is_fit = (1..=4096).contains(&bearer.len()) && bearer.all(|c| c.is_ascii_graphic());
+    if !is_fit {
+        return Err(bad("the access token is malformed"));
+    }
+    let created = body.created_at.as_deref().and_then(unix_seconds);
+    let expires = created
+        .zip(body.expires_in)
+        .map(|(at, life)| at.saturating_add(life));
+    Ok(Token { bearer, expires })
+}
+
+pub(super) fn unix_seconds(iso: &str) -> Option<u64> {
+    use time::format_description::well_known::Rfc3339;
+    let time = time::OffsetDateTime::parse(iso, &Rfc3339).ok()?;
+    u64::try_from(time.unix_timestamp()).ok()
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub(super) enum TokenReply {
+    Flat(Object<TokenBody>),
+    Wrapped {
+        data: Vec<Object<TokenBody>>,
+    },
+    Error {
+        #[serde(rename = "status")]
+        _status: serde_json::Value,
+    },
+}
+
+#[derive(Deserialize)]
+pub(super) struct TokenBody {
+    access_token: String,
+    created_at: Option<String>,
+    expires_in: Option<u64>,
+}

@@ -1,0 +1,734 @@
+//! Each factor in each dialect and version of the API: the right answer lets in, a wrong, late,
+//! repeated or foreign one does not, and nothing is sent twice. The built module in the real
+//! libpam; no root.
+
+mod world;
+
+use onelogin_simulator::{
+    DEFAULT_CLIENT_ID, Device, Dialect, Factor as Kind, ProtectListing, PushBehaviour, Scope,
+    ScopeRules, Simulator, User,
+};
+use pam_host::{Case, Code, Outcome};
+use std::time::Duration;
+use world::{DIALECTS, ID, NAME, World, assert_denied, connection, decision, reason};
+
+const LONG: Duration = Duration::from_secs(60);
+const YUBIKEY_CODE: &str = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
+
+/// The configuration of a version.
+fn version(version: u8) -> String {
+    format!("onelogin.api_version = {version}")
+}
+
+/// A factor whose codes are at hand: device, right code, a wrong one of the same shape.
+fn at_hand() -> [(&'static str, Device, &'static str, String); 4] {
+    let yubikey = "c".repeat(44);
+    [
+        (
+            "totp",
+            Device::authenticator("501", "App").code("012345"),
+            "012345",
+            "012346".into(),
+        ),
+        (
+            "protect-code",
+            Device::protect("601", "Phone").code("000001"),
+            "000001",
+            "000002".into(),
+        ),
+        (
+            "yubikey",
+            Device::yubikey("901", "Key").code(YUBIKEY_CODE),
+            YUBIKEY_CODE,
+            yubikey,
+        ),
+        (
+            "duo",
+            Device::duo("902", "Duo").code("7654321"),
+            "7654321",
+            "7654322".into(),
+        ),
+    ]
+}
+
+#[test]
+fn each_code_at_hand_lets_in_and_a_wrong_or_foreign_one_does_not() {
+    for dialect in DIALECTS {
+        for api in [1, 2] {
+            for (factor, device, code, wrong) in at_hand() {
+                let what = format!("{factor} {dialect:?} v{api}");
+                let world = World::with([device], &[&version(api)]).speaking(dialect);
+                // Somebody else's device of the same kind.
+                world.onelogin.add_user(User::new(2002, "other"));
+                world
+                    .onelogin
+                    .add_device(2002, Device::authenticator("999", "Other").code("555555"));
+                let outcome = world.ssh().answer(code).run();
+                assert_eq!(outcome.code, Code::SUCCESS, "{what} {:?}", outcome.log);
+                assert!(
+                    decision(&outcome).contains(&format!("factor={factor}")),
+                    "{what}"
+                );
+                assert_eq!(world.onelogin.codes(), 1, "{what}");
+
+                let outcome = world
+                    .ssh()
+                    .answers([wrong.as_str(), "555555", "555555"])
+                    .run();
+                assert_eq!(outcome.code, Code::MAXTRIES, "{what}");
+                assert_eq!(world.onelogin.activations(), 0, "{what}");
+            }
+        }
+    }
+}
+
+/// A factor that sends a code: device, and what its prompts say.
+fn sent() -> [(&'static str, Device, &'static str); 2] {
+    [
+        (
+            "sms",
+            Device::sms("701", "Mobile"),
+            "Passcode from the text message to Mobile: ",
+        ),
+        (
+            "email",
+            Device::email("702", "Mail"),
+            "Passcode from the e-mail to Mail: ",
+        ),
+    ]
+}
+
+#[test]
+fn each_code_that_is_sent_lets_in_once_and_a_wrong_or_late_one_does_not() {
+    for dialect in DIALECTS {
+        for api in [1, 2] {
+            for (factor, device, prompt) in sent() {
+                let what = format!("{factor} {dialect:?} v{api}");
+                let world = World::with([device], &[&version(api)]).speaking(dialect);
+                world.onelogin.set_next_code("0B41");
+                let outcome = world.ssh().answers(["", "0B41"]).run();
+                assert_eq!(outcome.code, Code::SUCCESS, "{what} {:?}", outcome.log);
+                assert_eq!(outcome.prompts()[1], prompt, "{what}");
+                assert!(
+                    decision(&outcome).contains(&format!("factor={factor}")),
+                    "{what}"
+                );
+                assert_eq!(
+                    (world.onelogin.activations(), world.onelogin.codes()),
+                    (1, 1),
+                    "{what}"
+                );
+
+                // Wrong, and the code of the earlier message.
+                let outcome = world.ssh().answers(["", "9999", "0B41", "0B41"]).run();
+                assert_denied(&outcome, &what);
+                assert_eq!(world.onelogin.activations(), 2, "{what}");
+
+                // Late: the verification has expired while the user was typing.
+                world.onelogin.set_next_code("0B42");
+                let mut login = world.ssh().spawn();
+                login.wait_prompt();
+                login.reply("");
+                login.wait_prompt();
+                world.onelogin.expire_verifications();
+                login.reply("0B42");
+                let outcome = answer_the_rest(login);
+                assert_denied(&outcome, &what);
+                assert_eq!(
+                    world.onelogin.activations(),
+                    3,
+                    "it is not sent again: {what}"
+                );
+            }
+        }
+    }
+}
+
+/// A person who has nothing more to say.
+fn answer_the_rest(mut login: pam_host::Running) -> Outcome {
+    while let pam_host::Step::Prompt(_) | pam_host::Step::Shown(_) = {
+        let step = login.step();
+        if let pam_host::Step::End(report) = step {
+            return login.end(*report);
+        }
+        if let pam_host::Step::Prompt(_) = &step {
+            login.reply("x");
+        }
+        step
+    } {}
+    unreachable!("a case ends");
+}
+
+/// A factor that is answered elsewhere: device, version, and the beginning of its prompt.
+fn approved() -> [(&'static str, Device, u8, &'static str); 4] {
+    [
+        (
+            "push",
+            Device::protect("601", "Phone"),
+            2,
+            "Push sent to Phone. Approve it, then press Enter (or type a code): ",
+        ),
+        (
+            "push",
+            Device::protect("601", "Phone"),
+            1,
+            "Push sent to Phone. Approve it, then press Enter: ",
+        ),
+        (
+            "voice",
+            Device::voice("801", "Desk"),
+            2,
+            "Calling Desk. Key in ",
+        ),
+        (
+            "magic-link",
+            Device::magic_link("803", "Mail").type_name("Link"),
+            2,
+            "Link sent by e-mail (Mail). Open it, then press Enter: ",
+        ),
+    ]
+}
+
+fn approving(device: Device, api: u8, dialect: Dialect) -> World {
+    let lines = [
+        version(api),
+        "factors.magic_link = [\"Link\"]".to_owned(),
+        "push.wait = 1".to_owned(),
+    ];
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let world = World::with([device], &lines).speaking(dialect);
+    world.onelogin.set_protect_listing(ProtectListing::Twice);
+    world
+}
+
+/// The first prompt starts the factor: by Enter, or by the line of a menu.
+fn start(world: &World) -> Case {
+    world.ssh().answer("")
+}
+
+#[test]
+fn each_approval_lets_in_and_a_refusal_or_silence_does_not() {
+    for dialect in DIALECTS {
+        for (factor, device, api, prompt) in approved() {
+            let what = format!("{factor} {dialect:?} v{api}");
+            let world = approving(device.clone(), api, dialect);
+            world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+            let outcome = start(&world).answer("").run();
+            assert_eq!(outcome.code, Code::SUCCESS, "{what} {:?}", outcome.log);
+            assert!(
+                outcome.prompts()[1].starts_with(prompt),
+                "{what}: {:?}",
+                outcome.prompts()
+            );
+            assert!(
+                decision(&outcome).contains(&format!("factor={factor}")),
+                "{what}"
+            );
+            assert_eq!(world.onelogin.activations(), 1, "{what}");
+
+            let world = approving(device.clone(), api, dialect);
+            world.onelogin.on_push(PushBehaviour::DenyAfterPolls(1));
+            let outcome = start(&world).answer("").run();
+            assert_denied(&outcome, &what);
+            assert_eq!(reason(&outcome), "push-denied", "{what}");
+            assert_eq!(world.onelogin.activations(), 1, "{what}");
+
+            let world = approving(device, api, dialect);
+            let outcome = start(&world).answer("").run();
+            assert_denied(&outcome, &what);
+            assert_eq!(reason(&outcome), "push-unanswered", "{what}");
+            assert_eq!(world.onelogin.activations(), 1, "{what}");
+        }
+    }
+}
+
+#[test]
+fn an_approval_of_another_login_counts_for_nobody_else() {
+    let world = World::with_push();
+    let mut first = world.ssh().spawn();
+    first.wait_prompt();
+    first.reply("");
+    first.wait_prompt();
+    let mut second = world.ssh().spawn();
+    second.wait_prompt();
+    second.reply("");
+    second.wait_prompt();
+    // Only the second push is approved.
+    assert!(world.onelogin.approve_latest().is_some());
+    second.reply("");
+    assert_eq!(second.finish().code, Code::SUCCESS);
+    world.onelogin.expire_verifications();
+    first.reply("");
+    assert_denied(&first.finish(), "somebody else's approval");
+}
+
+#[test]
+fn a_call_shows_the_digits_that_onelogin_gave() {
+    let world = World::with([Device::voice("801", "Desk")], &[]);
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    login.reply("");
+    let prompt = login.wait_prompt().text.to_string();
+    let message = world.onelogin.messages().pop().unwrap();
+    let digits = message.code().unwrap();
+    assert_eq!(
+        prompt,
+        format!("Calling Desk. Key in {digits} on the phone, then press Enter: ")
+    );
+    assert!(world.onelogin.approve_latest().is_some());
+    login.reply("");
+    assert_eq!(login.finish().code, Code::SUCCESS);
+}
+
+#[test]
+fn a_text_message_has_the_admins_words() {
+    for api in [1, 2] {
+        let lines = [
+            version(api),
+            "factors.sms_message = \"Code {{otp_code}} for {{otp_expiry}} min\"".to_owned(),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let world = World::with([world::sms()], &lines);
+        world.onelogin.set_next_code("0042");
+        assert_eq!(world.ssh().answers(["", "0042"]).run().code, Code::SUCCESS);
+        let text = world.onelogin.messages().pop().unwrap().to_string();
+        assert!(text.contains("Code 0042 for 2 min"), "v{api}: {text}");
+    }
+}
+
+#[test]
+fn several_devices_of_a_kind_can_be_told_apart_and_the_default_comes_first() {
+    let devices = [
+        Device::authenticator("501", "Old phone").code("111111"),
+        Device::authenticator("502", "New phone")
+            .code("222222")
+            .default(true),
+    ];
+    let world = World::with(devices, &[]);
+    let outcome = world.ssh().answer("222222").run();
+    assert_eq!(outcome.code, Code::SUCCESS);
+    assert!(
+        outcome.prompts()[0].contains(" 1. Passcode from Old phone\n"),
+        "{:?}",
+        outcome.prompts()
+    );
+    assert_eq!(
+        world.ssh().answers(["1", "111111"]).run().code,
+        Code::SUCCESS
+    );
+    assert_eq!(
+        world.onelogin.codes(),
+        2,
+        "one typed code is one submission to one device"
+    );
+    assert_denied(
+        &world.ssh().answers(["111111"; 3]).run(),
+        "a code of the other device",
+    );
+}
+
+#[test]
+fn a_temporary_token_lets_in_in_both_versions_also_beside_a_device() {
+    for api in [1, 2] {
+        let lines = [
+            version(api),
+            "factors.allow = [\"totp\", \"temporary\"]".to_owned(),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let world = World::with([], &lines);
+        let _ = world.onelogin.give_temporary_token(ID, "25992782", false);
+        let outcome = world.ssh().answer("25992782").run();
+        assert_eq!(outcome.code, Code::SUCCESS, "v{api} {:?}", outcome.log);
+        assert!(decision(&outcome).contains("factor=temporary"));
+        assert_denied(&world.ssh().answers(["25992782"; 3]).run(), "a used token");
+
+        let world = World::with([world::totp()], &lines);
+        let _ = world.onelogin.give_temporary_token(ID, "25992782", false);
+        assert_eq!(
+            world.ssh().answers(["1", "25992782"]).run().code,
+            Code::SUCCESS,
+            "v{api}"
+        );
+        // It must be named in `allow`.
+        let world = World::with([], &[&version(api)]);
+        let _ = world.onelogin.give_temporary_token(ID, "25992782", false);
+        let outcome = world.ssh().answers(["25992782"; 3]).run();
+        assert_eq!(outcome.code, Code::USER_UNKNOWN);
+        assert_eq!(world.onelogin.codes(), 0);
+    }
+}
+
+fn enrolling(dialect: Dialect, kind: Kind) -> World {
+    let world =
+        World::with([], &["users.no_factor = \"enroll\"", "push.wait = 5"]).speaking(dialect);
+    world
+        .onelogin
+        .change_user(ID, |user| user.factors = vec![kind]);
+    world
+}
+
+#[test]
+fn an_authenticator_is_enrolled_at_login_by_qr_code_and_then_logs_in() {
+    for dialect in DIALECTS {
+        let world = enrolling(dialect, Kind::Authenticator);
+        let mut login = world.ssh().spawn();
+        assert!(
+            login
+                .wait_prompt()
+                .text
+                .to_string()
+                .starts_with("You have no OneLogin factor yet. Choose one to set up:\n\n 1. ")
+        );
+        login.reply("1");
+        let prompt = login.wait_prompt().text.to_string();
+        let registration = world.onelogin.registrations().pop().unwrap();
+        assert!(prompt.contains("otpauth://totp/"), "{prompt}");
+        assert!(
+            prompt.contains('█') && prompt.contains('▄'),
+            "a QR code: {prompt}"
+        );
+        assert!(prompt.ends_with("\n\nPasscode from the app: "));
+        login.reply(registration.code.clone().unwrap());
+        assert_eq!(login.wait_prompt().text, "OneLogin passcode: ");
+        let registration = world.onelogin.registrations().pop().unwrap();
+        login.reply(registration.code.clone().unwrap());
+        let outcome = login.finish();
+        assert_eq!(outcome.code, Code::SUCCESS, "{dialect:?} {:?}", outcome.log);
+        assert!(!outcome.log.concat().contains("otpauth"));
+        let secret = registration.secret.unwrap_or_default();
+        assert!(!secret.is_empty() && !outcome.log.concat().contains(&secret));
+    }
+}
+
+#[test]
+fn a_protect_is_enrolled_by_its_token_and_a_refusal_lets_nobody_in() {
+    for dialect in DIALECTS {
+        let world = enrolling(dialect, Kind::Protect);
+        let mut login = world.ssh().spawn();
+        login.wait_prompt();
+        login.reply("1");
+        let prompt = login.wait_prompt().text.to_string();
+        let registration = world.onelogin.registrations().pop().unwrap();
+        let token = registration.token.clone().unwrap();
+        assert_eq!(
+            prompt,
+            format!(
+                "In OneLogin Protect add an account with this token: {token}\nThen press Enter: "
+            )
+        );
+        world.onelogin.confirm_registration(&registration.id);
+        login.reply("");
+        assert!(
+            login
+                .wait_prompt()
+                .text
+                .to_string()
+                .contains("Enter for a push")
+        );
+        login.reply("");
+        login.wait_prompt();
+        assert!(world.onelogin.approve_latest().is_some());
+        login.reply("");
+        assert_eq!(login.finish().code, Code::SUCCESS, "{dialect:?}");
+
+        let world = enrolling(dialect, Kind::Protect);
+        let mut login = world.ssh().spawn();
+        login.wait_prompt();
+        login.reply("1");
+        login.wait_prompt();
+        let registration = world.onelogin.registrations().pop().unwrap();
+        world.onelogin.reject_registration(&registration.id);
+        login.reply("");
+        let outcome = login.finish();
+        assert_denied(&outcome, "a refused enrolment");
+        assert_eq!(reason(&outcome), "not-enrolled");
+    }
+}
+
+#[test]
+fn a_code_of_an_enrolment_keeps_its_leading_zeros() {
+    for dialect in DIALECTS {
+        for code in ["058959", "158959"] {
+            let world = enrolling(dialect, Kind::Sms);
+            world.onelogin.set_next_code(code);
+            world.onelogin.set_next_code("0777");
+            let mut login = world.ssh().spawn();
+            login.wait_prompt();
+            login.reply("1");
+            assert_eq!(
+                login.wait_prompt().text,
+                "Passcode from the text message that was sent to you: "
+            );
+            login.reply(code);
+            let prompt = login.wait_prompt().text.to_string();
+            assert!(
+                prompt.starts_with("Press Enter to get a passcode"),
+                "{dialect:?} {code} {prompt}"
+            );
+            login.reply("");
+            login.wait_prompt();
+            let sent = world.onelogin.messages().pop().unwrap();
+            login.reply(sent.code().unwrap());
+            assert_eq!(login.finish().code, Code::SUCCESS);
+            let put = world
+                .onelogin
+                .requests()
+                .into_iter()
+                .find(|r| r.method == "PUT")
+                .unwrap();
+            let expected = if code.starts_with('0') {
+                "\"058959\""
+            } else {
+                "158959"
+            };
+            assert!(
+                put.body.contains(&format!("\"otp\":{expected}")),
+                "{}",
+                put.body
+            );
+        }
+    }
+}
+
+#[test]
+fn an_enrolment_that_fails_is_remembered_and_registers_once() {
+    let world = enrolling(Dialect::Docs, Kind::Sms);
+    let connection = connection();
+    let outcome = world
+        .ssh_again(&connection)
+        .answers(["1", "0000", "1111", "2222"])
+        .run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::MAXTRIES, "not-enrolled")
+    );
+    let rerun = world.ssh_again(&connection).answers(["1"]).run();
+    assert_eq!(reason(&rerun), "denied-before");
+    assert_eq!(world.onelogin.count("POST", "/registrations"), 1);
+}
+
+#[test]
+fn look_ups_and_verification_can_have_a_credential_each() {
+    for api in [1, 2] {
+        let (verify, lookup) = match api {
+            1 => (Scope::ManageUsers, Scope::ReadUsers),
+            _ => (Scope::AuthenticationOnly, Scope::ReadAll),
+        };
+        let lines = [
+            version(api),
+            "onelogin.lookup.client_id = \"reader\"".to_owned(),
+            "onelogin.lookup.client_secret = \"r3ader\"".to_owned(),
+        ];
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        let world = World::with([world::totp()], &lines);
+        world.onelogin.add_credential("reader", "r3ader");
+        world.onelogin.set_scope_rules(ScopeRules::Observed);
+        world.onelogin.set_scope(DEFAULT_CLIENT_ID, verify);
+        world.onelogin.set_scope("reader", lookup);
+        let outcome = world.ssh().answer(world::TOTP_CODE).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "v{api} {:?}", outcome.log);
+        for request in world.onelogin.requests() {
+            let is_reading = request.method == "GET";
+            let expected = if is_reading {
+                "reader"
+            } else {
+                DEFAULT_CLIENT_ID
+            };
+            if !request.path.contains("oauth2") {
+                assert_eq!(
+                    request.client.as_deref(),
+                    Some(expected),
+                    "{}",
+                    request.path
+                );
+            }
+        }
+        // The log says whose scope is missing, and which.
+        world
+            .onelogin
+            .set_scope("reader", Scope::AuthenticationOnly);
+        let outcome = world.ssh().run();
+        assert_eq!(
+            (outcome.code, reason(&outcome).as_str()),
+            (Code::SERVICE_ERR, "credential")
+        );
+        assert!(
+            outcome.log[0]
+                .contains("the credential of [onelogin.lookup] needs the scope \\\"Read Users\\\""),
+            "{:?}",
+            outcome.log
+        );
+        assert!(outcome.log[0].contains("request_id="), "{:?}", outcome.log);
+    }
+    let world = World::with([world::push()], &[]);
+    world.onelogin.set_scope_rules(ScopeRules::Observed);
+    world.onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::ReadAll);
+    let outcome = world.ssh().answer("").run();
+    assert_eq!(reason(&outcome), "credential");
+    assert!(
+        outcome.log[0].contains("the credential of [onelogin] needs the scope"),
+        "{:?}",
+        outcome.log
+    );
+}
+
+fn named(onelogin: &Simulator, change: impl FnOnce(&mut User)) {
+    onelogin.change_user(ID, |user| {
+        user.username = Some("somebody.else".to_owned());
+        change(user);
+    });
+}
+
+#[test]
+fn users_are_matched_in_all_forms() {
+    let login = |world: &World| world.ssh().answer(world::TOTP_CODE).run().code;
+    let world = World::with([world::totp()], &["users.match = \"samaccountname\""]);
+    named(&world.onelogin, |user| {
+        user.samaccountname = Some(NAME.to_owned());
+    });
+    assert_eq!(login(&world), Code::SUCCESS);
+
+    let world = World::with(
+        [world::totp()],
+        &[
+            "users.match = \"userprincipalname\"",
+            "users.append_domain = \"corp.example\"",
+        ],
+    );
+    named(&world.onelogin, |user| {
+        user.userprincipalname = Some("nobody@corp.example".to_owned());
+    });
+    assert_eq!(login(&world), Code::SUCCESS);
+    assert_eq!(world.onelogin.count("GET", "/api/1/users"), 1);
+
+    let world = World::with([world::totp()], &["users.match = \"external_id\""]);
+    named(&world.onelogin, |user| {
+        user.external_id = Some(NAME.to_owned());
+    });
+    assert_eq!(login(&world), Code::SUCCESS);
+
+    let world = World::with(
+        [world::totp()],
+        &["users.match = \"custom_attributes.unix_name\""],
+    );
+    let attribute = |value: &'static str| {
+        move |user: &mut User| {
+            *user = user.clone().custom_attribute("unix_name", value);
+        }
+    };
+    named(&world.onelogin, attribute(NAME));
+    assert_eq!(login(&world), Code::SUCCESS);
+    world.onelogin.change_user(ID, attribute("Nobody"));
+    assert_eq!(
+        world.ssh().answers(["111111"; 3]).run().code,
+        Code::USER_UNKNOWN
+    );
+}
+
+#[test]
+fn the_map_file_names_users_and_ids() {
+    let map = |world: &World, text: &str| {
+        let path = world.place.write("etc/map", text);
+        format!("users.map_file = {:?}", path.to_str().unwrap())
+    };
+    let world = World::with_totp();
+    named(&world.onelogin, |_| ());
+    let line = map(&world, "nobody somebody.else\n");
+    world.config(&[&line]);
+    assert_eq!(
+        world.ssh().answer(world::TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+
+    let line = map(&world, "nobody id=1001\n");
+    world.config(&[&line, "users.match = \"map\""]);
+    world.onelogin.clear_requests();
+    assert_eq!(
+        world.ssh().answer(world::TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+    assert_eq!(
+        world.onelogin.count("GET", "/api/2/users/1001"),
+        1,
+        "its state is checked"
+    );
+    world.onelogin.change_user(ID, |user| user.status = 2);
+    let outcome = world.ssh().answers(["111111"; 3]).run();
+    assert_eq!(reason(&outcome), "inactive-onelogin-user");
+    world.config(&[&line, "users.match = \"map\"", "users.check_active = false"]);
+    world.onelogin.clear_requests();
+    assert_eq!(
+        world.ssh().answer(world::TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+    assert_eq!(world.onelogin.count("GET", "/api/2/users"), 0, "no look-up");
+
+    let case = world
+        .place
+        .alone("sshd")
+        .user("daemon")
+        .ssh_with_key(&connection());
+    let outcome = case.answers(["111111"; 3]).run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::USER_UNKNOWN, "not-mapped")
+    );
+
+    let line = map(&world, "nobody *\n");
+    world.config(&[&line]);
+    let outcome = world.ssh().run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::SERVICE_ERR, "config")
+    );
+    assert!(outcome.log[0].contains("/map:1: "), "{:?}", outcome.log);
+}
+
+#[test]
+fn a_retry_after_is_waited_for_once() {
+    use onelogin_simulator::{Action, Fault, Match};
+    let world = World::with_totp();
+    let busy = Action::Status(
+        429,
+        String::new(),
+        vec![("Retry-After".to_owned(), "1".to_owned())],
+    );
+    world
+        .onelogin
+        .fault(Fault::new(Match::path("/devices"), busy.clone()).times(1));
+    assert_eq!(
+        world.ssh().answer(world::TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+    assert_eq!(world.onelogin.count("GET", "/devices"), 2);
+    world.onelogin.fault(Fault::new(Match::code(), busy));
+    let outcome = world.ssh().answer(world::TOTP_CODE).run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::AUTHINFO_UNAVAIL, "rate-limited")
+    );
+    assert_eq!(world.onelogin.codes(), 2, "a code is never sent again");
+}
+
+#[test]
+fn a_push_in_version_1_is_polled_with_its_state_token_and_keeps_the_token() {
+    let world = approving(Device::protect("601", "Phone"), 1, Dialect::Docs);
+    world.config(&[&version(1)]);
+    let mut login = world.ssh().answer("").spawn();
+    login.wait_prompt();
+    login.reply("");
+    assert!(
+        world
+            .onelogin
+            .wait_for_nth_request(LONG, "POST", "/verify", 2)
+            .is_some()
+    );
+    assert!(world.onelogin.approve_latest().is_some());
+    assert_eq!(login.finish().code, Code::SUCCESS);
+    assert_eq!(
+        world.onelogin.count("POST", "/oauth2/v2/token"),
+        1,
+        "a pending push says 401"
+    );
+    assert_eq!(world.onelogin.count("POST", "/trigger"), 1);
+}
