@@ -48,11 +48,11 @@ needs-deny:
 build: needs
 	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib
 
-# DEMO_ARGS="--answers '…'" runs it unattended.
+# Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
 demo: needs
 	@echo 'Building the module and the demo.'
 	@$(CARGO) build --quiet --locked --workspace
-	@$(CARGO) run --quiet --locked -p pam-host --bin pam-demo -- $(DEMO_ARGS)
+	@$(CARGO) run --quiet --locked -p pam-host --bin pam-demo -- $(value DEMO_ARGS)
 
 # --- tests --------------------------------------------------------------------------------------------------------
 

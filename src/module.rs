@@ -354,17 +354,10 @@ mod tests {
     #[test]
     fn r14_a_connection_without_addresses_is_named_by_the_process_that_serves_it() {
         let named = |connection: Option<&str>| {
-            let mut request = Request {
-                user: None,
-                service: "sshd".to_owned(),
-                rhost: None,
-                tty: None,
-                ruser: None,
-                ssh_connection: None,
-                ssh_auth_info: false,
-                password: None,
+            let request = Request {
+                ssh_connection: connection.map(str::to_owned),
+                ..Request::default()
             };
-            request.ssh_connection = connection.map(str::to_owned);
             match action(&request) {
                 Action::Connection(name) | Action::Process(name) => name,
             }

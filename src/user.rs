@@ -6,6 +6,7 @@ use crate::map::{Map, Wanted, is_searchable};
 use crate::secret::Secret;
 
 /// What the host program asks, read from the PAM handle once.
+#[derive(Default)]
 pub struct Request {
     /// `PAM_USER`; `None` when it is absent or not UTF-8.
     pub user: Option<String>,

@@ -69,13 +69,7 @@ fn config(lines: &str) -> Config {
 fn request(user: &str) -> Request {
     Request {
         user: Some(user.to_owned()),
-        service: "sshd".to_owned(),
-        rhost: None,
-        tty: None,
-        ruser: None,
-        ssh_connection: None,
-        ssh_auth_info: false,
-        password: None,
+        ..Request::default()
     }
 }
 
