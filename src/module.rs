@@ -225,7 +225,8 @@ fn verify(
     for exchange in &decision.exchanges {
         log.line(Level::Debug, &shape(exchange));
     }
-    if decision.report.forgotten {
+    let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
+    if decision.report.forgotten && !is_accepted && state.trouble().is_none() {
         let text = "a denial could not be written down; a rerun of the stack is a new login";
         log.line(Level::Warning, text);
     }

@@ -189,3 +189,37 @@ fn a_program_that_may_not_read_the_configuration_is_told_so_at_once() {
     assert_eq!(reason(&outcome), "unprivileged");
     assert_eq!(outcome.prompts(), [""; 0]);
 }
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r14_a_full_state_folder_sends_nothing_and_says_so() {
+    assert!(
+        std::env::var_os("PAM_HOST_PRIVATE_ETC").is_some(),
+        "this mounts something: run it by make test"
+    );
+    let world = World::with([push(), totp()], &[]);
+    let folder = world.place.state_path();
+    std::fs::create_dir(&folder).unwrap();
+    let mount = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=4k,mode=700", "tmpfs"])
+        .arg(&folder)
+        .status();
+    assert!(mount.unwrap().success());
+    std::fs::write(folder.join("full"), vec![0; 4096]).unwrap();
+
+    let outcome = world.ssh().answers(["1", ""]).run();
+    assert_eq!(reason(&outcome), "no-state", "{:?}", outcome.log);
+    let wrong = world.ssh().answers(["111111"; 3]).run();
+    assert_eq!(reason(&wrong), "wrong-code");
+    assert!(
+        wrong.log[0].contains("a denial could not be written down"),
+        "{:?}",
+        wrong.log
+    );
+    let right = world.ssh().answer("654321").run();
+    assert_eq!(right.code, Code::SUCCESS, "{:?}", right.log);
+    assert_eq!(right.log.len(), 1, "{:?}", right.log);
+    assert_eq!(world.onelogin.activations(), 0);
+    let unmount = std::process::Command::new("umount").arg(&folder).status();
+    assert!(unmount.unwrap().success());
+}
