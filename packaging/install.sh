@@ -1,0 +1,54 @@
+#!/bin/sh
+# Installs what packaging/files lists, or takes it away again.
+#
+#   packaging/install.sh install|uninstall|list all|deb|rpm
+#
+# Takes from the environment: DESTDIR, MODULE, BUILT, SECURITYDIR, SYSCONFDIR, PREFIX, DOCDIR.
+set -eu
+umask 022
+cd "$(dirname "$0")/.."
+
+task=$1
+who=$2
+
+sed -e '/^#/d' -e '/^$/d' \
+    -e "s|@MODULE@|${MODULE-}|; s|@BUILT@|${BUILT-}|; s|@SECURITYDIR@|$SECURITYDIR|" \
+    -e "s|@SYSCONFDIR@|$SYSCONFDIR|; s|@PREFIX@|$PREFIX|; s|@DOCDIR@|$DOCDIR|" packaging/files |
+while read -r for kind mode source destination; do
+    case $for in all | "$who") ;; *) continue ;; esac
+    target=${DESTDIR-}$destination
+    case $task:$kind in
+    install:dir)
+        install -d -m "$mode" "$target"
+        ;;
+    install:config)
+        # The admin's. A new version leaves it as it is.
+        if [ -e "$target" ]; then
+            echo "left as it is: $target"
+        else
+            install -m "$mode" "$source" "$target"
+        fi
+        ;;
+    install:*)
+        # Not cp: it would write into a file that running programs have mapped.
+        install -D -m "$mode" "$source" "$target"
+        ;;
+    uninstall:dir | uninstall:config)
+        [ ! -e "$target" ] || echo "left as it is: $target"
+        ;;
+    uninstall:*)
+        rm -f "$target"
+        ;;
+    list:*)
+        echo "$for $kind $mode $source $destination"
+        ;;
+    *)
+        echo "install.sh: install, uninstall or list, not $task" >&2
+        exit 2
+        ;;
+    esac
+done
+
+if [ "$task" = uninstall ] && [ -d "${DESTDIR-}$DOCDIR" ]; then
+    find "${DESTDIR-}$DOCDIR" -depth -type d -empty -delete
+fi

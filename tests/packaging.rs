@@ -1,0 +1,360 @@
+//! What the packages bring says what the code does: manual pages, the configuration as it is installed, the list of files.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use pam_onelogin::args::Args;
+use pam_onelogin::config;
+
+const PAGE: &str = include_str!("../man/pam_onelogin.8");
+const KEYS: &str = include_str!("../man/pam_onelogin.conf.5");
+const CONFIG: &str = include_str!("../packaging/config.toml");
+const FILES: &str = include_str!("../packaging/files");
+const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
+const VERDICT_SOURCE: &str = include_str!("../src/verdict.rs");
+
+/// What a configuration needs, and nothing else.
+const LEAST: [&str; 3] = ["url", "client_id", "client_secret"];
+
+// Manual pages
+
+#[test]
+fn the_page_of_the_configuration_has_each_key_and_no_other() {
+    let entries = tagged(between(KEYS, ".SH KEYS\n", "\n.SH "));
+    let set: BTreeSet<String> = entries.iter().cloned().collect();
+    assert_eq!(set.len(), entries.len(), "a key stands there twice");
+    assert_eq!(set, known_keys(""));
+}
+
+#[test]
+fn each_key_of_the_page_has_a_default_and_an_example() {
+    for key in known_keys("") {
+        let entry = between(KEYS, &format!(".TP\n\\fB{key}\\fR\n"), ".TP\n");
+        assert!(entry.contains("\nDefault: "), "{key}");
+        let name = key.rsplit('.').next().unwrap();
+        assert!(
+            entry.contains(&format!("\nExample: \\fB{name} = ")),
+            "{key}"
+        );
+    }
+}
+
+#[test]
+fn the_page_and_the_installed_configuration_have_the_same_defaults() {
+    for (key, value) in settings() {
+        let entry = plain(between(KEYS, &format!(".TP\n\\fB{key}\\fR\n"), ".TP\n"));
+        let default = between(&entry, "Default: ", "\n");
+        if !default.starts_with("none") && !default.starts_with("the system") {
+            assert_eq!(default, format!("{value}."), "{key}");
+        }
+    }
+}
+
+#[test]
+fn the_words_of_a_key_stand_in_its_entry() {
+    let source: String = before_tests(CONFIG_SOURCE)
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    let mut seen = 0;
+    for call in source.split("self.word( &mut t").skip(1) {
+        let call = call.split(");").next().unwrap();
+        let mut literals = call.split('"').skip(1).step_by(2);
+        let key = literals.next().unwrap();
+        let (_, entry) = KEYS
+            .split_once(&format!(".{key}\\fR\n"))
+            .or_else(|| KEYS.split_once(&format!("\\fB{key}\\fR\n")))
+            .unwrap();
+        let entry = entry.split(".TP\n").next().unwrap();
+        for word in literals {
+            assert!(entry.contains(&format!("\"{word}\"")), "{key}: {word}");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 8, "{seen}");
+}
+
+#[test]
+fn the_page_of_the_module_has_each_argument() {
+    for (text, argument) in [
+        (".BI config= PATH\n", &b"config=/etc/x.toml"[..]),
+        (".B debug\n", b"debug"),
+    ] {
+        assert!(PAGE.contains(&format!(".TP\n{text}")), "{text}");
+        assert!(Args::parse([argument]).is_ok(), "{text}");
+    }
+    let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
+    assert!(fault.ends_with("the arguments are \"config=PATH\" and \"debug\""));
+}
+
+#[test]
+fn the_page_of_the_module_has_each_reason_of_the_log_and_no_other() {
+    let log = between(PAGE, ".SH \"LOG\"\n", "\n.SH ");
+    let listed = tagged(log);
+    let set: BTreeSet<String> = listed.iter().cloned().collect();
+    assert_eq!(set.len(), listed.len(), "a reason stands there twice");
+    assert_eq!(set, reasons());
+}
+
+#[test]
+fn the_page_of_the_module_has_each_code_and_event() {
+    let codes = between(PAGE, ".SH \"RETURN VALUES\"\n", "\n.SH ");
+    assert_eq!(pam_words(codes), pam_words(&before_tests(VERDICT_SOURCE)));
+    let log = plain(between(PAGE, ".SH \"LOG\"\n", "\n.SH "));
+    for event in before_tests(VERDICT_SOURCE).split("event: \"").skip(1) {
+        let event = event.split('"').next().unwrap();
+        assert!(log.contains(event), "the event {event:?}");
+    }
+}
+
+#[test]
+fn the_pages_have_no_fault_that_a_formatter_finds() {
+    for page in ["man/pam_onelogin.8", "man/pam_onelogin.conf.5"] {
+        for (number, line) in (1..).zip(fs::read_to_string(root().join(page)).unwrap().lines()) {
+            assert!(line.is_ascii(), "{page}:{number} is not ASCII");
+            assert_eq!(line.trim_end(), line, "{page}:{number}");
+        }
+        // Where there is no formatter, the tests of the packages look again.
+        let Ok(output) = Command::new("groff")
+            .args(["-man", "-ww", "-Tutf8", "-z"])
+            .arg(root().join(page))
+            .output()
+        else {
+            continue;
+        };
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{page}");
+    }
+}
+
+#[test]
+fn the_pages_name_the_version() {
+    for page in [PAGE, KEYS] {
+        let title = between(page, ".TH ", "\n");
+        let version = format!("\"pam_onelogin {}\"", env!("CARGO_PKG_VERSION"));
+        assert!(title.contains(&version), "{title}");
+    }
+}
+
+// The configuration as it is installed
+
+#[test]
+fn the_installed_configuration_shows_each_key_commented() {
+    let shown: Vec<String> = settings().into_iter().map(|(key, _)| key).collect();
+    let set: BTreeSet<String> = shown.iter().cloned().collect();
+    assert_eq!(set.len(), shown.len(), "a key stands there twice");
+    assert_eq!(set, known_keys(""));
+    for line in CONFIG.lines() {
+        let is_table = line.starts_with('[');
+        assert!(
+            line.is_empty() || line.starts_with('#') || is_table,
+            "{line}"
+        );
+    }
+}
+
+#[test]
+fn the_installed_configuration_is_a_fault_that_says_what_is_missing() {
+    let faults = config::parse("config.toml", CONFIG).err().unwrap();
+    let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults.len(), LEAST.len(), "{faults:?}");
+    for (fault, key) in faults.iter().zip(LEAST) {
+        assert!(
+            fault.contains(&format!("[onelogin] needs \"{key}\"")),
+            "{fault}"
+        );
+    }
+}
+
+/// Each line may have its `#` taken away, and the defaults are those that hold without it.
+#[test]
+fn the_installed_configuration_is_right_when_its_lines_are_turned_on() {
+    let without: Vec<&str> = CONFIG.lines().collect();
+    for (key, value) in settings() {
+        let name = key.rsplit('.').next().unwrap();
+        let wanted = format!("# {name} = {value}");
+        let lookup = key.starts_with("onelogin.lookup.");
+        let mut inside = "";
+        let mut text = String::new();
+        for line in &without {
+            let bare = line.trim_start_matches("# ");
+            if is_table(bare) {
+                inside = bare;
+            }
+            let is_least = inside == "[onelogin]"
+                && LEAST
+                    .iter()
+                    .any(|least| bare.starts_with(&format!("{least} = ")))
+                && !(key == "onelogin.client_secret_file" && bare.starts_with("client_secret = "));
+            let is_lookup = lookup
+                && (bare == "[onelogin.lookup]"
+                    || inside == "[onelogin.lookup]" && bare.starts_with("client_id = ")
+                    || inside == "[onelogin.lookup]"
+                        && key.ends_with("client_id")
+                        && bare.starts_with("client_secret = "));
+            let table = key
+                .rsplit_once('.')
+                .map_or(String::new(), |(table, _)| format!("[{table}]"));
+            let is_it = *line == wanted && inside == table;
+            let on = is_least || is_lookup || is_it;
+            text.push_str(if on { bare } else { line });
+            text.push('\n');
+        }
+        if let Err(faults) = config::parse("config.toml", &text) {
+            panic!("{key}: {faults:?}");
+        }
+    }
+}
+
+// The list of files
+
+#[test]
+fn each_file_of_the_list_is_there_and_each_sample_is_listed() {
+    let mut listed = BTreeSet::new();
+    for line in FILES
+        .lines()
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+    {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let [who, kind, mode, source, destination] = words[..] else {
+            panic!("{line}")
+        };
+        assert!(["all", "deb", "rpm"].contains(&who), "{line}");
+        assert!(
+            ["dir", "file", "config", "doc", "man"].contains(&kind),
+            "{line}"
+        );
+        assert!(u32::from_str_radix(mode, 8).is_ok(), "{line}");
+        assert!(destination.starts_with('@'), "{line}");
+        if source != "-" && !source.starts_with('@') {
+            assert!(root().join(source).is_file(), "{line}");
+        }
+        listed.insert(source);
+    }
+    for entry in fs::read_dir(root().join("pam.d")).unwrap() {
+        let name = format!("pam.d/{}", entry.unwrap().file_name().to_str().unwrap());
+        assert!(listed.contains(name.as_str()), "{name} is not installed");
+    }
+}
+
+// Reading the files
+
+/// Key and value of each setting in the installed configuration, `table.key`.
+fn settings() -> Vec<(String, String)> {
+    let mut table = String::new();
+    let mut settings = Vec::new();
+    for line in CONFIG.lines() {
+        let bare = line.strip_prefix("# ").unwrap_or(line);
+        if is_table(bare) {
+            table = format!("{}.", bare.trim_matches(['[', ']']));
+        } else if let Some((key, value)) = bare.split_once(" = ").filter(|(key, _)| is_word(key)) {
+            settings.push((format!("{table}{key}"), value.to_owned()));
+        }
+    }
+    settings
+}
+
+fn is_table(line: &str) -> bool {
+    line.strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|name| name.split('.').all(is_word))
+}
+
+/// The tags of the entries of a page, without fonts.
+fn tagged(page: &str) -> Vec<String> {
+    let lines: Vec<&str> = page.lines().collect();
+    lines
+        .windows(2)
+        .filter(|pair| pair[0] == ".TP")
+        .map(|pair| plain(pair[1]))
+        .filter(|tag| {
+            tag.split('.')
+                .all(|part| is_word(part) || part.contains('_'))
+        })
+        .collect()
+}
+
+/// Text of a page without its fonts and escapes.
+fn plain(text: &str) -> String {
+    text.replace("\\fB", "")
+        .replace("\\fR", "")
+        .replace("\\fI", "")
+        .replace("\\-", "-")
+        .replace("\\&", "")
+        .replace("\\(cq", "'")
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
+    let (_, rest) = text
+        .split_once(start)
+        .unwrap_or_else(|| panic!("no {start:?}"));
+    rest.split_once(end).map_or(rest, |(inner, _)| inner)
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-')
+}
+
+// Reading the code
+
+/// Each key that the code knows, as `table.key`. The code itself names them when it meets one that it does not know.
+fn known_keys(table: &str) -> BTreeSet<String> {
+    const STRANGE: &str = "no-such-key";
+    let dotted = match table {
+        "" => String::new(),
+        table => format!("{table}."),
+    };
+    let faults = config::parse("x", &format!("{dotted}{STRANGE} = 1\n"))
+        .err()
+        .unwrap_or_default();
+    let list = faults.iter().find_map(|fault| {
+        let fault = fault.to_string();
+        let (_, rest) = fault.split_once(&format!("\"{STRANGE}\" is not a key"))?;
+        Some(rest.split_once("the keys there are ")?.1.to_owned())
+    });
+    let Some(list) = list else {
+        // Not a table, but a key with a value.
+        return BTreeSet::from([table.to_owned()]);
+    };
+    list.split(", ")
+        .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
+        .collect()
+}
+
+/// The reasons of `src/verdict.rs`: the lower-case words in quotes that are no event.
+fn reasons() -> BTreeSet<String> {
+    let mut reasons = BTreeSet::new();
+    for line in before_tests(VERDICT_SOURCE).lines() {
+        if line.contains("event: ") || line.contains("const DENIED") {
+            continue;
+        }
+        let literals = line.split('"').skip(1).step_by(2);
+        reasons.extend(literals.filter(|text| is_word(text)).map(str::to_owned));
+    }
+    assert!(reasons.len() > 30, "{reasons:?}");
+    reasons
+}
+
+fn pam_words(text: &str) -> BTreeSet<String> {
+    text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
+        .filter(|word| word.starts_with("PAM_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// The code without its tests and comments.
+fn before_tests(source: &str) -> String {
+    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let lines = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
