@@ -277,7 +277,7 @@ impl Menu {
         }
         devices.sort_by_key(|device| {
             let place = allow.iter().position(|&factor| factor == device.factor);
-            (!device.default, place)
+            (device.factor == Factor::Temporary, !device.default, place)
         });
         let options = options(&devices, activations);
         Ok(Self { devices, options })
@@ -416,7 +416,8 @@ fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
                 Course::CodeAtHand => {}
             }
         }
-        if device.takes_codes && std::mem::replace(&mut code_has_a_home, true) {
+        let is_last_resort = device.factor == Factor::Temporary && devices.len() > 1;
+        if device.takes_codes && (std::mem::replace(&mut code_has_a_home, true) || is_last_resort) {
             options.push(Choice::CodeOf(device.clone()));
         }
     }
@@ -694,6 +695,16 @@ mod tests {
         );
         assert_eq!(picked(&menu, "1"), "code of 0");
         assert_eq!(picked(&menu, "123456"), "check 1 6");
+        let sms = vec![device("1", Factor::Sms, "Mobile")];
+        let beside = Menu::new(
+            sms,
+            1,
+            &[Factor::Temporary, Factor::Sms],
+            Activations::Offered,
+        )
+        .unwrap();
+        assert_eq!(picked(&beside, "1"), "text 1");
+        assert_eq!(picked(&beside, "2"), "code of 0");
         let alone = Menu::new(Vec::new(), 0, &allow, Activations::Off).unwrap();
         assert_eq!(alone.prompt("bob"), "OneLogin passcode: ");
         assert_eq!(picked(&alone, "25992782"), "check 0 8");

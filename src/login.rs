@@ -10,7 +10,7 @@ pub use port::{
     Api, ApiError, BadAnswer, Clock, Forgotten, Memory, NoAnswer, Prompt, Trouble, Typed, Wait,
 };
 
-use crate::config::{Config, Missing, NoFactor};
+use crate::config::{Config, Missing, NoFactor, VerifyForm};
 use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
 use crate::onelogin::wire::{Acceptance, Activation, Answer, Found, UserId, VerificationId};
 use crate::secret::Secret;
@@ -53,12 +53,20 @@ struct Progress {
     factor: Option<&'static str>,
     /// Whether a code or an activation has left: from then on an outage is no reason to let in.
     sent: bool,
-    /// Whether the denial is written down.
-    marked: bool,
-    /// Whether it could not be.
-    forgotten: bool,
+    mark: Mark,
+    /// Whether a factor was enrolled in this login.
+    enrolled: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
     until: Duration,
+}
+
+/// Whether the denial is written down.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Mark {
+    #[default]
+    NotYet,
+    Written,
+    Failed,
 }
 
 /// How one submitted code fared.
@@ -134,7 +142,7 @@ impl<'a> Login<'a> {
             outcome,
             onelogin_id: self.progress.onelogin_id,
             factor: self.progress.factor,
-            forgotten: self.progress.forgotten,
+            forgotten: self.progress.mark == Mark::Failed,
         }
     }
 
@@ -327,7 +335,9 @@ impl<'a> Login<'a> {
         verification: &VerificationId,
         sent_at: Duration,
     ) -> Result<Acceptance, Outcome> {
-        self.wait(sent_at, |api, time| {
+        // Where there is a prompt, Enter says that it is approved.
+        let is_due = self.manner == Manner::Prompted;
+        self.wait(sent_at, is_due, |api, time| {
             Ok(match api.poll(user, device, verification, time)? {
                 Answer::Accepted(acceptance) => Poll::Over(acceptance),
                 Answer::Rejected => Poll::No,
@@ -340,16 +350,16 @@ impl<'a> Login<'a> {
     fn wait<T>(
         &mut self,
         sent_at: Duration,
+        mut is_due: bool,
         mut poll: impl FnMut(&mut dyn Api, Duration) -> Result<Poll<T>, ApiError>,
     ) -> Result<T, Outcome> {
         let end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
         let mut failures = 0;
-        // Where there is a prompt, Enter says that it is approved.
-        let mut is_due = self.manner == Manner::Prompted;
+        // An Enter that comes late still gets the time of one request.
+        let mut time = self.time_left().max(LAST_POLL);
         loop {
             let mut pause = poll_pause(self.clock.elapsed().saturating_sub(sent_at));
             if is_due {
-                let time = self.time_for_a_poll();
                 match poll(self.api, time) {
                     Ok(Poll::Over(result)) => return Ok(result),
                     Ok(Poll::No) => return Err(Outcome::Denied(Denial::Push)),
@@ -372,6 +382,7 @@ impl<'a> Login<'a> {
                 return Err(Outcome::Denied(Denial::Interrupted));
             }
             is_due = true;
+            time = self.time_for_a_poll();
         }
     }
 
@@ -385,15 +396,19 @@ impl<'a> Login<'a> {
             (Proof::Proven, true) => Activations::Offered,
             (Proof::Proven, false) | (Proof::Unproven, _) => Activations::Off,
         };
+        let allow = &self.config.factors.allow;
         match (devices.enrolled, no_factor, activations) {
             (0, NoFactor::Exempt, _) => {
                 return Err(Closed::For(Outcome::Exempt(Exemption::NoFactor)));
             }
-            (0, NoFactor::Enroll, Activations::Offered) => return Err(Closed::NoFactorYet(user)),
+            // Who has a temporary token has something to type.
+            (0, NoFactor::Enroll, Activations::Offered) if !allow.contains(&Factor::Temporary) => {
+                return Err(Closed::NoFactorYet(user));
+            }
             _ => {}
         }
-        let allow = &self.config.factors.allow;
-        match Menu::new(devices.usable, devices.enrolled, allow, activations) {
+        let usable = self.with_codes_that_can_be_checked(devices.usable);
+        match Menu::new(usable, devices.enrolled, allow, activations) {
             Ok(menu) => Ok((user, menu)),
             Err(NoChoice::NoDevice) => Err(Closed::Nobody(Unknown::NoFactor)),
             Err(NoChoice::NoneAllowed) => Err(Closed::Nobody(Unknown::NoAllowedFactor)),
@@ -402,6 +417,21 @@ impl<'a> Login<'a> {
                 Proof::Unproven => Closed::Nobody(Unknown::NoAllowedFactor),
             }),
         }
+    }
+
+    /// A tenant that takes a posted code for an activation would send a push, or more, for it: codes
+    /// of Protect and Duo cannot be checked there.
+    fn with_codes_that_can_be_checked(&self, mut devices: Vec<Device>) -> Vec<Device> {
+        if self.config.onelogin.verify == VerifyForm::Activated {
+            devices.retain(|device| device.factor != Factor::Duo);
+            for device in devices
+                .iter_mut()
+                .filter(|device| device.factor == Factor::Push)
+            {
+                device.takes_codes = false;
+            }
+        }
+        devices
     }
 
     fn user_of(&mut self, subject: &Subject) -> Result<UserId, Closed> {
@@ -414,7 +444,7 @@ impl<'a> Login<'a> {
             Found::Nobody if self.config.users.unknown == Missing::Exempt => {
                 return Err(Closed::For(Outcome::Exempt(Exemption::Unknown)));
             }
-            Found::Nobody => Unknown::User,
+            Found::Nobody | Found::Gone => Unknown::User,
             Found::Several => Unknown::Several,
             Found::Other => Unknown::Other,
             Found::Inactive => Unknown::Inactive,
@@ -462,6 +492,9 @@ impl<'a> Login<'a> {
     fn begin(&mut self) -> Result<Duration, Outcome> {
         let limit = self.config.onelogin.login_timeout;
         let time = limit.saturating_sub(self.clock.elapsed());
+        if time.is_zero() && self.progress.enrolled {
+            return Err(Outcome::Denied(Denial::LogInAgain));
+        }
         if time.is_zero() {
             return Err(self.trouble(ApiError::deadline()));
         }
@@ -472,17 +505,17 @@ impl<'a> Login<'a> {
     }
 
     /// Checks a code that needs no message: directly, or after an activation where the tenant
-    /// wants one. A Protect code goes directly always, as its activation would be a push.
+    /// wants one. That activation sends nothing to anybody.
     fn check_at_hand(
         &mut self,
         user: &UserId,
         device: &Device,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        use crate::config::VerifyForm::{Activated, Direct};
         match (self.config.onelogin.verify, device.factor) {
-            (Activated, Factor::Totp) => {
+            (VerifyForm::Activated, Factor::Totp | Factor::YubiKey) => {
                 self.progress.sent = true;
+                let _ = self.mark();
                 let time = self.time_left();
                 let activation = self
                     .api
@@ -490,7 +523,7 @@ impl<'a> Login<'a> {
                     .map_err(|error| self.trouble(error))?;
                 self.check(user, device, Some(&activation.id), code)
             }
-            (Activated | Direct, _) => self.check(user, device, None, code),
+            (VerifyForm::Activated | VerifyForm::Direct, _) => self.check(user, device, None, code),
         }
     }
 
@@ -564,12 +597,14 @@ impl<'a> Login<'a> {
 
     /// Writes the denial down, once a login.
     fn mark(&mut self) -> Result<(), Forgotten> {
-        if self.progress.marked {
+        if self.progress.mark == Mark::Written {
             return Ok(());
         }
         let result = self.memory.deny();
-        self.progress.marked = result.is_ok();
-        self.progress.forgotten = result.is_err();
+        self.progress.mark = match result {
+            Ok(()) => Mark::Written,
+            Err(Forgotten) => Mark::Failed,
+        };
         result
     }
 

@@ -36,9 +36,13 @@ impl Map {
         let mut map = BTreeMap::new();
         let mut faults = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
-            let line = line.split('#').next().unwrap_or_default();
-            let words: Vec<&str> = line.split_whitespace().collect();
+            // A comment begins at a word of its own: "a#b" is a name, and a wrong one.
+            let words = line.split_whitespace();
+            let words: Vec<&str> = words.take_while(|word| !word.starts_with('#')).collect();
             let trouble = match words.as_slice() {
+                _ if line.starts_with('\u{feff}') => {
+                    "begins with a byte order mark; save the file without one".to_owned()
+                }
                 [] => continue,
                 [unix, onelogin] => match wanted(onelogin, entries) {
                     Ok(wanted) if !map.contains_key(*unix) => {
@@ -121,6 +125,9 @@ mod tests {
         let both = Entries::NamesAndIds;
         assert!(faults("alice", both)[0].starts_with("m:1: write \"unix-name"));
         assert!(faults("\nalice a b", both)[0].starts_with("m:2: write"));
+        assert!(faults("alice a#b", both)[0].contains("cannot be searched for"));
+        assert!(faults("alice id=12#3", both)[0].contains("OneLogin's number"));
+        assert!(faults("\u{feff}alice b", both)[0].contains("byte order mark"));
         assert!(faults("alice *", both)[0].contains("cannot be searched for"));
         assert!(faults("alice !x", both)[0].contains("cannot be searched for"));
         assert!(faults("alice id=", both)[0].contains("OneLogin's number"));

@@ -205,7 +205,10 @@ fn exemption(
 /// Whether something before us has proven whoever this request is for.
 #[must_use]
 pub fn proof(request: &Request, first_factor: FirstFactor, uids: Uids) -> Proof {
-    let shown = request.ssh_auth_info || request.password.is_some() || uids.real != 0;
+    // sshd gives unknown and forbidden users a password that nobody can have typed.
+    let is_typed = |password: &Secret| password.all(|c| !c.is_control());
+    let has_password = request.password.as_ref().is_some_and(is_typed);
+    let shown = request.ssh_auth_info || has_password || uids.real != 0;
     if shown || first_factor == FirstFactor::Assumed {
         Proof::Proven
     } else {

@@ -57,6 +57,7 @@ pub struct Verdict {
 const WRONG: &str = "OneLogin verification failed.";
 const NOT_APPROVED: &str = "The sign-in was not approved on your phone.";
 const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
+const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =
     "OneLogin verification does not work on this host. Please tell your administrator.";
@@ -206,6 +207,7 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
         Denial::Push => ("push-denied", NOT_APPROVED),
         Denial::Unanswered => ("push-unanswered", NOT_APPROVED),
         Denial::NotEnrolled => ("not-enrolled", WRONG),
+        Denial::LogInAgain => ("log-in-again", ENROLLED),
         Denial::Expired => ("expired", WRONG),
         Denial::Interrupted => ("interrupted", WRONG),
         Denial::Before => ("denied-before", AGAIN),
@@ -350,6 +352,29 @@ mod tests {
                     "{outcome:?}"
                 );
             }
+        }
+    }
+
+    #[test]
+    fn r13_trouble_that_depends_on_the_user_looks_like_a_wrong_code_to_the_unproven() {
+        let unproven = Circumstances {
+            proven: false,
+            ..SSH
+        };
+        let wrong = of(&Outcome::Denied(Denial::Code), unproven);
+        for outcome in [
+            Outcome::Unreachable(error(Trouble::NoConnection)),
+            Outcome::Unavailable(error(Trouble::ServerError)),
+            Outcome::Fault(Fault::Credential(String::new())),
+            Outcome::Fault(Fault::Tls(String::new())),
+            Outcome::Unknown(Unknown::User),
+        ] {
+            let verdict = of(&outcome, unproven);
+            assert_eq!(
+                (&verdict.code, verdict.words),
+                (&wrong.code, wrong.words),
+                "{outcome:?}"
+            );
         }
     }
 

@@ -395,7 +395,7 @@ fn the_sentences_of_a_denial_are_in_the_readme() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 5);
+    assert_eq!(seen, 6);
 }
 
 // Files, targets, tests
@@ -533,6 +533,28 @@ fn each_call_at_onelogin_is_in_the_readme_and_no_other() {
         }
     }
     assert_eq!(called, documented);
+}
+
+#[test]
+fn the_source_of_the_manual_names_each_call_with_the_same_tests() {
+    let readme = include_str!("../README.md");
+    let manual = include_str!("../man/pam_onelogin.conf.5");
+    let table = readme
+        .split("## What is called at OneLogin")
+        .nth(1)
+        .unwrap();
+    let table = table.split("\n### ").next().unwrap();
+    let mut calls = 0;
+    for row in table.lines().filter(|line| line.starts_with("| `")) {
+        let columns: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
+        let [call, _, tests] = columns.as_slice() else {
+            panic!("{row}")
+        };
+        let line = format!(".\\\" {call}: {tests}\n").replace('`', "");
+        assert!(manual.contains(&line), "{line}");
+        calls += 1;
+    }
+    assert!(calls > 10, "{calls}");
 }
 
 #[test]

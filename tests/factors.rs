@@ -5,8 +5,8 @@
 mod world;
 
 use onelogin_simulator::{
-    DEFAULT_CLIENT_ID, Device, Dialect, Factor as Kind, ProtectListing, PushBehaviour, Scope,
-    ScopeRules, Simulator, User,
+    Action, DEFAULT_CLIENT_ID, Device, Dialect, Factor as Kind, Fault, Match, ProtectListing,
+    PushBehaviour, Scope, ScopeRules, Simulator, User,
 };
 use pam_host::{Case, Code, Outcome};
 use std::time::Duration;
@@ -618,6 +618,21 @@ fn users_are_matched_in_all_forms() {
     };
     named(&world.onelogin, attribute(NAME));
     assert_eq!(login(&world), Code::SUCCESS);
+    // Another hit, and the reply to the second request being somebody else's.
+    world
+        .onelogin
+        .add_user(User::new(1002, "twin").custom_attribute("unix_name", NAME));
+    let outcome = world.ssh().answers(["111111"; 3]).run();
+    assert_eq!(reason(&outcome), "several-onelogin-users");
+    world.onelogin.remove_user(1002);
+    let foreign = r#"{"id":1002,"custom_attributes":{"unix_name":"nobody"},"state":1,"status":1}"#;
+    let on = Match::new("GET", "/api/2/users/1001");
+    world
+        .onelogin
+        .fault(Fault::new(on, Action::Body(foreign.to_owned())));
+    let outcome = world.ssh().answers(["111111"; 3]).run();
+    assert_eq!(reason(&outcome), "other-onelogin-user");
+    world.onelogin.clear_faults();
     world.onelogin.change_user(ID, attribute("Nobody"));
     assert_eq!(
         world.ssh().answers(["111111"; 3]).run().code,
@@ -686,7 +701,6 @@ fn the_map_file_names_users_and_ids() {
 
 #[test]
 fn a_retry_after_is_waited_for_once() {
-    use onelogin_simulator::{Action, Fault, Match};
     let world = World::with_totp();
     let busy = Action::Status(
         429,

@@ -318,31 +318,59 @@ fn nothing_is_activated_without_a_choice_unless_autopush() {
 }
 
 #[test]
-fn where_the_tenant_wants_it_an_authenticator_is_activated_and_a_protect_code_never() {
+fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     let config = "[onelogin]\nverify = \"activated\"";
+    for device in [totp("501"), script::yubikey("501")] {
+        let (prompt, code) = match device.factor {
+            Factor::Totp => (PASSCODE, "123456"),
+            _ => (
+                "OneLogin passcode (touch your YubiKey): ",
+                "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj",
+            ),
+        };
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![device]),
+            Asks(prompt, code),
+            Denies,
+            Activates("501", Ok("v-3")),
+            Checks("501", Some("v-3"), code, ACCEPTED),
+            Allows,
+        ])
+        .config(config)
+        .run();
+        assert!(end.starts_with("accepted "), "{end}");
+    }
+    // A posted code of Protect would be a push there, and one of Duo perhaps, too.
     let end = Script::of([
         Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Lists("1001", vec![push("601"), script::duo("602")]),
+        Asks("Press Enter to get a push (Phone): ", "123456"),
+        Asks(
+            "Not accepted. Press Enter to get a push (Phone): ",
+            "123456",
+        ),
+        Asks(
+            "Not accepted. Press Enter to get a push (Phone): ",
+            "123456",
+        ),
+        Denies,
+    ])
+    .config(config)
+    .run();
+    assert_eq!(end, "denied no-code factor=- id=1001");
+    let end = Script::of([
         Asks(PASSCODE, "123456"),
-        Activates("501", Ok("v-3")),
-        Denies,
-        Checks("501", Some("v-3"), "123456", ACCEPTED),
-        Allows,
-    ])
-    .config(config)
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
-    let end = Script::of([
         Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
-        Asks(FOR_A_PUSH, "123456"),
+        Lists("1001", vec![push("601"), script::duo("602")]),
+        Asks(AGAIN, "123456"),
+        Asks(AGAIN, "123456"),
         Denies,
-        Checks("601", None, "123456", ACCEPTED),
-        Allows,
     ])
+    .unproven()
     .config(config)
     .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
 }
 
 #[test]
@@ -917,4 +945,108 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
             "denied rate-limited factor=- id=-"
         );
     }
+}
+
+#[test]
+fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
+    let busy = || {
+        let mut busy = error(Trouble::RateLimited);
+        busy.retry_after = Some(std::time::Duration::from_secs(1));
+        busy
+    };
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", || {
+            let mut busy = error(Trouble::RateLimited);
+            busy.retry_after = Some(std::time::Duration::from_secs(1));
+            Err(busy)
+        }),
+    ])
+    .run();
+    assert_eq!(end, "denied rate-limited factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Err(busy())),
+    ])
+    .run();
+    assert_eq!(end, "denied rate-limited factor=push id=1001");
+}
+
+#[test]
+fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Denies,
+        Checks("501", None, "111111", || Err(error(Trouble::ServerError))),
+        Asks(AGAIN, "222222"),
+        Asks(AGAIN, "333333"),
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "denied server-error factor=totp id=1001");
+}
+
+#[test]
+fn r01_devices_of_unknown_kinds_are_devices_for_every_exemption() {
+    for no_factor in ["exempt", "enroll"] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Step::ListsOf("1001", 1, Vec::new()),
+            Asks(PASSCODE, "111111"),
+            Asks(AGAIN, "222222"),
+            Asks(AGAIN, "333333"),
+            Denies,
+        ])
+        .config(&format!("[users]\nno_factor = \"{no_factor}\""))
+        .run();
+        assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    }
+}
+
+#[test]
+fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
+    let choose =
+        "You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n\nOption: ";
+    let token = "In OneLogin Protect add an account with this token: 01-1\nThen press Enter: ";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Step::Offers(vec![script::offer(7, Factor::Push, "Protect")]),
+        Asks(choose, "1"),
+        Denies,
+        Step::Registers(7, None, Some("01-1")),
+        script::AsksSlowly(token, "", 70),
+        Step::PollsRegistration(Enrolment::Done),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        // The time of the login is over: a push is not begun, and the user is told what to do.
+        Asks(FOR_A_PUSH, ""),
+    ])
+    .waited()
+    .config("[users]\nno_factor = \"enroll\"")
+    .run();
+    assert_eq!(end, "denied log-in-again factor=push id=1001");
+}
+
+#[test]
+fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Asks(PASSCODE, "25992782"),
+        Denies,
+        Checks("0", None, "25992782", ACCEPTED),
+        Allows,
+    ])
+    .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\", \"temporary\"]")
+    .run();
+    assert_eq!(end, "accepted factor=temporary id=1001");
 }

@@ -38,6 +38,7 @@ impl Login<'_> {
         }
         let choice = self.choose(&available)?;
         self.register(user, &choice)?;
+        self.progress.enrolled = true;
         match self.devices_of(subject) {
             Ok((user, menu)) => self.menu(subject, &user, &menu),
             Err(Closed::Nobody(unknown)) => Err(Outcome::Unknown(unknown)),
@@ -123,9 +124,9 @@ impl Login<'_> {
         registration: &Registration,
         prompt: &Secret,
     ) -> Result<(), Outcome> {
-        let sent_at = self.clock.elapsed();
         let _: Typed = self.ask(prompt.shown_to_its_owner())?;
-        let result = self.wait(sent_at, |api, time| {
+        let done_at = self.clock.elapsed();
+        let result = self.wait(done_at, true, |api, time| {
             let result = api.poll_registration(user, &registration.id, time)?;
             Ok(match result {
                 Enrolment::Done => Poll::Over(()),
@@ -134,7 +135,9 @@ impl Login<'_> {
             })
         });
         result.map_err(|outcome| match outcome {
-            Outcome::Denied(Denial::Push) => Outcome::Denied(Denial::NotEnrolled),
+            Outcome::Denied(Denial::Push | Denial::Unanswered | Denial::Expired) => {
+                Outcome::Denied(Denial::NotEnrolled)
+            }
             other => other,
         })
     }

@@ -45,6 +45,8 @@ pub enum Denial {
     Unanswered,
     /// No factor was enrolled.
     NotEnrolled,
+    /// A factor was enrolled, but the time of the login is over.
+    LogInAgain,
     /// The verification is gone.
     Expired,
     /// The user pressed Ctrl-C.

@@ -153,7 +153,7 @@ pub fn register(
     })?;
     let path = format!("{}/registrations", base(user));
     let reply = client.act(ENROL, Method::Post(body), &path, allowance)?;
-    wire::registration(&reply).map_err(|error| client.explain(ENROL, error))
+    wire::registration(&reply, user).map_err(|error| client.explain(ENROL, error))
 }
 
 /// Checks the code that ends an enrolment.

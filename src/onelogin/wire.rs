@@ -176,7 +176,8 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError>
         .ok_or_else(|| bad("the verification's id is malformed"))?;
     let digits = body
         .factor_data
-        .and_then(|Object(data)| data.verification_token);
+        .and_then(|Object(data)| data.verification_token)
+        .map(|token| token.0);
     let are_fit = |digits: &String| {
         (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
     };
@@ -329,7 +330,7 @@ struct ActivationBody {
 
 #[derive(Deserialize)]
 struct FactorData {
-    verification_token: Option<String>,
+    verification_token: Option<Id>,
     totp_url: Option<String>,
 }
 

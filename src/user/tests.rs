@@ -180,6 +180,11 @@ fn r13_only_what_was_shown_proves() {
         proof(&|r| r.password = Some(Secret::new("x".into())), "", 0),
         Proof::Proven
     );
+    let junk = "\u{8}\n\r\u{7f}INCORRECT";
+    assert_eq!(
+        proof(&|r| r.password = Some(Secret::new(junk.into())), "", 0),
+        Proof::Unproven
+    );
     assert_eq!(proof(&|_| (), "", 1000), Proof::Proven);
     assert_eq!(
         proof(&|_| (), "first_factor = \"assumed\"", 0),

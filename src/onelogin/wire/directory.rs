@@ -15,6 +15,8 @@ pub enum Found {
     One(UserId),
     /// A well-formed empty list.
     Nobody,
+    /// 404 for an id: nobody, but not the well-formed empty answer that `users.unknown` wants.
+    Gone,
     /// More than one hit.
     Several,
     /// One hit whose attribute is not the name.
@@ -94,8 +96,7 @@ pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
 pub fn user(reply: &Reply, equal: Equal<'_>) -> Result<Found, ApiError> {
     match reply.status {
         200 => object::<UserBody>(&reply.body)?.found(equal),
-        // Not the well-formed empty answer that `users.unknown` wants.
-        404 => Ok(Found::Other),
+        404 => Ok(Found::Gone),
         _ => Err(problem(reply, Names::AndMessages)),
     }
 }
@@ -157,7 +158,7 @@ pub(super) struct UserBody {
     samaccountname: Option<String>,
     userprincipalname: Option<String>,
     external_id: Option<Id>,
-    custom_attributes: Option<BTreeMap<String, Option<String>>>,
+    custom_attributes: Option<BTreeMap<String, serde_json::Value>>,
     state: Option<i64>,
     status: Option<i64>,
 }
@@ -192,7 +193,7 @@ impl UserBody {
             Attribute::SamAccountName => self.samaccountname.as_deref(),
             Attribute::UserPrincipalName => self.userprincipalname.as_deref(),
             Attribute::ExternalId => self.external_id.as_ref().map(|id| id.0.as_str()),
-            Attribute::Custom(name) => self.custom_attributes.as_ref()?.get(name)?.as_deref(),
+            Attribute::Custom(name) => self.custom_attributes.as_ref()?.get(name)?.as_str(),
         }
     }
 }

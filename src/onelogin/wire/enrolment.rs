@@ -2,7 +2,7 @@
 
 use super::directory::factor;
 use super::json::{Id, InArray, Names, Object, bad, matches_or_absent, objects, problem, single};
-use super::{FactorData, RegistrationId, Reply, Verify};
+use super::{FactorData, RegistrationId, Reply, UserId, Verify};
 use crate::factor::Factor;
 use crate::login::ApiError;
 use crate::secret::Secret;
@@ -57,15 +57,19 @@ pub struct Registration {
 ///
 /// # Errors
 /// What a reply that is no registration means.
-pub fn registration(reply: &Reply) -> Result<Registration, ApiError> {
+pub fn registration(reply: &Reply, user: &UserId) -> Result<Registration, ApiError> {
     if !matches!(reply.status, 200 | 201) {
         return Err(problem(reply, Names::AndMessages));
     }
     let body: RegistrationBody = single(&reply.body)?;
+    if !matches_or_absent(body.user_id.as_ref(), user.as_str()) {
+        return Err(bad("the registration is another user's"));
+    }
     let data = body.factor_data;
-    let (address, token) =
-        data.map_or((None, None), |Object(d)| (d.totp_url, d.verification_token));
-    let visible = |text: &Secret| text.len() <= 512 && text.all(|c| c.is_ascii_graphic());
+    let (address, token) = data.map_or((None, None), |Object(d)| {
+        (d.totp_url, d.verification_token.map(|token| token.0))
+    });
+    let visible = |text: &Secret| text.len() <= 512 && text.all(|c| !c.is_control());
     Ok(Registration {
         id: RegistrationId::parse(&body.id.0)
             .ok_or_else(|| bad("the registration's id is malformed"))?,
@@ -101,7 +105,8 @@ pub fn enrolment(
         _ => return Err(problem(reply, Names::Only)),
     }
     let body: EnrolmentBody = single(&reply.body)?;
-    if !matches_or_absent(body.id.as_ref(), ours.as_str()) {
+    let is_named = body.id.is_some() || verify == Verify::Code;
+    if !is_named || !matches_or_absent(body.id.as_ref(), ours.as_str()) {
         return Err(bad("the reply speaks of another registration"));
     }
     match body.status.as_str() {
@@ -122,6 +127,7 @@ pub(super) struct FactorBody {
 #[derive(Deserialize)]
 pub(super) struct RegistrationBody {
     id: Id,
+    user_id: Option<Id>,
     factor_data: Option<Object<FactorData>>,
 }
 

@@ -486,7 +486,7 @@ fn ids_are_safe_in_a_path() {
 
 #[test]
 fn r05_every_attribute_is_compared_and_custom_ones_too() {
-    let body = r#"[{"id":1,"samaccountname":"s","userprincipalname":"u@x","external_id":77,"custom_attributes":{"unix":"alice","empty":null},"state":1,"status":1}]"#;
+    let body = r#"[{"id":1,"samaccountname":"s","userprincipalname":"u@x","external_id":77,"custom_attributes":{"unix":"alice","empty":null,"number":5},"state":1,"status":1}]"#;
     let found = |attribute, value| by(&attribute, value, false, body).unwrap();
     let one = Found::One(UserId::parse("1").unwrap());
     assert_eq!(found(Attribute::SamAccountName, "s"), one);
@@ -514,7 +514,7 @@ fn a_user_by_id_must_be_that_user_and_active() {
         read(200, r#"{"id":1,"state":1,"status":2}"#).unwrap(),
         Found::Inactive
     );
-    assert_eq!(read(404, "").unwrap(), Found::Other);
+    assert_eq!(read(404, "").unwrap(), Found::Gone);
     assert_eq!(read(403, "").unwrap_err().trouble, Trouble::Credential);
 }
 
@@ -623,6 +623,9 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
             &format!(r#"{{{OK},"device_id":"999"}}"#),
             &format!(r#"{{{OK},"user_id":"999"}}"#),
             r#"{"status":["success",200,false,"Success"]}"#,
+            &format!(r#"{{{OK},"statusCode":401}}"#),
+            &format!(r#"{{{OK},"error":true}}"#),
+            &format!(r#"{{{OK},"data":[{{"id":1002}}]}}"#),
         ] {
             assert_eq!(read(verify, 200, body), "BadReply", "{body}");
         }
@@ -729,14 +732,22 @@ fn factors_that_can_be_enrolled_and_registrations_are_read() {
     let seen: Vec<_> = factors.iter().map(|f| (f.id, f.factor)).collect();
     assert_eq!(seen, [(1, Factor::Totp), (2, Factor::Push)]);
 
+    let user = UserId::parse("1001").unwrap();
+    let foreign = r#"{"id":"r-1","user_id":1002}"#;
+    assert!(registration(&reply(201, foreign), &user).is_err());
     let totp = r#"[{"id":"r-1","status":"pending","factor_data":{"totp_url":"otpauth://totp/x?secret=A"}}]"#;
-    let read = registration(&reply(201, totp)).unwrap();
+    let read = registration(&reply(201, totp), &user).unwrap();
     assert_eq!(read.id.as_str(), "r-1");
     assert!(read.address.is_some() && read.token.is_none());
     let evil = r#"{"id":"r-1","factor_data":{"totp_url":"otpauth://\u001b[2J"}}"#;
-    assert!(registration(&reply(201, evil)).unwrap().address.is_none());
-    assert!(registration(&reply(201, r#"{"id":"a/b"}"#)).is_err());
-    assert!(registration(&reply(401, "")).is_err());
+    assert!(
+        registration(&reply(201, evil), &user)
+            .unwrap()
+            .address
+            .is_none()
+    );
+    assert!(registration(&reply(201, r#"{"id":"a/b"}"#), &user).is_err());
+    assert!(registration(&reply(401, ""), &user).is_err());
 }
 
 #[test]
@@ -761,5 +772,6 @@ fn an_enrolment_is_done_only_when_it_says_so_of_itself() {
     assert_eq!(read(Verify::Poll, 404, "").unwrap(), Enrolment::Rejected);
     assert!(read(Verify::Poll, 200, r#"{"id":"r-2","status":"accepted"}"#).is_err());
     assert!(read(Verify::Poll, 200, "{}").is_err());
+    assert!(read(Verify::Poll, 200, r#"{"status":"accepted"}"#).is_err());
     assert!(read(Verify::Poll, 401, "").is_err());
 }
