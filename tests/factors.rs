@@ -297,6 +297,35 @@ fn a_text_message_has_the_admins_words() {
 }
 
 #[test]
+fn requests_hold_what_is_documented_and_nothing_else() {
+    let lines = [
+        "factors.sms_message = \"Code {{otp_code}}\"",
+        "factors.expires_in = 240",
+    ];
+    let bodies = |device: Device, code: &str| {
+        let world = World::with([device], &lines);
+        world.onelogin.set_next_code(code);
+        assert_eq!(world.ssh().answers(["", code]).run().code, Code::SUCCESS);
+        let requests = world.onelogin.requests().into_iter();
+        let bodies = requests
+            .filter(|r| r.path.contains("/verifications"))
+            .map(|r| r.body);
+        bodies.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        bodies(Device::sms("701", "Mobile"), "0042"),
+        [
+            r#"{"device_id":701,"expires_in":240,"custom_message":"Code {{otp_code}}"}"#,
+            r#"{"otp":"0042"}"#
+        ]
+    );
+    assert_eq!(
+        bodies(Device::email("702", "Mail"), "0042"),
+        [r#"{"device_id":702,"expires_in":240}"#, r#"{"otp":"0042"}"#]
+    );
+}
+
+#[test]
 fn several_devices_of_a_kind_can_be_told_apart_and_the_default_comes_first() {
     let devices = [
         Device::authenticator("501", "Old phone").code("111111"),

@@ -449,6 +449,27 @@ fn each_shape_of_error_is_named_in_the_log() {
         ),
         "status=400 bad request"
     );
+    assert_eq!(
+        detail(
+            422,
+            r#"{"code":422,"message":"Validation Failed","errors":[{"field":"x","message":["y"]}]}"#
+        ),
+        "status=422: Validation Failed"
+    );
+    assert_eq!(
+        detail(
+            401,
+            r#"{"name":"Unauthorized","message":"Failed authentication with this factor"}"#
+        ),
+        "status=401 Unauthorized: Failed authentication with this factor"
+    );
+    assert_eq!(
+        detail(
+            422,
+            r#"{"statusCode":422,"name":"ValidationError","message":"Validations failed","details":{"parameters":[]}}"#
+        ),
+        "status=422 ValidationError: Validations failed"
+    );
     assert_eq!(detail(500, "<html>"), "status=500");
     assert_eq!(detail(504, ""), "status=504");
 }
