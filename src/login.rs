@@ -457,7 +457,7 @@ impl<'a> Login<'a> {
     fn read<T>(
         &mut self,
         mut call: impl FnMut(&mut dyn Api, Duration) -> Result<T, ApiError>,
-    ) -> Result<T, Closed> {
+    ) -> Result<T, Outcome> {
         let time = self.time_left();
         let result = match call(self.api, time) {
             Err(ApiError {
@@ -468,13 +468,11 @@ impl<'a> Login<'a> {
                     let time = self.time_left();
                     call(self.api, time)
                 }
-                Wait::Interrupted => {
-                    return Err(Closed::For(Outcome::Denied(Denial::Interrupted)));
-                }
+                Wait::Interrupted => return Err(Outcome::Denied(Denial::Interrupted)),
             },
             other => other,
         };
-        result.map_err(|error| Closed::For(self.trouble(error)))
+        result.map_err(|error| self.trouble(error))
     }
 
     /// Sends the push, the code or the link, or calls: once.
@@ -492,11 +490,12 @@ impl<'a> Login<'a> {
     fn begin(&mut self) -> Result<Duration, Outcome> {
         let limit = self.config.onelogin.login_timeout;
         let time = limit.saturating_sub(self.clock.elapsed());
-        if time.is_zero() && self.progress.enrolled {
-            return Err(Outcome::Denied(Denial::LogInAgain));
-        }
         if time.is_zero() {
-            return Err(self.trouble(ApiError::deadline()));
+            return Err(if self.progress.enrolled {
+                Outcome::Denied(Denial::LogInAgain)
+            } else {
+                self.trouble(ApiError::deadline())
+            });
         }
         self.mark()
             .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
@@ -623,6 +622,12 @@ impl<'a> Login<'a> {
             | Outcome::Panicked => {}
             Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.mark()),
         }
+    }
+}
+
+impl From<Outcome> for Closed {
+    fn from(outcome: Outcome) -> Self {
+        Self::For(outcome)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The documents say what the code does: keys, defaults, arguments, reasons, prompts, samples, make targets, tests.
 
+mod sources;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -10,6 +12,9 @@ use pam_onelogin::config::{
 };
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::onelogin::wire::DeviceId;
+use sources::{
+    VERDICT_SOURCE, before_tests, between, is_word, known_keys, pam_words, reasons, root,
+};
 
 const README: &str = include_str!("../README.md");
 const SECURITY: &str = include_str!("../SECURITY.md");
@@ -22,7 +27,6 @@ const DOCUMENTS: [(&str, &str); 4] = [
 
 const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
-const VERDICT_SOURCE: &str = include_str!("../src/verdict.rs");
 const CALLS_SOURCE: [&str; 4] = [
     include_str!("../src/onelogin/token.rs"),
     include_str!("../src/onelogin/users.rs"),
@@ -771,49 +775,11 @@ fn fenced(mark: &str) -> String {
     between(README, &format!("```{mark}\n"), "```\n").to_owned()
 }
 
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(start)
-        .unwrap_or_else(|| panic!("no {start:?}"));
-    rest.split_once(end).map_or(rest, |(inner, _)| inner)
-}
-
 fn is_setting(line: &str) -> bool {
     line.split_once(" = ").is_some_and(|(key, _)| is_word(key))
 }
 
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-')
-}
-
 // Reading the code
-
-/// Each key that the code knows, as `table.key`. The code itself names them when it meets one that it does not know.
-fn known_keys(table: &str) -> BTreeSet<String> {
-    const STRANGE: &str = "no-such-key";
-    let dotted = match table {
-        "" => String::new(),
-        table => format!("{table}."),
-    };
-    let faults = config::parse("x", &format!("{dotted}{STRANGE} = 1\n"))
-        .err()
-        .unwrap_or_default();
-    let list = faults.iter().find_map(|fault| {
-        let fault = fault.to_string();
-        let (_, rest) = fault.split_once(&format!("\"{STRANGE}\" is not a key"))?;
-        Some(rest.split_once("the keys there are ")?.1.to_owned())
-    });
-    let Some(list) = list else {
-        // Not a table, but a key with a value.
-        return BTreeSet::from([table.to_owned()]);
-    };
-    list.split(", ")
-        .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
-        .collect()
-}
 
 /// Each key with the default as the README writes it. A field that is new in the code does not compile here.
 #[allow(clippy::too_many_lines)] // one line a key
@@ -969,28 +935,6 @@ fn parsed(text: &str) -> Config {
     config::parse("README.md", text).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
-/// The reasons of `src/verdict.rs`: the lower-case words in quotes that are no event.
-fn reasons() -> BTreeSet<String> {
-    let mut reasons = BTreeSet::new();
-    for line in before_tests(VERDICT_SOURCE).lines() {
-        if line.contains("event: ") || line.contains("const DENIED") {
-            continue;
-        }
-        let literals = line.split('"').skip(1).step_by(2);
-        reasons.extend(literals.filter(|text| is_word(text)).map(str::to_owned));
-    }
-    assert!(reasons.len() > 30, "{reasons:?}");
-    reasons
-}
-
-fn pam_words(text: impl AsRef<str>) -> BTreeSet<String> {
-    text.as_ref()
-        .split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
-        .filter(|word| word.starts_with("PAM_"))
-        .map(str::to_owned)
-        .collect()
-}
-
 /// The code of the flow, without that of the enrolment.
 fn login_source() -> String {
     let mut files = rust_files(&root().join("src/login"));
@@ -1000,15 +944,6 @@ fn login_source() -> String {
         .filter(|file| !file.ends_with("enrol.rs"))
         .map(|file| before_tests(&std::fs::read_to_string(file).unwrap()))
         .collect()
-}
-
-/// The code without its tests and comments.
-fn before_tests(source: &str) -> String {
-    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let lines = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// Each test of the sources with the files that have one of this name.
@@ -1079,8 +1014,4 @@ fn menu(devices: Vec<Device>) -> Menu {
 /// The texts in quotes, as they are written; none of these sources escapes a quote before one that matters.
 fn literals(source: &str) -> Vec<&str> {
     source.split('"').skip(1).step_by(2).collect()
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

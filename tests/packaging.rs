@@ -1,19 +1,22 @@
 //! What the packages bring says what the code does: manual pages, the configuration as it is installed, the list of files.
 
+mod sources;
+
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use pam_onelogin::args::Args;
 use pam_onelogin::config;
+use sources::{
+    VERDICT_SOURCE, before_tests, between, is_word, known_keys, pam_words, reasons, root,
+};
 
 const PAGE: &str = include_str!("../man/pam_onelogin.8");
 const KEYS: &str = include_str!("../man/pam_onelogin.conf.5");
 const CONFIG: &str = include_str!("../packaging/config.toml");
 const FILES: &str = include_str!("../packaging/files");
 const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
-const VERDICT_SOURCE: &str = include_str!("../src/verdict.rs");
 
 /// What a configuration needs, and nothing else.
 const LEAST: [&str; 3] = ["url", "client_id", "client_secret"];
@@ -101,7 +104,7 @@ fn the_page_of_the_module_has_each_reason_of_the_log_and_no_other() {
 #[test]
 fn the_page_of_the_module_has_each_code_and_event() {
     let codes = between(PAGE, ".SH \"RETURN VALUES\"\n", "\n.SH ");
-    assert_eq!(pam_words(codes), pam_words(&before_tests(VERDICT_SOURCE)));
+    assert_eq!(pam_words(codes), pam_words(before_tests(VERDICT_SOURCE)));
     let log = plain(between(PAGE, ".SH \"LOG\"\n", "\n.SH "));
     for event in before_tests(VERDICT_SOURCE).split("event: \"").skip(1) {
         let event = event.split('"').next().unwrap();
@@ -283,78 +286,4 @@ fn plain(text: &str) -> String {
         .replace("\\-", "-")
         .replace("\\&", "")
         .replace("\\(cq", "'")
-}
-
-fn between<'a>(text: &'a str, start: &str, end: &str) -> &'a str {
-    let (_, rest) = text
-        .split_once(start)
-        .unwrap_or_else(|| panic!("no {start:?}"));
-    rest.split_once(end).map_or(rest, |(inner, _)| inner)
-}
-
-fn is_word(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .chars()
-            .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-')
-}
-
-// Reading the code
-
-/// Each key that the code knows, as `table.key`. The code itself names them when it meets one that it does not know.
-fn known_keys(table: &str) -> BTreeSet<String> {
-    const STRANGE: &str = "no-such-key";
-    let dotted = match table {
-        "" => String::new(),
-        table => format!("{table}."),
-    };
-    let faults = config::parse("x", &format!("{dotted}{STRANGE} = 1\n"))
-        .err()
-        .unwrap_or_default();
-    let list = faults.iter().find_map(|fault| {
-        let fault = fault.to_string();
-        let (_, rest) = fault.split_once(&format!("\"{STRANGE}\" is not a key"))?;
-        Some(rest.split_once("the keys there are ")?.1.to_owned())
-    });
-    let Some(list) = list else {
-        // Not a table, but a key with a value.
-        return BTreeSet::from([table.to_owned()]);
-    };
-    list.split(", ")
-        .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
-        .collect()
-}
-
-/// The reasons of `src/verdict.rs`: the lower-case words in quotes that are no event.
-fn reasons() -> BTreeSet<String> {
-    let mut reasons = BTreeSet::new();
-    for line in before_tests(VERDICT_SOURCE).lines() {
-        if line.contains("event: ") || line.contains("const DENIED") {
-            continue;
-        }
-        let literals = line.split('"').skip(1).step_by(2);
-        reasons.extend(literals.filter(|text| is_word(text)).map(str::to_owned));
-    }
-    assert!(reasons.len() > 30, "{reasons:?}");
-    reasons
-}
-
-fn pam_words(text: &str) -> BTreeSet<String> {
-    text.split(|c: char| !(c.is_ascii_uppercase() || c == '_'))
-        .filter(|word| word.starts_with("PAM_"))
-        .map(str::to_owned)
-        .collect()
-}
-
-/// The code without its tests and comments.
-fn before_tests(source: &str) -> String {
-    let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let lines = code
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -24,15 +24,9 @@ impl Login<'_> {
         subject: &Subject,
         user: &UserId,
     ) -> Result<Acceptance, Outcome> {
-        let available = match self.read(|api, time| api.available(user, time)) {
-            Ok(mut available) => {
-                let allow = &self.config.factors.allow;
-                available.retain(|available| allow.contains(&available.factor));
-                available
-            }
-            Err(Closed::For(outcome)) => return Err(outcome),
-            Err(Closed::Nobody(_) | Closed::NoFactorYet(_)) => Vec::new(),
-        };
+        let mut available = self.read(|api, time| api.available(user, time))?;
+        let allow = &self.config.factors.allow;
+        available.retain(|available| allow.contains(&available.factor));
         if available.is_empty() {
             return self.codes_only(Door::Nobody(Unknown::NoFactor));
         }

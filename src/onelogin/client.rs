@@ -31,6 +31,11 @@ pub struct Purpose {
 pub struct Client<'a> {
     /// What was sent.
     pub http: Http,
+    credentials: Credentials<'a>,
+}
+
+/// The tokens of both credentials, beside the connection that fetches them.
+struct Credentials<'a> {
     lookup: Option<Tokens<'a>>,
     verify: Tokens<'a>,
 }
@@ -48,8 +53,10 @@ impl<'a> Client<'a> {
         let lookup = config.onelogin.lookup.as_ref().zip(secrets.lookup.as_ref());
         Self {
             http: Http::new(config, trusted),
-            lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
-            verify: tokens(&config.onelogin.client_id, &secrets.verify),
+            credentials: Credentials {
+                lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
+                verify: tokens(&config.onelogin.client_id, &secrets.verify),
+            },
         }
     }
 
@@ -69,7 +76,7 @@ impl<'a> Client<'a> {
         if reply.status != 401 {
             return Ok(reply);
         }
-        self.tokens(purpose.role).forget();
+        self.credentials.tokens(purpose.role).forget();
         self.send(purpose, Method::Get, path, query, allowance)
     }
 
@@ -84,9 +91,9 @@ impl<'a> Client<'a> {
         path: &str,
         allowance: Allowance,
     ) -> Result<Reply, ApiError> {
-        let reply = self.send(purpose, method, path, &[], allowance)?;
+        let reply = self.ask(purpose, method, path, allowance)?;
         if reply.status == 401 {
-            self.tokens(purpose.role).forget();
+            self.credentials.tokens(purpose.role).forget();
         }
         Ok(reply)
     }
@@ -111,7 +118,7 @@ impl<'a> Client<'a> {
         if error.trouble != Trouble::Credential {
             return error;
         }
-        let which = self.table_of(purpose.role);
+        let which = self.credentials.table_of(purpose.role);
         let detail = format!(
             "{}; the credential of {which} needs the scope {}",
             error.detail, purpose.scope
@@ -127,13 +134,10 @@ impl<'a> Client<'a> {
         query: &[(&str, &str)],
         allowance: Allowance,
     ) -> Result<Reply, ApiError> {
-        let which = self.table_of(purpose.role);
-        // Not by `tokens`, which would borrow the connection, too.
-        let tokens = match (purpose.role, &mut self.lookup) {
-            (Role::Lookup, Some(tokens)) => tokens,
-            (Role::Lookup, None) | (Role::Verify, _) => &mut self.verify,
-        };
-        let token = tokens
+        let which = self.credentials.table_of(purpose.role);
+        let token = self
+            .credentials
+            .tokens(purpose.role)
             .bearer(&mut self.http, allowance)
             .map_err(|error| ApiError {
                 detail: format!("{} for the token of {which}", error.detail),
@@ -147,7 +151,9 @@ impl<'a> Client<'a> {
         };
         self.http.send(&call, allowance)
     }
+}
 
+impl<'a> Credentials<'a> {
     /// The table of the configuration that has the credential.
     fn table_of(&self, role: Role) -> &'static str {
         match (role, &self.lookup) {
