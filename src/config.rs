@@ -7,6 +7,7 @@ mod origin;
 pub use origin::Origin;
 
 use crate::factor::Factor;
+use crate::group::PatternList;
 use crate::secret::Secret;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -104,6 +105,9 @@ pub struct Users {
     pub map_file: Option<PathBuf>,
     /// `check_active`: whether ids from the map are checked for their state.
     pub check_active: bool,
+    /// `groups`: pattern lists; who is in no group that one of them means is not asked. `None`:
+    /// everybody is.
+    pub groups: Option<Vec<PatternList>>,
     /// `exempt_users`: Unix names that are not asked.
     pub exempt_users: Vec<String>,
     /// `exempt_groups`: Unix groups whose members are not asked.
@@ -478,6 +482,7 @@ impl<'a> Reader<'a> {
             self.fault(line, "\"match\" is \"map\", so \"map_file\" must be set");
         }
         let check_active = self.bool(&mut table, "check_active", true);
+        let groups = self.groups(&mut table);
         let exempt_users = self.texts(&mut table, "exempt_users").unwrap_or_default();
         let exempt_groups = self.texts(&mut table, "exempt_groups").unwrap_or_default();
         let unknown = self.word(
@@ -503,11 +508,31 @@ impl<'a> Reader<'a> {
             ignore_case,
             map_file,
             check_active,
+            groups,
             exempt_users,
             exempt_groups,
             unknown,
             no_factor,
         }
+    }
+
+    fn groups(&mut self, table: &mut Table<'a>) -> Option<Vec<PatternList>> {
+        let line = self.line(table, "groups");
+        let texts = self.texts(table, "groups")?;
+        if texts.is_empty() {
+            self.fault(
+                line,
+                "\"groups\" is empty, so nobody would be asked; name a group or drop the line",
+            );
+        }
+        let mut lists = Vec::new();
+        for text in texts {
+            match PatternList::parse(&text) {
+                Ok(list) => lists.push(list),
+                Err(misfit) => self.fault(line, format!("\"groups\": \"{text}\" {misfit}")),
+            }
+        }
+        Some(lists)
     }
 
     /// `None` for `match = "map"`.

@@ -28,11 +28,11 @@ impl People for Nss {
             .or_else(missing)
     }
 
-    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed> {
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+        let found = |group: nix::Result<Option<Group>>| group.ok().flatten().ok_or(LookupFailed);
         let mut wanted = Vec::new();
-        for group in groups {
-            let group = Group::from_name(group).ok().flatten().ok_or(LookupFailed)?;
-            wanted.push(group.gid);
+        for name in named {
+            wanted.push((found(Group::from_name(name))?.gid, *name));
         }
         let user = User::from_name(&account.name)
             .ok()
@@ -40,11 +40,15 @@ impl People for Nss {
             .ok_or(LookupFailed)?;
         let name = CString::new(account.name.as_str()).map_err(|_| LookupFailed)?;
         let gids: Vec<Gid> = getgrouplist(&name, user.gid).map_err(|_| LookupFailed)?;
-        // A gid without a name is a sign that the group database answers in part only.
-        for &gid in &gids {
-            Group::from_gid(gid).ok().flatten().ok_or(LookupFailed)?;
+        let mut groups = Vec::new();
+        for gid in gids {
+            // A gid without a name is a sign that the group database answers in part only.
+            groups.push(found(Group::from_gid(gid))?.name);
+            // Two names may share a number.
+            let same = wanted.iter().filter(|(wanted, _)| *wanted == gid);
+            groups.extend(same.map(|(_, name)| (*name).to_owned()));
         }
-        Ok(gids.iter().any(|gid| wanted.contains(gid)))
+        Ok(groups)
     }
 }
 
@@ -157,12 +161,10 @@ mod tests {
     #[test]
     fn a_group_that_does_not_exist_is_a_failure_not_a_no() {
         let root = Nss.by_uid(0).unwrap().unwrap();
-        assert!(Nss.is_in(&root, &["root".to_owned()]).unwrap());
-        assert!(!Nss.is_in(&root, &["nogroup".to_owned()]).unwrap());
-        assert!(
-            Nss.is_in(&root, &["root".to_owned(), "no-such-group".to_owned()])
-                .is_err()
-        );
+        let groups = Nss.groups(&root, &["root", "nogroup"]).unwrap();
+        assert!(groups.contains(&"root".to_owned()), "{groups:?}");
+        assert!(!groups.contains(&"nogroup".to_owned()), "{groups:?}");
+        assert!(Nss.groups(&root, &["root", "no-such-group"]).is_err());
     }
 
     #[test]

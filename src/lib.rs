@@ -13,6 +13,7 @@
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
 //! | [`config::file`] | opens and checks the files that an admin wrote | files, reading |
 //! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
+//! | [`group`] | pattern lists over group names | nothing |
 //! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
 //! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
 //! | [`login`] | the flow, and the traits it needs | its traits |
@@ -39,6 +40,7 @@ pub mod args;
 pub mod clock;
 pub mod config;
 pub mod factor;
+pub mod group;
 pub mod host;
 pub mod log;
 pub mod login;

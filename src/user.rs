@@ -2,6 +2,7 @@
 //! comes in through [`People`].
 
 use crate::config::{Config, FirstFactor, Users};
+use crate::group::PatternList;
 use crate::map::{Map, Wanted, is_searchable};
 use crate::secret::Secret;
 
@@ -73,11 +74,13 @@ pub trait People {
     /// # Errors
     /// As [`People::by_name`].
     fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed>;
-    /// Whether the account belongs to one of these groups. Each of them must exist.
+    /// The names of all groups of the account. Each of the `named` groups must exist; where one
+    /// has the number of a group of the account, its name is among the result.
     ///
     /// # Errors
-    /// As [`People::by_name`]; also when one of the groups does not exist.
-    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed>;
+    /// As [`People::by_name`]; also when one of the named groups does not exist, or a group of the
+    /// account has no name.
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed>;
 }
 
 /// Who stands at the door.
@@ -135,6 +138,8 @@ pub enum Exemption {
     User,
     /// `users.exempt_groups`
     Group,
+    /// In no group that `users.groups` means.
+    OtherGroups,
     /// `users.unknown = "exempt"`
     Unknown,
     /// `users.no_factor = "exempt"`
@@ -196,10 +201,29 @@ fn exemption(
     if users.exempt_users.contains(&account.name) {
         return Ok(Some(Exemption::User));
     }
-    if !users.exempt_groups.is_empty() && people.is_in(account, &users.exempt_groups)? {
+    let lists = users.groups.as_deref();
+    if users.exempt_groups.is_empty() && lists.is_none() {
+        return Ok(None);
+    }
+    let exempt = users.exempt_groups.iter().map(String::as_str);
+    let named: Vec<&str> = exempt
+        .chain(
+            lists
+                .unwrap_or_default()
+                .iter()
+                .flat_map(PatternList::literals),
+        )
+        .collect();
+    let groups = people.groups(account, &named)?;
+    if users
+        .exempt_groups
+        .iter()
+        .any(|group| groups.contains(group))
+    {
         return Ok(Some(Exemption::Group));
     }
-    Ok(None)
+    let is_meant = |lists: &[PatternList]| lists.iter().any(|list| list.matches(&groups));
+    Ok((!lists.is_none_or(is_meant)).then_some(Exemption::OtherGroups))
 }
 
 /// Whether something before us has proven whoever this request is for.

@@ -237,6 +237,7 @@ fn exempt(exemption: Exemption) -> &'static str {
     match exemption {
         Exemption::User => "exempt-user",
         Exemption::Group => "exempt-group",
+        Exemption::OtherGroups => "exempt-other-groups",
         Exemption::Unknown => "exempt-unknown",
         Exemption::NoFactor => "exempt-no-factor",
     }

@@ -812,6 +812,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         ignore_case,
         map_file,
         check_active,
+        groups,
         exempt_users,
         exempt_groups,
         unknown,
@@ -838,6 +839,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         lookup.is_none() && map_file.is_none() && sms_message.is_none(),
         "not the defaults"
     );
+    assert!(groups.is_none(), "not the defaults");
     vec![
         ("onelogin.url", "required".to_owned()),
         ("onelogin.client_id", "required".to_owned()),
@@ -884,6 +886,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         ("users.ignore_case", ignore_case.to_string()),
         ("users.map_file", "none".to_owned()),
         ("users.check_active", check_active.to_string()),
+        ("users.groups", "all".to_owned()),
         ("users.exempt_users", format!("{exempt_users:?}")),
         ("users.exempt_groups", format!("{exempt_groups:?}")),
         (

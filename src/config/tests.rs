@@ -74,6 +74,7 @@ match = "email"
 append_domain = "example.com"
 ignore_case = true
 exempt_users = ["root", "backup"]
+groups = ["users,!wheel", "ops"]
 exempt_groups = ["robots"]
 unknown = "exempt"
 no_factor = "enroll"
@@ -122,6 +123,8 @@ wait = 20
     assert!(config.users.ignore_case);
     assert_eq!(config.users.exempt_users, ["root", "backup"]);
     assert_eq!(config.users.exempt_groups, ["robots"]);
+    let lists = ["users,!wheel", "ops"].map(|list| PatternList::parse(list).unwrap());
+    assert_eq!(config.users.groups.as_deref(), Some(lists.as_slice()));
     assert_eq!(config.users.unknown, Missing::Exempt);
     assert_eq!(config.users.no_factor, NoFactor::Enroll);
     assert_eq!(config.factors.allow, [Factor::Sms, Factor::Totp]);
@@ -279,6 +282,18 @@ fn the_newer_keys_are_checked_too() {
             "{lines}: {faults:?}"
         );
     };
+    fault(
+        "[users]\ngroups = []",
+        "c.toml:2: \"groups\" is empty, so nobody would be asked",
+    );
+    fault(
+        "[users]\ngroups = [\"!wheel\"]",
+        "c.toml:2: \"groups\": \"!wheel\" excludes only",
+    );
+    fault(
+        "[users]\ngroups = [\"users !wheel\"]",
+        "c.toml:2: \"groups\": \"users !wheel\" holds white space",
+    );
     fault("[users]\nmatch = \"map\"", "so \"map_file\" must be set");
     fault("[users]\nmatch = \"custom_attributes.\"", "must be one of");
     fault(

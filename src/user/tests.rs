@@ -40,11 +40,16 @@ impl People for Village {
             _ => Ok(None),
         }
     }
-    fn is_in(&self, account: &Account, groups: &[String]) -> Result<bool, LookupFailed> {
-        if groups.iter().any(|group| group == "missing") {
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+        if named.contains(&"missing") {
             return Err(LookupFailed);
         }
-        Ok(account.name == "bob" && groups.iter().any(|group| group == "robots"))
+        let groups: &[&str] = match account.name.as_str() {
+            "bob" => &["bob", "robots", "users"],
+            "alice" => &["alice", "users"],
+            _ => &["root"],
+        };
+        Ok(groups.iter().map(|group| (*group).to_owned()).collect())
     }
 }
 
@@ -156,12 +161,44 @@ fn exemptions_are_those_the_admin_wrote() {
 }
 
 #[test]
+fn who_is_in_no_group_that_is_meant_is_exempt() {
+    let exemption = |user, lines| match ask(&request(user), &config(lines), &village(0, 0)) {
+        Who::Exempt { exemption, .. } => Some(exemption),
+        Who::Subject(_) => None,
+        other => panic!("{other:?}"),
+    };
+    let other = Some(Exemption::OtherGroups);
+    let humans = "[users]\ngroups = [\"users,!rob*\"]";
+    assert_eq!(exemption("alice", humans), None);
+    assert_eq!(exemption("bob", humans), other);
+    assert_eq!(exemption("root", humans), other);
+    // One list that means somebody is enough.
+    let two = "[users]\ngroups = [\"users,!rob*\", \"root\"]";
+    assert_eq!(exemption("root", two), None);
+    assert_eq!(exemption("bob", two), other);
+    // An exemption wins.
+    let exempt = "[users]\ngroups = [\"*\"]\nexempt_groups = [\"robots\"]";
+    assert_eq!(exemption("bob", exempt), Some(Exemption::Group));
+    assert_eq!(exemption("alice", exempt), None);
+    // su to root: the groups of the caller count.
+    let who = ask(&request("root"), &config(humans), &village(1000, 0));
+    assert!(matches!(who, Who::Subject(_)), "{who:?}");
+}
+
+#[test]
 fn a_group_that_cannot_be_looked_up_denies() {
-    let config = config("[users]\nexempt_groups = [\"robots\", \"missing\"]");
-    assert_eq!(
-        ask(&request("alice"), &config, &village(0, 0)),
-        Who::Unclear(Unclear::Groups)
-    );
+    for lines in [
+        "exempt_groups = [\"robots\", \"missing\"]",
+        "groups = [\"*,!missing\"]",
+        "groups = [\"users\", \"missing\"]",
+    ] {
+        let config = config(&format!("[users]\n{lines}"));
+        assert_eq!(
+            ask(&request("alice"), &config, &village(0, 0)),
+            Who::Unclear(Unclear::Groups),
+            "{lines}"
+        );
+    }
 }
 
 #[test]

@@ -1,0 +1,191 @@
+//! Pattern lists over group names, as Duo's and OpenSSH's users know them. Pure.
+
+use std::fmt;
+
+/// Patterns between commas: `users,!wheel,!*admin`. `*` stands for any characters, `?` for one,
+/// `!` before a pattern excludes. Source: PATTERNS in `ssh_config(5)`, which the `groups` of
+/// `pam_duo` follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PatternList(Vec<Pattern>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern {
+    text: String,
+    excludes: bool,
+}
+
+/// What is wrong with a pattern list, and what to write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misfit {
+    /// A pattern is empty.
+    Empty,
+    /// A pattern holds white space.
+    Space,
+    /// Nothing is included: such a list matches nobody, and so exempts everybody.
+    OnlyExcludes,
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "holds an empty pattern; write \"users,!wheel\"",
+            Self::Space => {
+                "holds white space; put commas between the patterns of one list, and give each list quotes of its own"
+            }
+            Self::OnlyExcludes => {
+                "excludes only, so it matches nobody and everybody would be exempt; write \"*,\" before it"
+            }
+        })
+    }
+}
+
+impl PatternList {
+    /// Reads a list.
+    ///
+    /// # Errors
+    /// [`Misfit`] when it cannot be meant.
+    pub fn parse(text: &str) -> Result<Self, Misfit> {
+        if text.contains(char::is_whitespace) {
+            return Err(Misfit::Space);
+        }
+        let patterns: Vec<Pattern> = text
+            .split(',')
+            .map(|text| match text.strip_prefix('!') {
+                Some(rest) => Pattern {
+                    text: rest.to_owned(),
+                    excludes: true,
+                },
+                None => Pattern {
+                    text: text.to_owned(),
+                    excludes: false,
+                },
+            })
+            .collect();
+        if patterns.iter().any(|pattern| pattern.text.is_empty()) {
+            return Err(Misfit::Empty);
+        }
+        if patterns.iter().all(|pattern| pattern.excludes) {
+            return Err(Misfit::OnlyExcludes);
+        }
+        Ok(Self(patterns))
+    }
+
+    /// The patterns that name one group each: such a group must exist.
+    pub fn literals(&self) -> impl Iterator<Item = &str> {
+        let texts = self.0.iter().map(|pattern| pattern.text.as_str());
+        texts.filter(|text| !text.contains(['*', '?']))
+    }
+
+    /// Whether somebody in these groups is meant: one group is included, and none is excluded.
+    #[must_use]
+    pub fn matches(&self, groups: &[String]) -> bool {
+        let is_hit = |excludes: bool| {
+            self.0
+                .iter()
+                .filter(|pattern| pattern.excludes == excludes)
+                .any(|pattern| groups.iter().any(|group| fits(&pattern.text, group)))
+        };
+        is_hit(false) && !is_hit(true)
+    }
+}
+
+/// Whether a whole text fits a pattern. After a mismatch only the last `*` may take one more
+/// character: the time is bounded by the product of the lengths.
+fn fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    let mut star = None;
+    while let Some(&character) = text.get(t) {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p + 1, t));
+                p += 1;
+            }
+            Some(&expected) if expected == '?' || expected == character => {
+                p += 1;
+                t += 1;
+            }
+            _ => match star {
+                Some((after, taken)) => {
+                    p = after;
+                    t = taken + 1;
+                    star = Some((after, t));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|&rest| rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn matches(list: &str, groups: &[&str]) -> bool {
+        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        PatternList::parse(list).unwrap().matches(&groups)
+    }
+
+    #[test]
+    fn a_list_means_who_is_included_and_not_excluded() {
+        let list = "users,!wheel,!*admin";
+        assert!(matches(list, &["users"]));
+        assert!(matches(list, &["staff", "users"]));
+        assert!(!matches(list, &["staff"]));
+        assert!(!matches(list, &[]));
+        assert!(!matches(list, &["users", "wheel"]));
+        assert!(!matches(list, &["users", "dbadmin"]));
+        assert!(matches("*,!wheel", &["staff"]));
+        assert!(!matches("*,!wheel", &["wheel", "staff"]));
+        // The order does not matter.
+        assert!(!matches("!wheel,users", &["users", "wheel"]));
+    }
+
+    #[test]
+    fn stars_and_question_marks_stand_for_characters() {
+        for (pattern, text, fit) in [
+            ("ops", "ops", true),
+            ("ops", "opsx", false),
+            ("ops", "op", false),
+            ("ops", "OPS", false),
+            ("o?s", "ops", true),
+            ("o?s", "os", false),
+            ("*", "anything", true),
+            ("team-*", "team-", true),
+            ("team-*", "team", false),
+            ("*-ops-*", "a-ops-b", true),
+            ("*-ops-*", "a-ops", false),
+            ("a*b*c", "axbxbxc", true),
+            ("a*b*c", "axcxb", false),
+            ("**x", "yyx", true),
+            ("z?e", "zoe", true),
+            ("zo?", "zoë", true),
+        ] {
+            assert_eq!(fits(pattern, text), fit, "{pattern} {text}");
+        }
+        // Without a bound this would not end in a lifetime.
+        assert!(!fits(&"a*".repeat(40), &"a".repeat(39)));
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_meant_is_refused() {
+        for (text, misfit) in [
+            ("", Misfit::Empty),
+            ("users,", Misfit::Empty),
+            ("users,!", Misfit::Empty),
+            ("users !wheel", Misfit::Space),
+            ("!wheel", Misfit::OnlyExcludes),
+            ("!wheel,!*admin", Misfit::OnlyExcludes),
+        ] {
+            assert_eq!(PatternList::parse(text), Err(misfit), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn groups_without_a_wildcard_are_literal() {
+        let list = PatternList::parse("users,!wheel,*admin,te?m").unwrap();
+        assert_eq!(list.literals().collect::<Vec<_>>(), ["users", "wheel"]);
+    }
+}
