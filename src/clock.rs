@@ -2,6 +2,7 @@
 
 use crate::host;
 use crate::login::{Clock, Wait};
+use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest sleep between two looks at the pending signals.
@@ -44,6 +45,13 @@ impl Clock for SystemClock {
             std::thread::sleep(left.min(SLICE));
         }
     }
+}
+
+/// Seconds since the machine started, asleep or not: nobody can set this clock.
+#[must_use]
+pub fn seconds_since_boot() -> Option<i64> {
+    let time = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
+    Some(time.tv_sec())
 }
 
 /// Seconds since 1970, by the system's clock; 0 if it stands before that.

@@ -25,6 +25,8 @@ pub struct Config {
     pub factors: Factors,
     /// `push.wait`: the longest wait for an approval.
     pub push_wait: Duration,
+    /// `[limits]`: how much may be sent to a user in vain, and how many codes refused.
+    pub limits: Limits,
     /// `first_factor`: what proves a user before us.
     pub first_factor: FirstFactor,
     /// `failmode`: what happens when OneLogin cannot be reached.
@@ -189,6 +191,16 @@ pub struct Factors {
     pub magic_link: Vec<String>,
 }
 
+/// The table `[limits]`: for each local user, within a window.
+pub struct Limits {
+    /// `challenges`: pushes, text messages, e-mails and calls that led to nothing.
+    pub challenges: u32,
+    /// `failures`: codes that OneLogin refused.
+    pub failures: u32,
+    /// `window`: for how long each counts.
+    pub window: Duration,
+}
+
 /// What proves a user before us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FirstFactor {
@@ -296,6 +308,7 @@ impl<'a> Reader<'a> {
         let users = self.table(&mut top, "users");
         let factors = self.table(&mut top, "factors");
         let push = self.table(&mut top, "push");
+        let limits = self.table(&mut top, "limits");
         let first_factor = self.word(
             &mut top,
             "first_factor",
@@ -327,6 +340,7 @@ impl<'a> Reader<'a> {
         let onelogin = self.onelogin(onelogin);
         let login_timeout = onelogin.as_ref().map_or(55, |o| o.login_timeout.as_secs());
         let push_wait = self.push(push, login_timeout);
+        let limits = self.limits(limits);
         let activated = onelogin
             .as_ref()
             .is_some_and(|o| o.verify == VerifyForm::Activated);
@@ -348,6 +362,7 @@ impl<'a> Reader<'a> {
             users,
             factors,
             push_wait,
+            limits,
             first_factor,
             failmode,
             state_dir: state_dir.unwrap_or_else(|| PathBuf::from("/run/pam_onelogin")),
@@ -635,6 +650,18 @@ impl<'a> Reader<'a> {
             ));
         }
         Duration::from_secs(wait.min(login_timeout))
+    }
+
+    fn limits(&mut self, mut table: Table<'a>) -> Limits {
+        let challenges = self.number(&mut table, "challenges", 3, 1, 100);
+        let failures = self.number(&mut table, "failures", 10, 1, 100);
+        let window = self.number(&mut table, "window", 600, 60, 86_400);
+        self.leftovers(table);
+        Limits {
+            challenges: u32::try_from(challenges).unwrap_or(1),
+            failures: u32::try_from(failures).unwrap_or(1),
+            window: Duration::from_secs(window),
+        }
     }
 
     // What follows takes one value of one kind out of a table.

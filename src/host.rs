@@ -81,6 +81,22 @@ pub fn parent_identity() -> String {
     identity(std::os::unix::process::parent_id())
 }
 
+/// Whether the process that [`process_identity`] named is still there.
+#[must_use]
+pub fn is_running(identity_of: &str) -> bool {
+    let pid = identity_of
+        .split('@')
+        .next()
+        .and_then(|pid| pid.parse().ok());
+    pid.is_some_and(|pid| identity(pid) == identity_of)
+}
+
+/// Whether there is a process with this pid.
+#[must_use]
+pub fn exists(pid: &str) -> bool {
+    std::path::Path::new("/proc").join(pid).exists()
+}
+
 fn identity(process: u32) -> String {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     // The start time is the 22nd field; the second one is the name in brackets, which may hold
@@ -172,6 +188,16 @@ mod tests {
         assert_eq!(process_identity(), process_identity());
         assert_ne!(process_identity(), parent_identity());
         assert!(!process_identity().ends_with('?'));
+        assert!(is_running(&process_identity()) && is_running(&parent_identity()));
+        let pid = std::process::id();
+        for gone in [
+            format!("{pid}@1"),
+            format!("{pid}"),
+            "4194999@1".to_owned(),
+            String::new(),
+        ] {
+            assert!(!is_running(&gone), "{gone}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //! | [`factor`] | devices, the menu, reading an answer | nothing |
 //! | [`verdict`] | the one table from outcome to PAM code | nothing |
 //! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
-//! | [`state`] | private files: token, memory of denials | files, writing |
+//! | [`state`] | private files: token, what is remembered of a user | files, writing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
 //! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
 #![cfg_attr(

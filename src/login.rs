@@ -1,5 +1,5 @@
 //! The flow of one login, straight-line and blocking, over four traits that it owns: OneLogin, the
-//! conversation, the clock, and the memory of denials. It imports no adapter.
+//! conversation, the clock, and what this host remembers of the user. It imports no adapter.
 
 mod enrol;
 mod outcome;
@@ -7,7 +7,8 @@ mod port;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, ApiError, BadAnswer, Clock, Forgotten, Memory, NoAnswer, Prompt, Trouble, Typed, Wait,
+    Api, ApiError, BadAnswer, Clock, Forgotten, Limit, Memory, NoAnswer, Phone, Prompt, Trouble,
+    Typed, Uncounted, Unguessed, Wait,
 };
 
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
@@ -28,6 +29,23 @@ pub enum Manner {
 
 /// Before a prompt that follows an answer which did not pass.
 const NOT_ACCEPTED: &str = "Not accepted. ";
+
+/// Before a prompt that follows a code which was used before.
+const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
+
+/// Before the first prompt where nothing is sent, because too much was sent in vain.
+const HELD_BACK: &str = "Nothing more is sent for now; type a passcode. ";
+
+/// Where the phone shows the push of another login.
+const BUSY: &str =
+    "Another sign-in of yours is waiting for your approval. If that is not you, deny it. ";
+
+/// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
+/// knows there is no call, which would show in the time (rule R13).
+const ALIKE: Duration = Duration::from_secs(2);
+
+/// How often another login's push is looked at.
+const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
 /// The time of a poll when the login's own is over.
 const LAST_POLL: Duration = Duration::from_secs(1);
@@ -56,6 +74,8 @@ struct Progress {
     mark: Mark,
     /// Whether a factor was enrolled in this login.
     enrolled: bool,
+    /// Whether nothing was offered that sends something, because of the limit on it.
+    held_back: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
     until: Duration,
 }
@@ -73,6 +93,14 @@ enum Mark {
 enum Checked {
     Accepted(Acceptance),
     Refused,
+    /// It was used before on this host, and not sent.
+    Used,
+}
+
+/// Whether a code may be sent.
+enum Guess {
+    Counted,
+    Used,
 }
 
 /// Whom the generic prompt stands before.
@@ -129,7 +157,9 @@ impl<'a> Login<'a> {
     /// same prompts as others.
     #[must_use]
     pub fn run(mut self, subject: Result<&Subject, Unknown>) -> Report {
-        let outcome = if self.memory.is_denied() {
+        let outcome = if !self.prompt.is_there() {
+            Outcome::NoConversation
+        } else if self.memory.is_denied() {
             Outcome::Denied(Denial::Before)
         } else {
             match self.story(subject) {
@@ -137,23 +167,30 @@ impl<'a> Login<'a> {
                 Err(outcome) => outcome,
             }
         };
+        self.memory.leave_phone();
         self.remember(&outcome);
         Report {
             outcome,
             onelogin_id: self.progress.onelogin_id,
             factor: self.progress.factor,
             forgotten: self.progress.mark == Mark::Failed,
+            held_back: self.progress.held_back,
         }
     }
 
     fn story(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
         match subject {
-            Err(unknown) => self.codes_only(Door::Nobody(unknown)),
+            Err(unknown) => self.codes_only(Door::Nobody(unknown), Proof::Unproven),
             Ok(subject) => match subject.proof {
-                Proof::Unproven => self.codes_only(Door::Unasked(subject)),
+                Proof::Unproven => self.codes_only(Door::Unasked(subject), Proof::Unproven),
+                Proof::Proven if self.memory.is_used_up(Limit::Failures) => {
+                    Err(Outcome::Denied(Denial::TooManyCodes))
+                }
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
-                    Err(Closed::Nobody(unknown)) => self.codes_only(Door::Nobody(unknown)),
+                    Err(Closed::Nobody(unknown)) => {
+                        self.codes_only(Door::Nobody(unknown), Proof::Proven)
+                    }
                     Err(Closed::NoFactorYet(user)) => self.enrol(subject, &user),
                     Err(Closed::For(outcome)) => Err(outcome),
                 },
@@ -174,6 +211,9 @@ impl<'a> Login<'a> {
             }
         }
         let mut tries = Tries::new(self.config.factors.prompts);
+        if self.progress.held_back {
+            tries.words = HELD_BACK;
+        }
         while tries.left() {
             let text = tries.prompt(&menu.prompt(&subject.name));
             match self.ask(&text)? {
@@ -181,10 +221,12 @@ impl<'a> Login<'a> {
                 Typed::Text(answer) => match menu.pick(&answer) {
                     Pick::Nothing => tries.failed(Denial::NoCode),
                     Pick::Start(choice) => return self.start(user, &choice, tries.count),
-                    Pick::Check(device, code) => match self.check_at_hand(user, &device, &code)? {
-                        Checked::Accepted(acceptance) => return Ok(acceptance),
-                        Checked::Refused => tries.failed(Denial::Code),
-                    },
+                    Pick::Check(device, code) => {
+                        let checked = self.check_at_hand(user, &device, &code)?;
+                        if let Some(acceptance) = tries.take(checked) {
+                            return Ok(acceptance);
+                        }
+                    }
                 },
             }
         }
@@ -234,9 +276,8 @@ impl<'a> Login<'a> {
                             Some(_) => self.check(user, device, verification, &code),
                             None => self.check_at_hand(user, device, &code),
                         };
-                        match checked? {
-                            Checked::Accepted(acceptance) => return Ok(acceptance),
-                            Checked::Refused => tries.failed(Denial::Code),
+                        if let Some(acceptance) = tries.take(checked?) {
+                            return Ok(acceptance);
                         }
                     }
                 },
@@ -248,7 +289,7 @@ impl<'a> Login<'a> {
     /// The prompt that tells nothing, for users whom nothing has proven and for names that nobody
     /// can verify: as many tries for one as for the other, whatever OneLogin says meanwhile;
     /// nothing is shown, nothing is sent to anybody.
-    fn codes_only(&mut self, mut door: Door<'_>) -> Result<Acceptance, Outcome> {
+    fn codes_only(&mut self, mut door: Door<'_>, proof: Proof) -> Result<Acceptance, Outcome> {
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
             match self.ask(&tries.prompt(PASSCODE))? {
@@ -257,18 +298,23 @@ impl<'a> Login<'a> {
                     tries.failed(Denial::NoCode);
                 }
                 Typed::Text(answer) => {
+                    let answered_at = self.clock.elapsed();
                     if let Door::Unasked(subject) = door {
-                        door = self.devices_of(subject).into();
+                        door = self.open(subject);
                     }
                     if let Door::Closed(Outcome::Exempt(exemption)) = door {
                         return Err(Outcome::Exempt(exemption));
                     }
                     match self.check_behind(&door, &answer) {
                         Ok(Checked::Accepted(acceptance)) => return Ok(acceptance),
-                        Ok(Checked::Refused) => {}
+                        Ok(Checked::Refused | Checked::Used) => {}
                         Err(outcome) => door = Door::Closed(outcome),
                     }
                     tries.failed(Denial::Code);
+                    if proof == Proof::Unproven {
+                        let spent = self.clock.elapsed().saturating_sub(answered_at);
+                        let _ = self.clock.wait(ALIKE.saturating_sub(spent));
+                    }
                 }
             }
         }
@@ -281,6 +327,14 @@ impl<'a> Login<'a> {
             }
             Door::Unasked(_) | Door::Found(..) => Outcome::Denied(tries.why),
         })
+    }
+
+    /// Who stands behind the door of an unproven user: found only when a code was typed.
+    fn open(&mut self, subject: &Subject) -> Door<'static> {
+        if self.memory.is_used_up(Limit::Failures) {
+            return Door::Closed(Outcome::Denied(Denial::TooManyCodes));
+        }
+        self.devices_of(subject).into()
     }
 
     /// Checks a code of whoever stands behind a door, if there is anybody who has such codes.
@@ -301,26 +355,82 @@ impl<'a> Login<'a> {
         device: &Device,
         tries: u8,
     ) -> Result<Acceptance, Outcome> {
+        let mut tries = Tries::new(tries);
+        if let Some(acceptance) = self.have_the_phone(user, device, &mut tries)? {
+            return Ok(acceptance);
+        }
         let Activation { id, digits } = self.activate(user, device)?;
         let sent_at = self.clock.elapsed();
         let task = Task::of(device, digits).map_err(|error| self.trouble(error))?;
         if self.manner == Manner::Waited {
             self.prompt.tell(&task.waited());
-            return self.wait_for_approval(user, device, &id, sent_at);
+        } else {
+            let text = task.prompted(device);
+            if let Some(acceptance) = self.enter_or_code(user, device, &text, &mut tries)? {
+                return Ok(acceptance);
+            }
         }
-        let mut tries = Tries::new(tries);
-        while tries.left() {
-            match self.ask(&tries.prompt(&task.prompted(device)))? {
-                Typed::Unusable(bad) => tries.failed(bad.into()),
-                Typed::Text(answer) if answer.all(char::is_whitespace) => {
-                    return self.wait_for_approval(user, device, &id, sent_at);
+        self.wait_for_approval(user, device, &id, sent_at)
+    }
+
+    /// One approval is asked for at a time, so that a person can tell whose it is; who comes second
+    /// waits for the phone, or types a code. An approval still counts for its own login only.
+    fn have_the_phone(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        tries: &mut Tries,
+    ) -> Result<Option<Acceptance>, Outcome> {
+        let life = Duration::from_secs(self.config.factors.expires_in.into());
+        let mut is_told = false;
+        self.progress.factor = Some(device.factor.word());
+        loop {
+            match self.memory.take_phone(life) {
+                Ok(Phone::Ours) => return Ok(None),
+                Err(Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+                Ok(Phone::Busy) => {}
+            }
+            if !std::mem::replace(&mut is_told, true) {
+                if self.manner == Manner::Waited {
+                    self.prompt.tell(&format!("{BUSY}Yours comes next."));
+                } else {
+                    let text = format!("{BUSY}Press Enter for yours{}: ", or_code(device));
+                    let acceptance = self.enter_or_code(user, device, &text, tries)?;
+                    if acceptance.is_some() {
+                        return Ok(acceptance);
+                    }
                 }
+            }
+            if self.clock.elapsed() >= self.config.onelogin.login_timeout {
+                return Err(Outcome::Denied(Denial::PhoneBusy));
+            }
+            if self.clock.wait(BUSY_PAUSE) == Wait::Interrupted {
+                return Err(Outcome::Denied(Denial::Interrupted));
+            }
+        }
+    }
+
+    /// Asks until the user presses Enter, which gives `None`, or types a code that is accepted.
+    fn enter_or_code(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        text: &str,
+        tries: &mut Tries,
+    ) -> Result<Option<Acceptance>, Outcome> {
+        while tries.left() {
+            match self.ask(&tries.prompt(text))? {
+                Typed::Unusable(bad) => tries.failed(bad.into()),
+                Typed::Text(answer) if answer.all(char::is_whitespace) => return Ok(None),
                 Typed::Text(answer) => match device.code(&answer) {
                     None => tries.failed(Denial::NoCode),
-                    Some(code) => match self.check(user, device, None, &code)? {
-                        Checked::Accepted(acceptance) => return Ok(acceptance),
-                        Checked::Refused => tries.failed(Denial::Code),
-                    },
+                    Some(code) => {
+                        let checked = self.check(user, device, None, &code)?;
+                        let acceptance = tries.take(checked);
+                        if acceptance.is_some() {
+                            return Ok(acceptance);
+                        }
+                    }
                 },
             }
         }
@@ -392,10 +502,7 @@ impl<'a> Login<'a> {
         self.progress.onelogin_id = Some(user.clone());
         let devices = self.read(|api, time| api.devices(&user, time))?;
         let no_factor = self.config.users.no_factor;
-        let activations = match (subject.proof, self.memory.works()) {
-            (Proof::Proven, true) => Activations::Offered,
-            (Proof::Proven, false) | (Proof::Unproven, _) => Activations::Off,
-        };
+        let activations = self.activations(subject.proof);
         let allow = &self.config.factors.allow;
         match (devices.enrolled, no_factor, activations) {
             (0, NoFactor::Exempt, _) => {
@@ -413,9 +520,26 @@ impl<'a> Login<'a> {
             Err(NoChoice::NoDevice) => Err(Closed::Nobody(Unknown::NoFactor)),
             Err(NoChoice::NoneAllowed) => Err(Closed::Nobody(Unknown::NoAllowedFactor)),
             Err(NoChoice::NoneWithoutActivation) => Err(match subject.proof {
+                Proof::Proven if self.progress.held_back => {
+                    Closed::For(Outcome::Denied(Denial::TooManyChallenges))
+                }
                 Proof::Proven => Closed::For(Outcome::Denied(Denial::NoState)),
                 Proof::Unproven => Closed::Nobody(Unknown::NoAllowedFactor),
             }),
+        }
+    }
+
+    /// Whether something may be sent to the user: not before something has proven them, not where it
+    /// could not be counted, and not beyond the limit.
+    fn activations(&mut self, proof: Proof) -> Activations {
+        if proof == Proof::Unproven || !self.memory.works() {
+            return Activations::Off;
+        }
+        self.progress.held_back = self.memory.is_used_up(Limit::Challenges);
+        if self.progress.held_back {
+            Activations::Off
+        } else {
+            Activations::Offered
         }
     }
 
@@ -484,9 +608,9 @@ impl<'a> Login<'a> {
             .map_err(|error| self.trouble(error))
     }
 
-    /// What precedes everything that sends something to the user: there must be time, and the
-    /// denial is written down, so that a process that is killed meanwhile, or a stack that is run
-    /// again, sends no second one.
+    /// What precedes everything that sends something to the user: there must be time, it is counted,
+    /// and the denial is written down, so that a process that is killed meanwhile, or a stack that
+    /// is run again, sends no second one.
     fn begin(&mut self) -> Result<Duration, Outcome> {
         let limit = self.config.onelogin.login_timeout;
         let time = limit.saturating_sub(self.clock.elapsed());
@@ -499,6 +623,12 @@ impl<'a> Login<'a> {
         }
         self.mark()
             .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
+        self.memory.challenge().map_err(|why| {
+            Outcome::Denied(match why {
+                Uncounted::UsedUp => Denial::TooManyChallenges,
+                Uncounted::Forgotten => Denial::NoState,
+            })
+        })?;
         self.progress.sent = true;
         Ok(time)
     }
@@ -511,19 +641,20 @@ impl<'a> Login<'a> {
         device: &Device,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        match (self.config.onelogin.verify, device.factor) {
-            (VerifyForm::Activated, Factor::Totp | Factor::YubiKey) => {
-                self.progress.sent = true;
-                let _ = self.mark();
-                let time = self.time_left();
-                let activation = self
-                    .api
-                    .activate(user, device, time)
-                    .map_err(|error| self.trouble(error))?;
-                self.check(user, device, Some(&activation.id), code)
-            }
-            (VerifyForm::Activated | VerifyForm::Direct, _) => self.check(user, device, None, code),
+        let is_activated = self.config.onelogin.verify == VerifyForm::Activated
+            && matches!(device.factor, Factor::Totp | Factor::YubiKey);
+        if !is_activated {
+            return self.check(user, device, None, code);
         }
+        if let Guess::Used = self.guess(device, code)? {
+            return Ok(Checked::Used);
+        }
+        let time = self.time_left();
+        let activation = self
+            .api
+            .activate(user, device, time)
+            .map_err(|error| self.trouble(error))?;
+        self.submit(user, device, Some(&activation.id), code)
     }
 
     fn check(
@@ -533,15 +664,43 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
+        match self.guess(device, code)? {
+            Guess::Counted => self.submit(user, device, verification, code),
+            Guess::Used => Ok(Checked::Used),
+        }
+    }
+
+    /// What precedes every code: it is counted, and the denial is written down, so that whoever
+    /// breaks off after a wrong one does not start over in the same action.
+    fn guess(&mut self, device: &Device, code: &Code) -> Result<Guess, Outcome> {
         self.progress.factor = Some(device.factor.code_word());
+        match self.memory.guess(code) {
+            Ok(()) => {}
+            Err(Unguessed::UsedBefore) => return Ok(Guess::Used),
+            Err(Unguessed::UsedUp) => return Err(Outcome::Denied(Denial::TooManyCodes)),
+            Err(Unguessed::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+        }
         self.progress.sent = true;
-        // Before the code is sent: whoever breaks off after a wrong one must not start over in the
-        // same action. Without state codes go on all the same.
+        // Where codes go on without state, they do so here, too.
         let _ = self.mark();
+        Ok(Guess::Counted)
+    }
+
+    /// Sends a code that was counted: once.
+    fn submit(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        code: &Code,
+    ) -> Result<Checked, Outcome> {
         let time = self.time_left();
         match self.api.check(user, device, verification, code, time) {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
-            Ok(Answer::Pending | Answer::Rejected) => Ok(Checked::Refused),
+            Ok(Answer::Pending | Answer::Rejected) => {
+                self.memory.refused(code);
+                Ok(Checked::Refused)
+            }
             Err(error) if error.trouble == Trouble::NotFound => {
                 Err(Outcome::Denied(Denial::Expired))
             }
@@ -577,6 +736,7 @@ impl<'a> Login<'a> {
             Trouble::NoConnection | Trouble::Gateway if !self.progress.sent => {
                 Outcome::Unreachable(error)
             }
+            Trouble::Interrupted => Outcome::Denied(Denial::Interrupted),
             Trouble::Credential => Outcome::Fault(Fault::Credential(error.detail)),
             Trouble::Tls => Outcome::Fault(Fault::Tls(error.detail)),
             Trouble::NoConnection
@@ -675,11 +835,7 @@ impl Task {
     }
 
     fn prompted(&self, device: &Device) -> String {
-        let or_code = if device.takes_codes {
-            " (or type a code)"
-        } else {
-            ""
-        };
+        let or_code = or_code(device);
         format!("{}. {}, then press Enter{or_code}: ", self.sent, self.what)
     }
 }
@@ -710,8 +866,30 @@ impl Tries {
         self.words = NOT_ACCEPTED;
     }
 
+    /// What a code came to: an acceptance, or one try less.
+    fn take(&mut self, checked: Checked) -> Option<Acceptance> {
+        match checked {
+            Checked::Accepted(acceptance) => return Some(acceptance),
+            Checked::Refused => self.failed(Denial::Code),
+            Checked::Used => {
+                self.failed(Denial::UsedCode);
+                self.words = USED_BEFORE;
+            }
+        }
+        None
+    }
+
     fn prompt(&self, text: &str) -> String {
         format!("{}{text}", self.words)
+    }
+}
+
+/// What a prompt beside an approval offers.
+fn or_code(device: &Device) -> &'static str {
+    if device.takes_codes {
+        " (or type a code)"
+    } else {
+        ""
     }
 }
 

@@ -1,7 +1,7 @@
 //! The cdylib's face: the six entry points of a PAM module, and the story of a login.
 
 use crate::args::Args;
-use crate::clock::SystemClock;
+use crate::clock::{SystemClock, seconds_since_boot};
 use crate::config::FailMode;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{Nss, StandardDescriptors, parent_identity, process_identity, uids};
@@ -13,7 +13,8 @@ use crate::onelogin::OneLogin as Api;
 use crate::onelogin::http::Exchange;
 use crate::onelogin::wire::UserId;
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
-use crate::state::{Action, Denials, State};
+use crate::state::State;
+use crate::state::ledger::{Action, Ledger, Strictness};
 use crate::text::{FAULT_CHARS, fact, pair};
 use crate::trust::Trusted;
 use crate::user::{Proof, Request, Subject, Uids, Who, proof, who};
@@ -201,22 +202,37 @@ fn verify(
     let config = &loaded.config;
     let trusted = Trusted::of(uids);
     let state = State::open(&config.state_dir, trusted);
+    let user = decision.user(request).unwrap_or_default().to_owned();
+    let uid = subject.ok().map(|subject| subject.uid);
+    let strictness = if uids.is_setuid() {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
+    };
     if let Some(trouble) = state.trouble() {
+        let result = match strictness {
+            Strictness::Lenient => "codes only, nothing can be activated",
+            Strictness::Strict => "codes cannot be counted, nobody gets in",
+        };
         let text = pair("state", &trouble.to_string());
-        log.line(
-            Level::Warning,
-            &format!("codes only, nothing can be activated: {text}"),
-        );
+        log.line(Level::Warning, &format!("{result}: {text}"));
     }
-    let user = decision.user(request).unwrap_or_default();
-    let mut denials = Denials::of(&state, action(request), user);
+    let action = action(request);
+    let mut ledger = Ledger::of(
+        &state,
+        &action,
+        (&user, uid),
+        &config.limits,
+        strictness,
+        seconds_since_boot,
+    );
     let mut onelogin = Api::new(config, &loaded.secrets, &state, trusted);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(
         &mut onelogin,
         &mut conversation,
         clock,
-        &mut denials,
+        &mut ledger,
         config,
         manner(request),
     );
@@ -230,9 +246,16 @@ fn verify(
         let text = "a denial could not be written down; a rerun of the stack is a new login";
         log.line(Level::Warning, text);
     }
+    if decision.report.held_back {
+        let text = pair("user", &user);
+        log.line(
+            Level::Warning,
+            &format!("limits.challenges is used up, codes only: {text}"),
+        );
+    }
     if !is_still_the_user(handle, request) {
         // The login may have taken its denial back.
-        let _ = denials.deny();
+        let _ = ledger.deny();
         decision.report.outcome = Outcome::Denied(Denial::UserChanged);
     }
 }
@@ -246,6 +269,7 @@ impl Decision {
                 onelogin_id: None,
                 factor: None,
                 forgotten: false,
+                held_back: false,
             },
             here: Circumstances {
                 failmode: FailMode::Secure,

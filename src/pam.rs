@@ -111,6 +111,10 @@ impl Prompt for Conversation<'_> {
         })
     }
 
+    fn is_there(&self) -> bool {
+        matches!(self.handle.get_item::<Conv>(), Ok(Some(_)))
+    }
+
     fn tell(&mut self, text: &str) {
         if let Ok(Some(conversation)) = self.handle.get_item::<Conv>() {
             let _ = conversation.send(PAM_TEXT_INFO, text);

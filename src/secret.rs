@@ -41,6 +41,12 @@ impl Secret {
         &self.0
     }
 
+    /// Adds the text to a digest. Whoever has the result and knows that the text is short can find it
+    /// by trying all.
+    pub fn digest(&self, context: &mut ring::digest::Context) {
+        context.update(self.0.as_bytes());
+    }
+
     /// The length in bytes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -106,6 +106,8 @@ pub enum Who {
 pub struct Subject {
     /// The Unix name, as passwd spells it.
     pub name: String,
+    /// The numeric id.
+    pub uid: u32,
     /// Whom to look up at OneLogin.
     pub wanted: Result<Wanted, Unfit>,
     /// Whether something before us has proven the user.
@@ -187,6 +189,7 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
         Ok(None) => Who::Subject(Subject {
             wanted: wanted(&account.name, &config.users, map),
             name: account.name,
+            uid: account.uid,
             proof: proof(request, config.first_factor, uids),
         }),
         Err(LookupFailed) => Who::Unclear(Unclear::Groups),

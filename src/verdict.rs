@@ -57,10 +57,15 @@ pub struct Verdict {
 const WRONG: &str = "OneLogin verification failed.";
 const NOT_APPROVED: &str = "The sign-in was not approved on your phone.";
 const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
+const TOO_MANY: &str = "Too many attempts. Try again in some minutes.";
+const BUSY: &str = "Another sign-in is waiting for your approval. Answer that one, then try again.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =
     "OneLogin verification does not work on this host. Please tell your administrator.";
+
+/// For the log: sshd's password method answers hidden prompts only, so ours fail there.
+const NO_PROMPT_IN_SSH: &str = "the client gave no answer, or sshd cannot ask it; sshd_config needs KbdInteractiveAuthentication yes, PasswordAuthentication no";
 
 /// Reads the table.
 pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
@@ -84,7 +89,12 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         },
         Outcome::Denied(denial) => {
             let (reason, words) = denied(*denial);
-            no(here.end_of_attempts(), Level::Notice, reason, words)
+            let verdict = no(here.end_of_attempts(), Level::Notice, reason, words);
+            match denial {
+                // A rerun is denied in these words for every name.
+                Denial::Before => verdict,
+                _ => here.alike(verdict),
+            }
         }
         Outcome::Unknown(why) => here.alike(no(
             Code::PAM_USER_UNKNOWN,
@@ -136,6 +146,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         }),
         Outcome::NoConversation => Verdict {
             words: None,
+            detail: here.in_ssh.then(|| NO_PROMPT_IN_SSH.to_owned()),
             ..no(Code::PAM_CONV_ERR, Level::Notice, "no-conversation", WRONG)
         },
         Outcome::Unprivileged => no(
@@ -210,6 +221,10 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
         Denial::LogInAgain => ("log-in-again", ENROLLED),
         Denial::Expired => ("expired", WRONG),
         Denial::Interrupted => ("interrupted", WRONG),
+        Denial::UsedCode => ("used-code", WRONG),
+        Denial::TooManyCodes => ("too-many-codes", TOO_MANY),
+        Denial::TooManyChallenges => ("too-many-challenges", TOO_MANY),
+        Denial::PhoneBusy => ("phone-busy", BUSY),
         Denial::Before => ("denied-before", AGAIN),
         Denial::NoState => ("no-state", ASK_ADMIN),
         Denial::UserChanged => ("user-changed", WRONG),
@@ -259,6 +274,7 @@ fn trouble(trouble: Trouble) -> &'static str {
         Trouble::Tls => "tls",
         Trouble::Credential => "credential",
         Trouble::Local => "local-error",
+        Trouble::Interrupted => "interrupted",
     }
 }
 

@@ -5,7 +5,10 @@ mod world;
 
 use onelogin_simulator::User;
 use pam_host::{Case, Code};
-use world::{NAME, TOTP_CODE, World, assert_denied, connection, decision, push, reason, sms, totp};
+use world::{
+    NAME, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push, reason, sms,
+    totp,
+};
 
 /// An account that every system has, beside [`NAME`], and its uid.
 const CALLER: &str = "daemon";
@@ -100,7 +103,7 @@ fn on_the_way_to_root_the_caller_must_pass() {
     world.onelogin.add_device(1002, totp());
     for service in ["su", "sudo"] {
         let outcome = setuid(world.place.alone(service).user("root"))
-            .answer(TOTP_CODE)
+            .answer(fresh_code())
             .run();
         assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         assert!(decision(&outcome).contains("accepted user=daemon onelogin_id=1002"));
@@ -149,12 +152,18 @@ fn r04_in_a_setuid_program_the_callers_files_are_not_trusted() {
     let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
     assert_eq!(outcome.code, Code::SERVICE_ERR);
     own(config.parent().unwrap(), 0);
-    // A state folder of the caller's is not used, so nothing is activated.
+    // A state folder of the caller's is not used: what cannot be counted is not sent.
     own(&world.place.state_path(), CALLER_UID);
-    let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
-    assert_eq!(outcome.code, Code::SUCCESS);
+    let codes = world.onelogin.codes();
+    let outcome = setuid(world.host("sudo")).answer(fresh_code()).run();
+    assert_eq!(outcome.code, Code::ABORT);
+    assert_eq!(reason(&outcome), "no-state");
+    assert_eq!(world.onelogin.codes(), codes);
     assert!(
-        outcome.log.concat().contains("codes only"),
+        outcome
+            .log
+            .concat()
+            .contains("codes cannot be counted, nobody gets in: state="),
         "{:?}",
         outcome.log
     );

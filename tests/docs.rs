@@ -360,8 +360,17 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
         assert_shown(&format!("{sent}. {what}, then press Enter{or_code}: "));
         assert_shown(&format!("{sent}. {what} to go on."));
     }
-    let again = between(&source, "const NOT_ACCEPTED: &str = \"", "\"");
+    let constant = |name: &str| between(&source, &format!("const {name}: &str ="), ";\n");
+    let again = literals(constant("NOT_ACCEPTED"))[0];
     assert!(README.contains(&format!("`{again}`")), "{again:?}");
+    for before in ["USED_BEFORE", "HELD_BACK"] {
+        assert_shown(&format!("{}{PASSCODE}", literals(constant(before))[0]));
+    }
+    let busy = literals(constant("BUSY"))[0];
+    assert!(source.contains("\"{BUSY}Press Enter for yours{}: \""));
+    assert!(source.contains("\"{BUSY}Yours comes next.\""));
+    assert_shown(&format!("{busy}Press Enter for yours (or type a code): "));
+    assert_shown(&format!("{busy}Yours comes next."));
 }
 
 #[test]
@@ -399,7 +408,7 @@ fn the_sentences_of_a_denial_are_in_the_readme() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 6);
+    assert_eq!(seen, 8);
 }
 
 // Files, targets, tests
@@ -789,6 +798,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         users,
         factors,
         push_wait,
+        limits,
         first_factor,
         failmode,
         state_dir,
@@ -911,6 +921,9 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         ("factors.sms_message", "none".to_owned()),
         ("factors.magic_link", format!("{magic_link:?}")),
         ("push.wait", push_wait.as_secs().to_string()),
+        ("limits.challenges", limits.challenges.to_string()),
+        ("limits.failures", limits.failures.to_string()),
+        ("limits.window", limits.window.as_secs().to_string()),
         (
             "first_factor",
             word(match first_factor {

@@ -8,9 +8,9 @@ use onelogin_simulator::{
     Action, DEFAULT_CLIENT_ID, Device, Dialect, Factor as Kind, Fault, Match, ProtectListing,
     PushBehaviour, Scope, ScopeRules, Simulator, User,
 };
-use pam_host::{Case, Code, Outcome};
+use pam_host::{Case, Code, Outcome, Place};
 use std::time::Duration;
-use world::{DIALECTS, ID, NAME, World, assert_denied, connection, decision, reason};
+use world::{DIALECTS, ID, NAME, World, assert_denied, connection, decision, reason, totp};
 
 const LONG: Duration = Duration::from_secs(60);
 const YUBIKEY_CODE: &str = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
@@ -244,12 +244,20 @@ fn each_approval_lets_in_and_a_refusal_or_silence_does_not() {
 
 #[test]
 fn an_approval_of_another_login_counts_for_nobody_else() {
+    // Two hosts, which do not know of each other's push.
     let world = World::with_push();
+    let other = Place::new();
+    other.config_for(&world.onelogin, &[]);
     let mut first = world.ssh().spawn();
     first.wait_prompt();
     first.reply("");
     first.wait_prompt();
-    let mut second = world.ssh().spawn();
+    let connection = world::connection();
+    let mut second = other
+        .alone("sshd")
+        .user(world::NAME)
+        .ssh_with_key(&connection)
+        .spawn();
     second.wait_prompt();
     second.reply("");
     second.wait_prompt();
@@ -260,6 +268,199 @@ fn an_approval_of_another_login_counts_for_nobody_else() {
     world.onelogin.expire_verifications();
     first.reply("");
     assert_denied(&first.finish(), "somebody else's approval");
+}
+
+#[test]
+fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
+    let world = World::with_push();
+    let mut first = world.ssh().spawn();
+    first.wait_prompt();
+    first.reply("");
+    assert!(
+        first
+            .wait_prompt()
+            .text
+            .to_string()
+            .starts_with("Push sent")
+    );
+    let mut second = world.ssh().spawn();
+    second.wait_prompt();
+    second.reply("");
+    let busy = second.wait_prompt().text.to_string();
+    assert!(
+        busy.starts_with("Another sign-in of yours is waiting for your approval. "),
+        "{busy}"
+    );
+    assert_eq!(world.onelogin.activations(), 1);
+    // The second one waits; the approval is that of the first, who has it.
+    second.reply("");
+    assert!(world.onelogin.approve_latest().is_some());
+    first.reply("");
+    assert_eq!(first.finish().code, Code::SUCCESS);
+    assert!(
+        second
+            .wait_prompt()
+            .text
+            .to_string()
+            .starts_with("Push sent")
+    );
+    assert_eq!(world.onelogin.activations(), 2);
+    assert!(world.onelogin.deny_latest().is_some());
+    second.reply("");
+    assert_eq!(reason(&second.finish()), "push-denied");
+}
+
+#[test]
+fn r14_who_waits_for_the_phone_can_type_a_code_instead() {
+    let world = World::with_push();
+    let mut first = world.ssh().spawn();
+    first.wait_prompt();
+    first.reply("");
+    first.wait_prompt();
+    let outcome = world.ssh().answers(["", world::PUSH_CODE]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(world.onelogin.activations(), 1);
+    // The phone is still the first one's.
+    assert!(world.onelogin.approve_latest().is_some());
+    first.reply("");
+    assert_eq!(first.finish().code, Code::SUCCESS);
+}
+
+#[test]
+fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_counted() {
+    let world = World::with([world::push()], &["limits.challenges = 2"]);
+    for _ in 0..2 {
+        let mut login = world.ssh().spawn();
+        login.wait_prompt();
+        login.reply("");
+        assert!(
+            login
+                .wait_prompt()
+                .text
+                .to_string()
+                .starts_with("Push sent")
+        );
+        let _ = login.kill();
+    }
+    let outcome = world.ssh().answers(["", "", ""]).run();
+    assert_eq!(world.onelogin.activations(), 2);
+    assert_eq!(
+        outcome.prompts()[0],
+        "Nothing more is sent for now; type a passcode. OneLogin passcode: "
+    );
+    let held_back = "limits.challenges is used up, codes only: user=nobody";
+    assert!(
+        outcome.log.iter().any(|line| line.contains(held_back)),
+        "{:?}",
+        outcome.log
+    );
+}
+
+#[test]
+fn r14_unanswered_and_denied_challenges_are_counted_and_accepted_ones_are_not() {
+    let world = World::with([world::sms()], &["limits.challenges = 2"]);
+    let accepted = || {
+        let mut login = world.ssh().spawn();
+        login.wait_prompt();
+        login.reply("");
+        login.wait_prompt();
+        let message = world.onelogin.messages().pop().unwrap();
+        login.reply(message.code().unwrap());
+        assert_eq!(login.finish().code, Code::SUCCESS);
+    };
+    for _ in 0..3 {
+        accepted();
+    }
+    // Broken off, then typed wrong: either counts.
+    let _ = world.ssh().answer("").run();
+    let _ = world.ssh().answers(["", "0000", "0000", "0000"]).run();
+    let activations = world.onelogin.activations();
+    let outcome = world.ssh().answers(["", ""]).run();
+    assert_eq!(reason(&outcome), "too-many-challenges");
+    assert_eq!(outcome.prompts(), [""; 0]);
+    assert_eq!(world.onelogin.activations(), activations);
+}
+
+#[test]
+fn r14_refused_codes_are_counted_over_logins_and_then_nothing_is_sent() {
+    let world = World::with([totp()], &["limits.failures = 4"]);
+    for codes in [
+        ["000001", "000002", "000003"],
+        ["000004", "000005", "000006"],
+    ] {
+        let _ = world.ssh().answers(codes).run();
+    }
+    assert_eq!(world.onelogin.codes(), 4, "the fifth was not sent");
+    world.onelogin.clear_requests();
+    let outcome = world.ssh().answer(world::TOTP_CODE).run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::MAXTRIES, "too-many-codes")
+    );
+    assert_eq!(world.requests(), 0);
+    assert_eq!(outcome.prompts(), [""; 0]);
+}
+
+#[test]
+fn r14_an_accepted_code_is_not_counted_as_refused() {
+    let world = World::with([totp()], &["limits.failures = 2"]);
+    for _ in 0..4 {
+        assert_eq!(
+            world.ssh().answer(world::fresh_code()).run().code,
+            Code::SUCCESS
+        );
+    }
+    let _ = world.ssh().answers(["000001", &world::fresh_code()]).run();
+    assert_eq!(
+        world.ssh().answer(world::fresh_code()).run().code,
+        Code::SUCCESS
+    );
+}
+
+#[test]
+fn r18_a_code_is_accepted_once_on_a_host_whatever_onelogin_says() {
+    let world = World::with_totp();
+    assert_eq!(
+        world.ssh().answer(world::TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+    let codes = world.onelogin.codes();
+    let next = world::fresh_code();
+    let outcome = world.ssh().answers([world::TOTP_CODE, &next]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(
+        outcome.prompts()[1],
+        "That passcode was used before; wait for the next one. OneLogin passcode: "
+    );
+    assert_eq!(
+        world.onelogin.codes(),
+        codes + 1,
+        "the used one was not sent"
+    );
+    // With nothing but used ones there is no way in.
+    let outcome = world.ssh().answers([world::TOTP_CODE, &next, &next]).run();
+    assert_eq!(
+        (outcome.code, reason(&outcome).as_str()),
+        (Code::MAXTRIES, "used-code")
+    );
+}
+
+#[test]
+fn r18_two_logins_with_one_code_at_once_send_it_once() {
+    let world = World::with_totp();
+    let mut logins = [world.ssh().spawn(), world.ssh().spawn()];
+    for login in &mut logins {
+        login.wait_prompt();
+    }
+    for login in &mut logins {
+        login.reply(world::TOTP_CODE);
+    }
+    let outcomes = logins.map(|login| login.finish().code);
+    let accepted = outcomes
+        .iter()
+        .filter(|&&code| code == Code::SUCCESS)
+        .count();
+    assert_eq!((accepted, world.onelogin.codes()), (1, 1), "{outcomes:?}");
 }
 
 #[test]
@@ -688,7 +889,7 @@ fn the_map_file_names_users_and_ids() {
     world.config(&[&line, "users.match = \"map\""]);
     world.onelogin.clear_requests();
     assert_eq!(
-        world.ssh().answer(world::TOTP_CODE).run().code,
+        world.ssh().answer(world::fresh_code()).run().code,
         Code::SUCCESS
     );
     assert_eq!(
@@ -702,7 +903,7 @@ fn the_map_file_names_users_and_ids() {
     world.config(&[&line, "users.match = \"map\"", "users.check_active = false"]);
     world.onelogin.clear_requests();
     assert_eq!(
-        world.ssh().answer(world::TOTP_CODE).run().code,
+        world.ssh().answer(world::fresh_code()).run().code,
         Code::SUCCESS
     );
     assert_eq!(world.onelogin.count("GET", "/api/2/users"), 0, "no look-up");
@@ -745,7 +946,7 @@ fn a_retry_after_is_waited_for_once() {
     );
     assert_eq!(world.onelogin.count("GET", "/devices"), 2);
     world.onelogin.fault(Fault::new(Match::code(), busy));
-    let outcome = world.ssh().answer(world::TOTP_CODE).run();
+    let outcome = world.ssh().answer(world::fresh_code()).run();
     assert_eq!(
         (outcome.code, reason(&outcome).as_str()),
         (Code::AUTHINFO_UNAVAIL, "rate-limited")

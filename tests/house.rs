@@ -203,7 +203,10 @@ fn imports_keep_their_direction() {
             ],
         ),
         ("verdict", &["config", "login", "user"]),
-        ("state", &["login", "trust"]),
+        (
+            "state",
+            &["config", "factor", "host", "login", "secret", "trust"],
+        ),
         ("log", &["text", "verdict"]),
         ("pam", &["login", "secret", "user"]),
         (

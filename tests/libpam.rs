@@ -6,8 +6,8 @@ use onelogin_simulator::{Dialect, PushBehaviour, User};
 use pam_host::{Answer, Call, Code, Style, Texts};
 use std::time::Duration;
 use world::{
-    DIALECTS, ID, NAME, PUSH, PUSH_CODE, TOTP_CODE, World, assert_denied, connection, decision,
-    push, reason, sms, totp,
+    DIALECTS, FRESH_CODES, ID, NAME, PUSH, PUSH_CODE, PUSH_CODE_2, TOTP_CODE, World, assert_denied,
+    connection, decision, fresh_code, push, reason, sms, totp,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -167,7 +167,7 @@ fn a_code_may_be_typed_instead_of_the_push_or_while_it_is_open() {
         let outcome = world.ssh().answer(PUSH_CODE).run();
         assert_eq!(outcome.code, Code::SUCCESS);
         assert_eq!(world.onelogin.activations(), 0);
-        let outcome = world.ssh().answers(["", PUSH_CODE]).run();
+        let outcome = world.ssh().answers(["", PUSH_CODE_2]).run();
         assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         assert_eq!(world.onelogin.activations(), 1);
     }
@@ -321,7 +321,7 @@ fn r17_the_token_is_kept_until_it_expires_and_never_revoked() {
     let world = World::with_totp();
     for expected in [4, 3, 3] {
         world.onelogin.clear_requests();
-        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        assert_eq!(world.ssh().answer(fresh_code()).run().code, Code::SUCCESS);
         assert_eq!(world.requests(), expected);
     }
     // Expired by its own date: asked for again, before anything else.
@@ -329,7 +329,7 @@ fn r17_the_token_is_kept_until_it_expires_and_never_revoked() {
     std::fs::remove_dir_all(world.place.state_path()).unwrap();
     for _ in 0..2 {
         world.onelogin.clear_requests();
-        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        assert_eq!(world.ssh().answer(fresh_code()).run().code, Code::SUCCESS);
         assert_eq!(
             world.onelogin.count("POST", "/auth/oauth2/v2/token"),
             1,
@@ -346,7 +346,7 @@ fn r16_a_token_that_is_no_longer_taken_is_replaced_by_a_read_and_nothing_is_sent
         assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
         world.onelogin.clear_requests();
         world.onelogin.expire_tokens();
-        let outcome = world.ssh().answer(TOTP_CODE).run();
+        let outcome = world.ssh().answer(fresh_code()).run();
         assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         assert_eq!(world.onelogin.codes(), 1);
         assert_eq!(world.onelogin.count("POST", "/token"), 1);
@@ -595,7 +595,7 @@ fn users_are_matched_by_the_configured_attribute() {
         "users.append_domain = \"example.com\"",
         "users.ignore_case = true",
     ]);
-    assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+    assert_eq!(world.ssh().answer(fresh_code()).run().code, Code::SUCCESS);
 }
 
 #[test]
@@ -714,7 +714,8 @@ fn r08_the_host_is_left_as_it_was() {
 #[test]
 fn r08_a_hundred_logins_in_one_process_leave_nothing_behind() {
     let world = World::with_totp();
-    let outcome = world.ssh().answer(TOTP_CODE).repeat(100).run();
+    let codes = Answer::Count(FRESH_CODES);
+    let outcome = world.ssh().respond(codes).repeat(100).run();
     assert!(outcome.runs.iter().all(|run| run[0].code == Code::SUCCESS));
     assert_eq!(outcome.first.differences(&outcome.after), [""; 0]);
 }
@@ -768,7 +769,7 @@ fn r09_a_log_that_is_stalled_or_absent_holds_up_no_login() {
         Code::SUCCESS
     );
     assert_eq!(
-        world.ssh().answer(TOTP_CODE).no_log().run().code,
+        world.ssh().answer(fresh_code()).no_log().run().code,
         Code::SUCCESS
     );
     assert_denied(

@@ -4,12 +4,13 @@
 mod script;
 
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{Trouble, Unknown};
+use pam_onelogin::login::{Limit, Trouble, Uncounted, Unguessed, Unknown};
 use pam_onelogin::onelogin::wire::Enrolment;
 use pam_onelogin::user::Unclear;
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, Polls, Tells, Waits,
+    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, NoChallenge, NoGuess,
+    PhoneBusy, Polls, Tells, Waits,
 };
 use script::{
     ACCEPTED, CtrlC, NOBODY, Nobody, NotText, Password, REJECTED, Script, error, one, push, sms,
@@ -103,6 +104,206 @@ fn r12_what_is_no_code_is_never_sent() {
 fn r14_a_rerun_of_a_denied_action_is_denied_without_a_call_or_a_prompt() {
     let end = Script::of([]).denied_before().run();
     assert_eq!(end, "denied denied-before factor=- id=-");
+}
+
+#[test]
+fn r12_without_any_conversation_onelogin_is_not_asked() {
+    let end = Script::of([]).without_conversation().run();
+    assert_eq!(end, "denied no-conversation factor=- id=-");
+}
+
+#[test]
+fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
+    const HELD_BACK: &str = "Nothing more is sent for now; type a passcode. OneLogin passcode: ";
+    // autopush or Enter: neither sends anything.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601"), sms("701")]),
+        Asks(HELD_BACK, ""),
+        Asks(AGAIN, "654321"),
+        Denies,
+        Checks("601", None, "654321", ACCEPTED),
+        Allows,
+    ])
+    .config("[factors]\nautopush = true")
+    .used_up(Limit::Challenges)
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+
+    // Who has no device for a code has to wait.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![sms("701")]),
+        Denies,
+    ])
+    .used_up(Limit::Challenges)
+    .run();
+    assert_eq!(end, "denied too-many-challenges factor=- id=1001");
+}
+
+#[test]
+fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_not_sent() {
+    for (why, reason) in [
+        (Uncounted::UsedUp, "too-many-challenges"),
+        (Uncounted::Forgotten, "no-state"),
+    ] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![sms("701")]),
+            Asks(
+                "Press Enter to get a passcode by text message (Mobile): ",
+                "",
+            ),
+            Denies,
+            NoChallenge(why),
+        ])
+        .run();
+        assert_eq!(end, format!("denied {reason} factor=sms id=1001"));
+    }
+}
+
+#[test]
+fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
+    let end = Script::of([Denies]).used_up(Limit::Failures).run();
+    assert_eq!(end, "denied too-many-codes factor=- id=-");
+
+    // Another login has used the last one up meanwhile.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        NoGuess(Unguessed::UsedUp),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied too-many-codes factor=totp id=1001");
+}
+
+#[test]
+fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Denies,
+    ])
+    .unproven()
+    .used_up(Limit::Failures)
+    .run();
+    assert_eq!(end, "denied too-many-codes factor=- id=-");
+}
+
+#[test]
+fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        NoGuess(Unguessed::Forgotten),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied no-state factor=totp id=1001");
+}
+
+#[test]
+fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        NoGuess(Unguessed::UsedBefore),
+        Asks(
+            "That passcode was used before; wait for the next one. OneLogin passcode: ",
+            "222222",
+        ),
+        Denies,
+        Checks("501", None, "222222", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        NoGuess(Unguessed::UsedBefore),
+        Waits(2),
+        Asks(AGAIN, "222222"),
+        Denies,
+        Checks("501", None, "222222", ACCEPTED),
+        Allows,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn r14_a_push_waits_until_the_one_before_is_answered() {
+    let busy = "Another sign-in of yours is waiting for your approval. If that is not you, deny it. Press Enter for yours (or type a code): ";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        PhoneBusy,
+        Asks(busy, ""),
+        Waits(1),
+        PhoneBusy,
+        Waits(1),
+        Denies,
+        Activates("601", Ok("v")),
+        Asks(
+            "Push sent to Phone. Approve it, then press Enter (or type a code): ",
+            "",
+        ),
+        Polls("601", "v", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+
+    // A code instead.
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        PhoneBusy,
+        Asks(busy, "654321"),
+        Denies,
+        Checks("601", None, "654321", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+}
+
+#[test]
+fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
+    let mut steps = vec![
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        PhoneBusy,
+        Tells(
+            "Another sign-in of yours is waiting for your approval. If that is not you, deny it. Yours comes next.",
+        ),
+    ];
+    for _ in 0..55 {
+        steps.extend([Waits(1), PhoneBusy]);
+    }
+    steps.push(Denies);
+    let end = Script::of_steps(steps)
+        .waited()
+        .config("[factors]\nautopush = true")
+        .run();
+    assert_eq!(end, "denied phone-busy factor=push id=1001");
 }
 
 #[test]
@@ -363,8 +564,11 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
         Asks(PASSCODE, "123456"),
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601"), script::duo("602")]),
+        Waits(2),
         Asks(AGAIN, "123456"),
+        Waits(2),
         Asks(AGAIN, "123456"),
+        Waits(2),
         Denies,
     ])
     .unproven()
@@ -420,8 +624,10 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
         Lists("1001", vec![push("601"), totp("501")]),
         Denies,
         Checks("601", None, "111111", REJECTED),
+        Waits(2),
         Asks(AGAIN, "222222"),
         Checks("601", None, "222222", REJECTED),
+        Waits(2),
     ])
     .unproven()
     .run();
@@ -433,7 +639,9 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
         let stranger = Script::of([
             Asks(PASSCODE, "xxx"),
             Asks(AGAIN, "111111"),
+            Waits(2),
             Asks(AGAIN, "222222"),
+            Waits(2),
             Denies,
         ])
         .nobody(unknown)
@@ -447,8 +655,11 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
         Looks("alice", NOBODY),
+        Waits(2),
         Asks(AGAIN, "222222"),
+        Waits(2),
         Asks(AGAIN, "333333"),
+        Waits(2),
         Denies,
     ])
     .unproven()
@@ -459,8 +670,11 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
         Asks(PASSCODE, "111111"),
         Looks("alice", one("1001")),
         Lists("1001", vec![sms("701")]),
+        Waits(2),
         Asks(AGAIN, "222222"),
+        Waits(2),
         Asks(AGAIN, "333333"),
+        Waits(2),
         Denies,
     ])
     .unproven()
@@ -711,8 +925,11 @@ fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
         Looks("alice", Err(error(Trouble::NoConnection))),
+        Waits(2),
         Asks(AGAIN, "222222"),
+        Waits(2),
         Asks(AGAIN, "333333"),
+        Waits(2),
         Denies,
     ])
     .unproven()
@@ -891,8 +1108,11 @@ fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
         Asks(PASSCODE, "111111"),
         Looks("alice", one("1001")),
         Lists("1001", Vec::new()),
+        Waits(2),
         Asks(AGAIN, "111111"),
+        Waits(2),
         Asks(AGAIN, "111111"),
+        Waits(2),
         Denies,
     ])
     .unproven()
@@ -986,8 +1206,11 @@ fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
         Lists("1001", vec![totp("501")]),
         Denies,
         Checks("501", None, "111111", || Err(error(Trouble::ServerError))),
+        Waits(2),
         Asks(AGAIN, "222222"),
+        Waits(2),
         Asks(AGAIN, "333333"),
+        Waits(2),
     ])
     .unproven()
     .run();

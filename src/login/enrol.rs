@@ -8,7 +8,7 @@ use crate::factor::{Code, Factor};
 use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
-use crate::user::Subject;
+use crate::user::{Proof, Subject};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use std::fmt::Write as _;
@@ -28,7 +28,7 @@ impl Login<'_> {
         let allow = &self.config.factors.allow;
         available.retain(|available| allow.contains(&available.factor));
         if available.is_empty() {
-            return self.codes_only(Door::Nobody(Unknown::NoFactor));
+            return self.codes_only(Door::Nobody(Unknown::NoFactor), Proof::Proven);
         }
         let choice = self.choose(&available)?;
         self.register(user, &choice)?;

@@ -51,6 +51,14 @@ pub enum Denial {
     Expired,
     /// The user pressed Ctrl-C.
     Interrupted,
+    /// The code was used before on this host.
+    UsedCode,
+    /// Too many codes were refused.
+    TooManyCodes,
+    /// Too many challenges led to nothing, and there is no device for a code.
+    TooManyChallenges,
+    /// A push of another login was pending all the time.
+    PhoneBusy,
     /// This action was denied before.
     Before,
     /// Only codes are offered while the state cannot be written, and there is no device for one.
@@ -105,6 +113,8 @@ pub struct Report {
     pub factor: Option<&'static str>,
     /// A denial could not be written down: the host may run the stack again.
     pub forgotten: bool,
+    /// Nothing was offered that sends something to the user: `limits.challenges` is used up.
+    pub held_back: bool,
 }
 
 impl From<BadAnswer> for Denial {

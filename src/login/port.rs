@@ -99,6 +99,8 @@ pub trait Prompt {
     /// # Errors
     /// [`NoAnswer`] when nobody can be asked.
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer>;
+    /// Whether there is a conversation at all.
+    fn is_there(&self) -> bool;
     /// Shows a text where the host shows texts at once. Whether it arrived decides nothing.
     fn tell(&mut self, text: &str);
 }
@@ -141,7 +143,8 @@ pub enum Wait {
     Interrupted,
 }
 
-/// The memory of denials: the host may run the stack again for the same action.
+/// What this host remembers of the user: denials, as the host may run the stack again for the same
+/// action; what was counted; which codes were used; whether a push is pending.
 pub trait Memory {
     /// Whether this action has been denied before.
     fn is_denied(&self) -> bool;
@@ -152,13 +155,95 @@ pub trait Memory {
     /// # Errors
     /// [`Forgotten`] when it could not be written.
     fn deny(&mut self) -> Result<(), Forgotten>;
-    /// Forgets it again.
+    /// OneLogin accepted: the denial is forgotten, and what this login counted is taken back.
     fn allow(&mut self);
+
+    /// Whether the user has used a limit up.
+    fn is_used_up(&self, limit: Limit) -> bool;
+    /// Counts a challenge, before it is sent.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
+    fn challenge(&mut self) -> Result<(), Uncounted>;
+    /// Counts a code as refused and as used, before it is sent.
+    ///
+    /// # Errors
+    /// [`Unguessed`] when it must not be sent.
+    fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
+    /// OneLogin refused this code: it is not used, and may be typed again.
+    fn refused(&mut self, code: &Code);
+
+    /// Asks for the user's phone, for a push that is pending this long at most.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when it could not be written.
+    fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten>;
+    /// The push is no longer pending, or was never sent.
+    fn leave_phone(&mut self);
 }
 
-/// The memory of denials could not be written.
+/// What is counted for each user, `[limits]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// Pushes, text messages, e-mails and calls that led to nothing.
+    Challenges,
+    /// Codes that OneLogin refused.
+    Failures,
+}
+
+/// Whose push is on the phone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phone {
+    /// That of this login.
+    Ours,
+    /// That of another login, which waits for its answer.
+    Busy,
+}
+
+/// What is to be remembered could not be written.
 #[derive(Debug)]
 pub struct Forgotten;
+
+/// Why something was not counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uncounted {
+    /// The limit is used up.
+    UsedUp,
+    /// It could not be written.
+    Forgotten,
+}
+
+/// Why a code must not be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unguessed {
+    /// The limit on refused codes is used up.
+    UsedUp,
+    /// The code was used before on this host.
+    UsedBefore,
+    /// It could not be counted.
+    Forgotten,
+}
+
+impl From<Forgotten> for Uncounted {
+    fn from(_: Forgotten) -> Self {
+        Self::Forgotten
+    }
+}
+
+impl From<Forgotten> for Unguessed {
+    fn from(_: Forgotten) -> Self {
+        Self::Forgotten
+    }
+}
+
+impl From<Uncounted> for Unguessed {
+    fn from(uncounted: Uncounted) -> Self {
+        match uncounted {
+            Uncounted::UsedUp => Self::UsedUp,
+            Uncounted::Forgotten => Self::Forgotten,
+        }
+    }
+}
 
 /// Why OneLogin gave no usable reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,6 +287,8 @@ pub enum Trouble {
     Credential,
     /// This host could not do it: no descriptor, no memory, no permission.
     Local,
+    /// The user pressed Ctrl-C.
+    Interrupted,
 }
 
 impl ApiError {
@@ -239,7 +326,8 @@ impl Trouble {
             | Self::BadReply
             | Self::Tls
             | Self::Credential
-            | Self::Local => false,
+            | Self::Local
+            | Self::Interrupted => false,
         }
     }
 }

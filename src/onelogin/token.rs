@@ -81,7 +81,7 @@ impl<'a> Tokens<'a> {
     }
 
     fn stored(&self) -> Option<Secret> {
-        let file = self.state.read(&self.name)?;
+        let file = self.state.read(&self.name).ok()?;
         let stored: StoredToken = serde_json::from_slice(&file).ok()?;
         let token = Secret::new(stored.token);
         let is_fit = !token.is_empty() && token.all(|c| c.is_ascii_graphic());

@@ -4,8 +4,8 @@
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Device, Factor};
 use pam_onelogin::login::{
-    Api, ApiError, BadAnswer, Clock, Forgotten, Login, Manner, Memory, NoAnswer, Prompt, Trouble,
-    Typed, Unknown, Wait,
+    Api, ApiError, BadAnswer, Clock, Forgotten, Limit, Login, Manner, Memory, NoAnswer, Phone,
+    Prompt, Trouble, Typed, Uncounted, Unguessed, Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::wire::{
@@ -67,8 +67,14 @@ pub enum Step {
     Denies,
     /// A denial cannot be remembered.
     DeniesInVain,
-    /// A denial is forgotten.
+    /// A denial is forgotten, and what was counted taken back.
     Allows,
+    /// A challenge cannot be counted.
+    NoChallenge(Uncounted),
+    /// A code must not be sent.
+    NoGuess(Unguessed),
+    /// Another login's push is pending.
+    PhoneBusy,
 }
 
 /// OneLogin accepts.
@@ -184,11 +190,18 @@ pub struct Script {
     manner: Manner,
     denied_before: bool,
     memory_works: bool,
+    used_up: Option<Limit>,
+    can_ask: bool,
 }
 
 impl Script {
     /// A proven user, alice, in a host that holds texts back.
     pub fn of<const N: usize>(steps: [Step; N]) -> Self {
+        Self::of_steps(Vec::from(steps))
+    }
+
+    /// As `of`, for steps that are made at run time.
+    pub fn of_steps(steps: Vec<Step>) -> Self {
         Self {
             steps: RefCell::new(VecDeque::from(steps)),
             now: Cell::default(),
@@ -196,12 +209,15 @@ impl Script {
             config: String::new(),
             subject: Ok(Subject {
                 name: "alice".to_owned(),
+                uid: 1000,
                 wanted: Ok(Wanted::Name("alice".to_owned())),
                 proof: Proof::Proven,
             }),
             manner: Manner::Prompted,
             denied_before: false,
             memory_works: true,
+            used_up: None,
+            can_ask: true,
         }
     }
 
@@ -244,6 +260,18 @@ impl Script {
     /// The state cannot be written.
     pub fn without_memory(mut self) -> Self {
         self.memory_works = false;
+        self
+    }
+
+    /// The user has used this limit up.
+    pub fn used_up(mut self, limit: Limit) -> Self {
+        self.used_up = Some(limit);
+        self
+    }
+
+    /// There is no conversation.
+    pub fn without_conversation(mut self) -> Self {
+        self.can_ask = false;
         self
     }
 
@@ -306,6 +334,21 @@ impl Script {
         let left = Duration::from_secs(55).saturating_sub(self.now.get());
         let least = if self.answered.take() { 10 } else { 1 };
         assert_eq!(time, left.max(Duration::from_secs(least)));
+    }
+
+    /// The next step, if it is such a one.
+    fn next_if(&self, is_meant: impl FnOnce(&Step) -> bool) -> Option<Step> {
+        let mut steps = self.steps.borrow_mut();
+        steps
+            .front()
+            .is_some_and(is_meant)
+            .then(|| steps.pop_front())?
+    }
+
+    /// What precedes a step of that kind and no other: order is what is scripted.
+    fn precedes(&self, what: &str, is_meant: impl FnOnce(&Step) -> bool) {
+        let steps = self.steps.borrow();
+        assert!(steps.front().is_some_and(is_meant), "{what} out of order");
     }
 
     fn next(&self, call: &str) -> Step {
@@ -493,6 +536,10 @@ impl Prompt for Player<'_> {
         }
     }
 
+    fn is_there(&self) -> bool {
+        self.0.can_ask
+    }
+
     fn tell(&mut self, text: &str) {
         match self.0.next(&format!("tells {text:?}")) {
             Step::Tells(expected) if expected == text => {}
@@ -534,6 +581,48 @@ impl Memory for Player<'_> {
             _ => panic!("remembers a denial out of order"),
         }
     }
+
+    fn is_used_up(&self, limit: Limit) -> bool {
+        self.0.used_up == Some(limit)
+    }
+
+    fn challenge(&mut self) -> Result<(), Uncounted> {
+        if let Some(Step::NoChallenge(why)) =
+            self.0.next_if(|step| matches!(step, Step::NoChallenge(_)))
+        {
+            return Err(why);
+        }
+        self.0.precedes("counts a challenge", |step| {
+            matches!(step, Step::Activates(..) | Step::Registers(..))
+        });
+        Ok(())
+    }
+
+    fn guess(&mut self, _: &Code) -> Result<(), Unguessed> {
+        if let Some(Step::NoGuess(why)) = self.0.next_if(|step| matches!(step, Step::NoGuess(_))) {
+            return Err(why);
+        }
+        self.0.precedes("counts a code", |step| {
+            matches!(
+                step,
+                Step::Denies | Step::DeniesInVain | Step::Activates(..) | Step::Checks(..)
+            )
+        });
+        Ok(())
+    }
+
+    fn refused(&mut self, _: &Code) {}
+
+    fn take_phone(&mut self, _: Duration) -> Result<Phone, Forgotten> {
+        let busy = self.0.next_if(|step| matches!(step, Step::PhoneBusy));
+        Ok(if busy.is_some() {
+            Phone::Busy
+        } else {
+            Phone::Ours
+        })
+    }
+
+    fn leave_phone(&mut self) {}
 
     fn allow(&mut self) {
         match self.0.next("forgets a denial") {

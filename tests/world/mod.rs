@@ -14,8 +14,11 @@ pub const ID: u64 = 1001;
 /// The id, code and kind of its devices.
 pub const TOTP: &str = "501";
 pub const TOTP_CODE: &str = "123456";
+/// From here on there are ten thousand codes of the authenticator, for logins that need one each: a code is taken once.
+pub const FRESH_CODES: u32 = 990_000;
 pub const PUSH: &str = "601";
 pub const PUSH_CODE: &str = "654321";
+pub const PUSH_CODE_2: &str = "765432";
 pub const SMS: &str = "701";
 
 pub const DIALECTS: [Dialect; 2] = [Dialect::Docs, Dialect::Live];
@@ -98,6 +101,12 @@ impl World {
     }
 }
 
+/// A code of the authenticator that was not typed before.
+pub fn fresh_code() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(FRESH_CODES);
+    format!("{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 /// The name of a connection that nobody else has.
 pub fn connection() -> String {
     static PORT: AtomicU32 = AtomicU32::new(1);
@@ -108,11 +117,15 @@ pub fn connection() -> String {
 }
 
 pub fn totp() -> Device {
-    Device::authenticator(TOTP, "App").code(TOTP_CODE)
+    Device::authenticator(TOTP, "App")
+        .code(TOTP_CODE)
+        .codes((0..10_000).map(|number| format!("{:06}", FRESH_CODES + number)))
 }
 
 pub fn push() -> Device {
-    Device::protect(PUSH, "Phone").code(PUSH_CODE)
+    Device::protect(PUSH, "Phone")
+        .code(PUSH_CODE)
+        .code(PUSH_CODE_2)
 }
 
 pub fn sms() -> Device {

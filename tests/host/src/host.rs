@@ -81,7 +81,7 @@ fn play(script: &Script, line: &mut Line) -> Result<Report, String> {
     report.before = Snapshot::take();
     let full = limit(script.descriptors)?;
     for round in 0..script.repeat {
-        play.borrow_mut().answers = script.answers.clone().into_iter();
+        play.borrow_mut().answers = script.answers_of(round).into_iter();
         let (calls, delays) = words.transaction(script, &play)?;
         report.runs.push(calls);
         report.fail_delays.extend(delays);
@@ -263,6 +263,7 @@ impl<'a> Play<'a> {
                 Ok(name) => Reply::Renamed(name, text.bytes().to_vec()),
                 Err(_) => Reply::Fail,
             },
+            Some(Answer::Count(number)) => Reply::Text(format!("{number:06}").into_bytes()),
             Some(Answer::Fail | Answer::Ask) => Reply::Fail,
         }
     }

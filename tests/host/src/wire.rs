@@ -119,6 +119,8 @@ pub enum Answer {
     NullText,
     /// Answers with this many bytes of `9`.
     Long(usize),
+    /// Answers with this number in six digits, and with one more in each further run.
+    Count(u32),
     /// Sets `PAM_USER` to the first, then answers with the second.
     Rename(String, Text),
     /// Asks the test, which may act first: see `Running`.
@@ -207,6 +209,19 @@ pub struct Script {
     /// Soft limit of open descriptors during the calls.
     #[serde(default)]
     pub descriptors: Option<u64>,
+}
+
+impl Script {
+    /// The answers of the run with this number, from 0.
+    pub(crate) fn answers_of(&self, run: u32) -> Vec<Answer> {
+        let answers = self.answers.iter().cloned();
+        answers
+            .map(|answer| match answer {
+                Answer::Count(number) => Answer::Count(number + run),
+                other => other,
+            })
+            .collect()
+    }
 }
 
 fn yes() -> bool {

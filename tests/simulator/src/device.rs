@@ -168,6 +168,13 @@ impl Device {
         self
     }
 
+    /// More codes that are right.
+    #[must_use]
+    pub fn codes<T: Into<String>>(mut self, codes: impl IntoIterator<Item = T>) -> Device {
+        self.codes.extend(codes.into_iter().map(Into::into));
+        self
+    }
+
     /// With time-based codes from this secret in base 32.
     #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Device {

@@ -1,0 +1,320 @@
+//! What is remembered, in a real folder.
+
+use super::*;
+use crate::factor::Factor;
+use crate::secret::Secret;
+use crate::trust::Trusted;
+use crate::user::Uids;
+use std::cell::Cell;
+use std::path::Path;
+
+const LIMITS: Limits = Limits {
+    challenges: 3,
+    failures: 4,
+    window: Duration::from_secs(600),
+};
+
+/// A folder for the state, which is removed in the end.
+struct Room {
+    _dir: tempfile::TempDir,
+    state: State,
+}
+
+impl Room {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let state = open(dir.path());
+        Self { _dir: dir, state }
+    }
+
+    /// Another login, in an action of its own.
+    fn ledger<'a>(&'a self, user: &'a str) -> Ledger<'a> {
+        self.in_action(user, "1.2.3.4 5 6.7.8.9 22")
+    }
+
+    fn in_action<'a>(&'a self, user: &'a str, connection: &str) -> Ledger<'a> {
+        let action = Action::Connection(connection.to_owned());
+        Ledger::of(
+            &self.state,
+            &action,
+            (user, Some(1000)),
+            &LIMITS,
+            Strictness::Strict,
+            now,
+        )
+    }
+
+    fn count(&self) -> usize {
+        self.state.names().count()
+    }
+}
+
+thread_local! {
+    static NOW: Cell<i64> = const { Cell::new(1_000_000) };
+}
+
+#[allow(clippy::unnecessary_wraps)] // as the clock has it
+fn now() -> Option<i64> {
+    Some(NOW.get())
+}
+
+/// Lets this many seconds pass.
+fn pass(seconds: i64) {
+    NOW.set(NOW.get() + seconds);
+}
+
+fn open(path: &Path) -> State {
+    let uid = nix::unistd::getuid().as_raw();
+    let trusted = Trusted::of(Uids {
+        real: uid,
+        effective: uid,
+        saved: uid,
+    });
+    State::open(&path.join("state"), trusted)
+}
+
+fn code(text: &str) -> Code {
+    Factor::Totp.code(&Secret::new(text.to_owned())).unwrap()
+}
+
+#[test]
+fn r14_a_denial_is_remembered_for_its_action_and_user_only() {
+    let room = Room::new();
+    let connection = "1.2.3.4 5 6.7.8.9 22";
+    assert!(!room.ledger("alice").is_denied());
+    room.ledger("alice").deny().unwrap();
+    assert!(room.ledger("alice").is_denied());
+    assert!(!room.ledger("bob").is_denied());
+    assert!(!room.in_action("alice", "1.2.3.4 6 6.7.8.9 22").is_denied());
+    let process = Action::Process(connection.to_owned());
+    let process = Ledger::of(
+        &room.state,
+        &process,
+        ("alice", Some(1000)),
+        &LIMITS,
+        Strictness::Strict,
+        now,
+    );
+    assert!(!process.is_denied());
+    room.ledger("alice").allow();
+    assert!(!room.ledger("alice").is_denied());
+}
+
+#[test]
+fn r14_an_old_denial_is_over_and_swept_and_a_corrupt_one_holds() {
+    let room = Room::new();
+    let mut ledger = room.ledger("alice");
+    ledger.deny().unwrap();
+    pass(DENIAL_LIFE - 5);
+    assert!(ledger.is_denied());
+    pass(5);
+    assert!(!ledger.is_denied());
+    let now = NOW.get();
+    for (content, holds) in [
+        (format!("{}", now + MAX_LIFE + 100), false),
+        ("garbage".to_owned(), true),
+        (String::new(), true),
+    ] {
+        room.state
+            .write(&ledger.denial, content.as_bytes())
+            .unwrap();
+        assert_eq!(ledger.is_denied(), holds, "{content:?}");
+    }
+    room.state
+        .write("denied-0123", format!("{now}").as_bytes())
+        .unwrap();
+    room.state.write("token-0123", b"0").unwrap();
+    ledger.deny().unwrap();
+    assert_eq!(
+        room.state.read("denied-0123").unwrap_err(),
+        NoContent::Absent
+    );
+    assert!(room.state.read("token-0123").is_ok());
+}
+
+#[test]
+fn the_draft_of_a_killed_process_is_swept() {
+    let room = Room::new();
+    let own = format!(".token-0123.{}", std::process::id());
+    for draft in [".denied-0123.4194999", own.as_str()] {
+        room.state.write(draft, b"").unwrap();
+    }
+    room.ledger("alice").deny().unwrap();
+    assert_eq!(
+        room.state.read(".denied-0123.4194999").unwrap_err(),
+        NoContent::Absent
+    );
+    assert!(room.state.read(&own).is_ok());
+}
+
+#[test]
+fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
+    let room = Room::new();
+    let mut first = room.ledger("alice");
+    assert_eq!(first.challenge(), Ok(()));
+    first.allow();
+    assert_eq!(room.count(), 0, "nothing is left of a login that passed");
+    for _ in 0..LIMITS.challenges {
+        assert!(!room.ledger("alice").is_used_up(Limit::Challenges));
+        assert_eq!(room.ledger("alice").challenge(), Ok(()));
+    }
+    assert!(room.ledger("alice").is_used_up(Limit::Challenges));
+    assert_eq!(room.ledger("alice").challenge(), Err(Uncounted::UsedUp));
+    assert!(!room.ledger("alice").is_used_up(Limit::Failures));
+    assert!(!room.ledger("bob").is_used_up(Limit::Challenges));
+    pass(600);
+    assert!(!room.ledger("alice").is_used_up(Limit::Challenges));
+}
+
+#[test]
+fn r14_what_was_counted_in_the_window_before_still_counts() {
+    let room = Room::new();
+    let ledger = room.ledger("alice");
+    let now = NOW.get();
+    let before = ledger.window(now) - 1;
+    for number in 0..2 {
+        let place = ledger.place(Limit::Challenges, before, number);
+        ledger.create(&place, now + 10, "").unwrap();
+    }
+    let over = ledger.place(Limit::Challenges, before, 2);
+    ledger.create(&over, now, "").unwrap();
+    assert_eq!(room.ledger("alice").challenge(), Ok(()));
+    assert_eq!(room.ledger("alice").challenge(), Err(Uncounted::UsedUp));
+    assert!(room.ledger("alice").is_used_up(Limit::Challenges));
+}
+
+#[test]
+fn r14_parallel_logins_cannot_beat_the_count() {
+    let room = Room::new();
+    let counted: usize = std::thread::scope(|scope| {
+        let logins: Vec<_> = (0..16)
+            .map(|_| scope.spawn(|| usize::from(room.ledger("alice").challenge().is_ok())))
+            .collect();
+        logins.into_iter().map(|login| login.join().unwrap()).sum()
+    });
+    assert_eq!(counted, 3);
+    assert_eq!(room.count(), 3, "no draft is left");
+}
+
+#[test]
+fn r14_codes_are_counted_before_they_are_sent() {
+    let room = Room::new();
+    for number in 0..LIMITS.failures {
+        let code = code(&format!("00000{number}"));
+        let mut ledger = room.ledger("alice");
+        assert_eq!(ledger.guess(&code), Ok(()));
+        ledger.refused(&code);
+    }
+    let mut ledger = room.ledger("alice");
+    assert!(ledger.is_used_up(Limit::Failures));
+    assert_eq!(ledger.guess(&code("999999")), Err(Unguessed::UsedUp));
+    // A code that was not sent is not used.
+    pass(600);
+    assert_eq!(room.ledger("alice").guess(&code("999999")), Ok(()));
+}
+
+#[test]
+fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
+    let room = Room::new();
+    let mut login = room.ledger("alice");
+    assert_eq!(login.guess(&code("123456")), Ok(()));
+    login.allow();
+    let again = |room: &Room, user: &str, text: &str| {
+        let mut ledger = room.ledger(user);
+        let result = ledger.guess(&code(text));
+        ledger.allow();
+        result
+    };
+    assert_eq!(again(&room, "alice", "123456"), Err(Unguessed::UsedBefore));
+    assert_eq!(again(&room, "bob", "123456"), Ok(()));
+    pass(USED_CODE_LIFE - 5);
+    assert_eq!(again(&room, "alice", "123456"), Err(Unguessed::UsedBefore));
+    pass(5);
+    assert_eq!(again(&room, "alice", "123456"), Ok(()));
+
+    let mut login = room.ledger("alice");
+    assert_eq!(login.guess(&code("654321")), Ok(()));
+    login.refused(&code("654321"));
+    assert_eq!(login.guess(&code("654321")), Ok(()));
+}
+
+#[test]
+fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
+    let room = Room::new();
+    let (mut first, mut second) = (room.ledger("alice"), room.in_action("alice", "other"));
+    assert_eq!(first.guess(&code("123456")), Ok(()));
+    assert_eq!(second.guess(&code("123456")), Err(Unguessed::UsedBefore));
+}
+
+#[test]
+fn r18_the_code_itself_is_not_written_down() {
+    let room = Room::new();
+    room.ledger("alice").guess(&code("123456")).unwrap();
+    for name in room.state.names() {
+        let content = room.state.read(&name).unwrap();
+        assert!(!name.contains("123456") && !content.windows(6).any(|part| part == b"123456"));
+    }
+}
+
+#[test]
+fn r14_the_phone_is_one_logins_at_a_time() {
+    let room = Room::new();
+    let life = Duration::from_secs(120);
+    let (mut first, mut second) = (room.ledger("alice"), room.in_action("alice", "other"));
+    assert_eq!(first.take_phone(life).unwrap(), Phone::Ours);
+    assert_eq!(second.take_phone(life).unwrap(), Phone::Busy);
+    assert_eq!(room.ledger("bob").take_phone(life).unwrap(), Phone::Ours);
+    // Who does not have it cannot give it away.
+    second.leave_phone();
+    assert_eq!(second.take_phone(life).unwrap(), Phone::Busy);
+    first.leave_phone();
+    assert_eq!(second.take_phone(life).unwrap(), Phone::Ours);
+}
+
+#[test]
+fn r14_the_phone_is_free_when_its_login_is_gone_or_its_push_is_over() {
+    let room = Room::new();
+    let life = Duration::from_secs(120);
+    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
+    pass(119);
+    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Busy);
+    pass(1);
+    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
+    let now = NOW.get();
+    for gone in ["4194999@1", "", "garbage"] {
+        let pending = room.ledger("alice").pending();
+        let content = format!("{} {gone}\n", now + 100);
+        room.state.write(&pending, content.as_bytes()).unwrap();
+        assert_eq!(
+            room.ledger("alice").take_phone(life).unwrap(),
+            Phone::Ours,
+            "{gone}"
+        );
+    }
+}
+
+#[test]
+fn without_a_folder_only_codes_go_on_and_only_where_nobody_could_have_arranged_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = open(&dir.path().join("no/such"));
+    let action = Action::Process("1@2".to_owned());
+    let of = |strictness| {
+        Ledger::of(
+            &state,
+            &action,
+            ("alice", Some(1000)),
+            &LIMITS,
+            strictness,
+            now,
+        )
+    };
+    let mut lenient = of(Strictness::Lenient);
+    assert!(!lenient.works());
+    assert!(!lenient.is_denied());
+    assert!(lenient.deny().is_err());
+    assert_eq!(lenient.challenge(), Err(Uncounted::Forgotten));
+    assert!(lenient.take_phone(Duration::from_secs(1)).is_err());
+    assert_eq!(lenient.guess(&code("123456")), Ok(()));
+    let strict = of(Strictness::Strict).guess(&code("123456"));
+    assert_eq!(strict, Err(Unguessed::Forgotten));
+}
