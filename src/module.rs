@@ -10,7 +10,7 @@ use crate::login::{
     Clock as _, Denial, Fault, Login, Manner, Memory as _, Outcome, Report, Unknown,
 };
 use crate::onelogin::OneLogin as Api;
-use crate::onelogin::http::Exchange;
+use crate::onelogin::http::{Exchange, Http};
 use crate::onelogin::wire::UserId;
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
 use crate::state::State;
@@ -226,7 +226,8 @@ fn verify(
         strictness,
         seconds_since_boot,
     );
-    let mut onelogin = Api::new(config, &loaded.secrets, &state, trusted);
+    let mut http = Http::new(config, trusted);
+    let mut onelogin = Api::new(config, &loaded.secrets, &state, &mut http);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(
         &mut onelogin,
@@ -237,7 +238,7 @@ fn verify(
         manner(request),
     );
     decision.report = login.run(subject);
-    decision.exchanges = onelogin.into_exchanges();
+    decision.exchanges = http.into_exchanges();
     for exchange in &decision.exchanges {
         log.line(Level::Debug, &shape(exchange));
     }

@@ -14,9 +14,8 @@ use crate::factor::{Code, Device, Factor};
 use crate::login::{Api, ApiError};
 use crate::map::Wanted;
 use crate::state::State;
-use crate::trust::Trusted;
 use client::Client;
-use http::{Allowance, Exchange};
+use http::{Allowance, Carrier};
 use std::time::Duration;
 use wire::{
     Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
@@ -31,23 +30,16 @@ pub struct OneLogin<'a> {
 
 impl<'a> OneLogin<'a> {
     /// Prepares the API. Nothing is sent before it is asked.
-    #[must_use]
     pub fn new(
         config: &'a Config,
         secrets: &'a Secrets,
         state: &'a State,
-        trusted: Trusted,
+        carrier: &'a mut dyn Carrier,
     ) -> Self {
         Self {
-            client: Client::new(config, secrets, state, trusted),
+            client: Client::new(config, secrets, state, carrier),
             config,
         }
-    }
-
-    /// What was sent.
-    #[must_use]
-    pub fn into_exchanges(self) -> Vec<Exchange> {
-        self.client.http.into_exchanges()
     }
 }
 

@@ -238,7 +238,6 @@ fn imports_keep_their_direction() {
                 "onelogin::token",
                 "onelogin::wire",
                 "state",
-                "trust",
             ],
         ),
         (
@@ -277,9 +276,7 @@ fn imports_keep_their_direction() {
         ),
         (
             "onelogin",
-            &[
-                "config", "factor", "login", "map", "onelogin", "state", "trust",
-            ],
+            &["config", "factor", "login", "map", "onelogin", "state"],
         ),
     ]);
     let mut seen = 0;

@@ -3,11 +3,10 @@
 use crate::config::Config;
 use crate::config::file::Secrets;
 use crate::login::{ApiError, Trouble};
-use crate::onelogin::http::{Allowance, Call, Caller, Http, Method};
+use crate::onelogin::http::{Allowance, Call, Caller, Carrier, Method};
 use crate::onelogin::token::Tokens;
 use crate::onelogin::wire::Reply;
 use crate::state::State;
-use crate::trust::Trusted;
 
 /// Which credential a call is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +26,13 @@ pub struct Purpose {
     pub scope: &'static str,
 }
 
-/// The connection of one login, with its tokens.
+/// Calls of one login by its tokens, over one carrier.
 pub struct Client<'a> {
-    /// What was sent.
-    pub http: Http,
+    carrier: &'a mut dyn Carrier,
     credentials: Credentials<'a>,
 }
 
-/// The tokens of both credentials, beside the connection that fetches them.
+/// The tokens of both credentials, beside the carrier that fetches them.
 struct Credentials<'a> {
     lookup: Option<Tokens<'a>>,
     verify: Tokens<'a>,
@@ -47,12 +45,12 @@ impl<'a> Client<'a> {
         config: &'a Config,
         secrets: &'a Secrets,
         state: &'a State,
-        trusted: Trusted,
+        carrier: &'a mut dyn Carrier,
     ) -> Self {
         let tokens = |id, secret| Tokens::new(&config.onelogin.origin, id, secret, state);
         let lookup = config.onelogin.lookup.as_ref().zip(secrets.lookup.as_ref());
         Self {
-            http: Http::new(config, trusted),
+            carrier,
             credentials: Credentials {
                 lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
                 verify: tokens(&config.onelogin.client_id, &secrets.verify),
@@ -138,7 +136,7 @@ impl<'a> Client<'a> {
         let token = self
             .credentials
             .tokens(purpose.role)
-            .bearer(&mut self.http, allowance)
+            .bearer(self.carrier, allowance)
             .map_err(|error| ApiError {
                 detail: format!("{} for the token of {which}", error.detail),
                 ..error
@@ -149,7 +147,7 @@ impl<'a> Client<'a> {
             query,
             caller: Caller::Bearer(&token),
         };
-        self.http.send(&call, allowance)
+        self.carrier.send(&call, allowance)
     }
 }
 

@@ -105,7 +105,16 @@ pub struct Exchange {
     pub request_id: Option<String>,
 }
 
-/// The client of one login. One TLS connection serves it from the first request to the last.
+/// What carries a call to OneLogin, and the reply back.
+pub trait Carrier {
+    /// Sends a request, once, and reads the reply.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
+    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError>;
+}
+
+/// The carrier of one login, by HTTPS. One TLS connection serves it from the first request to the last.
 pub struct Http {
     origin: Origin,
     ca_file: Option<PathBuf>,
@@ -138,12 +147,10 @@ impl Http {
     pub fn into_exchanges(self) -> Vec<Exchange> {
         self.exchanges
     }
+}
 
-    /// Sends a request, once, and reads the reply.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
-    pub fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
+impl Carrier for Http {
+    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
         let left = allowance.left();
         let time = left.min(self.request_timeout);
         if time.is_zero() {

@@ -4,7 +4,7 @@
 use crate::clock::unix_now;
 use crate::config::Origin;
 use crate::login::ApiError;
-use crate::onelogin::http::{Allowance, Call, Caller, Http, Method, exposed, json};
+use crate::onelogin::http::{Allowance, Call, Caller, Carrier, Method, exposed, json};
 use crate::onelogin::wire;
 use crate::secret::Secret;
 use crate::state::{self, State};
@@ -47,7 +47,7 @@ impl<'a> Tokens<'a> {
     /// [`ApiError`] when OneLogin gave none.
     pub fn bearer(
         &mut self,
-        http: &mut Http,
+        carrier: &mut dyn Carrier,
         allowance: Allowance,
     ) -> Result<Rc<Secret>, ApiError> {
         if self.current.is_none() {
@@ -67,7 +67,7 @@ impl<'a> Tokens<'a> {
                 secret: self.client_secret,
             },
         };
-        let token = wire::token(&http.send(&call, allowance)?)?;
+        let token = wire::token(&carrier.send(&call, allowance)?)?;
         self.store(&token);
         let bearer = Rc::new(token.bearer);
         self.current = Some(Rc::clone(&bearer));
