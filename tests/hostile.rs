@@ -368,6 +368,8 @@ fn r06_only_a_certificate_for_this_host_from_our_ca_is_taken() {
     for certificate in [
         Certificate::WrongHost,
         Certificate::Expired,
+        Certificate::NotYetValid,
+        Certificate::NoCa,
         Certificate::SelfSigned,
         Certificate::UnknownCa,
     ] {

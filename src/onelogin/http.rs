@@ -15,6 +15,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use ureq::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
@@ -268,6 +269,10 @@ fn exchange(
     let request_id = header("x-request-id");
     let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
     let status = response.status().as_u16();
+    if response.status().is_success() && !is_framed(response.headers()) {
+        let text = "a reply that does not say once how long it is";
+        return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
+    }
     let body = response
         .body_mut()
         .with_config()
@@ -279,6 +284,19 @@ fn exchange(
         request_id,
         retry_after,
     })
+}
+
+/// Whether a reply says in one way how long its body is. One that is as long as its connection could have been cut short,
+/// and one that says it twice is read differently by whoever is in between. An error need not: gateways that are in
+/// trouble answer by old rules, and its body decides nothing.
+fn is_framed(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (lengths, codings.next(), codings.next()) {
+        (1, None, None) => true,
+        (0, Some(coding), None) => coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        _ => false,
+    }
 }
 
 fn agent(
@@ -414,6 +432,9 @@ fn io_trouble(error: &io::Error, step: u8) -> Trouble {
         if inner.is::<rustls::Error>() {
             return Trouble::Tls;
         }
+    }
+    if error.kind() == Kind::InvalidData {
+        return Trouble::BadReply;
     }
     let is_of_the_network = matches!(
         error.kind(),

@@ -20,6 +20,10 @@ pub enum Certificate {
     WrongHost,
     /// Signed by that CA, for the right names, no longer valid.
     Expired,
+    /// Signed by that CA, for the right names, not valid yet.
+    NotYetValid,
+    /// For the right names, signed by the key of another certificate of that CA which is no CA itself.
+    NoCa,
     /// For the right names, signed by its own key.
     SelfSigned,
     /// For the right names, signed by a CA that `ca_pem` is not.
@@ -39,12 +43,22 @@ pub(crate) fn identity(
     let (ca_pem, ca) = authority()?;
     let key = KeyPair::generate()?;
     let leaf = leaf(kind)?;
-    let certificate = match kind {
-        Certificate::Good | Certificate::WrongHost | Certificate::Expired => {
-            leaf.signed_by(&key, &ca)?
+    let chain = match kind {
+        Certificate::Good
+        | Certificate::WrongHost
+        | Certificate::Expired
+        | Certificate::NotYetValid => vec![leaf.signed_by(&key, &ca)?],
+        Certificate::NoCa => {
+            let between_key = KeyPair::generate()?;
+            let mut between = leaf.clone();
+            between.is_ca = IsCa::ExplicitNoCa;
+            between.distinguished_name.push(DnType::CommonName, "no CA");
+            let certificate = between.signed_by(&between_key, &ca)?;
+            let issuer = Issuer::new(between, between_key);
+            vec![leaf.signed_by(&key, &issuer)?, certificate]
         }
-        Certificate::SelfSigned => leaf.self_signed(&key)?,
-        Certificate::UnknownCa => leaf.signed_by(&key, &authority()?.1)?,
+        Certificate::SelfSigned => vec![leaf.self_signed(&key)?],
+        Certificate::UnknownCa => vec![leaf.signed_by(&key, &authority()?.1)?],
     };
     let versions: &[_] = if tls12_only {
         &[&TLS12]
@@ -56,7 +70,7 @@ pub(crate) fn identity(
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_single_cert(
-                vec![certificate.der().clone()],
+                chain.iter().map(|link| link.der().clone()).collect(),
                 PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
             )?;
     Ok(Identity {
@@ -87,9 +101,16 @@ fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {
     params
         .distinguished_name
         .push(DnType::CommonName, "onelogin-simulator");
-    if kind == Certificate::Expired {
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(2020, 2, 1);
+    match kind {
+        Certificate::Expired => {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        Certificate::NotYetValid => {
+            params.not_before = date_time_ymd(2090, 1, 1);
+            params.not_after = date_time_ymd(2091, 1, 1);
+        }
+        _ => {}
     }
     Ok(params)
 }

@@ -148,7 +148,7 @@ impl Match {
 
 /// What goes wrong.
 ///
-/// `Header`, `DelayMs`, `Drip` and `CloseAfterReply` change the way a reply travels and add up;
+/// `Header`, `DelayMs`, `Drip`, `CloseAfterReply` and `Also` change the way a reply travels and add up;
 /// of the others, which replace the reply, the first that matches wins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -185,8 +185,17 @@ pub enum Action {
     Redirect(String),
     /// These bytes instead of an HTTP reply, then the connection is closed.
     Raw(Vec<u8>),
+    /// These bytes instead of an HTTP reply, then the connection breaks: TLS is not closed in order.
+    RawThenDrop(Vec<u8>),
     /// The reply as it should be, then the connection is closed without having said so.
     CloseAfterReply,
+    /// The reply as it should be, then these bytes that nobody asked for; the connection stays open.
+    Also {
+        /// The bytes.
+        bytes: Vec<u8>,
+        /// Whether they travel in a TLS record of their own, or in that of the reply.
+        apart: bool,
+    },
 }
 
 impl Action {
@@ -203,7 +212,11 @@ impl Action {
     fn replaces_the_reply(&self) -> bool {
         !matches!(
             self,
-            Action::Header(..) | Action::DelayMs(_) | Action::Drip { .. } | Action::CloseAfterReply
+            Action::Header(..)
+                | Action::DelayMs(_)
+                | Action::Drip { .. }
+                | Action::CloseAfterReply
+                | Action::Also { .. }
         )
     }
 }
@@ -269,6 +282,7 @@ pub(crate) struct Plan {
     pub(crate) delay: Duration,
     pub(crate) drip: Option<(usize, Duration)>,
     pub(crate) close: bool,
+    pub(crate) also: Option<(Vec<u8>, bool)>,
     pub(crate) instead: Option<Action>,
     pub(crate) skips_the_request: bool,
 }
@@ -307,6 +321,7 @@ impl Faults {
                     plan.drip = Some(((*bytes).max(1), Duration::from_millis(*every_ms)));
                 }
                 Action::CloseAfterReply => plan.close = true,
+                Action::Also { bytes, apart } => plan.also = Some((bytes.clone(), *apart)),
                 other => {
                     plan.skips_the_request = !fault.perform && *other != Action::DropAfter;
                     plan.instead = Some(other.clone());

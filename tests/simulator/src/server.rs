@@ -167,7 +167,21 @@ fn exchange(
     shared.pause(plan.delay)?;
     match answer {
         Answer::Reply(reply) => match plan.drip {
-            None => stream.send(&reply.bytes())?,
+            None => {
+                let mut bytes = reply.bytes();
+                let Some((also, apart)) = plan.also else {
+                    stream.send(&bytes)?;
+                    return Ok(request.keep_alive && !plan.close);
+                };
+                if apart {
+                    stream.send(&bytes)?;
+                    bytes.clear();
+                }
+                bytes.extend(also);
+                stream.send(&bytes)?;
+                shared.state().unasked += 1;
+                shared.changed.notify_all();
+            }
             Some((bytes, every)) => {
                 for piece in reply.bytes().chunks(bytes) {
                     stream.send(piece)?;
@@ -178,6 +192,10 @@ fn exchange(
         Answer::Raw(bytes) => {
             stream.send(&bytes)?;
             return Ok(false);
+        }
+        Answer::RawThenDrop(bytes) => {
+            stream.send(&bytes)?;
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
         Answer::Huge(bytes) => return stream.huge(bytes).map(|()| true),
         Answer::EndlessHeaders => return stream.endless_headers(),
@@ -212,6 +230,7 @@ fn hold(mut socket: &TcpStream) -> io::Result<()> {
 enum Answer {
     Reply(Reply),
     Raw(Vec<u8>),
+    RawThenDrop(Vec<u8>),
     Huge(u64),
     EndlessHeaders,
     Silence,
@@ -232,6 +251,7 @@ impl Answer {
                 Reply::new(302, "").header("Location", location)
             }
             (Some(Action::Raw(bytes)), _) => return Answer::Raw(bytes.clone()),
+            (Some(Action::RawThenDrop(bytes)), _) => return Answer::RawThenDrop(bytes.clone()),
             (Some(Action::Huge(bytes)), _) => return Answer::Huge(*bytes),
             (Some(Action::EndlessHeaders), _) => return Answer::EndlessHeaders,
             (Some(Action::Silence), _) => return Answer::Silence,
@@ -251,7 +271,7 @@ impl Answer {
         match self {
             Answer::Reply(reply) => reply.status,
             Answer::Huge(_) | Answer::EndlessHeaders => 200,
-            Answer::Raw(_) | Answer::Silence | Answer::Drop => 0,
+            Answer::Raw(_) | Answer::RawThenDrop(_) | Answer::Silence | Answer::Drop => 0,
         }
     }
 }

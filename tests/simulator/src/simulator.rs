@@ -295,6 +295,14 @@ impl Simulator {
         self.shared.wait(timeout, closed).is_some()
     }
 
+    /// Whether [`crate::Action::Also`] has sent its bytes this many times by now, waiting for it if need be; `false` after
+    /// `timeout`.
+    #[must_use]
+    pub fn wait_for_unasked(&self, timeout: Duration, times: u64) -> bool {
+        let sent = |state: &State| (state.unasked >= times).then_some(());
+        self.shared.wait(timeout, sent).is_some()
+    }
+
     /// The first request as [`Simulator::count`] counts them, waiting for it if need be; `None` after `timeout`.
     #[must_use]
     pub fn wait_for_request(

@@ -200,6 +200,8 @@ pub(crate) struct State {
     pub(crate) faults: Faults,
     pub(crate) connections: u64,
     pub(crate) closed: u64,
+    /// How many times bytes that nobody asked for were sent.
+    pub(crate) unasked: u64,
     pub(crate) stopping: bool,
 }
 

@@ -111,6 +111,8 @@ fn a_bad_certificate_is_not_trusted() {
     for certificate in [
         Certificate::WrongHost,
         Certificate::Expired,
+        Certificate::NotYetValid,
+        Certificate::NoCa,
         Certificate::SelfSigned,
         Certificate::UnknownCa,
     ] {

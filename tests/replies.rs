@@ -1,0 +1,287 @@
+//! Replies as somebody between us and OneLogin would shape them: cut short, doubled, sent before they were asked
+//! for, longer or shorter than they say. None but a whole and well-formed acceptance that answers the code lets in,
+//! under either `failmode`. The built module in the real libpam; no root.
+
+mod world;
+
+use onelogin_simulator::{Action, Fault, Match};
+use pam_host::{Code, Outcome};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+use std::time::Duration;
+use world::{TOTP_CODE, World, assert_denied, push, reason, totp};
+
+const FAILMODES: [&str; 2] = ["failmode = \"secure\"", "failmode = \"safe\""];
+const ACCEPTED: &str = r#"{"status":"accepted"}"#;
+const WRONG: &str = "111111";
+const LONG: Duration = Duration::from_secs(60);
+
+/// An HTTP reply with these lines behind its status, and this body.
+fn reply(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}\r\n{body}")
+}
+
+/// An acceptance as a server sends it.
+fn acceptance() -> String {
+    reply("200 OK", "Content-Length: 21\r\n", ACCEPTED)
+}
+
+/// So many acceptances that nobody asked for.
+fn forged(count: usize, apart: bool) -> Action {
+    Action::Also {
+        bytes: acceptance().repeat(count).into_bytes(),
+        apart,
+    }
+}
+
+/// What a login comes to whose wrong code gets these bytes as its reply.
+fn answered(world: &World, action: Action) -> Outcome {
+    world.onelogin.clear_faults();
+    world.onelogin.fault(Fault::new(Match::code(), action));
+    world.ssh().answer(WRONG).run()
+}
+
+#[test]
+fn r06_an_acceptance_that_breaks_off_at_any_byte_is_none() {
+    let chunks = "a\r\n{\"status\":\r\nb\r\n\"accepted\"}\r\n0\r\n\r\n";
+    let shapes = [
+        (acceptance(), 0),
+        // The empty chunk is the end. The line behind it, where trailers could stand, says nothing more.
+        (reply("200 OK", "Transfer-Encoding: chunked\r\n", chunks), 2),
+    ];
+    for failmode in FAILMODES {
+        let world = World::with([totp()], &[failmode, "factors.prompts = 1"]);
+        for (shape, idle) in &shapes {
+            for end in 0..shape.len() - idle {
+                let bytes = shape.as_bytes()[..end].to_vec();
+                let what = format!("{end} bytes of {shape:?}, {failmode}");
+                let closed = answered(&world, Action::Raw(bytes.clone()));
+                assert_denied(&closed, &format!("closed after {what}"));
+                let broken = answered(&world, Action::RawThenDrop(bytes));
+                assert_denied(&broken, &format!("broken after {what}"));
+            }
+            // Whole, it is an acceptance: the test could fail.
+            let whole = answered(&world, Action::Raw(shape.clone().into_bytes()));
+            assert_eq!(whole.code, Code::SUCCESS, "{shape:?} {:?}", whole.log);
+        }
+        // A body that is as long as its connection may have been cut, whatever it says.
+        let endless = reply("200 OK", "Connection: close\r\n", ACCEPTED).into_bytes();
+        for action in [Action::Raw(endless.clone()), Action::RawThenDrop(endless)] {
+            let outcome = answered(&world, action);
+            assert_denied(&outcome, "a body without a length");
+            assert_eq!(reason(&outcome), "bad-reply");
+        }
+    }
+}
+
+#[test]
+fn r06_a_reply_whose_length_is_not_one_thing_is_none() {
+    let chunked = "15\r\n{\"status\":\"accepted\"}\r\n0\r\n\r\n";
+    let shapes = [
+        ("Content-Length: 21\r\nContent-Length: 22\r\n", ACCEPTED),
+        ("Content-Length: 0\r\nContent-Length: 21\r\n", ACCEPTED),
+        ("Content-Length: 21, 22\r\n", ACCEPTED),
+        ("Content-Length: -1\r\n", ACCEPTED),
+        ("Content-Length: +21\r\n", ACCEPTED),
+        ("Content-Length: 0x15\r\n", ACCEPTED),
+        ("Content-Length: \r\n", ACCEPTED),
+        ("Content-Length: 21a\r\n", ACCEPTED),
+        ("Content-Length: 18446744073709551615\r\n", ACCEPTED),
+        ("Content-Length: 18446744073709551637\r\n", ACCEPTED),
+        ("Content-Length: 22\r\n", ACCEPTED),
+        ("Content-Length: 20\r\n", ACCEPTED),
+        ("Content-Length : 21\r\n", ACCEPTED),
+        (
+            "Content-Length: 21\r\nTransfer-Encoding: chunked\r\n",
+            ACCEPTED,
+        ),
+        (
+            "Content-Length: 21\r\nTransfer-Encoding: chunked\r\n",
+            chunked,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nContent-Length: 21\r\n",
+            chunked,
+        ),
+        ("Transfer-Encoding: chunked, identity\r\n", chunked),
+        ("Transfer-Encoding: gzip\r\n", ACCEPTED),
+        ("Transfer-Encoding: gzip, chunked\r\n", chunked),
+        ("Transfer-Encoding: chunked\r\n", ACCEPTED),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "-15\r\n{\"status\":\"accepted\"}\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "10000000000000015\r\n{\"status\":\"accepted\"}\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "14\r\n{\"status\":\"accepted\"}\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n",
+            "15\r\n{\"status\":\"accepted\"}0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+            chunked,
+        ),
+        ("Content-Length: 21\r\nContent-Length: 21\r\n", ACCEPTED),
+    ];
+    for failmode in FAILMODES {
+        let world = World::with([totp()], &[failmode, "factors.prompts = 1"]);
+        for (headers, body) in shapes {
+            let bytes = reply("200 OK", headers, body).into_bytes();
+            let outcome = answered(&world, Action::Raw(bytes));
+            assert_denied(&outcome, &format!("{headers:?} {body:?}, {failmode}"));
+        }
+    }
+}
+
+#[test]
+fn r06_what_stands_before_or_behind_the_reply_to_a_code_does_not_count() {
+    let refusal = reply("401 Unauthorized", "Content-Length: 2\r\n", "{}");
+    let shapes = [
+        // An acceptance as the body of an interim reply, which has none.
+        reply("100 Continue", "Content-Length: 21\r\n", ACCEPTED) + &refusal,
+        reply("103 Early Hints", "Content-Length: 21\r\n", ACCEPTED) + &refusal,
+        reply("101 Switching Protocols", "", ACCEPTED),
+        // Behind the end.
+        refusal.clone() + &acceptance(),
+        reply("200 OK", "Content-Length: 0\r\n", &acceptance()),
+        reply("204 No Content", "", ACCEPTED),
+        reply("204 No Content", "Content-Length: 21\r\n", ACCEPTED),
+        reply("304 Not Modified", "Content-Length: 21\r\n", ACCEPTED),
+        reply(
+            "200 OK",
+            "Transfer-Encoding: chunked\r\n",
+            "0\r\n\r\n{\"status\":\"accepted\"}",
+        ),
+        // In a header, a trailer, the name of a chunk's extension.
+        reply(
+            "200 OK",
+            "Content-Length: 0\r\nX-Status: {\"status\":\"accepted\"}\r\n",
+            "",
+        ),
+        reply(
+            "200 OK",
+            "Transfer-Encoding: chunked\r\n",
+            "0;{\"status\":\"accepted\"}\r\n\r\n",
+        ),
+        reply(
+            "200 OK",
+            "Transfer-Encoding: chunked\r\nTrailer: status\r\n",
+            "0\r\nstatus: accepted\r\n\r\n",
+        ),
+        // A head that is none.
+        "HTTP/1.1 200 OK\n\n{\"status\":\"accepted\"}".to_owned(),
+        "HTTP/0.9 200 OK\r\n\r\n{\"status\":\"accepted\"}".to_owned(),
+        "HTTP/2.0 200 OK\r\n\r\n{\"status\":\"accepted\"}".to_owned(),
+        "HTTP/1.1 2000 OK\r\n\r\n{\"status\":\"accepted\"}".to_owned(),
+        "HTTP/1.1 +200 OK\r\n\r\n{\"status\":\"accepted\"}".to_owned(),
+        ACCEPTED.to_owned(),
+        "\0".repeat(100) + &acceptance(),
+    ];
+    for failmode in FAILMODES {
+        let world = World::with([totp()], &[failmode, "factors.prompts = 1"]);
+        for shape in &shapes {
+            let outcome = answered(&world, Action::Raw(shape.clone().into_bytes()));
+            assert_denied(&outcome, &format!("{shape:?}, {failmode}"));
+        }
+    }
+}
+
+#[test]
+fn r06_a_reply_that_was_sent_before_its_request_is_not_its_answer() {
+    for failmode in FAILMODES {
+        for count in [1, 3] {
+            // In the record of a reply, so that it is here before the next request: behind each that comes before a code,
+            // and behind a refusal.
+            for on in [
+                Match::token(),
+                Match::path("/api/2/users?"),
+                Match::path("/devices"),
+                Match::code(),
+            ] {
+                let what = format!("{count} forged behind {on:?}, {failmode}");
+                let world = World::with([totp()], &[failmode]);
+                world.onelogin.fault(Fault::new(on, forged(count, false)));
+                let outcome = world.ssh().answers([WRONG; 3]).run();
+                assert_denied(&outcome, &what);
+                // The real answers are heard all the same.
+                assert_eq!(reason(&outcome), "wrong-code", "{what}");
+                assert_eq!(world.onelogin.codes(), 3, "{what}");
+            }
+            // On its own, while the user types.
+            let world = World::with([totp()], &[failmode]);
+            for on in [Match::path("/devices"), Match::code()] {
+                world.onelogin.fault(Fault::new(on, forged(count, true)));
+            }
+            let mut login = world.ssh().spawn();
+            for typed in 1..=3 {
+                login.wait_prompt();
+                assert!(world.onelogin.wait_for_unasked(LONG, typed));
+                login.reply(WRONG);
+            }
+            let outcome = login.finish();
+            assert_denied(&outcome, "forged while the user types");
+            assert_eq!(reason(&outcome), "wrong-code");
+            assert_eq!(world.onelogin.codes(), 3);
+        }
+    }
+}
+
+#[test]
+fn r06_a_poll_is_not_answered_by_what_was_sent_with_the_activation() {
+    for failmode in FAILMODES {
+        for id in ["", r#""id":"sim-1","#] {
+            let body = format!(r#"{{{id}"status":"accepted"}}"#);
+            let headers = format!("Content-Length: {}\r\n", body.len());
+            let world = World::with([push()], &[failmode, "push.wait = 1"]);
+            let action = Action::Also {
+                bytes: reply("200 OK", &headers, &body).into_bytes(),
+                apart: false,
+            };
+            world
+                .onelogin
+                .fault(Fault::new(Match::activation(), action));
+            let outcome = world.ssh().answers(["", ""]).run();
+            assert_denied(&outcome, failmode);
+            assert_eq!(reason(&outcome), "push-unanswered");
+        }
+    }
+}
+
+#[test]
+fn r06_tls_older_than_1_2_is_refused() {
+    // What a server that can do no better answers to any ClientHello.
+    let hello = |version: u8| {
+        let mut hello = vec![22, 3, version, 0, 42, 2, 0, 0, 38, 3, version];
+        hello.extend([7; 32]);
+        hello.extend([0, 0, 0x2f, 0]);
+        hello
+    };
+    for failmode in FAILMODES {
+        for version in 0..=2 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let server = thread::spawn(move || {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut buffer = [0; 4096];
+                let length = stream.read(&mut buffer).unwrap();
+                assert!(length > 100, "a ClientHello");
+                stream.write_all(&hello(version)).unwrap();
+                let mut rest = Vec::new();
+                let _ = stream.read_to_end(&mut rest);
+            });
+            let url = format!("onelogin.url = \"https://localhost:{port}\"");
+            let world = World::with([totp()], &[failmode, &url]);
+            let outcome = world.ssh().answers([TOTP_CODE; 3]).run();
+            assert_eq!(outcome.code, Code::SERVICE_ERR, "{:?}", outcome.log);
+            assert_eq!(reason(&outcome), "tls", "3.{version}");
+            server.join().unwrap();
+        }
+    }
+}
