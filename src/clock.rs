@@ -1,6 +1,5 @@
 //! Time: the monotonic clock of one login, the calendar, and a wait that the user can end.
 
-use crate::host;
 use crate::login::{Clock, Wait};
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,18 +10,16 @@ const SLICE: Duration = Duration::from_millis(250);
 /// The system's clock. It starts when authenticate is entered.
 pub struct SystemClock {
     start: Instant,
-    /// Whether a wait ends on a pending SIGINT or SIGQUIT: sudo blocks them while it
-    /// authenticates, so that they stay pending and can be seen.
-    heeds_interrupts: bool,
+    interrupt: Option<fn() -> bool>,
 }
 
 impl SystemClock {
-    /// Starts the clock.
+    /// Starts the clock. A wait ends when `interrupt` says so.
     #[must_use]
-    pub fn start(heeds_interrupts: bool) -> Self {
+    pub fn start(interrupt: Option<fn() -> bool>) -> Self {
         Self {
             start: Instant::now(),
-            heeds_interrupts,
+            interrupt,
         }
     }
 }
@@ -35,7 +32,10 @@ impl Clock for SystemClock {
     fn wait(&self, time: Duration) -> Wait {
         let end = self.start.elapsed() + time;
         loop {
-            if self.heeds_interrupts && host::interrupt_is_pending() {
+            if self
+                .interrupt
+                .is_some_and(|is_interrupted| is_interrupted())
+            {
                 return Wait::Interrupted;
             }
             let left = end.saturating_sub(self.start.elapsed());

@@ -4,7 +4,9 @@ use crate::args::Args;
 use crate::clock::{SystemClock, seconds_since_boot};
 use crate::config::FailMode;
 use crate::config::file::{LoadError, Loaded, load};
-use crate::host::{Nss, StandardDescriptors, parent_identity, process_identity, uids};
+use crate::host::{
+    Nss, StandardDescriptors, interrupt_is_pending, parent_identity, process_identity, uids,
+};
 use crate::log::{self, Facts, Log};
 use crate::login::{
     Clock as _, Denial, Fault, Login, Manner, Memory as _, Outcome, Report, Unknown,
@@ -92,7 +94,7 @@ fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
 
 /// The story of a login.
 fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResultCode {
-    let clock = SystemClock::start(is_one_of(request, &BLOCK_INTERRUPTS));
+    let clock = SystemClock::start(interrupt(request));
     let mut log = Log::open(&request.service);
     let host = Host {
         handle,
@@ -204,19 +206,7 @@ fn verify(
     let state = State::open(&config.state_dir, trusted);
     let user = decision.user(request).unwrap_or_default().to_owned();
     let uid = subject.ok().map(|subject| subject.uid);
-    let strictness = if uids.is_setuid() {
-        Strictness::Strict
-    } else {
-        Strictness::Lenient
-    };
-    if let Some(trouble) = state.trouble() {
-        let result = match strictness {
-            Strictness::Lenient => "codes only, nothing can be activated",
-            Strictness::Strict => "codes cannot be counted, nobody gets in",
-        };
-        let text = pair("state", &trouble.to_string());
-        log.line(Level::Warning, &format!("{result}: {text}"));
-    }
+    let strictness = strictness(uids);
     let action = action(request);
     let mut ledger = Ledger::of(
         &state,
@@ -226,7 +216,7 @@ fn verify(
         strictness,
         seconds_since_boot,
     );
-    let mut http = Http::new(config, trusted);
+    let mut http = Http::new(config, trusted, interrupt(request));
     let mut onelogin = Api::new(config, &loaded.secrets, &state, &mut http);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(
@@ -242,23 +232,44 @@ fn verify(
     for exchange in &decision.exchanges {
         log.line(Level::Debug, &shape(exchange));
     }
-    let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
-    if decision.report.forgotten && !is_accepted && state.trouble().is_none() {
-        let text = "a denial could not be written down; a rerun of the stack is a new login";
-        log.line(Level::Warning, text);
-    }
-    if decision.report.held_back {
-        let text = pair("user", &user);
-        log.line(
-            Level::Warning,
-            &format!("limits.challenges is used up, codes only: {text}"),
-        );
+    for remark in remarks(&decision.report, &state, strictness, &user) {
+        log.line(Level::Warning, &remark);
     }
     if !is_still_the_user(handle, request) {
         // The login may have taken its denial back.
         let _ = ledger.deny();
         decision.report.outcome = Outcome::Denied(Denial::UserChanged);
     }
+}
+
+/// What the user can do to this process, they could do to keep it from counting.
+fn strictness(uids: Uids) -> Strictness {
+    if uids.is_setuid() {
+        Strictness::Strict
+    } else {
+        Strictness::Lenient
+    }
+}
+
+/// What an admin should know beside the decision.
+fn remarks(report: &Report, state: &State, strictness: Strictness, user: &str) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if let Some(trouble) = state.trouble() {
+        let result = match strictness {
+            Strictness::Lenient => "codes only, nothing can be activated",
+            Strictness::Strict => "codes cannot be counted, nobody gets in",
+        };
+        let text = pair("state", &trouble.to_string());
+        remarks.push(format!("{result}: {text}"));
+    } else if report.forgotten && !matches!(report.outcome, Outcome::Accepted(_)) {
+        let text = "a denial could not be written down; a rerun of the stack is a new login";
+        remarks.push(text.to_owned());
+    }
+    if report.held_back {
+        let text = pair("user", user);
+        remarks.push(format!("limits.challenges is used up, codes only: {text}"));
+    }
+    remarks
 }
 
 impl Decision {
@@ -325,6 +336,13 @@ fn manner(request: &Request) -> Manner {
     } else {
         Manner::Prompted
     }
+}
+
+/// How a user ends a wait: sudo blocks SIGINT and SIGQUIT while it authenticates, so that they stay
+/// pending and can be seen.
+fn interrupt(request: &Request) -> Option<fn() -> bool> {
+    let look: fn() -> bool = interrupt_is_pending;
+    is_one_of(request, &BLOCK_INTERRUPTS).then_some(look)
 }
 
 fn is_one_of(request: &Request, services: &[&str]) -> bool {

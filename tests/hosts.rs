@@ -400,6 +400,28 @@ fn ctrl_c_ends_the_wait_for_a_push_in_sudo() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn ctrl_c_ends_the_wait_in_sudo_though_onelogin_does_not_answer() {
+    let scene = Scene::sudo(&["factors.autopush = true", "onelogin.request_timeout = 55"]);
+    scene.simulator.fault(Fault::new(
+        Match::new("GET", "/verifications/"),
+        Action::Silence,
+    ));
+    let mut sudo = scene.sudo_as("dave", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("Push sent to Dave's phone");
+    scene
+        .simulator
+        .wait_for_request(LONG, "GET", "/verifications/")
+        .expect("the push is polled");
+    sudo.type_keys("\x03");
+    denied(sudo);
+    // Had the poll gone on to its end, the reason would be "timeout".
+    let decision = scene.decision("user=dave");
+    assert!(decision.contains("reason=interrupted"), "{decision}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn r03_sudo_is_deaf_to_the_environment_of_its_caller() {
     let scene = Scene::sudo(&[]);
     let trap = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");

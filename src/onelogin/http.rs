@@ -19,7 +19,7 @@ use ureq::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
-    ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
+    Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
 };
 use ureq::{Agent, Error};
 use zeroize::Zeroizing;
@@ -32,6 +32,12 @@ const MAX_HEAD: usize = 16 << 10;
 
 /// How long an idle connection is kept: a person types slower than the client's own 15 s.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// Whether the user wants a wait to end.
+pub type Interrupt = fn() -> bool;
+
+/// How long a connection is waited for between two looks at the user.
+const SLICE: Duration = Duration::from_millis(250);
 
 /// The time that a call may take with all its requests.
 #[derive(Clone, Copy)]
@@ -122,21 +128,24 @@ pub struct Http {
     trusted: Trusted,
     connect_timeout: Duration,
     request_timeout: Duration,
+    interrupt: Option<Interrupt>,
     agent: OnceCell<Agent>,
     progress: Arc<Progress>,
     exchanges: Vec<Exchange>,
 }
 
 impl Http {
-    /// Prepares a client. Nothing is read or sent before the first request.
+    /// Prepares a client. Nothing is read or sent before the first request. A wait for a reply ends
+    /// when `interrupt` says so.
     #[must_use]
-    pub fn new(config: &Config, trusted: Trusted) -> Self {
+    pub fn new(config: &Config, trusted: Trusted, interrupt: Option<Interrupt>) -> Self {
         Self {
             origin: config.onelogin.origin.clone(),
             ca_file: config.onelogin.ca_file.clone(),
             trusted,
             connect_timeout: config.onelogin.connect_timeout,
             request_timeout: config.onelogin.request_timeout,
+            interrupt,
             agent: OnceCell::new(),
             progress: Arc::default(),
             exchanges: Vec::new(),
@@ -162,6 +171,7 @@ impl Carrier for Http {
                 self.ca_file.as_ref(),
                 self.trusted,
                 Arc::clone(&self.progress),
+                self.interrupt,
             )
         })?;
         self.progress
@@ -303,6 +313,7 @@ fn agent(
     ca_file: Option<&PathBuf>,
     trusted: Trusted,
     progress: Arc<Progress>,
+    interrupt: Option<Interrupt>,
 ) -> Result<Agent, ApiError> {
     let tls = TlsConfig::builder()
         .provider(TlsProvider::Rustls)
@@ -331,6 +342,10 @@ fn agent(
         .chain(Mark {
             progress: Arc::clone(&progress),
             at: CONNECTED,
+        })
+        .chain(Watch {
+            progress: Arc::clone(&progress),
+            interrupt,
         })
         .chain(RustlsConnector::default());
     let resolver = Names {
@@ -379,6 +394,7 @@ const CONNECTED: u8 = 3;
 struct Progress {
     step: AtomicU8,
     no_such_host: AtomicBool,
+    interrupted: AtomicBool,
     hurried: AtomicBool,
 }
 
@@ -401,6 +417,7 @@ impl Progress {
     fn explain(&self, error: &Error) -> ApiError {
         let step = self.step.load(Ordering::Relaxed);
         let trouble = match error {
+            _ if self.interrupted.load(Ordering::Relaxed) => Trouble::Interrupted,
             Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => Trouble::NoSuchHost,
             // No connection within its own time; but the end of the login's time is no outage.
             Error::Timeout(_) if step == CONNECTING && !self.is_hurried() => Trouble::NoConnection,
@@ -476,6 +493,74 @@ impl<In: Transport> Connector<In> for Mark {
     ) -> Result<Option<In>, Error> {
         self.progress.at(self.at);
         Ok(chained)
+    }
+}
+
+/// A link in the chain of connectors that makes waits end when the user wants that.
+#[derive(Debug)]
+struct Watch {
+    progress: Arc<Progress>,
+    interrupt: Option<Interrupt>,
+}
+
+impl<In: Transport> Connector<In> for Watch {
+    type Out = Watched<In>;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<Self::Out>, Error> {
+        Ok(chained.map(|inner| Watched {
+            inner,
+            progress: Arc::clone(&self.progress),
+            interrupt: self.interrupt,
+        }))
+    }
+}
+
+/// A connection on which a wait for input is cut into slices, where there is somebody to look at
+/// between them.
+#[derive(Debug)]
+struct Watched<In> {
+    inner: In,
+    progress: Arc<Progress>,
+    interrupt: Option<Interrupt>,
+}
+
+impl<In: Transport> Transport for Watched<In> {
+    fn buffers(&mut self) -> &mut dyn Buffers {
+        self.inner.buffers()
+    }
+
+    fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
+        self.inner.transmit_output(amount, timeout)
+    }
+
+    fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
+        let end = Instant::now().checked_add(*timeout.after);
+        let (Some(is_interrupted), Some(end)) = (self.interrupt, end) else {
+            return self.inner.await_input(timeout);
+        };
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            let slice = NextTimeout {
+                after: left.min(SLICE).into(),
+                ..timeout
+            };
+            match self.inner.await_input(slice) {
+                Err(Error::Timeout(_)) if left > SLICE => {}
+                other => return other,
+            }
+            if is_interrupted() {
+                self.progress.interrupted.store(true, Ordering::Relaxed);
+                return Err(Error::Io(io::Error::other("interrupted by the user")));
+            }
+        }
+    }
+
+    fn is_open(&mut self) -> bool {
+        self.inner.is_open()
     }
 }
 
