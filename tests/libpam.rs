@@ -439,6 +439,36 @@ fn who_is_exempt_is_ignored_without_a_call() {
 }
 
 #[test]
+fn groups_say_who_is_asked_by_the_systems_own_groups() {
+    // Every system has nobody in one group only, which has one of two names.
+    let group = nix::unistd::User::from_name(NAME).unwrap().unwrap().gid;
+    let group = nix::unistd::Group::from_gid(group).unwrap().unwrap().name;
+    let world = World::with_totp();
+    let run = |list: &str| {
+        world.config(&[&format!("users.groups = {list}"), "factors.prompts = 1"]);
+        world.ssh().answer(fresh_code()).run()
+    };
+    for list in [
+        format!("[\"{group}\"]"),
+        "[\"no*\"]".to_owned(),
+        format!("[\"root\", \"*,!root,{group}\"]"),
+    ] {
+        assert_eq!(run(&list).code, Code::SUCCESS, "{list}");
+    }
+    world.onelogin.clear_requests();
+    for list in [format!("[\"*,!{group}\"]"), "[\"root\"]".to_owned()] {
+        assert_eq!(reason(&run(&list)), "exempt-other-groups", "{list}");
+    }
+    // A group that is not there is no group that nobody is in.
+    for list in ["[\"no-such-group\"]", "[\"*,!no-such-group\"]"] {
+        let outcome = run(list);
+        assert_denied(&outcome, list);
+        assert_eq!(reason(&outcome), "group-lookup", "{list}");
+    }
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
 fn the_unknown_and_the_factorless_can_be_exempt() {
     let world = World::with(
         [],
