@@ -34,11 +34,10 @@ const NOT_ACCEPTED: &str = "Not accepted. ";
 const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
 
 /// Before the first prompt where nothing is sent, because too much was sent in vain.
-const HELD_BACK: &str = "Nothing more is sent for now; type a passcode. ";
+const HELD_BACK: &str = "No more pushes, calls or messages for some minutes. ";
 
 /// Where the phone shows the push of another login.
-const BUSY: &str =
-    "Another sign-in of yours is waiting for your approval. If that is not you, deny it. ";
+const BUSY: &str = "Another sign-in under your name awaits approval; if it is not you, deny it. ";
 
 /// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
 /// knows there is no call, which would show in the time (rule R13).
@@ -394,7 +393,7 @@ impl<'a> Login<'a> {
                 if self.manner == Manner::Waited {
                     self.prompt.tell(&format!("{BUSY}Yours comes next."));
                 } else {
-                    let text = format!("{BUSY}Press Enter for yours{}: ", or_code(device));
+                    let text = format!("{BUSY}Press Enter to wait your turn{}: ", or_code(device));
                     let acceptance = self.enter_or_code(user, device, &text, tries)?;
                     if acceptance.is_some() {
                         return Ok(acceptance);

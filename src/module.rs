@@ -17,6 +17,7 @@ use crate::onelogin::wire::UserId;
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Strictness};
+use crate::state::notes::Notes;
 use crate::text::{FAULT_CHARS, fact, pair};
 use crate::trust::Trusted;
 use crate::user::{Proof, Request, Subject, Uids, Who, proof, who};
@@ -208,14 +209,8 @@ fn verify(
     let uid = subject.ok().map(|subject| subject.uid);
     let strictness = strictness(uids);
     let action = action(request);
-    let mut ledger = Ledger::of(
-        &state,
-        &action,
-        (&user, uid),
-        &config.limits,
-        strictness,
-        seconds_since_boot,
-    );
+    let notes = Notes::new(&state, seconds_since_boot);
+    let mut ledger = Ledger::of(notes, &action, (&user, uid), &config.limits, strictness);
     let mut http = Http::new(config, trusted, interrupt(request));
     let mut onelogin = Api::new(config, &loaded.secrets, &state, &mut http);
     let mut conversation = Conversation::new(handle, request.password.as_ref());

@@ -2,12 +2,13 @@
 //! nothing is cached, and nothing is activated.
 
 pub mod ledger;
+pub mod notes;
 
 use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
-use nix::sys::stat::{Mode, fchmod, fstat};
+use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, gettid, linkat, mkdir, unlinkat};
 use ring::digest::{Context, SHA256};
 use std::fmt::{self, Write as _};
@@ -110,11 +111,10 @@ impl State {
         put: impl FnOnce(&Folder, &str) -> nix::Result<()>,
     ) -> Result<(), StateError> {
         let folder = self.folder.as_ref().map_err(Clone::clone)?;
-        let draft = format!(".{name}.{}", gettid());
-        // A draft of this name is left over from a thread that was killed and had our number.
-        folder.remove(&draft);
+        let (inner, own) = name.rsplit_once('/').unwrap_or((".", name));
+        let draft = format!("{inner}/.{own}.{}", gettid());
         folder
-            .write_draft(&draft, content)
+            .write_draft(inner, &draft, content)
             .and_then(|()| put(folder, &draft).map_err(std::io::Error::from))
             .map_err(|error| {
                 folder.remove(&draft);
@@ -129,9 +129,20 @@ impl State {
         }
     }
 
-    /// The names of the files, in no order.
-    fn names(&self) -> impl Iterator<Item = String> {
-        let path = self.folder.as_ref().ok().map(|folder| &folder.path);
+    /// Removes a folder, if it is there and empty.
+    fn remove_folder(&self, name: &str) {
+        if let Ok(folder) = &self.folder {
+            let _ = unlinkat(&folder.descriptor, name, UnlinkatFlags::RemoveDir);
+        }
+    }
+
+    /// The names in a folder below the own one, or in that, in no order.
+    fn names(&self, inner: &str) -> impl Iterator<Item = String> {
+        let path = self
+            .folder
+            .as_ref()
+            .ok()
+            .map(|folder| folder.path.join(inner));
         let entries = path.and_then(|path| std::fs::read_dir(path).ok());
         let entries = entries.into_iter().flatten().flatten();
         entries.filter_map(|entry| entry.file_name().into_string().ok())
@@ -180,14 +191,43 @@ impl Folder {
         })
     }
 
-    fn write_draft(&self, draft: &str, content: &[u8]) -> std::io::Result<()> {
-        let flags =
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    fn write_draft(&self, inner: &str, draft: &str, content: &[u8]) -> std::io::Result<()> {
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = openat(&self.descriptor, draft, flags, mode)?;
+        let file = match self.create(draft) {
+            Err(Errno::ENOENT) => {
+                self.make_folder(inner);
+                self.create(draft)
+            }
+            // A draft of this name is left over from a thread that was killed and had our number.
+            Err(Errno::EEXIST) => {
+                self.remove(draft);
+                self.create(draft)
+            }
+            result => result,
+        }?;
         // The host's umask may have taken more than it should, and is not ours to change.
         fchmod(&file, mode)?;
         File::from(file).write_all(content)
+    }
+
+    /// What goes wrong here goes wrong when something is written into it.
+    fn make_folder(&self, inner: &str) {
+        let mode = Mode::S_IRWXU;
+        if mkdirat(&self.descriptor, inner, mode).is_ok() {
+            let flag = FchmodatFlags::FollowSymlink;
+            let _ = fchmodat(&self.descriptor, inner, mode, flag);
+        }
+    }
+
+    fn create(&self, draft: &str) -> nix::Result<OwnedFd> {
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        openat(
+            &self.descriptor,
+            draft,
+            flags,
+            Mode::S_IRUSR | Mode::S_IWUSR,
+        )
     }
 
     fn remove(&self, name: &str) {
@@ -275,7 +315,7 @@ mod tests {
         assert_eq!(state.create("x", b"one"), Ok(true));
         assert_eq!(state.create("x", b"two"), Ok(false));
         assert_eq!(state.read("x").unwrap().as_slice(), b"one");
-        assert_eq!(state.names().count(), 1, "no draft is left");
+        assert_eq!(state.names("").count(), 1, "no draft is left");
     }
 
     #[test]
@@ -329,8 +369,8 @@ mod tests {
         symlink(&target, dir.path().join("state/.draft")).unwrap();
         std::fs::write(dir.path().join("state/.file"), "kept").unwrap();
         let folder = state.folder.as_ref().ok().unwrap();
-        assert!(folder.write_draft(".draft", b"evil").is_err());
-        assert!(folder.write_draft(".file", b"evil").is_err());
+        assert!(folder.create(".draft").is_err());
+        assert!(folder.create(".file").is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     }
 }

@@ -55,9 +55,9 @@ pub struct Verdict {
 }
 
 const WRONG: &str = "OneLogin verification failed.";
-const NOT_APPROVED: &str = "The sign-in was not approved on your phone.";
+const NOT_APPROVED: &str = "The sign-in was not approved.";
 const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
-const TOO_MANY: &str = "Too many attempts. Try again in some minutes.";
+const TOO_MANY: &str = "Too many attempts. Try again in a few minutes.";
 const BUSY: &str = "Another sign-in is waiting for your approval. Answer that one, then try again.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";

@@ -367,9 +367,11 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
         assert_shown(&format!("{}{PASSCODE}", literals(constant(before))[0]));
     }
     let busy = literals(constant("BUSY"))[0];
-    assert!(source.contains("\"{BUSY}Press Enter for yours{}: \""));
+    assert!(source.contains("\"{BUSY}Press Enter to wait your turn{}: \""));
     assert!(source.contains("\"{BUSY}Yours comes next.\""));
-    assert_shown(&format!("{busy}Press Enter for yours (or type a code): "));
+    assert_shown(&format!(
+        "{busy}Press Enter to wait your turn (or type a code): "
+    ));
     assert_shown(&format!("{busy}Yours comes next."));
 }
 

@@ -120,13 +120,17 @@ fn each_code_that_is_sent_lets_in_once_and_a_wrong_or_late_one_does_not() {
                 );
 
                 // Wrong, and the code of the earlier message.
-                let outcome = world.ssh().answers(["", "9999", "0B41", "0B41"]).run();
+                let outcome = world
+                    .later()
+                    .ssh()
+                    .answers(["", "9999", "0B41", "0B41"])
+                    .run();
                 assert_denied(&outcome, &what);
                 assert_eq!(world.onelogin.activations(), 2, "{what}");
 
                 // Late: the verification has expired while the user was typing.
                 world.onelogin.set_next_code("0B42");
-                let mut login = world.ssh().spawn();
+                let mut login = world.later().ssh().spawn();
                 login.wait_prompt();
                 login.reply("");
                 login.wait_prompt();
@@ -288,7 +292,7 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     second.reply("");
     let busy = second.wait_prompt().text.to_string();
     assert!(
-        busy.starts_with("Another sign-in of yours is waiting for your approval. "),
+        busy.starts_with("Another sign-in under your name awaits approval; "),
         "{busy}"
     );
     assert_eq!(world.onelogin.activations(), 1);
@@ -346,7 +350,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
     assert_eq!(world.onelogin.activations(), 2);
     assert_eq!(
         outcome.prompts()[0],
-        "Nothing more is sent for now; type a passcode. OneLogin passcode: "
+        "No more pushes, calls or messages for some minutes. OneLogin passcode: "
     );
     let held_back = "limits.challenges is used up, codes only: user=nobody";
     assert!(
@@ -552,7 +556,7 @@ fn several_devices_of_a_kind_can_be_told_apart_and_the_default_comes_first() {
         "one typed code is one submission to one device"
     );
     assert_denied(
-        &world.ssh().answers(["111111"; 3]).run(),
+        &world.later().ssh().answers(["111111"; 3]).run(),
         "a code of the other device",
     );
 }
@@ -570,7 +574,8 @@ fn a_temporary_token_lets_in_in_both_versions_also_beside_a_device() {
         let outcome = world.ssh().answer("25992782").run();
         assert_eq!(outcome.code, Code::SUCCESS, "v{api} {:?}", outcome.log);
         assert!(decision(&outcome).contains("factor=temporary"));
-        assert_denied(&world.ssh().answers(["25992782"; 3]).run(), "a used token");
+        let outcome = world.later().ssh().answers(["25992782"; 3]).run();
+        assert_denied(&outcome, "a used token");
 
         let world = World::with([world::totp()], &lines);
         let _ = world.onelogin.give_temporary_token(ID, "25992782", false);

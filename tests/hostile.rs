@@ -19,7 +19,7 @@ const SUCCESS: &str =
     r#"{"status":{"type":"success","code":200,"message":"Success","error":false}}"#;
 
 fn with_code(world: &World) -> Outcome {
-    world.ssh().answers([TOTP_CODE; 3]).run()
+    world.later().ssh().answers([TOTP_CODE; 3]).run()
 }
 
 #[test]
@@ -615,7 +615,7 @@ fn r01_r07_whatever_call_fails_nobody_gets_in_by_it_and_nothing_unwinds() {
     let mut panics = 0;
     for (failmode, errno) in [(SECURE, EIO), (SAFE, EMFILE)] {
         let world = World::with([totp()], &[failmode, "factors.prompts = 1"]);
-        let wrong = || world.ssh().answers(["111111"; 2]);
+        let wrong = || world.later().ssh().answers(["111111"; 2]);
         let whole = wrong().run();
         assert_denied(&whole, "a wrong code");
         let calls = whole.notes.calls;

@@ -236,6 +236,7 @@ fn a_code_of_another_verification_or_a_used_one_is_denied() {
     let first = world.ssh().answers(["", "AAAA11"]).run();
     assert_eq!(first.code, Code::SUCCESS);
     let second = world
+        .later()
         .ssh()
         .answers(["", "AAAA11", "AAAA11", "AAAA11"])
         .run();

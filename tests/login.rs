@@ -114,7 +114,8 @@ fn r12_without_any_conversation_onelogin_is_not_asked() {
 
 #[test]
 fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
-    const HELD_BACK: &str = "Nothing more is sent for now; type a passcode. OneLogin passcode: ";
+    const HELD_BACK: &str =
+        "No more pushes, calls or messages for some minutes. OneLogin passcode: ";
     // autopush or Enter: neither sends anything.
     let end = Script::of([
         Looks("alice", one("1001")),
@@ -248,7 +249,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
 
 #[test]
 fn r14_a_push_waits_until_the_one_before_is_answered() {
-    let busy = "Another sign-in of yours is waiting for your approval. If that is not you, deny it. Press Enter for yours (or type a code): ";
+    let busy = "Another sign-in under your name awaits approval; if it is not you, deny it. Press Enter to wait your turn (or type a code): ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -292,7 +293,7 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
         Lists("1001", vec![push("601")]),
         PhoneBusy,
         Tells(
-            "Another sign-in of yours is waiting for your approval. If that is not you, deny it. Yours comes next.",
+            "Another sign-in under your name awaits approval; if it is not you, deny it. Yours comes next.",
         ),
     ];
     for _ in 0..55 {

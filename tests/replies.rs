@@ -39,7 +39,7 @@ fn forged(count: usize, apart: bool) -> Action {
 fn answered(world: &World, action: Action) -> Outcome {
     world.onelogin.clear_faults();
     world.onelogin.fault(Fault::new(Match::code(), action));
-    world.ssh().answer(WRONG).run()
+    world.later().ssh().answer(WRONG).run()
 }
 
 #[test]

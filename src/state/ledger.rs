@@ -1,38 +1,27 @@
 //! What this host remembers of one user: denials, counted challenges and refused codes, used codes,
-//! the pending push (rules R14, R18). Each entry is a file of its own that is over by itself, made
-//! whole and at once: no lock is held, so a process that is stopped or killed holds up nobody and
-//! takes back nothing.
+//! the pending push (rules R14, R18). Each is a note, made whole and at once: no lock is held, so a
+//! process that is stopped or killed holds up nobody and takes back nothing.
 
-use super::{NoContent, State, name, name_of};
+use super::notes::{Kind, Notes};
+use super::{name, name_of};
 use crate::config::Limits;
 use crate::factor::Code;
 use crate::host::{is_running, process_identity};
 use crate::login::{Forgotten, Limit, Memory, Phone, Uncounted, Unguessed};
 use std::time::Duration;
 
-/// How long a denial is remembered, in seconds: longer than a host keeps one login waiting, and
-/// short enough that the next connection with the same addresses and ports is not meant.
-const DENIAL_LIFE: i64 = 600;
+/// Denials: longer than a host keeps one login waiting, and short enough that the next connection
+/// with the same addresses and ports is not meant.
+const DENIED: Kind = Kind {
+    word: "denied",
+    life: 600,
+};
 
-/// How long a used code is refused, in seconds (rule R18).
-const USED_CODE_LIFE: i64 = 600;
-
-/// The longest life of any entry, in seconds: one that claims more was written before the machine
-/// started anew.
-const MAX_LIFE: i64 = 86_400;
-
-/// Entries that one denial looks at to remove those that are over, so that the folder stays small
-/// at a bounded cost.
-const SWEEP: usize = 64;
-
-const DENIED: &str = "denied-";
-const CHALLENGE: &str = "challenge-";
-const FAILURE: &str = "failure-";
-const USED: &str = "used-";
-const PENDING: &str = "pending-";
-
-/// The kinds of entries that are over by themselves.
-const KINDS: [&str; 5] = [DENIED, CHALLENGE, FAILURE, USED, PENDING];
+/// Used codes (rule R18).
+const USED: Kind = Kind {
+    word: "used",
+    life: 600,
+};
 
 /// The action that a host may run the stack for more than once.
 pub enum Action {
@@ -51,21 +40,19 @@ pub enum Strictness {
     Strict,
 }
 
-/// Seconds since the machine started; `None` when nobody can tell.
-pub type BootClock = fn() -> Option<i64>;
-
 /// The memory of one user in one action.
 pub struct Ledger<'a> {
-    state: &'a State,
+    notes: Notes<'a>,
     limits: &'a Limits,
     strictness: Strictness,
-    clock: BootClock,
     user: String,
     uid: String,
+    /// The name of this action's denial.
     denial: String,
     /// What this login counted, to be taken back on acceptance.
-    counted: Vec<String>,
-    has_phone: bool,
+    counted: Vec<(Limit, String)>,
+    /// The push of this login that is pending.
+    pending: Option<Kind>,
 }
 
 impl<'a> Ledger<'a> {
@@ -73,43 +60,36 @@ impl<'a> Ledger<'a> {
     /// serve several users, one after another.
     #[must_use]
     pub fn of(
-        state: &'a State,
+        notes: Notes<'a>,
         action: &Action,
         (user, uid): (&str, Option<u32>),
         limits: &'a Limits,
         strictness: Strictness,
-        clock: BootClock,
     ) -> Self {
         let (kind, action) = match action {
             Action::Connection(connection) => ("connection", connection),
             Action::Process(process) => ("process", process),
         };
         Self {
-            state,
+            notes,
             limits,
             strictness,
-            clock,
             user: user.to_owned(),
             uid: uid.map_or_else(String::new, |uid| uid.to_string()),
-            denial: name(DENIED, &[kind, action, user]),
+            denial: name("", &[kind, action, user]),
             counted: Vec::new(),
-            has_phone: false,
+            pending: None,
         }
     }
 
-    fn now(&self) -> Result<i64, Forgotten> {
-        (self.clock)().ok_or(Forgotten)
-    }
-
-    /// The places for what is counted in a window. Each is taken once and never again, so that
-    /// parallel logins cannot get beyond the last one.
-    fn place(&self, limit: Limit, window: i64, number: u32) -> String {
-        let kind = match limit {
-            Limit::Challenges => CHALLENGE,
-            Limit::Failures => FAILURE,
-        };
-        let (window, number) = (window.to_string(), number.to_string());
-        name(kind, &[&self.user, &self.uid, &window, &number])
+    fn kind(&self, limit: Limit) -> Kind {
+        Kind {
+            word: match limit {
+                Limit::Challenges => "challenge",
+                Limit::Failures => "failure",
+            },
+            life: seconds(self.limits.window),
+        }
     }
 
     fn most(&self, limit: Limit) -> u32 {
@@ -119,138 +99,92 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// How many places of a window are taken by what is not over.
-    fn taken(&self, limit: Limit, window: i64, now: i64) -> u32 {
-        let places = (0..self.most(limit)).map(|number| self.place(limit, window, number));
-        let taken = places.filter(|place| self.holds(place, now)).count();
-        u32::try_from(taken).unwrap_or(u32::MAX)
+    /// One of the user's places for what is counted. In each span of time it is taken once, so that
+    /// parallel logins cannot get beyond the last one.
+    fn place(&self, number: u32) -> String {
+        name("", &[&self.user, &self.uid, &number.to_string()])
     }
 
-    fn window_length(&self) -> i64 {
-        i64::try_from(self.limits.window.as_secs()).unwrap_or(MAX_LIFE)
+    /// How many places of a span are taken by what holds.
+    fn taken(&self, limit: Limit, span: i64, now: i64) -> u32 {
+        let kind = self.kind(limit);
+        let places = (0..self.most(limit)).map(|number| self.place(number));
+        let taken = places.filter(|place| self.notes.holds_in(kind, span, place, now));
+        u32::try_from(taken.count()).unwrap_or(u32::MAX)
     }
 
-    /// The number of the window that this moment is in.
-    fn window(&self, now: i64) -> i64 {
-        now.checked_div(self.window_length()).unwrap_or_default()
-    }
-
-    /// Counts one. What was counted in the window before and is not over leaves fewer places in
-    /// this one: at no moment has more than the limit been counted within the last window's length.
-    fn take_place(&mut self, limit: Limit) -> Result<(), Uncounted> {
-        let now = self.now()?;
-        let window = self.window(now);
-        let places = self
-            .most(limit)
-            .saturating_sub(self.taken(limit, window - 1, now));
-        for number in 0..places {
-            let place = self.place(limit, window, number);
-            if self.create(&place, now + self.window_length(), "")? {
-                self.counted.push(place);
+    /// Counts one. What was counted in the span before and still holds leaves fewer places in this
+    /// one: at no moment has more than the limit been counted within the length of a window.
+    fn count(&mut self, limit: Limit) -> Result<(), Uncounted> {
+        let now = self.notes.now()?;
+        let kind = self.kind(limit);
+        let before = self.taken(limit, kind.span(now) - 1, now);
+        for number in 0..self.most(limit).saturating_sub(before) {
+            let place = self.place(number);
+            if self.notes.make(kind, &place, "", now)? {
+                self.counted.push((limit, place));
                 return Ok(());
             }
         }
         Err(Uncounted::UsedUp)
     }
 
-    /// Makes an entry that is over at `until`; `false` when there is one of that name.
-    fn create(&self, name: &str, until: i64, rest: &str) -> Result<bool, Forgotten> {
-        let content = format!("{until} {rest}\n");
-        self.state
-            .create(name, content.as_bytes())
-            .map_err(|_| Forgotten)
-    }
-
-    /// Whether an entry is there and not over. One that cannot be read is: it concerns one user
-    /// only, and somebody wrote it.
-    fn holds(&self, name: &str, now: i64) -> bool {
-        let content = match self.state.read(name) {
-            Ok(content) => content,
-            Err(NoContent::Absent) => return false,
-            Err(NoContent::Refused) => return true,
-        };
-        let until = first_word(&content).and_then(|word| word.parse::<i64>().ok());
-        until.is_none_or(|until| (1..=MAX_LIFE).contains(&until.saturating_sub(now)))
-    }
-
-    /// Whether the login that holds the phone is still there, and its push is.
-    fn is_pending(&self, now: i64) -> bool {
-        let pending = self.pending();
-        let content = self.state.read(&pending).unwrap_or_default();
-        let text = String::from_utf8_lossy(&content);
-        let process = text.split_ascii_whitespace().nth(1);
-        process.is_some_and(is_running) && self.holds(&pending, now)
-    }
-
     /// Makes a code this login's alone, before it is sent: of two logins that send the same one at
     /// once, one is refused here.
     fn claim(&self, code: &Code) -> Result<(), Unguessed> {
-        let now = self.now()?;
         let used = self.used(code);
-        if !self.holds(&used, now) {
-            self.state.remove(&used);
-            if self.create(&used, now + USED_CODE_LIFE, "")? {
-                return Ok(());
-            }
+        let now = self.notes.now()?;
+        if !self.notes.holds_at(USED, &used, now) && self.notes.make(USED, &used, "", now)? {
+            Ok(())
+        } else {
+            Err(Unguessed::UsedBefore)
         }
-        Err(Unguessed::UsedBefore)
     }
 
     fn used(&self, code: &Code) -> String {
-        name_of(USED, &[&self.user, &self.uid], code.secret())
+        name_of("", &[&self.user, &self.uid], code.secret())
     }
 
-    fn pending(&self) -> String {
-        name(PENDING, &[&self.user, &self.uid])
+    fn phone(&self) -> String {
+        name("", &[&self.user, &self.uid])
     }
 
-    /// Removes entries that are over.
-    fn sweep(&self, now: i64) {
-        for entry in self.state.names().take(SWEEP) {
-            let is_ours = KINDS.iter().any(|kind| entry.starts_with(kind));
-            if (is_ours && !self.holds(&entry, now)) || is_abandoned(&entry) {
-                self.state.remove(&entry);
-            }
-        }
+    /// Whether the push that was noted is pending still, and its login there.
+    fn is_pending(&self, kind: Kind) -> bool {
+        let process = self.notes.find(kind, &self.phone());
+        process.is_ok_and(|process| is_running(&process))
     }
 }
 
 impl Memory for Ledger<'_> {
     fn is_denied(&self) -> bool {
-        match self.now() {
-            Ok(now) => self.holds(&self.denial, now),
-            Err(Forgotten) => !matches!(self.state.read(&self.denial), Err(NoContent::Absent)),
-        }
+        self.notes.holds(DENIED, &self.denial)
     }
 
     fn works(&self) -> bool {
-        self.state.trouble().is_none()
+        self.notes.state().trouble().is_none()
     }
 
     fn deny(&mut self) -> Result<(), Forgotten> {
-        let now = self.now()?;
-        self.sweep(now);
-        let content = format!("{}\n", now + DENIAL_LIFE);
-        self.state
-            .write(&self.denial, content.as_bytes())
-            .map_err(|_| Forgotten)
+        self.notes.sweep();
+        self.notes.write(DENIED, &self.denial, "")
     }
 
     fn is_used_up(&self, limit: Limit) -> bool {
-        self.now().is_ok_and(|now| {
-            let window = self.window(now);
-            let taken = self.taken(limit, window, now) + self.taken(limit, window - 1, now);
+        self.notes.now().is_ok_and(|now| {
+            let span = self.kind(limit).span(now);
+            let taken = self.taken(limit, span, now) + self.taken(limit, span - 1, now);
             taken >= self.most(limit)
         })
     }
 
     fn challenge(&mut self) -> Result<(), Uncounted> {
-        self.take_place(Limit::Challenges)
+        self.count(Limit::Challenges)
     }
 
     fn guess(&mut self, code: &Code) -> Result<(), Unguessed> {
         let result = self.claim(code).and_then(|()| {
-            self.take_place(Limit::Failures).map_err(|uncounted| {
+            self.count(Limit::Failures).map_err(|uncounted| {
                 self.refused(code);
                 uncounted.into()
             })
@@ -262,55 +196,46 @@ impl Memory for Ledger<'_> {
     }
 
     fn refused(&mut self, code: &Code) {
-        self.state.remove(&self.used(code));
+        self.notes.remove(USED, &self.used(code));
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
-        let now = self.now()?;
-        let life = i64::try_from(life.as_secs()).unwrap_or(MAX_LIFE);
-        let pending = self.pending();
-        // Two logins that find an old entry at once may both send: that is bounded by the limit on
-        // challenges, and each approval still counts for one of them only.
-        for _ in 0..2 {
-            if self.create(&pending, now + life, &process_identity())? {
-                self.has_phone = true;
-                return Ok(Phone::Ours);
-            }
-            if self.is_pending(now) {
-                return Ok(Phone::Busy);
-            }
-            self.state.remove(&pending);
+        let now = self.notes.now()?;
+        let kind = Kind {
+            word: "pending",
+            life: seconds(life),
+        };
+        let phone = self.phone();
+        if self.is_pending(kind) {
+            return Ok(Phone::Busy);
         }
-        Ok(Phone::Busy)
+        // Two logins that find the note of one that is gone may both send: that is bounded by the
+        // limit on challenges, and each approval still counts for one of them only.
+        self.notes.remove(kind, &phone);
+        if self.notes.make(kind, &phone, &process_identity(), now)? {
+            self.pending = Some(kind);
+            Ok(Phone::Ours)
+        } else {
+            Ok(Phone::Busy)
+        }
     }
 
     fn leave_phone(&mut self) {
-        if std::mem::take(&mut self.has_phone) {
-            self.state.remove(&self.pending());
+        if let Some(kind) = self.pending.take() {
+            self.notes.remove(kind, &self.phone());
         }
     }
 
     fn allow(&mut self) {
-        self.state.remove(&self.denial);
-        for place in self.counted.drain(..) {
-            self.state.remove(&place);
+        self.notes.remove(DENIED, &self.denial);
+        for (limit, place) in std::mem::take(&mut self.counted) {
+            self.notes.remove(self.kind(limit), &place);
         }
     }
 }
 
-fn first_word(content: &[u8]) -> Option<&str> {
-    let text = std::str::from_utf8(content).ok()?;
-    text.split_ascii_whitespace().next()
-}
-
-/// Whether a file is the draft of a process that is gone.
-fn is_abandoned(name: &str) -> bool {
-    let process = name
-        .strip_prefix('.')
-        .and_then(|name| name.rsplit_once('.'));
-    process.is_some_and(|(_, pid)| {
-        pid.bytes().all(|b| b.is_ascii_digit()) && !crate::host::exists(pid)
-    })
+fn seconds(time: Duration) -> i64 {
+    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

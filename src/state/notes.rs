@@ -1,0 +1,273 @@
+//! Notes: files that are over by themselves after the life of their kind. They lie in folders by the
+//! time when they were made, so that a host with many users looks at no more of them than one with
+//! few, and those that are over are found without looking at those that hold.
+
+use super::{NoContent, State};
+use crate::login::Forgotten;
+
+/// How many files one sweep removes: more than one login makes.
+const SWEEP: usize = 64;
+
+/// Seconds since the machine started; `None` when nobody can tell.
+pub type BootClock = fn() -> Option<i64>;
+
+/// A kind of note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The word in the folder's name, without `-`.
+    pub word: &'static str,
+    /// How long a note holds, in seconds, from 1 on.
+    pub life: i64,
+}
+
+impl Kind {
+    /// The span of time that this moment is in, by its number; a span is as long as a life. What
+    /// holds now was made in this span or in the one before.
+    #[must_use]
+    pub fn span(self, now: i64) -> i64 {
+        now.div_euclid(self.life.max(1))
+    }
+
+    /// The life is a part of the name: whoever changes it starts anew.
+    fn path(self, span: i64, name: &str) -> String {
+        format!("{}-{}-{span}/{name}", self.word, self.life)
+    }
+}
+
+/// The notes under `state_dir`.
+#[derive(Clone, Copy)]
+pub struct Notes<'a> {
+    state: &'a State,
+    clock: BootClock,
+}
+
+impl<'a> Notes<'a> {
+    /// The notes of this folder, by this clock.
+    #[must_use]
+    pub fn new(state: &'a State, clock: BootClock) -> Self {
+        Self { state, clock }
+    }
+
+    /// The folder that they are in.
+    #[must_use]
+    pub fn state(&self) -> &'a State {
+        self.state
+    }
+
+    /// Seconds since the machine started.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell: nothing can be written, then.
+    pub fn now(&self) -> Result<i64, Forgotten> {
+        (self.clock)().ok_or(Forgotten)
+    }
+
+    /// The text of a note that holds.
+    ///
+    /// # Errors
+    /// [`NoContent::Absent`] when there is none. [`NoContent::Refused`] when there is one that cannot
+    /// be read, or nobody can tell whether it is over.
+    pub fn find(&self, kind: Kind, name: &str) -> Result<String, NoContent> {
+        let now = self.now().map_err(|Forgotten| NoContent::Refused)?;
+        self.find_at(kind, name, now)
+    }
+
+    fn find_at(&self, kind: Kind, name: &str, now: i64) -> Result<String, NoContent> {
+        let span = kind.span(now);
+        match self.find_in(kind, span, name, now) {
+            Err(NoContent::Absent) => self.find_in(kind, span - 1, name, now),
+            found => found,
+        }
+    }
+
+    /// As [`Notes::find`], for a note that was made in this span.
+    fn find_in(&self, kind: Kind, span: i64, name: &str, now: i64) -> Result<String, NoContent> {
+        let content = self.state.read(&kind.path(span, name))?;
+        let content = std::str::from_utf8(&content).map_err(|_| NoContent::Refused)?;
+        let (until, text) = content.split_once(' ').ok_or(NoContent::Refused)?;
+        let until: i64 = until.parse().map_err(|_| NoContent::Refused)?;
+        if now < until {
+            Ok(text.to_owned())
+        } else {
+            Err(NoContent::Absent)
+        }
+    }
+
+    /// Whether there is a note that holds. One that cannot be read does: somebody wrote it.
+    #[must_use]
+    pub fn holds(&self, kind: Kind, name: &str) -> bool {
+        self.find(kind, name) != Err(NoContent::Absent)
+    }
+
+    /// As [`Notes::holds`], at this moment.
+    #[must_use]
+    pub fn holds_at(&self, kind: Kind, name: &str, now: i64) -> bool {
+        self.find_at(kind, name, now) != Err(NoContent::Absent)
+    }
+
+    /// As [`Notes::holds`], for a note that was made in this span.
+    #[must_use]
+    pub fn holds_in(&self, kind: Kind, span: i64, name: &str, now: i64) -> bool {
+        self.find_in(kind, span, name, now) != Err(NoContent::Absent)
+    }
+
+    /// Writes a note anew.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when it could not be written.
+    pub fn write(&self, kind: Kind, name: &str, text: &str) -> Result<(), Forgotten> {
+        let now = self.now()?;
+        let path = kind.path(kind.span(now), name);
+        let content = format!("{} {text}", now + kind.life);
+        let result = self.state.write(&path, content.as_bytes());
+        result.map_err(|_| Forgotten)
+    }
+
+    /// Makes a note in this moment's span, if it has none of this name: of several that try at
+    /// once, one does.
+    ///
+    /// # Errors
+    /// As [`Notes::write`].
+    pub fn make(&self, kind: Kind, name: &str, text: &str, now: i64) -> Result<bool, Forgotten> {
+        let path = kind.path(kind.span(now), name);
+        let content = format!("{} {text}", now + kind.life);
+        let result = self.state.create(&path, content.as_bytes());
+        result.map_err(|_| Forgotten)
+    }
+
+    /// Removes a note, if it is there.
+    pub fn remove(&self, kind: Kind, name: &str) {
+        if let Ok(now) = self.now() {
+            let span = kind.span(now);
+            self.state.remove(&kind.path(span, name));
+            self.state.remove(&kind.path(span - 1, name));
+        }
+    }
+
+    /// Removes notes that are over, and the drafts of processes that are gone.
+    pub fn sweep(&self) {
+        let Ok(now) = self.now() else { return };
+        let mut left = SWEEP;
+        for entry in self.state.names("") {
+            if is_over(&entry, now) {
+                for name in self.state.names(&entry).take(left) {
+                    self.state.remove(&format!("{entry}/{name}"));
+                    left -= 1;
+                }
+                self.state.remove_folder(&entry);
+            } else if is_abandoned(&entry) {
+                self.state.remove(&entry);
+            }
+        }
+    }
+}
+
+/// Whether nothing in a folder of notes can hold: its span and the one after it are past, or it is
+/// still to come, so that it was made before the machine started anew.
+fn is_over(folder: &str, now: i64) -> bool {
+    let mut parts = folder.splitn(3, '-').skip(1).map(str::parse::<i64>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(life)), Some(Ok(span))) if life > 0 => {
+            let current = now.div_euclid(life);
+            span > current || span < current - 1
+        }
+        _ => false,
+    }
+}
+
+/// Whether a file is the draft of a process that is gone.
+fn is_abandoned(name: &str) -> bool {
+    let process = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('.'));
+    process.is_some_and(|(_, pid)| {
+        pid.bytes().all(|b| b.is_ascii_digit()) && !crate::host::exists(pid)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trust::Trusted;
+    use crate::user::Uids;
+
+    const KIND: Kind = Kind {
+        word: "x",
+        life: 100,
+    };
+
+    fn state(dir: &tempfile::TempDir) -> State {
+        let uid = nix::unistd::getuid().as_raw();
+        let trusted = Trusted::of(Uids {
+            real: uid,
+            effective: uid,
+            saved: uid,
+        });
+        State::open(&dir.path().join("state"), trusted)
+    }
+
+    fn at<const NOW: i64>() -> BootClock {
+        || Some(NOW)
+    }
+
+    #[test]
+    fn a_note_holds_for_its_life_across_the_border_of_two_spans() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let notes = Notes::new(&state, at::<1_099>());
+        notes.write(KIND, "a", "one").unwrap();
+        assert_eq!(notes.find(KIND, "a").as_deref(), Ok("one"));
+        let notes = |clock| Notes::new(&state, clock);
+        assert_eq!(notes(at::<1_198>()).find(KIND, "a").as_deref(), Ok("one"));
+        for later in [at::<1_199>(), at::<1_200>(), at::<5_000>()] {
+            assert!(!notes(later).holds(KIND, "a"));
+        }
+        let other = Kind { life: 200, ..KIND };
+        assert!(!notes(at::<1_099>()).holds(other, "a"));
+        notes(at::<1_100>()).remove(KIND, "a");
+        assert!(!notes(at::<1_100>()).holds(KIND, "a"));
+    }
+
+    #[test]
+    fn a_sweep_removes_what_is_over_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let notes = |clock| Notes::new(&state, clock);
+        let count = || {
+            let folders = state.names("");
+            folders
+                .map(|folder| state.names(&folder).count())
+                .sum::<usize>()
+        };
+        for number in 0..100 {
+            notes(at::<1_000>())
+                .write(KIND, &number.to_string(), "")
+                .unwrap();
+        }
+        notes(at::<1_150>()).write(KIND, "later", "").unwrap();
+        state.write("token-0123", b"kept").unwrap();
+        state.write("not-a-folder", b"kept").unwrap();
+        notes(at::<1_150>()).sweep();
+        assert_eq!(count(), 101);
+        // At most so many at once; the folder goes with the last one.
+        notes(at::<1_200>()).sweep();
+        assert_eq!(count(), 101 - SWEEP);
+        notes(at::<1_200>()).sweep();
+        assert_eq!((count(), state.names("").count()), (1, 3));
+        // A clock that has begun anew.
+        notes(at::<7>()).sweep();
+        assert_eq!((count(), state.names("").count()), (0, 2));
+    }
+
+    #[test]
+    fn the_draft_of_a_killed_process_is_swept() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let own = format!(".token-0123.{}", std::process::id());
+        for draft in [".denied-0123.4194999", own.as_str()] {
+            state.write(draft, b"").unwrap();
+        }
+        Notes::new(&state, at::<1_000>()).sweep();
+        assert_eq!(state.names("").collect::<Vec<_>>(), [own]);
+    }
+}
