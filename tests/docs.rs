@@ -17,6 +17,7 @@ use sources::{
 };
 
 const README: &str = include_str!("../README.md");
+const MANUAL: &str = include_str!("../man/pam_onelogin.8");
 const SECURITY: &str = include_str!("../SECURITY.md");
 const DOCUMENTS: [(&str, &str); 4] = [
     ("README.md", README),
@@ -417,16 +418,18 @@ fn the_sentences_of_a_denial_are_in_the_readme() {
 
 #[test]
 fn each_sample_stack_is_in_the_readme() {
-    for entry in std::fs::read_dir(root().join("pam.d")).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let row = format!("| `pam.d/{name}` |");
-        assert!(README.contains(&row), "{row}");
+    for layout in ["debian", "fedora"] {
+        for entry in std::fs::read_dir(root().join("pam.d").join(layout)).unwrap() {
+            let name = entry.unwrap().file_name().into_string().unwrap();
+            assert!(README.contains(&format!("| `{name}` |")), "{layout}/{name}");
+            assert!(MANUAL.contains(&format!("\\fB{}\\fR\n", name.replace('-', "\\-"))));
+        }
     }
 }
 
 #[test]
 fn the_sshd_settings_of_the_readme_are_those_of_the_sample() {
-    let sample = std::fs::read_to_string(root().join("pam.d/sshd-key")).unwrap();
+    let sample = std::fs::read_to_string(root().join("pam.d/debian/sshd-key")).unwrap();
     let settings: Vec<&str> = sample
         .lines()
         .filter_map(|line| line.strip_prefix("#     "))

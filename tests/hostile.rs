@@ -556,54 +556,168 @@ fn r10_names_and_messages_of_onelogin_cannot_move_the_terminal_or_forge_the_log(
     );
 }
 
-/// Each code that a module can return, in the place of ours.
+/// Each code that a module can return, in the place of ours, in each sample as it stands.
 #[test]
 fn r15_in_every_sample_stack_a_denial_is_a_denial_whatever_its_code() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pam.d");
-    let mut samples = 0;
+    for layout in LAYOUTS {
+        let samples = samples_of(layout);
+        let place = pam_host::Place::new();
+        let in_the_stack = |name: &str, unix: &str, ours: &str| {
+            services(&place, layout, &samples, unix, ours);
+            place.case(name).user(world::NAME).run()
+        };
+        for (name, sample) in &samples {
+            for code in 0..32 {
+                // The first factor is passed.
+                let ours = format!("@helper@ auth={code} cred=0");
+                let outcome = in_the_stack(name, "pam_permit.so", &ours);
+                let lets_in = outcome.code == Code::SUCCESS;
+                assert_eq!(
+                    lets_in,
+                    code == 0 || code == 25,
+                    "{layout}/{name}, code {code}: {}",
+                    outcome.code
+                );
+            }
+            // A first factor that is not passed is the end: we are not even asked.
+            let asked = "@helper@ print=asked auth=0";
+            let outcome = in_the_stack(name, "pam_deny.so", asked);
+            let has_key = *name == "sshd-key";
+            assert_eq!(outcome.code == Code::SUCCESS, has_key, "{layout}/{name}");
+            assert_eq!(outcome.stdout == "asked\n", has_key, "{layout}/{name}");
+            if !sample.contains("pam_onelogin.so") {
+                assert!(sample.contains("auth       include      su"), "{name}");
+            }
+        }
+        assert_eq!(samples.len(), 7, "{layout}");
+    }
+}
+
+/// The lines that the samples for Fedora offer for users who come from elsewhere.
+#[test]
+fn r15_two_first_factors_deny_and_do_not_reach_us_unless_one_is_passed() {
+    let mut seen = 0;
+    for (name, sample) in samples_of("fedora") {
+        let lines: Vec<&str> = sample
+            .lines()
+            .filter_map(|line| line.strip_prefix("#   "))
+            .filter(|line| line.starts_with("auth "))
+            .collect();
+        if lines.is_empty() {
+            continue;
+        }
+        let place = pam_host::Place::new();
+        let sample = sample.replace("auth       requisite    pam_unix.so", &lines.join("\n"));
+        for (unix, sssd, code, expected) in [
+            ("pam_permit.so", "pam_deny.so", 0, (true, "asked\n")),
+            ("pam_deny.so", "pam_permit.so", 0, (true, "asked\n")),
+            ("pam_permit.so", "pam_deny.so", 7, (false, "asked\n")),
+            ("pam_deny.so", "pam_permit.so", 7, (false, "asked\n")),
+            ("pam_deny.so", "pam_deny.so", 0, (false, "")),
+        ] {
+            let ours = format!("@helper@ print=asked auth={code}");
+            let stack = [(name.clone(), sample.replace("pam_sss.so", sssd))];
+            services(&place, "fedora", &stack, unix, &ours);
+            let outcome = place.case(&name).user(world::NAME).run();
+            assert_eq!(
+                (outcome.code == Code::SUCCESS, outcome.stdout.as_str()),
+                expected,
+                "{name}: {unix} {sssd} {code}"
+            );
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 4);
+}
+
+/// Why the samples for Fedora have another first factor than Fedora.
+#[test]
+fn r15_behind_what_fedora_includes_we_are_asked_too_early_or_not_at_all() {
+    let place = pam_host::Place::new();
+    for (control, unix, expected) in [
+        // A wrong password, and the stack goes on: a stranger's push.
+        ("substack", "pam_deny.so", (false, "asked\n")),
+        // The right one, and the stack ends: no second factor.
+        ("include", "pam_permit.so", (true, "")),
+    ] {
+        let stack = format!("auth {control} system-auth\nauth required pam_onelogin.so\n");
+        let ours = "@helper@ print=asked auth=7";
+        services(&place, "fedora", &[("x".to_owned(), stack)], unix, ours);
+        let outcome = place.case("x").user(world::NAME).run();
+        let seen = (outcome.code == Code::SUCCESS, outcome.stdout.as_str());
+        assert_eq!(seen, expected, "{control}");
+    }
+}
+
+const LAYOUTS: [&str; 2] = ["debian", "fedora"];
+
+/// Name and text of each sample of a layout.
+fn samples_of(layout: &str) -> Vec<(String, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("pam.d")
+        .join(layout);
+    let mut samples = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-        let sample = std::fs::read_to_string(&path).unwrap();
-        assert!(sample.contains("pam_onelogin.so"), "{name}");
-        samples += 1;
-        let place = pam_host::Place::new();
-        for include in [
-            "common-account",
-            "common-session",
-            "common-session-noninteractive",
-            "common-password",
-        ] {
-            place.service(include, &["account required pam_permit.so"]);
-        }
-        for code in 0..32 {
-            // The first factor is passed.
-            let ours = format!("@helper@ auth={code} cred=0");
-            let stack = sample
-                .replace("pam_onelogin.so", &ours)
-                .replace("pam_unix.so", "pam_permit.so");
-            place.service(&name, &stack.lines().collect::<Vec<_>>());
-            let outcome = place.case(&name).user(world::NAME).run();
-            let lets_in = outcome.code == Code::SUCCESS;
-            assert_eq!(
-                lets_in,
-                code == 0 || code == 25,
-                "{name}, code {code}: {}",
-                outcome.code
-            );
-            // A first factor that is not passed is the end: we are not even asked.
-            if sample.contains("pam_unix.so") {
-                let stack = sample
-                    .replace("pam_onelogin.so", "@helper@ print=asked auth=0")
-                    .replace("pam_unix.so", "pam_deny.so");
-                place.service(&name, &stack.lines().collect::<Vec<_>>());
-                let outcome = place.case(&name).user(world::NAME).run();
-                assert_ne!(outcome.code, Code::SUCCESS, "{name}");
-                assert_eq!(outcome.stdout, "", "{name}");
-            }
-        }
+        samples.push((name, std::fs::read_to_string(&path).unwrap()));
     }
-    assert_eq!(samples, 4);
+    samples
+}
+
+/// Writes these stacks, and what they include, with other modules in the place of `pam_unix` and of ours. The caller is
+/// not root.
+fn services(
+    place: &pam_host::Place,
+    layout: &str,
+    stacks: &[(String, String)],
+    unix: &str,
+    ours: &str,
+) {
+    let stacks = stacks
+        .iter()
+        .map(|(name, text)| (name.as_str(), text.as_str()));
+    for (name, text) in stacks.chain(included(layout)) {
+        let text = text
+            .replace("pam_onelogin.so", ours)
+            .replace("pam_unix.so", unix)
+            .replace("pam_rootok.so", "pam_deny.so");
+        let lines: Vec<_> = text.lines().map(|line| with_path(place, line)).collect();
+        place.service(name, &lines.iter().map(String::as_str).collect::<Vec<_>>());
+    }
+}
+
+/// A line with the path of what it includes: libpam looks for a bare name in /etc, wherever the stack itself is.
+fn with_path(place: &pam_host::Place, line: &str) -> String {
+    let includes = |word| ["include", "substack", "@include"].contains(&word);
+    match line.rsplit_once(' ') {
+        Some((before, name)) if before.split(' ').any(includes) && !line.starts_with('#') => {
+            format!("{before} {}/{name}", place.confdir().display())
+        }
+        _ => line.to_owned(),
+    }
+}
+
+/// What the samples include, as far as it decides a login: Debian's as pam-auth-update writes it, Fedora's as authselect
+/// does, profile "local" without features.
+fn included(layout: &str) -> Vec<(&'static str, &'static str)> {
+    const ACCOUNT: &str = "account required pam_permit.so";
+    const SYSTEM_AUTH: &str = "auth required pam_env.so\nauth required pam_faildelay.so delay=2000000\n\
+        auth sufficient pam_unix.so nullok\nauth required pam_deny.so\naccount required pam_permit.so";
+    const POSTLOGIN: &str = "session optional pam_umask.so silent";
+    if layout == "fedora" {
+        return vec![
+            ("system-auth", SYSTEM_AUTH),
+            ("password-auth", SYSTEM_AUTH),
+            ("postlogin", POSTLOGIN),
+        ];
+    }
+    vec![
+        ("common-account", ACCOUNT),
+        ("common-session", ACCOUNT),
+        ("common-session-noninteractive", ACCOUNT),
+        ("common-password", ACCOUNT),
+    ]
 }
 
 /// Fails the n-th call into the C library, for each n: descriptors and memory that run out, reads

@@ -359,7 +359,7 @@ fn the_rpm_has_its_files_owners_modes_and_flags() {
         "/usr/lib/tmpfiles.d/pam_onelogin.conf 100644 root:root",
         "/usr/share/man/man5/pam_onelogin.conf.5.gz 100644 root:root d",
         "/usr/share/man/man8/pam_onelogin.8.gz 100644 root:root d",
-        "/usr/share/doc/pam_onelogin/examples/sudo 100644 root:root d",
+        "/usr/share/doc/pam_onelogin/examples/fedora/sudo 100644 root:root d",
     ] {
         assert!(lines.contains(line), "{line} is not in {lines:#?}");
     }

@@ -235,9 +235,11 @@ fn each_file_of_the_list_is_there_and_each_sample_is_listed() {
         }
         listed.insert(source);
     }
-    for entry in fs::read_dir(root().join("pam.d")).unwrap() {
-        let name = format!("pam.d/{}", entry.unwrap().file_name().to_str().unwrap());
-        assert!(listed.contains(name.as_str()), "{name} is not installed");
+    for layout in ["pam.d/debian", "pam.d/fedora"] {
+        for entry in fs::read_dir(root().join(layout)).unwrap() {
+            let name = format!("{layout}/{}", entry.unwrap().file_name().to_str().unwrap());
+            assert!(listed.contains(name.as_str()), "{name} is not installed");
+        }
     }
 }
 

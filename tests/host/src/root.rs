@@ -168,7 +168,7 @@ impl Stage {
         set_mode(path, mode);
     }
 
-    /// Installs a sample stack of pam.d/ as a service, unchanged but for the path to the module.
+    /// Installs a sample stack of pam.d/debian/ as a service, unchanged but for the path to the module.
     ///
     /// # Panics
     /// When there is no such sample, or our module is not in it.
@@ -184,7 +184,7 @@ impl Stage {
         }
         assert!(
             text.contains(MODULE),
-            "pam.d/{sample} has no line with {NAME}"
+            "pam.d/debian/{sample} has no line with {NAME}"
         );
         self.stack(service, &text);
     }
@@ -261,7 +261,7 @@ pub fn sshd_settings(sample: &str) -> String {
         .collect();
     assert!(
         !lines.is_empty(),
-        "pam.d/{sample} does not say what sshd_config needs"
+        "pam.d/debian/{sample} does not say what sshd_config needs"
     );
     lines.join("\n")
 }
@@ -443,7 +443,7 @@ fn private() -> Result<(), &'static str> {
 }
 
 fn read_sample(name: &str) -> String {
-    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pam.d")).join(name);
+    let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pam.d/debian")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
