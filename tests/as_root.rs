@@ -188,15 +188,17 @@ fn a_program_that_may_not_read_the_configuration_is_told_so_at_once() {
     }
     let _ = world.place.alone("lock-screen");
     pam_host::place::set_mode(&world.place.confdir().join("lock-screen"), 0o644);
-    let outcome = world
-        .place
-        .case("lock-screen")
-        .user(NAME)
-        .ids(uid, uid, uid)
-        .run();
-    assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL, "{:?}", outcome.log);
-    assert_eq!(reason(&outcome), "unprivileged");
-    assert_eq!(outcome.prompts(), [""; 0]);
+    // As a lock screen runs: with the user's own rights. Then as it is installed: the folder is root's, too.
+    for mode in [0o755, 0o700] {
+        pam_host::place::set_mode(&world.place.path().join("etc"), mode);
+        let lock_screen = world.place.case("lock-screen").user(NAME);
+        let outcome = lock_screen.ids(uid, uid, uid).run();
+        assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL, "{:?}", outcome.log);
+        assert_eq!(reason(&outcome), "unprivileged");
+        assert_eq!(outcome.log.len(), 1, "{:?}", outcome.log);
+        assert_eq!(outcome.prompts(), [""; 0]);
+    }
+    assert_eq!(world.onelogin.connections(), 0);
 }
 
 #[test]

@@ -427,6 +427,40 @@ fn each_sample_stack_is_in_the_readme() {
     }
 }
 
+/// The run itself compares the versions, too; this needs no root.
+#[test]
+fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
+    let table = between(
+        README,
+        "<!-- The table of hosts: make hosts-table writes it. -->",
+        "<!-- The end of the table of hosts. -->",
+    );
+    let rows: BTreeSet<(&str, &str)> = table
+        .lines()
+        .filter(|line| line.starts_with("| ") && !line.starts_with("| host "))
+        .map(|line| {
+            let mut cells = line.split('|').skip(1).map(str::trim);
+            (cells.next().unwrap(), cells.next().unwrap())
+        })
+        .collect();
+    let mut tried = BTreeSet::new();
+    let mut sources = Vec::new();
+    for entry in std::fs::read_dir(root().join("tests")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|name| name == "rs") && !path.ends_with("docs.rs") {
+            sources.push(std::fs::read_to_string(path).unwrap());
+        }
+    }
+    for source in &sources {
+        for call in source.split(".tried(").skip(1) {
+            let words = literals(call.split(");").next().unwrap());
+            tried.insert((words[0], words[1]));
+        }
+    }
+    assert_eq!(rows, tried);
+    assert!(rows.len() > 30, "{}", rows.len());
+}
+
 #[test]
 fn the_sshd_settings_of_the_readme_are_those_of_the_sample() {
     let sample = std::fs::read_to_string(root().join("pam.d/debian/sshd-key")).unwrap();

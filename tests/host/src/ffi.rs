@@ -366,11 +366,15 @@ pub fn close(descriptor: RawFd) {
     unsafe { libc::close(descriptor) };
 }
 
-/// Lets the command start in a session of its own, with its standard input as the controlling terminal.
+/// Lets the command start in a session of its own, with its standard input as the controlling terminal, and with Ctrl-C as a
+/// person has it: a shell ignores it for what it runs in the background, and the tests may be just that.
 pub fn with_terminal(command: &mut Command) {
-    // SAFETY: between fork and exec only setsid and ioctl are called, both async-signal-safe.
+    // SAFETY: between fork and exec only signal, setsid and ioctl are called, all async-signal-safe.
     unsafe {
         command.pre_exec(|| {
+            for signal in [libc::SIGINT, libc::SIGQUIT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             if libc::setsid() == -1 || libc::ioctl(0, libc::TIOCSCTTY, 0) == -1 {
                 return Err(io::Error::last_os_error());
             }

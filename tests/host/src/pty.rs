@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -184,6 +185,11 @@ impl Pty {
     /// Reads what there is, waiting for it; notes the end.
     fn read(&mut self, deadline: Instant) {
         let left = deadline.saturating_duration_since(Instant::now());
+        assert!(
+            !left.is_zero(),
+            "the watchdog fired; the screen is\n{}",
+            self.screen
+        );
         let wait = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut polled = [PollFd::new(self.terminal.as_fd(), PollFlags::POLLIN)];
         match poll(&mut polled, wait) {
@@ -197,12 +203,21 @@ impl Pty {
             Ok(length) => self
                 .screen
                 .push_str(&String::from_utf8_lossy(&buffer[..length])),
-            Err(error) if error.raw_os_error() == Some(libc::EIO) => self.open = false,
+            Err(error) if error.raw_os_error() == Some(libc::EIO) => self.hung_up(),
             Err(error) if matches!(error.raw_os_error(), Some(libc::EAGAIN | libc::EINTR)) => {}
             Err(error) => panic!(
                 "a terminal cannot be read (descriptor {}): {error}",
                 self.terminal.as_raw_fd()
             ),
+        }
+    }
+
+    /// Nobody has the terminal open: the program has ended, or is about to, or hangs up whoever was there before it opens
+    /// the terminal anew, as login does. No event tells of that.
+    fn hung_up(&mut self) {
+        match self.child.try_wait() {
+            Ok(None) => thread::sleep(Duration::from_millis(1)),
+            Ok(Some(_)) | Err(_) => self.open = false,
         }
     }
 }

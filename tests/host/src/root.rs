@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
@@ -142,6 +142,57 @@ impl Stage {
         person
     }
 
+    /// Gives root [`PASSWORD`].
+    ///
+    /// # Panics
+    /// When /etc/shadow cannot be written.
+    pub fn root_has_a_password(&self) {
+        replace(
+            "/etc/shadow",
+            "root",
+            &format!("root:{HASH}:19000:0:99999:7:::\n"),
+        );
+    }
+
+    /// A group with these members, until the next test that takes it.
+    ///
+    /// # Panics
+    /// When /etc/group cannot be written.
+    pub fn group(&self, name: &str, id: u32, members: &[&str]) {
+        replace(
+            "/etc/group",
+            name,
+            &format!("{name}:x:{id}:{}\n", members.join(",")),
+        );
+    }
+
+    /// Takes the name from the group of a person; its number stays.
+    ///
+    /// # Panics
+    /// When /etc/group cannot be written.
+    pub fn nameless_group(&self, person: &Person) {
+        replace("/etc/group", &person.name, "");
+    }
+
+    /// Notes what a test has shown of a host, for the table in the README: to be called at the end of the test, when it
+    /// has been shown. Without `PAM_ONELOGIN_TRIED`, the folder for the notes, nothing is noted.
+    ///
+    /// # Panics
+    /// When the note cannot be written.
+    pub fn tried(&self, host: &str, what: &str) {
+        let Some(folder) = env::var_os("PAM_ONELOGIN_TRIED") else {
+            return;
+        };
+        let path = Path::new(&folder).join(release());
+        let line = format!("{host}\t{what}\t{}\n", version(host));
+        File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .and_then(|mut file| io::Write::write_all(&mut file, line.as_bytes()))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    }
+
     /// The key that opens every account.
     #[must_use]
     pub fn private_key(&self) -> PathBuf {
@@ -171,7 +222,7 @@ impl Stage {
     /// Installs a sample stack of pam.d/debian/ as a service, unchanged but for the path to the module.
     ///
     /// # Panics
-    /// When there is no such sample, or our module is not in it.
+    /// When there is no such sample, or neither our module nor another service is in it.
     pub fn sample(&self, sample: &str, service: &str) {
         let mut text = String::new();
         for line in read_sample(sample).lines() {
@@ -183,8 +234,8 @@ impl Stage {
             let _ = writeln!(text, "{line}");
         }
         assert!(
-            text.contains(MODULE),
-            "pam.d/debian/{sample} has no line with {NAME}"
+            text.contains(MODULE) || text.contains("auth       include"),
+            "the sample {sample} has no line with {NAME}"
         );
         self.stack(service, &text);
     }
@@ -261,7 +312,7 @@ pub fn sshd_settings(sample: &str) -> String {
         .collect();
     assert!(
         !lines.is_empty(),
-        "pam.d/debian/{sample} does not say what sshd_config needs"
+        "the sample {sample} does not say what sshd_config needs"
     );
     lines.join("\n")
 }
@@ -422,6 +473,45 @@ pub fn openssh_version() -> (u32, u32) {
     version.unwrap_or_else(|| panic!("the version of OpenSSH is not in {text:?}"))
 }
 
+/// Name and version of the system, such as `Debian 12`.
+fn release() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let field = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        line.unwrap_or("?").trim_matches('"').to_owned()
+    };
+    let name = field("NAME=");
+    let name = name.split(' ').next().unwrap_or_default();
+    format!("{name} {}", field("VERSION_ID="))
+}
+
+/// The version of a host without what corrections change: what the distribution adds, the patch level, and the third number
+/// except with sudo, whose features go by it.
+fn version(host: &str) -> String {
+    let package = match host {
+        "sshd" => "openssh-server",
+        "su" => "util-linux",
+        other => other,
+    };
+    let output = Command::new("dpkg-query")
+        .args(["--show", "--showformat=${Version}", package])
+        .stderr(Stdio::null())
+        .output();
+    let full = output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).into_owned(),
+    );
+    let version = full.split_once(':').map_or(full.as_str(), |(_, rest)| rest);
+    // "4.16.0-2+really2.41-5" is 2.41.
+    let version = version.split("+really").last().unwrap_or_default();
+    let end = version.find(['-', '+', '~', 'p']).unwrap_or(version.len());
+    let numbers = if host.starts_with("sudo") { 3 } else { 2 };
+    match version[..end].split('.').collect::<Vec<_>>().as_slice() {
+        [""] => "?".to_owned(),
+        all => all[..all.len().min(numbers)].join("."),
+    }
+}
+
 /// Whether this process is inside tests/private-etc.sh; the text says what is wrong.
 fn private() -> Result<(), &'static str> {
     if !nix::unistd::Uid::effective().is_root() {
@@ -445,6 +535,17 @@ fn private() -> Result<(), &'static str> {
 fn read_sample(name: &str) -> String {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pam.d/debian")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Replaces the line of this name in a file such as /etc/group, or adds it.
+fn replace(path: &str, name: &str, line: &str) {
+    let contents = fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let start = format!("{name}:");
+    let mut lines: Vec<_> = contents.split_inclusive('\n').collect();
+    lines.retain(|other| !other.starts_with(&start));
+    lines.push(line);
+    let contents = lines.concat();
+    fs::write(path, contents).unwrap_or_else(|error| panic!("{path}: {error}"));
 }
 
 fn append(path: &str, text: &str) {
