@@ -10,8 +10,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use pam_host::place::helper;
 use pam_host::pty::Pty;
-use pam_host::root::{ENTERED, PASSWORD};
+use pam_host::root::{ENTERED, PASSWORD, Sshd, sshd_settings};
 use pam_onelogin::config;
 use scene::{HIDES_OUR_CODE, LONG, Scene, became_root, denied, entered};
 
@@ -433,6 +434,69 @@ fn ctrl_c_ends_sudo_rs_while_it_waits_for_a_push() {
     scene.stage.tried("sudo-rs", "Ctrl-C ends the wait");
 }
 
+// How often a stack is run
+
+/// What "one action, one challenge" leans on: for each code that we return, and for the two that a stack may make of it,
+/// how often the host runs the stack for one action. No code stops them all.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn each_host_runs_the_stack_as_often_as_we_count_on() {
+    let scene = Scene::sudo(&[]);
+    let _ = scene.person("alice");
+    scene.stage.stack("sshd", "");
+    let sshd = Sshd::start(&scene.stage, &sshd_settings("sshd-key"));
+    let again: [(&str, &[u32], usize); 4] = [
+        // Whatever the code, the client starts over; PAM_MAXTRIES takes keyboard-interactive away.
+        ("sshd", &[3, 6, 7, 9, 10, 19, 26], 3),
+        ("sudo", &[6, 7, 9, 11], 3),
+        ("sudo-rs", &[7, 19], 3),
+        ("su", &[], 1),
+    ];
+    for (host, codes, times) in again {
+        if host == "sudo-rs" && !there_is_sudo_rs() {
+            continue;
+        }
+        for code in [3, 6, 7, 9, 10, 11, 19, 26] {
+            let helper = helper().display();
+            let stack = format!(
+                "auth required {helper} log=run-{host}-{code}. say=no auth={code}\naccount required pam_permit.so\nsession required pam_permit.so\n"
+            );
+            let service = if host == "sudo-rs" { "sudo" } else { host };
+            scene.stage.stack(service, &stack);
+            let mut screen = match host {
+                "sshd" => sshd.client_with_key("alice"),
+                "su" => scene.as_person("alice", "su", &["-c", "true"]),
+                sudo => scene.as_person("alice", sudo, &["true"]),
+            };
+            while screen.next_of(&["assword: "]).is_some() {
+                screen.line("");
+            }
+            let _ = screen.finish();
+            let line = format!("run-{host}-{code}.");
+            let runs = scene.stage.log().lines();
+            let runs = runs.iter().filter(|said| said.contains(&line)).count();
+            let expected = if codes.contains(&code) { times } else { 1 };
+            assert_eq!(runs, expected, "{host}, code {code}");
+        }
+    }
+    let stage = &scene.stage;
+    stage.tried(
+        "sshd",
+        "PAM_MAXTRIES ends it; after other codes the stack is run three times",
+    );
+    stage.tried(
+        "sudo",
+        "PAM_ABORT ends it; after codes 6, 7, 9 and 11 the stack is run three times",
+    );
+    stage.tried("su", "every code ends it");
+    if there_is_sudo_rs() {
+        stage.tried(
+            "sudo-rs",
+            "PAM_ABORT ends it; after codes 7 and 19 the stack is run three times",
+        );
+    }
+}
+
 // The machinery
 
 /// With the samples for su and su -l in place, and a password for root.
@@ -491,15 +555,21 @@ fn logged_in(mut login: Pty, name: &str) {
 
 /// With sudo-rs and the samples for sudo; `None`, and said so, where there is no sudo-rs.
 fn sudo_rs(further: &[&str]) -> Option<Scene> {
-    if !Path::new("/usr/bin/sudo-rs").exists() {
+    there_is_sudo_rs().then(|| {
+        let scene = Scene::sudo(further);
+        let rules = "Defaults timestamp_timeout=0\nALL ALL=(ALL:ALL) ALL\n";
+        scene.stage.write("/etc/sudoers-rs", rules, 0o440);
+        scene
+    })
+}
+
+fn there_is_sudo_rs() -> bool {
+    let is_there = Path::new("/usr/bin/sudo-rs").exists();
+    if !is_there {
         // Past the capture of the test harness, which would hide it.
         let _ = writeln!(std::io::stderr(), "SKIPPED: there is no sudo-rs here");
-        return None;
     }
-    let scene = Scene::sudo(further);
-    let rules = "Defaults timestamp_timeout=0\nALL ALL=(ALL:ALL) ALL\n";
-    scene.stage.write("/etc/sudoers-rs", rules, 0o440);
-    Some(scene)
+    is_there
 }
 
 /// sudo-rs, after the password of a person.

@@ -19,12 +19,18 @@ pub struct Log {
 
 #[derive(Debug, Default)]
 struct Lines {
-    kept: Mutex<Vec<String>>,
+    kept: Mutex<Kept>,
     came: Condvar,
 }
 
+#[derive(Debug, Default)]
+struct Kept {
+    lines: Vec<String>,
+    marks: usize,
+}
+
 impl Lines {
-    fn kept(&self) -> MutexGuard<'_, Vec<String>> {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -49,10 +55,26 @@ impl Log {
         })
     }
 
-    /// What has come so far.
+    /// Everything that was sent before this call.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
-        self.lines.kept().clone()
+        let marks = self.lines.kept().marks;
+        // Not under the lock: the reader needs it to make room for this.
+        let is_sent = self.send(MARK).is_ok();
+        let mut kept = self.lines.kept();
+        if is_sent {
+            // Datagrams keep their order: when the reader has met the mark, it has met everything before it.
+            let wait = self
+                .lines
+                .came
+                .wait_timeout_while(kept, LONG, |kept| kept.marks == marks);
+            kept = wait.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        kept.lines.clone()
+    }
+
+    fn send(&self, mark: &[u8]) -> io::Result<usize> {
+        UnixDatagram::unbound().and_then(|socket| socket.send_to(mark, &self.path))
     }
 
     /// Waits for a line that contains the text; `None` when none comes in `longest`.
@@ -61,7 +83,7 @@ impl Log {
         let deadline = Instant::now() + longest;
         let mut kept = self.lines.kept();
         loop {
-            if let Some(line) = kept.iter().find(|line| line.contains(text)) {
+            if let Some(line) = kept.lines.iter().find(|line| line.contains(text)) {
                 return Some(line.clone());
             }
             let left = deadline.checked_duration_since(Instant::now())?;
@@ -78,14 +100,13 @@ impl Log {
     #[must_use]
     pub fn finish(mut self) -> Vec<String> {
         self.stop();
-        self.lines.kept().clone()
+        self.lines.kept().lines.clone()
     }
 
-    /// Datagrams keep their order: when the reader meets the end mark, it has met everything before it.
+    /// As with [`Log::lines`], everything that was sent before is met before the end mark.
     fn stop(&mut self) {
         if let Some(reader) = self.reader.take() {
-            let sent = UnixDatagram::unbound().and_then(|socket| socket.send_to(END, &self.path));
-            if sent.is_ok() {
+            if self.send(END).is_ok() {
                 let _ = reader.join();
             }
             let _ = fs::remove_file(&self.path);
@@ -106,12 +127,20 @@ fn receive(socket: &UnixDatagram, lines: &Lines) {
         if datagram == END {
             return;
         }
-        let text = String::from_utf8_lossy(datagram);
-        lines
-            .kept()
-            .push(text.trim_end_matches(['\n', '\0']).to_owned());
+        let mut kept = lines.kept();
+        if datagram == MARK {
+            kept.marks += 1;
+        } else {
+            let text = String::from_utf8_lossy(datagram);
+            let text = text.trim_end_matches(['\n', '\0']);
+            kept.lines.push(text.to_owned());
+        }
+        drop(kept);
         lines.came.notify_all();
     }
 }
 
 const END: &[u8] = b"\0end";
+const MARK: &[u8] = b"\0mark";
+/// More than the reader needs.
+const LONG: Duration = Duration::from_secs(10);
