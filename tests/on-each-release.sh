@@ -15,13 +15,21 @@ mkdir -p "$said/tried"
 export PAM_ONELOGIN_TRIED="$PWD/$said/tried"
 
 runs=
+start() { # NAME COMMAND…
+    file=$1
+    shift
+    "$@" --include-ignored --test-threads=2 > "$said/$file" 2>&1 &
+    runs="$runs $!:$file"
+}
 for program; do
     name=$(basename "$program")
     name=${name%-*}
-    tests/private-etc.sh "$program" --include-ignored --test-threads=2 > "$said/$name.here" 2>&1 &
-    runs="$runs $!:$name.here"
-    tests/in-root.sh "$root" "$program" --include-ignored --test-threads=2 > "$said/$name.there" 2>&1 &
-    runs="$runs $!:$name.there"
+    # A stage is for one test at a time, so those with sshd have one of their own.
+    for part in sshd --skip=sshd; do
+        "$program" --list "$part" 2>/dev/null | grep -q ': test$' || continue
+        start "$name.$part.here" tests/private-etc.sh "$program" "$part"
+        start "$name.$part.there" tests/in-root.sh "$root" "$program" "$part"
+    done
 done
 
 worst=0
@@ -33,7 +41,7 @@ for run in $runs; do
     *.here) where='on this machine' ;;
     *) where="in $root" ;;
     esac
-    echo "With root, ${name%.*} $where:"
+    echo "With root, $(echo "${name%.*}" | tr . ' ') $where:"
     cat "$said/$name"
     [ "$status" = 0 ] || worst=1
 done
