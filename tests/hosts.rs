@@ -13,7 +13,8 @@ use onelogin_simulator::{Action, Fault, Match, Simulator};
 use pam_host::pty::Signal;
 use pam_host::root::{PASSWORD, Sshd, sshd_settings};
 use scene::{
-    HIDES_OUR_CODE, LONG, OURS_ALONE, Scene, became_root, denied, entered, password, refused,
+    HIDES_OUR_CODE, KEYBOARD_ONLY, LONG, OURS_ALONE, Scene, UNPROVEN, became_root, denied, entered,
+    password, refused,
 };
 
 // sshd: a key, then OneLogin
@@ -753,7 +754,3 @@ fn a_stack_that_hides_our_code_makes_sshd_start_over_and_still_only_one_push_is_
         "a denied push in a stack that hides our code: run again, one push",
     );
 }
-
-/// sshd asks PAM alone, and our module is the first to speak: nothing has proven the user.
-const KEYBOARD_ONLY: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods keyboard-interactive";
-const UNPROVEN: &str = "auth requisite @module@\nauth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n";

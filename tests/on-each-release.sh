@@ -21,14 +21,19 @@ start() { # NAME COMMAND…
     "$@" --include-ignored --test-threads=2 > "$said/$file" 2>&1 &
     runs="$runs $!:$file"
 }
+# The Python programs of tests/clients are for this machine's Python.
+here=${SKIP_HERE-}
+there='--skip asyncssh --skip ansible'
 for program; do
     name=$(basename "$program")
     name=${name%-*}
     # A stage is for one test at a time, so those with sshd have one of their own.
     for part in sshd --skip=sshd; do
         "$program" --list "$part" 2>/dev/null | grep -q ': test$' || continue
-        start "$name.$part.here" tests/private-etc.sh "$program" "$part"
-        start "$name.$part.there" tests/in-root.sh "$root" "$program" "$part"
+        # shellcheck disable=SC2086 # words
+        start "$name.$part.here" tests/private-etc.sh "$program" "$part" $here
+        # shellcheck disable=SC2086
+        start "$name.$part.there" tests/in-root.sh "$root" "$program" "$part" $there
     done
 done
 

@@ -437,6 +437,10 @@ impl Progress {
             Error::Http(_) => {
                 "a header could not be made; look at client_id and client_secret".to_owned()
             }
+            // The client's own words would have an admin look for a wrong name.
+            Error::HostNotFound if trouble == Trouble::NoConnection => {
+                "the name server gave no answer".to_owned()
+            }
             error => error.to_string(),
         };
         ApiError::new(trouble, detail)

@@ -1,6 +1,8 @@
-//! What the tests with the real hosts share: a stage with a simulated OneLogin, and how a login ends on a screen.
+//! What the tests with the real programs share: a stage with a simulated OneLogin, and how a login ends on a screen.
 #![allow(unreachable_pub, dead_code)]
 
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use onelogin_simulator::{Message, Simulator, samples};
@@ -89,6 +91,35 @@ impl Scene {
         self.stage.wait_for_decision(text)
     }
 
+    /// How often the state of a push was asked for.
+    pub fn polls(&self) -> usize {
+        self.simulator.count("GET", "/verifications/")
+    }
+
+    /// No request so far has this text in it.
+    pub fn assert_never_sent(&self, text: &str) {
+        for request in self.simulator.requests() {
+            assert!(!format!("{request:?}").contains(text), "{request:#?}");
+        }
+    }
+
+    /// Gives a user another password, by its hash as in /etc/shadow.
+    pub fn change_password(&self, name: &str, hash: &str) {
+        let shadow = fs::read_to_string("/etc/shadow").expect("/etc/shadow can be read");
+        let changed: String = shadow
+            .lines()
+            .map(|line| {
+                let mut fields: Vec<_> = line.split(':').collect();
+                if fields[0] == name {
+                    fields[1] = hash;
+                }
+                fields.join(":") + "\n"
+            })
+            .collect();
+        assert_ne!(shadow, changed, "{name} is in /etc/shadow");
+        self.stage.write("/etc/shadow", changed, 0o640);
+    }
+
     /// How many denials the module has logged.
     pub fn denials(&self) -> usize {
         self.stage
@@ -97,6 +128,17 @@ impl Scene {
             .filter(|line| line.contains("denied"))
             .count()
     }
+}
+
+/// The folder of the Python programs that tests/clients/environment.sh installs.
+pub fn python_programs() -> PathBuf {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/clients/ssh/bin");
+    assert!(
+        folder.join("python").exists(),
+        "there is no {}: run tests/clients/environment.sh ssh",
+        folder.display()
+    );
+    folder
 }
 
 /// The client got in, as this user.
@@ -142,6 +184,9 @@ pub fn denied(sudo: Pty) -> String {
     screen
 }
 
+/// sshd asks PAM alone, and our module is the first to speak: nothing has proven the user.
+pub const KEYBOARD_ONLY: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods keyboard-interactive";
+pub const UNPROVEN: &str = "auth requisite @module@\nauth required pam_permit.so\naccount required pam_permit.so\nsession required pam_permit.so\n";
 /// More than any wait that a test can end by an event.
 pub const LONG: Duration = Duration::from_secs(60);
 /// Our module and no other.

@@ -22,6 +22,9 @@ use crate::pty::Pty;
 /// The UNIX password of every [`Person`].
 pub const PASSWORD: &str = "Unix-Pass-1";
 
+/// Of [`PASSWORD`], with few rounds; for /etc/shadow.
+pub const HASH: &str = "$6$rounds=1000$pamhost$z8RGFl6E8U2ZN/cB6mPlyNGbtepK1NOqfshEolDqKJmOzYxCY7sY9gTrtkrl7a5WJp8zkefCSsSgsHralwqc51";
+
 /// The right to change /etc, for one test at a time.
 #[derive(Debug)]
 pub struct Stage {
@@ -323,6 +326,7 @@ pub struct Sshd {
     child: Child,
     port: u16,
     key: PathBuf,
+    host_key: PathBuf,
 }
 
 impl Sshd {
@@ -335,12 +339,25 @@ impl Sshd {
         Self::start_as(stage, "sshd", settings)
     }
 
+    /// Starts it with further lines, such as a `Match` block.
+    ///
+    /// # Panics
+    /// As [`Sshd::start`].
+    #[must_use]
+    pub fn start_with(stage: &Stage, settings: &str, further: &str) -> Self {
+        Self::launch(stage, "sshd", settings, further)
+    }
+
     /// Starts it under another PAM service name.
     ///
     /// # Panics
     /// As [`Sshd::start`].
     #[must_use]
     pub fn start_as(stage: &Stage, service: &str, settings: &str) -> Self {
+        Self::launch(stage, service, settings, "")
+    }
+
+    fn launch(stage: &Stage, service: &str, settings: &str, further: &str) -> Self {
         let folder = Path::new(STAGE).join(service);
         make_folder(&folder);
         let host_key = folder.join("host_key");
@@ -363,6 +380,9 @@ impl Sshd {
                 symlink(SSHD, &program).expect("a link can be made");
             }
         }
+        // Last, as a Match block goes on to the end of the file.
+        text.push_str(further);
+        text.push('\n');
         let config = folder.join("sshd_config");
         stage.write(&config, text, 0o600);
         let mut child = Command::new(&program)
@@ -381,9 +401,27 @@ impl Sshd {
             child,
             port,
             key: stage.private_key(),
+            host_key,
         };
         sshd.wait_until_it_listens(&messages);
         sshd
+    }
+
+    /// Waits until the last connection is over, as far as sshd is concerned.
+    ///
+    /// # Panics
+    /// When that does not come to pass.
+    pub fn wait_until_it_serves_nobody(&self) {
+        let pid = self.child.id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let deadline = Instant::now() + WATCHDOG;
+        while !fs::read_to_string(&children)
+            .expect("this kernel lists the children of a process")
+            .is_empty()
+        {
+            assert!(Instant::now() < deadline, "a connection goes on and on");
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     fn wait_until_it_listens(&self, messages: &Receiver<String>) {
@@ -435,6 +473,24 @@ impl Sshd {
     #[must_use]
     pub fn client_with_key(&self, user: &str) -> Pty {
         self.client(user, &[&format!("IdentityFile={}", self.key.display())])
+    }
+
+    /// The fingerprint of its host key, as `SHA256:…`.
+    ///
+    /// # Panics
+    /// When there is no ssh-keygen.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let output = Command::new("ssh-keygen")
+            .arg("-lf")
+            .arg(&self.host_key)
+            .output()
+            .expect("ssh-keygen is installed");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let fingerprint = text.split(' ').find(|word| word.starts_with("SHA256:"));
+        fingerprint
+            .unwrap_or_else(|| panic!("no fingerprint in {text:?}"))
+            .to_owned()
     }
 
     /// The port.
@@ -598,8 +654,6 @@ const NAME: &str = "pam_onelogin.so";
 const MODULE: &str = "/run/pam-host/pam_onelogin.so";
 const SSHD: &str = "/usr/sbin/sshd";
 const FIRST_ID: u32 = 7000;
-/// Of [`PASSWORD`], with few rounds.
-const HASH: &str = "$6$rounds=1000$pamhost$z8RGFl6E8U2ZN/cB6mPlyNGbtepK1NOqfshEolDqKJmOzYxCY7sY9gTrtkrl7a5WJp8zkefCSsSgsHralwqc51";
 const SUDOERS: &str = "Defaults timestamp_timeout=0\nDefaults lecture=never\nDefaults !mail_no_user\n\
     Defaults secure_path=\"/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL:ALL) ALL\nALL ALL=(ALL:ALL) ALL\n";
 const WATCHDOG: Duration = Duration::from_secs(60);
