@@ -107,6 +107,8 @@ pub struct Users {
     pub map_file: Option<PathBuf>,
     /// `check_active`: whether ids from the map are checked for their state.
     pub check_active: bool,
+    /// `cache`: how long id, state and devices are believed after a look-up; zero: not at all.
+    pub cache: Duration,
     /// `groups`: pattern lists; who is in no group that one of them means is not asked. `None`:
     /// everybody is.
     pub groups: Option<Vec<PatternList>>,
@@ -497,6 +499,7 @@ impl<'a> Reader<'a> {
             self.fault(line, "\"match\" is \"map\", so \"map_file\" must be set");
         }
         let check_active = self.bool(&mut table, "check_active", true);
+        let cache = self.number(&mut table, "cache", 300, 0, 3600);
         let groups = self.groups(&mut table);
         let exempt_users = self.texts(&mut table, "exempt_users").unwrap_or_default();
         let exempt_groups = self.texts(&mut table, "exempt_groups").unwrap_or_default();
@@ -523,6 +526,7 @@ impl<'a> Reader<'a> {
             ignore_case,
             map_file,
             check_active,
+            cache: Duration::from_secs(cache),
             groups,
             exempt_users,
             exempt_groups,

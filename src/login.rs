@@ -209,6 +209,7 @@ impl<'a> Login<'a> {
                 return self.approval(user, device, self.config.factors.prompts);
             }
         }
+        self.prepare()?;
         let mut tries = Tries::new(self.config.factors.prompts);
         if self.progress.held_back {
             tries.words = HELD_BACK;
@@ -289,6 +290,9 @@ impl<'a> Login<'a> {
     /// can verify: as many tries for one as for the other, whatever OneLogin says meanwhile;
     /// nothing is shown, nothing is sent to anybody.
     fn codes_only(&mut self, mut door: Door<'_>, proof: Proof) -> Result<Acceptance, Outcome> {
+        if let (Err(outcome), Door::Unasked(_)) = (self.prepare(), &door) {
+            door = Door::Closed(outcome);
+        }
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
             match self.ask(&tries.prompt(PASSCODE))? {
@@ -573,6 +577,13 @@ impl<'a> Login<'a> {
             Found::Inactive => Unknown::Inactive,
         };
         Err(Closed::Nobody(unknown))
+    }
+
+    /// The connection is made while nobody waits for it, for all names alike (rule R13).
+    fn prepare(&mut self) -> Result<(), Outcome> {
+        let time = self.time_left();
+        let result = self.api.prepare(time);
+        result.map_err(|error| self.trouble(error))
     }
 
     /// Reads something. Where OneLogin is asked too often and says when to come back, it is asked

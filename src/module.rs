@@ -212,7 +212,7 @@ fn verify(
     let notes = Notes::new(&state, seconds_since_boot);
     let mut ledger = Ledger::of(notes, &action, (&user, uid), &config.limits, strictness);
     let mut http = Http::new(config, trusted, interrupt(request));
-    let mut onelogin = Api::new(config, &loaded.secrets, &state, &mut http);
+    let mut onelogin = Api::new(config, &loaded.secrets, notes, &mut http);
     let mut conversation = Conversation::new(handle, request.password.as_ref());
     let login = Login::new(
         &mut onelogin,

@@ -1,5 +1,6 @@
 //! OneLogin's API. `wire` is pure; `http` is the only file that knows the HTTP client.
 
+pub mod cache;
 pub mod client;
 pub mod http;
 pub mod token;
@@ -13,7 +14,8 @@ use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
 use crate::login::{Api, ApiError};
 use crate::map::Wanted;
-use crate::state::State;
+use crate::state::notes::Notes;
+use cache::Cache;
 use client::Client;
 use http::{Allowance, Carrier};
 use std::time::Duration;
@@ -25,6 +27,7 @@ use wire::{
 /// OneLogin for one login, in the configured version.
 pub struct OneLogin<'a> {
     client: Client<'a>,
+    cache: Cache<'a>,
     config: &'a Config,
 }
 
@@ -33,18 +36,19 @@ impl<'a> OneLogin<'a> {
     pub fn new(
         config: &'a Config,
         secrets: &'a Secrets,
-        state: &'a State,
+        notes: Notes<'a>,
         carrier: &'a mut dyn Carrier,
     ) -> Self {
         Self {
-            client: Client::new(config, secrets, state, carrier),
+            client: Client::new(config, secrets, notes.state(), carrier),
+            cache: Cache::new(config, notes),
             config,
         }
     }
 }
 
-impl Api for OneLogin<'_> {
-    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+impl OneLogin<'_> {
+    fn look_up(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
         let users = &self.config.users;
         let allowance = Allowance::of(time);
         match (wanted, &users.attribute) {
@@ -58,12 +62,54 @@ impl Api for OneLogin<'_> {
         }
     }
 
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
+    fn list(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
         let allowance = Allowance::of(time);
         match self.config.onelogin.version {
             Version::V1 => v1::devices(&mut self.client, user, allowance),
             Version::V2 => v2::devices(&mut self.client, user, &self.config.factors, allowance),
         }
+    }
+
+    /// What is kept is dropped unless this went as it should: the device may be another one by now,
+    /// or the user gone.
+    fn after<T>(
+        &mut self,
+        result: Result<T, ApiError>,
+        is_good: impl FnOnce(&T) -> bool,
+    ) -> Result<T, ApiError> {
+        if !result.as_ref().is_ok_and(is_good) {
+            self.cache.forget();
+        }
+        result
+    }
+}
+
+impl Api for OneLogin<'_> {
+    fn prepare(&mut self, time: Duration) -> Result<(), ApiError> {
+        self.client.prepare(Allowance::of(time))
+    }
+
+    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+        if let Some(user) = self.cache.user(wanted) {
+            return Ok(Found::One(user));
+        }
+        let found = self.look_up(wanted, time);
+        if !matches!(found, Ok(Found::One(_))) {
+            self.cache.unlock();
+        }
+        found
+    }
+
+    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
+        if let Some(devices) = self.cache.devices(user) {
+            return Ok(devices);
+        }
+        let devices = self.list(user, time);
+        match &devices {
+            Ok(devices) => self.cache.keep(user, devices),
+            Err(_) => self.cache.unlock(),
+        }
+        devices
     }
 
     fn activate(
@@ -74,10 +120,11 @@ impl Api for OneLogin<'_> {
     ) -> Result<Activation, ApiError> {
         let allowance = Allowance::of(time);
         let factors = &self.config.factors;
-        match self.config.onelogin.version {
+        let result = match self.config.onelogin.version {
             Version::V1 => v1::activate(&mut self.client, user, device, factors, allowance),
             Version::V2 => v2::activate(&mut self.client, user, device, factors, allowance),
-        }
+        };
+        self.after(result, |_| true)
     }
 
     fn check(
@@ -90,13 +137,14 @@ impl Api for OneLogin<'_> {
     ) -> Result<Answer, ApiError> {
         let allowance = Allowance::of(time);
         let client = &mut self.client;
-        match (self.config.onelogin.version, device.factor) {
+        let result = match (self.config.onelogin.version, device.factor) {
             // Version 2 does not say how a temporary token is checked; version 1 does.
             (Version::V1, _) | (Version::V2, Factor::Temporary) => {
                 v1::check(client, user, device, verification, code, allowance)
             }
             (Version::V2, _) => v2::check(client, user, device, verification, code, allowance),
-        }
+        };
+        self.after(result, |answer| matches!(answer, Answer::Accepted(_)))
     }
 
     fn poll(
@@ -107,10 +155,11 @@ impl Api for OneLogin<'_> {
         time: Duration,
     ) -> Result<Answer, ApiError> {
         let allowance = Allowance::of(time);
-        match self.config.onelogin.version {
+        let result = match self.config.onelogin.version {
             Version::V1 => v1::poll(&mut self.client, user, device, verification, allowance),
             Version::V2 => v2::poll(&mut self.client, user, device, verification, allowance),
-        }
+        };
+        self.after(result, |_| true)
     }
 
     fn available(&mut self, user: &UserId, time: Duration) -> Result<Vec<Available>, ApiError> {
@@ -124,6 +173,7 @@ impl Api for OneLogin<'_> {
         available: &Available,
         time: Duration,
     ) -> Result<Registration, ApiError> {
+        self.cache.forget();
         let factors = &self.config.factors;
         v2::register(
             &mut self.client,

@@ -7,24 +7,37 @@ pub mod notes;
 use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, renameat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
 use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
 use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, gettid, linkat, mkdir, unlinkat};
 use ring::digest::{Context, SHA256};
-use std::fmt::{self, Write as _};
+use std::cell::Cell;
+use std::fmt;
 use std::fs::File;
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 /// The longest file that is read back, in bytes.
 const MAX_FILE: u64 = 8 << 10;
 
+/// How long locks are waited for in one login, and between two looks at one.
+const LOCK_PATIENCE: Duration = Duration::from_secs(2);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
+
 /// The folder `state_dir`, or why it cannot be used.
 pub struct State {
     folder: Result<Folder, StateError>,
     trusted: Trusted,
+    /// How long locks may still be waited for.
+    patience: Cell<Duration>,
+}
+
+/// A lock that is held until it is dropped, or its process is gone.
+pub struct Lock {
+    _file: Flock<File>,
 }
 
 struct Folder {
@@ -50,6 +63,7 @@ impl State {
         Self {
             folder: Folder::open(path, trusted),
             trusted,
+            patience: Cell::new(LOCK_PATIENCE),
         }
     }
 
@@ -120,6 +134,29 @@ impl State {
                 folder.remove(&draft);
                 StateError(format!("{}/{name}: {error}", folder.path.display()))
             })
+    }
+
+    /// Waits until no other login holds this lock, for two seconds at most in one login: a process
+    /// that is stopped may hold it for ever. `None` when it could not be had; then it goes without.
+    #[must_use]
+    pub fn lock(&self, kind: &str, name: &str) -> Option<Lock> {
+        let folder = self.folder.as_ref().ok()?;
+        // One file for many names: locks are many, and held for a moment only.
+        let path = format!("lock-{kind}-{}", name.get(..1)?);
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        let file = openat(&folder.descriptor, path.as_str(), flags, mode).ok()?;
+        let mut file = File::from(file);
+        loop {
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Some(Lock { _file: lock }),
+                Err((returned, Errno::EAGAIN)) => file = returned,
+                Err(_) => return None,
+            }
+            let left = self.patience.get().checked_sub(LOCK_PAUSE)?;
+            self.patience.set(left);
+            std::thread::sleep(LOCK_PAUSE);
+        }
     }
 
     /// Removes a file, if it is there.
@@ -261,7 +298,12 @@ fn digest(parts: &[&str]) -> Context {
 fn finish(kind: &str, context: Context) -> String {
     let mut name = kind.to_owned();
     for byte in context.finish().as_ref().iter().take(16) {
-        let _ = write!(name, "{byte:02x}");
+        let digits = [byte >> 4, byte & 15].map(u32::from);
+        name.extend(
+            digits
+                .iter()
+                .filter_map(|&digit| char::from_digit(digit, 16)),
+        );
     }
     name
 }

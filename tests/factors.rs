@@ -753,6 +753,7 @@ fn look_ups_and_verification_can_have_a_credential_each() {
             version(api),
             "onelogin.lookup.client_id = \"reader\"".to_owned(),
             "onelogin.lookup.client_secret = \"r3ader\"".to_owned(),
+            "users.cache = 0".to_owned(),
         ];
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let world = World::with([world::totp()], &lines);
@@ -844,7 +845,10 @@ fn users_are_matched_in_all_forms() {
 
     let world = World::with(
         [world::totp()],
-        &["users.match = \"custom_attributes.unix_name\""],
+        &[
+            "users.match = \"custom_attributes.unix_name\"",
+            "users.cache = 0",
+        ],
     );
     let attribute = |value: &'static str| {
         move |user: &mut User| {
@@ -881,17 +885,17 @@ fn the_map_file_names_users_and_ids() {
         let path = world.place.write("etc/map", text);
         format!("users.map_file = {:?}", path.to_str().unwrap())
     };
-    let world = World::with_totp();
+    let world = World::with([totp()], &["users.cache = 0"]);
     named(&world.onelogin, |_| ());
     let line = map(&world, "nobody somebody.else\n");
-    world.config(&[&line]);
+    world.config(&["users.cache = 0", &line]);
     assert_eq!(
         world.ssh().answer(world::TOTP_CODE).run().code,
         Code::SUCCESS
     );
 
     let line = map(&world, "nobody id=1001\n");
-    world.config(&[&line, "users.match = \"map\""]);
+    world.config(&["users.cache = 0", &line, "users.match = \"map\""]);
     world.onelogin.clear_requests();
     assert_eq!(
         world.ssh().answer(world::fresh_code()).run().code,
@@ -905,7 +909,12 @@ fn the_map_file_names_users_and_ids() {
     world.onelogin.change_user(ID, |user| user.status = 2);
     let outcome = world.ssh().answers(["111111"; 3]).run();
     assert_eq!(reason(&outcome), "inactive-onelogin-user");
-    world.config(&[&line, "users.match = \"map\"", "users.check_active = false"]);
+    world.config(&[
+        "users.cache = 0",
+        &line,
+        "users.match = \"map\"",
+        "users.check_active = false",
+    ]);
     world.onelogin.clear_requests();
     assert_eq!(
         world.ssh().answer(world::fresh_code()).run().code,
@@ -925,7 +934,7 @@ fn the_map_file_names_users_and_ids() {
     );
 
     let line = map(&world, "nobody *\n");
-    world.config(&[&line]);
+    world.config(&["users.cache = 0", &line]);
     let outcome = world.ssh().run();
     assert_eq!(
         (outcome.code, reason(&outcome).as_str()),

@@ -230,6 +230,10 @@ fn imports_keep_their_direction() {
             ],
         ),
         (
+            "onelogin::cache",
+            &["config", "factor", "map", "onelogin::wire", "state"],
+        ),
+        (
             "onelogin::client",
             &[
                 "config",

@@ -10,7 +10,7 @@ use pam_onelogin::user::Unclear;
 use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, NoChallenge, NoGuess,
-    PhoneBusy, Polls, Tells, Waits,
+    PhoneBusy, Polls, Tells, Unprepared, Waits,
 };
 use script::{
     ACCEPTED, CtrlC, NOBODY, Nobody, NotText, Password, REJECTED, Script, error, one, push, sms,
@@ -110,6 +110,41 @@ fn r14_a_rerun_of_a_denied_action_is_denied_without_a_call_or_a_prompt() {
 fn r12_without_any_conversation_onelogin_is_not_asked() {
     let end = Script::of([]).without_conversation().run();
     assert_eq!(end, "denied no-conversation factor=- id=-");
+}
+
+#[test]
+fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Unprepared(error(Trouble::NoConnection)),
+    ])
+    .config("failmode = \"safe\"")
+    .run();
+    assert_eq!(
+        end,
+        "let in by failmode=safe no-connection factor=- id=1001"
+    );
+}
+
+#[test]
+fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_again() {
+    let prompts = || {
+        [
+            Unprepared(error(Trouble::NoConnection)),
+            Asks(PASSCODE, "111111"),
+            Waits(2),
+            Asks(AGAIN, "111111"),
+            Waits(2),
+            Asks(AGAIN, "111111"),
+            Waits(2),
+            Denies,
+        ]
+    };
+    let end = Script::of(prompts()).unproven().run();
+    assert_eq!(end, "denied no-connection factor=- id=-");
+    let end = Script::of(prompts()).nobody(Unknown::Account).run();
+    assert_eq!(end, "denied no-account factor=- id=-");
 }
 
 #[test]

@@ -11,6 +11,11 @@ use std::time::Duration;
 
 /// What OneLogin can be asked. Each call gets the time it may take.
 pub trait Api {
+    /// Makes the connection, so that it is there when a code is typed. Nothing is asked.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn prepare(&mut self, time: Duration) -> Result<(), ApiError>;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors

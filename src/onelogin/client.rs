@@ -58,6 +58,14 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// Makes the connection, if there is none yet. Nothing is asked.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is none to be had.
+    pub fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
+        self.carrier.prepare(allowance)
+    }
+
     /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
     /// nothing when it is sent again.
     ///

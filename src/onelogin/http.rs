@@ -39,6 +39,9 @@ pub type Interrupt = fn() -> bool;
 /// How long a connection is waited for between two looks at the user.
 const SLICE: Duration = Duration::from_millis(250);
 
+/// How long a prepared connection is listened to before it is used.
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// The time that a call may take with all its requests.
 #[derive(Clone, Copy)]
 pub struct Allowance {
@@ -114,6 +117,11 @@ pub struct Exchange {
 
 /// What carries a call to OneLogin, and the reply back.
 pub trait Carrier {
+    /// Makes a connection, if there is none, and sends nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is none to be had.
+    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError>;
     /// Sends a request, once, and reads the reply.
     ///
     /// # Errors
@@ -131,6 +139,7 @@ pub struct Http {
     interrupt: Option<Interrupt>,
     agent: OnceCell<Agent>,
     progress: Arc<Progress>,
+    held: Held,
     exchanges: Vec<Exchange>,
 }
 
@@ -148,6 +157,7 @@ impl Http {
             interrupt,
             agent: OnceCell::new(),
             progress: Arc::default(),
+            held: Held::default(),
             exchanges: Vec::new(),
         }
     }
@@ -159,8 +169,9 @@ impl Http {
     }
 }
 
-impl Carrier for Http {
-    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
+impl Http {
+    /// The time for a request, and the agent to send it.
+    fn begin(&self, allowance: Allowance) -> Result<(Duration, &Agent), ApiError> {
         let left = allowance.left();
         let time = left.min(self.request_timeout);
         if time.is_zero() {
@@ -171,11 +182,41 @@ impl Carrier for Http {
                 self.ca_file.as_ref(),
                 self.trusted,
                 Arc::clone(&self.progress),
+                self.held.clone(),
                 self.interrupt,
             )
         })?;
         self.progress
             .reset(left < self.request_timeout.min(self.connect_timeout));
+        Ok((time, agent))
+    }
+}
+
+impl Carrier for Http {
+    /// The connection is made as for a request, which ends when it is there; the next request takes
+    /// it.
+    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
+        if !self.exchanges.is_empty() || self.held.is_there() {
+            return Ok(());
+        }
+        let (time, agent) = self.begin(allowance)?;
+        self.progress.holds.store(true, Ordering::Relaxed);
+        let result = agent
+            .get(self.origin.to_string())
+            .config()
+            .timeout_global(Some(time))
+            .timeout_connect(Some(self.connect_timeout))
+            .build()
+            .call();
+        self.progress.holds.store(false, Ordering::Relaxed);
+        match result {
+            Err(error) if !self.held.is_there() => Err(self.progress.explain(&error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
+        let (time, agent) = self.begin(allowance)?;
         let start = Instant::now();
         let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
         let reply = result.as_ref().ok();
@@ -313,6 +354,7 @@ fn agent(
     ca_file: Option<&PathBuf>,
     trusted: Trusted,
     progress: Arc<Progress>,
+    held: Held,
     interrupt: Option<Interrupt>,
 ) -> Result<Agent, ApiError> {
     let tls = TlsConfig::builder()
@@ -332,8 +374,11 @@ fn agent(
         .accept_encoding("identity")
         .max_response_header_size(MAX_HEAD)
         .max_idle_age(IDLE)
+        .input_buffer_size(MAX_HEAD)
+        .output_buffer_size(MAX_HEAD)
         .build();
     let connector = ()
+        .chain(Ready(held.clone()))
         .chain(Mark {
             progress: Arc::clone(&progress),
             at: CONNECTING,
@@ -347,7 +392,11 @@ fn agent(
             progress: Arc::clone(&progress),
             interrupt,
         })
-        .chain(RustlsConnector::default());
+        .chain(RustlsConnector::default())
+        .chain(Hold {
+            progress: Arc::clone(&progress),
+            held,
+        });
     let resolver = Names {
         progress,
         known: Mutex::default(),
@@ -396,6 +445,8 @@ struct Progress {
     no_such_host: AtomicBool,
     interrupted: AtomicBool,
     hurried: AtomicBool,
+    /// Whether the next connection is held, and its request ended.
+    holds: AtomicBool,
 }
 
 impl Progress {
@@ -500,6 +551,77 @@ impl<In: Transport> Connector<In> for Mark {
     }
 }
 
+/// The connection that was prepared.
+#[derive(Clone, Debug, Default)]
+struct Held(Arc<Mutex<Option<Box<dyn Transport>>>>);
+
+impl Held {
+    fn put(&self, connection: Box<dyn Transport>) {
+        if let Ok(mut held) = self.0.lock() {
+            *held = Some(connection);
+        }
+    }
+
+    /// If the server has not closed it, nor said anything that nobody asked for. It is listened to,
+    /// as the session tickets of TLS wait to be read.
+    fn take(&self) -> Option<Box<dyn Transport>> {
+        let mut connection = self.0.lock().ok()?.take()?;
+        let moment = NextTimeout {
+            after: MOMENT.into(),
+            ..NextTimeout::default()
+        };
+        let is_quiet = matches!(connection.await_input(moment), Err(Error::Timeout(_)));
+        is_quiet.then_some(connection)
+    }
+
+    fn is_there(&self) -> bool {
+        self.0.lock().is_ok_and(|held| held.is_some())
+    }
+}
+
+/// The first link in the chain of connectors: gives the connection that was prepared, which the
+/// links behind it pass on as it is. One that the server has closed meanwhile is made anew, before
+/// anything is sent.
+#[derive(Debug)]
+struct Ready(Held);
+
+impl Connector<()> for Ready {
+    type Out = Box<dyn Transport>;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        Ok(self.0.take())
+    }
+}
+
+/// The last link: holds a connection that is only prepared, and so ends its request unsent.
+#[derive(Debug)]
+struct Hold {
+    progress: Arc<Progress>,
+    held: Held,
+}
+
+impl<In: Transport> Connector<In> for Hold {
+    type Out = In;
+
+    fn connect(
+        &self,
+        _details: &ConnectionDetails<'_>,
+        chained: Option<In>,
+    ) -> Result<Option<In>, Error> {
+        if !self.progress.holds.load(Ordering::Relaxed) {
+            return Ok(chained);
+        }
+        if let Some(transport) = chained {
+            self.held.put(transport.boxed());
+        }
+        Err(Error::ConnectionFailed)
+    }
+}
+
 /// A link in the chain of connectors that makes waits end when the user wants that.
 #[derive(Debug)]
 struct Watch {
@@ -565,6 +687,10 @@ impl<In: Transport> Transport for Watched<In> {
 
     fn is_open(&mut self) -> bool {
         self.inner.is_open()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.inner.is_tls()
     }
 }
 

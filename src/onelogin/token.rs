@@ -53,6 +53,14 @@ impl<'a> Tokens<'a> {
         if self.current.is_none() {
             self.current = self.stored().map(Rc::new);
         }
+        // Of many logins at once one asks for the token that they share.
+        let mut lock = None;
+        if self.current.is_none() {
+            lock = self
+                .state
+                .lock("token", self.name.trim_start_matches("token-"));
+            self.current = self.stored().map(Rc::new);
+        }
         if let Some(token) = &self.current {
             return Ok(Rc::clone(token));
         }
@@ -69,6 +77,7 @@ impl<'a> Tokens<'a> {
         };
         let token = wire::token(&carrier.send(&call, allowance)?)?;
         self.store(&token);
+        drop(lock);
         let bearer = Rc::new(token.bearer);
         self.current = Some(Rc::clone(&bearer));
         Ok(bearer)

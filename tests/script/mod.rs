@@ -75,6 +75,8 @@ pub enum Step {
     NoGuess(Unguessed),
     /// Another login's push is pending.
     PhoneBusy,
+    /// No connection can be made before the prompt.
+    Unprepared(ApiError),
 }
 
 /// OneLogin accepts.
@@ -372,6 +374,14 @@ fn config(lines: &str) -> Config {
 struct Player<'a>(&'a Script);
 
 impl Api for Player<'_> {
+    fn prepare(&mut self, time: Duration) -> Result<(), ApiError> {
+        self.0.allows(time);
+        match self.0.next_if(|step| matches!(step, Step::Unprepared(_))) {
+            Some(Step::Unprepared(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
         self.0.allows(time);
         let Wanted::Name(name) = wanted else {

@@ -3,6 +3,7 @@
 
 use onelogin_simulator::{Device, Dialect, Options, Simulator, User};
 use pam_host::{Case, Code, Outcome, Place};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// A Unix account that every system has, and that logs in here.
@@ -104,6 +105,23 @@ impl World {
             }
         }
         self
+    }
+
+    /// The private files whose names, with those of their folders, begin so.
+    pub fn kept(&self, beginning: &str) -> Vec<PathBuf> {
+        let inside = |path: PathBuf| {
+            if !path.is_dir() {
+                return vec![path];
+            }
+            let entries = std::fs::read_dir(&path).unwrap();
+            entries.map(|entry| entry.unwrap().path()).collect()
+        };
+        let entries = std::fs::read_dir(self.place.state_path()).unwrap();
+        entries
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning))
+            .flat_map(|entry| inside(entry.path()))
+            .collect()
     }
 
     /// How many requests were sent so far.

@@ -17,7 +17,7 @@ const LIMITS: Limits = Limits {
 
 /// A folder for the state, which is removed in the end.
 struct Room {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     state: State,
 }
 
@@ -25,7 +25,7 @@ impl Room {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
-        Self { _dir: dir, state }
+        Self { dir, state }
     }
 
     /// Another login, in an action of its own.
@@ -183,9 +183,20 @@ fn r14_within_no_window_more_is_counted_than_the_limit() {
 #[test]
 fn r14_parallel_logins_cannot_beat_the_count() {
     let room = Room::new();
+    let path = room.dir.path();
     let counted: usize = std::thread::scope(|scope| {
         let logins: Vec<_> = (0..16)
-            .map(|_| scope.spawn(|| usize::from(room.ledger("alice").challenge().is_ok())))
+            .map(|_| {
+                scope.spawn(|| {
+                    let state = open(path);
+                    let notes = Notes::new(&state, now);
+                    let action = Action::Process("1@2".to_owned());
+                    let account = ("alice", Some(1000));
+                    let mut ledger =
+                        Ledger::of(notes, &action, account, &LIMITS, Strictness::Strict);
+                    usize::from(ledger.challenge().is_ok())
+                })
+            })
             .collect();
         logins.into_iter().map(|login| login.join().unwrap()).sum()
     });

@@ -87,6 +87,8 @@ pub(crate) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
         };
         let started = accepted.and_then(|(socket, _)| {
             let control = socket.try_clone()?;
+            let known = socket.try_clone()?;
+            shared.state().sockets.insert(number, known);
             let shared = Arc::clone(shared);
             let thread = Builder::new()
                 .name(format!("sim-{}", shared.port))
@@ -95,7 +97,10 @@ pub(crate) fn accept(shared: &Arc<Shared>, listener: &TcpListener) {
                     let _ = serve(&shared, &socket, number);
                     // Not left to the descriptor's end: a forked child may hold a copy of it.
                     let _ = socket.shutdown(Shutdown::Both);
-                    shared.state().closed += 1;
+                    let mut state = shared.state();
+                    state.sockets.remove(&number);
+                    state.closed += 1;
+                    drop(state);
                     shared.changed.notify_all();
                 })?;
             Ok((control, thread))

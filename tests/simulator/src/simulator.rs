@@ -1,6 +1,6 @@
 //! The running simulator, as tests hold it.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -485,8 +485,16 @@ impl Simulator {
     }
 }
 
-impl Drop for Simulator {
-    fn drop(&mut self) {
+impl Simulator {
+    /// Ends the connections that are open; new ones are served.
+    pub fn close_connections(&self) {
+        for socket in self.shared.state().sockets.values() {
+            let _ = socket.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Ends: from now on connections are refused.
+    pub fn stop(&mut self) {
         self.shared.stop();
         let Some(listener) = self.listener.take() else {
             return;
@@ -497,5 +505,11 @@ impl Drop for Simulator {
             thread::sleep(Duration::from_millis(1));
         }
         let _ = listener.join();
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.stop();
     }
 }

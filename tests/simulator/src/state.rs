@@ -1,6 +1,7 @@
 //! What the simulated account remembers: credentials, tokens, users, verifications and enrolments, and what happened.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -199,6 +200,8 @@ pub(crate) struct State {
     pub(crate) printer: Option<Printer>,
     pub(crate) faults: Faults,
     pub(crate) connections: u64,
+    /// The connections that are open, by their numbers.
+    pub(crate) sockets: BTreeMap<u64, TcpStream>,
     pub(crate) closed: u64,
     /// How many times bytes that nobody asked for were sent.
     pub(crate) unasked: u64,
