@@ -4,7 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
-.PHONY: help build demo test test-quick test-full test-clients test-root hosts-table check needs needs-root needs-hosts needs-deny clean
+.PHONY: help build demo test test-quick test-full test-clients test-root hosts-table fuzz check needs needs-root needs-hosts needs-deny needs-fuzz clean
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -15,6 +15,7 @@ help:
 	@echo 'make test        all tests; those with the real sshd and sudo need root'
 	@echo 'make test-quick  the tests without root, with a debug build (under five minutes)'
 	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
+	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
 	@echo 'make check       format, lints, documentation, supply chain'
 	@echo 'make build       the module: $(MODULE)'
 	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
@@ -49,6 +50,10 @@ needs-hosts:
 
 needs-deny:
 	@command -v cargo-deny >/dev/null || { echo 'Installing cargo-deny (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-deny; }
+
+needs-fuzz:
+	$(call install-packages,command -v c++,g++)
+	@command -v cargo-fuzz >/dev/null || { echo 'Installing cargo-fuzz (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-fuzz; }
 
 # --- build, demo --------------------------------------------------------------------------------------------------
 
@@ -105,6 +110,27 @@ hosts-table:
 test-clients: needs
 	@$(CARGO) build --quiet --locked -p onelogin-simulator
 	@tests/clients/run.sh target/debug/onelogin-simulator || [ $$? = 77 ]
+
+# --- fuzzing ------------------------------------------------------------------------------------------------------
+
+FUZZ := $(CURDIR)/tests/fuzz
+FUZZED := $(CURDIR)/target/fuzz
+FUZZ_TARGETS ?= $(notdir $(wildcard $(FUZZ)/corpus/*))
+FUZZ_FLAGS := --sanitizer none --fuzz-dir $(FUZZ)/cargo-fuzz --target-dir $(FUZZED)/build
+SECONDS ?= 60
+
+# libFuzzer over the targets of tests/fuzz. No sanitizer: there is no unsafe code to watch, and so stable does.
+fuzz: needs needs-fuzz
+	@echo 'Building the targets (some minutes, the first time).'
+	@$(CARGO) fuzz build $(FUZZ_FLAGS)
+	@scratch=$$(mktemp -d) && failed= && for name in $(FUZZ_TARGETS); do \
+	  mkdir -p $(FUZZED)/corpus/$$name; \
+	  echo "$$name: $(SECONDS) seconds"; \
+	  TMPDIR=$$scratch $(CARGO) fuzz run $(FUZZ_FLAGS) $$name $(FUZZED)/corpus/$$name $(FUZZ)/corpus/$$name -- \
+	    -max_total_time=$(SECONDS) -max_len=8192 -timeout=10 -verbosity=0 || failed="$$failed $$name"; \
+	done; rm -r "$$scratch"; \
+	if [ -n "$$failed" ]; then echo "A rule is broken:$$failed. The inputs are in $(FUZZ)/cargo-fuzz/artifacts." >&2; exit 1; \
+	else echo 'No rule was broken. What was found on the way is in $(FUZZED)/corpus.'; fi
 
 # --- installing, packages -----------------------------------------------------------------------------------------
 

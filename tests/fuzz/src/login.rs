@@ -1,0 +1,438 @@
+//! Plays a story through the product, from the settings to the log line, and judges each call on its
+//! way and the end by rules of its own.
+
+mod calls;
+mod end;
+mod healthy;
+mod ports;
+
+use crate::reading;
+use crate::story::{Host, Story};
+use calls::Sent;
+use pam_onelogin::config::file::Secrets;
+use pam_onelogin::config::{self, Config, FirstFactor, SecretSource};
+use pam_onelogin::log::{self, Facts};
+use pam_onelogin::login::{Denial, Login, Manner, Memory as _, Outcome, Report, Trouble, Unknown};
+use pam_onelogin::map::{Entries, Map};
+use pam_onelogin::onelogin::OneLogin;
+use pam_onelogin::onelogin::wire::UserId;
+use pam_onelogin::secret::Secret;
+use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
+use pam_onelogin::state::notes::Notes;
+use pam_onelogin::state::{self, State};
+use pam_onelogin::trust::Trusted;
+use pam_onelogin::user::{Proof, Request, Uids, Who, proof, who};
+use pam_onelogin::verdict::{self, Circumstances, Verdict};
+use ports::{Person, Tape};
+use std::cell::{Cell, RefCell};
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+/// What an admin writes at least. `%config` adds to it. Nothing is believed of a login before: each one asks, so that its
+/// script says everything that it may rest on.
+const LEAST: &str = "onelogin.url = \"https://x.onelogin.com\"\nonelogin.client_id = \"client-1\"\nonelogin.client_secret = \"secret-kept-from-logs\"\nusers.cache = 0\n";
+
+/// The secret above.
+const SECRET: &str = "secret-kept-from-logs";
+
+/// The access token, where the story has no other.
+const TOKEN: &str = "token-kept-from-logs";
+
+/// The accounts of this host.
+const ACCOUNTS: [(&str, u32); 3] = [("root", 0), ("alice", 1001), ("bob", 1002)];
+
+/// The groups of this host, and who is in them.
+const GROUPS: [(&str, &str); 2] = [("staff", "bob"), ("ops", "alice")];
+
+/// The uid of who calls sudo and su.
+const CALLER: u32 = 1001;
+
+/// The one connection of each story.
+const CONNECTION: &str = "192.0.2.7 5 192.0.2.1 22";
+
+/// The clock of what is remembered: it stands still.
+#[allow(clippy::unnecessary_wraps)] // as the ledger wants it
+pub(crate) fn boot_clock() -> Option<i64> {
+    Some(BOOTED)
+}
+
+/// How long ago the machine was started, in seconds.
+pub(crate) const BOOTED: i64 = 1_000_000;
+
+/// More calls than any login makes.
+const TOO_MANY: usize = 400;
+
+/// A login, from the settings to the log line.
+pub fn story(data: &[u8]) {
+    let _ = played(data);
+}
+
+/// As [`story`]: what the log says of it, if the configuration has no faults.
+#[must_use]
+pub fn played(data: &[u8]) -> Option<String> {
+    let story = Story::read(data);
+    let settings = Settings::of(&story)?;
+    FOLDER.with(|folder| {
+        let state = folder.open(story.shut);
+        assert_eq!(
+            state.trouble().is_some(),
+            story.shut,
+            "the folder of the state"
+        );
+        if let Some(stored) = &story.stored {
+            let origin = settings.config.onelogin.origin.as_str();
+            let name = state::name("token-", &[origin, &settings.config.onelogin.client_id]);
+            let _ = state.write(&name, stored);
+        }
+        let judge = Judge::new(&settings, story.clone());
+        let end = judge.login(&state);
+        judge.verdict(&end);
+        if !story.shut {
+            judge.run_again(story, &state, &end.report.outcome);
+        }
+        Some(end.line)
+    })
+}
+
+/// What files and arguments come to.
+struct Settings {
+    config: Config,
+    secrets: Secrets,
+    map: Map,
+    request: Request,
+    uids: Uids,
+}
+
+impl Settings {
+    /// `None` where the configuration has faults: nobody gets further.
+    fn of(story: &Story) -> Option<Self> {
+        let text = format!("{LEAST}{}", story.config);
+        let mut config = config::parse("config", &text).ok()?;
+        let verify = secret(&mut config.onelogin.client_secret)?;
+        let lookup = match &mut config.onelogin.lookup {
+            Some(lookup) => Some(secret(&mut lookup.client_secret)?),
+            None => None,
+        };
+        let map = match (&config.users.map_file, &config.users.attribute) {
+            (None, _) => Map::default(),
+            (Some(_), Some(_)) => Map::parse("map", &story.map, Entries::NamesAndIds).ok()?,
+            (Some(_), None) => Map::parse("map", &story.map, Entries::Ids).ok()?,
+        };
+        let is_setuid = matches!(story.host, Host::Sudo | Host::Su);
+        let service = match story.host {
+            Host::Key | Host::Ssh => "sshd",
+            Host::Sudo => "sudo",
+            Host::Su => "su",
+            Host::Login => "login",
+        };
+        let request = Request {
+            user: Some(story.who.clone().unwrap_or_else(|| "alice".to_owned())),
+            service: service.to_owned(),
+            tty: (story.host != Host::Su).then(|| "/dev/pts/7".to_owned()),
+            ssh_connection: matches!(story.host, Host::Key | Host::Ssh)
+                .then(|| CONNECTION.to_owned()),
+            ssh_auth_info: story.host == Host::Key,
+            password: story.password.clone().map(Secret::new),
+            ..Request::default()
+        };
+        let uids = Uids {
+            real: if is_setuid { CALLER } else { 0 },
+            effective: 0,
+            saved: 0,
+        };
+        Some(Self {
+            config,
+            secrets: Secrets { verify, lookup },
+            map,
+            request,
+            uids,
+        })
+    }
+}
+
+fn secret(source: &mut SecretSource) -> Option<Secret> {
+    let nothing = SecretSource::Inline(Secret::new(String::new()));
+    match std::mem::replace(source, nothing) {
+        SecretSource::Inline(secret) => Some(secret),
+        SecretSource::File(_) => None,
+    }
+}
+
+/// How a story ended.
+struct End {
+    report: Report,
+    verdict: Verdict,
+    line: String,
+}
+
+/// One call and what it got.
+struct Exchange {
+    sent: Sent,
+    status: Option<u16>,
+    trouble: Option<Trouble>,
+    body: Vec<u8>,
+}
+
+/// Plays OneLogin, the person and the clock of one story, and looks at each call.
+struct Judge<'a> {
+    settings: &'a Settings,
+    story: RefCell<Story>,
+    input: Story,
+    exchanges: RefCell<Vec<Exchange>>,
+    /// OneLogin users that a reply has named as ours.
+    users: RefCell<Vec<String>>,
+    /// Devices that a reply has listed: user, id, `auth_factor_name`.
+    devices: RefCell<Vec<(String, String, String)>>,
+    /// Verifications that were begun: user, device, id.
+    begun: RefCell<Vec<(String, String, String)>>,
+    codes: RefCell<Vec<String>>,
+    /// A code that was accepted before.
+    spent: RefCell<Option<String>>,
+    /// What was typed last, without blanks, while it has not been sent.
+    typed: RefCell<Option<String>>,
+    now: Cell<Duration>,
+    typed_at: Cell<Duration>,
+    activated_at: Cell<Duration>,
+    waits: Cell<usize>,
+    prompts: Cell<usize>,
+    /// Activations since the last answer.
+    activations: Cell<usize>,
+    /// Activations that send something to somebody, and registrations.
+    loud: Cell<usize>,
+    registrations: Cell<usize>,
+    sent_anything: Cell<bool>,
+    works: Cell<bool>,
+}
+
+impl<'a> Judge<'a> {
+    fn new(settings: &'a Settings, story: Story) -> Self {
+        Self {
+            settings,
+            input: story.clone(),
+            works: Cell::new(!story.shut),
+            story: RefCell::new(story),
+            exchanges: RefCell::default(),
+            users: RefCell::default(),
+            devices: RefCell::default(),
+            begun: RefCell::default(),
+            codes: RefCell::default(),
+            spent: RefCell::default(),
+            typed: RefCell::default(),
+            now: Cell::default(),
+            typed_at: Cell::default(),
+            activated_at: Cell::default(),
+            waits: Cell::default(),
+            prompts: Cell::default(),
+            activations: Cell::default(),
+            loud: Cell::default(),
+            registrations: Cell::default(),
+            sent_anything: Cell::default(),
+        }
+    }
+
+    fn calls(&self) -> usize {
+        self.exchanges.borrow().len()
+    }
+
+    /// Plays the login as `module.rs` puts it together.
+    fn login(&self, state: &State) -> End {
+        let Settings {
+            config,
+            secrets,
+            map,
+            request,
+            uids,
+        } = self.settings;
+        let proven = proof(request, config.first_factor, *uids) == Proof::Proven;
+        let found = who(request, config, map, self);
+        let name = match &found {
+            Who::Subject(subject) => {
+                assert_eq!(
+                    Some(subject.name.as_str()),
+                    self.subject(),
+                    "whose factor it is"
+                );
+                subject.name.clone()
+            }
+            Who::Exempt { name, .. } => name.clone(),
+            Who::Stranger | Who::Unclear(_) => request.user.clone().unwrap_or_default(),
+        };
+        let action = match &request.ssh_connection {
+            Some(connection) => Action::Connection(connection.clone()),
+            None => Action::Process("1@2".to_owned()),
+        };
+        let uid = ports::account(|account| account.0 == name).map(|account| account.uid);
+        let strictness = if uids.is_setuid() {
+            Strictness::Strict
+        } else {
+            Strictness::Lenient
+        };
+        let user = (name.as_str(), uid);
+        let notes = Notes::new(state, boot_clock);
+        let mut ledger = Ledger::of(notes, &action, user, &config.limits, strictness);
+        let mut tape = Tape(self);
+        let mut person = Person(self);
+        let mut onelogin = OneLogin::new(config, secrets, notes, &mut tape);
+        let manner = match self.input.host {
+            Host::Sudo | Host::Login => Manner::Waited,
+            Host::Key | Host::Ssh | Host::Su => Manner::Prompted,
+        };
+        let login = Login::new(
+            &mut onelogin,
+            &mut person,
+            self,
+            &mut ledger,
+            config,
+            manner,
+        );
+        let report = match found {
+            Who::Subject(subject) => login.run(Ok(&subject)),
+            Who::Stranger => login.run(Err(Unknown::Account)),
+            Who::Unclear(unclear) => login.run(Err(Unknown::Unclear(unclear))),
+            Who::Exempt { exemption, .. } => Report {
+                outcome: Outcome::Exempt(exemption),
+                onelogin_id: None,
+                factor: None,
+                forgotten: false,
+                held_back: false,
+            },
+        };
+        assert_eq!(ledger.works(), self.works.get());
+        let here = Circumstances {
+            failmode: config.failmode,
+            in_ssh: request.ssh_connection.is_some(),
+            is_setuid: uids.is_setuid(),
+            proven,
+        };
+        let verdict = verdict::of(&report.outcome, here);
+        let line = log::decision(
+            &verdict,
+            &Facts {
+                user: Some(&name),
+                onelogin_id: report.onelogin_id.as_ref().map(UserId::as_str),
+                factor: report.factor,
+                requests: self.calls(),
+                ..Facts::default()
+            },
+        );
+        End {
+            report,
+            verdict,
+            line,
+        }
+    }
+
+    /// The host may run the stack again for the same connection or process.
+    fn run_again(&self, story: Story, state: &State, outcome: &Outcome) {
+        let again = Judge::new(self.settings, story);
+        match outcome {
+            Outcome::Accepted(_) => {
+                // A code counts once on this host (rule R18).
+                again.spent.replace(self.accepted_code());
+                let _ = again.login(state);
+            }
+            Outcome::Denied(_) | Outcome::Unknown(_) => again.is_denied_at_once(state),
+            _ if self.sent_anything.get() => again.is_denied_at_once(state),
+            _ => {}
+        }
+    }
+
+    /// A denial, and whatever left before an end of another kind, is remembered (rule R14).
+    fn is_denied_at_once(&self, state: &State) {
+        let outcome = self.login(state).report.outcome;
+        assert!(
+            matches!(outcome, Outcome::Denied(Denial::Before)),
+            "R14: a rerun after a denial came to {outcome:?}"
+        );
+        let asked = (self.calls(), self.prompts.get());
+        assert_eq!(asked, (0, 0), "R14: a rerun asked again");
+    }
+
+    /// Who must pass, if it is somebody: on the way to root in somebody else's process, the caller.
+    fn subject(&self) -> Option<&str> {
+        let wanted = self.settings.request.user.as_deref()?;
+        let (name, uid) = ACCOUNTS.iter().find(|(name, _)| *name == wanted)?;
+        Some(match self.settings.uids.real {
+            CALLER if *uid == 0 => "alice",
+            _ => name,
+        })
+    }
+
+    /// Whom OneLogin is asked for: attribute and value, from the map's text and the settings.
+    fn wanted(&self) -> Option<reading::Wanted> {
+        let users = &self.settings.config.users;
+        let name = self.subject()?;
+        let mapped = self.input.map.lines().find_map(|line| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some(name))
+                .then(|| words.next().map(str::to_owned))
+                .flatten()
+        });
+        let mapped = mapped.filter(|_| users.map_file.is_some());
+        let attribute = users.attribute.as_ref().map(config::Attribute::name);
+        let ignore_case = users.ignore_case;
+        if let Some(id) = mapped.as_deref().and_then(|text| text.strip_prefix("id=")) {
+            return Some(reading::Wanted {
+                attribute: None,
+                value: id.to_owned(),
+                ignore_case: false,
+            });
+        }
+        attribute.as_ref()?;
+        let value = mapped.unwrap_or_else(|| match &users.append_domain {
+            Some(domain) => format!("{name}@{domain}"),
+            None => name.to_owned(),
+        });
+        Some(reading::Wanted {
+            attribute,
+            value,
+            ignore_case,
+        })
+    }
+
+    fn is_proven(&self) -> bool {
+        let typed = self.input.password.as_ref();
+        typed.is_some_and(|password| !password.chars().any(char::is_control))
+            || matches!(self.input.host, Host::Key | Host::Sudo | Host::Su)
+            || self.settings.config.first_factor == FirstFactor::Assumed
+    }
+}
+
+/// Nothing moves a terminal's cursor, colours or direction (rule R10).
+fn is_fit_to_show(c: char) -> bool {
+    let turns = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c == '\n' || (!c.is_control() && !turns)
+}
+
+/// A folder for the private files of one story at a time.
+pub(crate) struct Folder(tempfile::TempDir);
+
+thread_local! {
+    pub(crate) static FOLDER: Folder = Folder::new();
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let shut = folder.path().join("shut");
+        std::fs::create_dir(&shut).expect("a folder");
+        std::fs::set_permissions(&shut, std::fs::Permissions::from_mode(0o755)).expect("a mode");
+        Self(folder)
+    }
+
+    /// The state, empty; or one that cannot be used.
+    pub(crate) fn open(&self, shut: bool) -> State {
+        let path = self.0.path().join(if shut { "shut" } else { "state" });
+        if !shut {
+            // Absent before the first story.
+            let _ = std::fs::remove_dir_all(&path);
+        }
+        let uid = nix::unistd::getuid().as_raw();
+        let uids = Uids {
+            real: uid,
+            effective: uid,
+            saved: uid,
+        };
+        State::open(&path, Trusted::of(uids))
+    }
+}

@@ -1,0 +1,169 @@
+//! OneLogin, the person, the clock and the system of a story.
+
+use super::calls::Sent;
+use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
+use crate::story::{Answered, Scripted};
+use pam_onelogin::factor::PASSCODE;
+use pam_onelogin::login::{ApiError, BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
+use pam_onelogin::onelogin::http::{Allowance, Call, Carrier};
+use pam_onelogin::onelogin::wire::Reply;
+use pam_onelogin::secret::Secret;
+use pam_onelogin::user::{Account, LookupFailed, People, Uids};
+use std::time::Duration;
+
+/// OneLogin, behind the carrier.
+pub(super) struct Tape<'a>(pub(super) &'a Judge<'a>);
+
+impl Carrier for Tape<'_> {
+    fn prepare(&mut self, _: Allowance) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn send(&mut self, call: &Call<'_>, _: Allowance) -> Result<Reply, ApiError> {
+        let judge = self.0;
+        assert!(judge.calls() < TOO_MANY, "a login without an end");
+        let sent = judge.look_at(call);
+        judge.now.set(judge.now.get() + Duration::from_millis(20));
+        if let Sent::Activation(_) = sent {
+            judge.activated_at.set(judge.now.get());
+        }
+        let scripted = judge.next(&sent);
+        let mut exchange = Exchange {
+            sent,
+            status: None,
+            trouble: None,
+            body: Vec::new(),
+        };
+        let result = match scripted {
+            Scripted::Reply {
+                status,
+                retry_after,
+                body,
+            } => {
+                judge.note(&exchange.sent, status, &body);
+                exchange.status = Some(status);
+                exchange.body.clone_from(&body);
+                Ok(Reply {
+                    status,
+                    body: body.into(),
+                    request_id: None,
+                    retry_after,
+                })
+            }
+            Scripted::Trouble(trouble) => {
+                exchange.trouble = Some(trouble);
+                Err(ApiError::new(trouble, ""))
+            }
+        };
+        judge.exchanges.borrow_mut().push(exchange);
+        result
+    }
+}
+
+/// The person, behind the conversation.
+pub(super) struct Person<'a>(pub(super) &'a Judge<'a>);
+
+impl Prompt for Person<'_> {
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
+        let judge = self.0;
+        judge.prompts.set(judge.prompts.get() + 1);
+        judge.activations.set(0);
+        judge.typed.take();
+        assert!(text.chars().all(is_fit_to_show), "R10: {text:?}");
+        if !judge.is_proven() || judge.subject().is_none() {
+            let text = text.strip_prefix("Not accepted. ").unwrap_or(text);
+            assert_eq!(text, PASSCODE, "R13: a prompt that tells");
+        }
+        let answer = judge.story.borrow_mut().answers.pop_front();
+        let Some(Answered::Typed(bytes, seconds)) = answer else {
+            return Err(NoAnswer);
+        };
+        judge
+            .now
+            .set(judge.now.get() + Duration::from_secs(seconds));
+        judge.typed_at.set(judge.now.get());
+        Ok(match String::from_utf8(bytes) {
+            Err(_) => Typed::Unusable(BadAnswer::NotText),
+            Ok(text) if Some(&text) == judge.input.password.as_ref() => {
+                Typed::Unusable(BadAnswer::Password)
+            }
+            Ok(text) => {
+                let code = text.chars().filter(|c| !c.is_whitespace()).collect();
+                judge.typed.replace(Some(code));
+                Typed::Text(Secret::new(text))
+            }
+        })
+    }
+
+    fn tell(&mut self, text: &str) {
+        assert!(text.chars().all(is_fit_to_show), "R10: {text:?}");
+        assert!(
+            self.0.is_proven(),
+            "R13: a text for somebody whom nothing has proven"
+        );
+    }
+}
+
+impl Clock for Judge<'_> {
+    fn elapsed(&self) -> Duration {
+        self.now.get()
+    }
+
+    fn wait(&self, time: Duration) -> Wait {
+        let onelogin = &self.settings.config.onelogin;
+        // A wrong code of somebody whom nothing has proven takes two seconds (rule R13).
+        let late = self.typed_at.get() + onelogin.request_timeout.max(Duration::from_secs(2));
+        let end = self.now.get() + time;
+        assert!(
+            end <= onelogin.login_timeout.max(late),
+            "R9: a wait until {end:?}"
+        );
+        if self.loud.get() > 0 {
+            let longest = self.activated_at.get() + self.settings.config.push_wait;
+            assert!(end <= longest, "R9: an approval waited for until {end:?}");
+        }
+        self.waits.set(self.waits.get() + 1);
+        if self.input.interrupt == Some(self.waits.get()) {
+            return Wait::Interrupted;
+        }
+        self.now.set(end);
+        Wait::Over
+    }
+}
+
+impl People for Judge<'_> {
+    fn uids(&self) -> Uids {
+        self.settings.uids
+    }
+
+    fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
+        Ok(account(|account| account.0 == name))
+    }
+
+    fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
+        Ok(account(|account| account.1 == uid))
+    }
+
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+        if !named
+            .iter()
+            .all(|name| GROUPS.iter().any(|(group, _)| group == name))
+        {
+            return Err(LookupFailed);
+        }
+        let own = GROUPS.iter().filter(|(_, member)| *member == account.name);
+        Ok(own.map(|(group, _)| (*group).to_owned()).collect())
+    }
+}
+
+pub(super) fn account(is_meant: impl Fn(&(&str, u32)) -> bool) -> Option<Account> {
+    let found = ACCOUNTS.iter().find(|account| is_meant(account));
+    found.map(|&(name, uid)| Account {
+        name: name.to_owned(),
+        uid,
+    })
+}

@@ -1,0 +1,551 @@
+//! The targets for one part of a login alone: more inputs a second than a whole story.
+
+use crate::json;
+use crate::login::{BOOTED, FOLDER, boot_clock};
+use crate::reading::{self, Asked, Version};
+use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
+use pam_onelogin::factor::{Activations, Choice, Device, Factor, Menu, Pick};
+use pam_onelogin::login::{ApiError, Limit, Memory as _};
+use pam_onelogin::map::{Entries, Map, Wanted};
+use pam_onelogin::onelogin::OneLogin;
+use pam_onelogin::onelogin::http::{Allowance, Call, Caller, Carrier};
+use pam_onelogin::onelogin::wire::{
+    self, Answer, DeviceId, Enrolment, Equal, Found, Ours, RegistrationId, Reply, UserId,
+    VerificationId, Verify,
+};
+use pam_onelogin::secret::Secret;
+use pam_onelogin::state;
+use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
+use pam_onelogin::state::notes::Notes;
+use std::time::Duration;
+
+/// The user of whom replies must speak.
+pub const USER: &str = "1001";
+/// Their device.
+pub const DEVICE: &str = "501";
+const VERIFICATION: &str = "v-1";
+
+/// One reply, through each reader. The first line is the status, the rest the body.
+///
+/// An acceptance, a user and an activation are held to the second reading; an acceptance in both
+/// directions, so that neither becomes stricter than the rule without being seen.
+pub fn replies(data: &[u8]) {
+    let (status, body) = status_and_body(data);
+    let reply = Reply {
+        status,
+        body: body.to_vec().into(),
+        request_id: None,
+        retry_after: None,
+    };
+    answers_of(&reply);
+    activations_of(&reply);
+    users_of(&reply);
+    for version in [Version::V1, Version::V2] {
+        let devices = match version {
+            Version::V1 => wire::otp_devices(&reply),
+            Version::V2 => wire::devices(&reply, &[]),
+        };
+        if let Ok(devices) = devices {
+            assert!(devices.usable.len() <= devices.enrolled);
+            if devices.enrolled == 0 {
+                assert!(
+                    reading::is_without_devices(version, reply.status, &reply.body),
+                    "R1"
+                );
+            }
+            let listed = reading::devices(version, reply.status, &reply.body).unwrap_or_default();
+            for device in devices.usable {
+                assert!(
+                    listed.iter().any(|(id, _)| id == device.id.as_str()),
+                    "{device:?}"
+                );
+            }
+        }
+    }
+    let user = id(UserId::parse(USER));
+    if let Ok(registration) = wire::registration(&reply, &user) {
+        let is_shown = |secret: Secret| assert!(secret.all(|c| !c.is_control()), "R10");
+        registration.address.map(is_shown);
+        registration.token.map(is_shown);
+    }
+    let registration = id(RegistrationId::parse("r-1"));
+    for verify in [Verify::Code, Verify::Poll] {
+        if let Ok(Enrolment::Done) = wire::enrolment(verify, &reply, &registration) {
+            assert!(matches!(reply.status, 200 | 201) && contains(&reply.body, "accepted"));
+        }
+    }
+    let _ = wire::factors(&reply, &[]);
+    if let Ok(token) = wire::token(&reply) {
+        assert!(token.bearer.all(|c| c.is_ascii_graphic()) && !token.bearer.is_empty());
+        assert_eq!(reply.status, 200);
+    }
+}
+
+/// An input as a reply: status and body.
+#[must_use]
+pub fn status_and_body(data: &[u8]) -> (u16, &[u8]) {
+    let end = data.iter().position(|&b| b == b'\n').unwrap_or(data.len());
+    let (head, rest) = data.split_at(end);
+    let status = std::str::from_utf8(head)
+        .ok()
+        .and_then(|head| head.trim().parse().ok());
+    (
+        status.unwrap_or(200),
+        rest.strip_prefix(b"\n").unwrap_or(rest),
+    )
+}
+
+fn answers_of(reply: &Reply) {
+    let (user, device) = (id(UserId::parse(USER)), id(DeviceId::parse(DEVICE)));
+    let begun = id(VerificationId::parse(VERIFICATION));
+    let is_plain = serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok();
+    for version in [Version::V1, Version::V2] {
+        for verify in [Verify::Code, Verify::Poll] {
+            for verification in [None, Some(&begun)] {
+                if version == Version::V1 && verification.is_some() {
+                    continue;
+                }
+                let ours = Ours {
+                    user: &user,
+                    device: &device,
+                    verification,
+                };
+                let answer = match version {
+                    Version::V1 => wire::otp_answer(verify, reply, ours),
+                    Version::V2 => wire::answer(verify, reply, ours),
+                };
+                let asked = Asked {
+                    version,
+                    user: USER.to_owned(),
+                    device: DEVICE.to_owned(),
+                    verification: verification.map(|id| id.as_str().to_owned()),
+                    code: verify == Verify::Code,
+                };
+                let truth = reading::is_acceptance(&asked, reply.status, &reply.body);
+                let is_accepted = matches!(answer, Ok(Answer::Accepted(_)));
+                assert!(
+                    truth || !is_accepted,
+                    "R6: accepted, and is none: {asked:?}"
+                );
+                assert!(
+                    is_accepted || !truth || !is_plain,
+                    "refused, and is an acceptance: {asked:?}"
+                );
+                if let Err(error) = answer {
+                    assert!(
+                        error.detail.chars().all(|c| !c.is_control()),
+                        "R10: {error:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+fn activations_of(reply: &Reply) {
+    let (user, device) = (id(UserId::parse(USER)), id(DeviceId::parse(DEVICE)));
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    let found = [
+        (Version::V2, wire::activation(reply, ours)),
+        (Version::V1, wire::trigger(reply, ours)),
+    ];
+    for (version, activation) in found {
+        if let Ok(activation) = activation {
+            let second = reading::verification(version, reply.status, &reply.body, USER, DEVICE);
+            assert_eq!(second.as_deref(), Some(activation.id.as_str()), "R6");
+            assert!(
+                activation
+                    .digits
+                    .unwrap_or_default()
+                    .bytes()
+                    .all(|b| b.is_ascii_digit())
+            );
+        }
+    }
+}
+
+fn users_of(reply: &Reply) {
+    let user = id(UserId::parse(USER));
+    let (username, custom) = (Attribute::Username, Attribute::Custom("login".to_owned()));
+    let attributes = [&username, &Attribute::ExternalId, &custom];
+    let by_name = attributes.iter().flat_map(|attribute| {
+        [false, true].map(|ignore_case| Equal::Attribute {
+            attribute,
+            value: "alice",
+            ignore_case,
+        })
+    });
+    for equal in by_name.chain([Equal::Id(&user)]) {
+        let wanted = match equal {
+            Equal::Attribute {
+                attribute,
+                value,
+                ignore_case,
+            } => reading::Wanted {
+                attribute: Some(attribute.name()),
+                value: value.to_owned(),
+                ignore_case,
+            },
+            Equal::Id(id) => reading::Wanted {
+                attribute: None,
+                value: id.as_str().to_owned(),
+                ignore_case: false,
+            },
+        };
+        let found = [
+            (
+                Version::V2,
+                true,
+                wire::search(reply, config::Version::V2, equal),
+            ),
+            (
+                Version::V1,
+                true,
+                wire::search(reply, config::Version::V1, equal),
+            ),
+            (Version::V2, false, wire::user(reply, equal)),
+        ];
+        for (version, is_list, found) in found {
+            match found {
+                Ok(Found::One(found)) => {
+                    let second =
+                        reading::user(version, is_list, reply.status, &reply.body, &wanted);
+                    assert_eq!(second.as_deref(), Some(found.as_str()), "R5: {wanted:?}");
+                }
+                Ok(Found::Nobody) => {
+                    assert!(
+                        is_list && reading::is_nobody(version, reply.status, &reply.body),
+                        "R1"
+                    );
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+    }
+    let _ = wire::candidate(reply);
+}
+
+/// A configuration. What weakens it must have been written, and each fault names a line.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    match config::parse("c", text) {
+        Ok(config) => is_sound(&config, text),
+        Err(faults) => {
+            assert!(!faults.is_empty(), "neither a configuration nor a fault");
+            for fault in faults {
+                let fault = fault.to_string();
+                let line = fault
+                    .strip_prefix("c:")
+                    .and_then(|rest| rest.split(':').next());
+                let line: usize = line.and_then(|line| line.parse().ok()).expect("a line");
+                assert!((1..=text.lines().count() + 1).contains(&line), "{fault}");
+            }
+        }
+    }
+}
+
+fn is_sound(config: &Config, text: &str) {
+    // A key or word in another spelling, as TOML allows them, cannot be told from its absence.
+    let says = |word: &str| text.contains(word) || text.contains('\\');
+    let users = &config.users;
+    assert!(config.failmode == FailMode::Secure || says("safe"), "R2");
+    assert!(
+        config.first_factor == FirstFactor::Auto || says("assumed"),
+        "R13"
+    );
+    let spares = users.unknown == Missing::Exempt || users.no_factor == NoFactor::Exempt;
+    assert!(!spares || says("exempt"), "R1");
+    let exempts = users.exempt_users.len() + users.exempt_groups.len();
+    assert!(exempts == 0 || says("exempt_"), "R1");
+    assert!(users.no_factor != NoFactor::Enroll || says("enroll"));
+    assert!(users.check_active || says("check_active"), "R5");
+    assert!(
+        config.onelogin.origin.as_str().starts_with("https://"),
+        "R6"
+    );
+    assert!((1..=3).contains(&config.factors.prompts), "R14");
+    assert!((120..=900).contains(&config.factors.expires_in));
+    assert!(!config.factors.allow.is_empty());
+    assert!(config.push_wait <= config.onelogin.login_timeout, "R9");
+    assert!(
+        config.onelogin.request_timeout <= config.onelogin.login_timeout,
+        "R9"
+    );
+    assert!(!config.onelogin.connect_timeout.is_zero(), "R9");
+    assert!(config.state_dir.is_absolute(), "R4");
+}
+
+/// A map file. Whom a line names must be told again by a plainer reading of that line.
+pub fn map(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    for entries in [Entries::NamesAndIds, Entries::Ids] {
+        let map = match Map::parse("m", text, entries) {
+            Ok(map) => map,
+            Err(faults) => {
+                assert!(
+                    faults
+                        .iter()
+                        .all(|fault| fault.to_string().starts_with("m:"))
+                );
+                continue;
+            }
+        };
+        let mut lines = Vec::new();
+        for line in text.lines() {
+            let line = line
+                .split_whitespace()
+                .take_while(|word| !word.starts_with('#'));
+            match line.collect::<Vec<_>>().as_slice() {
+                [] => {}
+                [unix, onelogin] => lines.push((*unix, *onelogin)),
+                other => panic!("R5: a line that is none: {other:?}"),
+            }
+        }
+        for (unix, onelogin) in &lines {
+            let same = lines.iter().filter(|(other, _)| other == unix).count();
+            assert_eq!(same, 1, "R5: two lines for {unix}");
+            match map.get(unix) {
+                Some(Wanted::Id(id)) => {
+                    assert_eq!(onelogin.strip_prefix("id="), Some(id.as_str()), "R5");
+                    assert!(id.as_str().bytes().all(|b| b.is_ascii_digit()), "R5");
+                }
+                Some(Wanted::Name(name)) => {
+                    assert_eq!(
+                        (name.as_str(), entries),
+                        (*onelogin, Entries::NamesAndIds),
+                        "R5"
+                    );
+                    assert!(
+                        !name.contains(['*', '!', '%', '"', '(', ')', '=']),
+                        "R5: {name}"
+                    );
+                }
+                None => panic!("R5: no entry for {unix}"),
+            }
+        }
+    }
+}
+
+/// The private files that a login finds: a token, a denial, challenges that were counted.
+pub fn state_files(data: &[u8]) {
+    const LEAST: &str =
+        "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
+    let Ok(config) = config::parse("c", LEAST) else {
+        panic!("the least configuration");
+    };
+    FOLDER.with(|folder| {
+        let state = folder.open(false);
+        let origin = config.onelogin.origin.as_str();
+        let window = config.limits.window.as_secs().to_string();
+        let span = BOOTED / 600;
+        let denial = state::name("", &["connection", "c", "alice"]);
+        let mut names = vec![
+            state::name("token-", &[origin, "i"]),
+            format!("denied-600-{span}/{denial}"),
+        ];
+        assert_eq!(window, "600", "the span below");
+        for number in 0..config.limits.challenges {
+            let place = state::name("", &["alice", "1001", &number.to_string()]);
+            names.push(format!("challenge-600-{span}/{place}"));
+        }
+        for name in names {
+            state.write(&name, data).expect("a private file");
+        }
+
+        let action = Action::Connection("c".to_owned());
+        let user = ("alice", Some(1001));
+        let (limits, strict) = (&config.limits, Strictness::Strict);
+        let notes = Notes::new(&state, boot_clock);
+        let mut ledger = Ledger::of(notes, &action, user, limits, strict);
+        let holds = is_not_over(data);
+        assert_eq!(ledger.is_denied(), holds, "R14: a denial");
+        assert_eq!(
+            ledger.is_used_up(Limit::Challenges),
+            holds,
+            "R14: challenges"
+        );
+        ledger.deny().expect("a denial");
+        assert!(ledger.is_denied(), "R14");
+        ledger.allow();
+        assert!(!ledger.is_denied());
+
+        let secrets = config::file::Secrets {
+            verify: Secret::new("s".to_owned()),
+            lookup: None,
+        };
+        let mut teller = Teller(None);
+        let mut onelogin = OneLogin::new(
+            &config,
+            &secrets,
+            Notes::new(&state, boot_clock),
+            &mut teller,
+        );
+        let wanted = Wanted::Name("alice".to_owned());
+        let _ = pam_onelogin::login::Api::user(&mut onelogin, &wanted, Duration::from_secs(9));
+        match teller.0.expect("a call") {
+            Told::Client => {}
+            Told::Bearer(bearer) => {
+                let (token, expires) = stored(data).expect("a token that nobody stored");
+                assert_eq!(token, bearer, "another token");
+                assert!(expires > unix_now(), "a token that is over");
+            }
+        }
+    });
+}
+
+/// The token of a file, and its end; as an object, or in the order of its keys.
+fn stored(file: &[u8]) -> Option<(String, u64)> {
+    let number = |raw: &[u8]| std::str::from_utf8(raw).ok()?.parse().ok();
+    if let Some(list) = json::array(file) {
+        return match list.as_slice() {
+            [token, expires] => Some((json::string(token)?, number(expires)?)),
+            _ => None,
+        };
+    }
+    let file = json::Object::read(file)?;
+    match file.at("expires") {
+        json::Value::Once(expires) => Some((file.text("token")?, number(expires)?)),
+        json::Value::Absent | json::Value::Ambiguous => None,
+    }
+}
+
+/// Whether a note still means something: it is not over before the time that it begins with. What
+/// is no note does, as somebody wrote it.
+fn is_not_over(note: &[u8]) -> bool {
+    let until = std::str::from_utf8(note).ok().and_then(|text| {
+        let (until, _) = text.split_once(' ')?;
+        until.parse::<i64>().ok()
+    });
+    until.is_none_or(|until| until > BOOTED)
+}
+
+fn unix_now() -> u64 {
+    pam_onelogin::clock::unix_now()
+}
+
+/// A carrier that tells who called first, and is never there.
+struct Teller(Option<Told>);
+
+enum Told {
+    Client,
+    Bearer(String),
+}
+
+impl Carrier for Teller {
+    fn prepare(&mut self, _: Allowance) -> Result<(), ApiError> {
+        Ok(())
+    }
+
+    fn send(&mut self, call: &Call<'_>, _: Allowance) -> Result<Reply, ApiError> {
+        let told = match call.caller {
+            Caller::Client { .. } => Told::Client,
+            Caller::Bearer(token) => Told::Bearer(token.expose().to_owned()),
+        };
+        self.0.get_or_insert(told);
+        Err(ApiError::deadline())
+    }
+}
+
+/// An answer to each menu. Only what has the shape of a code is one (rule R12).
+pub fn answers(data: &[u8]) {
+    let Some(answer) = Secret::from_bytes(data) else {
+        return;
+    };
+    let text = answer.expose();
+    let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
+    for (_, factors) in Factor::WORDS {
+        for &factor in factors {
+            if let Some(code) = factor.code(&answer) {
+                assert_eq!(code.secret().expose(), bare, "R12");
+                assert!(has_shape(factor, &bare), "R12: a code of {factor:?}");
+            }
+        }
+    }
+    for device in devices() {
+        judge(&[device], &answer, &bare);
+    }
+    judge(&devices(), &answer, &bare);
+}
+
+fn judge(devices: &[Device], answer: &Secret, bare: &str) {
+    let count = devices.len();
+    let allow: Vec<Factor> = Factor::WORDS
+        .iter()
+        .flat_map(|(_, all)| all.iter().copied())
+        .collect();
+    for activations in [Activations::Offered, Activations::Off] {
+        let Ok(menu) = Menu::new(devices.to_vec(), count, &allow, activations) else {
+            continue;
+        };
+        match menu.pick(answer) {
+            Pick::Nothing => {}
+            Pick::Start(choice) => {
+                let text = answer.expose();
+                let is_digit = matches!(text.as_bytes(), [b'1'..=b'9']);
+                assert!(
+                    is_digit || text.trim().is_empty(),
+                    "R12: an option by {text:?}"
+                );
+                let is_sent = !matches!(choice, Choice::CodeOf(_));
+                assert!(!is_sent || activations == Activations::Offered, "R13");
+            }
+            Pick::Check(device, code) => {
+                assert!(
+                    device.takes_codes && has_shape(device.factor, bare),
+                    "R12: {device:?}"
+                );
+                assert_eq!(code.secret().expose(), bare);
+                assert!(answer.len() <= 64, "R12");
+            }
+        }
+    }
+}
+
+fn devices() -> Vec<Device> {
+    let factors = [
+        Factor::Push,
+        Factor::Totp,
+        Factor::Sms,
+        Factor::Email,
+        Factor::MagicLink,
+        Factor::Voice,
+        Factor::YubiKey,
+        Factor::Duo,
+    ];
+    let device = |(number, factor): (u32, Factor)| {
+        let id = id(DeviceId::parse(&number.to_string()));
+        Device::new(id, factor, format!("{factor:?}"), false)
+    };
+    (1..).zip(factors).map(device).collect()
+}
+
+/// The shapes of codes, as the documentation has them.
+fn has_shape(factor: Factor, code: &str) -> bool {
+    let is = |test: fn(u8) -> bool, least: usize, most: usize| {
+        code.bytes().all(test) && (least..=most).contains(&code.len())
+    };
+    let is_digit = |b: u8| b.is_ascii_digit();
+    match factor {
+        Factor::Push | Factor::ProtectCode | Factor::Totp => is(is_digit, 6, 8),
+        Factor::Duo | Factor::Temporary => is(is_digit, 6, 10),
+        Factor::Sms | Factor::Email => is(|b| b.is_ascii_alphanumeric(), 4, 10),
+        Factor::YubiKey => is(|b| b"cbdefghijklnrtuv".contains(&b), 44, 44),
+        Factor::MagicLink | Factor::Voice => false,
+    }
+}
+
+fn id<T>(parsed: Option<T>) -> T {
+    parsed.expect("an id")
+}
+
+fn contains(body: &[u8], word: &str) -> bool {
+    body.windows(word.len()).any(|part| part == word.as_bytes()) || body.contains(&b'\\')
+}
