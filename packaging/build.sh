@@ -70,6 +70,8 @@ points=$(awk '
     printf '%s\n' "$points" | sed -e "s/'/''/g" -e "s/.*/    - note: '&'/"
 } > "$BUILT/changelog.yaml"
 
+packaging/sbom.sh > "$BUILT/sbom.cdx.json"
+
 packaging/install.sh install "$format" > /dev/null
 
 # The crates in the module, with their licences.

@@ -1,0 +1,101 @@
+//! What is in the module: docs/dependencies.md and the bill of materials say what cargo builds.
+
+use serde_json::Value;
+use std::collections::BTreeSet;
+use std::process::Command;
+
+const DOCUMENT: &str = include_str!("../docs/dependencies.md");
+const FILES: &str = include_str!("../packaging/files");
+
+fn output(command: &mut Command) -> String {
+    let output = command
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("CARGO", env!("CARGO"))
+        .output()
+        .unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{command:?}: {error}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Name and version of each crate of the module.
+fn tree(edges: &str) -> BTreeSet<(String, String)> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["tree", "--locked", "--offline", "-p", "pam_onelogin"]);
+    command.args(["--prefix", "none", "-f", "{p}", "-e", edges]);
+    output(&mut command)
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split(' ');
+            Some((words.next()?.to_owned(), words.next()?.to_owned()))
+        })
+        .filter(|(name, _)| name != "pam_onelogin")
+        .collect()
+}
+
+/// Name and "asked for by" of each row.
+fn documented() -> Vec<(&'static str, &'static str)> {
+    let rows = DOCUMENT.lines().filter_map(|line| {
+        let line = line.strip_prefix("| ")?.strip_suffix(" |")?;
+        let cells: Vec<&str> = line.split(" | ").collect();
+        let [name, by, why] = cells[..] else {
+            panic!("{line}")
+        };
+        assert!(!why.is_empty(), "{line}");
+        Some((name, by))
+    });
+    rows.skip(1).collect()
+}
+
+#[test]
+fn each_crate_of_the_module_is_explained_and_there_once() {
+    let tree = tree("normal");
+    let built: Vec<&str> = tree.iter().map(|(name, _)| name.as_str()).collect();
+    let rows: Vec<&str> = documented().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(rows, built);
+    let once: BTreeSet<&str> = built.iter().copied().collect();
+    assert_eq!(once.len(), built.len(), "a crate is there in two versions");
+    // Those that we ask for ourselves are those of Cargo.toml.
+    let manifest = include_str!("../Cargo.toml");
+    let (_, ours) = manifest.split_once("\n[dependencies]\n").unwrap();
+    let (ours, _) = ours.split_once("\n\n").unwrap();
+    let ours: BTreeSet<&str> = ours
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.0))
+        .collect();
+    let said: BTreeSet<&str> = documented()
+        .into_iter()
+        .filter(|(_, by)| by.split(", ").any(|by| by == "us"))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(said, ours);
+}
+
+#[test]
+fn the_bill_of_materials_is_the_tree_and_the_same_each_time() {
+    let bill = || output(&mut Command::new("packaging/sbom.sh"));
+    let text = bill();
+    assert_eq!(text, bill());
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["bomFormat"], "CycloneDX");
+    assert_eq!(value["metadata"]["component"]["name"], "pam_onelogin");
+    for volatile in ["timestamp", "serialNumber", env!("CARGO_MANIFEST_DIR")] {
+        assert!(!text.contains(volatile), "{volatile}");
+    }
+    let mut components = BTreeSet::new();
+    for component in value["components"].as_array().unwrap() {
+        let text = |key: &str| component[key].as_str().unwrap().to_owned();
+        let checksum = component["hashes"][0]["content"].as_str().unwrap();
+        assert_eq!(checksum.len(), 64, "{component}");
+        let licence = component["licenses"][0]["expression"].as_str().unwrap();
+        assert!(!licence.is_empty(), "{component}");
+        components.insert((text("name"), format!("v{}", text("version"))));
+    }
+    assert_eq!(components, tree("normal,no-proc-macro"));
+    let dependencies = value["dependencies"].as_array().unwrap();
+    assert_eq!(dependencies.len(), components.len() + 1);
+    for package in ["deb", "rpm"] {
+        let carries = |line: &str| line.starts_with(package) && line.contains("/sbom.cdx.json");
+        assert!(FILES.lines().any(carries), "{package}");
+    }
+}
