@@ -4,7 +4,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
-.PHONY: help build demo test test-quick test-full test-clients test-root hosts-table fuzz check needs needs-root needs-hosts needs-deny needs-fuzz clean
+.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
+.PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -15,6 +16,7 @@ help:
 	@echo 'make test        all tests; those with the real sshd and sudo need root'
 	@echo 'make test-quick  the tests without root, with a debug build (under five minutes)'
 	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
+	@echo 'make test-sanitize  the module under ASan and valgrind (five minutes; not a part of make test)'
 	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
 	@echo 'make check       format, lints, documentation, supply chain'
 	@echo 'make build       the module: $(MODULE)'
@@ -42,11 +44,14 @@ needs:
 	$(call install-packages,echo 'int main(void) { return 0; }' | cc -x c - -lpam -o /dev/null && command -v readelf,gcc libc6-dev binutils libpam0g-dev)
 
 needs-root:
-	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip,openssh-server openssh-client sudo util-linux iproute2)
+	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v strace,openssh-server openssh-client sudo util-linux iproute2 strace)
 	$(call install-packages,command -v plink && command -v sshpass && command -v rsync && command -v git && command -v cron && command -v atd && python3 -c 'import ensurepip',putty-tools sshpass rsync git cron at python3-venv)
 
 needs-hosts:
 	$(call install-packages,command -v mmdebstrap,mmdebstrap debian-archive-keyring)
+
+needs-sanitize:
+	$(call install-packages,ls $(ASAN) && command -v valgrind,libclang-rt-14-dev valgrind)
 
 needs-deny:
 	@command -v cargo-deny >/dev/null || { echo 'Installing cargo-deny (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-deny; }
@@ -69,7 +74,7 @@ demo: needs
 
 # --- tests --------------------------------------------------------------------------------------------------------
 
-test: test-full test-clients test-root
+test: test-full test-endurance test-clients test-root
 
 # As in development: debug build, no root.
 test-quick: needs
@@ -80,6 +85,26 @@ test-quick: needs
 test-full: build
 	$(CARGO) build --quiet --locked --workspace
 	PAM_ONELOGIN_MODULE=$(MODULE) $(CARGO) test --quiet --locked --workspace
+
+# Ten thousand logins in one process, and a thousand loads and unloads.
+test-endurance: build
+	@$(CARGO) build --quiet --locked --workspace
+	PAM_ONELOGIN_MODULE=$(MODULE) $(CARGO) test --quiet --locked --test endurance -- --ignored
+
+# The module in the real libpam with ASan, by the feature of the compiler that is not stable; then some logins in memcheck.
+ASAN := /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan-$(shell uname -m).so
+ASAN_TARGET := $(shell uname -m)-unknown-linux-gnu
+ASAN_MODULE := $(CURDIR)/target/asan/$(ASAN_TARGET)/debug/libpam_onelogin.so
+MEMCHECK := valgrind -q --error-exitcode=99 --num-callers=24 --suppressions=$(CURDIR)/tests/ring.supp
+
+test-sanitize: needs needs-sanitize
+	$(CARGO) build --quiet --locked --workspace
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Zexternal-clangrt' $(CARGO) rustc --quiet --locked --lib --crate-type cdylib \
+	  --target $(ASAN_TARGET) --target-dir target/asan
+	ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 PAM_HOST_PRELOAD=$$(ls $(ASAN) | tail -n 1) PAM_ONELOGIN_MODULE=$(ASAN_MODULE) \
+	  $(CARGO) test --quiet --locked --test libpam --test factors --test hostile --test replies
+	PAM_HOST_UNDER='$(MEMCHECK)' PAM_ONELOGIN_MODULE=$(CURDIR)/target/debug/libpam_onelogin.so \
+	  $(CARGO) test --quiet --locked --test libpam -- an_authenticator_code r06 an_approved_push a_text_message_is
 
 ifeq ($(shell id -u),0)
 test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar

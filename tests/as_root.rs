@@ -3,10 +3,12 @@
 
 mod world;
 
-use onelogin_simulator::User;
+use nix::sys::signal::Signal;
+use onelogin_simulator::{Simulator, User};
 use pam_host::{Case, Code};
+use std::collections::BTreeSet;
 use world::{
-    NAME, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push, reason, sms,
+    ID, NAME, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push, reason, sms,
     totp,
 };
 
@@ -233,4 +235,159 @@ fn r14_a_full_state_folder_sends_nothing_and_says_so() {
     assert_eq!(world.onelogin.activations(), 0);
     let unmount = std::process::Command::new("umount").arg(&folder).status();
     assert!(unmount.unwrap().success());
+}
+
+/// A user can start su with few descriptors, or so that no file can grow.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r14_limits_that_the_user_sets_do_not_make_a_code_uncounted() {
+    let world = World::with([totp()], &[]);
+    let counted = || {
+        let folders = std::fs::read_dir(world.place.state_path());
+        let mut folders = folders.into_iter().flatten().flatten();
+        folders.any(|folder| {
+            folder.file_name().to_string_lossy().starts_with("failure-")
+                && std::fs::read_dir(folder.path()).unwrap().count() > 0
+        })
+    };
+    let mut sent = 0;
+    for limit in 5..16 {
+        world.onelogin.clear_requests();
+        world.forget_counts();
+        let case = setuid(world.host("su")).descriptors(limit);
+        let code = case.answers(["111111"; 3]).run().code;
+        assert!(code != Code::SUCCESS && code != Code::IGNORE, "{limit}");
+        assert!(
+            world.onelogin.codes() == 0 || counted(),
+            "{limit} descriptors"
+        );
+        sent += world.onelogin.codes();
+    }
+    assert!(sent > 0, "no limit was high enough");
+    world.onelogin.clear_requests();
+    let case = setuid(world.host("su")).no_room_for_files();
+    let code = case.answers(["111111"; 3]).run().code;
+    assert!(code != Code::SUCCESS && code != Code::IGNORE);
+    assert_eq!(world.onelogin.codes(), 0);
+}
+
+/// Before each call that comes before the network, an attacker puts his own in the place of a file that decides.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r04_a_file_that_is_swapped_before_any_call_is_refused_or_too_late() {
+    const WRONG: &str = "111111";
+    let theirs = Simulator::start();
+    theirs.add_user(User::new(ID, NAME));
+    theirs.add_device(ID, totp().code(WRONG));
+    let world = World::with([totp()], &["failmode = \"safe\""]);
+    world.onelogin.add_user(User::new(1002, CALLER));
+    world.onelogin.add_device(1002, totp().code(WRONG));
+    let map = world.place.write("etc/map", format!("{NAME} id={ID}\n"));
+    world.config(&[
+        "failmode = \"safe\"",
+        "factors.prompts = 1",
+        &format!("users.map_file = {:?}", map.to_str().unwrap()),
+    ]);
+    let ca = world.place.write("etc/their-ca.pem", theirs.ca_pem());
+    let settings = pam_host::place::settings(&theirs, &ca, Some(&world.place.state_path()), &[]);
+    let their_map = format!("{NAME} id=1002\n");
+    let login = || {
+        world.forget_counts();
+        setuid(world.host("sudo")).answer(WRONG)
+    };
+    // Where no host has the name, a login ends before it connects.
+    let calls = login().names(-2).run().notes.calls;
+    assert!(calls > 50, "{calls}");
+    let mut refused = 0;
+    for (path, content) in [
+        (world.place.config_path(), settings.as_str()),
+        (map, their_map.as_str()),
+    ] {
+        let (new, kept) = (path.with_extension("new"), path.with_extension("kept"));
+        for trick in ["owner", "mode", "link"] {
+            for number in 1..=calls {
+                let mut login = login().stop_at(number).spawn();
+                login.wait_stop();
+                std::fs::write(&new, content).unwrap();
+                pam_host::place::set_mode(&new, if trick == "mode" { 0o666 } else { 0o600 });
+                if trick == "owner" {
+                    nix::unistd::chown(&new, Some(CALLER_UID.into()), None).unwrap();
+                }
+                std::fs::rename(&path, &kept).unwrap();
+                if trick == "link" {
+                    std::os::unix::fs::symlink(&new, &path).unwrap();
+                } else {
+                    std::fs::rename(&new, &path).unwrap();
+                }
+                login.signal(Signal::SIGCONT);
+                let outcome = login.finish();
+                std::fs::rename(&kept, &path).unwrap();
+                let what = format!("{} by {trick} before call {number}", path.display());
+                assert_denied(&outcome, &what);
+                refused += usize::from(reason(&outcome) == "config");
+            }
+        }
+    }
+    assert_eq!(theirs.connections(), 0);
+    assert!(refused > 6, "{refused}: no swap came in time to be seen");
+    assert_eq!(
+        setuid(world.host("sudo")).answer(TOTP_CODE).run().code,
+        Code::SUCCESS
+    );
+}
+
+/// Compared with tests/touched.txt, which says why for each.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r03_r04_a_login_opens_what_is_listed_and_nothing_else() {
+    let world = World::with([push(), totp()], &[]);
+    let trace = world.place.path().join("trace");
+    let mut touched = BTreeSet::new();
+    let mut login = |code: Code| {
+        let case = setuid(world.host("sudo").traced(&trace));
+        let outcome = case.answers(["2".to_owned(), fresh_code()]).run();
+        assert_eq!(outcome.code, code, "{:?}", outcome.log);
+        let text = std::fs::read_to_string(&trace).unwrap();
+        let (_, after) = text.split_once("\"/trace/begin\"").expect("a begin");
+        let (during, _) = after.split_once("\"/trace/end\"").expect("an end");
+        touched.extend(during.lines().filter_map(|line| touch(&world, line)));
+    };
+    // Cold, warm, and with the bundle of the system, which does not know the simulator's CA.
+    login(Code::SUCCESS);
+    login(Code::SUCCESS);
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("ca_file"))
+        .collect();
+    world.place.config(lines.join("\n"));
+    login(Code::SERVICE_ERR);
+    let listed = world::listed_touches();
+    for path in ["open @place@/etc/config.toml", "open /etc/passwd"] {
+        assert!(touched.contains(path), "{path} is not seen: {touched:?}");
+    }
+    touched.retain(|touch| !listed.iter().any(|pattern| world::fits(pattern, touch)));
+    assert!(touched.is_empty(), "{touched:#?}");
+}
+
+/// What a line of strace opens, connects to or runs.
+fn touch(world: &World, line: &str) -> Option<String> {
+    let call = line.split_once(' ')?.1.trim_start();
+    let kind = match call.split_once('(')?.0 {
+        "open" | "openat" | "openat2" => "open",
+        "connect" if call.contains("AF_INET") => return None,
+        "connect" => "connect",
+        "execve" => "run",
+        _ => return None,
+    };
+    let mut path = call.split('"').nth(1)?.to_owned();
+    // A name in the folder that is open already.
+    if kind == "open" && !path.starts_with('/') {
+        path = format!("@place@/state/{path}");
+    }
+    let mut path = path.replace(world.place.path().to_str()?, "@place@");
+    if kind == "connect" && path.contains("/pam-log-") {
+        "@log@".clone_into(&mut path);
+    }
+    Some(format!("{kind} {path}"))
 }

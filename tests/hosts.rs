@@ -472,8 +472,9 @@ fn ctrl_c_ends_the_wait_in_sudo_though_onelogin_does_not_answer() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
-fn r03_sudo_is_deaf_to_the_environment_of_its_caller() {
+fn r03_sudo_and_su_are_deaf_to_the_environment_of_their_caller() {
     let scene = Scene::sudo(&[]);
+    scene.stage.stack("su", OURS_ALONE);
     let trap = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
     trap.set_nonblocking(true)
         .expect("a listener can be made non-blocking");
@@ -486,36 +487,40 @@ fn r03_sudo_is_deaf_to_the_environment_of_its_caller() {
     let other = Simulator::start();
     let ca = person.home.join("ca.pem");
     scene.stage.write(&ca, other.ca_pem(), 0o644);
-    let mut command = scene.stage.command(&person, "sudo", &["id", "-un"]);
-    for name in [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-        "all_proxy",
-    ] {
-        command.env(name, &url);
+    for (program, arguments) in ROADS {
+        // The same code once more.
+        let _ = std::fs::remove_dir_all("/run/pam_onelogin");
+        let mut command = scene.stage.command(&person, program, arguments);
+        for name in [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+            "all_proxy",
+        ] {
+            command.env(name, &url);
+        }
+        command
+            .env("NO_PROXY", "")
+            .env("SSL_CERT_FILE", &ca)
+            .env("SSL_CERT_DIR", &person.home)
+            .env("RES_OPTIONS", "attempts:1 timeout:1")
+            .env("LOCALDOMAIN", "attacker.invalid")
+            .env("HOSTALIASES", person.home.join("hosts"))
+            .env("TZDIR", &person.home)
+            .env("TZ", "attacker")
+            .env("RUST_BACKTRACE", "full")
+            .env("RUST_LOG", "trace")
+            .env("SSLKEYLOGFILE", person.home.join("keys"));
+        let mut program = scene.stage.on_terminal(&person, command);
+        while let Some(which) = program.next_of(&["password for alice: ", "asscode: "]) {
+            program.line([PASSWORD, "123456"][which]);
+        }
+        became_root(program);
     }
-    command
-        .env("NO_PROXY", "")
-        .env("SSL_CERT_FILE", &ca)
-        .env("SSL_CERT_DIR", &person.home)
-        .env("RES_OPTIONS", "attempts:1 timeout:1")
-        .env("LOCALDOMAIN", "attacker.invalid")
-        .env("HOSTALIASES", person.home.join("hosts"))
-        .env("TZDIR", &person.home)
-        .env("TZ", "attacker")
-        .env("RUST_BACKTRACE", "full")
-        .env("RUST_LOG", "trace")
-        .env("SSLKEYLOGFILE", person.home.join("keys"));
-    let mut sudo = scene.stage.on_terminal(&person, command);
-    password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
-    sudo.line("123456");
-    became_root(sudo);
     let caught = trap.accept();
-    assert_eq!(scene.simulator.codes(), 1);
+    assert_eq!(scene.simulator.codes(), 2);
     assert!(
         matches!(&caught, Err(error) if error.kind() == ErrorKind::WouldBlock),
         "{caught:?}"
@@ -592,38 +597,55 @@ fn r02_few_descriptors_from_the_caller_never_make_root_without_a_code() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
-fn r02_a_caller_who_stops_sudo_past_its_deadline_does_not_become_root() {
+fn r02_a_caller_who_stops_or_kills_sudo_or_su_at_any_request_does_not_become_root() {
     let scene = Scene::sudo(&["failmode = \"safe\"", "onelogin.request_timeout = 1"]);
+    scene.stage.stack("su", OURS_ALONE);
     let steps = [
         ("POST", "/auth/oauth2/", Match::token()),
         ("GET", "/api/2/users", Match::new("GET", "/api/2/users")),
         ("GET", "/devices", Match::new("GET", "/devices")),
         ("POST", "/verifications", Match::code()),
     ];
-    for (method, path, step) in steps {
-        scene.simulator.expire_tokens();
-        scene.simulator.clear_requests();
-        scene.simulator.fault(Fault::new(step, Action::Silence));
-        let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
-        password(&mut sudo);
-        if path == "/verifications" {
-            sudo.expect("OneLogin passcode: ");
-            sudo.line("123456");
+    let alice = scene.person("alice");
+    for (program, arguments) in ROADS {
+        for (method, path, step) in &steps {
+            for signal in [Signal::SIGSTOP, Signal::SIGKILL] {
+                scene.simulator.expire_tokens();
+                scene.simulator.clear_requests();
+                let _ = std::fs::remove_dir_all("/run/pam_onelogin");
+                scene
+                    .simulator
+                    .fault(Fault::new(step.clone(), Action::Silence));
+                let command = scene.stage.command(&alice, program, arguments);
+                let mut running = scene.stage.on_terminal(&alice, command);
+                if program == "sudo" {
+                    password(&mut running);
+                }
+                if *path == "/verifications" {
+                    running.expect("OneLogin passcode: ");
+                    running.line("123456");
+                }
+                let request = scene.simulator.wait_for_request(LONG, method, path);
+                request.expect("the module gets to this step");
+                running.signal(signal);
+                if signal == Signal::SIGSTOP {
+                    // What is waited for is time itself: more than request_timeout, in which the process may not look at
+                    // its clock.
+                    thread::sleep(Duration::from_millis(1500));
+                }
+                scene.simulator.clear_faults();
+                if signal == Signal::SIGSTOP {
+                    running.signal(Signal::SIGCONT);
+                }
+                while running
+                    .next_of(&["password for alice: ", "asscode: "])
+                    .is_some()
+                {
+                    running.line("not the password");
+                }
+                denied(running);
+            }
         }
-        let request = scene.simulator.wait_for_request(LONG, method, path);
-        request.expect("the module gets to this step");
-        sudo.signal(Signal::SIGSTOP);
-        // What is waited for is time itself: more than request_timeout, in which the process may not look at its clock.
-        thread::sleep(Duration::from_millis(1500));
-        scene.simulator.clear_faults();
-        sudo.signal(Signal::SIGCONT);
-        while sudo
-            .next_of(&["password for alice: ", "asscode: "])
-            .is_some()
-        {
-            sudo.line("not the password");
-        }
-        denied(sudo);
     }
     assert!(
         scene
@@ -635,6 +657,39 @@ fn r02_a_caller_who_stops_sudo_past_its_deadline_does_not_become_root() {
     scene
         .stage
         .tried("sudo", "stopped past its time limit, failmode safe: denied");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r14_sshd_remembers_a_push_whose_login_was_killed() {
+    let scene = Scene::new(&["failmode = \"safe\"", "factors.autopush = true"]);
+    let sshd = scene.sshd("sshd-key");
+    let mut client = sshd.client_with_key(&scene.person("dave").name);
+    client.expect("Push sent to Dave's phone");
+    let monitors = sshd.children();
+    assert!(!monitors.is_empty());
+    for process in monitors {
+        nix::sys::signal::kill(process, Signal::SIGKILL).expect("it can be killed");
+    }
+    // The approval comes too late, and for nobody.
+    let _ = scene.simulator.approve_latest();
+    client.line("");
+    let (status, screen) = client.finish();
+    assert!(
+        !status.success() && !screen.contains(pam_host::root::ENTERED),
+        "{status}\n{screen}"
+    );
+    assert_eq!(scene.simulator.activations(), 1);
+    let remembered = std::fs::read_dir("/run/pam_onelogin")
+        .expect("there is a state")
+        .flatten()
+        .filter(|folder| folder.file_name().to_string_lossy().starts_with("denied-"))
+        .flat_map(|folder| std::fs::read_dir(folder.path()).expect("a folder of notes"));
+    assert_eq!(
+        remembered.count(),
+        1,
+        "the denial was written before the push"
+    );
 }
 
 // Who is asked, and who is not
@@ -754,3 +809,6 @@ fn a_stack_that_hides_our_code_makes_sshd_start_over_and_still_only_one_push_is_
         "a denied push in a stack that hides our code: run again, one push",
     );
 }
+
+/// The two ways in which a user becomes root.
+const ROADS: [(&str, &[&str]); 2] = [("sudo", &["id", "-un"]), ("su", &["-c", "id -un"])];

@@ -38,8 +38,11 @@ fn forged(count: usize, apart: bool) -> Action {
 /// What a login comes to whose wrong code gets these bytes as its reply.
 fn answered(world: &World, action: Action) -> Outcome {
     world.onelogin.clear_faults();
+    world.onelogin.clear_requests();
     world.onelogin.fault(Fault::new(Match::code(), action));
-    world.later().ssh().answer(WRONG).run()
+    let outcome = world.later().ssh().answer(WRONG).run();
+    assert_eq!(world.onelogin.codes(), 1, "{:?}", outcome.log);
+    outcome
 }
 
 #[test]

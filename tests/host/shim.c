@@ -4,8 +4,13 @@
  * contains PAM_HOST_MODULE (pam_onelogin by default); all other callers get the real function, unseen.
  *
  *   PAM_HOST_LOG         where connect("/dev/log") goes
- *   PAM_HOST_FAIL_AT     the number, from 1, of the call of the module that fails
- *   PAM_HOST_FAIL_ERRNO  its errno
+ *   PAM_HOST_FAIL_AT     the number, from 1, of the call of the module that something happens to
+ *   PAM_HOST_FAIL_HOW    what: `once` (it fails, the default), `on` (it and all after it fail), `stop` (SIGSTOP before
+ *                        it), `kill` (SIGKILL before it), `back` (before it the clock of the day goes back a day)
+ *   PAM_HOST_FAIL_ERRNO  the errno of what fails
+ *   PAM_HOST_MARK        the host looks at the path PAM_HOST_MARK/begin before pam_authenticate and at PAM_HOST_MARK/end
+ *                        after it, which a tracer sees
+ *   PAM_HOST_SHORT       reads and writes move one byte at a time
  *   PAM_HOST_NAMES       what getaddrinfo answers to the module: an EAI_ number
  *
  * The notes stay in memory (no descriptor of ours for R8 to trip over) until pam-host asks for them.
@@ -18,13 +23,16 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <dirent.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -44,7 +52,8 @@ static char log_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static char module_name[64] = "pam_onelogin";
 static unsigned long calls, fail_at;
 static int fail_errno = EIO;
-static int names;
+static int names, one_byte;
+static enum { ONCE, ON, STOP, KILL, BACK } how;
 
 static char *(*real_getenv)(const char *);
 
@@ -63,6 +72,13 @@ __attribute__((constructor)) static void read_settings(void)
         fail_at = strtoul(text, NULL, 10);
     if ((text = real_getenv("PAM_HOST_FAIL_ERRNO")) != NULL)
         fail_errno = atoi(text);
+    one_byte = real_getenv("PAM_HOST_SHORT") != NULL;
+    if ((text = real_getenv("PAM_HOST_FAIL_HOW")) != NULL)
+        how = strcmp(text, "on") == 0     ? ON
+              : strcmp(text, "stop") == 0 ? STOP
+              : strcmp(text, "kill") == 0 ? KILL
+              : strcmp(text, "back") == 0 ? BACK
+                                          : ONCE;
 }
 
 /* Called by pam-host, through dlsym. */
@@ -111,11 +127,22 @@ static int fails(const char *name, const void *caller)
     if (!in_module(caller))
         return 0;
     number = __atomic_add_fetch(&calls, 1, __ATOMIC_SEQ_CST);
-    if (number != fail_at)
+    if (fail_at == 0 || (how == ON ? number < fail_at : number != fail_at))
         return 0;
-    note("failed %s\n", name);
+    if (number == fail_at)
+        note("failed %s\n", name);
+    if (how == STOP || how == KILL)
+        kill(getpid(), how == STOP ? SIGSTOP : SIGKILL);
+    if (how != ONCE && how != ON)
+        return 0;
     errno = fail_errno;
     return 1;
+}
+
+/* How much of a read or write of the module goes through. */
+static size_t part(size_t size, const void *caller)
+{
+    return one_byte && size > 1 && in_module(caller) ? 1 : size;
 }
 
 #define CALLER __builtin_return_address(0)
@@ -212,8 +239,8 @@ FILE *fopen(const char *path, const char *mode)
     return file;
 }
 
-WRAP(ssize_t, -1, read, (int fd, void *to, size_t size), (fd, to, size), int, void *, size_t)
-WRAP(ssize_t, -1, write, (int fd, const void *from, size_t size), (fd, from, size), int, const void *, size_t)
+WRAP(ssize_t, -1, read, (int fd, void *to, size_t size), (fd, to, part(size, CALLER)), int, void *, size_t)
+WRAP(ssize_t, -1, write, (int fd, const void *from, size_t size), (fd, from, part(size, CALLER)), int, const void *, size_t)
 WRAP(ssize_t, -1, writev, (int fd, const struct iovec *from, int count), (fd, from, count), int, const struct iovec *, int)
 WRAP(int, -1, fstat, (int fd, struct stat *to), (fd, to), int, struct stat *)
 WRAP(int, -1, fstat64, (int fd, struct stat64 *to), (fd, to), int, struct stat64 *)
@@ -234,6 +261,13 @@ WRAP(int, -1, mkdirat, (int folder, const char *path, mode_t mode), (folder, pat
 WRAP(int, -1, rename, (const char *from, const char *to), (from, to), const char *, const char *)
 WRAP(int, -1, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to), int, const char *, int, const char *)
 WRAP(int, -1, unlink, (const char *path), (path), const char *)
+WRAP(int, -1, faccessat, (int folder, const char *path, int mode, int flags), (folder, path, mode, flags), int, const char *, int, int)
+WRAP(ssize_t, -1, readlink, (const char *path, char *to, size_t size), (path, to, size), const char *, char *, size_t)
+WRAP(char *, NULL, realpath, (const char *path, char *to), (path, to), const char *, char *)
+WRAP(DIR *, NULL, opendir, (const char *path), (path), const char *)
+WRAP(struct dirent64 *, NULL, readdir64, (DIR *folder), (folder), DIR *)
+WRAP(off64_t, -1, lseek64, (int fd, off64_t to, int from), (fd, to, from), int, off64_t, int)
+WRAP(void *, MAP_FAILED, mmap64, (void *at, size_t size, int rights, int flags, int fd, off64_t from), (at, size, rights, flags, fd, from), void *, size_t, int, int, int, off64_t)
 WRAP(int, -1, unlinkat, (int folder, const char *path, int flags), (folder, path, flags), int, const char *, int)
 
 /* fcntl takes an int or a pointer; both pass through a long on the systems meant here. */
@@ -253,6 +287,32 @@ WRAP(int, -1, unlinkat, (int folder, const char *path, int flags), (folder, path
 WRAP_FCNTL(fcntl)
 WRAP_FCNTL(fcntl64)
 
+int ioctl(int fd, unsigned long request, ...);
+int ioctl(int fd, unsigned long request, ...)
+{
+    REAL(int, ioctl, int, unsigned long, ...);
+    va_list arguments;
+    long value;
+    va_start(arguments, request);
+    value = va_arg(arguments, long);
+    va_end(arguments);
+    return fails("ioctl", CALLER) ? -1 : real(fd, request, value);
+}
+
+long syscall(long number, ...);
+long syscall(long number, ...)
+{
+    REAL(long, syscall, long, ...);
+    va_list arguments;
+    long values[6];
+    va_start(arguments, number);
+    for (int i = 0; i < 6; i++)
+        values[i] = va_arg(arguments, long);
+    va_end(arguments);
+    return fails("syscall", CALLER) ? -1
+                                    : real(number, values[0], values[1], values[2], values[3], values[4], values[5]);
+}
+
 /* Sockets. */
 
 WRAP(int, -1, socket, (int family, int type, int protocol), (family, type, protocol), int, int, int)
@@ -260,8 +320,10 @@ WRAP(int, -1, setsockopt, (int fd, int level, int name, const void *from, sockle
 WRAP(int, -1, getsockopt, (int fd, int level, int name, void *to, socklen_t *size), (fd, level, name, to, size), int, int, int, void *, socklen_t *)
 WRAP(ssize_t, -1, send, (int fd, const void *from, size_t size, int flags), (fd, from, size, flags), int, const void *, size_t, int)
 WRAP(ssize_t, -1, sendto, (int fd, const void *from, size_t size, int flags, __CONST_SOCKADDR_ARG to, socklen_t length), (fd, from, size, flags, to, length), int, const void *, size_t, int, __CONST_SOCKADDR_ARG, socklen_t)
-WRAP(ssize_t, -1, recv, (int fd, void *to, size_t size, int flags), (fd, to, size, flags), int, void *, size_t, int)
+WRAP(ssize_t, -1, recv, (int fd, void *to, size_t size, int flags), (fd, to, part(size, CALLER), flags), int, void *, size_t, int)
 WRAP(ssize_t, -1, recvfrom, (int fd, void *restrict to, size_t size, int flags, __SOCKADDR_ARG from, socklen_t *restrict length), (fd, to, size, flags, from, length), int, void *, size_t, int, __SOCKADDR_ARG, socklen_t *)
+WRAP(int, -1, getpeername, (int fd, __SOCKADDR_ARG to, socklen_t *restrict length), (fd, to, length), int, __SOCKADDR_ARG, socklen_t *restrict)
+WRAP(int, -1, shutdown, (int fd, int how_much), (fd, how_much), int, int)
 WRAP(int, -1, poll, (struct pollfd *fds, nfds_t count, int wait), (fds, count, wait), struct pollfd *, nfds_t, int)
 int getaddrinfo(const char *restrict node, const char *restrict service, const struct addrinfo *restrict hints, struct addrinfo **restrict to)
 {
@@ -299,13 +361,48 @@ WRAP(int, fail_errno, getgrnam_r, (const char *name, struct group *to, char *buf
 WRAP(int, fail_errno, getgrgid_r, (gid_t id, struct group *to, char *buffer, size_t size, struct group **found), (id, to, buffer, size, found), gid_t, struct group *, char *, size_t, struct group **)
 WRAP(int, -1, getgrouplist, (const char *user, gid_t group, gid_t *to, int *count), (user, group, to, count), const char *, gid_t, gid_t *, int *)
 WRAP(ssize_t, -1, getrandom, (void *to, size_t size, unsigned flags), (to, size, flags), void *, size_t, unsigned)
-WRAP(int, -1, clock_gettime, (clockid_t clock, struct timespec *to), (clock, to), clockid_t, struct timespec *)
+WRAP(int, -1, getresuid, (uid_t *real_id, uid_t *effective, uid_t *saved), (real_id, effective, saved), uid_t *, uid_t *, uid_t *)
+
+int clock_gettime(clockid_t clock, struct timespec *to)
+{
+    REAL(int, clock_gettime, clockid_t, struct timespec *);
+    int result;
+
+    if (fails("clock_gettime", CALLER))
+        return -1;
+    result = real(clock, to);
+    if (clock == CLOCK_REALTIME && how == BACK && fail_at != 0 && calls >= fail_at && in_module(CALLER))
+        to->tv_sec -= 24 * 60 * 60;
+    return result;
+}
+
 WRAP(int, -1, nanosleep, (const struct timespec *time, struct timespec *left), (time, left), const struct timespec *, struct timespec *)
 WRAP(int, fail_errno, clock_nanosleep, (clockid_t clock, int flags, const struct timespec *time, struct timespec *left), (clock, flags, time, left), clockid_t, int, const struct timespec *, struct timespec *)
 
 /* libpam, as the module sees it. */
 
 struct pam_handle;
+
+static void mark(const char *which)
+{
+    const char *folder = real_getenv("PAM_HOST_MARK");
+    char path[256];
+
+    if (folder != NULL && snprintf(path, sizeof path, "%s/%s", folder, which) < (int)sizeof path)
+        (void)access(path, F_OK);
+}
+
+int pam_authenticate(struct pam_handle *handle, int flags);
+int pam_authenticate(struct pam_handle *handle, int flags)
+{
+    REAL(int, pam_authenticate, struct pam_handle *, int);
+    int code;
+
+    mark("begin");
+    code = real(handle, flags);
+    mark("end");
+    return code;
+}
 
 WRAP(int, PAM_SYSTEM_ERR, pam_get_user, (struct pam_handle *handle, const char **to, const char *prompt), (handle, to, prompt), struct pam_handle *, const char **, const char *)
 WRAP(int, PAM_SYSTEM_ERR, pam_get_item, (const struct pam_handle *handle, int item, const void **to), (handle, item, to), const struct pam_handle *, int, const void **)

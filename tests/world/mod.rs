@@ -98,9 +98,20 @@ impl World {
 
     /// So much later that nothing is remembered of the users, only the token.
     pub fn later(&self) -> &Self {
+        self.forget(|_| true)
+    }
+
+    /// Forgets what counts for the limits over several logins, and which codes were accepted, so that one login more is not
+    /// held back by those before. Denials and the token stay.
+    pub fn forget_counts(&self) -> &Self {
+        self.forget(|name| !name.starts_with("denied-"))
+    }
+
+    fn forget(&self, goes: impl Fn(&str) -> bool) -> &Self {
         let folders = std::fs::read_dir(self.place.state_path());
         for entry in folders.into_iter().flatten().flatten() {
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            if is_folder && goes(&entry.file_name().to_string_lossy()) {
                 std::fs::remove_dir_all(entry.path()).unwrap();
             }
         }
@@ -208,4 +219,24 @@ pub fn assert_denied(outcome: &Outcome, what: &str) {
 /// Whether libpam was asked to wait about two seconds; it adds or takes up to a half.
 pub fn is_delayed(outcome: &Outcome) -> bool {
     matches!(outcome.fail_delays.as_slice(), [1_000_000..=3_000_000])
+}
+
+/// The patterns of tests/touched.txt: a word for the kind, then what is touched.
+pub fn listed_touches() -> Vec<&'static str> {
+    include_str!("../touched.txt")
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_once("  ").expect("a reason").0)
+        .collect()
+}
+
+/// Whether a pattern, in which `*` is anything but `/`, is that of the text.
+pub fn fits(pattern: &str, text: &str) -> bool {
+    let Some((head, tail)) = pattern.split_once('*') else {
+        return pattern == text;
+    };
+    text.strip_prefix(head).is_some_and(|rest| {
+        (0..=rest.find('/').unwrap_or(rest.len()))
+            .any(|at| rest.get(at..).is_some_and(|rest| fits(tail, rest)))
+    })
 }

@@ -1,10 +1,14 @@
 //! One run of the real libpam in a process of its own (`pam-host`), scripted or driven step by step.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
+use std::os::unix::fs::FileExt as _;
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -12,12 +16,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::log::Log;
 use crate::place::{binary, set_mode, shim};
-use crate::wire::{Answer, Call, Code, Event, Ids, Message, Report, Script, Style, Text, Texts};
+use crate::wire::{
+    Answer, Call, Code, Event, FileSize, Ids, MASK, Message, Report, Script, Style, Text, Texts,
+};
 
 /// A case to run: what the host program would do and what its user would type.
 #[derive(Clone, Debug)]
@@ -26,6 +33,7 @@ pub struct Case {
     script: Script,
     environment: BTreeMap<OsString, OsString>,
     preload: Vec<PathBuf>,
+    trace: Option<PathBuf>,
     log: LogSocket,
     longest: Duration,
 }
@@ -58,13 +66,17 @@ impl Case {
                 texts: Texts::Shown,
                 live: false,
                 repeat: 1,
+                lean: false,
                 ids: None,
                 umask: None,
                 closed: Vec::new(),
                 descriptors: None,
+                file_size: None,
+                memory: None,
             },
             environment: BTreeMap::new(),
             preload: Vec::new(),
+            trace: None,
             log: LogSocket::Read,
             longest: WATCHDOG,
         }
@@ -144,6 +156,15 @@ impl Case {
         texts.into_iter().fold(self, Self::answer)
     }
 
+    /// The next prompts are answered with these texts, which `pam-host` itself never holds: see [`Answer::Masked`].
+    pub fn unseen_answers<'a>(self, texts: impl IntoIterator<Item = &'a str>) -> Self {
+        texts.into_iter().fold(self, |case, text| {
+            case.respond(Answer::Masked(
+                text.bytes().map(|byte| byte ^ MASK).collect(),
+            ))
+        })
+    }
+
     /// The next prompt gets this treatment.
     pub fn respond(mut self, answer: Answer) -> Self {
         self.script.answers.push(answer);
@@ -174,6 +195,12 @@ impl Case {
         self
     }
 
+    /// As [`Case::repeat`], but only the last time is reported, with [`Report::memory`] and the number of successes.
+    pub fn endure(mut self, times: u32) -> Self {
+        self.script.lean = true;
+        self.repeat(times)
+    }
+
     /// Real, effective and saved user id of the process (needs root): `ids(1000, 0, 0)` is a setuid program.
     pub fn ids(mut self, real: u32, effective: u32, saved: u32) -> Self {
         self.script.ids = Some(Ids {
@@ -202,10 +229,57 @@ impl Case {
         self
     }
 
+    /// No file can grow during the calls, and SIGXFSZ is ignored: a user can start a setuid program so.
+    pub fn no_room_for_files(mut self) -> Self {
+        self.script.file_size = Some(FileSize::Ignored);
+        self
+    }
+
+    /// No file can grow during the calls, and SIGXFSZ kills.
+    pub fn killed_by_files(mut self) -> Self {
+        self.script.file_size = Some(FileSize::Deadly);
+        self
+    }
+
+    /// The memory that the calls may take beyond what the process has, in KiB.
+    pub fn memory(mut self, kib: u64) -> Self {
+        self.script.memory = Some(kib);
+        self
+    }
+
     /// The module's call number `number` (from 1) of the C library or libpam fails with `errno`.
     pub fn fail_call(self, number: u64, errno: i32) -> Self {
         self.env("PAM_HOST_FAIL_AT", number.to_string())
             .env("PAM_HOST_FAIL_ERRNO", errno.to_string())
+    }
+
+    /// From the module's call number `number` on, all of its calls fail with `errno`.
+    pub fn fail_on(self, number: u64, errno: i32) -> Self {
+        self.fail_call(number, errno).how("on")
+    }
+
+    /// The process stops before the module's call number `number`: see [`Running::wait_stop`].
+    pub fn stop_at(self, number: u64) -> Self {
+        self.fail_call(number, 0).how("stop")
+    }
+
+    /// The process is killed before the module's call number `number`: see [`Case::run_to_death`].
+    pub fn kill_at(self, number: u64) -> Self {
+        self.fail_call(number, 0).how("kill")
+    }
+
+    /// From the module's call number `number` on, the clock of the day is a day behind.
+    pub fn day_back_at(self, number: u64) -> Self {
+        self.fail_call(number, 0).how("back")
+    }
+
+    fn how(self, how: &str) -> Self {
+        self.env("PAM_HOST_FAIL_HOW", how)
+    }
+
+    /// The module's reads and writes move one byte at a time.
+    pub fn byte_by_byte(self) -> Self {
+        self.env("PAM_HOST_SHORT", "1")
     }
 
     /// What the name service answers to the module: a number of `EAI_…` in netdb.h.
@@ -217,6 +291,13 @@ impl Case {
     pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
         self.preload.push(library.into());
         self
+    }
+
+    /// What `pam_authenticate` opens and which sockets of this machine it connects to, written by strace(1), between a
+    /// look at `/trace/begin` and one at `/trace/end`.
+    pub fn traced(mut self, to: impl Into<PathBuf>) -> Self {
+        self.trace = Some(to.into());
+        self.env("PAM_HOST_MARK", "/trace")
     }
 
     /// The log socket is there, full, and nobody reads it.
@@ -244,6 +325,29 @@ impl Case {
     #[must_use]
     pub fn run(self) -> Outcome {
         self.start().finish()
+    }
+
+    /// Runs it to its end, which may be a signal before it reports: the signal, and what was logged by then.
+    ///
+    /// # Errors
+    /// The signal.
+    ///
+    /// # Panics
+    /// When the watchdog fires, or it ends in another way.
+    pub fn run_or_die(self) -> Result<Outcome, (Signal, Vec<String>)> {
+        self.start().wait_death()
+    }
+
+    /// Runs a case that ends by a signal.
+    ///
+    /// # Panics
+    /// When it reports.
+    #[must_use]
+    pub fn run_to_death(self) -> (Signal, Vec<String>) {
+        match self.run_or_die() {
+            Err(death) => death,
+            Ok(outcome) => panic!("it did not die: {:?}", outcome.runs),
+        }
     }
 
     /// Starts it; prompts without a scripted answer ask the test, and every message is reported at once.
@@ -281,8 +385,28 @@ impl Case {
             preload.push(":");
         }
         preload.push(shim());
-        let mut child = Command::new(binary("pam-host"))
+        if let Some(sanitizer) = env::var_os("PAM_HOST_PRELOAD") {
+            preload.push(":");
+            preload.push(sanitizer);
+        }
+        let mut command = match &self.trace {
+            None => pam_host_command(),
+            Some(to) => {
+                let mut command = Command::new("strace");
+                command
+                    .args(["-f", "-qq", "-s", "4096", "-e"])
+                    .args([
+                        "trace=open,openat,openat2,access,faccessat,connect,execve",
+                        "-o",
+                    ])
+                    .arg(to)
+                    .arg(binary("pam-host"));
+                command
+            }
+        };
+        let mut child = command
             .env_clear()
+            .envs(env::var_os("ASAN_OPTIONS").map(|options| ("ASAN_OPTIONS", options)))
             .envs(&self.environment)
             .env("LD_PRELOAD", preload)
             .env("PAM_HOST_LOG", &socket)
@@ -310,6 +434,19 @@ impl Case {
         }
         running
     }
+}
+
+/// `pam-host`, or the program that `PAM_HOST_UNDER` names, with its arguments, and `pam-host` as the last one.
+fn pam_host_command() -> Command {
+    let host = binary("pam-host");
+    let under = env::var("PAM_HOST_UNDER").unwrap_or_default();
+    let mut words = under.split_ascii_whitespace();
+    let Some(program) = words.next() else {
+        return Command::new(host);
+    };
+    let mut command = Command::new(program);
+    command.args(words).arg(host);
+    command
 }
 
 #[derive(Debug)]
@@ -466,6 +603,38 @@ impl Running {
         self.child.id()
     }
 
+    /// How often each text stands in the memory of the process, and in which kind of memory.
+    ///
+    /// # Panics
+    /// When the memory cannot be read.
+    #[must_use]
+    pub fn memory_holds(&self, texts: &[&str]) -> Vec<Vec<String>> {
+        let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid())).expect("its maps");
+        let memory = File::open(format!("/proc/{}/mem", self.pid())).expect("its memory");
+        let mut found = vec![Vec::new(); texts.len()];
+        for line in maps.lines() {
+            let mut words = line.split_ascii_whitespace();
+            let range = words.next().and_then(|range| range.split_once('-'));
+            let (start, end) = range.expect("a range");
+            let start = u64::from_str_radix(start, 16).expect("a number");
+            let end = u64::from_str_radix(end, 16).expect("a number");
+            let name = words.nth(4).unwrap_or("anonymous");
+            if name.starts_with("[v") {
+                continue;
+            }
+            let mut bytes = vec![0; usize::try_from(end - start).expect("a size")];
+            if memory.read_exact_at(&mut bytes, start).is_err() {
+                continue;
+            }
+            for (text, found) in texts.iter().zip(&mut found) {
+                let windows = bytes.windows(text.len());
+                let count = windows.filter(|part| *part == text.as_bytes()).count();
+                found.extend((0..count).map(|_| name.to_owned()));
+            }
+        }
+        found
+    }
+
     /// Sends a signal.
     ///
     /// # Panics
@@ -525,6 +694,42 @@ impl Running {
             code: code.expect("at least one call is made"),
             log,
             report,
+        }
+    }
+
+    /// Waits until the process has stopped, as [`Case::stop_at`] says.
+    ///
+    /// # Panics
+    /// When it ends instead.
+    pub fn wait_stop(&mut self) {
+        match waitid(
+            Id::Pid(pid(self.child.id())),
+            WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
+        ) {
+            Ok(WaitStatus::Stopped(..)) => {}
+            other => self.fail(&format!("it did not stop: {other:?}")),
+        }
+    }
+
+    /// Waits for the end of a process that may die before it reports.
+    fn wait_death(mut self) -> Result<Outcome, (Signal, Vec<String>)> {
+        self.to = None;
+        loop {
+            let left = self.deadline.saturating_duration_since(Instant::now());
+            match self.events.recv_timeout(left) {
+                Ok(Ok(Event::Report(report))) => return Ok(self.end(*report)),
+                Ok(Ok(Event::Message(message))) => self.shown.push(message),
+                Ok(other) => self.fail(&format!("{other:?}")),
+                Err(RecvTimeoutError::Timeout) => self.fail("it did not end in time"),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let status = self.child.wait().expect("pam-host can be waited for");
+                    let Some(signal) = status.signal() else {
+                        self.fail(&format!("it died without a report: {status}"))
+                    };
+                    let signal = Signal::try_from(signal).expect("a signal");
+                    return Err((signal, self.kill()));
+                }
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::ptr;
 
-use crate::wire::{Call, Code, Style};
+use crate::wire::{Call, Code, MASK, Style};
 
 const PAM_SILENT: c_int = 0x8000;
 const PAM_ESTABLISH_CRED: c_int = 0x0002;
@@ -80,6 +80,8 @@ unsafe extern "C" {
 pub enum Reply {
     /// A response with this text (the first NUL ends it).
     Text(Vec<u8>),
+    /// A response with this text under [`crate::wire::MASK`], which is taken off in the response's own memory only.
+    Masked(Vec<u8>),
     /// A response without a text.
     NoText,
     /// No response at all.
@@ -252,10 +254,17 @@ extern "C" fn converse(
             return Code::BUF_ERR.0;
         }
         for (index, reply) in replies.iter().enumerate() {
-            if let Reply::Text(bytes) = reply {
+            let text = match reply {
+                Reply::Text(bytes) => Some((bytes, 0)),
+                Reply::Masked(bytes) => Some((bytes, MASK)),
+                _ => None,
+            };
+            if let Some((bytes, mask)) = text {
                 let text = libc::calloc(bytes.len() + 1, 1).cast::<u8>();
                 if !text.is_null() {
-                    ptr::copy_nonoverlapping(bytes.as_ptr(), text, bytes.len());
+                    for (place, byte) in bytes.iter().enumerate() {
+                        text.add(place).write(byte ^ mask);
+                    }
                 }
                 (*array.add(index)).text = text.cast();
             }
@@ -358,6 +367,20 @@ pub fn default_signals() {
         // SAFETY: the default action runs no code of ours.
         unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
+}
+
+/// Ignores SIGXFSZ, as a program that starts this one may have done.
+pub fn ignore_file_size() {
+    // SAFETY: to ignore a signal runs no code.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Bytes of the heap that are in use.
+#[must_use]
+pub fn heap_in_use() -> u64 {
+    // SAFETY: it takes nothing and gives a value.
+    let info = unsafe { libc::mallinfo2() };
+    (info.uordblks + info.hblkhd) as u64
 }
 
 /// Closes a descriptor by number.

@@ -15,8 +15,8 @@ use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, setresuid};
 use crate::ffi::{self, Conversation, Item, Reply, Transaction};
 use crate::snapshot;
 use crate::wire::{
-    Answer, Call, Called, Code, Event, Message, Notes, Opened, Report, Script, Snapshot, Style,
-    Text, Texts,
+    Answer, Call, Called, Code, Event, FileSize, Memory, Message, Notes, Opened, Report, Script,
+    Snapshot, Style, Text, Texts,
 };
 
 /// Reads a script from standard input, plays it, writes events to standard output.
@@ -29,7 +29,10 @@ pub fn run() -> io::Result<()> {
         Ok(report) => Event::Report(Box::new(report)),
         Err(fault) => Event::Fault(fault),
     };
-    line.send(&event)
+    line.send(&event)?;
+    // Until the test lets go: it may look at the memory of this process.
+    let _ = line.from.read_line(&mut String::new());
+    Ok(())
 }
 
 /// The line to the test, moved away from the descriptors 0 to 2, which belong to the module's host.
@@ -78,13 +81,26 @@ fn play(script: &Script, line: &mut Line) -> Result<Report, String> {
 
     let mut report = Report::default();
     let play = RefCell::new(Play::new(script, line));
+    let limits = further_limits(script)?;
     report.before = Snapshot::take();
     let full = limit(script.descriptors)?;
     for round in 0..script.repeat {
         play.borrow_mut().answers = script.answers_of(round).into_iter();
+        if script.lean {
+            play.borrow_mut().transcript.clear();
+            report.runs.clear();
+            report.fail_delays.clear();
+        }
         let (calls, delays) = words.transaction(script, &play)?;
+        report.successes += u32::from(calls.iter().all(|called| called.code == Code::SUCCESS));
         report.runs.push(calls);
         report.fail_delays.extend(delays);
+        if round + 1 == script.repeat / 10 || round + 1 == script.repeat {
+            report.memory.push(Memory {
+                resident: statm()[1],
+                heap: ffi::heap_in_use(),
+            });
+        }
         let mut told = play.borrow_mut();
         told.unused += told.answers.len();
         drop(told);
@@ -93,8 +109,13 @@ fn play(script: &Script, line: &mut Line) -> Result<Report, String> {
         }
     }
     report.after = with_descriptors(full, Snapshot::take);
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    report.mapped = maps.contains("pam_onelogin.so");
     if let Some((soft, hard)) = full {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+    for (resource, soft, hard) in limits {
+        let _ = setrlimit(resource, soft, hard);
     }
     (report.stdout, report.stderr) = output.text();
     report.notes = notes();
@@ -256,6 +277,7 @@ impl<'a> Play<'a> {
                 Texts::Refused => Reply::Fail,
             },
             Some(Answer::Text(text)) => Reply::Text(text.bytes().to_vec()),
+            Some(Answer::Masked(bytes)) => Reply::Masked(bytes),
             Some(Answer::Long(length)) => Reply::Text(vec![b'9'; length]),
             Some(Answer::NullText) => Reply::NoText,
             Some(Answer::Null) => Reply::Nothing,
@@ -325,6 +347,9 @@ fn memory() -> Result<OwnedFd, nix::Error> {
 
 fn prepare(script: &Script) -> Result<(), String> {
     ffi::default_signals();
+    if script.file_size == Some(FileSize::Ignored) {
+        ffi::ignore_file_size();
+    }
     if let Some(bits) = script.umask {
         umask(Mode::from_bits_truncate(bits));
     }
@@ -354,6 +379,36 @@ fn limit(descriptors: Option<u64>) -> Result<Limits, String> {
     lower()
         .map(Some)
         .map_err(|error: nix::Error| format!("limit of {wanted} descriptors: {error}"))
+}
+
+/// The address space and the part of it that is in memory, in bytes.
+fn statm() -> [u64; 2] {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let mut pages = text
+        .split(' ')
+        .map(|pages| pages.parse::<u64>().unwrap_or(0));
+    [(); 2].map(|()| pages.next().unwrap_or(0) * 4096)
+}
+
+/// Lowers the soft limits of files and memory; gives the former ones.
+fn further_limits(script: &Script) -> Result<Vec<(Resource, u64, u64)>, String> {
+    let mut wanted = Vec::new();
+    if script.file_size.is_some() {
+        wanted.push((Resource::RLIMIT_FSIZE, 0));
+    }
+    if let Some(further) = script.memory {
+        wanted.push((Resource::RLIMIT_AS, statm()[0] + further * 1024));
+    }
+    let lower = |(resource, limit)| {
+        let (soft, hard) = getrlimit(resource)?;
+        setrlimit(resource, limit, hard)?;
+        Ok((resource, soft, hard))
+    };
+    wanted
+        .into_iter()
+        .map(lower)
+        .collect::<nix::Result<_>>()
+        .map_err(|error| format!("limits: {error}"))
 }
 
 /// Does something that needs descriptors of its own while the module's limit stands.

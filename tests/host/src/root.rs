@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use nix::unistd::Pid;
 use onelogin_simulator::Simulator;
 
 use crate::log::Log;
@@ -491,6 +492,26 @@ impl Sshd {
         fingerprint
             .unwrap_or_else(|| panic!("no fingerprint in {text:?}"))
             .to_owned()
+    }
+
+    /// The processes that serve connections, and theirs.
+    ///
+    /// # Panics
+    /// When /proc cannot be read.
+    #[must_use]
+    pub fn children(&self) -> Vec<Pid> {
+        let mut found = vec![self.child.id()];
+        let mut next = 0;
+        while let Some(parent) = found.get(next) {
+            let path = format!("/proc/{parent}/task/{parent}/children");
+            let children = fs::read_to_string(path).unwrap_or_default();
+            found.extend(children.split(' ').filter_map(|id| id.parse::<u32>().ok()));
+            next += 1;
+        }
+        let children = found.into_iter().skip(1);
+        children
+            .map(|id| Pid::from_raw(id.try_into().expect("a process id fits")))
+            .collect()
     }
 
     /// The port.

@@ -105,12 +105,18 @@ pub enum Call {
     Password,
 }
 
+/// What the bytes of [`Answer::Masked`] are combined with, by exclusive or.
+pub const MASK: u8 = 0xa5;
+
 /// What the conversation does at a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Answer {
     /// Answers with this text.
     Text(Text),
+    /// Answers with these bytes, each of which is under [`MASK`]: `pam-host` itself never holds the text, so that every copy
+    /// in its memory is of somebody else's making.
+    Masked(Vec<u8>),
     /// Returns `PAM_CONV_ERR`.
     Fail,
     /// Returns `PAM_SUCCESS` and leaves the response pointer null.
@@ -152,6 +158,7 @@ pub struct Ids {
 }
 
 /// One run of `pam-host`.
+#[allow(clippy::struct_excessive_bools)] // Each is a line of JSON of its own.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Script {
     /// Folder with the service files.
@@ -197,6 +204,9 @@ pub struct Script {
     /// How many times the whole is done, from `pam_start` to `pam_end`, in this one process.
     #[serde(default = "once")]
     pub repeat: u32,
+    /// Whether only the last time is reported.
+    #[serde(default)]
+    pub lean: bool,
     /// Ids to take first.
     #[serde(default)]
     pub ids: Option<Ids>,
@@ -209,6 +219,22 @@ pub struct Script {
     /// Soft limit of open descriptors during the calls.
     #[serde(default)]
     pub descriptors: Option<u64>,
+    /// Whether files cannot grow during the calls.
+    #[serde(default)]
+    pub file_size: Option<FileSize>,
+    /// How many KiB of memory the calls may take beyond what the process has.
+    #[serde(default)]
+    pub memory: Option<u64>,
+}
+
+/// What a process does where a file may not grow (`RLIMIT_FSIZE` of 0).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FileSize {
+    /// SIGXFSZ ends it.
+    Deadly,
+    /// SIGXFSZ is ignored: writing fails with `EFBIG`.
+    Ignored,
 }
 
 impl Script {
@@ -389,11 +415,29 @@ pub struct Notes {
     pub failed: Option<String>,
 }
 
+/// What a process holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Bytes in memory (`/proc/self/statm`).
+    pub resident: u64,
+    /// Bytes of the heap that are in use (`mallinfo2`).
+    pub heap: u64,
+}
+
 /// What `pam-host` says at the end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
     /// Per repetition, the calls and their codes.
     pub runs: Vec<Vec<Called>>,
+    /// How often all calls were a success.
+    #[serde(default)]
+    pub successes: u32,
+    /// What the process holds after a tenth of the repetitions and after the last one.
+    #[serde(default)]
+    pub memory: Vec<Memory>,
+    /// Whether a file of the module's name is still mapped after the last `pam_end`.
+    #[serde(default)]
+    pub mapped: bool,
     /// All messages.
     pub transcript: Vec<Message>,
     /// Scripted answers that no prompt asked for.

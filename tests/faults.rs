@@ -1,0 +1,294 @@
+//! What the system under us can do to a login: calls that fail, from the n-th on or once, short reads, limits, a clock
+//! that goes back, a process that is killed or stopped before any call. Nobody gets in by it beyond what `failmode`
+//! says, nothing unwinds, nothing is left behind. The built module in the real libpam; no root.
+
+mod world;
+
+use nix::errno::Errno;
+use nix::sys::signal::Signal;
+use onelogin_simulator::PushBehaviour;
+use pam_host::{Case, Code, Outcome};
+use world::{PUSH_CODE, TOTP_CODE, World, assert_denied, connection, push, reason, totp};
+
+const SECURE: &str = "failmode = \"secure\"";
+const SAFE: &str = "failmode = \"safe\"";
+const ONE_TRY: &str = "factors.prompts = 1";
+const WRONG: &str = "111111";
+
+/// The calls whose failure can mean that no connection could be made.
+const CONNECTING: [&str; 6] = [
+    "socket",
+    "ioctl",
+    "connect",
+    "poll",
+    "getsockopt",
+    "setsockopt",
+];
+
+/// The errors that say so.
+const UNREACHABLE: [Errno; 2] = [Errno::ETIMEDOUT, Errno::ECONNREFUSED];
+
+/// How many calls a login makes.
+fn calls(case: Case) -> u64 {
+    let calls = case.run().notes.calls;
+    assert!(calls > 50, "{calls}");
+    calls
+}
+
+/// The process is as it was, and nobody wrote to its terminal.
+fn assert_untouched(outcome: &Outcome, what: &str) {
+    assert_eq!(outcome.changes(), [""; 0], "{what}");
+    assert_eq!(
+        (outcome.stdout.as_str(), outcome.stderr.as_str()),
+        ("", ""),
+        "{what}"
+    );
+}
+
+/// Nobody got in, but for `failmode = "safe"` where no connection could be made and no code was sent.
+fn assert_denied_or_safe(
+    world: &World,
+    outcome: &Outcome,
+    errno: Errno,
+    failmode: &str,
+    what: &str,
+) {
+    let failed = outcome.notes.failed.as_deref().unwrap_or_default();
+    let is_unreachable = UNREACHABLE.contains(&errno) && CONNECTING.contains(&failed);
+    if outcome.code == Code::SUCCESS && failmode == SAFE && is_unreachable {
+        assert_eq!(world.onelogin.codes(), 0, "{what}");
+        assert!(
+            outcome.log.concat().contains("let in by failmode=safe"),
+            "{what}"
+        );
+    } else {
+        assert_denied(outcome, what);
+    }
+}
+
+#[test]
+fn r01_r07_whatever_call_fails_nobody_gets_in_by_it_and_nothing_unwinds() {
+    let mut panics = 0;
+    for (failmode, errno) in [
+        (SECURE, Errno::EIO),
+        (SAFE, Errno::EMFILE),
+        (SAFE, Errno::ETIMEDOUT),
+    ] {
+        let world = World::with([totp()], &[failmode, ONE_TRY]);
+        let wrong = || {
+            world.forget_counts();
+            world.ssh().answer(WRONG)
+        };
+        for number in 1..=calls(wrong()) {
+            world.onelogin.clear_requests();
+            let outcome = wrong().fail_call(number, errno as i32).run();
+            let what = format!(
+                "call {number}, {:?}, {errno}, {failmode}",
+                outcome.notes.failed
+            );
+            assert_denied_or_safe(&world, &outcome, errno, failmode, &what);
+            assert_untouched(&outcome, &what);
+            if outcome.log.concat().contains("panic=") {
+                panics += 1;
+                assert_eq!(outcome.code, Code::ABORT, "{what}");
+                assert!(!outcome.log.concat().contains(WRONG), "{what}");
+            }
+        }
+    }
+    assert!(
+        panics > 0,
+        "no panic was provoked: this test cannot show what it should"
+    );
+}
+
+#[test]
+fn r01_when_every_call_fails_from_one_on_nobody_gets_in() {
+    for (failmode, errno) in [
+        (SECURE, Errno::EIO),
+        (SAFE, Errno::EMFILE),
+        (SAFE, Errno::ECONNREFUSED),
+    ] {
+        let world = World::with([totp()], &[failmode, ONE_TRY]);
+        let wrong = || {
+            world.forget_counts();
+            world.ssh().answer(WRONG)
+        };
+        for number in 1..=calls(wrong()) {
+            world.onelogin.clear_requests();
+            let outcome = wrong().fail_on(number, errno as i32).run();
+            let what = format!(
+                "from call {number}, {:?}, {errno}, {failmode}",
+                outcome.notes.failed
+            );
+            if outcome.code == Code::SUCCESS && errno == Errno::ECONNREFUSED {
+                // There is no log to say so in.
+                assert_eq!(world.onelogin.codes(), 0, "{what}");
+            } else {
+                assert_denied(&outcome, &what);
+            }
+            assert_untouched(&outcome, &what);
+        }
+    }
+}
+
+#[test]
+fn r01_r14_whatever_call_fails_in_a_push_nobody_gets_in_and_a_rerun_sends_no_second_one() {
+    let world = World::with([push()], &[SAFE, "push.wait = 1"]);
+    world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+    let login = |connection: &str| {
+        world.forget_counts();
+        world.ssh_again(connection).answers(["", ""])
+    };
+    let cold = calls(login(&connection()));
+    for number in 1..=cold {
+        world.onelogin.clear_requests();
+        let connection = connection();
+        let first = login(&connection)
+            .fail_call(number, Errno::ENOSPC as i32)
+            .run();
+        let what = format!("call {number}, {:?}", first.notes.failed);
+        assert_denied(&first, &what);
+        assert_untouched(&first, &what);
+        assert_denied(&login(&connection).run(), &what);
+        // A connection whose name libpam does not tell cannot be known again.
+        if first.notes.failed.as_deref() != Some("pam_getenv") {
+            assert!(world.onelogin.activations() <= 1, "{what}");
+        }
+    }
+}
+
+#[test]
+fn r14_a_process_that_is_killed_before_any_call_leaves_nothing_that_lets_in() {
+    for (device, answer) in [(push(), ""), (totp(), WRONG)] {
+        let world = World::with([device], &[SAFE, ONE_TRY, "push.wait = 1"]);
+        world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+        let login = |connection: &str| {
+            world.forget_counts();
+            world.ssh_again(connection).answers([answer, ""])
+        };
+        let cold = calls(login(&connection()));
+        for number in 1..=cold {
+            world.onelogin.clear_requests();
+            let connection = connection();
+            match login(&connection).kill_at(number).run_or_die() {
+                Err((signal, _)) => assert_eq!(signal, Signal::SIGKILL, "call {number}"),
+                // A login that finds its folders makes fewer calls than the first one.
+                Ok(outcome) => {
+                    assert_denied(&outcome, "its last call was before");
+                    assert!(number > cold / 2, "{number} of {cold}");
+                    break;
+                }
+            }
+            let sent = world.onelogin.activations() + world.onelogin.codes();
+            let rerun = login(&connection).run();
+            assert_denied(&rerun, &format!("a rerun after call {number}"));
+            if sent > 0 {
+                assert_eq!(
+                    reason(&rerun),
+                    "denied-before",
+                    "killed before call {number}"
+                );
+            }
+            let sent = world.onelogin.activations() + world.onelogin.codes();
+            assert!(sent <= 1, "call {number}: {sent}");
+        }
+    }
+}
+
+#[test]
+fn a_login_does_not_care_for_interrupts_and_short_reads_and_writes() {
+    let world = World::with([totp()], &[]);
+    let right = || {
+        world.forget_counts();
+        world.ssh().answer(TOTP_CODE)
+    };
+    assert_eq!(right().byte_by_byte().run().code, Code::SUCCESS);
+    let interruptible = ["read", "recv", "recvfrom", "write", "send", "poll"];
+    let mut interrupted = 0;
+    for number in 1..=calls(right()) {
+        let outcome = right().fail_call(number, Errno::EINTR as i32).run();
+        let failed = outcome.notes.failed.clone().unwrap_or_default();
+        if interruptible.contains(&failed.as_str()) {
+            interrupted += 1;
+            assert_eq!(
+                outcome.code,
+                Code::SUCCESS,
+                "call {number}, {failed}: {:?}",
+                outcome.log
+            );
+        }
+    }
+    assert!(interrupted > 10, "{interrupted}");
+}
+
+#[test]
+fn a_clock_that_goes_back_a_day_at_any_call_changes_nothing() {
+    let world = World::with([totp()], &[]);
+    let right = || {
+        world.forget_counts();
+        world.ssh().answer(TOTP_CODE)
+    };
+    for number in 1..=calls(right()) {
+        let outcome = right().day_back_at(number).run();
+        assert_eq!(
+            outcome.code,
+            Code::SUCCESS,
+            "call {number}: {:?}",
+            outcome.log
+        );
+    }
+    let outcome = world.ssh().answer(WRONG).day_back_at(1).run();
+    assert_denied(&outcome, "a wrong code");
+}
+
+#[test]
+fn r02_files_that_cannot_grow_never_let_in() {
+    for failmode in [SECURE, SAFE] {
+        let world = World::with([push()], &[failmode]);
+        let outcome = world.ssh().answers([WRONG; 3]).no_room_for_files().run();
+        assert_denied(&outcome, "no file can grow");
+        let outcome = world.ssh().answers(["", ""]).no_room_for_files().run();
+        assert_denied(&outcome, "no file can grow");
+        assert_eq!(world.onelogin.activations(), 0, "no memory, no push");
+        let right = world.ssh().answer(PUSH_CODE).no_room_for_files().run();
+        assert_eq!(right.code, Code::SUCCESS, "{:?}", right.log);
+        // As a host that does nothing about it: killed before anything is sent.
+        let connection = connection();
+        let case = world.ssh_again(&connection).answers(["", ""]);
+        let (signal, _) = case.killed_by_files().run_to_death();
+        assert_eq!(signal, Signal::SIGXFSZ);
+        assert_eq!(world.onelogin.activations(), 0);
+    }
+}
+
+#[test]
+fn r02_with_little_memory_a_login_may_abort_and_nobody_gets_in() {
+    for failmode in [SECURE, SAFE] {
+        let world = World::with([totp()], &[failmode, ONE_TRY]);
+        let mut ends = (0, 0);
+        // First the module cannot be mapped, then a login runs out of memory somewhere, then it has enough.
+        let mut kib = 0;
+        while kib < 12_000 {
+            world.forget_counts();
+            match world.ssh().answer(WRONG).memory(kib).run_or_die() {
+                Ok(outcome) => {
+                    assert_denied(&outcome, &format!("{kib} KiB"));
+                    ends.0 += 1;
+                }
+                Err((signal, _)) => {
+                    // A stack that cannot grow.
+                    let is_stack = signal == Signal::SIGSEGV;
+                    assert!(signal == Signal::SIGABRT || is_stack, "{kib} KiB: {signal}");
+                    ends.1 += 1;
+                }
+            }
+            kib += 100;
+        }
+        assert!(ends.0 > 0 && ends.1 > 0, "{ends:?}");
+        world.forget_counts();
+        assert_eq!(
+            world.ssh().answer(TOTP_CODE).memory(64_000).run().code,
+            Code::SUCCESS
+        );
+    }
+}
