@@ -101,7 +101,7 @@ impl Trusted {
             .metadata()
             .map_err(|error| refused(&error.to_string()))?;
         self.check(&metadata, privacy)?;
-        read_at_most(file, max)
+        read_at_most(file, metadata.len(), max)
     }
 
     /// Checks every folder above a path, along the path as written and along the real one.
@@ -204,8 +204,10 @@ pub fn system_bundle() -> Result<(PathBuf, Zeroizing<Vec<u8>>), FileError> {
 /// The longest CA bundle that is read, in bytes.
 pub const MAX_BUNDLE: u64 = 4 << 20;
 
-fn read_at_most(file: File, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let mut bytes = Zeroizing::new(Vec::new());
+/// In one piece: a buffer that grows would leave copies behind that nobody wipes.
+fn read_at_most(file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let room = usize::try_from(length.min(max)).unwrap_or_default();
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
     file.take(max + 1)
         .read_to_end(&mut bytes)
         .map_err(|error| refused(&error.to_string()))?;

@@ -8,7 +8,8 @@ use pam_host::{Code, Outcome};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use world::{
-    DIALECTS, TOTP_CODE, World, assert_denied, connection, decision, push, reason, sms, totp,
+    DIALECTS, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push, reason, sms,
+    totp,
 };
 
 const SECURE: &str = "failmode = \"secure\"";
@@ -288,6 +289,45 @@ fn r06_no_redirect_is_followed_wherever_it_leads() {
         assert_eq!(reason(&outcome), "redirected", "{stage}");
     }
     assert_eq!(elsewhere.onelogin.connections(), 0);
+}
+
+#[test]
+fn r06_a_ca_file_is_read_whole_or_not_at_all() {
+    let world = World::with_totp();
+    let good = world.onelogin.ca_pem();
+    let login = |pem: &str| {
+        world.place.write("etc/ca.pem", pem);
+        world.later().ssh().answer(fresh_code()).run()
+    };
+    let text = "# a name\n\nsubject=somebody\n";
+    for pem in [
+        format!("{text}{good}{text}"),
+        good.replace('\n', "\r\n"),
+        good.trim_end().to_owned(),
+    ] {
+        assert_eq!(login(&pem).code, Code::SUCCESS, "{pem}");
+    }
+    for (pem, fault) in [
+        (String::new(), "holds no certificate in PEM form"),
+        (text.to_owned(), "holds no certificate in PEM form"),
+        (
+            format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n"),
+            "holds a certificate without an end",
+        ),
+        (
+            good.replace("-----END CERTIFICATE-----", ""),
+            "holds a certificate without an end",
+        ),
+        (
+            good.replacen("MI", "*I", 1),
+            "holds a certificate that is no base64",
+        ),
+    ] {
+        let outcome = login(&pem);
+        assert_denied(&outcome, fault);
+        assert_eq!(reason(&outcome), "tls", "{pem}");
+        assert!(outcome.log.concat().contains(fault), "{:?}", outcome.log);
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ use crate::login::{ApiError, Trouble};
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
 use crate::trust::{MAX_BUNDLE, Privacy, Trusted, system_bundle};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use once_cell::unsync::OnceCell;
 use serde::{Serialize, Serializer};
@@ -16,7 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ureq::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, NextTimeout, RustlsConnector, TcpConnector, Transport,
@@ -411,25 +413,45 @@ fn roots(
     let fault = |path: &std::path::Path, text: &dyn std::fmt::Display| {
         ApiError::new(Trouble::Tls, format!("{}: {text}", path.display()))
     };
-    let (path, pem) = match ca_file {
+    let (path, mut pem) = match ca_file {
         Some(path) => {
             let pem = trusted.read(path, Privacy::Public, MAX_BUNDLE);
             (path.clone(), pem.map_err(|error| fault(path, &error))?)
         }
         None => system_bundle().map_err(|error| ApiError::new(Trouble::Tls, error.to_string()))?,
     };
-    let mut certificates = Vec::new();
-    for item in parse_pem(&pem) {
-        match item {
-            Ok(PemItem::Certificate(certificate)) => certificates.push(certificate),
-            Ok(_) => {}
-            Err(error) => return Err(fault(&path, &error)),
-        }
-    }
+    // Certificates are public: they are not wiped.
+    let pem = std::mem::take(&mut *pem);
+    let certificates = certificates(&pem).map_err(|text| fault(&path, &text))?;
     if certificates.is_empty() {
         return Err(fault(&path, &"holds no certificate in PEM form"));
     }
     Ok(certificates)
+}
+
+/// The certificates of a text in PEM form; what stands between them is passed over. The HTTP
+/// client's own reader takes care to keep a secret while it decodes, and so most of a login's time
+/// for the system's bundle.
+fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, &'static str> {
+    let mut certificates = Vec::new();
+    let mut block: Option<Vec<u8>> = None;
+    for line in pem.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii) {
+        match (&mut block, line) {
+            (None, b"-----BEGIN CERTIFICATE-----") => block = Some(Vec::new()),
+            (None, _) => {}
+            (Some(base64), b"-----END CERTIFICATE-----") => {
+                let der = STANDARD.decode(base64);
+                let der = der.map_err(|_| "holds a certificate that is no base64")?;
+                certificates.push(Certificate::from_der(&der).to_owned());
+                block = None;
+            }
+            (Some(base64), line) => base64.extend_from_slice(line),
+        }
+    }
+    match block {
+        None => Ok(certificates),
+        Some(_) => Err("holds a certificate without an end"),
+    }
 }
 
 const START: u8 = 0;

@@ -3,7 +3,7 @@
 //! process that is stopped or killed holds up nobody and takes back nothing.
 
 use super::notes::{Kind, Notes};
-use super::{name, name_of};
+use super::{NoContent, name, name_of};
 use crate::config::Limits;
 use crate::factor::Code;
 use crate::host::{is_running, process_identity};
@@ -134,11 +134,12 @@ impl<'a> Ledger<'a> {
     fn claim(&self, code: &Code) -> Result<(), Unguessed> {
         let used = self.used(code);
         let now = self.notes.now()?;
-        if !self.notes.holds_at(USED, &used, now) && self.notes.make(USED, &used, "", now)? {
-            Ok(())
-        } else {
-            Err(Unguessed::UsedBefore)
-        }
+        let is_new = match self.notes.find_at(USED, &used, now) {
+            Ok(_) => false,
+            Err(NoContent::Absent) => self.notes.make(USED, &used, "", now)?,
+            Err(NoContent::Refused) => return Err(Unguessed::Forgotten),
+        };
+        is_new.then_some(()).ok_or(Unguessed::UsedBefore)
     }
 
     fn used(&self, code: &Code) -> String {

@@ -72,7 +72,11 @@ impl<'a> Notes<'a> {
         self.find_at(kind, name, now)
     }
 
-    fn find_at(&self, kind: Kind, name: &str, now: i64) -> Result<String, NoContent> {
+    /// As [`Notes::find`], at this moment.
+    ///
+    /// # Errors
+    /// As [`Notes::find`].
+    pub fn find_at(&self, kind: Kind, name: &str, now: i64) -> Result<String, NoContent> {
         let span = kind.span(now);
         match self.find_in(kind, span, name, now) {
             Err(NoContent::Absent) => self.find_in(kind, span - 1, name, now),
@@ -97,12 +101,6 @@ impl<'a> Notes<'a> {
     #[must_use]
     pub fn holds(&self, kind: Kind, name: &str) -> bool {
         self.find(kind, name) != Err(NoContent::Absent)
-    }
-
-    /// As [`Notes::holds`], at this moment.
-    #[must_use]
-    pub fn holds_at(&self, kind: Kind, name: &str, now: i64) -> bool {
-        self.find_at(kind, name, now) != Err(NoContent::Absent)
     }
 
     /// As [`Notes::holds`], for a note that was made in this span.
