@@ -1,6 +1,7 @@
 //! The flow of one login, straight-line and blocking, over four traits that it owns: OneLogin, the
 //! conversation, the clock, and what this host remembers of the user. It imports no adapter.
 
+mod approval;
 mod enrol;
 mod outcome;
 mod port;
@@ -36,21 +37,9 @@ const USED_BEFORE: &str = "That passcode was used before; wait for the next one.
 /// Before the first prompt where nothing is sent, because too much was sent in vain.
 const HELD_BACK: &str = "No more pushes, calls or messages for some minutes. ";
 
-/// Where the phone shows the push of another login.
-const BUSY: &str = "Another sign-in under your name awaits approval; if it is not you, deny it. ";
-
 /// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
 /// knows there is no call, which would show in the time (rule R13).
 const ALIKE: Duration = Duration::from_secs(2);
-
-/// How often another login's push is looked at.
-const BUSY_PAUSE: Duration = Duration::from_secs(1);
-
-/// The time of a poll when the login's own is over.
-const LAST_POLL: Duration = Duration::from_secs(1);
-
-/// Polls that may fail in a row before they are given up.
-const POLL_FAILURES: u8 = 2;
 
 /// One login.
 pub struct Login<'a> {
@@ -122,13 +111,6 @@ enum Closed {
     NoFactorYet(UserId),
     /// This is how it ends.
     For(Outcome),
-}
-
-/// How one poll fared.
-enum Poll<T> {
-    Over(T),
-    No,
-    NotYet,
 }
 
 impl<'a> Login<'a> {
@@ -348,155 +330,6 @@ impl<'a> Login<'a> {
             }
         }
         Ok(Checked::Refused)
-    }
-
-    /// A push, a call or a link: sent once, then waited for in the manner of the host. Where there
-    /// is a prompt, a code of the same device may be typed instead, if it makes any.
-    fn approval(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        tries: u8,
-    ) -> Result<Acceptance, Outcome> {
-        let mut tries = Tries::new(tries);
-        if let Some(acceptance) = self.have_the_phone(user, device, &mut tries)? {
-            return Ok(acceptance);
-        }
-        let Activation { id, digits } = self.activate(user, device)?;
-        let sent_at = self.clock.elapsed();
-        let task = Task::of(device, digits).map_err(|error| self.trouble(error))?;
-        if self.manner == Manner::Waited {
-            self.prompt.tell(&task.waited());
-        } else {
-            let text = task.prompted(device);
-            if let Some(acceptance) = self.enter_or_code(user, device, &text, &mut tries)? {
-                return Ok(acceptance);
-            }
-        }
-        self.wait_for_approval(user, device, &id, sent_at)
-    }
-
-    /// One approval is asked for at a time, so that a person can tell whose it is; who comes second
-    /// waits for the phone, or types a code. An approval still counts for its own login only.
-    fn have_the_phone(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        tries: &mut Tries,
-    ) -> Result<Option<Acceptance>, Outcome> {
-        let life = Duration::from_secs(self.config.factors.expires_in.into());
-        let mut is_told = false;
-        self.progress.factor = Some(device.factor.word());
-        loop {
-            match self.memory.take_phone(life) {
-                Ok(Phone::Ours) => return Ok(None),
-                Err(Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
-                Ok(Phone::Busy) => {}
-            }
-            if !std::mem::replace(&mut is_told, true) {
-                if self.manner == Manner::Waited {
-                    self.prompt.tell(&format!("{BUSY}Yours comes next."));
-                } else {
-                    let text = format!("{BUSY}Press Enter to wait your turn{}: ", or_code(device));
-                    let acceptance = self.enter_or_code(user, device, &text, tries)?;
-                    if acceptance.is_some() {
-                        return Ok(acceptance);
-                    }
-                }
-            }
-            if self.clock.elapsed() >= self.config.onelogin.login_timeout {
-                return Err(Outcome::Denied(Denial::PhoneBusy));
-            }
-            if self.clock.wait(BUSY_PAUSE) == Wait::Interrupted {
-                return Err(Outcome::Denied(Denial::Interrupted));
-            }
-        }
-    }
-
-    /// Asks until the user presses Enter, which gives `None`, or types a code that is accepted.
-    fn enter_or_code(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        text: &str,
-        tries: &mut Tries,
-    ) -> Result<Option<Acceptance>, Outcome> {
-        while tries.left() {
-            match self.ask(&tries.prompt(text))? {
-                Typed::Unusable(bad) => tries.failed(bad.into()),
-                Typed::Text(answer) if answer.all(char::is_whitespace) => return Ok(None),
-                Typed::Text(answer) => match device.code(&answer) {
-                    None => tries.failed(Denial::NoCode),
-                    Some(code) => {
-                        let checked = self.check(user, device, None, &code)?;
-                        let acceptance = tries.take(checked);
-                        if acceptance.is_some() {
-                            return Ok(acceptance);
-                        }
-                    }
-                },
-            }
-        }
-        Err(Outcome::Denied(tries.why))
-    }
-
-    /// Polls until the approval is answered or the time is over.
-    fn wait_for_approval(
-        &mut self,
-        user: &UserId,
-        device: &Device,
-        verification: &VerificationId,
-        sent_at: Duration,
-    ) -> Result<Acceptance, Outcome> {
-        // Where there is a prompt, Enter says that it is approved.
-        let is_due = self.manner == Manner::Prompted;
-        self.wait(sent_at, is_due, |api, time| {
-            Ok(match api.poll(user, device, verification, time)? {
-                Answer::Accepted(acceptance) => Poll::Over(acceptance),
-                Answer::Rejected => Poll::No,
-                Answer::Pending => Poll::NotYet,
-            })
-        })
-    }
-
-    /// Polls by a schedule. A poll is asked again after a failure: it is the only call that may be.
-    fn wait<T>(
-        &mut self,
-        sent_at: Duration,
-        mut is_due: bool,
-        mut poll: impl FnMut(&mut dyn Api, Duration) -> Result<Poll<T>, ApiError>,
-    ) -> Result<T, Outcome> {
-        let end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
-        let mut failures = 0;
-        // An Enter that comes late still gets the time of one request.
-        let mut time = self.time_left().max(LAST_POLL);
-        loop {
-            let mut pause = poll_pause(self.clock.elapsed().saturating_sub(sent_at));
-            if is_due {
-                match poll(self.api, time) {
-                    Ok(Poll::Over(result)) => return Ok(result),
-                    Ok(Poll::No) => return Err(Outcome::Denied(Denial::Push)),
-                    Ok(Poll::NotYet) => failures = 0,
-                    Err(error) if error.trouble == Trouble::NotFound => {
-                        return Err(Outcome::Denied(Denial::Expired));
-                    }
-                    Err(error) if error.trouble.may_pass() && failures < POLL_FAILURES => {
-                        failures += 1;
-                        pause = pause.max(error.retry_after.unwrap_or_default());
-                    }
-                    Err(error) => return Err(self.trouble(error)),
-                }
-            }
-            let now = self.clock.elapsed();
-            if now >= end {
-                return Err(Outcome::Denied(Denial::Unanswered));
-            }
-            if self.clock.wait(pause.min(end.saturating_sub(now))) == Wait::Interrupted {
-                return Err(Outcome::Denied(Denial::Interrupted));
-            }
-            is_due = true;
-            time = self.time_for_a_poll();
-        }
     }
 
     /// Finds the subject at OneLogin, and what there is to choose from.
@@ -734,13 +567,6 @@ impl<'a> Login<'a> {
         until.saturating_sub(self.clock.elapsed())
     }
 
-    /// A poll ends with the login, but for the moment that the last one needs.
-    fn time_for_a_poll(&self) -> Duration {
-        let limit = self.config.onelogin.login_timeout;
-        let left = limit.saturating_sub(self.clock.elapsed());
-        left.max(LAST_POLL)
-    }
-
     fn trouble(&self, error: ApiError) -> Outcome {
         match error.trouble {
             Trouble::NoConnection | Trouble::Gateway if !self.progress.sent => {
@@ -812,44 +638,6 @@ impl From<Result<(UserId, Menu), Closed>> for Door<'_> {
     }
 }
 
-/// What the user does elsewhere.
-struct Task {
-    sent: String,
-    what: String,
-}
-
-impl Task {
-    fn of(device: &Device, digits: Option<String>) -> Result<Self, ApiError> {
-        let name = device.label();
-        let (sent, what) = match device.factor {
-            Factor::Voice => {
-                let digits = digits.ok_or_else(|| {
-                    ApiError::new(Trouble::BadReply, "a call without digits to key in")
-                })?;
-                (
-                    format!("Calling {name}"),
-                    format!("Key in {digits} on the phone"),
-                )
-            }
-            Factor::MagicLink => {
-                let sent = format!("Link sent by e-mail ({name})");
-                (sent, "Open it".to_owned())
-            }
-            _ => (format!("Push sent to {name}"), "Approve it".to_owned()),
-        };
-        Ok(Self { sent, what })
-    }
-
-    fn waited(&self) -> String {
-        format!("{}. {} to go on.", self.sent, self.what)
-    }
-
-    fn prompted(&self, device: &Device) -> String {
-        let or_code = or_code(device);
-        format!("{}. {}, then press Enter{or_code}: ", self.sent, self.what)
-    }
-}
-
 /// How many answers are left, and why the last one failed.
 struct Tries {
     count: u8,
@@ -892,19 +680,4 @@ impl Tries {
     fn prompt(&self, text: &str) -> String {
         format!("{}{text}", self.words)
     }
-}
-
-/// What a prompt beside an approval offers.
-fn or_code(device: &Device) -> &'static str {
-    if device.takes_codes {
-        " (or type a code)"
-    } else {
-        ""
-    }
-}
-
-/// How long to wait before the next poll: an approval is noticed within 2 s, or a tenth of the
-/// wait, so that an account's hourly budget of calls holds.
-fn poll_pause(waited: Duration) -> Duration {
-    (waited / 10).max(Duration::from_secs(2))
 }

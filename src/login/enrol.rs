@@ -1,8 +1,8 @@
 //! Enrolment at login: a proven user without a factor registers one, then logs in with it.
 
+use super::approval::Poll;
 use super::{
-    Acceptance, ApiError, Closed, Denial, Door, Login, Outcome, Poll, Tries, Trouble, Typed,
-    Unknown,
+    Acceptance, ApiError, Closed, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown,
 };
 use crate::factor::{Code, Factor};
 use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
