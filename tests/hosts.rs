@@ -774,7 +774,7 @@ fn sudo_denies_when_the_groups_cannot_be_told() {
         let decision = scene.decision(&format!("denied user={name}"));
         assert!(decision.contains("reason=group-lookup"), "{decision}");
     }
-    assert_eq!(scene.simulator.connections(), 0);
+    assert_eq!(scene.simulator.requests(), []);
     scene
         .stage
         .tried("sudo", "a group look-up that fails: denied");
