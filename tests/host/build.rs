@@ -1,4 +1,4 @@
-//! Compiles the two small C pieces that the cases load: the shim (`LD_PRELOAD`) and the helper PAM module.
+//! Compiles the small C pieces that the cases load: the shim or the quiet library (`LD_PRELOAD`) and the helper PAM module.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -7,6 +7,7 @@ use std::{env, process};
 fn main() {
     let output = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
     compile("shim.c", &output.join("shim.so"), "PAM_HOST_SHIM");
+    compile("quiet.c", &output.join("quiet.so"), "PAM_HOST_QUIET");
     compile(
         "helper.c",
         &output.join("pam_host_helper.so"),

@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::log::Log;
-use crate::place::{binary, set_mode, shim};
+use crate::place::{binary, quiet, set_mode, shim};
 use crate::wire::{
     Answer, Call, Code, Event, FileSize, Ids, MASK, Message, Report, Script, Style, Text, Texts,
 };
@@ -33,7 +33,8 @@ pub struct Case {
     script: Script,
     environment: BTreeMap<OsString, OsString>,
     preload: Vec<PathBuf>,
-    trace: Option<PathBuf>,
+    watch: Watch,
+    under: Vec<OsString>,
     log: LogSocket,
     longest: Duration,
 }
@@ -44,6 +45,15 @@ enum LogSocket {
     Read,
     Stalled,
     Absent,
+}
+
+/// Whether the calls of the module are watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Watch {
+    /// By shim.c, which costs time at each call.
+    Watched,
+    /// Only the log is led elsewhere, by quiet.c.
+    Unwatched,
 }
 
 impl Case {
@@ -76,7 +86,8 @@ impl Case {
             },
             environment: BTreeMap::new(),
             preload: Vec::new(),
-            trace: None,
+            watch: Watch::Watched,
+            under: Vec::new(),
             log: LogSocket::Read,
             longest: WATCHDOG,
         }
@@ -295,9 +306,24 @@ impl Case {
 
     /// What `pam_authenticate` opens and which sockets of this machine it connects to, written by strace(1), between a
     /// look at `/trace/begin` and one at `/trace/end`.
-    pub fn traced(mut self, to: impl Into<PathBuf>) -> Self {
-        self.trace = Some(to.into());
-        self.env("PAM_HOST_MARK", "/trace")
+    pub fn traced(self, to: impl Into<PathBuf>) -> Self {
+        let calls = "trace=open,openat,openat2,access,faccessat,connect,execve";
+        let command = ["strace", "-f", "-qq", "-s", "4096", "-e", calls, "-o"];
+        let command = command.map(OsString::from).into_iter();
+        self.under(command.chain([to.into().into_os_string()]))
+            .env("PAM_HOST_MARK", "/trace")
+    }
+
+    /// Nothing watches the module, so that what it costs is its own: no [`Report::notes`].
+    pub fn unwatched(mut self) -> Self {
+        self.watch = Watch::Unwatched;
+        self
+    }
+
+    /// `pam-host` is run by this command, such as `valgrind`.
+    pub fn under(mut self, command: impl IntoIterator<Item = impl Into<OsString>>) -> Self {
+        self.under = command.into_iter().map(Into::into).collect();
+        self
     }
 
     /// The log socket is there, full, and nobody reads it.
@@ -384,27 +410,15 @@ impl Case {
             preload.push(library);
             preload.push(":");
         }
-        preload.push(shim());
+        preload.push(match self.watch {
+            Watch::Watched => shim(),
+            Watch::Unwatched => quiet(),
+        });
         if let Some(sanitizer) = env::var_os("PAM_HOST_PRELOAD") {
             preload.push(":");
             preload.push(sanitizer);
         }
-        let mut command = match &self.trace {
-            None => pam_host_command(),
-            Some(to) => {
-                let mut command = Command::new("strace");
-                command
-                    .args(["-f", "-qq", "-s", "4096", "-e"])
-                    .args([
-                        "trace=open,openat,openat2,access,faccessat,connect,execve",
-                        "-o",
-                    ])
-                    .arg(to)
-                    .arg(binary("pam-host"));
-                command
-            }
-        };
-        let mut child = command
+        let mut child = pam_host_command(&self.under)
             .env_clear()
             .envs(env::var_os("ASAN_OPTIONS").map(|options| ("ASAN_OPTIONS", options)))
             .envs(&self.environment)
@@ -425,6 +439,7 @@ impl Case {
             to: Some(to),
             events: events(from),
             log,
+            watch: self.watch,
             deadline: Instant::now() + self.longest,
             shown: Vec::new(),
             _folder: folder,
@@ -437,15 +452,17 @@ impl Case {
 }
 
 /// `pam-host`, or the program that `PAM_HOST_UNDER` names, with its arguments, and `pam-host` as the last one.
-fn pam_host_command() -> Command {
-    let host = binary("pam-host");
-    let under = env::var("PAM_HOST_UNDER").unwrap_or_default();
-    let mut words = under.split_ascii_whitespace();
-    let Some(program) = words.next() else {
-        return Command::new(host);
+fn pam_host_command(under: &[OsString]) -> Command {
+    let set = env::var("PAM_HOST_UNDER").unwrap_or_default();
+    let set = set.split_ascii_whitespace().map(OsString::from);
+    let set = if under.is_empty() {
+        set.collect()
+    } else {
+        under.to_vec()
     };
-    let mut command = Command::new(program);
-    command.args(words).arg(host);
+    let mut words = set.into_iter().chain([binary("pam-host").into_os_string()]);
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
     command
 }
 
@@ -504,6 +521,7 @@ pub struct Running {
     to: Option<ChildStdin>,
     events: Receiver<Result<Event, String>>,
     log: Logging,
+    watch: Watch,
     deadline: Instant,
     shown: Vec<Message>,
     _folder: TempDir,
@@ -680,7 +698,11 @@ impl Running {
             status.success(),
             "pam-host reported and then failed: {status}"
         );
-        assert!(report.notes.shim, "the shim was not loaded");
+        assert_eq!(
+            report.notes.shim,
+            self.watch == Watch::Watched,
+            "the shim was not loaded, or was where it should not be"
+        );
         let log = match std::mem::replace(&mut self.log, Logging::None) {
             Logging::Read(log) => log.finish(),
             Logging::Stalled { .. } | Logging::None => Vec::new(),

@@ -5,18 +5,20 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{OFlag, open};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
+use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, setresuid};
 
 use crate::ffi::{self, Conversation, Item, Reply, Transaction};
 use crate::snapshot;
 use crate::wire::{
-    Answer, Call, Called, Code, Event, FileSize, Memory, Message, Notes, Opened, Report, Script,
-    Snapshot, Style, Text, Texts,
+    Answer, Call, Called, Code, Cost, Event, FileSize, Memory, Message, Notes, Opened, Report,
+    Script, Snapshot, Style, Text, Texts,
 };
 
 /// Reads a script from standard input, plays it, writes events to standard output.
@@ -90,11 +92,14 @@ fn play(script: &Script, line: &mut Line) -> Result<Report, String> {
             play.borrow_mut().transcript.clear();
             report.runs.clear();
             report.fail_delays.clear();
+            report.costs.clear();
         }
-        let (calls, delays) = words.transaction(script, &play)?;
-        report.successes += u32::from(calls.iter().all(|called| called.code == Code::SUCCESS));
-        report.runs.push(calls);
-        report.fail_delays.extend(delays);
+        let done = words.transaction(script, &play)?;
+        let is_success = done.calls.iter().all(|called| called.code == Code::SUCCESS);
+        report.successes += u32::from(is_success);
+        report.runs.push(done.calls);
+        report.fail_delays.extend(done.delays);
+        report.costs.push(done.cost);
         if round + 1 == script.repeat / 10 || round + 1 == script.repeat {
             report.memory.push(Memory {
                 resident: statm()[1],
@@ -108,6 +113,7 @@ fn play(script: &Script, line: &mut Line) -> Result<Report, String> {
             report.first = with_descriptors(full, Snapshot::take);
         }
     }
+    report.peak_memory = snapshot::peak_memory();
     report.after = with_descriptors(full, Snapshot::take);
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     report.mapped = maps.contains("pam_onelogin.so");
@@ -163,12 +169,12 @@ impl Words {
         })
     }
 
-    /// From `pam_start` to `pam_end`: the calls with their codes, and the delays that failures asked for.
-    fn transaction(
-        &self,
-        script: &Script,
-        play: &RefCell<Play<'_>>,
-    ) -> Result<(Vec<Called>, Vec<u32>), String> {
+    /// From `pam_start` to `pam_end`.
+    fn transaction(&self, script: &Script, play: &RefCell<Play<'_>>) -> Result<Done, String> {
+        play.borrow_mut().asked = None;
+        play.borrow_mut().answered = None;
+        let processor = processor_time();
+        let begun = Instant::now();
         let conversation: Option<Conversation<'_>> = script.conversation.then(|| {
             let converse = |style: Style, text: &[u8]| play.borrow_mut().message(style, text);
             Box::new(converse) as Conversation<'_>
@@ -180,6 +186,7 @@ impl Words {
             conversation,
         )
         .map_err(|code| format!("pam_start_confdir: {code}"))?;
+        let start = begun.elapsed();
         for (item, text) in &self.items {
             let code = transaction.set(*item, text);
             if code != Code::SUCCESS {
@@ -192,28 +199,55 @@ impl Words {
                 return Err(format!("pam_putenv {}: {code}", pair.to_string_lossy()));
             }
         }
-        let mut calls = Vec::new();
-        if script.calls.is_empty() {
-            let code = transaction.call(Call::Authenticate, script.silent);
-            calls.push(Called {
-                call: Call::Authenticate,
-                code,
-            });
-            if code == Code::SUCCESS {
-                let code = transaction.call(Call::Setcred, script.silent);
-                calls.push(Called {
-                    call: Call::Setcred,
-                    code,
-                });
+        let planned = match script.calls.as_slice() {
+            [] => &[Call::Authenticate, Call::Setcred][..],
+            calls => calls,
+        };
+        let mut calls: Vec<Called> = Vec::new();
+        let called = Instant::now();
+        let mut returned = called;
+        for &call in planned {
+            let failed = calls.last().is_some_and(|last| last.code != Code::SUCCESS);
+            if script.calls.is_empty() && failed {
+                break;
             }
-        }
-        for call in &script.calls {
-            let code = transaction.call(*call, script.silent);
-            calls.push(Called { call: *call, code });
+            let code = transaction.call(call, script.silent);
+            if calls.is_empty() {
+                returned = Instant::now();
+            }
+            calls.push(Called { call, code });
         }
         let status = calls.last().map_or(Code::SUCCESS, |called| called.code);
-        Ok((calls, transaction.end(status)))
+        let delays = transaction.end(status);
+        let (asked, answered) = (play.borrow().asked, play.borrow().answered);
+        let cost = Cost {
+            start: microseconds(start),
+            to_prompt: microseconds(asked.unwrap_or(returned) - called),
+            after_answer: answered.map_or(0, |at| microseconds(returned - at)),
+            processor: microseconds(processor_time().saturating_sub(processor)),
+        };
+        Ok(Done {
+            calls,
+            delays,
+            cost,
+        })
     }
+}
+
+/// What a repetition came to: the calls with their codes, and the delays that failures asked for.
+struct Done {
+    calls: Vec<Called>,
+    delays: Vec<u32>,
+    cost: Cost,
+}
+
+/// What this process has computed so far.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// The conversation's side of a run.
@@ -228,6 +262,8 @@ struct Play<'a> {
     unused: usize,
     unscripted: usize,
     threads: usize,
+    asked: Option<Instant>,
+    answered: Option<Instant>,
 }
 
 impl<'a> Play<'a> {
@@ -243,10 +279,22 @@ impl<'a> Play<'a> {
             unused: 0,
             unscripted: 0,
             threads: 0,
+            asked: None,
+            answered: None,
         }
     }
 
     fn message(&mut self, style: Style, text: &[u8]) -> Reply {
+        if !style.is_prompt() {
+            return self.play(style, text);
+        }
+        self.asked.get_or_insert_with(Instant::now);
+        let reply = self.play(style, text);
+        self.answered = Some(Instant::now());
+        reply
+    }
+
+    fn play(&mut self, style: Style, text: &[u8]) -> Reply {
         if self.descriptors.is_none() {
             self.threads = self.threads.max(snapshot::tasks());
         }

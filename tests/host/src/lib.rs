@@ -3,6 +3,7 @@
 //! - [`case`]: one scripted run of the real libpam in a process of its own, without root
 //! - [`place`]: private service folders and configuration files; where the built module is
 //! - [`log`]: a socket that receives syslog lines
+//! - [`proxy`]: a wire with a delay, which counts round trips
 //! - [`pty`]: a program on a terminal, driven by what it shows
 //! - [`root`]: the real sshd and sudo, inside a private mount namespace
 //! - [`wire`], [`snapshot`]: what the library and the binary `pam-host` tell each other
@@ -13,6 +14,7 @@ pub mod ffi;
 pub mod host;
 pub mod log;
 pub mod place;
+pub mod proxy;
 pub mod pty;
 pub mod root;
 pub mod snapshot;
@@ -21,5 +23,8 @@ pub mod wire;
 pub use case::{Case, Outcome, Running, Step};
 pub use log::Log;
 pub use place::Place;
+pub use proxy::Proxy;
 pub use pty::Pty;
-pub use wire::{Answer, Call, Called, Code, Ids, Message, Script, Snapshot, Style, Text, Texts};
+pub use wire::{
+    Answer, Call, Called, Code, Cost, Ids, Message, Script, Snapshot, Style, Text, Texts,
+};

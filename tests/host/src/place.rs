@@ -243,6 +243,12 @@ pub fn shim() -> &'static Path {
     Path::new(env!("PAM_HOST_SHIM"))
 }
 
+/// The library of quiet.c, for `LD_PRELOAD`.
+#[must_use]
+pub fn quiet() -> &'static Path {
+    Path::new(env!("PAM_HOST_QUIET"))
+}
+
 /// `target/<profile>` of the running executable.
 fn profile_folder() -> PathBuf {
     let executable = env::current_exe().unwrap_or_else(|error| {

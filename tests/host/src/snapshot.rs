@@ -10,6 +10,14 @@ use nix::unistd::{getgroups, getresgid, getresuid};
 use crate::ffi;
 use crate::wire::Snapshot;
 
+/// The most memory that this process ever had, in KiB.
+pub(crate) fn peak_memory() -> u64 {
+    let peak = fields("/proc/self/status", ':', |name| name == "VmHWM");
+    let text = peak.get("VmHWM").map(String::as_str).unwrap_or_default();
+    let number = text.split_whitespace().next();
+    number.and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
 impl Snapshot {
     /// The state of this process now.
     #[must_use]

@@ -424,6 +424,19 @@ pub struct Memory {
     pub heap: u64,
 }
 
+/// What one repetition cost, in microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// `pam_start`.
+    pub start: u64,
+    /// From the first call to its first prompt, or to its end where it asked nothing.
+    pub to_prompt: u64,
+    /// From the last answer to the end of the first call.
+    pub after_answer: u64,
+    /// What the process computed from `pam_start` to `pam_end`.
+    pub processor: u64,
+}
+
 /// What `pam-host` says at the end.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Report {
@@ -438,6 +451,10 @@ pub struct Report {
     /// Whether a file of the module's name is still mapped after the last `pam_end`.
     #[serde(default)]
     pub mapped: bool,
+    /// Per repetition, what it cost.
+    pub costs: Vec<Cost>,
+    /// The most memory that the process ever had after the last `pam_end`, in KiB.
+    pub peak_memory: u64,
     /// All messages.
     pub transcript: Vec<Message>,
     /// Scripted answers that no prompt asked for.

@@ -33,7 +33,7 @@ pub enum Certificate {
 /// A server's TLS configuration and the CA certificate for its clients.
 pub(crate) struct Identity {
     pub(crate) ca_pem: String,
-    pub(crate) config: Arc<ServerConfig>,
+    pub(crate) config: ServerConfig,
 }
 
 pub(crate) fn identity(
@@ -73,10 +73,7 @@ pub(crate) fn identity(
                 chain.iter().map(|link| link.der().clone()).collect(),
                 PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
             )?;
-    Ok(Identity {
-        ca_pem,
-        config: Arc::new(config),
-    })
+    Ok(Identity { ca_pem, config })
 }
 
 fn authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {

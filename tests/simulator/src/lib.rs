@@ -23,7 +23,7 @@ pub use fault::{Action, Fault, Match};
 pub use message::Message;
 pub use samples::samples;
 pub use scope::{Scope, ScopeRules};
-pub use simulator::{Options, Simulator};
+pub use simulator::{Options, Simulator, Tickets};
 pub use state::{
     Dialect, ExpiredPoll, Outcome, ProtectListing, PushBehaviour, Registration, Request, WrongCode,
 };

@@ -27,12 +27,24 @@ pub struct Options {
     pub certificate: Certificate,
     /// TLS 1.2 only, instead of 1.3 and 1.2.
     pub tls12_only: bool,
+    /// Whether TLS 1.3 sends session tickets.
+    pub tickets: Tickets,
     /// HTTP instead of HTTPS.
     pub plain_http: bool,
     /// Whether the user search minds case. The real rule is unknown.
     pub case_sensitive: bool,
     /// How replies are written.
     pub dialect: Dialect,
+}
+
+/// Whether session tickets are sent. Nobody waits for them, but who counts round trips sees them as one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tickets {
+    /// As servers do.
+    #[default]
+    Sent,
+    /// None.
+    Withheld,
 }
 
 /// A running server. Dropping it ends its connections and threads and frees the port.
@@ -72,7 +84,11 @@ impl Simulator {
             DEFAULT_CLIENT_ID.to_owned(),
             DEFAULT_CLIENT_SECRET.to_owned(),
         );
-        let tls = (!options.plain_http).then_some(identity.config);
+        let mut config = identity.config;
+        if options.tickets == Tickets::Withheld {
+            config.send_tls13_tickets = 0;
+        }
+        let tls = (!options.plain_http).then(|| Arc::new(config));
         let shared = Arc::new(Shared::new(state, tls, address.port()));
         let thread = {
             let shared = Arc::clone(&shared);
@@ -438,6 +454,14 @@ impl Simulator {
     /// The code of the next text message, e-mail or call; several calls queue up.
     pub fn set_next_code(&self, code: impl Into<String>) {
         self.shared.state().next_codes.push_back(code.into());
+    }
+
+    /// The access tokens that were given out and not ended.
+    #[must_use]
+    pub fn access_tokens(&self) -> Vec<String> {
+        let state = self.shared.state();
+        let tokens = state.tokens.iter();
+        tokens.map(|token| token.access.clone()).collect()
     }
 
     /// Ends all access tokens; the token call gives a new one.

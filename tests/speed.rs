@@ -1,0 +1,146 @@
+//! What a login asks of OneLogin, and how often it waits for the network: counted, never timed. No root.
+
+mod world;
+
+use onelogin_simulator::{Device, Dialect, Options, PushBehaviour, Tickets};
+use pam_host::{Code, Proxy};
+use std::time::Duration;
+use world::{DIALECTS, World, fresh_code, push, sms, totp};
+
+/// What one login costs: requests, and round trips up to the first prompt, from each answer to the next prompt, and from the
+/// last answer on. A connection is a round trip, and so is its TLS handshake.
+#[derive(Debug, PartialEq, Eq)]
+struct Course {
+    requests: usize,
+    trips: &'static [usize],
+}
+
+// What it is today, and what the contract wants where that is less. A change for the better is made here, and here alone.
+
+/// Nothing is known: token, user and devices are asked for.
+const COLD_CODE: Course = course(4, &[5, 1]);
+/// Token, user and devices are known; TCP and TLS are done before the prompt.
+const WARM_CODE: Course = course(1, &[2, 1]);
+const WARM_CODE_AT_THE_SECOND_TRY: [Course; 2] = [
+    // The documented reply to a wrong code is a 401, which may as well be about the token: another one is asked for.
+    course(3, &[2, 1, 2]), // to be: 2, [2, 1, 1]
+    course(2, &[2, 1, 1]),
+];
+/// With the activation, and one poll after an Enter that comes when the push is approved.
+const WARM_PUSH: Course = course(2, &[2, 1, 1]);
+const WARM_MESSAGE: Course = course(2, &[2, 1, 1]);
+/// The stack runs again after a denial.
+const RERUN: Course = course(0, &[0]);
+
+const fn course(requests: usize, trips: &'static [usize]) -> Course {
+    Course { requests, trips }
+}
+
+#[test]
+fn a_code_that_nothing_is_known_for_costs_the_token_and_two_look_ups_more() {
+    for dialect in DIALECTS {
+        let slow = Slow::with(totp(), dialect);
+        slow.costs(&COLD_CODE, &[&fresh_code()], Code::SUCCESS);
+    }
+}
+
+#[test]
+fn a_warm_code_costs_no_more_than_it_did() {
+    for (dialect, second_try) in DIALECTS.into_iter().zip(WARM_CODE_AT_THE_SECOND_TRY) {
+        let slow = Slow::with(totp(), dialect).warm(&[&fresh_code()]);
+        slow.costs(&WARM_CODE, &[&fresh_code()], Code::SUCCESS);
+        slow.costs(&second_try, &["000000", &fresh_code()], Code::SUCCESS);
+    }
+}
+
+#[test]
+fn a_warm_push_that_is_approved_before_enter_costs_one_poll() {
+    for dialect in DIALECTS {
+        let slow = Slow::with(push(), dialect);
+        slow.world
+            .onelogin
+            .on_push(PushBehaviour::ApproveAfterPolls(0));
+        let slow = slow.warm(&["", ""]);
+        slow.costs(&WARM_PUSH, &["", ""], Code::SUCCESS);
+    }
+}
+
+#[test]
+fn a_warm_text_message_costs_one_request_before_the_code_and_one_for_it() {
+    for dialect in DIALECTS {
+        let slow = Slow::with(sms(), dialect);
+        slow.world.onelogin.set_next_code("123123");
+        let slow = slow.warm(&["", "123123"]);
+        slow.world.onelogin.set_next_code("321321");
+        slow.costs(&WARM_MESSAGE, &["", "321321"], Code::SUCCESS);
+    }
+}
+
+#[test]
+fn a_rerun_after_a_denial_costs_nothing() {
+    let slow = Slow::with(totp(), Dialect::Docs);
+    let denied = slow.case().answers(["000000", "111111", "222222"]).run();
+    assert_eq!(denied.code, Code::MAXTRIES);
+    slow.costs(&RERUN, &[], Code::MAXTRIES);
+}
+
+/// A world behind a wire that counts.
+struct Slow {
+    world: World,
+    wire: Proxy,
+    connection: String,
+}
+
+impl Slow {
+    fn with(device: Device, dialect: Dialect) -> Self {
+        let options = Options {
+            tickets: Tickets::Withheld,
+            ..Options::default()
+        };
+        let world = World::started(options, [device], &[]).speaking(dialect);
+        let wire = Proxy::to(world.onelogin.port(), Duration::ZERO);
+        world.config(&[&format!(
+            "onelogin.url = \"https://localhost:{}\"",
+            wire.port()
+        )]);
+        Self {
+            world,
+            wire,
+            connection: world::connection(),
+        }
+    }
+
+    /// After a login with these answers, in a connection of its own.
+    fn warm(mut self, answers: &[&str]) -> Self {
+        let outcome = self.case().answers(answers.iter().copied()).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        self.connection = world::connection();
+        self
+    }
+
+    fn case(&self) -> pam_host::Case {
+        self.world.ssh_again(&self.connection)
+    }
+
+    /// One login with these answers costs this, on one connection at most.
+    fn costs(&self, course: &Course, answers: &[&str], code: Code) {
+        let onelogin = &self.world.onelogin;
+        let (requests, connections) = (onelogin.requests().len(), onelogin.connections());
+        let mut counted = vec![self.wire.trips()];
+        let mut login = self.case().spawn();
+        for answer in answers {
+            login.wait_prompt();
+            counted.push(self.wire.trips());
+            login.reply(*answer);
+        }
+        let outcome = login.finish();
+        counted.push(self.wire.trips());
+        assert_eq!(outcome.code, code, "{:?}", outcome.log);
+        let trips: Vec<_> = counted.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert_eq!(trips, course.trips, "round trips: {:?}", outcome.log);
+        let requests = onelogin.requests().len() - requests;
+        assert_eq!(requests, course.requests, "requests");
+        let connections = onelogin.connections() - connections;
+        assert_eq!(connections, u64::from(requests > 0), "connections");
+    }
+}
