@@ -4,6 +4,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
+.PHONY: bench fleet needs-bench
 .PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
 .PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
@@ -19,6 +20,8 @@ help:
 	@echo 'make test-sanitize  the module under ASan and valgrind (five minutes; not a part of make test)'
 	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
 	@echo 'make check       format, lints, documentation, supply chain'
+	@echo 'make bench       what a login costs, beside other modules: writes docs/bench.md and the table of README.md'
+	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of README.md'
 	@echo 'make build       the module: $(MODULE)'
 	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
 	@echo 'make install     the module, its configuration, manual pages (DESTDIR=, PREFIX=, SECURITYDIR=)'
@@ -228,6 +231,29 @@ test-packages:
 	@echo
 	@echo 'SKIPPED: the tests of the packages. They need root: sudo make test-packages'
 endif
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+PEERS := $(CURDIR)/target/peers
+
+# The other modules are unpacked, not installed: an installation could change stacks.
+needs-bench: needs
+	$(call install-packages,command -v valgrind,valgrind)
+	@test -e $(PEERS)/lib || { \
+	  echo 'Unpacking the modules to compare with into target/peers.'; \
+	  mkdir -p $(PEERS)/download && cd $(PEERS)/download && \
+	  apt-get download -qq libpam-duo libduo3 libpam-google-authenticator 2>/dev/null && \
+	  for package in *.deb; do dpkg-deb -x $$package $(PEERS) || exit 1; done || \
+	  echo 'SKIPPED: the other modules. There is no apt-get here that has libpam-duo and libpam-google-authenticator.'; }
+
+# Times are of no worth while the machine does something else.
+bench: build needs-bench
+	$(CARGO) build --quiet --release --locked -p pam-bare
+	$(CARGO) build --quiet --profile bench-tools --locked -p pam-host -p pam-bench
+	PAM_ONELOGIN_MODULE=$(MODULE) target/bench-tools/pam-bench logins target/release/libpam_bare.so $(PEERS)
+
+fleet:
+	$(CARGO) run --quiet --locked -p pam-bench -- fleet
 
 # --- checks -------------------------------------------------------------------------------------------------------
 

@@ -523,9 +523,11 @@ fn each_make_target_that_a_document_names_exists() {
         }
     }
     for target in [
+        "bench",
         "build",
         "check",
         "demo",
+        "fleet",
         "help",
         "test",
         "test-clients",
@@ -545,6 +547,15 @@ fn the_packages_that_make_installs_are_in_the_readme() {
             assert!(words.contains(packages), "{packages}");
         }
     }
+}
+
+#[test]
+fn the_figures_of_the_readme_are_those_of_one_run() {
+    let figures = between(README, "<!-- bench -->\n", "<!-- /bench -->");
+    let (picture, text) = figures.split_once("\n\n").unwrap();
+    assert!(picture.contains("(docs/bench.svg)"), "{picture}");
+    let all = include_str!("../docs/bench.md");
+    assert!(all.contains(text), "please type: make bench");
 }
 
 #[test]

@@ -61,6 +61,8 @@ pub enum Step {
     PollsRegistration(Enrolment),
     /// So many seconds pass.
     Waits(u64),
+    /// This time passes.
+    WaitsFor(Duration),
     /// A wait is ended by the user.
     CtrlC,
     /// A denial is remembered.
@@ -360,7 +362,7 @@ impl Script {
 }
 
 /// A configuration with these lines; a line of a table that every configuration has goes there.
-fn config(lines: &str) -> Config {
+pub fn config(lines: &str) -> Config {
     let least = "url = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
     let text = if lines.contains("[onelogin]\n") {
         lines.replace("[onelogin]\n", &format!("[onelogin]\n{least}"))
@@ -566,6 +568,10 @@ impl Clock for Player<'_> {
     fn wait(&self, time: Duration) -> Wait {
         match self.0.next(&format!("waits {time:?}")) {
             Step::Waits(seconds) if Duration::from_secs(seconds) == time => {
+                self.0.now.set(self.0.now.get() + time);
+                Wait::Over
+            }
+            Step::WaitsFor(exactly) if exactly == time => {
                 self.0.now.set(self.0.now.get() + time);
                 Wait::Over
             }

@@ -1,0 +1,161 @@
+//! `make bench` and `make fleet`: measures, and writes the tables and the chart of the documents.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs, io};
+
+use pam_bench::contender::{Contender, Way, system_bundle};
+use pam_bench::fleet;
+use pam_bench::measure::{instructions, log_in, push};
+use pam_bench::report::{Results, Row, chart, comparison, here, insert, libraries, targets};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["fleet"] => insert(Path::new(README), "fleet", &fleet::table()),
+        ["logins", bare, peers] => bench(Path::new(bare), Path::new(peers)),
+        _ => Err(io::Error::other(
+            "usage: pam-bench fleet | logins BARE-MODULE PEERS",
+        )),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("pam-bench: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(bare: &Path, peers: &Path) -> io::Result<()> {
+    // libpam takes a path that does not begin at the root for the name of a module.
+    let (bare, peers) = (
+        bare.canonicalize()?,
+        peers.canonicalize().unwrap_or_default(),
+    );
+    let bundle = system_bundle()?;
+    let ours = Contender::ours("pam_onelogin", &bundle);
+    // Warm, on both ways; and the bare module needs its token.
+    for way in [Way::Near, Way::Far] {
+        let _ = log_in(&ours, way);
+    }
+    let with_all = Contender::bare(
+        "bare rustls, one request (the limit)",
+        &bundle,
+        &bare,
+        &ours,
+    );
+    let with_one = Contender::bare("… with one certificate", "", &bare, &ours);
+    let ours_with_one = Contender::ours("pam_onelogin with one certificate", "");
+    let duo = [
+        Contender::duo(&peers, "sshd"),
+        Contender::duo(&peers, "sudo"),
+    ];
+    let others = [
+        Ok(ours_with_one),
+        Ok(with_all),
+        Ok(with_one),
+        Contender::google_authenticator(&peers),
+        Contender::permit(),
+    ];
+
+    let mut contenders = vec![ours];
+    for contender in duo.into_iter().chain(others) {
+        match contender {
+            Ok(contender) => contenders.push(contender),
+            Err(error) => eprintln!("SKIPPED: {error}"),
+        }
+    }
+    let mut rows = measured(&contenders)?.into_iter();
+    let ours = rows
+        .next()
+        .ok_or_else(|| io::Error::other("nothing was measured"))?;
+    let (duo, others): (Vec<_>, Vec<_>) = rows.partition(|row| row.name.starts_with("pam_duo"));
+    eprintln!("Two pushes.");
+    let results = Results {
+        ours,
+        duo: duo.try_into().ok(),
+        others,
+        push: push(),
+    };
+    write(&results)
+}
+
+/// All modules by turns, so that what else the machine does meets all alike.
+fn measured(contenders: &[Contender]) -> io::Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    for contender in contenders {
+        // Warm, on both ways.
+        for way in [Way::Near, Way::Far] {
+            let _ = log_in(contender, way);
+        }
+        rows.push(Row {
+            name: contender.name,
+            size: fs::metadata(&contender.module)?.len(),
+            libraries: libraries(&contender.module)?,
+            near: Vec::new(),
+            far: Vec::new(),
+            instructions: None,
+        });
+    }
+    eprintln!("{LOGINS} logins with {} modules, near and far.", rows.len());
+    for _ in 0..LOGINS {
+        for (contender, row) in contenders.iter().zip(&mut rows) {
+            row.near.push(log_in(contender, Way::Near));
+            row.far.push(log_in(contender, Way::Far));
+        }
+    }
+    eprintln!("Instructions.");
+    let folder = env::temp_dir().join(format!("pam-bench-{}", std::process::id()));
+    for (contender, row) in contenders.iter().zip(&mut rows) {
+        match instructions(contender, &folder) {
+            Ok(count) => row.instructions = Some(count),
+            Err(error) => eprintln!("SKIPPED: instructions of {}: {error}", row.name),
+        }
+    }
+    let _ = fs::remove_dir_all(folder);
+    Ok(rows)
+}
+
+fn write(results: &Results) -> io::Result<()> {
+    let (targets, here) = (targets(results), here(LOGINS));
+    fs::create_dir_all("docs")?;
+    let picture = PathBuf::from("docs/bench.svg");
+    fs::write(&picture, chart(results))?;
+    let text = format!(
+        "{INTRODUCTION}\n{here}\n\n{targets}\n{}\n{NOTES}",
+        comparison(results)
+    );
+    fs::write("docs/bench.md", text)?;
+    let short = format!(
+        "![What a login costs, beside other modules]({})\n\n{here}\n\n{targets}",
+        picture.display()
+    );
+    println!("{targets}");
+    insert(Path::new(README), "bench", &short)
+}
+
+const README: &str = "README.md";
+
+/// An odd number has a median.
+const LOGINS: usize = 41;
+
+const INTRODUCTION: &str = "# What a login costs\n\nWritten by `make bench`; not by hand.\n";
+
+const NOTES: &str = "\
+- Each login is a process of its own (`pam-host`), which runs the real libpam with a stack of the one module, over TLS on loopback. What
+  the host itself takes is the row of pam_permit; it is in the memory of all rows.
+- Warm: a login before it has left behind what the module remembers: the access token, the user, the devices.
+- Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and back.
+  The servers send no session tickets, for which nobody would wait.
+- Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
+- Computing is the processor time of the process from `pam_start` to `pam_end`, with loading and unloading the module.
+- Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic linker's.
+- pam_onelogin and the bare module trust the certificates of the system and the one of the test's CA, but where the row says one
+  certificate. pam_duo trusts that one alone, as it is built with a short list of its own.
+- pam_duo is Debian's, against a stand-in for Duo's service, with a passcode. On loopback it waits for its own small writes (Nagle's
+  algorithm), which is not its computing.
+- The bare module makes one TLS connection before the prompt and sends one request after it, and nothing else: no configuration, no
+  checks, no files, no log.
+";

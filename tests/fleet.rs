@@ -1,0 +1,106 @@
+//! What README says of many hosts is what the module does: the model's schedule of polls is that of the flow, and its calls are
+//! those that the simulator counts.
+
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "the script plays more than a push"
+)]
+mod script;
+mod world;
+
+use onelogin_simulator::PushBehaviour;
+use pam_bench::fleet::{self, Factor, Habit, Host, VISIT};
+use pam_host::{Case, Code};
+use script::{ACCEPTED, PENDING, Script, Step, one, push};
+use std::time::Duration;
+use world::{World, fresh_code};
+
+const README: &str = include_str!("../README.md");
+
+#[test]
+fn the_table_of_the_readme_is_that_of_the_model() {
+    let (_, rest) = README.split_once("<!-- fleet -->\n").unwrap();
+    let (table, _) = rest.split_once("<!-- /fleet -->").unwrap();
+    assert!(table == fleet::table(), "please type: make fleet");
+}
+
+#[test]
+fn the_model_keeps_what_the_configuration_keeps_by_default() {
+    let config = script::config("");
+    assert_eq!(config.users.cache, fleet::DIRECTORY);
+    assert_eq!(config.push_wait, fleet::WAIT);
+}
+
+#[test]
+fn the_flow_polls_as_the_model_says() {
+    for seconds in [1, 2, 3, 10, 19, 25, 43] {
+        let pauses = fleet::polls(Duration::from_secs(seconds));
+        let mut steps = vec![
+            Step::Looks("alice", one("1001")),
+            Step::Lists("1001", vec![push("601")]),
+            Step::Asks("Passcode, or Enter for a push to Phone: ", ""),
+            Step::Denies,
+            Step::Activates("601", Ok("v1")),
+            Step::Tells("Push sent to Phone. Approve it to go on."),
+        ];
+        let mut waited = Duration::ZERO;
+        for pause in pauses {
+            waited += pause;
+            let is_approved = waited >= Duration::from_secs(seconds);
+            let answer = if is_approved { ACCEPTED } else { PENDING };
+            steps.push(Step::WaitsFor(pause));
+            steps.push(Step::Polls("601", "v1", answer));
+        }
+        steps.push(Step::Allows);
+        let end = Script::of_steps(steps).waited().run();
+        assert_eq!(end, "accepted factor=push id=1001", "{seconds} s");
+    }
+}
+
+#[test]
+fn the_module_calls_as_often_as_the_model_says() {
+    let world = World::with_totp();
+    let mut visit = Visit::to(&world);
+    for (later, factor) in VISIT.into_iter().zip(Habit::Codes.visit()) {
+        let login = visit.ssh();
+        visit.costs(later, factor, login.answer(fresh_code()));
+    }
+
+    let world = World::with([world::push()], &["first_factor = \"assumed\""]);
+    let behaviour = PushBehaviour::ApproveAfterPolls(0);
+    world.onelogin.on_push(behaviour);
+    let mut visit = Visit::to(&world);
+    let login = visit.ssh();
+    visit.costs(0, Factor::PushThenEnter, login.answers(["", ""]));
+    // Approved before the first poll.
+    let factor = Factor::Push(Duration::from_secs(1));
+    let login = world.host("sudo");
+    visit.costs(60, factor, login.answer(""));
+}
+
+/// Logins that follow each other at once, for which the model is told the seconds of a visit.
+struct Visit<'a> {
+    world: &'a World,
+    host: Host,
+}
+
+impl<'a> Visit<'a> {
+    fn to(world: &'a World) -> Self {
+        let host = Host::default();
+        Self { world, host }
+    }
+
+    fn ssh(&self) -> Case {
+        self.world.ssh()
+    }
+
+    fn costs(&mut self, second: u64, factor: Factor, login: Case) {
+        let before = self.world.requests();
+        let outcome = login.run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        let expected = self.host.calls(Duration::from_secs(second), 0, factor);
+        let counted = self.world.requests() - before;
+        assert_eq!(counted, expected, "{factor:?} {second}");
+    }
+}
