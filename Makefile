@@ -246,11 +246,12 @@ needs-bench: needs
 	  for package in *.deb; do dpkg-deb -x $$package $(PEERS) || exit 1; done || \
 	  echo 'SKIPPED: the other modules. There is no apt-get here that has libpam-duo and libpam-google-authenticator.'; }
 
-# Times are of no worth while the machine does something else.
+# Times are of no worth while the machine does something else. State is kept in memory, as below /run.
 bench: build needs-bench
 	$(CARGO) build --quiet --release --locked -p pam-bare
 	$(CARGO) build --quiet --profile bench-tools --locked -p pam-host -p pam-bench
-	PAM_ONELOGIN_MODULE=$(MODULE) target/bench-tools/pam-bench logins target/release/libpam_bare.so $(PEERS)
+	TMPDIR=$(or $(wildcard /dev/shm),/tmp) PAM_ONELOGIN_MODULE=$(MODULE) \
+	  target/bench-tools/pam-bench logins target/release/libpam_bare.so $(PEERS)
 
 fleet:
 	$(CARGO) run --quiet --locked -p pam-bench -- fleet

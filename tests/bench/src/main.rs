@@ -147,6 +147,7 @@ const NOTES: &str = "\
 - Each login is a process of its own (`pam-host`), which runs the real libpam with a stack of the one module, over TLS on loopback. What
   the host itself takes is the row of pam_permit; it is in the memory of all rows.
 - Warm: a login before it has left behind what the module remembers: the access token, the user, the devices.
+- All files are in memory (`/dev/shm`), as those below `/run` are.
 - Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and back.
   The servers send no session tickets, for which nobody would wait.
 - Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
