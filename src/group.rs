@@ -160,6 +160,9 @@ mod tests {
             ("a*b*c", "axbxbxc", true),
             ("a*b*c", "axcxb", false),
             ("**x", "yyx", true),
+            // After a mismatch the rest of the pattern begins anew.
+            ("*ab", "axb", false),
+            ("*ab", "aab", true),
             ("z?e", "zoe", true),
             ("zo?", "zoë", true),
         ] {

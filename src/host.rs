@@ -32,7 +32,7 @@ impl People for Nss {
         let found = |group: nix::Result<Option<Group>>| group.ok().flatten().ok_or(LookupFailed);
         let mut wanted = Vec::new();
         for name in named {
-            wanted.push((found(Group::from_name(name))?.gid, *name));
+            wanted.push((found(Group::from_name(name))?, *name));
         }
         let user = User::from_name(&account.name)
             .ok()
@@ -40,12 +40,20 @@ impl People for Nss {
             .ok_or(LookupFailed)?;
         let name = CString::new(account.name.as_str()).map_err(|_| LookupFailed)?;
         let gids: Vec<Gid> = getgrouplist(&name, user.gid).map_err(|_| LookupFailed)?;
+        let lists = |group: &Group| group.mem.contains(&account.name);
+        // libc leaves out the groups of a source that it cannot ask, and says nothing.
+        if wanted
+            .iter()
+            .any(|(group, _)| lists(group) && !gids.contains(&group.gid))
+        {
+            return Err(LookupFailed);
+        }
         let mut groups = Vec::new();
         for gid in gids {
             // A gid without a name is a sign that the group database answers in part only.
             groups.push(found(Group::from_gid(gid))?.name);
             // Two names may share a number.
-            let same = wanted.iter().filter(|(wanted, _)| *wanted == gid);
+            let same = wanted.iter().filter(|(wanted, _)| wanted.gid == gid);
             groups.extend(same.map(|(_, name)| (*name).to_owned()));
         }
         Ok(groups)

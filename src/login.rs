@@ -489,7 +489,7 @@ impl<'a> Login<'a> {
         if !is_activated {
             return self.check(user, device, None, code);
         }
-        if let Guess::Used = self.guess(device, code)? {
+        if let Guess::Used = self.guess(user, device, code)? {
             return Ok(Checked::Used);
         }
         let time = self.time_left();
@@ -507,7 +507,7 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        match self.guess(device, code)? {
+        match self.guess(user, device, code)? {
             Guess::Counted => self.submit(user, device, verification, code),
             Guess::Used => Ok(Checked::Used),
         }
@@ -515,9 +515,9 @@ impl<'a> Login<'a> {
 
     /// What precedes every code: it is counted, and the denial is written down, so that whoever
     /// breaks off after a wrong one does not start over in the same action.
-    fn guess(&mut self, device: &Device, code: &Code) -> Result<Guess, Outcome> {
+    fn guess(&mut self, user: &UserId, device: &Device, code: &Code) -> Result<Guess, Outcome> {
         self.progress.factor = Some(device.factor.code_word());
-        match self.memory.guess(code) {
+        match self.memory.guess(user, code) {
             Ok(()) => {}
             Err(Unguessed::UsedBefore) => return Ok(Guess::Used),
             Err(Unguessed::UsedUp) => return Err(Outcome::Denied(Denial::TooManyCodes)),
@@ -541,13 +541,18 @@ impl<'a> Login<'a> {
         match self.api.check(user, device, verification, code, time) {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
             Ok(Answer::Pending | Answer::Rejected) => {
-                self.memory.refused(code);
+                self.memory.refused(user, code);
                 Ok(Checked::Refused)
             }
-            Err(error) if error.trouble == Trouble::NotFound => {
-                Err(Outcome::Denied(Denial::Expired))
+            Err(error) => {
+                if error.trouble.precedes_sending() {
+                    self.memory.unsent(user, code);
+                }
+                Err(match error.trouble {
+                    Trouble::NotFound => Outcome::Denied(Denial::Expired),
+                    _ => self.trouble(error),
+                })
             }
-            Err(error) => Err(self.trouble(error)),
         }
     }
 

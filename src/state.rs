@@ -415,4 +415,32 @@ mod tests {
         assert!(folder.create(".file").is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     }
+
+    #[test]
+    fn r04_a_link_is_not_followed_even_to_a_file_of_ours() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        state.write("x", b"one").unwrap();
+        symlink("x", dir.path().join("state/link")).unwrap();
+        assert_eq!(state.read("link").unwrap_err(), NoContent::Refused);
+    }
+
+    #[test]
+    fn a_file_that_cannot_get_its_name_was_not_made_and_leaves_no_draft() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        assert!(state.create("", b"x").is_err());
+        assert!(state.write("", b"x").is_err());
+        assert_eq!(state.names("").count(), 0);
+    }
+
+    #[test]
+    fn a_draft_that_was_left_over_is_in_nobodys_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let draft = format!("state/.x.{}", gettid());
+        std::fs::write(dir.path().join(draft), "left over").unwrap();
+        state.write("x", b"one").unwrap();
+        assert_eq!(state.read("x").unwrap().as_slice(), b"one");
+    }
 }

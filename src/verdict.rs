@@ -435,4 +435,143 @@ mod tests {
             assert_eq!(verdict.event, "denied");
         }
     }
+
+    const DENIALS: [Denial; 16] = [
+        Denial::Code,
+        Denial::NoCode,
+        Denial::Password,
+        Denial::Push,
+        Denial::Unanswered,
+        Denial::NotEnrolled,
+        Denial::LogInAgain,
+        Denial::Expired,
+        Denial::Interrupted,
+        Denial::UsedCode,
+        Denial::TooManyCodes,
+        Denial::TooManyChallenges,
+        Denial::PhoneBusy,
+        Denial::Before,
+        Denial::NoState,
+        Denial::UserChanged,
+    ];
+
+    #[test]
+    fn r13_each_denial_looks_like_a_wrong_code_to_the_unproven_but_a_rerun_the_same_for_all() {
+        for here in [SSH, SUDO] {
+            let unproven = Circumstances {
+                proven: false,
+                ..here
+            };
+            for denial in DENIALS {
+                let verdict = of(&Outcome::Denied(denial), unproven);
+                let words = if denial == Denial::Before {
+                    AGAIN
+                } else {
+                    WRONG
+                };
+                assert_eq!(verdict.code, here.end_of_attempts(), "{denial:?}");
+                assert_eq!(verdict.words, Some(words), "{denial:?}");
+            }
+        }
+        // Where no host shows the code, it stays what it is.
+        let unproven = Circumstances {
+            proven: false,
+            ..SUDO
+        };
+        let unknown = of(&Outcome::Unknown(Unknown::Account), unproven);
+        assert_eq!(unknown.code, PamResultCode::PAM_USER_UNKNOWN);
+    }
+
+    #[test]
+    fn no_two_ends_have_the_same_reason() {
+        let unclear = [Unclear::Caller, Unclear::Passwd, Unclear::Groups];
+        let unknowns = [
+            Unknown::Account,
+            Unknown::Name,
+            Unknown::NotMapped,
+            Unknown::User,
+            Unknown::Several,
+            Unknown::Other,
+            Unknown::Inactive,
+            Unknown::NoFactor,
+            Unknown::NoAllowedFactor,
+        ];
+        let exemptions = [
+            Exemption::User,
+            Exemption::Group,
+            Exemption::OtherGroups,
+            Exemption::Unknown,
+            Exemption::NoFactor,
+        ];
+        // Ctrl-C is a denial wherever it comes, so `Trouble::Interrupted` never gets here.
+        let troubles = [
+            Trouble::NoConnection,
+            Trouble::Gateway,
+            Trouble::NoSuchHost,
+            Trouble::Timeout,
+            Trouble::Broken,
+            Trouble::ServerError,
+            Trouble::RateLimited,
+            Trouble::Redirected,
+            Trouble::NotFound,
+            Trouble::RequestRefused,
+            Trouble::BadReply,
+            Trouble::Tls,
+            Trouble::Credential,
+            Trouble::Local,
+        ];
+        let ends = DENIALS.map(Outcome::Denied).into_iter();
+        let ends = ends
+            .chain(unknowns.map(Outcome::Unknown))
+            .chain(unclear.map(|unclear| Outcome::Unknown(Unknown::Unclear(unclear))))
+            .chain(exemptions.map(Outcome::Exempt))
+            .chain(troubles.map(|trouble| Outcome::Unavailable(error(trouble))));
+        let mut reasons: Vec<_> = ends.filter_map(|end| of(&end, SUDO).reason).collect();
+        assert_eq!(reasons.len(), 47);
+        reasons.sort_unstable();
+        reasons.dedup();
+        assert_eq!(reasons.len(), 47, "{reasons:?}");
+    }
+
+    #[test]
+    fn what_onelogin_or_the_system_said_is_kept_for_the_log() {
+        let said = || "said".to_owned();
+        for outcome in [
+            Outcome::Unreachable(ApiError::new(Trouble::NoConnection, "said")),
+            Outcome::Unavailable(ApiError::new(Trouble::BadReply, "said")),
+            Outcome::Fault(Fault::Credential(said())),
+            Outcome::Fault(Fault::Tls(said())),
+        ] {
+            let safe = Circumstances {
+                failmode: FailMode::Safe,
+                ..SSH
+            };
+            for here in [SSH, safe] {
+                let detail = of(&outcome, here).detail;
+                assert_eq!(detail.as_deref(), Some("said"), "{outcome:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_nobody_can_be_asked_nothing_is_said_and_in_ssh_the_log_names_the_setting() {
+        let in_ssh = of(&Outcome::NoConversation, SSH);
+        assert_eq!((in_ssh.words, in_ssh.detail.is_some()), (None, true));
+        let in_sudo = of(&Outcome::NoConversation, SUDO);
+        assert_eq!((in_sudo.words, in_sudo.detail), (None, None));
+    }
+
+    #[test]
+    fn only_a_denial_is_one() {
+        assert!(of(&Outcome::Denied(Denial::Code), SSH).is_denial());
+        assert!(of(&Outcome::Panicked, SSH).is_denial());
+        let safe = Circumstances {
+            failmode: FailMode::Safe,
+            ..SSH
+        };
+        let unreachable = Outcome::Unreachable(error(Trouble::NoConnection));
+        for outcome in [Outcome::Exempt(Exemption::User), unreachable] {
+            assert!(!of(&outcome, safe).is_denial(), "{outcome:?}");
+        }
+    }
 }

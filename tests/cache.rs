@@ -4,7 +4,7 @@
 mod world;
 
 use nix::fcntl::{Flock, FlockArg};
-use onelogin_simulator::{Dialect, PushBehaviour};
+use onelogin_simulator::{Action, Dialect, Fault, Match, PushBehaviour, User};
 use pam_host::Code;
 use std::fs::File;
 use std::time::Duration;
@@ -137,6 +137,54 @@ fn what_is_kept_belongs_to_the_configuration_it_was_asked_by() {
 }
 
 #[test]
+fn r05_what_is_kept_serves_no_other_credential_rule_or_form() {
+    let world = World::with_totp();
+    world.onelogin.add_credential("reader", "r3ader");
+    world.onelogin.add_user(User::new(1002, "1001"));
+    world.onelogin.add_device(1002, totp());
+    let write = |text: &str| {
+        let path = world.place.write("etc/map", text);
+        format!("users.map_file = {:?}", path.to_str().unwrap())
+    };
+    let by_id = write("nobody id=1001\n");
+    let settings: [&[&str]; 5] = [
+        &[],
+        &[
+            "onelogin.lookup.client_id = \"reader\"",
+            "onelogin.lookup.client_secret = \"r3ader\"",
+        ],
+        &["users.ignore_case = true"],
+        &[&by_id],
+        &[&by_id, "users.check_active = false"],
+    ];
+    for lines in settings {
+        world.config(lines);
+        assert!(requests_of(&world) > 1, "{lines:?}: asked anew");
+        assert_eq!(requests_of(&world), 1, "{lines:?}: kept");
+    }
+    // A name that reads like the id of somebody else.
+    let by_name = write("nobody 1001\n");
+    world.config(&[&by_name]);
+    world.onelogin.clear_requests();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert!(world.requests() > 1, "{:?}", outcome.log);
+    assert!(
+        outcome.log.concat().contains("onelogin_id=1002"),
+        "{:?}",
+        outcome.log
+    );
+}
+
+#[test]
+fn what_is_kept_counts_from_the_look_up_and_not_from_its_end() {
+    let world = World::with([totp()], &["users.cache = 1"]);
+    let slow = Fault::new(Match::path("/devices"), Action::DelayMs(1500));
+    world.onelogin.fault(slow.times(1));
+    let _ = requests_of(&world);
+    assert_eq!(requests_of(&world), 3, "the user is asked for again");
+}
+
+#[test]
 fn a_refused_code_and_a_failed_activation_drop_what_is_kept() {
     let world = World::with_totp();
     let _ = requests_of(&world);
@@ -192,6 +240,7 @@ fn r04_a_cache_that_cannot_be_read_is_none() {
         "1",
         "99999999999 {}",
         "99999999999 {\"user\":\"1/../2\",\"enrolled\":1,\"devices\":[]}",
+        "99999999999 {\"user\":\"1001\",\"enrolled\":0,\"devices\":[]}",
     ] {
         for entry in world.kept("directory-") {
             std::fs::write(entry, garbage).unwrap();

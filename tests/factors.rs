@@ -315,6 +315,106 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
 }
 
 #[test]
+fn r14_of_many_logins_at_once_one_push_is_on_the_phone() {
+    let world = World::with([world::push()], &["limits.challenges = 100"]);
+    world.place.service("sshd", &["auth required @module@"]);
+    let login = || {
+        let case = world.place.case("sshd").user(NAME);
+        case.ssh_with_key(&connection()).spawn()
+    };
+    for round in 0..8 {
+        let before = world.onelogin.activations();
+        let mut logins: Vec<_> = (0..8).map(|_| login()).collect();
+        for login in &mut logins {
+            login.wait_prompt();
+        }
+        for login in &mut logins {
+            login.reply("");
+        }
+        for login in &mut logins {
+            login.wait_prompt();
+        }
+        assert_eq!(world.onelogin.activations(), before + 1, "round {round}");
+        // Those of the round before are gone, and so is whoever had the phone.
+        for login in logins {
+            let _ = login.kill();
+        }
+    }
+}
+
+#[test]
+fn r14_the_phone_is_free_again_when_a_login_ends_though_its_process_goes_on() {
+    let world = World::with_push();
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
+    let outcome = world.ssh().answers(["", ""]).repeat(2).run();
+    assert!(
+        outcome.runs.iter().all(|run| run[0].code == Code::SUCCESS),
+        "{:?}",
+        outcome.log
+    );
+}
+
+#[test]
+fn r14_an_outage_at_the_code_is_no_refused_code() {
+    let mut world = World::with_totp();
+    assert_eq!(
+        world.ssh().answer(world::fresh_code()).run().code,
+        Code::SUCCESS
+    );
+    let used = world.kept("used-").len();
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    world.onelogin.close_connections();
+    world.onelogin.stop();
+    login.reply(world::fresh_code());
+    assert_eq!(reason(&login.finish()), "no-connection");
+    assert_eq!(
+        (world.kept("failure-").len(), world.kept("used-").len()),
+        (0, used)
+    );
+}
+
+#[test]
+fn r16_r18_a_code_whose_reply_was_trouble_is_not_sent_in_a_later_login_either() {
+    let world = World::with_totp();
+    let code = world::fresh_code();
+    for action in [Action::status(503), Action::DropAfter] {
+        let codes = world.onelogin.codes();
+        world
+            .onelogin
+            .fault(Fault::new(Match::code(), action).times(1));
+        let _ = world.ssh().answer(&code).run();
+        assert_eq!(world.onelogin.codes(), codes + 1);
+        let outcome = world.ssh().answers([code.as_str(); 3]).run();
+        assert_eq!(reason(&outcome), "used-code");
+        assert_eq!(world.onelogin.codes(), codes + 1);
+        world.later();
+    }
+}
+
+#[test]
+fn r18_a_code_is_taken_once_whichever_account_here_it_is_typed_for() {
+    let world = World::with_totp();
+    let map = world
+        .place
+        .write("etc/map", "nobody id=1001\ndaemon id=1001\n");
+    world.config(&[&format!("users.map_file = {:?}", map.to_str().unwrap())]);
+    let code = world::fresh_code();
+    assert_eq!(world.ssh().answer(&code).run().code, Code::SUCCESS);
+    let codes = world.onelogin.codes();
+    let other = world
+        .place
+        .alone("sshd")
+        .user("daemon")
+        .ssh_with_key(&connection());
+    assert_eq!(
+        reason(&other.answers([code.as_str(); 3]).run()),
+        "used-code"
+    );
+    assert_eq!(world.onelogin.codes(), codes);
+}
+
+#[test]
 fn r14_who_waits_for_the_phone_can_type_a_code_instead() {
     let world = World::with_push();
     let mut first = world.ssh().spawn();

@@ -205,7 +205,15 @@ fn imports_keep_their_direction() {
         ("verdict", &["config", "login", "user"]),
         (
             "state",
-            &["config", "factor", "host", "login", "secret", "trust"],
+            &[
+                "config",
+                "factor",
+                "host",
+                "login",
+                "onelogin::wire",
+                "secret",
+                "trust",
+            ],
         ),
         ("log", &["text", "verdict"]),
         ("pam", &["login", "secret", "user"]),

@@ -5,7 +5,7 @@ mod script;
 
 use pam_onelogin::factor::Factor;
 use pam_onelogin::login::{Limit, Trouble, Uncounted, Unguessed, Unknown};
-use pam_onelogin::onelogin::wire::Enrolment;
+use pam_onelogin::onelogin::wire::{Available, Enrolment};
 use pam_onelogin::user::Unclear;
 use script::Step;
 use script::Step::{
@@ -1190,6 +1190,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
     assert_eq!(end, "accepted factor=totp id=1001");
     for script in [
         Script::of([Looks("alice", Err(busy(60)))]),
+        Script::of([Looks("alice", Err(busy(55)))]),
         Script::of([
             Looks("alice", Err(busy(1))),
             Waits(1),
@@ -1308,4 +1309,270 @@ fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
     .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\", \"temporary\"]")
     .run();
     assert_eq!(end, "accepted factor=temporary id=1001");
+}
+
+#[test]
+fn r18_a_code_that_was_used_before_costs_a_try() {
+    let used = "That passcode was used before; wait for the next one. OneLogin passcode: ";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        NoGuess(Unguessed::UsedBefore),
+        Asks(used, "111111"),
+        NoGuess(Unguessed::UsedBefore),
+        Asks(used, "111111"),
+        NoGuess(Unguessed::UsedBefore),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied used-code factor=totp id=1001");
+}
+
+#[test]
+fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
+    for unusable in [NotText(PUSH_SENT), Password(PUSH_SENT)] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![push("601")]),
+            Asks(FOR_A_PUSH, ""),
+            Denies,
+            Activates("601", Ok("v-1")),
+            unusable,
+            Asks(script::leaked(format!("Not accepted. {PUSH_SENT}")), ""),
+            Polls("601", "v-1", ACCEPTED),
+            Allows,
+        ])
+        .run();
+        assert_eq!(end, "accepted factor=push id=1001");
+    }
+}
+
+#[test]
+fn why_no_answer_was_looked_at_is_the_reason() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        NotText(PASSCODE),
+        NotText(AGAIN),
+        NotText(AGAIN),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied no-code factor=- id=1001");
+    let end = Script::of([Password(PASSCODE), Password(AGAIN), Password(AGAIN), Denies])
+        .unproven()
+        .run();
+    assert_eq!(end, "denied password-typed factor=- id=-");
+}
+
+#[test]
+fn a_poll_comes_no_sooner_than_onelogin_wants() {
+    let busy = || {
+        let mut busy = error(Trouble::RateLimited);
+        busy.retry_after = Some(std::time::Duration::from_secs(7));
+        Err(busy)
+    };
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", busy),
+        Waits(7),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=push id=1001");
+}
+
+#[test]
+fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
+    let polls: [(script::Answers, &str); 4] = [
+        (|| Err(error(Trouble::Credential)), "credential"),
+        (|| Err(error(Trouble::Tls)), "tls"),
+        (|| Err(error(Trouble::BadReply)), "bad-reply"),
+        (|| Err(error(Trouble::Redirected)), "redirected"),
+    ];
+    for (poll, reason) in polls {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![push("601")]),
+            Asks(FOR_A_PUSH, ""),
+            Denies,
+            Activates("601", Ok("v-1")),
+            Asks(PUSH_SENT, ""),
+            Polls("601", "v-1", poll),
+        ])
+        .run();
+        assert_eq!(end, format!("denied {reason} factor=push id=1001"));
+    }
+}
+
+#[test]
+fn ctrl_c_ends_a_request_and_the_wait_for_the_next_one() {
+    let end = Script::of([Looks("alice", Err(error(Trouble::Interrupted))), Denies]).run();
+    assert_eq!(end, "denied interrupted factor=- id=-");
+    let mut busy = error(Trouble::RateLimited);
+    busy.retry_after = Some(std::time::Duration::from_secs(3));
+    let end = Script::of([Looks("alice", Err(busy)), CtrlC, Denies]).run();
+    assert_eq!(end, "denied interrupted factor=- id=-");
+}
+
+#[test]
+fn a_code_for_a_verification_that_is_gone_is_too_late() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", || Err(error(Trouble::NotFound))),
+    ])
+    .run();
+    assert_eq!(end, "denied expired factor=totp id=1001");
+}
+
+#[test]
+fn r05_who_is_not_in_the_map_is_never_looked_up() {
+    let end = Script::of([
+        Asks(PASSCODE, "123456"),
+        Asks(AGAIN, "123456"),
+        Asks(AGAIN, "123456"),
+        Denies,
+    ])
+    .not_mapped()
+    .run();
+    assert_eq!(end, "denied not-mapped factor=- id=-");
+}
+
+#[test]
+fn r14_a_push_whose_turn_cannot_be_written_down_is_not_sent() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Step::NoPhone,
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied no-state factor=push id=1001");
+}
+
+#[test]
+fn a_device_that_was_chosen_is_activated_too_where_the_tenant_wants_that() {
+    let code = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![script::yubikey("502"), totp("501")]),
+        Asks(
+            "OneLogin verification for alice\n\n 1. Passcode from Key\n\nPasscode or option (1): ",
+            "1",
+        ),
+        Asks("OneLogin passcode from Key: ", code),
+        Denies,
+        Activates("502", Ok("v-3")),
+        Checks("502", Some("v-3"), code, ACCEPTED),
+        Allows,
+    ])
+    .config("[onelogin]\nverify = \"activated\"")
+    .run();
+    assert_eq!(end, "accepted factor=yubikey id=1001");
+}
+
+/// A user without a factor chooses the only one there is.
+fn enrols(offer: Available, choices: &[&'static str], then: Vec<Step>) -> Script {
+    let choose = script::leaked(format!(
+        "You have no OneLogin factor yet. Choose one to set up:\n\n 1. {}\n\nOption: ",
+        offer.name
+    ));
+    let mut steps = vec![
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Step::Offers(vec![offer]),
+    ];
+    let again = script::leaked(format!("Not accepted. {choose}"));
+    let prompts = std::iter::once(choose).chain(std::iter::repeat(again));
+    steps.extend(
+        prompts
+            .zip(choices)
+            .map(|(text, choice)| Asks(text, choice)),
+    );
+    steps.push(Denies);
+    steps.extend(then);
+    Script::of_steps(steps).config("[users]\nno_factor = \"enroll\"")
+}
+
+#[test]
+fn the_choice_of_an_enrolment_ends_after_the_last_try() {
+    let offer = script::offer(8, Factor::Sms, "SMS");
+    let end = enrols(offer, &["0", "2", "x"], Vec::new()).run();
+    assert_eq!(end, "denied not-enrolled factor=- id=1001");
+}
+
+#[test]
+fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
+    let rings = "Your phone rings. Key in 1234 there, then press Enter: ";
+    let end = enrols(
+        script::offer(9, Factor::Voice, "Call"),
+        &["1"],
+        vec![
+            Step::Registers(9, None, Some("1234")),
+            Asks(rings, ""),
+            Step::PollsRegistration(Enrolment::Rejected),
+        ],
+    )
+    .run();
+    assert_eq!(end, "denied not-enrolled factor=voice id=1001");
+    let end = enrols(
+        script::offer(5, Factor::Email, "Mail"),
+        &["1"],
+        vec![
+            Step::Registers(5, None, None),
+            Asks("Passcode from the e-mail that was sent to you: ", "0042"),
+            Step::ChecksRegistration("0042", Enrolment::Rejected),
+        ],
+    )
+    .run();
+    assert_eq!(end, "denied not-enrolled factor=email id=1001");
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_an_enrolment() {
+    let token = "In OneLogin Protect add an account with this token: 01-1\nThen press Enter: ";
+    let end = enrols(
+        script::offer(7, Factor::Push, "Protect"),
+        &["1"],
+        vec![
+            Step::Registers(7, None, Some("01-1")),
+            Asks(token, ""),
+            Step::PollsRegistration(Enrolment::Pending),
+            CtrlC,
+        ],
+    )
+    .run();
+    assert_eq!(end, "denied interrupted factor=push id=1001");
+}
+
+#[test]
+fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
+    let end = enrols(
+        script::offer(8, Factor::Sms, "SMS"),
+        &["1"],
+        vec![
+            Step::Registers(8, None, None),
+            Asks(
+                "Passcode from the text message that was sent to you: ",
+                "0042",
+            ),
+            Step::ChecksRegistration("0042", Enrolment::Done),
+            Looks("alice", one("1001")),
+            Lists("1001", vec![totp("501")]),
+        ],
+    )
+    .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"sms\"]")
+    .run();
+    assert_eq!(end, "denied no-allowed-factor factor=sms id=1001");
 }

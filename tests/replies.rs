@@ -288,3 +288,18 @@ fn r06_tls_older_than_1_2_is_refused() {
         }
     }
 }
+
+#[test]
+fn r06_what_a_server_says_on_a_prepared_connection_before_it_is_asked_is_no_reply() {
+    let world = World::with([totp()], &["factors.prompts = 1"]);
+    assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+    let connections = world.onelogin.connections();
+    let first = Action::SpeakFirst(acceptance().into_bytes());
+    world
+        .onelogin
+        .fault(Fault::new(Match::any(), first).times(1));
+    let outcome = world.ssh().answer(WRONG).run();
+    assert_denied(&outcome, "an acceptance that came first");
+    assert_eq!(reason(&outcome), "wrong-code");
+    assert_eq!(world.onelogin.connections(), connections + 2, "made anew");
+}

@@ -174,9 +174,11 @@ pub trait Memory {
     ///
     /// # Errors
     /// [`Unguessed`] when it must not be sent.
-    fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
+    fn guess(&mut self, user: &UserId, code: &Code) -> Result<(), Unguessed>;
     /// OneLogin refused this code: it is not used, and may be typed again.
-    fn refused(&mut self, code: &Code);
+    fn refused(&mut self, user: &UserId, code: &Code);
+    /// This code, the last one that was counted, has not left: it is neither refused nor used.
+    fn unsent(&mut self, user: &UserId, code: &Code);
 
     /// Asks for the user's phone, for a push that is pending this long at most.
     ///
@@ -315,6 +317,11 @@ impl ApiError {
 }
 
 impl Trouble {
+    /// Whether nothing can have left: there was no connection.
+    pub(super) fn precedes_sending(self) -> bool {
+        matches!(self, Self::NoConnection | Self::NoSuchHost)
+    }
+
     /// Whether asking again may help: for polls only.
     pub(super) fn may_pass(self) -> bool {
         match self {

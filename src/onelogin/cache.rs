@@ -23,6 +23,8 @@ pub struct Cache<'a> {
     /// Held from the look-up of a user to that of the devices, so that of many logins of one user
     /// at once one asks.
     lock: Option<Lock>,
+    /// When the look-up began.
+    asked: Option<i64>,
 }
 
 impl<'a> Cache<'a> {
@@ -40,6 +42,7 @@ impl<'a> Cache<'a> {
             name: String::new(),
             found: None,
             lock: None,
+            asked: None,
         }
     }
 
@@ -52,6 +55,7 @@ impl<'a> Cache<'a> {
         if self.found.is_none() {
             self.lock = self.notes.state().lock("directory", &self.name);
             self.found = self.read(kind);
+            self.asked = self.notes.now().ok();
         }
         let (user, _) = self.found.as_ref()?;
         self.lock = None;
@@ -74,9 +78,9 @@ impl<'a> Cache<'a> {
                 enrolled: devices.enrolled,
                 devices: devices.usable.iter().map(DeviceEntry::from).collect(),
             };
-            if let Ok(text) = serde_json::to_string(&entry) {
+            if let (Ok(text), Some(asked)) = (serde_json::to_string(&entry), self.asked) {
                 // What cannot be kept is asked for again next time.
-                let _ = self.notes.write(kind, &self.name, &text);
+                let _ = self.notes.write_at(kind, &self.name, &text, asked);
             }
         }
         self.lock = None;
@@ -134,7 +138,8 @@ impl<'a> Cache<'a> {
             usable: devices?,
             enrolled: entry.enrolled,
         };
-        Some((UserId::parse(&entry.user)?, devices))
+        let has_devices = devices.enrolled > 0 && !devices.usable.is_empty();
+        Some((UserId::parse(&entry.user)?, devices)).filter(|_| has_devices)
     }
 }
 
@@ -177,5 +182,69 @@ impl DeviceEntry {
             takes_codes: self.takes_codes,
             ..device
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::State;
+    use crate::trust::Trusted;
+    use crate::user::Uids;
+
+    fn state(dir: &tempfile::TempDir) -> State {
+        let uid = nix::unistd::getuid().as_raw();
+        let trusted = Trusted::of(Uids {
+            real: uid,
+            effective: uid,
+            saved: uid,
+        });
+        State::open(&dir.path().join("state"), trusted)
+    }
+
+    fn config(version: u8) -> Config {
+        let text = format!(
+            "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\napi_version = {version}\n"
+        );
+        crate::config::parse("c", &text).unwrap_or_else(|faults| panic!("{faults:?}"))
+    }
+
+    fn alice() -> Wanted {
+        Wanted::Name("alice".to_owned())
+    }
+
+    #[test]
+    fn what_is_kept_is_found_as_it_was_and_by_its_own_version_of_the_api_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let notes = Notes::new(&state, || Some(1_000));
+        let (first, second) = (config(1), config(2));
+        let user = UserId::parse("1001").unwrap();
+        let id = DeviceId::parse("501").unwrap();
+        let mut device = Device::new(id, Factor::Push, "Phone".to_owned(), true);
+        device.takes_codes = false;
+        let mut cache = Cache::new(&first, notes);
+        assert_eq!(cache.user(&alice()), None);
+        let devices = Devices {
+            usable: vec![device.clone()],
+            enrolled: 2,
+        };
+        cache.keep(&user, &devices);
+        assert_eq!(Cache::new(&second, notes).user(&alice()), None);
+        let mut cache = Cache::new(&first, notes);
+        assert_eq!(cache.user(&alice()), Some(user.clone()));
+        let found = cache.devices(&user).unwrap();
+        assert_eq!((found.usable, found.enrolled), (vec![device], 2));
+    }
+
+    #[test]
+    fn who_finds_nobody_lets_others_ask_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let (own, other) = (state(&dir), state(&dir));
+        let config = config(2);
+        let mut cache = Cache::new(&config, Notes::new(&own, || Some(1_000)));
+        assert_eq!(cache.user(&alice()), None);
+        cache.unlock();
+        assert!(other.lock("directory", &cache.name).is_some());
     }
 }

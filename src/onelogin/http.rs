@@ -640,7 +640,8 @@ impl<In: Transport> Connector<In> for Hold {
         if let Some(transport) = chained {
             self.held.put(transport.boxed());
         }
-        Err(Error::ConnectionFailed)
+        // Where nothing is held, this is no outage.
+        Err(Error::Io(io::Error::other("the connection is held")))
     }
 }
 
@@ -732,7 +733,10 @@ impl Resolver for Names {
         _timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         self.progress.at(RESOLVING);
-        let mut known = self.known.lock().map_err(|_| Error::ConnectionFailed)?;
+        let mut known = self
+            .known
+            .lock()
+            .map_err(|_| Error::Io(io::Error::other("the names are locked")))?;
         if known.is_empty() {
             let host = uri.host().ok_or(Error::HostNotFound)?;
             *known = self.look_up(host, uri.port_u16().unwrap_or(443))?;

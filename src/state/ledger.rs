@@ -8,6 +8,7 @@ use crate::config::Limits;
 use crate::factor::Code;
 use crate::host::{is_running, process_identity};
 use crate::login::{Forgotten, Limit, Memory, Phone, Uncounted, Unguessed};
+use crate::onelogin::wire::UserId;
 use std::time::Duration;
 
 /// Denials: longer than a host keeps one login waiting, and short enough that the next connection
@@ -50,9 +51,9 @@ pub struct Ledger<'a> {
     /// The name of this action's denial.
     denial: String,
     /// What this login counted, to be taken back on acceptance.
-    counted: Vec<(Limit, String)>,
+    counted: Vec<(Kind, i64, String)>,
     /// The push of this login that is pending.
-    pending: Option<Kind>,
+    pending: Option<(Kind, i64)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -116,14 +117,21 @@ impl<'a> Ledger<'a> {
     /// Counts one. What was counted in the span before and still holds leaves fewer places in this
     /// one: at no moment has more than the limit been counted within the length of a window.
     fn count(&mut self, limit: Limit) -> Result<(), Uncounted> {
-        let now = self.notes.now()?;
         let kind = self.kind(limit);
-        let before = self.taken(limit, kind.span(now) - 1, now);
-        for number in 0..self.most(limit).saturating_sub(before) {
-            let place = self.place(number);
-            if self.notes.make(kind, &place, "", now)? {
-                self.counted.push((limit, place));
-                return Ok(());
+        // Again, where the first try met the border of two spans.
+        for _ in 0..2 {
+            let now = self.notes.now()?;
+            let span = kind.span(now);
+            let before = self.taken(limit, span - 1, now);
+            for number in 0..self.most(limit).saturating_sub(before) {
+                let place = self.place(number);
+                if self.notes.make(kind, &place, "", now)? {
+                    self.counted.push((kind, span, place));
+                    return Ok(());
+                }
+            }
+            if kind.span(self.notes.now()?) == span {
+                break;
             }
         }
         Err(Uncounted::UsedUp)
@@ -131,29 +139,19 @@ impl<'a> Ledger<'a> {
 
     /// Makes a code this login's alone, before it is sent: of two logins that send the same one at
     /// once, one is refused here.
-    fn claim(&self, code: &Code) -> Result<(), Unguessed> {
-        let used = self.used(code);
+    fn claim(&self, user: &UserId, code: &Code) -> Result<(), Unguessed> {
+        let name = used(user, code);
         let now = self.notes.now()?;
-        let is_new = match self.notes.find_at(USED, &used, now) {
+        let is_new = match self.notes.find_at(USED, &name, now) {
             Ok(_) => false,
-            Err(NoContent::Absent) => self.notes.make(USED, &used, "", now)?,
+            Err(NoContent::Absent) => self.notes.make(USED, &name, "", now)?,
             Err(NoContent::Refused) => return Err(Unguessed::Forgotten),
         };
         is_new.then_some(()).ok_or(Unguessed::UsedBefore)
     }
 
-    fn used(&self, code: &Code) -> String {
-        name_of("", &[&self.user, &self.uid], code.secret())
-    }
-
     fn phone(&self) -> String {
         name("", &[&self.user, &self.uid])
-    }
-
-    /// Whether the push that was noted is pending still, and its login there.
-    fn is_pending(&self, kind: Kind) -> bool {
-        let process = self.notes.find(kind, &self.phone());
-        process.is_ok_and(|process| is_running(&process))
     }
 }
 
@@ -183,10 +181,10 @@ impl Memory for Ledger<'_> {
         self.count(Limit::Challenges)
     }
 
-    fn guess(&mut self, code: &Code) -> Result<(), Unguessed> {
-        let result = self.claim(code).and_then(|()| {
+    fn guess(&mut self, user: &UserId, code: &Code) -> Result<(), Unguessed> {
+        let result = self.claim(user, code).and_then(|()| {
             self.count(Limit::Failures).map_err(|uncounted| {
-                self.refused(code);
+                self.refused(user, code);
                 uncounted.into()
             })
         });
@@ -196,8 +194,15 @@ impl Memory for Ledger<'_> {
         }
     }
 
-    fn refused(&mut self, code: &Code) {
-        self.notes.remove(USED, &self.used(code));
+    fn refused(&mut self, user: &UserId, code: &Code) {
+        self.notes.remove(USED, &used(user, code));
+    }
+
+    fn unsent(&mut self, user: &UserId, code: &Code) {
+        self.refused(user, code);
+        if let Some((kind, span, place)) = self.counted.pop() {
+            self.notes.remove_in(kind, span, &place);
+        }
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
@@ -207,14 +212,26 @@ impl Memory for Ledger<'_> {
             life: seconds(life),
         };
         let phone = self.phone();
-        if self.is_pending(kind) {
-            return Ok(Phone::Busy);
+        match self.notes.find_at(kind, &phone, now) {
+            Ok(process) if is_running(&process) => return Ok(Phone::Busy),
+            // Of several that find the note of a login that is gone, one removes it: the next note
+            // must not be taken for that one.
+            Ok(gone) => {
+                let heir = Kind {
+                    word: "gone",
+                    ..kind
+                };
+                let gone = name("", &[&self.user, &self.uid, &gone]);
+                if !self.notes.make(heir, &gone, "", now)? {
+                    return Ok(Phone::Busy);
+                }
+                self.notes.remove(kind, &phone);
+            }
+            Err(NoContent::Absent) => {}
+            Err(NoContent::Refused) => return Err(Forgotten),
         }
-        // Two logins that find the note of one that is gone may both send: that is bounded by the
-        // limit on challenges, and each approval still counts for one of them only.
-        self.notes.remove(kind, &phone);
         if self.notes.make(kind, &phone, &process_identity(), now)? {
-            self.pending = Some(kind);
+            self.pending = Some((kind, kind.span(now)));
             Ok(Phone::Ours)
         } else {
             Ok(Phone::Busy)
@@ -222,17 +239,22 @@ impl Memory for Ledger<'_> {
     }
 
     fn leave_phone(&mut self) {
-        if let Some(kind) = self.pending.take() {
-            self.notes.remove(kind, &self.phone());
+        if let Some((kind, span)) = self.pending.take() {
+            self.notes.remove_in(kind, span, &self.phone());
         }
     }
 
     fn allow(&mut self) {
         self.notes.remove(DENIED, &self.denial);
-        for (limit, place) in std::mem::take(&mut self.counted) {
-            self.notes.remove(self.kind(limit), &place);
+        for (kind, span, place) in self.counted.drain(..) {
+            self.notes.remove_in(kind, span, &place);
         }
     }
+}
+
+/// The name of a used code. It is that of the OneLogin user: several accounts here may be one there.
+fn used(user: &UserId, code: &Code) -> String {
+    name_of("", &[user.as_str()], code.secret())
 }
 
 fn seconds(time: Duration) -> i64 {

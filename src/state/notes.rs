@@ -114,7 +114,14 @@ impl<'a> Notes<'a> {
     /// # Errors
     /// [`Forgotten`] when it could not be written.
     pub fn write(&self, kind: Kind, name: &str, text: &str) -> Result<(), Forgotten> {
-        let now = self.now()?;
+        self.write_at(kind, name, text, self.now()?)
+    }
+
+    /// As [`Notes::write`], of something that was so at this moment.
+    ///
+    /// # Errors
+    /// As [`Notes::write`].
+    pub fn write_at(&self, kind: Kind, name: &str, text: &str, now: i64) -> Result<(), Forgotten> {
         let path = kind.path(kind.span(now), name);
         let content = format!("{} {text}", now + kind.life);
         let result = self.state.write(&path, content.as_bytes());
@@ -122,15 +129,22 @@ impl<'a> Notes<'a> {
     }
 
     /// Makes a note in this moment's span, if it has none of this name: of several that try at
-    /// once, one does.
+    /// once, one does. A process that was stopped until the span was over takes it back: others have
+    /// looked there before.
     ///
     /// # Errors
     /// As [`Notes::write`].
     pub fn make(&self, kind: Kind, name: &str, text: &str, now: i64) -> Result<bool, Forgotten> {
-        let path = kind.path(kind.span(now), name);
+        let span = kind.span(now);
+        let path = kind.path(span, name);
         let content = format!("{} {text}", now + kind.life);
         let result = self.state.create(&path, content.as_bytes());
-        result.map_err(|_| Forgotten)
+        let is_new = result.map_err(|_| Forgotten)?;
+        let is_late = !self.now().is_ok_and(|later| kind.span(later) == span);
+        if is_new && is_late {
+            self.state.remove(&path);
+        }
+        Ok(is_new && !is_late)
     }
 
     /// Removes a note, if it is there.
@@ -140,6 +154,11 @@ impl<'a> Notes<'a> {
             self.state.remove(&kind.path(span, name));
             self.state.remove(&kind.path(span - 1, name));
         }
+    }
+
+    /// Removes a note that was made in this span, if it is there.
+    pub fn remove_in(&self, kind: Kind, span: i64, name: &str) {
+        self.state.remove(&kind.path(span, name));
     }
 
     /// Removes notes that are over, and the drafts of processes that are gone.
@@ -267,5 +286,29 @@ mod tests {
         }
         Notes::new(&state, at::<1_000>()).sweep();
         assert_eq!(state.names("").collect::<Vec<_>>(), [own]);
+    }
+
+    #[test]
+    fn a_sweep_removes_so_many_files_at_most_whatever_folders_they_are_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        let notes = |clock| Notes::new(&state, clock);
+        for number in 0..40 {
+            let name = number.to_string();
+            notes(at::<1_000>()).write(KIND, &name, "").unwrap();
+            notes(at::<1_100>()).write(KIND, &name, "").unwrap();
+        }
+        notes(at::<5_000>()).sweep();
+        let folders = state.names("");
+        let left: usize = folders.map(|folder| state.names(&folder).count()).sum();
+        assert_eq!(left, 80 - SWEEP);
+    }
+
+    #[test]
+    fn a_folder_that_no_note_can_have_made_is_left_alone() {
+        for folder in ["x-0-5", "x--1-5", "x-100", "x", "", "x-100-5-6", "x-y-5"] {
+            assert!(!is_over(folder, 1_000), "{folder}");
+        }
+        assert!(is_over("x-100-5", 1_000));
     }
 }

@@ -311,3 +311,51 @@ fn the_map_wins_over_the_name_and_its_domain() {
     let map_only = "[users]\nmatch = \"map\"\nmap_file = \"/m\"";
     assert_eq!(wanted("root", map_only), Err(Unfit::NotMapped));
 }
+
+#[test]
+fn on_the_way_to_root_is_only_who_is_not_root_yet_in_a_process_that_is() {
+    // A second name of uid 0 is its own: root's exemption is not toor's.
+    let config = config("[users]\nexempt_users = [\"root\"]");
+    let who = ask(&request("toor"), &config, &village(0, 0));
+    assert!(matches!(who, Who::Subject(_)), "{who:?}");
+    assert_eq!(name_of(&who), "toor");
+    // A process without root's rights leads to nobody's.
+    let who = ask(&request("toor"), &config, &village(1000, 1000));
+    assert_eq!(name_of(&who), "toor");
+}
+
+#[test]
+fn a_setuid_process_has_rights_that_its_starter_has_not() {
+    let uids = |real, effective| village(real, effective).uids;
+    assert!(uids(1000, 0).is_setuid());
+    assert!(!uids(0, 0).is_setuid());
+    assert!(!uids(1000, 1000).is_setuid());
+}
+
+/// A village whose group database is out of order.
+struct Groupless(Village);
+
+impl People for Groupless {
+    fn uids(&self) -> Uids {
+        self.0.uids()
+    }
+    fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
+        self.0.by_name(name)
+    }
+    fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
+        self.0.by_uid(uid)
+    }
+    fn groups(&self, _: &Account, _: &[&str]) -> Result<Vec<String>, LookupFailed> {
+        Err(LookupFailed)
+    }
+}
+
+#[test]
+fn groups_are_asked_for_only_where_the_configuration_names_any() {
+    let groupless = Groupless(village(0, 0));
+    let who = ask(&request("alice"), &config(""), &groupless);
+    assert!(matches!(who, Who::Subject(_)), "{who:?}");
+    let named = config("[users]\nexempt_groups = [\"robots\"]");
+    let who = ask(&request("alice"), &named, &groupless);
+    assert_eq!(who, Who::Unclear(Unclear::Groups));
+}

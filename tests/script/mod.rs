@@ -77,6 +77,8 @@ pub enum Step {
     NoGuess(Unguessed),
     /// Another login's push is pending.
     PhoneBusy,
+    /// That a push is pending cannot be written.
+    NoPhone,
     /// No connection can be made before the prompt.
     Unprepared(ApiError),
 }
@@ -240,6 +242,12 @@ impl Script {
     /// The user's name must not be searched for.
     pub fn refused_name(mut self) -> Self {
         self.subject.as_mut().unwrap().wanted = Err(Unfit::Name);
+        self
+    }
+
+    /// Only the map names users, and it does not name this one.
+    pub fn not_mapped(mut self) -> Self {
+        self.subject.as_mut().unwrap().wanted = Err(Unfit::NotMapped);
         self
     }
 
@@ -614,7 +622,7 @@ impl Memory for Player<'_> {
         Ok(())
     }
 
-    fn guess(&mut self, _: &Code) -> Result<(), Unguessed> {
+    fn guess(&mut self, _: &UserId, _: &Code) -> Result<(), Unguessed> {
         if let Some(Step::NoGuess(why)) = self.0.next_if(|step| matches!(step, Step::NoGuess(_))) {
             return Err(why);
         }
@@ -627,9 +635,18 @@ impl Memory for Player<'_> {
         Ok(())
     }
 
-    fn refused(&mut self, _: &Code) {}
+    fn refused(&mut self, _: &UserId, _: &Code) {}
+
+    fn unsent(&mut self, _: &UserId, _: &Code) {}
 
     fn take_phone(&mut self, _: Duration) -> Result<Phone, Forgotten> {
+        if self
+            .0
+            .next_if(|step| matches!(step, Step::NoPhone))
+            .is_some()
+        {
+            return Err(Forgotten);
+        }
         let busy = self.0.next_if(|step| matches!(step, Step::PhoneBusy));
         Ok(if busy.is_some() {
             Phone::Busy

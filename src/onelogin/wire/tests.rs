@@ -796,3 +796,93 @@ fn an_enrolment_is_done_only_when_it_says_so_of_itself() {
     assert!(read(Verify::Poll, 200, r#"{"status":"accepted"}"#).is_err());
     assert!(read(Verify::Poll, 401, "").is_err());
 }
+
+#[test]
+fn r05_only_http_200_says_who_or_what_there_is() {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    let equal = Equal::Id(&user);
+    let envelope =
+        |data: &str| format!(r#"{{"status":{{"error":false,"code":200}},"data":{data}}}"#);
+    let token = envelope(r#"[{"id":1001,"device_id":501,"state_token":"abc"}]"#);
+    for status in [201, 204, 302, 400, 401, 404, 429, 500, 503] {
+        let list = reply(status, "[]");
+        assert!(
+            super::search(&list, Version::V2, equal).is_err(),
+            "{status}"
+        );
+        let list_1 = reply(status, &envelope("[]"));
+        assert!(
+            super::search(&list_1, Version::V1, equal).is_err(),
+            "{status}"
+        );
+        assert!(candidate(&list).is_err(), "{status}");
+        assert!(devices(&list, &[]).is_err(), "{status}");
+        assert!(factors(&list, &[]).is_err(), "{status}");
+        let none = reply(status, &envelope(r#"{"otp_devices":[]}"#));
+        assert!(otp_devices(&none).is_err(), "{status}");
+        assert!(trigger(&reply(status, &token), ours).is_err(), "{status}");
+    }
+    for status in [200, 201, 204, 302, 400, 401, 404, 429, 500, 503] {
+        let begun = registration(&reply(status, r#"{"id":"r-1"}"#), &user);
+        assert_eq!(begun.is_ok(), matches!(status, 200 | 201), "{status}");
+    }
+}
+
+#[test]
+fn r05_a_candidate_is_the_only_hit() {
+    let read = |body: &str| candidate(&reply(200, body)).map_err(|error| error.trouble);
+    assert_eq!(read("[]"), Ok(Candidate::Nobody));
+    let one = UserId::parse("1001").unwrap();
+    assert_eq!(read(r#"[{"id":1001}]"#), Ok(Candidate::One(one)));
+    assert_eq!(read(r#"[{"id":1001},{"id":1002}]"#), Ok(Candidate::Several));
+    assert_eq!(read(r#"[{"id":"a/b"}]"#), Err(Trouble::BadReply));
+}
+
+#[test]
+fn an_enrolment_of_another_status_is_not_done() {
+    let ours = RegistrationId::parse("r-1").unwrap();
+    for (status, known) in [("rejected", true), ("expired", false), ("", false)] {
+        let body = format!(r#"{{"id":"r-1","status":"{status}"}}"#);
+        let read = enrolment(Verify::Poll, &reply(200, &body), &ours);
+        assert_eq!(read.ok(), known.then_some(Enrolment::Rejected), "{status}");
+    }
+    // Whatever stands in it, a reply of another status is not one.
+    let done = r#"{"id":"r-1","status":"accepted"}"#;
+    for verify in [Verify::Code, Verify::Poll] {
+        for status in [202, 204, 302, 403, 429, 500, 503] {
+            let read = enrolment(verify, &reply(status, done), &ours);
+            assert!(read.is_err(), "{status}");
+        }
+    }
+}
+
+#[test]
+fn each_status_is_a_trouble_of_its_own_and_only_429_may_name_a_time() {
+    for (status, trouble) in [
+        (302, Trouble::Redirected),
+        (400, Trouble::RequestRefused),
+        (401, Trouble::Credential),
+        (403, Trouble::Credential),
+        (404, Trouble::NotFound),
+        (429, Trouble::RateLimited),
+        (500, Trouble::ServerError),
+        (502, Trouble::Gateway),
+        (504, Trouble::Gateway),
+        (599, Trouble::ServerError),
+        (204, Trouble::BadReply),
+    ] {
+        let reply = Reply {
+            retry_after: Some(7),
+            ..reply(status, "")
+        };
+        let error = problem(&reply, Names::Only);
+        assert_eq!(error.trouble, trouble, "{status}");
+        let named = (status == 429).then_some(std::time::Duration::from_secs(7));
+        assert_eq!(error.retry_after, named, "{status}");
+    }
+}

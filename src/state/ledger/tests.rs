@@ -8,11 +8,18 @@ use crate::trust::Trusted;
 use crate::user::Uids;
 use std::cell::Cell;
 use std::path::Path;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const LIMITS: Limits = Limits {
     challenges: 3,
     failures: 4,
     window: Duration::from_secs(600),
+};
+
+const PHONE: Kind = Kind {
+    word: "pending",
+    life: 120,
 };
 
 /// A folder for the state, which is removed in the end.
@@ -81,6 +88,10 @@ fn open(path: &Path) -> State {
     State::open(&path.join("state"), trusted)
 }
 
+fn alice() -> UserId {
+    UserId::parse("1001").unwrap()
+}
+
 fn code(text: &str) -> Code {
     Factor::Totp.code(&Secret::new(text.to_owned())).unwrap()
 }
@@ -106,7 +117,7 @@ fn r14_an_old_denial_is_over_and_a_corrupt_one_holds() {
     let room = Room::new();
     let mut ledger = room.ledger("alice");
     ledger.deny().unwrap();
-    pass(DENIED.life - 1);
+    pass(599);
     assert!(ledger.is_denied());
     pass(1);
     assert!(!ledger.is_denied());
@@ -210,54 +221,174 @@ fn r14_codes_are_counted_before_they_are_sent() {
     for number in 0..LIMITS.failures {
         let code = code(&format!("00000{number}"));
         let mut ledger = room.ledger("alice");
-        assert_eq!(ledger.guess(&code), Ok(()));
-        ledger.refused(&code);
+        assert_eq!(ledger.guess(&alice(), &code), Ok(()));
+        ledger.refused(&alice(), &code);
     }
     let mut ledger = room.ledger("alice");
     assert!(ledger.is_used_up(Limit::Failures));
-    assert_eq!(ledger.guess(&code("999999")), Err(Unguessed::UsedUp));
+    assert_eq!(
+        ledger.guess(&alice(), &code("999999")),
+        Err(Unguessed::UsedUp)
+    );
     // A code that was not sent is not used.
+    assert!(room.files().iter().all(|file| !file.starts_with("used-")));
     pass(600);
-    assert_eq!(room.ledger("alice").guess(&code("999999")), Ok(()));
+    assert_eq!(
+        room.ledger("alice").guess(&alice(), &code("999999")),
+        Ok(())
+    );
 }
 
 #[test]
 fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
     let room = Room::new();
     let mut login = room.ledger("alice");
-    assert_eq!(login.guess(&code("123456")), Ok(()));
+    assert_eq!(login.guess(&alice(), &code("123456")), Ok(()));
     login.allow();
-    let again = |room: &Room, user: &str, text: &str| {
-        let mut ledger = room.ledger(user);
-        let result = ledger.guess(&code(text));
+    let again = |room: &Room, id: &str, text: &str| {
+        let mut ledger = room.ledger("alice");
+        let result = ledger.guess(&UserId::parse(id).unwrap(), &code(text));
         ledger.allow();
         result
     };
-    assert_eq!(again(&room, "alice", "123456"), Err(Unguessed::UsedBefore));
-    assert_eq!(again(&room, "bob", "123456"), Ok(()));
-    pass(USED.life - 1);
-    assert_eq!(again(&room, "alice", "123456"), Err(Unguessed::UsedBefore));
+    assert_eq!(again(&room, "1001", "123456"), Err(Unguessed::UsedBefore));
+    assert_eq!(again(&room, "1002", "123456"), Ok(()));
+    pass(599);
+    assert_eq!(again(&room, "1001", "123456"), Err(Unguessed::UsedBefore));
     pass(1);
-    assert_eq!(again(&room, "alice", "123456"), Ok(()));
+    assert_eq!(again(&room, "1001", "123456"), Ok(()));
 
     let mut login = room.ledger("alice");
-    assert_eq!(login.guess(&code("654321")), Ok(()));
-    login.refused(&code("654321"));
-    assert_eq!(login.guess(&code("654321")), Ok(()));
+    assert_eq!(login.guess(&alice(), &code("654321")), Ok(()));
+    login.refused(&alice(), &code("654321"));
+    assert_eq!(login.guess(&alice(), &code("654321")), Ok(()));
 }
 
 #[test]
 fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
     let room = Room::new();
     let (mut first, mut second) = (room.ledger("alice"), room.in_action("alice", "other"));
-    assert_eq!(first.guess(&code("123456")), Ok(()));
-    assert_eq!(second.guess(&code("123456")), Err(Unguessed::UsedBefore));
+    assert_eq!(first.guess(&alice(), &code("123456")), Ok(()));
+    assert_eq!(
+        second.guess(&alice(), &code("123456")),
+        Err(Unguessed::UsedBefore)
+    );
+}
+
+#[test]
+fn r14_a_code_that_has_not_left_is_neither_refused_nor_used() {
+    let room = Room::new();
+    let mut login = room.ledger("alice");
+    login.guess(&alice(), &code("111111")).unwrap();
+    login.refused(&alice(), &code("111111"));
+    login.guess(&alice(), &code("123456")).unwrap();
+    login.unsent(&alice(), &code("123456"));
+    assert_eq!(room.files().len(), 1, "the refused one");
+    assert_eq!(login.guess(&alice(), &code("123456")), Ok(()));
+}
+
+#[test]
+fn r14_an_acceptance_takes_back_what_its_own_login_counted_and_no_more() {
+    let room = Room::new();
+    NOW.set(1_000_190);
+    let mut thief = room.ledger("alice");
+    for wrong in ["000001", "000002"] {
+        thief.guess(&alice(), &code(wrong)).unwrap();
+    }
+    NOW.set(1_000_210);
+    let mut owner = room.ledger("alice");
+    owner.guess(&alice(), &code("123456")).unwrap();
+    owner.allow();
+    let left = ["000003", "000004", "000005"]
+        .iter()
+        .filter(|wrong| room.ledger("alice").guess(&alice(), &code(wrong)).is_ok());
+    assert_eq!(left.count(), 2);
+}
+
+/// Time goes on with each look at the clock.
+fn ticking() -> Option<i64> {
+    pass(1);
+    now()
+}
+
+#[test]
+fn r14_who_is_stopped_at_the_border_of_two_spans_takes_back_what_others_no_longer_see() {
+    let room = Room::new();
+    let notes = Notes::new(&room.state, ticking);
+    let action = Action::Process("1@2".to_owned());
+    let mut ledger = Ledger::of(
+        notes,
+        &action,
+        ("alice", Some(1000)),
+        &LIMITS,
+        Strictness::Strict,
+    );
+    // The border is at 1_000_200: the clock is looked at before, the note is there behind it.
+    NOW.set(1_000_198);
+    assert_eq!(ledger.challenge(), Ok(()));
+    assert_eq!(room.files().len(), 1);
+    assert!(
+        room.files().concat().contains("-1667/"),
+        "{:?}",
+        room.files()
+    );
+    NOW.set(1_000_798);
+    let refused = ledger.guess(&alice(), &code("123456"));
+    assert_eq!(refused, Err(Unguessed::UsedBefore), "and never twice");
+}
+
+#[test]
+fn r14_two_logins_never_have_the_phone_at_once() {
+    let room = Room::new();
+    let path = room.dir.path();
+    for round in 0..2000 {
+        let (start, end) = (Barrier::new(2), Barrier::new(2));
+        let ours = AtomicUsize::new(0);
+        let action = Action::Process("1@2".to_owned());
+        // In every other round the note of a login that is gone is there.
+        if round % 2 == 0 {
+            let ledger = room.ledger("alice");
+            let gone = format!("4194999@{round}");
+            ledger.notes.write(PHONE, &ledger.phone(), &gone).unwrap();
+        }
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| {
+                    let state = open(path);
+                    let notes = Notes::new(&state, now);
+                    let account = ("alice", Some(1000));
+                    let mut login =
+                        Ledger::of(notes, &action, account, &LIMITS, Strictness::Strict);
+                    start.wait();
+                    let phone = login.take_phone(Duration::from_secs(120)).unwrap();
+                    ours.fetch_add(usize::from(phone == Phone::Ours), Ordering::SeqCst);
+                    end.wait();
+                    login.leave_phone();
+                });
+            }
+        });
+        assert!(ours.into_inner() <= 1, "round {round}");
+    }
+}
+
+#[test]
+fn r14_a_login_whose_push_is_over_does_not_free_the_phone_of_another() {
+    let room = Room::new();
+    let life = Duration::from_secs(120);
+    let (mut late, mut owner) = (room.ledger("alice"), room.in_action("alice", "other"));
+    assert_eq!(late.take_phone(life).unwrap(), Phone::Ours);
+    pass(121);
+    assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours);
+    late.leave_phone();
+    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Busy);
 }
 
 #[test]
 fn r18_the_code_itself_is_not_written_down() {
     let room = Room::new();
-    room.ledger("alice").guess(&code("123456")).unwrap();
+    room.ledger("alice")
+        .guess(&alice(), &code("123456"))
+        .unwrap();
     for name in room.files() {
         let content = room.state.read(&name).unwrap();
         assert!(!name.contains("123456") && !content.windows(6).any(|part| part == b"123456"));
@@ -290,12 +421,7 @@ fn r14_the_phone_is_free_when_its_login_is_gone_or_its_push_is_over() {
     assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
     for gone in ["4194999@1", "", "garbage"] {
         let mut ledger = room.ledger("alice");
-        ledger.leave_phone();
-        let kind = Kind {
-            word: "pending",
-            life: 120,
-        };
-        ledger.notes.write(kind, &ledger.phone(), gone).unwrap();
+        ledger.notes.write(PHONE, &ledger.phone(), gone).unwrap();
         assert_eq!(ledger.take_phone(life).unwrap(), Phone::Ours, "{gone}");
     }
 }
@@ -313,7 +439,56 @@ fn without_a_folder_only_codes_go_on_and_only_where_nobody_could_have_arranged_i
     assert!(lenient.deny().is_err());
     assert_eq!(lenient.challenge(), Err(Uncounted::Forgotten));
     assert!(lenient.take_phone(Duration::from_secs(1)).is_err());
-    assert_eq!(lenient.guess(&code("123456")), Ok(()));
-    let strict = of(Strictness::Strict).guess(&code("123456"));
+    assert_eq!(lenient.guess(&alice(), &code("123456")), Ok(()));
+    let strict = of(Strictness::Strict).guess(&alice(), &code("123456"));
     assert_eq!(strict, Err(Unguessed::Forgotten));
+}
+
+#[test]
+fn r14_challenges_and_refused_codes_are_counted_apart() {
+    let room = Room::new();
+    for _ in 0..LIMITS.challenges {
+        assert_eq!(room.ledger("alice").challenge(), Ok(()));
+    }
+    for number in 0..LIMITS.failures {
+        let code = code(&format!("00000{number}"));
+        assert_eq!(
+            room.ledger("alice").guess(&alice(), &code),
+            Ok(()),
+            "{number}"
+        );
+    }
+    assert_eq!(room.ledger("alice").challenge(), Err(Uncounted::UsedUp));
+}
+
+#[test]
+fn r18_a_code_that_was_not_sent_is_not_used() {
+    let room = Room::new();
+    for number in 0..LIMITS.failures {
+        let code = code(&format!("00000{number}"));
+        let mut ledger = room.ledger("alice");
+        assert_eq!(ledger.guess(&alice(), &code), Ok(()));
+        ledger.refused(&alice(), &code);
+    }
+    let unsent = room.ledger("alice").guess(&alice(), &code("999999"));
+    assert_eq!(unsent, Err(Unguessed::UsedUp));
+    let files = room.files();
+    assert!(
+        files.iter().all(|file| !file.starts_with("used-")),
+        "{files:?}"
+    );
+}
+
+#[test]
+fn r18_a_note_of_a_used_code_that_cannot_be_read_is_told_from_one_that_holds() {
+    let room = Room::new();
+    assert_eq!(
+        room.ledger("alice").guess(&alice(), &code("123456")),
+        Ok(())
+    );
+    let files = room.files();
+    let used = files.iter().find(|file| file.starts_with("used-")).unwrap();
+    room.state.write(used, b"garbage").unwrap();
+    let again = room.ledger("alice").guess(&alice(), &code("123456"));
+    assert_eq!(again, Err(Unguessed::Forgotten));
 }

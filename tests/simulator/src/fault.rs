@@ -170,6 +170,9 @@ pub enum Action {
     SilentAccept,
     /// The connection is closed right after the TLS handshake. Counts connections; the match is ignored.
     HangUpAfterHandshake,
+    /// These bytes come right after the TLS handshake, before anything was asked; then the connection serves. Counts
+    /// connections; the match is ignored.
+    SpeakFirst(Vec<u8>),
     /// The reply trickles.
     Drip {
         /// So many bytes at a time, at least 1.
@@ -206,7 +209,10 @@ impl Action {
     }
 
     fn is_for_connections(&self) -> bool {
-        matches!(self, Action::SilentAccept | Action::HangUpAfterHandshake)
+        matches!(
+            self,
+            Action::SilentAccept | Action::HangUpAfterHandshake | Action::SpeakFirst(_)
+        )
     }
 
     fn replaces_the_reply(&self) -> bool {

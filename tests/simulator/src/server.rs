@@ -128,6 +128,9 @@ fn serve(shared: &Shared, socket: &TcpStream, number: u64) -> io::Result<()> {
     if fault == Some(Action::HangUpAfterHandshake) {
         return Ok(());
     }
+    if let Some(Action::SpeakFirst(bytes)) = &fault {
+        stream.send(bytes)?;
+    }
     let mut connection = Connection::new(stream);
     loop {
         match connection.request() {
