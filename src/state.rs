@@ -275,15 +275,15 @@ impl Folder {
 
 /// A file name from what an entry depends on. Names of users and connections never stand in it.
 #[must_use]
-pub fn name(kind: &str, parts: &[&str]) -> String {
-    finish(kind, digest(parts))
+pub fn name(parts: &[&str]) -> String {
+    hexadecimal(digest(parts))
 }
 
 /// As [`name`], with a secret for the last part.
-fn name_of(kind: &str, parts: &[&str], secret: &Secret) -> String {
+fn name_of(parts: &[&str], secret: &Secret) -> String {
     let mut context = digest(parts);
     secret.digest(&mut context);
-    finish(kind, context)
+    hexadecimal(context)
 }
 
 fn digest(parts: &[&str]) -> Context {
@@ -295,17 +295,14 @@ fn digest(parts: &[&str]) -> Context {
     context
 }
 
-fn finish(kind: &str, context: Context) -> String {
-    let mut name = kind.to_owned();
-    for byte in context.finish().as_ref().iter().take(16) {
-        let digits = [byte >> 4, byte & 15].map(u32::from);
-        name.extend(
-            digits
-                .iter()
-                .filter_map(|&digit| char::from_digit(digit, 16)),
-        );
-    }
-    name
+/// The first half of a digest.
+fn hexadecimal(context: Context) -> String {
+    let digest = context.finish();
+    let bytes = digest.as_ref().iter().take(16);
+    bytes
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 #[cfg(test)]
@@ -394,12 +391,12 @@ mod tests {
 
     #[test]
     fn names_are_digests_and_depend_on_each_part() {
-        let first = name("token-", &["a", "b"]);
-        assert_eq!(first.len(), "token-".len() + 32);
-        assert_ne!(first, name("token-", &["ab", ""]));
-        assert_ne!(first, name("token-", &["a", "b", ""]));
-        assert_eq!(first, name("token-", &["a", "b"]));
-        assert!(!name("x", &["../../etc/passwd"]).contains('/'));
+        let first = name(&["a", "b"]);
+        assert_eq!(first.len(), 32);
+        assert_ne!(first, name(&["ab", ""]));
+        assert_ne!(first, name(&["a", "b", ""]));
+        assert_eq!(first, name(&["a", "b"]));
+        assert!(!name(&["../../etc/passwd"]).contains('/'));
     }
 
     #[test]

@@ -125,7 +125,7 @@ impl<'a> Cache<'a> {
             wanted,
         ];
         parts.extend(self.config.factors.magic_link.iter().map(String::as_str));
-        state::name("", &parts)
+        state::name(&parts)
     }
 
     /// An entry that cannot be read is none.

@@ -19,7 +19,8 @@ pub struct Tokens<'a> {
     state: &'a State,
     client_id: &'a str,
     client_secret: &'a Secret,
-    name: String,
+    /// Of what the token belongs to.
+    digest: String,
     current: Option<Rc<Secret>>,
 }
 
@@ -36,7 +37,7 @@ impl<'a> Tokens<'a> {
             state,
             client_id,
             client_secret,
-            name: state::name("token-", &[origin.as_str(), client_id]),
+            digest: state::name(&[origin.as_str(), client_id]),
             current: None,
         }
     }
@@ -56,9 +57,7 @@ impl<'a> Tokens<'a> {
         // Of many logins at once one asks for the token that they share.
         let mut lock = None;
         if self.current.is_none() {
-            lock = self
-                .state
-                .lock("token", self.name.trim_start_matches("token-"));
+            lock = self.state.lock("token", &self.digest);
             self.current = self.stored().map(Rc::new);
         }
         if let Some(token) = &self.current {
@@ -86,11 +85,15 @@ impl<'a> Tokens<'a> {
     /// Drops the token everywhere: OneLogin did not take it.
     pub fn forget(&mut self) {
         self.current = None;
-        self.state.remove(&self.name);
+        self.state.remove(&self.name());
+    }
+
+    fn name(&self) -> String {
+        format!("token-{}", self.digest)
     }
 
     fn stored(&self) -> Option<Secret> {
-        let file = self.state.read(&self.name).ok()?;
+        let file = self.state.read(&self.name()).ok()?;
         let stored: StoredToken = serde_json::from_slice(&file).ok()?;
         let token = Secret::new(stored.token);
         let is_fit = !token.is_empty() && token.all(|c| c.is_ascii_graphic());
@@ -107,7 +110,7 @@ impl<'a> Tokens<'a> {
         });
         if let Ok(body) = body {
             // A token that cannot be kept is asked for again next time.
-            let _ = self.state.write(&self.name, &body);
+            let _ = self.state.write(&self.name(), &body);
         }
     }
 }

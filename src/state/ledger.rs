@@ -77,7 +77,7 @@ impl<'a> Ledger<'a> {
             strictness,
             user: user.to_owned(),
             uid: uid.map_or_else(String::new, |uid| uid.to_string()),
-            denial: name("", &[kind, action, user]),
+            denial: name(&[kind, action, user]),
             counted: Vec::new(),
             pending: None,
         }
@@ -103,7 +103,7 @@ impl<'a> Ledger<'a> {
     /// One of the user's places for what is counted. In each span of time it is taken once, so that
     /// parallel logins cannot get beyond the last one.
     fn place(&self, number: u32) -> String {
-        name("", &[&self.user, &self.uid, &number.to_string()])
+        name(&[&self.user, &self.uid, &number.to_string()])
     }
 
     /// How many places of a span are taken by what holds.
@@ -151,7 +151,7 @@ impl<'a> Ledger<'a> {
     }
 
     fn phone(&self) -> String {
-        name("", &[&self.user, &self.uid])
+        name(&[&self.user, &self.uid])
     }
 }
 
@@ -221,7 +221,7 @@ impl Memory for Ledger<'_> {
                     word: "gone",
                     ..kind
                 };
-                let gone = name("", &[&self.user, &self.uid, &gone]);
+                let gone = name(&[&self.user, &self.uid, &gone]);
                 if !self.notes.make(heir, &gone, "", now)? {
                     return Ok(Phone::Busy);
                 }
@@ -254,7 +254,7 @@ impl Memory for Ledger<'_> {
 
 /// The name of a used code. It is that of the OneLogin user: several accounts here may be one there.
 fn used(user: &UserId, code: &Code) -> String {
-    name_of("", &[user.as_str()], code.secret())
+    name_of(&[user.as_str()], code.secret())
 }
 
 fn seconds(time: Duration) -> i64 {

@@ -25,13 +25,22 @@ impl Kind {
     /// holds now was made in this span or in the one before.
     #[must_use]
     pub fn span(self, now: i64) -> i64 {
-        now.div_euclid(self.life.max(1))
+        span(self.life.max(1), now)
     }
 
     /// The life is a part of the name: whoever changes it starts anew.
     fn path(self, span: i64, name: &str) -> String {
         format!("{}-{}-{span}/{name}", self.word, self.life)
     }
+
+    /// When the note is over, and its text.
+    fn content(self, text: &str, now: i64) -> String {
+        format!("{} {text}", now + self.life)
+    }
+}
+
+fn span(life: i64, now: i64) -> i64 {
+    now.div_euclid(life)
 }
 
 /// The notes under `state_dir`.
@@ -123,8 +132,7 @@ impl<'a> Notes<'a> {
     /// As [`Notes::write`].
     pub fn write_at(&self, kind: Kind, name: &str, text: &str, now: i64) -> Result<(), Forgotten> {
         let path = kind.path(kind.span(now), name);
-        let content = format!("{} {text}", now + kind.life);
-        let result = self.state.write(&path, content.as_bytes());
+        let result = self.state.write(&path, kind.content(text, now).as_bytes());
         result.map_err(|_| Forgotten)
     }
 
@@ -137,8 +145,7 @@ impl<'a> Notes<'a> {
     pub fn make(&self, kind: Kind, name: &str, text: &str, now: i64) -> Result<bool, Forgotten> {
         let span = kind.span(now);
         let path = kind.path(span, name);
-        let content = format!("{} {text}", now + kind.life);
-        let result = self.state.create(&path, content.as_bytes());
+        let result = self.state.create(&path, kind.content(text, now).as_bytes());
         let is_new = result.map_err(|_| Forgotten)?;
         let is_late = !self.now().is_ok_and(|later| kind.span(later) == span);
         if is_new && is_late {
@@ -151,8 +158,8 @@ impl<'a> Notes<'a> {
     pub fn remove(&self, kind: Kind, name: &str) {
         if let Ok(now) = self.now() {
             let span = kind.span(now);
-            self.state.remove(&kind.path(span, name));
-            self.state.remove(&kind.path(span - 1, name));
+            self.remove_in(kind, span, name);
+            self.remove_in(kind, span - 1, name);
         }
     }
 
@@ -185,7 +192,7 @@ fn is_over(folder: &str, now: i64) -> bool {
     let mut parts = folder.splitn(3, '-').skip(1).map(str::parse::<i64>);
     match (parts.next(), parts.next()) {
         (Some(Ok(life)), Some(Ok(span))) if life > 0 => {
-            let current = now.div_euclid(life);
+            let current = self::span(life, now);
             span > current || span < current - 1
         }
         _ => false,

@@ -81,7 +81,8 @@ pub fn played(data: &[u8]) -> Option<String> {
         );
         if let Some(stored) = &story.stored {
             let origin = settings.config.onelogin.origin.as_str();
-            let name = state::name("token-", &[origin, &settings.config.onelogin.client_id]);
+            let name = state::name(&[origin, &settings.config.onelogin.client_id]);
+            let name = format!("token-{name}");
             let _ = state.write(&name, stored);
         }
         let judge = Judge::new(&settings, story.clone());

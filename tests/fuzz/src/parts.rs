@@ -346,14 +346,14 @@ pub fn state_files(data: &[u8]) {
         let origin = config.onelogin.origin.as_str();
         let window = config.limits.window.as_secs().to_string();
         let span = BOOTED / 600;
-        let denial = state::name("", &["connection", "c", "alice"]);
+        let denial = state::name(&["connection", "c", "alice"]);
         let mut names = vec![
-            state::name("token-", &[origin, "i"]),
+            format!("token-{}", state::name(&[origin, "i"])),
             format!("denied-600-{span}/{denial}"),
         ];
         assert_eq!(window, "600", "the span below");
         for number in 0..config.limits.challenges {
-            let place = state::name("", &["alice", "1001", &number.to_string()]);
+            let place = state::name(&["alice", "1001", &number.to_string()]);
             names.push(format!("challenge-600-{span}/{place}"));
         }
         for name in names {
