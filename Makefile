@@ -10,6 +10,7 @@
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
+TOOL := $(CURDIR)/target/release/pam-onelogin
 ROOTS := $(CURDIR)/target/roots
 
 help:
@@ -65,9 +66,10 @@ needs-fuzz:
 
 # --- build, demo --------------------------------------------------------------------------------------------------
 
-# The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation.
+# The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
 build: needs
-	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib
+	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features
+	$(CARGO) build --quiet --release --locked --bin pam-onelogin
 
 # Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
 demo: needs
@@ -102,7 +104,7 @@ MEMCHECK := valgrind -q --error-exitcode=99 --num-callers=24 --suppressions=$(CU
 
 test-sanitize: needs needs-sanitize
 	$(CARGO) build --quiet --locked --workspace
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Zexternal-clangrt' $(CARGO) rustc --quiet --locked --lib --crate-type cdylib \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Zexternal-clangrt' $(CARGO) rustc --quiet --locked --lib --crate-type cdylib --no-default-features \
 	  --target $(ASAN_TARGET) --target-dir target/asan
 	ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 PAM_HOST_PRELOAD=$$(ls $(ASAN) | tail -n 1) PAM_ONELOGIN_MODULE=$(ASAN_MODULE) \
 	  $(CARGO) test --quiet --locked --test libpam --test factors --test hostile --test replies

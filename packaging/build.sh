@@ -75,7 +75,7 @@ packaging/sbom.sh > "$BUILT/sbom.cdx.json"
 packaging/install.sh install "$format" > /dev/null
 
 # The crates in the module, with their licences.
-crates=$("${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --prefix none -f ' {p}: {l}')
+crates=$("${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --no-default-features --prefix none -f ' {p}: {l}')
 {
     printf 'Comment:\n The crates in this build, with their licences:\n'
     printf '%s\n' "$crates" | sed -e 's/ (\*)$//' -e '/^ pam_onelogin /d' | LC_ALL=C sort -u

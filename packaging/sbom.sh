@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --prefix depth --no-dedupe -f '|{p}|{l}' |
+"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --no-default-features --prefix depth --no-dedupe -f '|{p}|{l}' |
 LC_ALL=C awk -F'|' '
     # Cargo.lock: the checksum of each crate.
     FILENAME == "Cargo.lock" {

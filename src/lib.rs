@@ -8,6 +8,7 @@
 //! | room | what it does | may touch |
 //! |---|---|---|
 //! | [`module`] | the six PAM entry points and the story of a login | everything |
+//! | [`attempt`] | one login with everything around it, for the module and the tool | its parts |
 //! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
@@ -22,6 +23,7 @@
 //! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
+//! | `cli` | the admin tool, with feature `cli`; nothing of it is in the module | everything |
 //! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
 #![cfg_attr(
     not(test),
@@ -37,6 +39,9 @@
 )]
 
 pub mod args;
+pub mod attempt;
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod factor;

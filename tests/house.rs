@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-/// The source below `src/`, without its tests: path → text.
+/// The source of the module below `src/`, without its tests: path → text. The tool is not in it.
 fn source() -> BTreeMap<String, String> {
     fn collect(folder: &Path, files: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.ends_with("cli") || path.ends_with("cli.rs") || path.ends_with("bin") {
+                continue;
+            }
             if path.is_dir() {
                 collect(&path, files);
             } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {
@@ -300,7 +303,8 @@ fn imports_keep_their_direction() {
             _ if first == "onelogin" || room == "config::file" => room.as_str(),
             _ => first,
         };
-        if ["lib", "module"].contains(&room) {
+        if ["lib", "module", "attempt"].contains(&room) {
+            assert!(room == "lib" || !code_of(&text).contains("cli::"), "{room}");
             continue;
         }
         seen += 1;
@@ -326,7 +330,8 @@ fn imports_keep_their_direction() {
 fn nothing_below_the_module_logs() {
     for (name, text) in source() {
         if name != "module.rs" && name != "log.rs" {
-            assert!(!code_of(&text).contains("crate::log::"), "{name}");
+            let code = code_of(&text).replace("crate::log::Facts", "");
+            assert!(!code.contains("crate::log::"), "{name}");
         }
     }
     for word in ["println!", "eprintln!", "dbg!", "syslog::unix"] {
@@ -339,7 +344,10 @@ fn each_crate_of_the_module_has_its_reason() {
     let manifest = include_str!("../Cargo.toml");
     let dependencies = manifest.split("\n[dependencies]\n").nth(1).unwrap();
     let dependencies = dependencies.split("\n[").next().unwrap();
-    for line in dependencies.lines().filter(|line| !line.is_empty()) {
+    for line in dependencies
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+    {
         assert!(line.contains(" # "), "{line}");
     }
 }

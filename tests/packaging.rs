@@ -114,7 +114,11 @@ fn the_page_of_the_module_has_each_code_and_event() {
 
 #[test]
 fn the_pages_have_no_fault_that_a_formatter_finds() {
-    for page in ["man/pam_onelogin.8", "man/pam_onelogin.conf.5"] {
+    for page in [
+        "man/pam_onelogin.8",
+        "man/pam_onelogin.conf.5",
+        "man/pam-onelogin.8",
+    ] {
         for (number, line) in (1..).zip(fs::read_to_string(root().join(page)).unwrap().lines()) {
             assert!(line.is_ascii(), "{page}:{number} is not ASCII");
             assert_eq!(line.trim_end(), line, "{page}:{number}");

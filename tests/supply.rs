@@ -21,7 +21,14 @@ fn output(command: &mut Command) -> String {
 /// Name and version of each crate of the module.
 fn tree(edges: &str) -> BTreeSet<(String, String)> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(["tree", "--locked", "--offline", "-p", "pam_onelogin"]);
+    command.args([
+        "tree",
+        "--locked",
+        "--offline",
+        "-p",
+        "pam_onelogin",
+        "--no-default-features",
+    ]);
     command.args(["--prefix", "none", "-f", "{p}", "-e", edges]);
     output(&mut command)
         .lines()

@@ -235,7 +235,9 @@ impl Carrier for Http {
 }
 
 impl Method {
-    fn name(&self) -> &'static str {
+    /// `GET`, `POST` or `PUT`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post(_) => "POST",

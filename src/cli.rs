@@ -1,0 +1,103 @@
+//! The admin tool `pam-onelogin`: one verb a file, over the same parts as the module. It may touch
+//! everything that root may, and says what it does.
+
+mod console;
+mod terminal;
+mod test;
+
+use crate::args::DEFAULT_CONFIG;
+use crate::config::file::{LoadError, Loaded, load};
+use crate::host::uids;
+use crate::trust::Trusted;
+use clap::{CommandFactory as _, Parser, Subcommand};
+use console::Console;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// How the tool ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Good,
+    /// A finding, a denial, or something that could not be done.
+    Bad,
+}
+
+/// Why a verb could not do its work; each is a sentence that says what to do.
+#[derive(Debug)]
+pub struct Trouble(Vec<String>);
+
+/// What every verb gets.
+struct Context {
+    config: PathBuf,
+    console: Console,
+}
+
+/// Sets up, checks and tries the second factor of this host.
+#[derive(Parser)]
+#[command(name = "pam-onelogin", version, propagate_version = true)]
+#[command(after_help = "Exit codes: 0 good, 1 finding or denial, 2 usage. See pam-onelogin(8).")]
+struct Arguments {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+    /// One JSON document on standard output, for machines
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Logs a user in here, as the module would, and shows each step
+    Test(test::Options),
+}
+
+/// Runs the tool with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let context = Context {
+        config: arguments.config,
+        console: Console::new(arguments.json),
+    };
+    let result = match arguments.verb {
+        Verb::Test(options) => test::run(&context, &options),
+    };
+    match result {
+        Ok(Exit::Good) => ExitCode::SUCCESS,
+        Ok(Exit::Bad) => ExitCode::FAILURE,
+        Err(Trouble(sentences)) => {
+            for sentence in sentences {
+                context.console.fault(&sentence);
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The command line, for the manual's tests and for completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+impl Context {
+    /// The configuration, read as the module reads it.
+    fn load(&self) -> Result<Loaded, Trouble> {
+        load(&self.config, Trusted::of(uids())).map_err(|error| match error {
+            LoadError::Unprivileged => Trouble::new(format!(
+                "{}: only root may read it; run this with sudo",
+                self.config.display()
+            )),
+            LoadError::Faults(faults) => Trouble(faults.iter().map(ToString::to_string).collect()),
+        })
+    }
+}
+
+impl Trouble {
+    fn new(sentence: impl Into<String>) -> Self {
+        Self(vec![sentence.into()])
+    }
+}

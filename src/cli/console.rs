@@ -1,0 +1,108 @@
+//! Where the tool's words go: results to standard output, everything else to standard error.
+//! Colour and movement only on a terminal.
+
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+use serde::Serialize;
+use std::cell::Cell;
+use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::time::Duration;
+
+/// The terminal, pipe or file that the tool speaks to.
+pub(super) struct Console {
+    json: bool,
+    moves: bool,
+    /// Whether there is a line on the terminal that the next one replaces.
+    passing: Cell<bool>,
+}
+
+/// What a word means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paint {
+    Good,
+    Warning,
+    Bad,
+    Dim,
+    Bold,
+}
+
+impl Console {
+    /// For people, or as one JSON document for machines.
+    pub(super) fn new(json: bool) -> Self {
+        Self {
+            json,
+            moves: stderr().is_terminal(),
+            passing: Cell::new(false),
+        }
+    }
+
+    /// The result for people; a machine gets [`Console::document`].
+    pub(super) fn say(&self, text: &str) {
+        self.settle();
+        if !self.json {
+            let _ = writeln!(anstream::stdout(), "{text}");
+        }
+    }
+
+    /// The result for a machine: shown by `--json` alone.
+    pub(super) fn document(&self, value: &impl Serialize) {
+        if self.json {
+            if let Ok(text) = serde_json::to_string_pretty(value) {
+                let _ = writeln!(stdout(), "{text}");
+            }
+        }
+    }
+
+    /// What happens on the way, to standard error.
+    pub(super) fn note(&self, text: &str) {
+        self.settle();
+        let _ = writeln!(anstream::stderr(), "{text}");
+    }
+
+    /// A question, without the end of its line.
+    pub(super) fn ask(&self, text: &str) {
+        self.settle();
+        let mut out = anstream::stderr();
+        let _ = write!(out, "{text}");
+        let _ = out.flush();
+    }
+
+    /// Why the tool could not do its work.
+    pub(super) fn fault(&self, text: &str) {
+        self.note(&format!("{}: {text}", paint(Paint::Bad, "pam-onelogin")));
+    }
+
+    /// How long something is waited for; replaced by whatever comes next. Nothing where this is no
+    /// terminal.
+    pub(super) fn waiting(&self, what: &str, left: Duration) {
+        if self.moves {
+            let text = format!("\r{what}, {} s left \u{1b}[K", left.as_secs());
+            let mut out = AutoStream::new(stderr(), ColorChoice::Always);
+            let _ = write!(out, "{text}");
+            let _ = out.flush();
+            self.passing.set(true);
+        }
+    }
+
+    /// Takes the passing line away.
+    fn settle(&self) {
+        if self.passing.take() {
+            let mut out = stderr();
+            let _ = write!(out, "\r\u{1b}[K");
+            let _ = out.flush();
+        }
+    }
+}
+
+/// A word in its colour; where the stream is no terminal, or the user wants none, the colour is
+/// dropped on the way out.
+pub(super) fn paint(paint: Paint, text: &str) -> String {
+    let style = match paint {
+        Paint::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),
+        Paint::Warning => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
+        Paint::Bad => Style::new().fg_color(Some(AnsiColor::Red.into())).bold(),
+        Paint::Dim => Style::new().dimmed(),
+        Paint::Bold => Style::new().bold(),
+    };
+    format!("{style}{text}{style:#}")
+}

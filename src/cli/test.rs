@@ -1,0 +1,196 @@
+//! `test USER`: the login that the module would run, in this terminal, with each step shown.
+
+use super::console::{Console, Paint, paint};
+use super::terminal::{Countdown, Terminal};
+use super::{Context, Exit, Trouble};
+use crate::attempt::Attempt;
+use crate::host::{process_identity, uids};
+use crate::log::{self, Log};
+use crate::login::{ApiError, Clock as _};
+use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http};
+use crate::onelogin::wire::Reply;
+use crate::secret::Secret;
+use crate::trust::Trusted;
+use crate::user::Request;
+use crate::verdict;
+use clap::Args;
+use serde::Serialize;
+use std::time::Instant;
+
+/// What the log calls this host program.
+const SERVICE_OF_THE_LOG: &str = "pam-onelogin";
+
+/// What to try.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The local user
+    user: String,
+    /// The service whose login it is to be like
+    #[arg(long, default_value = "sshd")]
+    service: String,
+    /// As somebody whom no key or password has proven yet
+    #[arg(long)]
+    unproven: bool,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Result<'a> {
+    user: &'a str,
+    service: &'a str,
+    event: &'a str,
+    reason: Option<&'a str>,
+    detail: Option<&'a str>,
+    factor: Option<&'a str>,
+    code: String,
+    ms: u128,
+    requests: Vec<Sent<'a>>,
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    method: &'a str,
+    path: &'a str,
+    status: Option<u16>,
+    ms: u128,
+}
+
+/// Runs the login.
+pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+    let loaded = context.load()?;
+    let console = &context.console;
+    console.note(&format!(
+        "The login of {} as in {}. It is a real one: codes are used up, limits count.",
+        paint(Paint::Bold, &options.user),
+        options.service
+    ));
+    let request = options.request();
+    let uids = uids();
+    let mut carrier = Shown {
+        http: Http::new(&loaded.config, Trusted::of(uids), None),
+        console,
+    };
+    let clock = Countdown::start(console, loaded.config.onelogin.login_timeout);
+    let decision = Attempt {
+        request: &request,
+        uids,
+        clock: &clock,
+        prompt: &mut Terminal(console),
+        carrier: &mut carrier,
+        is_same_user: &|| true,
+    }
+    .run(&loaded);
+    let ms = clock.elapsed().as_millis();
+    let exchanges = carrier.http.into_exchanges();
+    let verdict = verdict::of(&decision.report.outcome, decision.here);
+    let facts = decision.facts(&request, &exchanges, ms);
+    let line = log::decision(&verdict, &facts);
+    Log::open(SERVICE_OF_THE_LOG).line(verdict.level, &line);
+    for remark in &decision.remarks {
+        console.note(&paint(Paint::Warning, remark));
+    }
+    if let Some(words) = verdict.words {
+        console.note(words);
+    }
+    let code = format!("{:?}", verdict.code);
+    let colour = if verdict.is_denial() {
+        Paint::Bad
+    } else {
+        Paint::Good
+    };
+    console.say(&format!(
+        "{} The module would say {code}.",
+        paint(colour, &line)
+    ));
+    console.document(&Result {
+        user: &options.user,
+        service: &options.service,
+        event: verdict.event,
+        reason: verdict.reason,
+        detail: verdict.detail.as_deref(),
+        factor: decision.report.factor,
+        code,
+        ms,
+        requests: exchanges.iter().map(Sent::of).collect(),
+    });
+    Ok(if verdict.is_denial() {
+        Exit::Bad
+    } else {
+        Exit::Good
+    })
+}
+
+impl Options {
+    /// What the service would ask.
+    fn request(&self) -> Request {
+        let is_ssh = self.service == "sshd";
+        let is_proven = !self.unproven;
+        Request {
+            user: Some(self.user.clone()),
+            service: self.service.clone(),
+            tty: Some(if is_ssh { "ssh" } else { "/dev/tty" }.to_owned()),
+            // A connection of its own, so that a denial is remembered for this run alone.
+            ssh_connection: is_ssh.then(process_identity),
+            ssh_auth_info: is_ssh && is_proven,
+            // Somebody has typed a password; which one is nobody's affair.
+            password: (!is_ssh && is_proven).then(|| Secret::new(String::new())),
+            ..Request::default()
+        }
+    }
+}
+
+impl<'a> Sent<'a> {
+    fn of(exchange: &'a Exchange) -> Self {
+        Self {
+            method: exchange.method,
+            path: &exchange.path,
+            status: exchange.status,
+            ms: exchange.time.as_millis(),
+        }
+    }
+}
+
+/// A carrier that shows what it does.
+struct Shown<'a> {
+    http: Http,
+    console: &'a Console,
+}
+
+impl Carrier for Shown<'_> {
+    fn prepare(&mut self, allowance: Allowance) -> std::result::Result<(), ApiError> {
+        let start = Instant::now();
+        let result = self.http.prepare(allowance);
+        let outcome = match &result {
+            Ok(()) => "connected".to_owned(),
+            Err(error) => format!("no connection: {}", error.detail),
+        };
+        self.step(&outcome, start);
+        result
+    }
+
+    fn send(
+        &mut self,
+        call: &Call<'_>,
+        allowance: Allowance,
+    ) -> std::result::Result<Reply, ApiError> {
+        let start = Instant::now();
+        let result = self.http.send(call, allowance);
+        let outcome = match &result {
+            Ok(reply) => reply.status.to_string(),
+            Err(error) => error.detail.clone(),
+        };
+        self.step(
+            &format!("{} {} {outcome}", call.method.name(), call.path),
+            start,
+        );
+        result
+    }
+}
+
+impl Shown<'_> {
+    fn step(&self, what: &str, start: Instant) {
+        let ms = start.elapsed().as_millis();
+        self.console
+            .note(&paint(Paint::Dim, &format!("  {what}, {ms} ms")));
+    }
+}

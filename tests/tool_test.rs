@@ -1,0 +1,152 @@
+//! `pam-onelogin test`: the very same login, in a terminal.
+
+mod tool;
+mod world;
+
+use onelogin_simulator::{DEFAULT_CLIENT_SECRET, Message};
+use pam_onelogin::cli::command;
+use std::collections::BTreeSet;
+use std::time::Duration;
+use tool::{at, on_terminal, run, run_while, tool};
+use world::{NAME, TOTP_CODE as CODE, World};
+
+#[test]
+fn a_right_code_is_accepted_and_each_request_is_shown() {
+    let world = World::with_totp();
+    let ran = run(at(&world.place, &["test", NAME]), &[CODE]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.err.contains("OneLogin passcode: "), "{}", ran.err);
+    assert!(ran.err.contains("  connected, "), "{}", ran.err);
+    let shown = ran.err.matches(" /").count();
+    assert_eq!(shown, world.onelogin.requests().len(), "{}", ran.err);
+    assert!(ran.out.starts_with("accepted user="), "{}", ran.out);
+    assert!(ran.out.ends_with("The module would say PAM_SUCCESS.\n"));
+}
+
+#[test]
+fn a_wrong_code_is_a_denial_with_its_reason_for_people_and_for_machines() {
+    let world = World::with_totp();
+    let command = at(&world.place, &["test", NAME, "--json"]);
+    let ran = run(command, &["000000", "000001", "000002"]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let document = ran.json();
+    assert_eq!(document["event"], "denied");
+    assert_eq!(document["reason"], "wrong-code");
+    assert_eq!(document["code"], "PAM_MAXTRIES");
+    let requests = document["requests"].as_array().unwrap();
+    assert_eq!(requests.len(), world.onelogin.requests().len());
+}
+
+#[test]
+fn r11_neither_code_nor_secret_nor_token_is_shown() {
+    let world = World::with_totp();
+    for further in [&[] as &[&str], &["--json"]] {
+        let mut words = vec!["test", NAME];
+        words.extend(further);
+        let ran = run(at(&world.place, &words), &["000000", CODE]);
+        let all = format!("{}{}", ran.out, ran.err);
+        for secret in ["000000", CODE, DEFAULT_CLIENT_SECRET] {
+            assert!(!all.contains(secret), "{secret}: {all}");
+        }
+        let tokens = world.onelogin.access_tokens();
+        assert!(!tokens.is_empty() && tokens.iter().all(|token| !all.contains(token)));
+    }
+}
+
+#[test]
+fn a_push_counts_down_on_a_terminal_and_moves_nothing_on_a_pipe() {
+    let world = World::with_push();
+    let mut screen = on_terminal(at(&world.place, &["test", NAME, "--service", "sudo"]));
+    screen.expect("or Enter for a push to ");
+    screen.line("");
+    screen.expect("Waiting for OneLogin, ");
+    approve(&world);
+    screen.expect("The module would say PAM_SUCCESS.");
+    assert!(screen.finish().0.success());
+
+    let world = World::with_push();
+    let command = at(&world.place, &["test", NAME, "--service", "sudo"]);
+    let ran = run_while(command, &[""], || approve(&world));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        !ran.err.contains('\r') && !ran.err.contains('\u{1b}'),
+        "{:?}",
+        ran.err
+    );
+}
+
+#[test]
+fn a_fault_of_the_configuration_is_said_with_its_line() {
+    let world = World::with_totp();
+    world
+        .place
+        .config("[onelogin]\nurl = \"http://example.com\"\n");
+    let ran = run(at(&world.place, &["test", NAME]), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    let place = format!("pam-onelogin: {}:2: ", world.place.config_path().display());
+    assert!(ran.err.contains(&place), "{}", ran.err);
+}
+
+#[test]
+fn what_is_no_verb_is_a_fault_of_usage() {
+    for words in [
+        &[] as &[&str],
+        &["no-such-verb"],
+        &["test"],
+        &["test", "a", "b"],
+    ] {
+        let ran = run(tool(words), &[]);
+        assert_eq!(
+            (ran.code, ran.out.as_str()),
+            (2, ""),
+            "{words:?}: {}",
+            ran.err
+        );
+        assert!(ran.err.contains("Usage: pam-onelogin"), "{}", ran.err);
+    }
+}
+
+#[test]
+fn the_manual_has_each_command_and_option_and_no_other() {
+    let page = include_str!("../man/pam-onelogin.8").replace("\\-", "-");
+    let (_, page) = page.split_once(".SH COMMANDS").unwrap();
+    let (page, _) = page.split_once(".SH \"EXIT STATUS\"").unwrap();
+    let mut written = BTreeSet::new();
+    let mut verb = "";
+    for line in page.lines() {
+        if let Some(rest) = line.strip_prefix(".SS ") {
+            verb = rest.trim_matches('"').split([' ', '\\']).next().unwrap();
+            written.insert(verb.to_owned());
+        }
+        let is_heading = line.starts_with(".BI ") || line.starts_with(".B ");
+        for option in line
+            .split(' ')
+            .filter(|word| is_heading && word.starts_with("--"))
+        {
+            written.insert(format!("{verb} {option}"));
+        }
+    }
+    let mut there = BTreeSet::new();
+    for verb in command()
+        .get_subcommands()
+        .filter(|verb| !verb.is_hide_set())
+    {
+        there.insert(verb.get_name().to_owned());
+        for option in verb.get_opts().chain(verb.get_arguments()) {
+            if let Some(long) = option.get_long().filter(|_| !option.is_global_set()) {
+                there.insert(format!("{} --{long}", verb.get_name()));
+            }
+        }
+    }
+    assert_eq!(written, there);
+}
+
+/// The person approves, as soon as the push is on the phone.
+fn approve(world: &World) {
+    let is_push = |message: &Message| matches!(message, Message::Push { .. });
+    let push = world
+        .onelogin
+        .wait_for_message(Duration::from_secs(60), is_push);
+    push.expect("a push was sent");
+    world.onelogin.approve_latest().expect("a push is open");
+}
