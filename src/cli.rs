@@ -1,7 +1,10 @@
 //! The admin tool `pam-onelogin`: one verb a file, over the same parts as the module. It may touch
 //! everything that root may, and says what it does.
 
+mod check;
 mod console;
+mod finding;
+mod machine;
 mod terminal;
 mod test;
 
@@ -50,6 +53,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
+    /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
+    Check(check::Options),
     /// Logs a user in here, as the module would, and shows each step
     Test(test::Options),
 }
@@ -63,6 +68,7 @@ pub fn main() -> ExitCode {
         console: Console::new(arguments.json),
     };
     let result = match arguments.verb {
+        Verb::Check(options) => check::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
     };
     match result {

@@ -1,0 +1,105 @@
+//! `check`: looks at the machine and says what is wrong, where, why it matters and what to do.
+//! Nothing is changed, nobody is asked.
+
+mod stacks;
+
+use super::console::{Paint, paint};
+use super::finding::{Finding, Severity};
+use super::machine::Machine;
+use super::{Context, Exit, Trouble};
+use clap::Args;
+use serde::Serialize;
+use std::path::Path;
+
+/// What to look at.
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(flatten)]
+    machine: Machine,
+    /// Without asking OneLogin, or anybody else
+    #[arg(long)]
+    offline: bool,
+}
+
+/// What an examiner looks at.
+struct Subject<'a> {
+    machine: &'a Machine,
+    /// Of `--config`; a path on that machine.
+    #[allow(dead_code)]
+    config: &'a Path,
+}
+
+/// One thing that is looked at.
+struct Examiner {
+    /// Whether it asks somebody, or something of the machine that runs: not with `--offline`, nor
+    /// below a `--root`.
+    is_live: bool,
+    run: fn(&Subject<'_>, &mut Vec<Finding>),
+}
+
+/// Each of them, in the order in which an admin would look.
+const EXAMINERS: &[Examiner] = &[Examiner {
+    is_live: false,
+    run: stacks::examine,
+}];
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Result {
+    faults: usize,
+    warnings: usize,
+    findings: Vec<Finding>,
+}
+
+/// Looks at everything.
+pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+    if !options.machine.has("/etc") {
+        return Err(Trouble::new(
+            "--root: there is no machine: no folder etc in it",
+        ));
+    }
+    let subject = Subject {
+        machine: &options.machine,
+        config: &context.config,
+    };
+    let is_live = !options.offline && options.machine.is_this();
+    let mut findings = Vec::new();
+    for examiner in EXAMINERS {
+        if is_live || !examiner.is_live {
+            (examiner.run)(&subject, &mut findings);
+        }
+    }
+    // The order of the examiners stays within a severity.
+    findings.sort_by_key(|finding| finding.severity);
+    for finding in &findings {
+        context.console.say(&finding.text());
+    }
+    let count = |severity| {
+        let found = findings.iter().filter(|found| found.severity == severity);
+        found.count()
+    };
+    let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
+    let is_bad = findings.iter().any(|finding| finding.severity.is_bad());
+    context.console.say(&summary(faults, warnings));
+    context.console.document(&Result {
+        faults,
+        warnings,
+        findings: findings.into_iter().map(Finding::cleaned).collect(),
+    });
+    Ok(if is_bad { Exit::Bad } else { Exit::Good })
+}
+
+/// The last line.
+fn summary(faults: usize, warnings: usize) -> String {
+    let of = |count: usize, word: &str| match count {
+        1 => format!("1 {word}"),
+        _ => format!("{count} {word}s"),
+    };
+    let text = format!("{}, {}.", of(faults, "fault"), of(warnings, "warning"));
+    let colour = match (faults, warnings) {
+        (0, 0) => Paint::Good,
+        (0, _) => Paint::Warning,
+        _ => Paint::Bad,
+    };
+    paint(colour, &text)
+}

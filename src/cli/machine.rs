@@ -1,0 +1,149 @@
+//! The files of the machine that is looked at: this one, or the one below `--root`. Paths are those
+//! on that machine; links are followed as on that machine.
+
+use clap::Args;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// Which machine.
+#[derive(Args, Clone)]
+pub(super) struct Machine {
+    /// Looks at the system below this folder, instead of this one
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+}
+
+impl Machine {
+    /// Whether this is the machine that runs the tool: only then programs may be asked.
+    pub(super) fn is_this(&self) -> bool {
+        self.root == Path::new("/")
+    }
+
+    /// The text of a file, if there is one. What is not UTF-8 in it is replaced.
+    pub(super) fn text(&self, path: impl AsRef<Path>) -> io::Result<Option<String>> {
+        let path = self.real(path)?;
+        let file = match std::fs::metadata(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        // A pipe or a device would keep us waiting.
+        if !file.is_file() {
+            return Err(io::Error::other("is no regular file"));
+        }
+        if file.len() > MAX_BYTES {
+            return Err(io::Error::other("is too long"));
+        }
+        let bytes = std::fs::read(path)?;
+        Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
+    }
+
+    /// The names in a folder, in order; none where there is no such folder.
+    pub(super) fn names(&self, folder: impl AsRef<Path>) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(self.real(folder)?) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            // What is not UTF-8 is no name of a service or of a configuration.
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Whether there is such a file or folder.
+    pub(super) fn has(&self, path: impl AsRef<Path>) -> bool {
+        self.real(path).is_ok_and(|path| path.exists())
+    }
+
+    /// Where the tool finds it: below the root, each link followed below the root.
+    pub(super) fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+        if self.is_this() {
+            return Ok(path.as_ref().to_owned());
+        }
+        let mut rest: Vec<OsString> = parts(path.as_ref());
+        let mut real = self.root.clone();
+        let mut depth = 0_usize;
+        let mut links = 0_usize;
+        while let Some(part) = rest.pop() {
+            if part == ".." {
+                if depth > 0 {
+                    depth -= 1;
+                    real.pop();
+                }
+                continue;
+            }
+            real.push(&part);
+            depth += 1;
+            if let Ok(target) = std::fs::read_link(&real) {
+                links += 1;
+                if links > MAX_LINKS {
+                    return Err(io::Error::other("has too many links"));
+                }
+                real.pop();
+                depth -= 1;
+                if target.is_absolute() {
+                    real.clone_from(&self.root);
+                    depth = 0;
+                }
+                rest.extend(parts(&target));
+            }
+        }
+        Ok(real)
+    }
+}
+
+/// The parts of a path, the last one first.
+fn parts(path: &Path) -> Vec<OsString> {
+    let parts = path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        Component::ParentDir => Some("..".into()),
+        Component::RootDir | Component::CurDir | Component::Prefix(_) => None,
+    });
+    let mut parts: Vec<_> = parts.collect();
+    parts.reverse();
+    parts
+}
+
+/// The longest file that is read, in bytes.
+const MAX_BYTES: u64 = 4 << 20;
+
+/// As many links as the kernel follows.
+const MAX_LINKS: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_are_followed_below_the_root_and_do_not_lead_out_of_it() {
+        let root = tempfile::tempdir().unwrap();
+        let etc = root.path().join("etc");
+        std::fs::create_dir_all(etc.join("authselect")).unwrap();
+        std::fs::write(etc.join("authselect/system-auth"), "auth\n").unwrap();
+        symlink("/etc/authselect/system-auth", etc.join("absolute")).unwrap();
+        symlink("../../../../etc/authselect/system-auth", etc.join("above")).unwrap();
+        symlink("round", etc.join("round")).unwrap();
+        let machine = Machine {
+            root: root.path().to_owned(),
+        };
+        for name in ["/etc/absolute", "/etc/above", "etc/./authselect/../above"] {
+            assert_eq!(
+                machine.text(name).unwrap().as_deref(),
+                Some("auth\n"),
+                "{name}"
+            );
+        }
+        assert!(machine.text("/etc/round").is_err());
+        assert_eq!(machine.text("/etc/nothing").unwrap(), None);
+        assert!(machine.text("/etc").is_err(), "a folder is no text");
+        assert_eq!(machine.names("/etc/authselect").unwrap(), ["system-auth"]);
+        assert!(machine.names("/nothing").unwrap().is_empty());
+        assert!(machine.has("/etc/above") && !machine.has("/etc/passwd"));
+    }
+}
