@@ -7,6 +7,8 @@ mod finding;
 mod machine;
 mod terminal;
 mod test;
+#[allow(dead_code)] // the verbs that write come next
+mod write;
 
 use crate::args::DEFAULT_CONFIG;
 use crate::config::file::{LoadError, Loaded, load};
