@@ -5,6 +5,7 @@ mod check;
 mod console;
 mod finding;
 mod machine;
+pub mod stack;
 mod terminal;
 mod test;
 #[allow(dead_code)] // the verbs that write come next
