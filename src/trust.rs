@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::fmt;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -73,18 +73,32 @@ impl Trusted {
         privacy: Privacy,
         max: u64,
     ) -> Result<Zeroizing<Vec<u8>>, FileError> {
+        self.read_opened(self.opened(path)?, privacy, max)
+    }
+
+    /// Opens a file for those who read it themselves, checked as [`Trusted::read`] does.
+    ///
+    /// # Errors
+    /// As [`Trusted::read`].
+    pub fn open(self, path: &Path, privacy: Privacy, max: u64) -> Result<File, FileError> {
+        let file = self.opened(path)?;
+        match self.check(&file, privacy)? {
+            length if length > max => Err(too_long(max)),
+            _ => Ok(file),
+        }
+    }
+
+    fn opened(self, path: &Path) -> Result<File, FileError> {
         self.check_parents(path)?;
         // O_NONBLOCK: a pipe must not hold up the login before it is seen to be one.
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let file = File::from(
-            open(path, flags, Mode::empty()).map_err(|errno| match errno {
-                Errno::EACCES | Errno::EPERM => FileError::NotPermitted,
-                Errno::ELOOP => refused("is a symbolic link; name the file itself"),
-                Errno::ENOENT => refused("does not exist"),
-                other => refused(other.desc()),
-            })?,
-        );
-        self.read_opened(file, privacy, max)
+        let file = open(path, flags, Mode::empty()).map_err(|errno| match errno {
+            Errno::EACCES | Errno::EPERM => FileError::NotPermitted,
+            Errno::ELOOP => refused("is a symbolic link; name the file itself"),
+            Errno::ENOENT => refused("does not exist"),
+            other => refused(other.desc()),
+        })?;
+        Ok(file.into())
     }
 
     /// As [`Trusted::read`], for a file that is open already.
@@ -97,11 +111,8 @@ impl Trusted {
         privacy: Privacy,
         max: u64,
     ) -> Result<Zeroizing<Vec<u8>>, FileError> {
-        let metadata = file
-            .metadata()
-            .map_err(|error| refused(&error.to_string()))?;
-        self.check(&metadata, privacy)?;
-        read_at_most(file, metadata.len(), max)
+        let length = self.check(&file, privacy)?;
+        read_at_most(file, length, max)
     }
 
     /// Checks every folder above a path, along the path as written and along the real one.
@@ -148,7 +159,11 @@ impl Trusted {
         Ok(())
     }
 
-    fn check(self, metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
+    /// Checks a file that is open, and says how long it is.
+    fn check(self, file: &File, privacy: Privacy) -> Result<u64, FileError> {
+        let metadata = file
+            .metadata()
+            .map_err(|error| refused(&error.to_string()))?;
         let kind = metadata.file_type();
         if !kind.is_file() {
             let what = match () {
@@ -171,7 +186,7 @@ impl Trusted {
             let text = format!("has mode {mode:04o}, which lets others in; type: {advice}");
             return Err(FileError::Refused(text));
         }
-        Ok(())
+        Ok(metadata.len())
     }
 }
 
@@ -180,7 +195,7 @@ impl Trusted {
 ///
 /// # Errors
 /// [`FileError`] when there is none, or the one there is could have been changed by others.
-pub fn system_bundle() -> Result<(PathBuf, Zeroizing<Vec<u8>>), FileError> {
+pub fn system_bundle() -> Result<(PathBuf, File), FileError> {
     const PLACES: [&str; 4] = [
         "/etc/ssl/certs/ca-certificates.crt",
         "/etc/pki/tls/certs/ca-bundle.crt",
@@ -193,7 +208,7 @@ pub fn system_bundle() -> Result<(PathBuf, Zeroizing<Vec<u8>>), FileError> {
             continue;
         };
         root_only.check_parents(place)?;
-        let bundle = root_only.read(&real, Privacy::Public, MAX_BUNDLE)?;
+        let bundle = root_only.open(&real, Privacy::Public, MAX_BUNDLE)?;
         return Ok((real, bundle));
     }
     Err(refused(
@@ -212,9 +227,13 @@ fn read_at_most(file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>,
         .read_to_end(&mut bytes)
         .map_err(|error| refused(&error.to_string()))?;
     if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
-        return Err(FileError::Refused(format!("is longer than {max} bytes")));
+        return Err(too_long(max));
     }
     Ok(bytes)
+}
+
+fn too_long(max: u64) -> FileError {
+    FileError::Refused(format!("is longer than {max} bytes"))
 }
 
 fn refused(text: &str) -> FileError {

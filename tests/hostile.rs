@@ -403,6 +403,81 @@ fn r09_a_server_that_accepts_and_says_nothing_denies() {
     assert_denied(&with_code(&world), "hang up after the handshake");
 }
 
+/// A OneLogin that presents this, and an outage would let in.
+fn presenting(certificate: Certificate, tls12_only: bool) -> World {
+    let options = Options {
+        certificate,
+        tls12_only,
+        ..Options::default()
+    };
+    World::started(options, [totp()], &[SAFE])
+}
+
+#[test]
+fn r06_any_chain_that_ends_in_a_certificate_of_the_ca_file_is_taken() {
+    for tls12_only in [false, true] {
+        for certificate in [
+            Certificate::Intermediate,
+            Certificate::IntermediateAndRoot,
+            Certificate::GoodInACrowd,
+            Certificate::Nameless,
+            Certificate::TrustedIntermediate,
+        ] {
+            let world = presenting(certificate, tls12_only);
+            let outcome = with_code(&world);
+            assert_eq!(
+                outcome.code,
+                Code::SUCCESS,
+                "{certificate:?} {:?}",
+                outcome.log
+            );
+        }
+    }
+}
+
+#[test]
+fn r06_of_cas_with_one_name_each_is_tried() {
+    let world = World::with_totp();
+    let others: Vec<World> = (0..3).map(|_| World::with_totp()).collect();
+    let others = others.iter().map(|other| other.onelogin.ca_pem());
+    let others = others.collect::<String>();
+    let good = world.onelogin.ca_pem();
+    let login = |pem: String| {
+        world.place.write("etc/ca.pem", pem);
+        world.later().ssh().answer(fresh_code()).run()
+    };
+    for pem in [format!("{good}{others}"), format!("{others}{good}")] {
+        assert_eq!(login(pem).code, Code::SUCCESS);
+    }
+    let outcome = login(others);
+    assert_eq!(outcome.code, Code::SERVICE_ERR);
+    assert_eq!(reason(&outcome), "tls");
+}
+
+#[test]
+fn r06_a_broken_certificate_that_nobody_names_is_a_fault_of_a_refusal_alone() {
+    let broken = |pem: &str| {
+        let (head, tail) = pem.split_at(pem.len() - 100);
+        head.to_owned() + &tail.replacen(|c: char| c.is_ascii_lowercase(), "*", 1)
+    };
+    let fault = "holds a certificate that is no base64";
+    let world = World::with_totp();
+    let good = world.onelogin.ca_pem();
+    let stranger = presenting(Certificate::Nameless, false);
+    let elsewhere = broken(stranger.onelogin.ca_pem());
+    let login = |pem: &str| {
+        world.place.write("etc/ca.pem", pem);
+        world.later().ssh().answer(fresh_code()).run()
+    };
+    let outcome = login(&format!("{elsewhere}{good}"));
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    for pem in [broken(good), elsewhere] {
+        let outcome = login(&pem);
+        assert_eq!(reason(&outcome), "tls");
+        assert!(outcome.log.concat().contains(fault), "{:?}", outcome.log);
+    }
+}
+
 #[test]
 fn r06_only_a_certificate_for_this_host_from_our_ca_is_taken() {
     for certificate in [
@@ -412,17 +487,17 @@ fn r06_only_a_certificate_for_this_host_from_our_ca_is_taken() {
         Certificate::NoCa,
         Certificate::SelfSigned,
         Certificate::UnknownCa,
+        Certificate::UnknownCaInACrowd,
+        Certificate::Stolen,
     ] {
-        let name = format!("{certificate:?}");
-        let options = Options {
-            certificate,
-            ..Options::default()
-        };
-        let world = World::started(options, [totp()], &[SAFE]);
-        let outcome = with_code(&world);
-        assert_eq!(outcome.code, Code::SERVICE_ERR, "{name} {:?}", outcome.log);
-        assert_eq!(reason(&outcome), "tls", "{name}");
-        assert_eq!(world.requests(), 0, "{name}");
+        for tls12_only in [false, true] {
+            let name = format!("{certificate:?}");
+            let world = presenting(certificate, tls12_only);
+            let outcome = with_code(&world);
+            assert_eq!(outcome.code, Code::SERVICE_ERR, "{name} {:?}", outcome.log);
+            assert_eq!(reason(&outcome), "tls", "{name}");
+            assert_eq!(world.requests(), 0, "{name}");
+        }
     }
     let options = Options {
         plain_http: true,

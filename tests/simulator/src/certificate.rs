@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 use rustls::ServerConfig;
+use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 
 /// What the server presents.
@@ -26,8 +28,22 @@ pub enum Certificate {
     NoCa,
     /// For the right names, signed by its own key.
     SelfSigned,
-    /// For the right names, signed by a CA that `ca_pem` is not.
+    /// For the right names, signed by a CA that `ca_pem` is not, but whose name it has.
     UnknownCa,
+    /// As [`Certificate::UnknownCa`], with the CA of `ca_pem` itself and a hundred CAs that nobody knows behind it.
+    UnknownCaInACrowd,
+    /// As [`Certificate::Good`], with a hundred CAs that nobody knows behind it.
+    GoodInACrowd,
+    /// Signed by a CA that the CA of `ca_pem` has signed, whose certificate is sent, too.
+    Intermediate,
+    /// As [`Certificate::Intermediate`], with the CA of `ca_pem` itself behind it.
+    IntermediateAndRoot,
+    /// Signed by the CA of `ca_pem`, which has no name.
+    Nameless,
+    /// Signed by the CA of `ca_pem`, which is no root: another CA has signed it.
+    TrustedIntermediate,
+    /// As [`Certificate::Good`], but the server does not have its key.
+    Stolen,
 }
 
 /// A server's TLS configuration and the CA certificate for its clients.
@@ -40,14 +56,31 @@ pub(crate) fn identity(
     kind: Certificate,
     tls12_only: bool,
 ) -> Result<Identity, Box<dyn std::error::Error>> {
-    let (ca_pem, ca) = authority()?;
+    let name = match kind {
+        Certificate::Nameless => "",
+        _ => "onelogin-simulator CA",
+    };
+    let (root, ca) = match kind {
+        Certificate::TrustedIntermediate => {
+            let key = KeyPair::generate()?;
+            let params = authority_params(name)?;
+            let certificate = params.signed_by(&key, &authority("above")?.1)?;
+            (certificate, Issuer::new(params, key))
+        }
+        _ => authority(name)?,
+    };
     let key = KeyPair::generate()?;
     let leaf = leaf(kind)?;
+    let crowd = || (0..100).map(|number| Ok(authority(&format!("{name} {number}"))?.0));
+    let signed_by = |issuer| leaf.signed_by(&key, issuer);
     let chain = match kind {
         Certificate::Good
         | Certificate::WrongHost
         | Certificate::Expired
-        | Certificate::NotYetValid => vec![leaf.signed_by(&key, &ca)?],
+        | Certificate::NotYetValid
+        | Certificate::Nameless
+        | Certificate::TrustedIntermediate
+        | Certificate::Stolen => vec![signed_by(&ca)?],
         Certificate::NoCa => {
             let between_key = KeyPair::generate()?;
             let mut between = leaf.clone();
@@ -55,11 +88,42 @@ pub(crate) fn identity(
             between.distinguished_name.push(DnType::CommonName, "no CA");
             let certificate = between.signed_by(&between_key, &ca)?;
             let issuer = Issuer::new(between, between_key);
-            vec![leaf.signed_by(&key, &issuer)?, certificate]
+            vec![signed_by(&issuer)?, certificate]
         }
         Certificate::SelfSigned => vec![leaf.self_signed(&key)?],
-        Certificate::UnknownCa => vec![leaf.signed_by(&key, &authority()?.1)?],
+        Certificate::UnknownCa => vec![signed_by(&authority(name)?.1)?],
+        Certificate::UnknownCaInACrowd => {
+            let mut chain = vec![signed_by(&authority(name)?.1)?, root.clone()];
+            chain.extend(crowd().collect::<Result<Vec<_>, rcgen::Error>>()?);
+            chain
+        }
+        Certificate::GoodInACrowd => {
+            let mut chain = vec![signed_by(&ca)?];
+            chain.extend(crowd().collect::<Result<Vec<_>, rcgen::Error>>()?);
+            chain
+        }
+        Certificate::Intermediate | Certificate::IntermediateAndRoot => {
+            let between_key = KeyPair::generate()?;
+            let between = authority_params("onelogin-simulator intermediate CA")?;
+            let certificate = between.signed_by(&between_key, &ca)?;
+            let issuer = Issuer::new(between, between_key);
+            let mut chain = vec![signed_by(&issuer)?, certificate];
+            if kind == Certificate::IntermediateAndRoot {
+                chain.push(root.clone());
+            }
+            chain
+        }
     };
+    let signs = match kind {
+        Certificate::Stolen => &KeyPair::generate()?,
+        _ => &key,
+    };
+    let signs = PrivatePkcs8KeyDer::from(signs.serialize_der());
+    // Not checked here: a thief has no key that fits.
+    let presented = CertifiedKey::new(
+        chain.iter().map(|link| link.der().clone()).collect(),
+        any_ecdsa_type(&PrivateKeyDer::Pkcs8(signs))?,
+    );
     let versions: &[_] = if tls12_only {
         &[&TLS12]
     } else {
@@ -69,23 +133,29 @@ pub(crate) fn identity(
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(versions)?
             .with_no_client_auth()
-            .with_single_cert(
-                chain.iter().map(|link| link.der().clone()).collect(),
-                PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())),
-            )?;
-    Ok(Identity { ca_pem, config })
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(presented)));
+    Ok(Identity {
+        ca_pem: root.pem(),
+        config,
+    })
 }
 
-fn authority() -> Result<(String, Issuer<'static, KeyPair>), rcgen::Error> {
+fn authority(name: &str) -> Result<(rcgen::Certificate, Issuer<'static, KeyPair>), rcgen::Error> {
     let key = KeyPair::generate()?;
+    let params = authority_params(name)?;
+    let certificate = params.self_signed(&key)?;
+    Ok((certificate, Issuer::new(params, key)))
+}
+
+fn authority_params(name: &str) -> Result<CertificateParams, rcgen::Error> {
     let mut params = CertificateParams::new(Vec::new())?;
-    params
-        .distinguished_name
-        .push(DnType::CommonName, "onelogin-simulator CA");
+    params.distinguished_name = DistinguishedName::new();
+    if !name.is_empty() {
+        params.distinguished_name.push(DnType::CommonName, name);
+    }
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    let pem = params.self_signed(&key)?.pem();
-    Ok((pem, Issuer::new(params, key)))
+    Ok(params)
 }
 
 fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {

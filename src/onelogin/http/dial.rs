@@ -1,0 +1,198 @@
+//! Making the connection to OneLogin: TCP, then TLS with the roots of the configuration. One that is
+//! prepared is held until a request takes it.
+
+use super::link::{Interrupt, Line, Link, end_of, or_late};
+use super::progress::Progress;
+use super::roots::{Bundle, Verifier};
+use crate::trust::Trusted;
+use rustls::client::Resumption;
+use rustls::crypto::{CryptoProvider, KeyProvider, ring};
+use rustls::pki_types::{PrivateKeyDer, ServerName};
+use rustls::sign::SigningKey;
+use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use ureq::Error;
+use ureq::unversioned::transport::{ConnectionDetails, Connector, LazyBuffers};
+
+/// What there is to know of TLS before a connection is made.
+///
+/// # Errors
+/// What is wrong with the CA certificates, and where.
+pub(super) fn tls(ca_file: Option<&Path>, trusted: Trusted) -> Result<ClientConfig, String> {
+    let provider = Arc::new(provider());
+    let bundle = Bundle::open(ca_file, trusted)?;
+    let verifier = Verifier::new(bundle, Arc::clone(&provider));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(ALL_VERSIONS)
+        .map_err(|error| error.to_string())?
+        // A verifier that is not rustls' own is asked for by this name. Ours is rustls' own, with fewer roots.
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    // Of one server, for the connections of one login.
+    config.resumption = Resumption::in_memory_sessions(1);
+    Ok(config)
+}
+
+/// The cryptography of `ring`. First of its suites is the one that is quickest, and that most clients offer first.
+fn provider() -> CryptoProvider {
+    let first = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
+    let others = ring::DEFAULT_CIPHER_SUITES.iter().copied();
+    let others = others.filter(|&suite| suite != first);
+    CryptoProvider {
+        cipher_suites: std::iter::once(first).chain(others).collect(),
+        key_provider: &NoKeys,
+        ..ring::default_provider()
+    }
+}
+
+/// We have no certificate of our own. The way to read its key, which nobody goes, would be a part of the
+/// module otherwise.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _key: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("there are no keys".to_owned()))
+    }
+}
+
+/// The connection that was prepared, or that is to be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Held(Arc<Holder>);
+
+#[derive(Debug, Default)]
+struct Holder {
+    link: Mutex<Option<Link>>,
+    wanted: AtomicBool,
+}
+
+impl Held {
+    /// Whether the next connection is held, and its request ended unsent.
+    pub(super) fn is_wanted(&self, is_wanted: bool) {
+        self.0.wanted.store(is_wanted, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_there(&self) -> bool {
+        self.0.link.lock().is_ok_and(|held| held.is_some())
+    }
+
+    /// If the server has not closed it, nor said anything that nobody asked for.
+    fn take(&self) -> Option<Link> {
+        let mut link = self.0.link.lock().ok()?.take()?;
+        link.is_quiet().then_some(link)
+    }
+
+    /// Holds a connection where it is only to be prepared, and gives it back where there is a request for it.
+    fn pass(&self, link: Link) -> Result<Link, Error> {
+        if !self.0.wanted.load(Ordering::Relaxed) {
+            return Ok(link);
+        }
+        if let Ok(mut held) = self.0.link.lock() {
+            *held = Some(link);
+        }
+        // Where nothing is held, this is no outage.
+        Err(Error::Io(io::Error::other("the connection is held")))
+    }
+}
+
+/// Makes connections. One that was prepared is given first, unless the server has closed it meanwhile: then it is
+/// made anew, before anything is sent.
+#[derive(Debug)]
+pub(super) struct Dial {
+    tls: Arc<ClientConfig>,
+    held: Held,
+    interrupt: Option<Interrupt>,
+    progress: Arc<Progress>,
+}
+
+impl Dial {
+    pub(super) fn new(
+        tls: ClientConfig,
+        held: Held,
+        interrupt: Option<Interrupt>,
+        progress: Arc<Progress>,
+    ) -> Self {
+        Self {
+            tls: Arc::new(tls),
+            held,
+            interrupt,
+            progress,
+        }
+    }
+
+    fn dial(&self, details: &ConnectionDetails<'_>) -> Result<Link, Error> {
+        let host = details.uri.host().unwrap_or_default();
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Error::Tls("the host's name is none that a certificate can have"))?;
+        let tls = ClientConnection::new(Arc::clone(&self.tls), name);
+        let end = end_of(details.timeout);
+
+        self.progress.connecting(true);
+        let stream = or_late(connect(&details.addrs, end), details.timeout)?;
+        let mut line = Line::new(stream, self.interrupt, Arc::clone(&self.progress))?;
+        self.progress.connecting(false);
+
+        line.until(end);
+        let sizes = details.config;
+        let buffers = LazyBuffers::new(sizes.input_buffer_size(), sizes.output_buffer_size());
+        let tls = tls.map_err(io::Error::other)?;
+        or_late(Link::over(line, tls, buffers), details.timeout)
+    }
+}
+
+impl Connector<()> for Dial {
+    type Out = Link;
+
+    fn connect(
+        &self,
+        details: &ConnectionDetails<'_>,
+        _chained: Option<()>,
+    ) -> Result<Option<Self::Out>, Error> {
+        let link = match self.held.take() {
+            Some(link) => link,
+            None => self.dial(details)?,
+        };
+        self.held.pass(link).map(Some)
+    }
+}
+
+/// The first address that answers. Each but the last may take half of the time that is left.
+fn connect(addresses: &[SocketAddr], end: Instant) -> io::Result<TcpStream> {
+    use io::ErrorKind as Kind;
+    let mut last = io::Error::from(Kind::ConnectionRefused);
+    for (number, address) in addresses.iter().enumerate() {
+        let left = end.saturating_duration_since(Instant::now());
+        let is_last = number + 1 == addresses.len();
+        let time = if is_last { left } else { left / 2 };
+        match TcpStream::connect_timeout(address, time.max(LEAST)) {
+            Ok(stream) => return Ok(stream),
+            // What concerns this address alone: a refusal, a route that is not there, silence.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    Kind::AddrNotAvailable
+                        | Kind::ConnectionRefused
+                        | Kind::HostUnreachable
+                        | Kind::NetworkUnreachable
+                        | Kind::TimedOut
+                ) =>
+            {
+                last = error;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Err(last)
+}
+
+/// The least time that an address is given.
+const LEAST: Duration = Duration::from_millis(10);

@@ -1,0 +1,84 @@
+//! Looking up the host's name.
+
+use super::progress::Progress;
+use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use ureq::Error;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+/// Resolves names without a thread: the client's own resolver starts one where a time limit is
+/// set. The wait is bounded by resolv.conf instead. A name is asked for once a login.
+#[derive(Debug)]
+pub(super) struct Names {
+    progress: Arc<Progress>,
+    known: Mutex<Vec<SocketAddr>>,
+}
+
+impl Names {
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
+        Self {
+            progress,
+            known: Mutex::default(),
+        }
+    }
+}
+
+impl Resolver for Names {
+    fn resolve(
+        &self,
+        uri: &ureq::http::Uri,
+        _config: &ureq::config::Config,
+        _timeout: NextTimeout,
+    ) -> Result<ResolvedSocketAddrs, Error> {
+        self.progress.connecting(false);
+        let mut known = self
+            .known
+            .lock()
+            .map_err(|_| Error::Io(io::Error::other("the names are locked")))?;
+        if known.is_empty() {
+            let host = uri.host().ok_or(Error::HostNotFound)?;
+            *known = self.look_up(host, uri.port_u16().unwrap_or(443))?;
+        }
+        let mut addresses = self.empty();
+        for &address in known.iter().take(MAX_ADDRESSES) {
+            addresses.push(address);
+        }
+        Ok(addresses)
+    }
+}
+
+/// The room for addresses in the client's list.
+const MAX_ADDRESSES: usize = 16;
+
+impl Names {
+    fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+        let hints = AddrInfoHints {
+            socktype: SockType::Stream.into(),
+            ..AddrInfoHints::default()
+        };
+        let found =
+            getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
+                LookupErrorKind::Again => Error::HostNotFound,
+                LookupErrorKind::NoName | LookupErrorKind::NoData => {
+                    self.progress.no_such_host();
+                    Error::HostNotFound
+                }
+                _ => Error::Io(io::Error::other(format!(
+                    "getaddrinfo: {}",
+                    error.error_num()
+                ))),
+            })?;
+        let addresses: Vec<SocketAddr> = found
+            .flatten()
+            .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
+            .collect();
+        if addresses.is_empty() {
+            self.progress.no_such_host();
+            return Err(Error::HostNotFound);
+        }
+        Ok(addresses)
+    }
+}

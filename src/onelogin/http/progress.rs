@@ -1,0 +1,104 @@
+//! How far a request came, and what its failure means.
+
+use crate::login::{ApiError, Trouble};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use ureq::Error;
+
+/// How far a request came, so that its failure can be told: only before a connection is made is
+/// OneLogin out of reach.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    connecting: AtomicBool,
+    no_such_host: AtomicBool,
+    interrupted: AtomicBool,
+    hurried: AtomicBool,
+}
+
+impl Progress {
+    /// A request begins. `hurried`: the login's own time ends before a connection's would.
+    pub(super) fn begin(&self, hurried: bool) {
+        self.connecting(false);
+        self.no_such_host.store(false, Ordering::Relaxed);
+        self.hurried.store(hurried, Ordering::Relaxed);
+    }
+
+    /// Whether a connection is being made: neither the name is looked up, nor has anybody answered.
+    pub(super) fn connecting(&self, is_connecting: bool) {
+        self.connecting.store(is_connecting, Ordering::Relaxed);
+    }
+
+    /// The host's name does not exist.
+    pub(super) fn no_such_host(&self) {
+        self.no_such_host.store(true, Ordering::Relaxed);
+    }
+
+    /// The user has ended a wait.
+    pub(super) fn interrupted(&self) {
+        self.interrupted.store(true, Ordering::Relaxed);
+    }
+
+    /// What the failure of a request means.
+    pub(super) fn explain(&self, error: &Error) -> ApiError {
+        let is_connecting = self.connecting.load(Ordering::Relaxed);
+        let trouble = match error {
+            _ if self.interrupted.load(Ordering::Relaxed) => Trouble::Interrupted,
+            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => Trouble::NoSuchHost,
+            // No connection within its own time; but the end of the login's time is no outage.
+            Error::Timeout(_) if is_connecting && !self.hurried.load(Ordering::Relaxed) => {
+                Trouble::NoConnection
+            }
+            Error::Timeout(_) => Trouble::Timeout,
+            Error::Tls(_) | Error::TlsRequired => Trouble::Tls,
+            Error::Io(io) => io_trouble(io, is_connecting),
+            Error::BodyExceedsLimit(_)
+            | Error::LargeResponseHeader(..)
+            | Error::Protocol(_)
+            | Error::BodyStalled => Trouble::BadReply,
+            Error::HostNotFound | Error::ConnectionFailed => Trouble::NoConnection,
+            // The rest cannot be caused by OneLogin or the way to it.
+            _ => Trouble::Local,
+        };
+        let detail = match error {
+            // These may hold an address or a header of ours; their kind says enough.
+            Error::Http(_) => {
+                "a header could not be made; look at client_id and client_secret".to_owned()
+            }
+            // The client's own words would have an admin look for a wrong name.
+            Error::HostNotFound if trouble == Trouble::NoConnection => {
+                "the name server gave no answer".to_owned()
+            }
+            error => error.to_string(),
+        };
+        ApiError::new(trouble, detail)
+    }
+}
+
+fn io_trouble(error: &io::Error, is_connecting: bool) -> Trouble {
+    use io::ErrorKind as Kind;
+    if let Some(inner) = error.get_ref() {
+        if inner.is::<rustls::Error>() {
+            return Trouble::Tls;
+        }
+    }
+    if error.kind() == Kind::InvalidData {
+        return Trouble::BadReply;
+    }
+    let is_of_the_network = matches!(
+        error.kind(),
+        Kind::BrokenPipe
+            | Kind::ConnectionAborted
+            | Kind::ConnectionRefused
+            | Kind::ConnectionReset
+            | Kind::HostUnreachable
+            | Kind::NetworkDown
+            | Kind::NetworkUnreachable
+            | Kind::TimedOut
+            | Kind::UnexpectedEof
+    );
+    match (is_connecting, is_of_the_network) {
+        (true, true) => Trouble::NoConnection,
+        (false, true) => Trouble::Broken,
+        (_, false) => Trouble::Local,
+    }
+}
