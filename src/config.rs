@@ -274,10 +274,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Vec<Fault>> {
     let config = reader.config(document);
     match config {
         Some(config) if reader.faults.is_empty() => Ok(config),
-        _ => {
-            reader.faults.sort_by_key(|&(line, _)| line);
-            Err(reader.faults.into_iter().map(|(_, fault)| fault).collect())
-        }
+        _ => Err(reader.faults.into_iter().map(|(_, fault)| fault).collect()),
     }
 }
 
@@ -285,6 +282,7 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Vec<Fault>> {
 struct Reader<'a> {
     path: &'a str,
     text: &'a str,
+    /// In the order of their lines.
     faults: Vec<(usize, Fault)>,
 }
 
@@ -863,7 +861,9 @@ impl<'a> Reader<'a> {
     }
 
     fn fault(&mut self, line: usize, text: impl fmt::Display) {
-        self.faults.push((line, Fault::at(self.path, line, text)));
+        let place = self.faults.partition_point(|&(other, _)| other <= line);
+        let fault = Fault::at(self.path, line, text);
+        self.faults.insert(place, (line, fault));
     }
 }
 

@@ -275,9 +275,15 @@ impl Menu {
         if devices.is_empty() {
             return Err(NoChoice::NoneWithoutActivation);
         }
-        devices.sort_by_key(|device| {
+        let rank = |device: &Device| {
             let place = allow.iter().position(|&factor| factor == device.factor);
             (device.factor == Factor::Temporary, !device.default, place)
+        };
+        // A handful is put in order one by one: a sort of its own is six kilobytes of code.
+        let devices = devices.into_iter().fold(Vec::new(), |mut ordered, device| {
+            let place = ordered.partition_point(|other| rank(other) <= rank(&device));
+            ordered.insert(place, device);
+            ordered
         });
         let options = options(&devices, activations);
         Ok(Self { devices, options })

@@ -9,6 +9,7 @@ use crate::factor::Code;
 use crate::host::{is_running, process_identity};
 use crate::login::{Forgotten, Limit, Memory, Phone, Uncounted, Unguessed};
 use crate::onelogin::wire::UserId;
+use once_cell::unsync::OnceCell;
 use std::time::Duration;
 
 /// Denials: longer than a host keeps one login waiting, and short enough that the next connection
@@ -50,6 +51,8 @@ pub struct Ledger<'a> {
     uid: String,
     /// The name of this action's denial.
     denial: String,
+    /// The names of the user's places for what is counted.
+    places: OnceCell<Vec<String>>,
     /// What this login counted, to be taken back on acceptance.
     counted: Vec<(Kind, i64, String)>,
     /// The push of this login that is pending.
@@ -78,6 +81,7 @@ impl<'a> Ledger<'a> {
             user: user.to_owned(),
             uid: uid.map_or_else(String::new, |uid| uid.to_string()),
             denial: name(&[kind, action, user]),
+            places: OnceCell::new(),
             counted: Vec::new(),
             pending: None,
         }
@@ -93,25 +97,30 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    fn most(&self, limit: Limit) -> u32 {
-        match limit {
+    fn most(&self, limit: Limit) -> usize {
+        let most = match limit {
             Limit::Challenges => self.limits.challenges,
             Limit::Failures => self.limits.failures,
-        }
+        };
+        usize::try_from(most).unwrap_or_default()
     }
 
-    /// One of the user's places for what is counted. In each span of time it is taken once, so that
-    /// parallel logins cannot get beyond the last one.
-    fn place(&self, number: u32) -> String {
-        name(&[&self.user, &self.uid, &number.to_string()])
+    /// The user's places for what is counted. In each span of time one is taken once, so that parallel
+    /// logins cannot get beyond the last one.
+    fn places(&self, limit: Limit) -> impl Iterator<Item = &String> {
+        let most = self.limits.challenges.max(self.limits.failures);
+        let place = |number: u32| name(&[&self.user, &self.uid, &number.to_string()]);
+        let places = self.places.get_or_init(|| (0..most).map(place).collect());
+        places.iter().take(self.most(limit))
     }
 
     /// How many places of a span are taken by what holds.
-    fn taken(&self, limit: Limit, span: i64, now: i64) -> u32 {
+    fn taken(&self, limit: Limit, span: i64, now: i64) -> usize {
         let kind = self.kind(limit);
-        let places = (0..self.most(limit)).map(|number| self.place(number));
-        let taken = places.filter(|place| self.notes.holds_in(kind, span, place, now));
-        u32::try_from(taken.count()).unwrap_or(u32::MAX)
+        let places = self.places(limit);
+        places
+            .filter(|place| self.notes.holds_in(kind, span, place, now))
+            .count()
     }
 
     /// Counts one. What was counted in the span before and still holds leaves fewer places in this
@@ -123,8 +132,9 @@ impl<'a> Ledger<'a> {
             let now = self.notes.now()?;
             let span = kind.span(now);
             let before = self.taken(limit, span - 1, now);
-            for number in 0..self.most(limit).saturating_sub(before) {
-                let place = self.place(number);
+            let free = self.most(limit).saturating_sub(before);
+            let places: Vec<String> = self.places(limit).take(free).cloned().collect();
+            for place in places {
                 if self.notes.make(kind, &place, "", now)? {
                     self.counted.push((kind, span, place));
                     return Ok(());
