@@ -289,6 +289,12 @@ impl Menu {
         Ok(Self { devices, options })
     }
 
+    /// The devices that can be used in this login.
+    #[must_use]
+    pub fn devices(&self) -> &[Device] {
+        &self.devices
+    }
+
     /// The device that `autopush` may use: the first one, if it can get a push.
     #[must_use]
     pub fn autopush(&self) -> Option<&Device> {

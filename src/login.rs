@@ -5,16 +5,20 @@ mod approval;
 mod enrol;
 mod outcome;
 mod port;
+mod preview;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
     Api, ApiError, BadAnswer, Clock, Forgotten, Limit, Memory, NoAnswer, Phone, Prompt, Trouble,
     Typed, Uncounted, Unguessed, Wait,
 };
+pub use preview::{Beginning, Preview};
 
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
 use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
-use crate::onelogin::wire::{Acceptance, Activation, Answer, Found, UserId, VerificationId};
+use crate::onelogin::wire::{
+    Acceptance, Activation, Answer, Devices, Found, UserId, VerificationId,
+};
 use crate::secret::Secret;
 use crate::user::{Exemption, Proof, Subject, Unfit};
 use std::time::Duration;
@@ -334,11 +338,22 @@ impl<'a> Login<'a> {
 
     /// Finds the subject at OneLogin, and what there is to choose from.
     fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Closed> {
+        let (user, devices) = self.find(subject)?;
+        let menu = self.offer(subject.proof, &user, devices)?;
+        Ok((user, menu))
+    }
+
+    fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), Closed> {
         let user = self.user_of(subject)?;
         self.progress.onelogin_id = Some(user.clone());
         let devices = self.read(|api, time| api.devices(&user, time))?;
+        Ok((user, devices))
+    }
+
+    /// What there is to choose from among these devices.
+    fn offer(&mut self, proof: Proof, user: &UserId, devices: Devices) -> Result<Menu, Closed> {
         let no_factor = self.config.users.no_factor;
-        let activations = self.activations(subject.proof);
+        let activations = self.activations(proof);
         let allow = &self.config.factors.allow;
         match (devices.enrolled, no_factor, activations) {
             (0, NoFactor::Exempt, _) => {
@@ -346,23 +361,23 @@ impl<'a> Login<'a> {
             }
             // Who has a temporary token has something to type.
             (0, NoFactor::Enroll, Activations::Offered) if !allow.contains(&Factor::Temporary) => {
-                return Err(Closed::NoFactorYet(user));
+                return Err(Closed::NoFactorYet(user.clone()));
             }
             _ => {}
         }
         let usable = self.with_codes_that_can_be_checked(devices.usable);
-        match Menu::new(usable, devices.enrolled, allow, activations) {
-            Ok(menu) => Ok((user, menu)),
-            Err(NoChoice::NoDevice) => Err(Closed::Nobody(Unknown::NoFactor)),
-            Err(NoChoice::NoneAllowed) => Err(Closed::Nobody(Unknown::NoAllowedFactor)),
-            Err(NoChoice::NoneWithoutActivation) => Err(match subject.proof {
+        Menu::new(usable, devices.enrolled, allow, activations).map_err(|no_choice| match no_choice
+        {
+            NoChoice::NoDevice => Closed::Nobody(Unknown::NoFactor),
+            NoChoice::NoneAllowed => Closed::Nobody(Unknown::NoAllowedFactor),
+            NoChoice::NoneWithoutActivation => match proof {
                 Proof::Proven if self.progress.held_back => {
                     Closed::For(Outcome::Denied(Denial::TooManyChallenges))
                 }
                 Proof::Proven => Closed::For(Outcome::Denied(Denial::NoState)),
                 Proof::Unproven => Closed::Nobody(Unknown::NoAllowedFactor),
-            }),
-        }
+            },
+        })
     }
 
     /// Whether something may be sent to the user: not before something has proven them, not where it

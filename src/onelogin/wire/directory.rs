@@ -102,7 +102,7 @@ pub fn user(reply: &Reply, equal: Equal<'_>) -> Result<Found, ApiError> {
 }
 
 /// A user's devices: those of factors that we know, and how many there are in all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Devices {
     /// Devices that can be used.
     pub usable: Vec<Device>,

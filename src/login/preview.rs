@@ -1,0 +1,88 @@
+//! What a login would begin with, for the admin who wants to know before it happens. It reads what a
+//! login reads, decides by the same code, and asks, counts, activates and writes down nothing.
+
+use super::{Closed, Denial, Devices, Limit, Login, Menu, Outcome, Subject, UserId};
+
+/// A login that did not take place.
+pub struct Preview {
+    /// How it would begin.
+    pub beginning: Beginning,
+    /// The OneLogin user, once found.
+    pub onelogin_id: Option<UserId>,
+    /// Their devices, as far as they were listed.
+    pub devices: Option<Devices>,
+    /// Nothing would be offered that sends something: `limits.challenges` is used up.
+    pub held_back: bool,
+}
+
+/// How a login would begin.
+pub enum Beginning {
+    /// With this choice.
+    Menu(Menu),
+    /// With the enrolment of a factor.
+    Enrolment,
+    /// It would end so, whatever is typed.
+    End(Outcome),
+}
+
+impl Login<'_> {
+    /// What a login of this subject would begin with.
+    #[must_use]
+    pub fn preview(mut self, subject: &Subject) -> Preview {
+        let (beginning, devices) = match self.find(subject) {
+            Err(closed) => (closed.into(), None),
+            Ok((user, devices)) => {
+                let offer = self.offer(subject.proof, &user, devices.clone());
+                let beginning = match offer {
+                    _ if self.memory.is_used_up(Limit::Failures) => {
+                        Beginning::End(Outcome::Denied(Denial::TooManyCodes))
+                    }
+                    Ok(menu) => Beginning::Menu(menu),
+                    Err(closed) => closed.into(),
+                };
+                (beginning, Some(devices))
+            }
+        };
+        Preview {
+            beginning,
+            onelogin_id: self.progress.onelogin_id,
+            devices,
+            held_back: self.progress.held_back,
+        }
+    }
+
+    /// Who the subject is at OneLogin; no devices are listed.
+    ///
+    /// # Errors
+    /// How a login would end for somebody who cannot be told.
+    pub fn identify(mut self, subject: &Subject) -> Result<UserId, Outcome> {
+        self.user_of(subject).or_else(|closed| match closed {
+            Closed::Nobody(unknown) => Err(Outcome::Unknown(unknown)),
+            Closed::NoFactorYet(user) => Ok(user),
+            Closed::For(outcome) => Err(outcome),
+        })
+    }
+}
+
+impl Preview {
+    /// The login of somebody of whom OneLogin would not be asked.
+    #[must_use]
+    pub fn of(outcome: Outcome) -> Self {
+        Self {
+            beginning: Beginning::End(outcome),
+            onelogin_id: None,
+            devices: None,
+            held_back: false,
+        }
+    }
+}
+
+impl From<Closed> for Beginning {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Nobody(unknown) => Self::End(Outcome::Unknown(unknown)),
+            Closed::NoFactorYet(_) => Self::Enrolment,
+            Closed::For(outcome) => Self::End(outcome),
+        }
+    }
+}
