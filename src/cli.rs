@@ -3,11 +3,16 @@
 
 mod check;
 mod console;
+mod factors;
 mod finding;
 mod machine;
 pub mod stack;
+mod map;
+mod survey;
 mod terminal;
 mod test;
+mod users;
+mod whom;
 #[allow(dead_code)] // the verbs that write come next
 mod write;
 
@@ -58,8 +63,14 @@ struct Arguments {
 enum Verb {
     /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
     Check(check::Options),
+    /// Shows a user's devices, which may be used here, and how a login would begin
+    Factors(factors::Options),
+    /// Maps local users to OneLogin ids
+    Map(map::Options),
     /// Logs a user in here, as the module would, and shows each step
     Test(test::Options),
+    /// Says of each user whether they would get in, and why not
+    Users(users::Options),
 }
 
 /// Runs the tool with the arguments of this process.
@@ -72,7 +83,10 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.verb {
         Verb::Check(options) => check::run(&context, &options),
+        Verb::Factors(options) => factors::run(&context, &options),
+        Verb::Map(options) => map::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
+        Verb::Users(options) => users::run(&context, &options),
     };
     match result {
         Ok(Exit::Good) => ExitCode::SUCCESS,

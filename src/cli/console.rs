@@ -6,7 +6,6 @@ use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 use std::cell::Cell;
 use std::io::{IsTerminal as _, Write as _, stderr, stdout};
-use std::time::Duration;
 
 /// The terminal, pipe or file that the tool speaks to.
 pub(super) struct Console {
@@ -47,10 +46,19 @@ impl Console {
     /// The result for a machine: shown by `--json` alone.
     pub(super) fn document(&self, value: &impl Serialize) {
         if self.json {
-            if let Ok(text) = serde_json::to_string_pretty(value) {
-                let _ = writeln!(stdout(), "{text}");
-            }
+            self.print(&json(value));
         }
+    }
+
+    /// A result that is the same for all, as a file would be.
+    pub(super) fn print(&self, text: &str) {
+        self.settle();
+        let _ = write!(stdout(), "{text}");
+    }
+
+    /// Whether `--json` was said.
+    pub(super) fn is_for_machines(&self) -> bool {
+        self.json
     }
 
     /// What happens on the way, to standard error.
@@ -72,13 +80,11 @@ impl Console {
         self.note(&format!("{}: {text}", paint(Paint::Bad, "pam-onelogin")));
     }
 
-    /// How long something is waited for; replaced by whatever comes next. Nothing where this is no
-    /// terminal.
-    pub(super) fn waiting(&self, what: &str, left: Duration) {
+    /// What goes on; replaced by whatever comes next. Nothing where this is no terminal.
+    pub(super) fn passing(&self, text: &str) {
         if self.moves {
-            let text = format!("\r{what}, {} s left \u{1b}[K", left.as_secs());
             let mut out = AutoStream::new(stderr(), ColorChoice::Always);
-            let _ = write!(out, "{text}");
+            let _ = write!(out, "\r{text} \u{1b}[K");
             let _ = out.flush();
             self.passing.set(true);
         }
@@ -94,6 +100,11 @@ impl Console {
     }
 }
 
+/// A document, with the end of its last line.
+pub(super) fn json(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
+}
+
 /// A word in its colour; where the stream is no terminal, or the user wants none, the colour is
 /// dropped on the way out.
 pub(super) fn paint(paint: Paint, text: &str) -> String {
@@ -105,4 +116,24 @@ pub(super) fn paint(paint: Paint, text: &str) -> String {
         Paint::Bold => Style::new().bold(),
     };
     format!("{style}{text}{style:#}")
+}
+
+/// Rows in columns; the last one is as wide as it is.
+pub(super) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let rows: Vec<[String; N]> = rows.into_iter().collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+    };
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let gap = width.saturating_sub(cell.chars().count()) + 2;
+            line.push_str(cell);
+            line.push_str(&" ".repeat(gap));
+        }
+        format!("  {}", line.trim_end())
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -2,8 +2,11 @@
 
 use super::console::Console;
 use crate::clock::SystemClock;
+use crate::host::interrupt_is_pending;
 use crate::login::{BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
 use crate::secret::Secret;
+use nix::sys::signal::{SigSet, Signal};
+use std::cell::Cell;
 use std::io::{BufRead as _, stdin};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -21,7 +24,8 @@ impl Prompt for Terminal<'_> {
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
         self.0.ask(text);
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER));
-        match stdin().lock().read_until(b'\n', &mut line) {
+        let read = let_interrupt(|| stdin().lock().read_until(b'\n', &mut line));
+        match read {
             Ok(0) | Err(_) => Err(NoAnswer),
             Ok(_) if line.len() > MAX_ANSWER => Ok(Typed::Unusable(BadAnswer::NotText)),
             Ok(_) => Ok(match Secret::from_bytes(line.trim_ascii_end()) {
@@ -40,21 +44,21 @@ impl Prompt for Terminal<'_> {
     }
 }
 
-/// The clock of a login; a wait counts down on the terminal.
+/// The clock of a login; a wait counts down on the terminal, and Ctrl-C ends it where it is held.
 pub(super) struct Countdown<'a> {
     clock: SystemClock,
     console: &'a Console,
-    /// When no wait goes on any more, on the login's clock.
-    end: Duration,
+    /// When what is waited for is given up, on the login's clock.
+    end: Cell<Option<Duration>>,
 }
 
 impl<'a> Countdown<'a> {
     /// Starts now.
-    pub(super) fn start(console: &'a Console, end: Duration) -> Self {
+    pub(super) fn start(console: &'a Console) -> Self {
         Self {
-            clock: SystemClock::start(None),
+            clock: SystemClock::start(Some(interrupt_is_pending)),
             console,
-            end,
+            end: Cell::new(None),
         }
     }
 }
@@ -71,11 +75,34 @@ impl Clock for Countdown<'_> {
             if left.is_zero() {
                 return Wait::Over;
             }
-            let all = self.end.saturating_sub(self.elapsed());
-            self.console.waiting("Waiting for OneLogin", all);
+            let (what, end) = match self.end.get() {
+                Some(end) => ("Waiting for OneLogin", end),
+                None => ("Waiting for OneLogin", until),
+            };
+            let all = end.saturating_sub(self.elapsed());
+            let seconds = all.as_secs();
+            self.console.passing(&format!("{what}, {seconds} s left"));
             if self.clock.wait(left.min(TICK)) == Wait::Interrupted {
                 return Wait::Interrupted;
             }
         }
     }
+}
+
+/// Lets Ctrl-C end the tool meanwhile.
+fn let_interrupt<T>(read: impl FnOnce() -> T) -> T {
+    let before = SigSet::thread_get_mask();
+    let _ = interrupts().thread_unblock();
+    let result = read();
+    if let Ok(before) = before {
+        let _ = before.thread_set_mask();
+    }
+    result
+}
+
+fn interrupts() -> SigSet {
+    let mut signals = SigSet::empty();
+    signals.add(Signal::SIGINT);
+    signals.add(Signal::SIGQUIT);
+    signals
 }

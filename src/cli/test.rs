@@ -70,7 +70,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         http: Http::new(&loaded.config, Trusted::of(uids), None),
         console,
     };
-    let clock = Countdown::start(console, loaded.config.onelogin.login_timeout);
+    let clock = Countdown::start(console);
     let decision = Attempt {
         request: &request,
         uids,

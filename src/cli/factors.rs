@@ -1,0 +1,193 @@
+//! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
+
+use super::console::{Console, Paint, paint, table};
+use super::survey::{Fate, Survey, fresh, known_as};
+use super::{Context, Exit, Trouble};
+use crate::config::{Config, VerifyForm};
+use crate::factor::{Device, Factor, Menu};
+use crate::host::uids;
+use crate::login::{Beginning, Preview};
+use crate::onelogin::http::Http;
+use crate::onelogin::wire::UserId;
+use crate::state::State;
+use crate::text::{PROMPT_CHARS, clean};
+use crate::trust::Trusted;
+use clap::Args;
+use serde::Serialize;
+
+/// Whose devices.
+#[derive(Args)]
+pub(super) struct Options {
+    /// The local user
+    user: String,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    user: String,
+    known_as: Option<String>,
+    onelogin_id: Option<&'a str>,
+    verdict: &'static str,
+    reason: Option<&'static str>,
+    detail: Option<&'a str>,
+    devices: Vec<Entry>,
+    /// How many further devices are of kinds that this version cannot use.
+    other_devices: usize,
+    begins: Begins,
+    held_back: bool,
+    requests: usize,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    id: String,
+    factor: &'static str,
+    name: String,
+    default: bool,
+    allowed: bool,
+    /// What keeps it out.
+    why: Option<&'static str>,
+}
+
+/// What a login shows or does first.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Begins {
+    Prompt(String),
+    Push(String),
+    Enrolment,
+    Nothing,
+}
+
+/// Shows them. Nothing is activated.
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+    let loaded = fresh(context.load()?);
+    let (config, console) = (&loaded.config, &context.console);
+    let trusted = Trusted::of(uids());
+    let state = State::open(&config.state_dir, trusted);
+    let mut http = Http::new(config, trusted, None);
+    let mut survey = Survey::new(&loaded, &state, &mut http, console);
+    let subject = survey.subject(&options.user);
+    let preview = survey.preview(&options.user);
+    let fate = Fate::of(&preview);
+    let document = Document {
+        user: clean(&options.user, PROMPT_CHARS),
+        known_as: subject.ok().map(|subject| known_as(&subject, config)),
+        onelogin_id: preview.onelogin_id.as_ref().map(UserId::as_str),
+        verdict: fate.word.text(),
+        reason: fate.reason,
+        detail: fate.detail.as_deref(),
+        devices: entries(&preview, config, &state),
+        other_devices: preview.devices.as_ref().map_or(0, |devices| {
+            devices.enrolled.saturating_sub(devices.usable.len())
+        }),
+        begins: beginning(&preview.beginning, config, &options.user),
+        held_back: preview.held_back,
+        requests: http.into_exchanges().len(),
+    };
+    document.show(console, &fate);
+    if let Some(trouble) = state.trouble() {
+        let text = format!("Nothing can be sent to anybody: {trouble}");
+        console.note(&paint(Paint::Warning, &text));
+    }
+    console.document(&document);
+    Ok(fate.word.exit())
+}
+
+impl Document<'_> {
+    fn show(&self, console: &Console, fate: &Fate) {
+        if let Some(known_as) = &self.known_as {
+            console.note(&format!("Looked up by {known_as}."));
+        }
+        if let Some(id) = self.onelogin_id {
+            console.say(&format!("{} is OneLogin user {id}.", self.user));
+        }
+        if !self.devices.is_empty() {
+            let rows = self.devices.iter().map(Entry::row);
+            console.say(&format!("\n{}\n", table(rows)));
+        }
+        if self.other_devices > 0 {
+            console.say(&format!(
+                "{} more, of kinds that cannot be used here.\n",
+                self.other_devices
+            ));
+        }
+        if self.held_back {
+            let text = "limits.challenges is used up: codes only for some minutes.";
+            console.note(&paint(Paint::Warning, text));
+        }
+        let text = match &self.begins {
+            Begins::Prompt(prompt) => {
+                let prompt = prompt.replace('\n', "\n    ").replace("\n    \n", "\n\n");
+                format!("A login would begin with:\n\n    {prompt}\n")
+            }
+            Begins::Push(device) => format!("A login would begin with a push to {device}."),
+            Begins::Enrolment => "A login would begin with the enrolment of a factor.".to_owned(),
+            Begins::Nothing => format!("{} {}.", self.user, fate.sentence()),
+        };
+        console.say(&text);
+    }
+}
+
+impl Entry {
+    fn row(&self) -> [String; 3] {
+        let mut remarks = Vec::new();
+        if self.default {
+            remarks.push("default".to_owned());
+        }
+        if let Some(why) = self.why {
+            remarks.push(paint(Paint::Warning, why));
+        }
+        [
+            self.factor.to_owned(),
+            self.name.clone(),
+            remarks.join(", "),
+        ]
+    }
+}
+
+fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
+    let menu = match &preview.beginning {
+        Beginning::Menu(menu) => Some(menu),
+        Beginning::Enrolment | Beginning::End(_) => None,
+    };
+    let devices = preview.devices.iter().flat_map(|devices| &devices.usable);
+    let entry = |device: &Device| {
+        let is_offered = |menu: &Menu| menu.devices().iter().any(|other| other.id == device.id);
+        let is_in_menu = menu.is_some_and(is_offered);
+        let why = if is_in_menu {
+            None
+        } else if !config.factors.allow.contains(&device.factor) {
+            Some("not in factors.allow")
+        } else if config.onelogin.verify == VerifyForm::Activated && device.factor == Factor::Duo {
+            Some("not with onelogin.verify = \"activated\"")
+        } else if preview.held_back {
+            Some("limits.challenges is used up")
+        } else if state.trouble().is_some() {
+            Some("needs state_dir")
+        } else {
+            None
+        };
+        Entry {
+            id: device.id.as_str().to_owned(),
+            factor: device.factor.word(),
+            name: device.label(),
+            default: device.default,
+            allowed: why.is_none(),
+            why,
+        }
+    };
+    devices.map(entry).collect()
+}
+
+fn beginning(beginning: &Beginning, config: &Config, user: &str) -> Begins {
+    match beginning {
+        Beginning::Menu(menu) => match menu.autopush().filter(|_| config.factors.autopush) {
+            Some(device) => Begins::Push(device.label()),
+            None => Begins::Prompt(menu.prompt(user)),
+        },
+        Beginning::Enrolment => Begins::Enrolment,
+        Beginning::End(_) => Begins::Nothing,
+    }
+}

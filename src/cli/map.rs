@@ -1,0 +1,155 @@
+//! `map export`: who is who at OneLogin, once for many hosts.
+
+use super::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
+use super::whom::Whom;
+use super::{Context, Exit, Trouble, write};
+use crate::host::uids;
+use crate::map::{Entries, Map};
+use crate::onelogin::http::Http;
+use crate::onelogin::wire::UserId;
+use crate::state::State;
+use crate::text::{PROMPT_CHARS, clean};
+use crate::trust::Trusted;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+/// What to do with a map.
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Looks users up at OneLogin and writes the map file, with ids, for many hosts
+    Export(Export),
+}
+
+/// Whose lines, and where to.
+#[derive(Args)]
+struct Export {
+    #[command(flatten)]
+    whom: Whom,
+    /// Into this file, whole and at once, instead of standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// In this form
+    #[arg(long, value_enum, default_value_t = Format::Map)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// The map file
+    Map,
+    /// For machines, as with --json
+    Json,
+}
+
+/// Who is who.
+#[derive(Default, Serialize)]
+struct Document {
+    entries: Vec<Entry>,
+    left_out: Vec<LeftOut>,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    user: String,
+    id: String,
+}
+
+#[derive(Serialize)]
+struct LeftOut {
+    user: String,
+    reason: &'static str,
+}
+
+/// The mode of a new map: it holds no secret, and is root's to write.
+const MODE: u32 = 0o644;
+
+/// Does it.
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+    let What::Export(export) = &options.what;
+    let loaded = fresh(context.load()?);
+    let (config, console) = (&loaded.config, &context.console);
+    let names = export.whom.names()?;
+    announce(console, config, names.len());
+    let trusted = Trusted::of(uids());
+    let state = State::open(&config.state_dir, trusted);
+    let mut http = Http::new(config, trusted, None);
+    let mut survey = Survey::new(&loaded, &state, &mut http, console);
+    let mut document = Document::default();
+    let mut exit = Exit::Good;
+    for (number, name) in (1..).zip(&names) {
+        console.passing(&format!("{number} of {}", names.len()));
+        match survey.identify(name) {
+            Ok((user, id)) => document.entries.push(Entry {
+                user,
+                id: id.as_str().to_owned(),
+            }),
+            Err(outcome) => {
+                let user = clean(name, PROMPT_CHARS);
+                let fate = Fate::of_end(&outcome);
+                if is_no_answer(&outcome) {
+                    let text = format!("{user} {}; no map was made", fate.sentence());
+                    return Err(Trouble::new(text));
+                }
+                if fate.word == Word::Denied {
+                    exit = Exit::Bad;
+                }
+                let reason = fate.reason.unwrap_or_default();
+                document.left_out.push(LeftOut { user, reason });
+            }
+        }
+    }
+    let map = document.map()?;
+    let is_json = export.format == Format::Json || console.is_for_machines();
+    let text = if is_json {
+        super::console::json(&document)
+    } else {
+        map
+    };
+    match &export.output {
+        None => console.print(&text),
+        Some(path) => {
+            write::file(path, text.as_bytes(), MODE)?;
+            console.note(&format!("{}: {}.", path.display(), document.summary()));
+        }
+    }
+    Ok(exit)
+}
+
+impl Document {
+    fn summary(&self) -> String {
+        let (entries, left_out) = (self.entries.len(), self.left_out.len());
+        format!("{entries} mapped, {left_out} left out")
+    }
+
+    /// The map file; read back by the module's own parser before anybody relies on it.
+    fn map(&self) -> Result<String, Trouble> {
+        let mut text = format!("# By pam-onelogin map export: {}.\n", self.summary());
+        for Entry { user, id } in &self.entries {
+            let _ = writeln!(text, "{user} id={id}");
+        }
+        for LeftOut { user, reason } in &self.left_out {
+            let _ = writeln!(text, "# {user}: {reason}");
+        }
+        let faults = |faults: Vec<crate::config::Fault>| {
+            Trouble(faults.iter().map(ToString::to_string).collect())
+        };
+        let map = Map::parse("the map", &text, Entries::Ids).map_err(faults)?;
+        let is_there = |entry: &Entry| {
+            let id = UserId::parse(&entry.id).map(crate::map::Wanted::Id);
+            map.get(&entry.user) == id.as_ref()
+        };
+        if self.entries.iter().all(is_there) {
+            Ok(text)
+        } else {
+            Err(Trouble::new("a name cannot stand in a map"))
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! `pam-onelogin map export`: users are looked up once, and the hosts that get the map look up nobody.
+
+mod tool;
+mod world;
+
+use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, User};
+use pam_host::Code;
+use pam_onelogin::map::{Entries, Map, Wanted};
+use pam_onelogin::onelogin::wire::UserId;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::PathBuf;
+use tool::{Ran, at, on_terminal, run};
+use world::{ID, NAME, World};
+
+/// A world in which OneLogin knows three accounts of this system, and suspended one of them.
+fn world(config: &[&str]) -> World {
+    let world = World::with([world::totp()], config);
+    world.onelogin.add_user(User::new(1002, "bin"));
+    world.onelogin.add_user(User::new(1003, "sync").status(2));
+    world
+}
+
+fn export(world: &World, further: &[&str]) -> Ran {
+    run(
+        at(&world.place, &[&["map", "export"], further].concat()),
+        &[],
+    )
+}
+
+fn output(world: &World) -> PathBuf {
+    world.place.path().join("users.map")
+}
+
+#[test]
+fn the_map_is_sorted_and_says_who_was_left_out_and_why() {
+    let world = world(&["users.exempt_users = [\"root\"]"]);
+    let words = ["sync", NAME, "root", "daemon", "bin", NAME];
+    let ran = export(&world, &words);
+    let map = "# By pam-onelogin map export: 2 mapped, 3 left out.\n\
+        bin id=1002\n\
+        nobody id=1001\n\
+        # daemon: no-onelogin-user\n\
+        # root: exempt-user\n\
+        # sync: inactive-onelogin-user\n";
+    assert_eq!((ran.code, ran.out.as_str()), (1, map), "{}", ran.err);
+    assert_eq!(export(&world, &words).out, map, "the same each time");
+    // One token, and one request for each who is not exempt.
+    assert_eq!(world.requests(), 1 + 2 * 4);
+    let map = Map::parse("m", map, Entries::Ids).unwrap();
+    assert_eq!(
+        map.get("bin").cloned(),
+        UserId::parse("1002").map(Wanted::Id)
+    );
+    assert_eq!(map.get("root"), None);
+}
+
+#[test]
+fn who_is_exempt_is_left_out_without_a_finding() {
+    let world = world(&["users.exempt_users = [\"root\"]"]);
+    let ran = export(&world, &[NAME, "root"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+}
+
+#[test]
+fn for_machines_it_is_one_document() {
+    let world = world(&[]);
+    let ran = export(&world, &["--format", "json", NAME, "daemon"]);
+    let expected = serde_json::json!({
+        "entries": [{"user": NAME, "id": "1001"}],
+        "left_out": [{"user": "daemon", "reason": "no-onelogin-user"}],
+    });
+    assert_eq!((ran.code, ran.json()), (1, expected.clone()));
+    assert_eq!(export(&world, &["--json", NAME, "daemon"]).json(), expected);
+}
+
+#[test]
+fn a_login_with_the_map_looks_nobody_up() {
+    let world = world(&[]);
+    let path = output(&world);
+    let ran = export(&world, &[NAME, "-o", path.to_str().unwrap()]);
+    assert_eq!((ran.code, ran.out.as_str()), (0, ""), "{}", ran.err);
+    assert!(
+        ran.err.contains("users.map: 1 mapped, 0 left out."),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
+        0o644
+    );
+    let setting = format!("users.map_file = \"{}\"", path.display());
+    let map = ["users.match = \"map\"", setting.as_str()];
+    for (further, asked) in [(&[] as &[&str], 1), (&["users.check_active = false"], 0)] {
+        world.config(&[&map, further].concat());
+        world.later().onelogin.clear_requests();
+        let outcome = world.ssh().answer(world::fresh_code()).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.onelogin.count("GET", "/users?"), 0);
+        // The id is looked at where users.check_active wants it.
+        assert_eq!(world.onelogin.count("GET", "/api/2/users/1001"), asked);
+    }
+}
+
+#[test]
+fn where_onelogin_gives_no_answer_the_old_map_stays() {
+    let world = world(&[]);
+    let path = output(&world);
+    fs::write(&path, "nobody id=1\n").unwrap();
+    for on in [Match::token(), Match::path("username=daemon")] {
+        world.later().onelogin.clear_faults();
+        fs::remove_dir_all(world.place.state_path()).unwrap_or_default();
+        world.onelogin.fault(Fault::new(on, Action::status(500)));
+        let ran = export(
+            &world,
+            &["bin", "daemon", NAME, "-o", path.to_str().unwrap()],
+        );
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
+        assert!(ran.err.contains("server-error") && ran.err.contains("no map was made"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "nobody id=1\n");
+    }
+}
+
+#[test]
+fn a_link_is_not_written_through() {
+    let world = world(&[]);
+    let target = world.place.write("target", "kept");
+    symlink(&target, output(&world)).unwrap();
+    let ran = export(&world, &[NAME, "-o", output(&world).to_str().unwrap()]);
+    assert!(
+        ran.code == 1 && ran.err.contains("symbolic link"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(fs::read_to_string(target).unwrap(), "kept");
+}
+
+#[test]
+fn an_id_that_is_no_number_makes_no_map() {
+    let world = world(&[]);
+    let body = "[{\"id\":\"abc\",\"username\":\"nobody\",\"state\":1,\"status\":1}]";
+    let on = Match::path("username=nobody");
+    world
+        .onelogin
+        .fault(Fault::new(on, Action::Body(body.to_owned())));
+    let ran = export(&world, &[NAME]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("OneLogin's number"), "{}", ran.err);
+}
+
+#[test]
+fn devices_are_not_asked_for_and_nothing_secret_is_in_it() {
+    let world = world(&[]);
+    world.onelogin.add_device(ID, Device::sms("701", "Mobile"));
+    let evil = "\u{1b}]0;owned\u{7}evil\u{202e}\nroot id=1";
+    let ran = export(&world, &[NAME, evil]);
+    assert_eq!(world.onelogin.count("GET", "/devices"), 0);
+    assert!(
+        ran.out.ends_with("# ]0;ownedevil root id=1: no-account\n"),
+        "{:?}",
+        ran.out
+    );
+    assert!(!ran.out.contains(DEFAULT_CLIENT_SECRET) && !ran.err.contains(DEFAULT_CLIENT_SECRET));
+    let mut screen = on_terminal(at(&world.place, &["map", "export", NAME]));
+    screen.expect("nobody id=1001");
+    assert!(screen.finish().0.success());
+}

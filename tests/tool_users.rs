@@ -1,0 +1,263 @@
+//! `pam-onelogin users`: who would get in and who would be locked out, before a stack asks anybody.
+
+mod tool;
+mod world;
+
+use onelogin_simulator::{
+    Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Options, Simulator, User,
+};
+use pam_host::root::Stage;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use tool::{Ran, at, on_terminal, run, tool};
+use world::{NAME, World, push, totp};
+
+/// Accounts that every system has, beside [`NAME`].
+const OTHERS: [&str; 4] = ["bin", "daemon", "root", "sync"];
+
+/// A world with all of them at OneLogin: `bin` with no device, `sync` suspended, `root` with an authenticator, and nobody of
+/// the name `daemon`.
+fn world(config: &[&str]) -> World {
+    let world = World::with([push(), totp()], config);
+    let onelogin = &world.onelogin;
+    onelogin.add_user(User::new(1002, "bin"));
+    onelogin.add_user(User::new(1003, "root"));
+    onelogin.add_device(1003, Device::authenticator("502", "App"));
+    onelogin.add_user(User::new(1004, "sync").status(2));
+    world
+}
+
+fn users(world: &World, further: &[&str]) -> Ran {
+    run(at(&world.place, &[&["users"], further].concat()), &[])
+}
+
+fn entry<'a>(document: &'a Value, user: &str) -> &'a Value {
+    let users = document["users"].as_array().unwrap();
+    let entry = users.iter().find(|entry| entry["user"] == user);
+    entry.unwrap_or_else(|| panic!("{user}: {document}"))
+}
+
+#[test]
+fn each_user_has_a_verdict_and_who_would_be_locked_out_is_a_finding() {
+    let world = world(&["users.exempt_users = [\"root\"]"]);
+    let all = [&[NAME][..], &OTHERS, &["no-such-user"]].concat();
+    let ran = users(&world, &all);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let expected = "bin           denied  no-factor\n\
+        daemon        denied  no-onelogin-user\n\
+        no-such-user  denied  no-account\n\
+        nobody        pass    push, totp\n\
+        root          exempt  exempt-user\n\
+        sync          denied  inactive-onelogin-user\n\
+        \n\
+        1 would pass, 1 exempt, 4 denied; pam_onelogin(8) says of each reason what to do.\n";
+    assert_eq!(ran.out, expected);
+    assert_eq!(world.onelogin.activations(), 0);
+}
+
+#[test]
+fn for_machines_it_is_one_document_with_counts() {
+    let world = world(&["users.no_factor = \"enroll\""]);
+    let ran = users(&world, &["--json", NAME, "bin", "root"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let document = ran.json();
+    assert_eq!(
+        *entry(&document, NAME),
+        json!({"user": NAME, "verdict": "pass", "reason": null, "detail": null, "onelogin_id": "1001",
+            "factors": ["push", "totp"]})
+    );
+    assert_eq!(entry(&document, "bin")["verdict"], "enroll");
+    let counts =
+        ["pass", "enroll", "exempt", "denied", "not_asked"].map(|key| document[key].as_u64());
+    assert_eq!(counts, [2, 1, 0, 0, 0].map(Some));
+    assert_eq!(document["requests"], world.requests());
+}
+
+#[test]
+fn it_takes_one_token_and_two_requests_a_user_on_one_connection() {
+    let world = world(&[]);
+    users(&world, &[NAME, "bin", "root", "daemon"]);
+    assert_eq!(world.onelogin.count("POST", "/token"), 1);
+    // Nobody is looked up for their devices who was not found.
+    assert_eq!(
+        (world.requests(), world.onelogin.connections()),
+        (1 + 2 * 3 + 1, 1)
+    );
+    // Nothing of it is believed by a login.
+    assert!(world.kept("directory-").is_empty());
+}
+
+#[test]
+fn without_a_folder_for_the_state_there_is_one_token_all_the_same() {
+    let world = world(&["state_dir = \"/proc/nothing\""]);
+    let ran = users(&world, &[NAME, "root", "--json"]);
+    assert_eq!(world.onelogin.count("POST", "/token"), 1, "{}", ran.err);
+    // A push could not be counted, so a login offers codes only: those of Protect are one.
+    assert_eq!(entry(&ran.json(), NAME)["verdict"], "pass");
+}
+
+#[test]
+fn groups_and_lists_are_taken_apart() {
+    let world = world(&[]);
+    let list = world
+        .place
+        .write("list", "# all\nnobody\n\nroot # the admin\n");
+    let from = users(&world, &["--from", list.to_str().unwrap(), "--json"]);
+    let names = |ran: &Ran| -> Vec<String> {
+        let document = ran.json();
+        let users = document["users"].as_array().unwrap();
+        users
+            .iter()
+            .map(|user| user["user"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(names(&from), ["nobody", "root"]);
+    // By the group's number in passwd.
+    let group = users(&world, &["--group", "root", "--json"]);
+    assert!(names(&group).contains(&"root".to_owned()), "{}", group.out);
+    let nowhere = users(&world, &["--group", "no-such-group"]);
+    assert_eq!((nowhere.code, nowhere.out.as_str()), (1, ""));
+    assert!(
+        nowhere.err.contains("the system knows no group"),
+        "{}",
+        nowhere.err
+    );
+    let absent = users(&world, &["--from", "/no/such/list"]);
+    assert!(
+        absent.err.contains("/no/such/list: No such file"),
+        "{}",
+        absent.err
+    );
+    let empty = world.place.write("empty", "# nobody\n");
+    let ran = users(&world, &["--from", empty.to_str().unwrap()]);
+    assert!(
+        ran.code == 1 && ran.err.contains("nobody is meant"),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn without_a_name_it_is_root_and_those_with_a_login_shell() {
+    let world = world(&[]);
+    let document = users(&world, &["--json"]).json();
+    let users = document["users"].as_array().unwrap();
+    assert_eq!(entry(&document, "root")["verdict"], "pass");
+    for service in ["daemon", "bin", NAME] {
+        assert!(
+            users.iter().all(|user| user["user"] != service),
+            "{service}"
+        );
+    }
+}
+
+#[test]
+fn where_onelogin_cannot_be_asked_at_all_it_is_asked_once() {
+    let world = world(&[]);
+    world
+        .onelogin
+        .fault(Fault::new(Match::token(), Action::status(401)));
+    let ran = users(&world, &[NAME, "bin", "root", "--json"]);
+    let document = ran.json();
+    assert_eq!((ran.code, world.requests()), (1, 1));
+    assert_eq!(entry(&document, "bin")["reason"], "credential");
+    assert_eq!(document["not_asked"], 2);
+    let ran = users(&world, &[NAME, "bin", "root"]);
+    assert!(ran.out.contains("2 not asked"), "{}", ran.out);
+}
+
+#[test]
+fn one_answer_that_cannot_be_used_is_that_users_and_three_in_a_row_are_enough() {
+    let world = world(&[]);
+    let devices = Match::path("/api/2/mfa/users/1003");
+    world
+        .onelogin
+        .fault(Fault::new(devices, Action::status(500)));
+    let ran = users(&world, &[NAME, "root", "sync", "--json"]);
+    let document = ran.json();
+    assert_eq!(entry(&document, "root")["reason"], "server-error");
+    assert_eq!(document["not_asked"], 0);
+    world
+        .onelogin
+        .fault(Fault::new(Match::path("/api/"), Action::status(500)));
+    let document = users(&world, &[&[NAME, "--json"][..], &OTHERS].concat()).json();
+    assert_eq!(
+        (&document["denied"], &document["not_asked"]),
+        (&json!(3), &json!(2))
+    );
+}
+
+#[test]
+fn progress_is_shown_on_a_terminal_only() {
+    let world = world(&[]);
+    let mut screen = on_terminal(at(&world.place, &["users", NAME, "root"]));
+    screen.expect("2 of 2");
+    screen.expect("2 would pass");
+    assert!(screen.finish().0.success());
+    let ran = users(&world, &[NAME, "root"]);
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn r10_a_hostile_name_spoils_no_list_and_r11_no_secret_is_in_it() {
+    let evil = "\u{1b}]0;owned\u{7}evil\u{202e}\nroot";
+    let world = world(&[]);
+    for further in [&[] as &[&str], &["--json"]] {
+        let ran = users(&world, &[&[evil, NAME], further].concat());
+        let all = format!("{}{}", ran.out, ran.err);
+        assert!(all.contains("evil root"), "{all}");
+        for bad in ['\u{1b}', '\u{7}', '\u{202e}'] {
+            assert!(!all.contains(bad), "{all:?}");
+        }
+        assert!(!all.contains(DEFAULT_CLIENT_SECRET));
+        let tokens = world.onelogin.access_tokens();
+        assert!(!tokens.is_empty() && tokens.iter().all(|token| !all.contains(token)));
+    }
+}
+
+/// More users than OneLogin likes to be asked for at once.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_thousand_users_are_looked_up_at_the_pace_that_onelogin_wants() {
+    const USERS: u64 = 1000;
+    let stage = Stage::enter();
+    let onelogin = Simulator::start_with(Options::default());
+    let mut passwd = std::fs::read_to_string("/etc/passwd").unwrap();
+    for number in 0..USERS {
+        let name = format!("person{number:04}");
+        let id = 60_000 + number;
+        writeln!(passwd, "{name}:x:{id}:{id}::/nonexistent:/bin/sh").unwrap();
+        onelogin.add_user(User::new(id, name));
+        let device = format!("7{id}");
+        onelogin.add_device(id, Device::authenticator(device, "App"));
+    }
+    stage.write("/etc/passwd", &passwd, 0o644);
+    // The last one is suspended.
+    onelogin.change_user(60_000 + USERS - 1, |user| user.status = 2);
+    stage.config(&onelogin, &["users.exempt_users = [\"root\"]"]);
+    let refusal = || {
+        let later = vec![("retry-after".to_owned(), "0".to_owned())];
+        Action::Status(429, "{}".to_owned(), later)
+    };
+    // Once a login asks again by itself; further times the tool does.
+    for (skip, times) in [(100, 1), (700, 3), (1500, 7)] {
+        let on = Match::path("/api/2/");
+        onelogin.fault(Fault::new(on, refusal()).skip(skip).times(times));
+    }
+    let ran = run(tool(&["users", "--json"]), &[]);
+    assert!(ran.err.starts_with("100"), "{}", ran.err);
+    assert!(ran.err.contains(" users, up to "), "{}", ran.err);
+    let document = ran.json();
+    let is_here = |entry: &&Value| entry["user"].as_str().unwrap().starts_with("person");
+    let people = document["users"].as_array().unwrap().iter().filter(is_here);
+    let getting_in = people.filter(|entry| entry["verdict"] == "pass").count();
+    assert_eq!(getting_in as u64, USERS - 1);
+    assert_eq!(
+        entry(&document, "person0999")["reason"],
+        "inactive-onelogin-user"
+    );
+    assert_eq!(ran.code, 1);
+    assert_eq!(onelogin.count("POST", "/token"), 1);
+    let asked = onelogin.requests().len() as u64;
+    assert!((2 * USERS..2 * USERS + 30).contains(&asked), "{asked}");
+}
