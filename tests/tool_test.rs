@@ -4,9 +4,11 @@ mod tool;
 mod world;
 
 use clap::Command;
+use nix::sys::signal::Signal;
 use onelogin_simulator::{DEFAULT_CLIENT_SECRET, Message};
 use pam_onelogin::cli::command;
 use std::collections::BTreeSet;
+use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 use tool::{at, on_terminal, run, run_while, tool};
 use world::{NAME, TOTP_CODE as CODE, World};
@@ -73,6 +75,71 @@ fn a_push_counts_down_on_a_terminal_and_moves_nothing_on_a_pipe() {
         !ran.err.contains('\r') && !ran.err.contains('\u{1b}'),
         "{:?}",
         ran.err
+    );
+}
+
+#[test]
+fn the_countdown_is_that_of_the_push() {
+    let world = World::with([world::push()], &["push.wait = 20"]);
+    let mut screen = on_terminal(at(&world.place, &["test", NAME, "--service", "sudo"]));
+    screen.expect("or Enter for a push to ");
+    screen.line("");
+    // Of `push.wait`, not of `login_timeout`; ten seconds of it may be gone.
+    screen.expect("Waiting for OneLogin, 1");
+    approve(&world);
+    screen.expect("PAM_SUCCESS");
+}
+
+#[test]
+fn ctrl_c_ends_a_wait_as_a_denial_and_at_a_prompt_the_tool() {
+    let world = World::with_push();
+    let mut screen = on_terminal(at(&world.place, &["test", NAME, "--service", "sudo"]));
+    screen.expect("or Enter for a push to ");
+    screen.line("");
+    screen.expect("Waiting for OneLogin, ");
+    screen.type_keys("\u{3}");
+    screen.expect("reason=interrupted");
+    assert_eq!(screen.finish().0.code(), Some(1));
+    assert_eq!(world.onelogin.activations(), 1);
+
+    let mut screen = on_terminal(at(&world.place, &["test", NAME]));
+    screen.expect("or Enter for a push to ");
+    screen.type_keys("\u{3}");
+    assert_eq!(screen.finish().0.signal(), Some(Signal::SIGINT as i32));
+    assert_eq!(world.onelogin.activations(), 1);
+}
+
+#[test]
+fn it_says_by_which_settings_whom_it_looks_up_and_what_was_believed() {
+    let world = World::with_totp();
+    let ran = run(at(&world.place, &["test", NAME]), &[CODE]);
+    for text in [
+        world.place.config_path().to_str().unwrap(),
+        &world.onelogin.url(),
+        "Looked up by username \"nobody\".",
+        "Not tried: the stack of sshd",
+    ] {
+        assert!(ran.err.contains(text), "{text}: {}", ran.err);
+    }
+    assert!(!ran.err.contains("users.cache"), "{}", ran.err);
+    let code = world::fresh_code();
+    let command = at(&world.place, &["test", NAME, "--json"]);
+    let ran = run(command, &[&code]);
+    assert_eq!((ran.code, &ran.json()["cached"]), (0, &true.into()));
+    assert!(ran.err.contains("(users.cache)"), "{}", ran.err);
+
+    world.config(&["users.exempt_users = [\"nobody\"]"]);
+    let ran = run(at(&world.place, &["test", NAME]), &[]);
+    assert!(
+        ran.err.contains("nobody is not asked: exempt-user."),
+        "{}",
+        ran.err
+    );
+    assert_eq!(ran.code, 0);
+    let ran = run(at(&world.place, &["test", "no-such-user"]), &[]);
+    assert!(
+        ran.err
+            .contains("no-such-user could not log in: no-account.")
     );
 }
 

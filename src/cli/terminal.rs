@@ -61,6 +61,16 @@ impl<'a> Countdown<'a> {
             end: Cell::new(None),
         }
     }
+
+    /// Whether nothing is waited for yet.
+    pub(super) fn counts_nothing(&self) -> bool {
+        self.end.get().is_none()
+    }
+
+    /// From now on something is waited for, so long.
+    pub(super) fn counts(&self, time: Duration) {
+        self.end.set(Some(self.elapsed() + time));
+    }
 }
 
 impl Clock for Countdown<'_> {
@@ -77,7 +87,7 @@ impl Clock for Countdown<'_> {
             }
             let (what, end) = match self.end.get() {
                 Some(end) => ("Waiting for OneLogin", end),
-                None => ("Waiting for OneLogin", until),
+                None => ("Waiting", until),
             };
             let all = end.saturating_sub(self.elapsed());
             let seconds = all.as_secs();
@@ -87,6 +97,13 @@ impl Clock for Countdown<'_> {
             }
         }
     }
+}
+
+/// Keeps Ctrl-C pending, as sudo does, so that it ends a wait as there, and not the tool; at a
+/// prompt it ends the tool.
+pub(super) fn hold_interrupts() {
+    // Where that fails, Ctrl-C ends the tool, which counts as a denial, too.
+    let _ = interrupts().thread_block();
 }
 
 /// Lets Ctrl-C end the tool meanwhile.

@@ -1,15 +1,19 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
 use super::console::{Console, Paint, paint};
-use super::terminal::{Countdown, Terminal};
+use super::survey::{Fate, known_as, subject};
+use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble};
 use crate::attempt::Attempt;
-use crate::host::{process_identity, uids};
+use crate::config::Config;
+use crate::config::file::Loaded;
+use crate::host::{interrupt_is_pending, process_identity, uids};
 use crate::log::{self, Log};
 use crate::login::{ApiError, Clock as _};
-use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http};
+use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http, Method};
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
+use crate::text::{PROMPT_CHARS, clean};
 use crate::trust::Trusted;
 use crate::user::Request;
 use crate::verdict;
@@ -42,6 +46,8 @@ struct Result<'a> {
     reason: Option<&'a str>,
     detail: Option<&'a str>,
     factor: Option<&'a str>,
+    /// Whether user and devices were believed without asking.
+    cached: bool,
     code: String,
     ms: u128,
     requests: Vec<Sent<'a>>,
@@ -59,18 +65,21 @@ struct Sent<'a> {
 pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
     let loaded = context.load()?;
     let console = &context.console;
-    console.note(&format!(
-        "The login of {} as in {}. It is a real one: codes are used up, limits count.",
-        paint(Paint::Bold, &options.user),
-        options.service
-    ));
+    hold_interrupts();
     let request = options.request();
+    introduce(context, options, &request, &loaded);
     let uids = uids();
-    let mut carrier = Shown {
-        http: Http::new(&loaded.config, Trusted::of(uids), None),
-        console,
-    };
     let clock = Countdown::start(console);
+    let mut carrier = Shown {
+        http: Http::new(
+            &loaded.config,
+            Trusted::of(uids),
+            Some(interrupt_is_pending),
+        ),
+        console,
+        clock: &clock,
+        config: &loaded.config,
+    };
     let decision = Attempt {
         request: &request,
         uids,
@@ -86,6 +95,13 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let facts = decision.facts(&request, &exchanges, ms);
     let line = log::decision(&verdict, &facts);
     Log::open(SERVICE_OF_THE_LOG).line(verdict.level, &line);
+    let cached = decision.report.onelogin_id.is_some() && !exchanges.iter().any(lists_devices);
+    if cached {
+        let seconds = loaded.config.users.cache.as_secs();
+        console.note(&format!(
+            "User and devices were believed from a look-up of the last {seconds} s (users.cache)."
+        ));
+    }
     for remark in &decision.remarks {
         console.note(&paint(Paint::Warning, remark));
     }
@@ -102,6 +118,13 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         "{} The module would say {code}.",
         paint(colour, &line)
     ));
+    console.note(&paint(
+        Paint::Dim,
+        &format!(
+            "Not tried: the stack of {}, and what it asks before. pam-onelogin check looks at that.",
+            clean(&options.service, PROMPT_CHARS)
+        ),
+    ));
     console.document(&Result {
         user: &options.user,
         service: &options.service,
@@ -109,6 +132,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         reason: verdict.reason,
         detail: verdict.detail.as_deref(),
         factor: decision.report.factor,
+        cached,
         code,
         ms,
         requests: exchanges.iter().map(Sent::of).collect(),
@@ -139,6 +163,28 @@ impl Options {
     }
 }
 
+/// Says what is going to happen, by which settings, to whom.
+fn introduce(context: &Context, options: &Options, request: &Request, loaded: &Loaded) {
+    let console = &context.console;
+    let user = clean(&options.user, PROMPT_CHARS);
+    console.note(&format!(
+        "The login of {} as in {}, by {} at {}. It is a real one: codes are used up, limits count.",
+        paint(Paint::Bold, &user),
+        clean(&options.service, PROMPT_CHARS),
+        context.config.display(),
+        loaded.config.onelogin.origin
+    ));
+    let text = match subject(request, loaded) {
+        Ok(subject) => format!("Looked up by {}.", known_as(&subject, &loaded.config)),
+        Err(outcome) => format!("{user} {}.", Fate::of_end(&outcome).sentence()),
+    };
+    console.note(&text);
+}
+
+fn lists_devices(exchange: &Exchange) -> bool {
+    exchange.path.ends_with("devices")
+}
+
 impl<'a> Sent<'a> {
     fn of(exchange: &'a Exchange) -> Self {
         Self {
@@ -154,6 +200,8 @@ impl<'a> Sent<'a> {
 struct Shown<'a> {
     http: Http,
     console: &'a Console,
+    clock: &'a Countdown<'a>,
+    config: &'a Config,
 }
 
 impl Carrier for Shown<'_> {
@@ -183,11 +231,28 @@ impl Carrier for Shown<'_> {
             &format!("{} {} {outcome}", call.method.name(), call.path),
             start,
         );
+        if result.is_ok() {
+            self.count_down(call);
+        }
         result
     }
 }
 
 impl Shown<'_> {
+    /// What was sent is waited for from now on; an enrolment from the first time that it is asked for.
+    fn count_down(&self, call: &Call<'_>) {
+        let is_sent = matches!(call.method, Method::Post(_));
+        let is_asked_for = matches!(call.method, Method::Get) && self.clock.counts_nothing();
+        let path = &call.path;
+        if (is_sent && (path.ends_with("/verifications") || path.ends_with("/trigger")))
+            || (is_asked_for && path.contains("/registrations/"))
+        {
+            let left = self.config.onelogin.login_timeout;
+            let left = left.saturating_sub(self.clock.elapsed());
+            self.clock.counts(self.config.push_wait.min(left));
+        }
+    }
+
     fn step(&self, what: &str, start: Instant) {
         let ms = start.elapsed().as_millis();
         self.console
