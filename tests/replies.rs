@@ -298,7 +298,11 @@ fn r06_what_a_server_says_on_a_prepared_connection_before_it_is_asked_is_no_repl
     world
         .onelogin
         .fault(Fault::new(Match::any(), first).times(1));
-    let outcome = world.ssh().answer(WRONG).run();
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    assert!(world.onelogin.wait_for_unasked(LONG, 1));
+    login.reply(WRONG);
+    let outcome = login.finish();
     assert_denied(&outcome, "an acceptance that came first");
     assert_eq!(reason(&outcome), "wrong-code");
     assert_eq!(world.onelogin.connections(), connections + 2, "made anew");

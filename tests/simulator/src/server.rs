@@ -130,6 +130,8 @@ fn serve(shared: &Shared, socket: &TcpStream, number: u64) -> io::Result<()> {
     }
     if let Some(Action::SpeakFirst(bytes)) = &fault {
         stream.send(bytes)?;
+        shared.state().unasked += 1;
+        shared.changed.notify_all();
     }
     let mut connection = Connection::new(stream);
     loop {

@@ -311,8 +311,8 @@ impl Simulator {
         self.shared.wait(timeout, closed).is_some()
     }
 
-    /// Whether [`crate::Action::Also`] has sent its bytes this many times by now, waiting for it if need be; `false` after
-    /// `timeout`.
+    /// Whether [`crate::Action::Also`] or [`crate::Action::SpeakFirst`] has sent its bytes this many times by now, waiting for
+    /// it if need be; `false` after `timeout`.
     #[must_use]
     pub fn wait_for_unasked(&self, timeout: Duration, times: u64) -> bool {
         let sent = |state: &State| (state.unasked >= times).then_some(());
