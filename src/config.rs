@@ -4,7 +4,7 @@
 pub mod file;
 mod origin;
 
-pub use origin::Origin;
+pub use origin::{Origin, Proxy};
 
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use zeroize::Zeroizing;
 
 /// Everything an admin can set, each value checked. See the README for the words.
 pub struct Config {
@@ -53,6 +54,8 @@ pub struct OneLogin {
     pub verify: VerifyForm,
     /// `ca_file`: replaces the system's trust store.
     pub ca_file: Option<PathBuf>,
+    /// `http_proxy`: on the way to the host.
+    pub http_proxy: Option<Proxy>,
     /// `connect_timeout`: for TCP and TLS together. Names are bounded by resolv.conf.
     pub connect_timeout: Duration,
     /// `request_timeout`: for one request and its reply.
@@ -390,6 +393,7 @@ impl<'a> Reader<'a> {
             ],
         );
         let ca_file = self.path(&mut table, "ca_file");
+        let http_proxy = self.http_proxy(&mut table);
         let connect = self.number(&mut table, "connect_timeout", 5, 1, 60);
         let request = self.number(&mut table, "request_timeout", 10, 1, 60);
         let login = self.number(&mut table, "login_timeout", 55, 5, 300);
@@ -408,6 +412,7 @@ impl<'a> Reader<'a> {
             version,
             verify,
             ca_file,
+            http_proxy,
             connect_timeout: Duration::from_secs(connect),
             request_timeout: Duration::from_secs(request),
             login_timeout: Duration::from_secs(login),
@@ -440,6 +445,20 @@ impl<'a> Reader<'a> {
                     line,
                     format!("\"url\" {why}; write \"https://<subdomain>.onelogin.com\""),
                 );
+                None
+            }
+        }
+    }
+
+    fn http_proxy(&mut self, table: &mut Table<'a>) -> Option<Proxy> {
+        let line = self.line(table, "http_proxy");
+        let text = Zeroizing::new(self.text(table, "http_proxy")?);
+        match Proxy::parse(&text) {
+            Ok(proxy) => Some(proxy),
+            Err(why) => {
+                let text =
+                    format!("\"http_proxy\" {why}; write \"http://[user:password@]host:port\"");
+                self.fault(line, text);
                 None
             }
         }

@@ -862,6 +862,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         version,
         verify,
         ca_file,
+        http_proxy,
         connect_timeout,
         request_timeout,
         login_timeout,
@@ -893,7 +894,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         .map(|(word, _)| *word)
         .collect();
     assert!(
-        ca_file.is_none() && append_domain.is_none(),
+        ca_file.is_none() && http_proxy.is_none() && append_domain.is_none(),
         "not the defaults"
     );
     assert!(
@@ -927,6 +928,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
             }),
         ),
         ("onelogin.ca_file", "the system's bundle".to_owned()),
+        ("onelogin.http_proxy", "none".to_owned()),
         (
             "onelogin.connect_timeout",
             connect_timeout.as_secs().to_string(),

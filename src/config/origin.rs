@@ -1,6 +1,8 @@
-//! The one host that the module talks to.
+//! The one host that the module talks to, and the proxy on the way there, if any.
 
+use crate::secret::Secret;
 use std::fmt;
+use zeroize::Zeroizing;
 
 /// `https://host[:port]`, checked: no user, no path, no query (rule R6).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,28 +18,7 @@ impl Origin {
             .strip_prefix("https://")
             .ok_or("must begin with \"https://\"")?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let (host, port) = match rest.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (rest, None),
-        };
-        let label = |label: &str| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        };
-        if host.len() > 253 || !host.split('.').all(label) {
-            return Err("must hold a host name and nothing behind it but a port");
-        }
-        let is_port = |port: &str| {
-            port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|n| n > 0)
-        };
-        if !port.is_none_or(is_port) {
-            return Err("has a port that is not 1 to 65535");
-        }
+        place(rest)?;
         Ok(Self(format!("https://{rest}")))
     }
 
@@ -46,6 +27,101 @@ impl Origin {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// `host:port`.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let place = self.0.trim_start_matches("https://");
+        if place.contains(':') {
+            place.to_owned()
+        } else {
+            format!("{place}:443")
+        }
+    }
+}
+
+/// A proxy: the only one that is ever used (rule R3).
+pub struct Proxy {
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// `user:password`, for itself alone.
+    pub credential: Option<Secret>,
+}
+
+impl Proxy {
+    /// Reads `http://[user:password@]host:port`; signs in user and password may be percent-encoded.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the rest of a sentence, which holds nothing of the text.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let rest = text
+            .strip_prefix("http://")
+            .ok_or("must begin with \"http://\"")?;
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let (credential, rest) = match rest.rsplit_once('@') {
+            Some((credential, rest)) => (Some(decoded(credential)?), rest),
+            None => (None, rest),
+        };
+        let (host, port) = place(rest)?;
+        Ok(Self {
+            host: host.to_owned(),
+            port: port.ok_or("needs a port")?,
+            credential,
+        })
+    }
+}
+
+/// A `user:password` without its percent signs.
+fn decoded(credential: &str) -> Result<Secret, &'static str> {
+    const WHY: &str = "has a user and a password that are not \"user:password\"";
+    let mut bytes = Zeroizing::new(Vec::with_capacity(credential.len()));
+    let mut rest = credential.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'%' => {
+                let digits = [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(0)));
+                let [Some(high), Some(low)] = digits.map(|digit| digit.to_digit(16)) else {
+                    return Err("has a % without two digits; write %25 for the sign itself");
+                };
+                u8::try_from(high * 16 + low).map_err(|_| WHY)?
+            }
+            other => other,
+        });
+    }
+    let is_pair = credential
+        .split_once(':')
+        .is_some_and(|(user, _)| !user.is_empty());
+    Secret::from_bytes(&bytes)
+        .filter(|secret| is_pair && secret.all(|c| !c.is_control()))
+        .ok_or(WHY)
+}
+
+/// `host[:port]`.
+fn place(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    let label = |label: &str| {
+        !label.is_empty()
+            && label.len() <= 63
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-')
+    };
+    if host.len() > 253 || !host.split('.').all(label) {
+        return Err("must hold a host name and nothing behind it but a port");
+    }
+    let number = |port: &str| {
+        let is_number = port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse::<u16>().ok().filter(|&n| is_number && n > 0);
+        port.ok_or("has a port that is not 1 to 65535")
+    };
+    Ok((host, port.map(number).transpose()?))
 }
 
 impl fmt::Display for Origin {
@@ -100,6 +176,58 @@ mod tests {
             "https://höst",
         ] {
             assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_proxy_has_a_port_and_perhaps_a_user_and_a_password() {
+        let proxy = Proxy::parse("http://proxy.example.com:3128").unwrap();
+        assert_eq!(
+            (proxy.host.as_str(), proxy.port),
+            ("proxy.example.com", 3128)
+        );
+        assert!(proxy.credential.is_none());
+        for (text, credential) in [
+            ("http://user:password@10.0.0.1:80/", "user:password"),
+            ("http://user:p%40ss%3a%25@proxy:80", "user:p@ss:%"),
+            ("http://user:p@ss:word/@proxy:80", "user:p@ss:word/"),
+            ("http://user:@proxy:80", "user:"),
+        ] {
+            let proxy = Proxy::parse(text).unwrap();
+            assert_eq!(proxy.port, 80, "{text}");
+            assert!(
+                proxy
+                    .credential
+                    .unwrap()
+                    .same_as(&Secret::new(credential.to_owned())),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn r11_what_is_no_proxy_is_refused_without_its_password() {
+        for text in [
+            "",
+            "proxy:3128",
+            "https://proxy:3128",
+            "socks5://proxy:1080",
+            "http://proxy",
+            "http://proxy:0",
+            "http://proxy:3128/path",
+            "http://word@proxy:3128",
+            "http://:word@proxy:3128",
+            "http://user:wor%d@proxy:3128",
+            "http://user:word%@proxy:3128",
+            "http://user:word%0d%0aHost:@proxy:3128",
+            "http://user:word%ff@proxy:3128",
+            "http://user:word@",
+        ] {
+            let why = Proxy::parse(text).map(|_| ()).unwrap_err();
+            assert!(
+                !why.contains("word@") && !why.contains("wor%"),
+                "{text}: {why}"
+            );
         }
     }
 }

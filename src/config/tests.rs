@@ -30,7 +30,7 @@ fn the_least_configuration_has_the_defaults_of_the_manual() {
     assert_eq!(config.onelogin.login_timeout.as_secs(), 55);
     assert_eq!(config.users.attribute, Some(Attribute::Username));
     assert!(config.users.check_active && config.users.map_file.is_none());
-    assert!(config.onelogin.lookup.is_none());
+    assert!(config.onelogin.lookup.is_none() && config.onelogin.http_proxy.is_none());
     assert_eq!(config.onelogin.version, Version::V2);
     assert!(config.factors.sms_message.is_none() && config.factors.magic_link.is_empty());
     assert_eq!(config.users.unknown, Missing::Deny);
@@ -63,6 +63,7 @@ client_secret_file = "/etc/secret"
 verify = "activated"
 api_version = 2
 ca_file = "/etc/ca.pem"
+http_proxy = "http://proxy:3128"
 connect_timeout = 1
 request_timeout = 2
 login_timeout = 30
@@ -104,6 +105,7 @@ wait = 20
         config.onelogin.ca_file.as_deref(),
         Some(Path::new("/etc/ca.pem"))
     );
+    assert_eq!(config.onelogin.http_proxy.as_ref().unwrap().port, 3128);
     assert_eq!(config.onelogin.connect_timeout.as_secs(), 1);
     assert_eq!(config.onelogin.request_timeout.as_secs(), 2);
     assert_eq!(config.onelogin.login_timeout.as_secs(), 30);

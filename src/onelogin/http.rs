@@ -1,27 +1,32 @@
 //! HTTPS to one fixed host. The only room that names the HTTP client, and the only file that
-//! exposes a secret. No proxy, no trust and no redirect comes from outside (rules R3, R6).
+//! exposes a secret. Proxy and trust come from the configuration alone, and no redirect is followed (rules R3, R6).
 
 mod dial;
 mod link;
 mod names;
 mod progress;
 mod roots;
+mod tunnel;
 
-use crate::config::{Config, Origin};
+use crate::config::{Config, Origin, Proxy};
 use crate::login::{ApiError, Trouble};
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
 use crate::trust::Trusted;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use dial::{Dial, Held};
 pub use link::Interrupt;
 use names::Names;
 use once_cell::unsync::OnceCell;
 use progress::Progress;
 use serde::{Serialize, Serializer};
+use std::cell::Cell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tunnel::Tunnel;
 use ureq::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use ureq::{Agent, Error};
 use zeroize::Zeroizing;
@@ -126,6 +131,7 @@ pub trait Carrier {
 pub struct Http {
     origin: Origin,
     ca_file: Option<PathBuf>,
+    tunnel: Cell<Option<Tunnel>>,
     trusted: Trusted,
     connect_timeout: Duration,
     request_timeout: Duration,
@@ -144,6 +150,13 @@ impl Http {
         Self {
             origin: config.onelogin.origin.clone(),
             ca_file: config.onelogin.ca_file.clone(),
+            tunnel: Cell::new(
+                config
+                    .onelogin
+                    .http_proxy
+                    .as_ref()
+                    .map(|proxy| Tunnel::new(proxy, &config.onelogin.origin, authorization(proxy))),
+            ),
             trusted,
             connect_timeout: config.onelogin.connect_timeout,
             request_timeout: config.onelogin.request_timeout,
@@ -173,9 +186,12 @@ impl Http {
         let agent = self.agent.get_or_try_init(|| {
             let tls = dial::tls(self.ca_file.as_deref(), self.trusted)
                 .map_err(|error| ApiError::new(Trouble::Tls, error))?;
+            let tunnel = self.tunnel.take();
+            let place = tunnel.as_ref().map(Tunnel::place);
+            let names = Names::new(Arc::clone(&self.progress), place);
             let progress = Arc::clone(&self.progress);
-            let dial = Dial::new(tls, self.held.clone(), self.interrupt, progress);
-            Ok(agent(dial, Arc::clone(&self.progress)))
+            let dial = Dial::new(tls, tunnel, self.held.clone(), self.interrupt, progress);
+            Ok(agent(dial, names))
         })?;
         self.progress
             .begin(left < self.request_timeout.min(self.connect_timeout));
@@ -343,8 +359,18 @@ fn is_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-fn agent(connector: Dial, progress: Arc<Progress>) -> Agent {
+/// What the proxy is told of who asks.
+fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
+    let credential = proxy.credential.as_ref()?.expose();
+    let mut value = Zeroizing::new(String::with_capacity(2 * credential.len() + 16));
+    value.push_str("Basic ");
+    STANDARD.encode_string(credential, &mut value);
+    Some(value)
+}
+
+fn agent(dial: Dial, names: Names) -> Agent {
     let config = Agent::config_builder()
+        // Neither that of the environment; ours is the connector's affair.
         .proxy(None)
         .https_only(true)
         .max_redirects(0)
@@ -358,7 +384,7 @@ fn agent(connector: Dial, progress: Arc<Progress>) -> Agent {
         .input_buffer_size(MAX_HEAD)
         .output_buffer_size(MAX_HEAD)
         .build();
-    Agent::with_parts(config, connector, Names::new(progress))
+    Agent::with_parts(config, dial, names)
 }
 
 fn local(error: &dyn std::error::Error) -> ApiError {

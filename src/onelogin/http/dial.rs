@@ -1,9 +1,10 @@
-//! Making the connection to OneLogin: TCP, then TLS with the roots of the configuration. One that is
-//! prepared is held until a request takes it.
+//! Making the connection to OneLogin: TCP, perhaps through a proxy, then TLS with the roots of the configuration.
+//! One that is prepared is held until a request takes it.
 
 use super::link::{Interrupt, Line, Link, end_of, or_late};
 use super::progress::Progress;
 use super::roots::{Bundle, Verifier};
+use super::tunnel::Tunnel;
 use crate::trust::Trusted;
 use rustls::client::Resumption;
 use rustls::crypto::{CryptoProvider, KeyProvider, ring};
@@ -109,6 +110,7 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct Dial {
     tls: Arc<ClientConfig>,
+    tunnel: Option<Tunnel>,
     held: Held,
     interrupt: Option<Interrupt>,
     progress: Arc<Progress>,
@@ -117,12 +119,14 @@ pub(super) struct Dial {
 impl Dial {
     pub(super) fn new(
         tls: ClientConfig,
+        tunnel: Option<Tunnel>,
         held: Held,
         interrupt: Option<Interrupt>,
         progress: Arc<Progress>,
     ) -> Self {
         Self {
             tls: Arc::new(tls),
+            tunnel,
             held,
             interrupt,
             progress,
@@ -142,6 +146,10 @@ impl Dial {
         self.progress.connecting(false);
 
         line.until(end);
+        if let Some(tunnel) = &self.tunnel {
+            let open = tunnel.open(&mut line, &self.progress);
+            open.or_else(|error| or_late(Err(error.into_io()), details.timeout))?;
+        }
         let sizes = details.config;
         let buffers = LazyBuffers::new(sizes.input_buffer_size(), sizes.output_buffer_size());
         let tls = tls.map_err(io::Error::other)?;

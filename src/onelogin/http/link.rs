@@ -154,7 +154,7 @@ pub(super) fn or_late<T>(result: io::Result<T>, timeout: NextTimeout) -> Result<
         if error.kind() == io::ErrorKind::TimedOut {
             Error::Timeout(timeout.reason)
         } else {
-            Error::Io(error)
+            error.into()
         }
     })
 }

@@ -1,4 +1,4 @@
-//! Looking up the host's name.
+//! Looking up the host's name, or that of the proxy, to whom the host's is left.
 
 use super::progress::Progress;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
@@ -14,13 +14,15 @@ use ureq::unversioned::transport::NextTimeout;
 #[derive(Debug)]
 pub(super) struct Names {
     progress: Arc<Progress>,
+    proxy: Option<(String, u16)>,
     known: Mutex<Vec<SocketAddr>>,
 }
 
 impl Names {
-    pub(super) fn new(progress: Arc<Progress>) -> Self {
+    pub(super) fn new(progress: Arc<Progress>, proxy: Option<(String, u16)>) -> Self {
         Self {
             progress,
+            proxy,
             known: Mutex::default(),
         }
     }
@@ -39,8 +41,14 @@ impl Resolver for Names {
             .lock()
             .map_err(|_| Error::Io(io::Error::other("the names are locked")))?;
         if known.is_empty() {
-            let host = uri.host().ok_or(Error::HostNotFound)?;
-            *known = self.look_up(host, uri.port_u16().unwrap_or(443))?;
+            let (host, port) = match &self.proxy {
+                Some((host, port)) => (host.as_str(), *port),
+                None => (
+                    uri.host().ok_or(Error::HostNotFound)?,
+                    uri.port_u16().unwrap_or(443),
+                ),
+            };
+            *known = self.look_up(host, port)?;
         }
         let mut addresses = self.empty();
         for &address in known.iter().take(MAX_ADDRESSES) {

@@ -56,6 +56,8 @@ impl Progress {
             | Error::Protocol(_)
             | Error::BodyStalled => Trouble::BadReply,
             Error::HostNotFound | Error::ConnectionFailed => Trouble::NoConnection,
+            Error::ConnectProxyFailed(_) if is_connecting => Trouble::NoConnection,
+            Error::ConnectProxyFailed(_) => Trouble::RequestRefused,
             // The rest cannot be caused by OneLogin or the way to it.
             _ => Trouble::Local,
         };

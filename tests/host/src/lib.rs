@@ -4,6 +4,7 @@
 //! - [`place`]: private service folders and configuration files; where the built module is
 //! - [`log`]: a socket that receives syslog lines
 //! - [`proxy`]: a wire with a delay, which counts round trips
+//! - [`tunnel`]: a proxy that is asked for connections to others
 //! - [`pty`]: a program on a terminal, driven by what it shows
 //! - [`root`]: the real sshd and sudo, inside a private mount namespace
 //! - [`wire`], [`snapshot`]: what the library and the binary `pam-host` tell each other
@@ -18,6 +19,7 @@ pub mod proxy;
 pub mod pty;
 pub mod root;
 pub mod snapshot;
+pub mod tunnel;
 pub mod wire;
 
 pub use case::{Case, Outcome, Running, Step};
@@ -25,6 +27,7 @@ pub use log::Log;
 pub use place::Place;
 pub use proxy::Proxy;
 pub use pty::Pty;
+pub use tunnel::{Manner, Tunnels};
 pub use wire::{
     Answer, Call, Called, Code, Cost, Ids, Message, Script, Snapshot, Style, Text, Texts,
 };
