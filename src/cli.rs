@@ -1,8 +1,10 @@
 //! The admin tool `pam-onelogin`: one verb a file, over the same parts as the module. It may touch
 //! everything that root may, and says what it does.
 
+mod carrier;
 mod check;
 mod console;
+mod enroll;
 mod factors;
 mod finding;
 mod machine;
@@ -63,6 +65,8 @@ struct Arguments {
 enum Verb {
     /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
     Check(check::Options),
+    /// Sets up a factor for a user who sits beside you
+    Enroll(enroll::Options),
     /// Shows a user's devices, which may be used here, and how a login would begin
     Factors(factors::Options),
     /// Maps local users to OneLogin ids
@@ -83,6 +87,7 @@ pub fn main() -> ExitCode {
     };
     let result = match arguments.verb {
         Verb::Check(options) => check::run(&context, &options),
+        Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),

@@ -6,6 +6,7 @@ mod enrol;
 mod outcome;
 mod port;
 mod preview;
+mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
@@ -13,6 +14,7 @@ pub use port::{
     Typed, Uncounted, Unguessed, Wait,
 };
 pub use preview::{Beginning, Preview};
+pub use setup::{Further, Setup, SetupEnd};
 
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
 use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
@@ -637,6 +639,17 @@ impl<'a> Login<'a> {
             | Outcome::Unprivileged
             | Outcome::Panicked => {}
             Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.mark()),
+        }
+    }
+}
+
+/// Where a menu is expected.
+impl From<Closed> for Outcome {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Nobody(unknown) => Self::Unknown(unknown),
+            Closed::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
+            Closed::For(outcome) => outcome,
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::config::file::Loaded;
 use crate::config::{Attribute, Config, FailMode};
 use crate::host::{Nss, process_identity};
 use crate::login::{
-    ApiError, Beginning, Clock as _, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
+    Api, ApiError, Beginning, Clock, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
     Unknown, Wait,
 };
 use crate::map::Wanted;
@@ -133,22 +133,12 @@ impl<'a> Survey<'a> {
         subject: &Subject,
         ask: impl Fn(Login<'_>) -> (T, Option<Duration>),
     ) -> T {
-        let config = &self.loaded.config;
-        let action = Action::Process(process_identity());
-        let user = (subject.name.as_str(), Some(subject.uid));
         let mut left = PATIENCE;
         loop {
             let clock = Countdown::start(self.console);
-            let (notes, limits) = (self.notes, &config.limits);
-            let mut ledger = Ledger::of(notes, &action, user, limits, Strictness::Lenient);
-            let (answer, pause) = ask(Login::new(
-                &mut self.onelogin,
-                &mut Nobody,
-                &clock,
-                &mut ledger,
-                config,
-                Manner::Prompted,
-            ));
+            let (config, api) = (&self.loaded.config, &mut self.onelogin);
+            let (answer, pause) =
+                with_login(config, self.notes, api, &mut Nobody, &clock, subject, &ask);
             match pause {
                 Some(pause) if left > 0 => {
                     left -= 1;
@@ -251,6 +241,29 @@ pub(super) fn fresh(mut loaded: Loaded) -> Loaded {
     loaded
 }
 
+/// A login of this subject in this process.
+pub(super) fn with_login<T>(
+    config: &Config,
+    notes: Notes<'_>,
+    api: &mut dyn Api,
+    prompt: &mut dyn Prompt,
+    clock: &dyn Clock,
+    subject: &Subject,
+    run: impl FnOnce(Login<'_>) -> T,
+) -> T {
+    let action = Action::Process(process_identity());
+    let user = (subject.name.as_str(), Some(subject.uid));
+    let mut ledger = Ledger::of(notes, &action, user, &config.limits, Strictness::Lenient);
+    run(Login::new(
+        api,
+        prompt,
+        clock,
+        &mut ledger,
+        config,
+        Manner::Prompted,
+    ))
+}
+
 /// Who would have to pass, unless the login ends before that.
 pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
     match who(request, &loaded.config, &loaded.map, &Nss) {
@@ -318,7 +331,7 @@ pub(super) fn announce(console: &Console, config: &Config, users: usize) {
 }
 
 /// What sshd would ask after a key was accepted.
-fn request(name: &str) -> Request {
+pub(super) fn request(name: &str) -> Request {
     Request {
         user: Some(name.to_owned()),
         service: SERVICE.to_owned(),

@@ -1,25 +1,22 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
-use super::console::{Console, Paint, paint};
+use super::carrier::{Steps, Watched};
+use super::console::{Paint, paint};
 use super::survey::{Fate, known_as, subject};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble};
 use crate::attempt::Attempt;
-use crate::config::Config;
 use crate::config::file::Loaded;
-use crate::host::{interrupt_is_pending, process_identity, uids};
+use crate::host::{process_identity, uids};
 use crate::log::{self, Log};
-use crate::login::{ApiError, Clock as _};
-use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http, Method};
-use crate::onelogin::wire::Reply;
+use crate::login::Clock as _;
+use crate::onelogin::http::Exchange;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
-use crate::trust::Trusted;
 use crate::user::Request;
 use crate::verdict;
 use clap::Args;
 use serde::Serialize;
-use std::time::Instant;
 
 /// What the log calls this host program.
 const SERVICE_OF_THE_LOG: &str = "pam-onelogin";
@@ -68,21 +65,11 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     hold_interrupts();
     let request = options.request();
     introduce(context, options, &request, &loaded);
-    let uids = uids();
     let clock = Countdown::start(console);
-    let mut carrier = Shown {
-        http: Http::new(
-            &loaded.config,
-            Trusted::of(uids),
-            Some(interrupt_is_pending),
-        ),
-        console,
-        clock: &clock,
-        config: &loaded.config,
-    };
+    let mut carrier = Watched::new(&loaded.config, console, &clock, Steps::Shown);
     let decision = Attempt {
         request: &request,
-        uids,
+        uids: uids(),
         clock: &clock,
         prompt: &mut Terminal(console),
         carrier: &mut carrier,
@@ -90,7 +77,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     }
     .run(&loaded);
     let ms = clock.elapsed().as_millis();
-    let exchanges = carrier.http.into_exchanges();
+    let exchanges = carrier.into_exchanges();
     let verdict = verdict::of(&decision.report.outcome, decision.here);
     let facts = decision.facts(&request, &exchanges, ms);
     let line = log::decision(&verdict, &facts);
@@ -193,69 +180,5 @@ impl<'a> Sent<'a> {
             status: exchange.status,
             ms: exchange.time.as_millis(),
         }
-    }
-}
-
-/// A carrier that shows what it does.
-struct Shown<'a> {
-    http: Http,
-    console: &'a Console,
-    clock: &'a Countdown<'a>,
-    config: &'a Config,
-}
-
-impl Carrier for Shown<'_> {
-    fn prepare(&mut self, allowance: Allowance) -> std::result::Result<(), ApiError> {
-        let start = Instant::now();
-        let result = self.http.prepare(allowance);
-        let outcome = match &result {
-            Ok(()) => "connected".to_owned(),
-            Err(error) => format!("no connection: {}", error.detail),
-        };
-        self.step(&outcome, start);
-        result
-    }
-
-    fn send(
-        &mut self,
-        call: &Call<'_>,
-        allowance: Allowance,
-    ) -> std::result::Result<Reply, ApiError> {
-        let start = Instant::now();
-        let result = self.http.send(call, allowance);
-        let outcome = match &result {
-            Ok(reply) => reply.status.to_string(),
-            Err(error) => error.detail.clone(),
-        };
-        self.step(
-            &format!("{} {} {outcome}", call.method.name(), call.path),
-            start,
-        );
-        if result.is_ok() {
-            self.count_down(call);
-        }
-        result
-    }
-}
-
-impl Shown<'_> {
-    /// What was sent is waited for from now on; an enrolment from the first time that it is asked for.
-    fn count_down(&self, call: &Call<'_>) {
-        let is_sent = matches!(call.method, Method::Post(_));
-        let is_asked_for = matches!(call.method, Method::Get) && self.clock.counts_nothing();
-        let path = &call.path;
-        if (is_sent && (path.ends_with("/verifications") || path.ends_with("/trigger")))
-            || (is_asked_for && path.contains("/registrations/"))
-        {
-            let left = self.config.onelogin.login_timeout;
-            let left = left.saturating_sub(self.clock.elapsed());
-            self.clock.counts(self.config.push_wait.min(left));
-        }
-    }
-
-    fn step(&self, what: &str, start: Instant) {
-        let ms = start.elapsed().as_millis();
-        self.console
-            .note(&paint(Paint::Dim, &format!("  {what}, {ms} ms")));
     }
 }

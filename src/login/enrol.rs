@@ -1,9 +1,7 @@
 //! Enrolment at login: a proven user without a factor registers one, then logs in with it.
 
 use super::approval::Poll;
-use super::{
-    Acceptance, ApiError, Closed, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown,
-};
+use super::{Acceptance, ApiError, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown};
 use crate::factor::{Code, Factor};
 use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
 use crate::secret::Secret;
@@ -12,6 +10,9 @@ use crate::user::{Proof, Subject};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use std::fmt::Write as _;
+
+/// Before the choice, in a login.
+const FIRST: &str = "You have no OneLogin factor yet. Choose one to set up:";
 
 /// The reply lacks what the user needs.
 struct NotEnrolled;
@@ -24,25 +25,38 @@ impl Login<'_> {
         subject: &Subject,
         user: &UserId,
     ) -> Result<Acceptance, Outcome> {
-        let mut available = self.read(|api, time| api.available(user, time))?;
-        let allow = &self.config.factors.allow;
-        available.retain(|available| allow.contains(&available.factor));
+        let available = self.available(user)?;
         if available.is_empty() {
             return self.codes_only(Door::Nobody(Unknown::NoFactor), Proof::Proven);
         }
-        let choice = self.choose(&available)?;
-        self.register(user, &choice)?;
-        self.progress.enrolled = true;
-        match self.devices_of(subject) {
-            Ok((user, menu)) => self.menu(subject, &user, &menu),
-            Err(Closed::Nobody(unknown)) => Err(Outcome::Unknown(unknown)),
-            Err(Closed::NoFactorYet(_)) => Err(Outcome::Denied(Denial::NotEnrolled)),
-            Err(Closed::For(outcome)) => Err(outcome),
-        }
+        self.set_up(user, &available, FIRST)?;
+        let (user, menu) = self.devices_of(subject)?;
+        self.menu(subject, &user, &menu)
     }
 
-    fn choose(&mut self, available: &[Available]) -> Result<Available, Outcome> {
-        let mut text = "You have no OneLogin factor yet. Choose one to set up:\n\n".to_owned();
+    /// What the user can enrol, as far as it is allowed here.
+    pub(super) fn available(&mut self, user: &UserId) -> Result<Vec<Available>, Outcome> {
+        let mut available = self.read(|api, time| api.available(user, time))?;
+        let allow = &self.config.factors.allow;
+        available.retain(|available| allow.contains(&available.factor));
+        Ok(available)
+    }
+
+    /// Lets the person choose one of these factors and register it.
+    pub(super) fn set_up(
+        &mut self,
+        user: &UserId,
+        available: &[Available],
+        heading: &str,
+    ) -> Result<(), Outcome> {
+        let choice = self.choose(available, heading)?;
+        self.register(user, &choice)?;
+        self.progress.enrolled = true;
+        Ok(())
+    }
+
+    fn choose(&mut self, available: &[Available], heading: &str) -> Result<Available, Outcome> {
+        let mut text = format!("{heading}\n\n");
         for (number, available) in (1..).zip(available).take(9) {
             let _ = writeln!(text, " {number}. {}", clean(&available.name, PROMPT_CHARS));
         }

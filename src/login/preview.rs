@@ -56,11 +56,7 @@ impl Login<'_> {
     /// # Errors
     /// How a login would end for somebody who cannot be told.
     pub fn identify(mut self, subject: &Subject) -> Result<UserId, Outcome> {
-        self.user_of(subject).or_else(|closed| match closed {
-            Closed::Nobody(unknown) => Err(Outcome::Unknown(unknown)),
-            Closed::NoFactorYet(user) => Ok(user),
-            Closed::For(outcome) => Err(outcome),
-        })
+        Ok(self.user_of(subject)?)
     }
 }
 
@@ -80,9 +76,8 @@ impl Preview {
 impl From<Closed> for Beginning {
     fn from(closed: Closed) -> Self {
         match closed {
-            Closed::Nobody(unknown) => Self::End(Outcome::Unknown(unknown)),
             Closed::NoFactorYet(_) => Self::Enrolment,
-            Closed::For(outcome) => Self::End(outcome),
+            other => Self::End(other.into()),
         }
     }
 }
