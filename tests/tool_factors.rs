@@ -8,7 +8,7 @@ use onelogin_simulator::{
 };
 use pam_host::Code;
 use serde_json::{Value, json};
-use tool::{Ran, at, run};
+use tool::{Ran, assert_documented, at, run};
 use world::{DIALECTS, ID, NAME, SMS, TOTP, World, push, sms, totp};
 
 fn factors(world: &World, further: &[&str]) -> Ran {
@@ -53,6 +53,7 @@ fn what_keeps_a_device_out_stands_beside_it() {
             .contains("  duo   Duo     not with onelogin.verify = ")
     );
     let document = document(&world);
+    assert_documented("factors", &document);
     let entry = |id: &str| {
         let devices = document["devices"].as_array().unwrap();
         devices.iter().find(|device| device["id"] == id).unwrap()
@@ -164,6 +165,8 @@ fn who_cannot_log_in_has_the_reason_that_the_log_would_give() {
         let ran = factors(&world, &[]);
         assert_eq!(ran.code, 1, "{reason}");
         let text = format!("{NAME} could not log in: {reason}");
+        let advice = ran.out.contains("pam-onelogin enroll nobody");
+        assert_eq!(advice, reason == "no-factor", "{}", ran.out);
         assert!(ran.out.contains(&text), "{reason}: {} {}", ran.out, ran.err);
         let login = world.ssh().answers(["000000"; 3]).run();
         assert_eq!(world::reason(&login), reason, "{:?}", login.log);
@@ -226,6 +229,16 @@ fn a_used_up_limit_is_seen() {
         "{}",
         ran.err
     );
+}
+
+#[test]
+fn too_many_refused_codes_are_a_denial_and_the_devices_are_shown_all_the_same() {
+    let world = World::with([totp()], &["limits.failures = 1"]);
+    let refused = world.ssh().answers(["000000"; 3]).run();
+    assert_eq!(refused.code, Code::MAXTRIES);
+    let document = document(&world);
+    assert_eq!(document["reason"], "too-many-codes");
+    assert_eq!(document["devices"][0]["id"], TOTP);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use pam_onelogin::onelogin::wire::UserId;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::PathBuf;
-use tool::{Ran, at, on_terminal, run};
+use tool::{Ran, assert_documented, at, on_terminal, run};
 use world::{ID, NAME, World};
 
 /// A world in which OneLogin knows three accounts of this system, and suspended one of them.
@@ -71,6 +71,7 @@ fn for_machines_it_is_one_document() {
         "left_out": [{"user": "daemon", "reason": "no-onelogin-user"}],
     });
     assert_eq!((ran.code, ran.json()), (1, expected.clone()));
+    assert_documented("map export", &expected);
     assert_eq!(export(&world, &["--json", NAME, "daemon"]).json(), expected);
 }
 

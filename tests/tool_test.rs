@@ -10,7 +10,7 @@ use pam_onelogin::cli::command;
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
-use tool::{at, on_terminal, run, run_while, tool};
+use tool::{assert_documented, at, on_terminal, run, run_while, tool};
 use world::{NAME, TOTP_CODE as CODE, World};
 
 #[test]
@@ -33,6 +33,7 @@ fn a_wrong_code_is_a_denial_with_its_reason_for_people_and_for_machines() {
     let ran = run(command, &["000000", "000001", "000002"]);
     assert_eq!(ran.code, 1, "{}", ran.err);
     let document = ran.json();
+    assert_documented("test", &document);
     assert_eq!(document["event"], "denied");
     assert_eq!(document["reason"], "wrong-code");
     assert_eq!(document["code"], "PAM_MAXTRIES");

@@ -9,7 +9,7 @@ use onelogin_simulator::{
 use pam_host::root::Stage;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use tool::{Ran, at, on_terminal, run, tool};
+use tool::{Ran, assert_documented, at, on_terminal, run, tool};
 use world::{NAME, World, push, totp};
 
 /// Accounts that every system has, beside [`NAME`].
@@ -61,6 +61,7 @@ fn for_machines_it_is_one_document_with_counts() {
     let ran = users(&world, &["--json", NAME, "bin", "root"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let document = ran.json();
+    assert_documented("users", &document);
     assert_eq!(
         *entry(&document, NAME),
         json!({"user": NAME, "verdict": "pass", "reason": null, "detail": null, "onelogin_id": "1001",

@@ -124,9 +124,17 @@ impl Document<'_> {
             }
             Begins::Push(device) => format!("A login would begin with a push to {device}."),
             Begins::Enrolment => "A login would begin with the enrolment of a factor.".to_owned(),
-            Begins::Nothing => format!("{} {}.", self.user, fate.sentence()),
+            Begins::Nothing => format!("{} {}.{}", self.user, fate.sentence(), self.advice()),
         };
         console.say(&text);
+    }
+
+    /// What to type next.
+    fn advice(&self) -> String {
+        match self.reason {
+            Some("no-factor") => format!(" To set one up: pam-onelogin enroll {}", self.user),
+            _ => String::new(),
+        }
     }
 }
 

@@ -65,6 +65,29 @@ pub fn on_terminal(command: Command) -> Pty {
     Pty::spawn(command)
 }
 
+/// The keys of a document stand in the manual's section about the command.
+pub fn assert_documented(command: &str, document: &Value) {
+    let page = include_str!("../../man/pam-onelogin.8").replace("\\-", "-");
+    let section = page
+        .split(".SS ")
+        .find(|section| section.trim_start_matches('"').starts_with(command))
+        .unwrap_or_else(|| panic!("{command} has no section"));
+    let mut open = vec![document];
+    while let Some(value) = open.pop() {
+        match value {
+            Value::Object(members) => {
+                for (key, value) in members {
+                    let is_there = section.contains(&format!("\\fB{key}\\fR"));
+                    assert!(is_there, "{command}: {key}");
+                    open.push(value);
+                }
+            }
+            Value::Array(values) => open.extend(values),
+            _ => {}
+        }
+    }
+}
+
 impl Ran {
     /// The one document of `--json`.
     pub fn json(&self) -> Value {
