@@ -101,11 +101,16 @@ type Spoil<'a> = &'a dyn Fn(&Simulator);
 
 #[test]
 fn who_cannot_log_in_has_the_reason_that_the_log_would_give() {
-    let cases: [(&[&str], Spoil<'_>, &str); 10] = [
+    let cases: [(&[&str], Spoil<'_>, &str); 11] = [
         (
             &["users.match = \"map\"", "users.map_file = \"MAP\""],
             &|_| {},
             "not-mapped",
+        ),
+        (
+            &["users.exempt_groups = [\"no-such-group\"]"],
+            &|_| {},
+            "group-lookup",
         ),
         (
             &[],

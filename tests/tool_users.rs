@@ -3,12 +3,14 @@
 mod tool;
 mod world;
 
+use nix::sys::signal::Signal;
 use onelogin_simulator::{
     Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Options, Simulator, User,
 };
 use pam_host::root::Stage;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
+use std::os::unix::process::ExitStatusExt as _;
 use tool::{Ran, assert_documented, at, on_terminal, run, tool};
 use world::{NAME, World, push, totp};
 
@@ -197,6 +199,21 @@ fn progress_is_shown_on_a_terminal_only() {
     assert!(screen.finish().0.success());
     let ran = users(&world, &[NAME, "root"]);
     assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_long_wait_is_said_and_can_be_broken_off() {
+    let world = world(&[]);
+    let later = vec![("retry-after".to_owned(), "1800".to_owned())];
+    let refusal = Action::Status(429, "{}".to_owned(), later);
+    let on = Match::path("/api/2/");
+    world.onelogin.fault(Fault::new(on, refusal));
+    let mut screen = on_terminal(at(&world.place, &["users", NAME]));
+    screen.expect("OneLogin wants to be asked again in 1800 s: waiting.");
+    screen.expect("Waiting, 17");
+    screen.type_keys("\u{3}");
+    assert_eq!(screen.finish().0.signal(), Some(Signal::SIGINT as i32));
+    assert_eq!(world.requests(), 2);
 }
 
 #[test]

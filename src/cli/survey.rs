@@ -142,7 +142,14 @@ impl<'a> Survey<'a> {
             match pause {
                 Some(pause) if left > 0 => {
                     left -= 1;
-                    let _: Wait = clock.wait(pause.min(LONGEST_PAUSE));
+                    let pause = pause.min(LONGEST_PAUSE);
+                    if !pause.is_zero() {
+                        let seconds = pause.as_secs();
+                        let text =
+                            format!("OneLogin wants to be asked again in {seconds} s: waiting.");
+                        self.console.note(&text);
+                    }
+                    let _: Wait = clock.wait(pause);
                 }
                 _ => return answer,
             }
