@@ -1,14 +1,18 @@
 //! `check`: looks at the machine and says what is wrong, where, why it matters and what to do.
 //! Nothing is changed, nobody is asked.
 
+mod ssh;
 mod stacks;
+mod sudo;
 
 use super::console::{Paint, paint};
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 use super::{Context, Exit, Trouble};
+use crate::config::{Config, Missing, NoFactor, parse};
 use clap::Args;
 use serde::Serialize;
+use ssh::Sshd;
 use std::path::Path;
 
 /// What to look at.
@@ -25,8 +29,30 @@ pub(super) struct Options {
 struct Subject<'a> {
     machine: &'a Machine,
     /// Of `--config`; a path on that machine.
-    #[allow(dead_code)]
     config: &'a Path,
+    /// What stands in it; `None` where it has faults, which are found elsewhere.
+    settings: Option<Config>,
+    /// What sshd was told.
+    sshd: Sshd,
+}
+
+impl Subject<'_> {
+    /// Whether the configuration exempts somebody.
+    fn exempts(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| {
+            let users = &settings.users;
+            !users.exempt_users.is_empty()
+                || !users.exempt_groups.is_empty()
+                || users.groups.is_some()
+                || users.unknown == Missing::Exempt
+                || users.no_factor == NoFactor::Exempt
+        })
+    }
+
+    /// Whether sshd uses this service.
+    fn is_ssh(&self, service: &str) -> bool {
+        service == self.sshd.service()
+    }
 }
 
 /// One thing that is looked at.
@@ -38,10 +64,20 @@ struct Examiner {
 }
 
 /// Each of them, in the order in which an admin would look.
-const EXAMINERS: &[Examiner] = &[Examiner {
-    is_live: false,
-    run: stacks::examine,
-}];
+const EXAMINERS: &[Examiner] = &[
+    Examiner {
+        is_live: false,
+        run: stacks::examine,
+    },
+    Examiner {
+        is_live: false,
+        run: ssh::examine,
+    },
+    Examiner {
+        is_live: false,
+        run: sudo::examine,
+    },
+];
 
 /// The result for machines.
 #[derive(Serialize)]
@@ -61,6 +97,8 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let subject = Subject {
         machine: &options.machine,
         config: &context.config,
+        settings: settings(&options.machine, &context.config),
+        sshd: Sshd::read(&options.machine),
     };
     let is_live = !options.offline && options.machine.is_this();
     let mut findings = Vec::new();
@@ -87,6 +125,12 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         findings: findings.into_iter().map(Finding::cleaned).collect(),
     });
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
+}
+
+/// The settings, without a look at whom the file belongs to.
+fn settings(machine: &Machine, path: &Path) -> Option<Config> {
+    let text = machine.text(path).ok().flatten()?;
+    parse(&path.display().to_string(), &text).ok()
 }
 
 /// The last line.

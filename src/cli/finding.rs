@@ -46,7 +46,6 @@ pub(super) struct Place {
     pub(super) line: Option<usize>,
 }
 
-#[allow(dead_code)] // the examiners to come need them
 impl Finding {
     /// Denied, or let in, where it must not be.
     pub(super) fn fault(id: &'static str, what: impl Into<String>) -> Self {
@@ -91,6 +90,12 @@ impl Finding {
         self
     }
 
+    /// Where it stands, if it stands anywhere.
+    pub(super) fn of(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
     /// Why it matters.
     pub(super) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
@@ -132,6 +137,9 @@ impl Finding {
         self.what = clean(&self.what, CHARS);
         self.why = self.why.map(|why| clean(&why, CHARS));
         self.advice = self.advice.map(|advice| clean(&advice, CHARS));
+        if let Some(place) = &mut self.place {
+            place.path = clean(&place.path.display().to_string(), CHARS).into();
+        }
         self
     }
 }

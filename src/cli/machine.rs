@@ -55,6 +55,21 @@ impl Machine {
         Ok(names)
     }
 
+    /// The files of a pattern with `*` and `?` in its last part, in order.
+    pub(super) fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
+        let last = pattern.file_name().and_then(|name| name.to_str());
+        let (Some(folder), Some(last)) = (pattern.parent(), last) else {
+            return Vec::new();
+        };
+        let names = self.names(folder).unwrap_or_default();
+        let is_hidden = |name: &str| name.starts_with('.') && !last.starts_with('.');
+        names
+            .iter()
+            .filter(|name| !is_hidden(name) && fits(last, name))
+            .map(|name| folder.join(name))
+            .collect()
+    }
+
     /// Whether there is such a file or folder.
     pub(super) fn has(&self, path: impl AsRef<Path>) -> bool {
         self.real(path).is_ok_and(|path| path.exists())
@@ -109,6 +124,20 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts
 }
 
+/// Whether a name fits a pattern of a shell, without `[…]`.
+fn fits(pattern: &str, name: &str) -> bool {
+    let mut rest = pattern.chars();
+    let mut chars = name.chars();
+    match rest.next() {
+        None => name.is_empty(),
+        Some('*') => {
+            fits(rest.as_str(), name) || chars.next().is_some() && fits(pattern, chars.as_str())
+        }
+        Some('?') => chars.next().is_some() && fits(rest.as_str(), chars.as_str()),
+        Some(wanted) => chars.next() == Some(wanted) && fits(rest.as_str(), chars.as_str()),
+    }
+}
+
 /// The longest file that is read, in bytes.
 const MAX_BYTES: u64 = 4 << 20;
 
@@ -144,6 +173,10 @@ mod tests {
         assert!(machine.text("/etc").is_err(), "a folder is no text");
         assert_eq!(machine.names("/etc/authselect").unwrap(), ["system-auth"]);
         assert!(machine.names("/nothing").unwrap().is_empty());
+        assert_eq!(
+            machine.matching(Path::new("/etc/a?o*")),
+            [Path::new("/etc/above")]
+        );
         assert!(machine.has("/etc/above") && !machine.has("/etc/passwd"));
     }
 }

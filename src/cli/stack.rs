@@ -1,10 +1,12 @@
 //! Stacks as libpam reads and walks them, from text and without calling anything: Linux-PAM 1.5 to
 //! 1.7, with Debian's `@include`. The tests hold it to the real libpam.
 
+mod explore;
 mod reader;
 mod syntax;
 mod walk;
 
+pub use explore::{Model, Way, explore};
 pub use reader::{Body, Entry, FOLDERS, Files, Service, Trouble, read};
 pub use syntax::{Action, Control, Kind, flaws};
 pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};

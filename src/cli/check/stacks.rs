@@ -1,31 +1,327 @@
-//! The stacks of PAM: whether a denial of ours is one.
+//! The stacks of PAM: whether a denial of ours is one in each of them, and which have none.
+
+mod judge;
+mod modules;
 
 use super::Subject;
 use crate::cli::finding::Finding;
+use crate::cli::machine::Machine;
+use crate::cli::stack::{self, FOLDERS, Kind, Service};
+use judge::Judge;
+use modules::{OURS, Role, role};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 
-/// Looks at each stack in /etc/pam.d.
+/// A service with its name.
+pub(super) struct Stack {
+    pub(super) name: String,
+    pub(super) service: Service,
+}
+
+impl Stack {
+    /// Whether we are asked in it, on some way.
+    pub(super) fn asks(&self) -> bool {
+        let chain = self.service.chain(Kind::Auth);
+        self.service.trouble.is_none() && chain.iter().any(|entry| entry.is(OURS))
+    }
+
+    fn names_us(&self) -> bool {
+        let mut kinds = Kind::ALL.into_iter();
+        kinds.any(|kind| {
+            let mut chain = self.service.chain(kind).iter();
+            chain.any(|entry| entry.is(OURS))
+        })
+    }
+}
+
+/// Reads a service of the machine.
+pub(super) fn read(machine: &Machine, name: &str) -> Stack {
+    let files = |path: &Path| machine.text(path).ok().flatten();
+    Stack {
+        name: name.to_owned(),
+        service: stack::read(name, &files),
+    }
+}
+
+/// Whether a factor is in its stack beside ours.
+pub(super) fn has_factor(stack: &Stack) -> bool {
+    let mut chain = stack.service.chain(Kind::Auth).iter();
+    chain.any(|entry| role(entry) == Role::Factor)
+}
+
+/// Looks at each stack.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let names = match subject.machine.names(FOLDER) {
-        Ok(names) => names,
-        Err(error) => {
-            findings.push(Finding::fault("unreadable", error.to_string()).in_file(FOLDER));
-            return;
+    let mut names = BTreeSet::new();
+    for folder in FOLDERS {
+        match subject.machine.names(folder) {
+            Ok(found) => names.extend(found),
+            Err(error) => {
+                findings.push(Finding::fault("unreadable", error.to_string()).in_file(folder));
+            }
         }
-    };
-    let names_us = |name: &String| {
-        let text = subject.machine.text(format!("{FOLDER}/{name}"));
-        let text = text.ok().flatten().unwrap_or_default();
-        text.lines()
-            .any(|line| !line.trim_start().starts_with('#') && line.contains("pam_onelogin"))
-    };
-    if !names.iter().any(names_us) {
+    }
+    let stacks: Vec<Stack> = names
+        .iter()
+        .filter(|name| !is_left_over(name) && !is_part(name))
+        .map(|name| read(subject.machine, name))
+        .collect();
+    let folders = module_folders(subject.machine);
+    let mut found = Grouped::default();
+    for stack in &stacks {
+        let is_ours =
+            stack.names_us() || stack.service.trouble.is_some() && is_named(subject, stack);
+        if !is_ours {
+            continue;
+        }
+        let judge = Judge {
+            subject,
+            service: &stack.service,
+            is_ssh: subject.is_ssh(&stack.name),
+            folders: &folders,
+        };
+        for finding in judge.judge() {
+            found.add(&stack.name, finding);
+        }
+    }
+    found.into(findings);
+    ambiguous(subject, &stacks, findings);
+    doors(&stacks, findings);
+    shared(&stacks, findings);
+    if !stacks.iter().any(Stack::asks) {
         findings.push(
-            Finding::warning("not-used", "no stack names pam_onelogin")
-                .in_file(FOLDER)
+            Finding::warning("not-used", "no stack asks pam_onelogin")
+                .in_file("/etc/pam.d")
                 .why("nobody is asked for a second factor")
                 .advice("add it to a stack: see \"Stacks\" in the README"),
         );
     }
 }
 
-const FOLDER: &str = "/etc/pam.d";
+/// Whether a file of a stack that cannot be read names us.
+fn is_named(subject: &Subject<'_>, stack: &Stack) -> bool {
+    let mut files = stack.service.files.iter();
+    files.any(|path| {
+        let text = subject.machine.text(path).ok().flatten();
+        text.is_some_and(|text| text.contains(OURS))
+    })
+}
+
+/// What several services have in common is said once.
+#[derive(Default)]
+struct Grouped(Vec<(Finding, Vec<String>)>);
+
+impl Grouped {
+    fn add(&mut self, service: &str, finding: Finding) {
+        match self.0.iter_mut().find(|(known, _)| *known == finding) {
+            Some((_, services)) => services.push(service.to_owned()),
+            None => self.0.push((finding, vec![service.to_owned()])),
+        }
+    }
+
+    fn into(self, findings: &mut Vec<Finding>) {
+        for (mut finding, services) in self.0 {
+            finding.what = format!("{}: {}", list(&services), finding.what);
+            findings.push(finding);
+        }
+    }
+}
+
+/// Some names, and how many more.
+fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
+/// Lines that one libpam reads otherwise than the next.
+fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding>) {
+    let asking = stacks.iter().filter(|stack| stack.asks());
+    let files: BTreeSet<_> = asking.flat_map(|stack| &stack.service.files).collect();
+    for path in files {
+        let text = subject.machine.text(path).ok().flatten();
+        for line in stack::flaws(&text.unwrap_or_default()) {
+            findings.push(
+                Finding::warning(
+                    "ambiguous",
+                    "an empty line or a comment within a line that goes on",
+                )
+                .at(path, line)
+                .why("Linux-PAM 1.7 ends the line there, 1.5 does not")
+                .advice("take it out"),
+            );
+        }
+    }
+}
+
+/// The same program, by another name; and other ways to a shell.
+fn doors(stacks: &[Stack], findings: &mut Vec<Finding>) {
+    let asks = |name: &str| {
+        let stack = stacks.iter().find(|stack| stack.name == name);
+        stack.map(Stack::asks)
+    };
+    for (name, twin, typed) in TWINS {
+        if asks(name) == Some(true) && asks(twin) == Some(false) {
+            let what = format!("{typed} asks no second factor, although {name} does");
+            findings.push(
+                Finding::fault("open-door", what)
+                    .in_file(format!("/etc/pam.d/{twin}"))
+                    .why(format!("its stack is {twin}"))
+                    .advice(format!(
+                        "change /etc/pam.d/{twin} as you did /etc/pam.d/{name}"
+                    )),
+            );
+        }
+    }
+    let twins = |name: &&str| {
+        let mut twins = TWINS.iter();
+        !twins.any(|(other, twin, _)| twin == name && asks(other) == Some(true))
+    };
+    let open: Vec<String> = DOORS
+        .into_iter()
+        .filter(|&name| asks(name) == Some(false))
+        .filter(twins)
+        .map(str::to_owned)
+        .collect();
+    if !open.is_empty() && stacks.iter().any(Stack::asks) {
+        let what = format!("no second factor is asked in: {}", list(&open));
+        findings.push(Finding::note("not-asked", what).in_file("/etc/pam.d"));
+    }
+}
+
+/// Who is asked because of a line that many include.
+fn shared(stacks: &[Stack], findings: &mut Vec<Finding>) {
+    let mut lines: BTreeMap<(PathBuf, usize), Vec<String>> = BTreeMap::new();
+    for stack in stacks {
+        let chain = stack.service.chain(Kind::Auth).iter();
+        for entry in chain.filter(|entry| entry.is(OURS)) {
+            let file = entry.path.file_name().and_then(|name| name.to_str());
+            if file.is_some_and(is_part) {
+                let services = lines.entry((entry.path.clone(), entry.line)).or_default();
+                services.push(stack.name.clone());
+            }
+        }
+    }
+    for ((path, line), services) in lines {
+        let what = format!(
+            "this line asks in {} services: {}",
+            services.len(),
+            services.join(", ")
+        );
+        findings.push(
+            Finding::note("shared", what)
+                .at(path, line)
+                .why("whatever includes the file asks; cron and the like do not run it"),
+        );
+    }
+    let asking = stacks.iter().filter(|stack| stack.asks());
+    let (locks, consoles): (Vec<_>, Vec<_>) = asking
+        .map(|stack| stack.name.clone())
+        .filter(|name| LOCKS.contains(&name.as_str()) || name == CONSOLE)
+        .partition(|name| name != CONSOLE);
+    if !locks.is_empty() {
+        let what = format!("a lock screen asks: {}", list(&locks));
+        findings.push(
+            Finding::warning("lock-screen", what)
+                .in_file("/etc/pam.d")
+                .why("one that does not run as root cannot read the configuration, and lets nobody in")
+                .advice("give it a stack without pam_onelogin: \"auth requisite pam_unix.so\""),
+        );
+    }
+    if !consoles.is_empty() {
+        findings.push(
+            Finding::note("console", "the console asks, too")
+                .in_file("/etc/pam.d/login")
+                .why("a fault of the configuration then leaves root no way in"),
+        );
+    }
+}
+
+/// Where modules are on this machine.
+fn module_folders(machine: &Machine) -> Vec<PathBuf> {
+    let mut folders: Vec<PathBuf> = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
+        .iter()
+        .map(|folder| Path::new(folder).join("security"))
+        .collect();
+    for base in ["/lib", "/usr/lib"] {
+        let names = machine.names(base).unwrap_or_default();
+        let triples = names.into_iter().filter(|name| name.contains("-linux-"));
+        folders.extend(triples.map(|name| Path::new(base).join(name).join("security")));
+    }
+    folders.retain(|folder| machine.has(folder));
+    folders
+}
+
+/// What editors and package managers leave behind is no stack.
+fn is_left_over(name: &str) -> bool {
+    let ends = [
+        "~", ".bak", ".orig", ".pam-old", ".rpmnew", ".rpmorig", ".rpmsave", ".swp",
+    ];
+    name.starts_with('.')
+        || ends.iter().any(|end| name.ends_with(end))
+        || name.contains(".dpkg-")
+        || name.contains(".ucf-")
+}
+
+/// A file that is there for others to include.
+fn is_part(name: &str) -> bool {
+    let name = name.strip_suffix("-ac").unwrap_or(name);
+    name.starts_with("common-")
+        || name.ends_with("-auth")
+        || [
+            "config-util",
+            "postlogin",
+            "system-login",
+            "system-services",
+        ]
+        .contains(&name)
+        || name.starts_with("system-local-")
+        || name.starts_with("system-remote-")
+}
+
+/// A service, one that belongs to it, and what is typed to reach that.
+const TWINS: [(&str, &str, &str); 4] = [
+    ("sudo", "sudo-i", "\"sudo -i\""),
+    ("sudo-i", "sudo", "sudo"),
+    ("su", "su-l", "\"su -\""),
+    ("su-l", "su", "su"),
+];
+
+/// Services that give a shell, or root.
+const DOORS: [&str; 9] = [
+    "cockpit",
+    "doas",
+    "polkit-1",
+    "sshd",
+    "su",
+    "su-l",
+    "sudo",
+    "sudo-i",
+    "xrdp-sesman",
+];
+
+/// Services of lock screens.
+const LOCKS: &[&str] = &[
+    "cinnamon-screensaver",
+    "gnome-screensaver",
+    "gtklock",
+    "hyprlock",
+    "i3lock",
+    "kde",
+    "kscreenlocker",
+    "kscreensaver",
+    "light-locker",
+    "mate-screensaver",
+    "physlock",
+    "swaylock",
+    "vlock",
+    "waylock",
+    "xfce4-screensaver",
+    "xlock",
+    "xscreensaver",
+];
+
+/// The service of the console.
+const CONSOLE: &str = "login";

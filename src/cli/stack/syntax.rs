@@ -182,7 +182,8 @@ impl Control {
     }
 
     /// The second word of a line; with it what is wrong with it, in which case every code fails.
-    pub(super) fn parse(word: &str) -> (Self, Option<&'static str>) {
+    #[must_use]
+    pub fn parse(word: &str) -> (Self, Option<&'static str>) {
         let plain = |success, other| {
             let mut control = Self(vec![other; NAMES.len()]);
             control.set(SUCCESS, success);

@@ -188,6 +188,12 @@ impl State {
         true
     }
 
+    /// The line that is called next, or where the search for it begins.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.next
+    }
+
     fn answer(&self) -> Code {
         if self.status == SUCCESS && self.impression != Impression::Positive {
             PERM_DENIED

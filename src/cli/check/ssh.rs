@@ -1,0 +1,244 @@
+//! sshd: whether it asks PAM, and whom it lets in without.
+
+mod settings;
+
+use super::Subject;
+use super::stacks::{Stack, has_factor, read};
+use crate::cli::finding::{Finding, Place, Severity};
+use settings::{Block, Keyword, View};
+use std::time::Duration;
+
+pub(super) use settings::Sshd;
+
+/// Looks at sshd's configuration, where its stack asks us.
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let sshd = &subject.sshd;
+    for (place, what) in &sshd.faults {
+        let mut finding = Finding::warning("sshd-config", what.clone());
+        finding.place = Some(place.clone());
+        findings.push(finding.why("what stands there is not looked at"));
+    }
+    let Some(path) = &sshd.path else { return };
+    let service = sshd.service();
+    let stack = read(subject.machine, service);
+    if !stack.asks() {
+        if service != SERVICE && read(subject.machine, SERVICE).asks() {
+            let what = format!("sshd uses the stack {service}, which does not ask");
+            findings.push(
+                Finding::fault("sshd-service", what)
+                    .of(sshd.global().place(Keyword::Service))
+                    .why("the stack sshd, which asks, is not used")
+                    .advice(format!("change /etc/pam.d/{service}")),
+            );
+        }
+        return;
+    }
+    let known = findings.len();
+    let global = sshd.global();
+    if global.is_on(Keyword::UsePam) {
+        methods(&global, &stack, findings);
+        for block in &sshd.blocks {
+            in_block(sshd, block, &stack, findings);
+        }
+    } else {
+        findings.push(
+            Finding::fault("sshd-pam", "sshd does not use PAM")
+                .of(global
+                    .place(Keyword::UsePam)
+                    .or_else(|| Some(Place::of(path, None))))
+                .why("it lets in by key or password alone")
+                .advice("write \"UsePAM yes\""),
+        );
+    }
+    limits(subject, &global, findings);
+    if !findings
+        .iter()
+        .skip(known)
+        .any(|found| found.severity.is_bad())
+    {
+        findings.push(Finding::good("sshd", "sshd lets nobody in without its stack").in_file(path));
+    }
+}
+
+/// What a `Match` block changes.
+fn in_block(sshd: &Sshd, block: &Block, stack: &Stack, findings: &mut Vec<Finding>) {
+    let mut global = Vec::new();
+    methods(&sshd.global(), stack, &mut global);
+    let mut here = Vec::new();
+    methods(&sshd.within(block), stack, &mut here);
+    for mut finding in here {
+        let is_new = !global.iter().any(|known| known.what == finding.what);
+        if is_new && finding.severity.is_bad() {
+            // Somebody wrote this block, and meant it.
+            finding.severity = Severity::Warning;
+            finding.what = format!(
+                "sshd, for \"Match {}\": {}",
+                block.condition,
+                without_name(&finding.what)
+            );
+            finding.place.get_or_insert_with(|| block.place.clone());
+            findings.push(finding);
+        }
+    }
+}
+
+fn without_name(what: &str) -> &str {
+    what.strip_prefix("sshd: ").unwrap_or(what)
+}
+
+/// By which methods sshd lets in, and what of it passes through the stack.
+fn methods(view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
+    let asks_pam = view.is_on(Keyword::KbdInteractive);
+    let advice = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                  \"KbdInteractiveAuthentication yes\"";
+    let place = if view.place(Keyword::Methods).is_some() {
+        view.place(Keyword::Methods)
+    } else {
+        view.place(Keyword::KbdInteractive)
+    };
+    let lists = view.methods();
+    let usable: Vec<_> = lists
+        .iter()
+        .filter(|list| list.iter().all(|method| view.is_enabled(method)))
+        .collect();
+    if usable.is_empty() {
+        findings.push(
+            Finding::fault("sshd-methods", "sshd: none of its methods is switched on")
+                .of(place)
+                .why("nobody gets in, or sshd does not start")
+                .advice(advice),
+        );
+        return;
+    }
+    let has_first = has_factor(stack);
+    for list in usable {
+        let has = |method: &str| list.iter().any(|one| one.split(':').next() == Some(method));
+        let shown = list.join(",");
+        if has("password") {
+            findings.push(
+                Finding::warning("sshd-password", "sshd: PasswordAuthentication is on")
+                    .of(view.place(Keyword::Password).or_else(|| place.clone()))
+                    .why("it cannot show a prompt for a code: who uses it is denied")
+                    .advice("write \"PasswordAuthentication no\""),
+            );
+        } else if !has("keyboard-interactive") {
+            findings.push(
+                Finding::fault("sshd-methods", format!("sshd: {shown} alone lets in"))
+                    .of(place.clone())
+                    .why(if asks_pam {
+                        "sshd then does not ask PAM"
+                    } else {
+                        "sshd then does not ask PAM, and KbdInteractiveAuthentication is off"
+                    })
+                    .advice(advice),
+            );
+        } else if list.len() == 1 && !has_first {
+            findings.push(
+                Finding::fault("sshd-methods", "sshd: the code alone lets in")
+                    .of(place.clone())
+                    .why(format!(
+                        "{shown} needs no key, and the stack {} has no password",
+                        stack.name
+                    ))
+                    .advice(advice),
+            );
+        }
+    }
+    if lists.iter().all(|list| {
+        list.iter()
+            .any(|method| method.starts_with("keyboard-interactive"))
+    }) && matches!(
+        view.value(Keyword::RootLogin).as_str(),
+        "prohibit-password" | "without-password" | "forced-commands-only"
+    ) {
+        let what = format!(
+            "sshd: root cannot log in by ssh (PermitRootLogin {})",
+            view.value(Keyword::RootLogin)
+        );
+        findings.push(
+            Finding::note("sshd-root", what)
+                .of(view.place(Keyword::RootLogin))
+                .why("it excludes keyboard-interactive, which is needed"),
+        );
+    }
+}
+
+/// Times and tries.
+fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
+    let settings = subject.settings.as_ref();
+    let wait = settings.map_or(LOGIN_TIMEOUT, |settings| settings.onelogin.login_timeout);
+    let grace = view.value(Keyword::GraceTime);
+    match seconds(&grace) {
+        Some(0) => {}
+        Some(grace) if Duration::from_secs(grace) > wait => {}
+        Some(grace) => findings.push(
+            Finding::warning(
+                "sshd-grace",
+                format!("sshd: LoginGraceTime is {grace} seconds"),
+            )
+            .of(view.place(Keyword::GraceTime))
+            .why(format!(
+                "sshd ends the login before pam_onelogin does (login_timeout, {} seconds)",
+                wait.as_secs()
+            ))
+            .advice("write \"LoginGraceTime 120\""),
+        ),
+        None => findings.push(
+            Finding::warning("sshd-grace", "sshd: LoginGraceTime is no time")
+                .of(view.place(Keyword::GraceTime)),
+        ),
+    }
+    if let Ok(tries @ 0..=2) = view.value(Keyword::MaxTries).parse::<u32>() {
+        findings.push(
+            Finding::warning("sshd-tries", format!("sshd: MaxAuthTries is {tries}"))
+                .of(view.place(Keyword::MaxTries))
+                .why(
+                    "each key that a client offers in vain is a try: it may never come to the code",
+                )
+                .advice("write \"MaxAuthTries 6\""),
+        );
+    }
+}
+
+/// As sshd writes times: `90`, `2m`, `1h30m`.
+fn seconds(text: &str) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut number = None;
+    for c in text.chars() {
+        if let Some(digit) = c.to_digit(10) {
+            let so_far: u64 = number.unwrap_or(0);
+            number = Some(so_far.checked_mul(10)?.checked_add(u64::from(digit))?);
+        } else {
+            let factor = match c.to_ascii_lowercase() {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86400,
+                'w' => 604_800,
+                _ => return None,
+            };
+            total = total.checked_add(number.take()?.checked_mul(factor)?)?;
+        }
+    }
+    total.checked_add(number.unwrap_or(0))
+}
+
+/// The service of sshd.
+const SERVICE: &str = "sshd";
+
+/// `onelogin.login_timeout` where nothing is said.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(55);
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_are_read_as_sshd_writes_them() {
+        assert_eq!(seconds("90"), Some(90));
+        assert_eq!(seconds("2m"), Some(120));
+        assert_eq!(seconds("1h30M5"), Some(5405));
+        assert_eq!(seconds("m"), None);
+        assert_eq!(seconds("2x"), None);
+    }
+}

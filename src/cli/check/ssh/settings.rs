@@ -1,0 +1,269 @@
+//! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
+//! the block before that of all.
+
+use crate::cli::finding::Place;
+use crate::cli::machine::Machine;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A keyword that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Keyword {
+    GraceTime,
+    Gssapi,
+    Hostbased,
+    KbdInteractive,
+    MaxTries,
+    Methods,
+    Password,
+    Pubkey,
+    RootLogin,
+    Service,
+    UsePam,
+}
+
+impl Keyword {
+    /// By its name, or a name of old.
+    fn of(word: &str) -> Option<Self> {
+        Some(match word.to_ascii_lowercase().as_str() {
+            "logingracetime" => Self::GraceTime,
+            "gssapiauthentication" => Self::Gssapi,
+            "hostbasedauthentication" => Self::Hostbased,
+            "kbdinteractiveauthentication"
+            | "challengeresponseauthentication"
+            | "skeyauthentication" => Self::KbdInteractive,
+            "maxauthtries" => Self::MaxTries,
+            "authenticationmethods" => Self::Methods,
+            "passwordauthentication" => Self::Password,
+            "pubkeyauthentication" | "dsaauthentication" => Self::Pubkey,
+            "permitrootlogin" => Self::RootLogin,
+            "pamservicename" => Self::Service,
+            "usepam" => Self::UsePam,
+            _ => return None,
+        })
+    }
+
+    /// What counts where nothing is said.
+    fn default(self) -> &'static str {
+        match self {
+            Self::GraceTime => "120",
+            Self::MaxTries => "6",
+            Self::Methods => "any",
+            Self::KbdInteractive | Self::Password | Self::Pubkey => "yes",
+            Self::RootLogin => "prohibit-password",
+            Self::Service => "sshd",
+            Self::Gssapi | Self::Hostbased | Self::UsePam => "no",
+        }
+    }
+}
+
+/// Values by keyword, each with its place.
+type Values = BTreeMap<Keyword, (String, Place)>;
+
+/// What sshd was told.
+#[derive(Default)]
+pub(in crate::cli::check) struct Sshd {
+    /// Its file, if there is one.
+    pub(super) path: Option<PathBuf>,
+    values: Values,
+    pub(super) blocks: Vec<Block>,
+    pub(super) faults: Vec<(Place, String)>,
+}
+
+/// What it was told for some.
+pub(super) struct Block {
+    /// Behind `Match`.
+    pub(super) condition: String,
+    pub(super) place: Place,
+    values: Values,
+}
+
+/// What counts for all, or for some.
+pub(super) struct View<'a> {
+    of_block: Option<&'a Values>,
+    of_all: &'a Values,
+}
+
+impl Sshd {
+    /// Reads it.
+    pub(in crate::cli::check) fn read(machine: &Machine) -> Self {
+        let mut sshd = Self::default();
+        for path in PATHS.map(Path::new) {
+            if sshd.path.is_none() && machine.has(path) {
+                sshd.path = Some(path.to_owned());
+                sshd.file(machine, path, None, 0);
+            }
+        }
+        sshd
+    }
+
+    /// The service whose stack sshd uses.
+    pub(in crate::cli::check) fn service(&self) -> &str {
+        self.values
+            .get(&Keyword::Service)
+            .map_or(Keyword::Service.default(), |(value, _)| value)
+    }
+
+    pub(super) fn global(&self) -> View<'_> {
+        View {
+            of_block: None,
+            of_all: &self.values,
+        }
+    }
+
+    pub(super) fn within<'a>(&'a self, block: &'a Block) -> View<'a> {
+        View {
+            of_block: Some(&block.values),
+            of_all: &self.values,
+        }
+    }
+
+    /// Adds a file; `block` is the index of the block that includes it.
+    fn file(&mut self, machine: &Machine, path: &Path, mut block: Option<usize>, depth: usize) {
+        let text = match machine.text(path) {
+            Ok(text) => text.unwrap_or_default(),
+            Err(error) => {
+                self.faults.push((Place::of(path, None), error.to_string()));
+                return;
+            }
+        };
+        for (index, line) in text.lines().enumerate() {
+            let place = Place::of(path, Some(index + 1));
+            let Some((word, rest)) = words(line) else {
+                continue;
+            };
+            if word.eq_ignore_ascii_case("match") {
+                block = self.begin(&rest.join(" "), place);
+            } else if word.eq_ignore_ascii_case("include") {
+                for pattern in rest {
+                    let pattern = Path::new(FOLDER).join(pattern);
+                    if depth < MAX_DEPTH {
+                        for path in machine.matching(&pattern) {
+                            self.file(machine, &path, block, depth + 1);
+                        }
+                    }
+                }
+            } else if let Some(keyword) = Keyword::of(&word) {
+                let values = match block {
+                    Some(index) => self.blocks.get_mut(index).map(|block| &mut block.values),
+                    None => Some(&mut self.values),
+                };
+                if let Some(values) = values {
+                    let value = rest.join(" ");
+                    values.entry(keyword).or_insert((value, place));
+                }
+            }
+        }
+    }
+
+    /// A `Match` line. `Match all` is for all again, but wins over what stands outside.
+    fn begin(&mut self, condition: &str, place: Place) -> Option<usize> {
+        self.blocks.push(Block {
+            condition: condition.to_owned(),
+            place,
+            values: Values::new(),
+        });
+        self.blocks.len().checked_sub(1)
+    }
+}
+
+impl View<'_> {
+    fn get(&self, keyword: Keyword) -> Option<&(String, Place)> {
+        self.of_block
+            .and_then(|values| values.get(&keyword))
+            .or_else(|| self.of_all.get(&keyword))
+    }
+
+    /// The value that counts.
+    pub(super) fn value(&self, keyword: Keyword) -> String {
+        self.get(keyword)
+            .map_or_else(|| keyword.default().to_owned(), |(value, _)| value.clone())
+    }
+
+    /// Where it stands.
+    pub(super) fn place(&self, keyword: Keyword) -> Option<Place> {
+        self.get(keyword).map(|(_, place)| place.clone())
+    }
+
+    pub(super) fn is_on(&self, keyword: Keyword) -> bool {
+        ["yes", "true"].contains(&self.value(keyword).to_ascii_lowercase().as_str())
+    }
+
+    /// The lists of methods of which one must be passed, each as it is written.
+    pub(super) fn methods(&self) -> Vec<Vec<String>> {
+        let value = self.value(Keyword::Methods);
+        if value.eq_ignore_ascii_case("any") || value.is_empty() {
+            let all = METHODS.map(|(method, _)| vec![method.to_owned()]);
+            let mut all = all.to_vec();
+            all.retain(|list| list.iter().all(|method| self.is_enabled(method)));
+            return all;
+        }
+        let lists = value.split_whitespace();
+        lists
+            .map(|list| list.split(',').map(str::to_owned).collect())
+            .collect()
+    }
+
+    /// Whether a method is switched on.
+    pub(super) fn is_enabled(&self, method: &str) -> bool {
+        let method = method.split(':').next().unwrap_or_default();
+        let known = METHODS.iter().find(|(name, _)| *name == method);
+        known.is_some_and(|(_, keyword)| self.is_on(*keyword))
+    }
+}
+
+/// The first word and those behind it; `None` for what says nothing.
+fn words(line: &str) -> Option<(String, Vec<String>)> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
+            quoted.split_once('"').unwrap_or((quoted, ""))
+        } else {
+            let is_first = words.is_empty();
+            let ends = move |c: char| c.is_whitespace() || (is_first && c == '=');
+            let word = rest.split(ends).next().unwrap_or_default();
+            (word, rest.strip_prefix(word).unwrap_or_default())
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+        if words.len() == 1 {
+            rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        }
+    }
+    let mut words = words.into_iter();
+    Some((words.next()?, words.collect()))
+}
+
+/// Methods, and what switches each on.
+const METHODS: [(&str, Keyword); 5] = [
+    ("publickey", Keyword::Pubkey),
+    ("keyboard-interactive", Keyword::KbdInteractive),
+    ("password", Keyword::Password),
+    ("gssapi-with-mic", Keyword::Gssapi),
+    ("hostbased", Keyword::Hostbased),
+];
+
+/// The file, the second is that of SUSE.
+const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
+
+/// Where included names are looked for.
+const FOLDER: &str = "/etc/ssh";
+
+/// As many files within files as sshd takes.
+const MAX_DEPTH: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[test]
+    fn a_line_is_a_keyword_and_its_words() {
+        let read = |line| words(line).map(|(word, rest)| format!("{word}|{}", rest.join("|")));
+        assert_eq!(read("  UsePAM yes # x").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM=yes").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM = \"a b\" c").as_deref(), Some("UsePAM|a b|c"));
+        assert_eq!(read("# UsePAM yes"), None);
+        assert_eq!(read(""), None);
+    }
+}

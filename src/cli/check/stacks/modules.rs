@@ -1,0 +1,154 @@
+//! What is known of other modules: what authenticate of theirs may return, and what for they are.
+
+use crate::cli::stack::{
+    AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, PERM_DENIED, SUCCESS, USER_UNKNOWN,
+};
+
+/// What a module is in a stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// `pam_onelogin`
+    Ours,
+    /// Proves who somebody is.
+    Factor,
+    /// Looks at something that the user need not prove.
+    Gate,
+    /// Says whether the caller is root.
+    Root,
+    /// Always says yes.
+    Permit,
+    /// Always says no.
+    Deny,
+    /// Prepares something, and decides nothing.
+    Aside,
+    /// Nothing is known of it.
+    Unknown,
+}
+
+const FACTORS: &[&str] = &[
+    "pam_aad",
+    "pam_duo",
+    "pam_fprintd",
+    "pam_google_authenticator",
+    "pam_himmelblau",
+    "pam_kanidm",
+    "pam_krb5",
+    "pam_ldap",
+    "pam_mysql",
+    "pam_oath",
+    "pam_p11",
+    "pam_pgsql",
+    "pam_pkcs11",
+    "pam_radius_auth",
+    "pam_ssh_agent_auth",
+    "pam_sss",
+    "pam_sss_gss",
+    "pam_systemd_home",
+    "pam_tacplus",
+    "pam_tcb",
+    "pam_u2f",
+    "pam_unix",
+    "pam_unix2",
+    "pam_userdb",
+    "pam_winbind",
+    "pam_yubico",
+];
+
+const GATES: &[&str] = &[
+    "pam_abl",
+    "pam_access",
+    "pam_exec",
+    "pam_faillock",
+    "pam_ftp",
+    "pam_listfile",
+    "pam_localuser",
+    "pam_nologin",
+    "pam_python",
+    "pam_rhosts",
+    "pam_script",
+    "pam_securetty",
+    "pam_sepermit",
+    "pam_shells",
+    "pam_succeed_if",
+    "pam_tally",
+    "pam_tally2",
+    "pam_time",
+    "pam_timestamp",
+    "pam_usertype",
+    "pam_wheel",
+];
+
+const ASIDE: &[&str] = &[
+    "pam_cap",
+    "pam_ck_connector",
+    "pam_echo",
+    "pam_ecryptfs",
+    "pam_env",
+    "pam_faildelay",
+    "pam_gnome_keyring",
+    "pam_group",
+    "pam_issue",
+    "pam_keyinit",
+    "pam_kwallet",
+    "pam_kwallet5",
+    "pam_lastlog",
+    "pam_limits",
+    "pam_loginuid",
+    "pam_mail",
+    "pam_mkhomedir",
+    "pam_motd",
+    "pam_mount",
+    "pam_oddjob_mkhomedir",
+    "pam_selinux",
+    "pam_systemd",
+    "pam_umask",
+    "pam_warn",
+    "pam_xauth",
+];
+
+/// The name of our module, without ".so".
+pub(super) const OURS: &str = "pam_onelogin";
+
+/// What this line is for.
+pub(super) fn role(entry: &Entry) -> Role {
+    let name = entry.module().unwrap_or_default();
+    let name = name.strip_suffix(".so").unwrap_or(name);
+    match name {
+        OURS => Role::Ours,
+        "pam_rootok" => Role::Root,
+        "pam_permit" => Role::Permit,
+        "pam_deny" => Role::Deny,
+        name if FACTORS.contains(&name) => Role::Factor,
+        name if GATES.contains(&name) => Role::Gate,
+        name if ASIDE.contains(&name) => Role::Aside,
+        _ => Role::Unknown,
+    }
+}
+
+/// What authenticate of this line may return; of ours `None`.
+pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
+    let has = |word: &str| entry.arguments().iter().any(|argument| argument == word);
+    Some(match role(entry) {
+        Role::Ours => return None,
+        Role::Gate if entry.is("pam_faillock") && has("authfail") => &[AUTH_ERR],
+        Role::Factor => &[SUCCESS, AUTH_ERR, USER_UNKNOWN, AUTHINFO_UNAVAIL],
+        Role::Gate => &[SUCCESS, IGNORE, PERM_DENIED, AUTH_ERR],
+        Role::Root => &[SUCCESS, AUTH_ERR],
+        Role::Permit => &[SUCCESS],
+        Role::Deny => &[AUTH_ERR],
+        Role::Aside => &[SUCCESS, IGNORE],
+        Role::Unknown => &[SUCCESS, IGNORE, AUTH_ERR],
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_are_in_order() {
+        for list in [FACTORS, GATES, ASIDE] {
+            assert!(list.is_sorted(), "{list:?}");
+        }
+    }
+}
