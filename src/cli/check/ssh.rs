@@ -43,14 +43,15 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     } else {
         findings.push(
             Finding::fault("sshd-pam", "sshd does not use PAM")
-                .of(global
-                    .place(Keyword::UsePam)
-                    .or_else(|| Some(Place::of(path, None))))
+                .of(global.place(Keyword::UsePam))
                 .why("it lets in by key or password alone")
                 .advice("write \"UsePAM yes\""),
         );
     }
     limits(subject, &global, findings);
+    for finding in findings.iter_mut().skip(known) {
+        finding.place.get_or_insert_with(|| Place::of(path, None));
+    }
     if !findings
         .iter()
         .skip(known)

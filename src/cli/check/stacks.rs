@@ -87,7 +87,10 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     ambiguous(subject, &stacks, findings);
     doors(&stacks, findings);
     shared(&stacks, findings);
-    if !stacks.iter().any(Stack::asks) {
+    if !stacks
+        .iter()
+        .any(|stack| stack.asks() || stack.service.trouble.is_some())
+    {
         findings.push(
             Finding::warning("not-used", "no stack asks pam_onelogin")
                 .in_file("/etc/pam.d")
@@ -204,6 +207,7 @@ fn shared(stacks: &[Stack], findings: &mut Vec<Finding>) {
             }
         }
     }
+    lines.retain(|_, services| services.len() > 1);
     for ((path, line), services) in lines {
         let what = format!(
             "this line asks in {} services: {}",

@@ -27,7 +27,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 finding.place = Some(place);
                 findings.push(finding.why("what stands there is not looked at"));
             }
-            defaults(&rules.defaults, findings);
+            defaults(path, &rules.defaults, findings);
             exempt(&rules.others, findings);
         }
     }
@@ -48,8 +48,9 @@ struct Setting {
     /// For whom; empty: for all.
     scope: String,
     name: String,
-    /// `None`: a flag. `Some("")` where a flag is taken away (`!`) is [`Setting::is_off`].
+    /// `None`: it is a flag.
     value: Option<String>,
+    /// `!`
     is_off: bool,
 }
 
@@ -189,7 +190,7 @@ fn services(machine: &Machine, rules: &Rules, findings: &mut Vec<Finding>) {
 }
 
 /// Settings that change whom sudo asks, and how often.
-fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) {
+fn defaults(path: &Path, settings: &[Setting], findings: &mut Vec<Finding>) {
     let mut remembers = true;
     for setting in settings {
         let scope = match setting.scope.as_str() {
@@ -258,7 +259,7 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) {
         findings.push(finding.of(Some(setting.place.clone())));
     }
     if remembers {
-        findings.push(timestamp("5 or 15", ""));
+        findings.push(timestamp("5 or 15", "").of(Some(Place::of(path, None))));
     }
 }
 

@@ -117,11 +117,11 @@ impl Service {
 }
 
 impl Entry {
-    /// The file name of the module.
+    /// The file name of the module, as it was meant: without a carriage return.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         match &self.body {
-            Body::Module { name, .. } => name.rsplit('/').next(),
+            Body::Module { name, .. } => name.trim_end_matches('\r').rsplit('/').next(),
             Body::Substack | Body::Broken(_) => None,
         }
     }

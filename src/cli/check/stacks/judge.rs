@@ -5,8 +5,9 @@ use crate::args::Args;
 use crate::cli::check::Subject;
 use crate::cli::finding::Finding;
 use crate::cli::stack::{
-    Body, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, SUCCESS,
-    Service, Way, authenticate, explore, name, set_credentials,
+    ABORT, AUTHINFO_UNAVAIL, Action, Body, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps, Kind,
+    MODULE_UNKNOWN, Model, SUCCESS, Service, USER_UNKNOWN, Way, authenticate, explore, name,
+    set_credentials,
 };
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -41,6 +42,15 @@ impl Judge<'_> {
         let Some(first) = self.ours().next() else {
             return findings;
         };
+        if let Some(entry) = chain.iter().find(|entry| has_return(entry)) {
+            findings.push(
+                Finding::fault("carriage-return", "the lines end as those of Windows do")
+                    .at(&entry.path, entry.line)
+                    .why("libpam takes the carriage return for a part of the last word")
+                    .advice(format!("sed -i 's/\\r$//' {}", entry.path.display())),
+            );
+            return findings;
+        }
         for entry in self.ours() {
             findings.extend(self.arguments(entry));
         }
@@ -56,8 +66,11 @@ impl Judge<'_> {
             );
         }
         findings.extend(self.denials(first));
-        findings.extend(self.successes(first));
-        findings.extend(self.exempt(first));
+        let successes = self.successes(first);
+        if successes.is_empty() {
+            findings.extend(self.exempt(first));
+        }
+        findings.extend(successes);
         findings.extend(self.credentials(first));
         if !findings.iter().any(|finding| finding.severity.is_bad()) {
             findings.push(
@@ -200,27 +213,22 @@ impl Judge<'_> {
 
     /// Whether each denial is one.
     fn denials(&self, ours: &Entry) -> Option<Finding> {
-        let mut open = Vec::new();
-        let mut denials = 0;
-        for code in 0..INCOMPLETE {
-            if code == SUCCESS || code == IGNORE {
-                continue;
-            }
-            denials += 1;
+        let denials = || (0..INCOMPLETE).filter(|&code| code != SUCCESS && code != IGNORE);
+        let lets_in = |code: &Code| {
             let mut lets_in = false;
-            self.ways(&[code], |answer, way| {
+            self.ways(&[*code], |answer, way| {
                 lets_in |= way.asked && answer == SUCCESS;
             });
-            if lets_in {
-                open.push(code);
-            }
-        }
+            lets_in
+        };
+        let mut open: Vec<Code> = denials().filter(lets_in).collect();
         if open.is_empty() {
             return None;
         }
-        let what = if open.len() == denials {
+        let what = if OUR_DENIALS.iter().all(|code| open.contains(code)) {
             "a denial by OneLogin lets in all the same".to_owned()
         } else {
+            open.sort_by_key(|code| !OUR_DENIALS.contains(code));
             let shown: Vec<_> = open.iter().take(3).map(|&code| name(code)).collect();
             let more = match open.len().saturating_sub(shown.len()) {
                 0 => String::new(),
@@ -270,13 +278,14 @@ impl Judge<'_> {
                 "nobody gets in, whatever OneLogin says",
             )
             .why("with a success of pam_onelogin the stack ends in a denial, too")
-            .advice("see the samples in pam.d")));
+            .advice("compare it with the samples: README, \"Stacks\"")));
         }
         let entries = |indices: BTreeSet<usize>| {
             let chain = self.chain();
             indices.into_iter().filter_map(|index| chain.get(index))
         };
         findings.extend(entries(skips).map(|entry| skip(entry, ours)));
+        let is_bombed = !bombs.is_empty();
         for entry in entries(bombs) {
             let module = entry.module().unwrap_or_default();
             let what = format!("pam_onelogin is asked although {module} said no");
@@ -292,7 +301,7 @@ impl Judge<'_> {
                     }),
             );
         }
-        if first && has_factor {
+        if first && has_factor && !is_bombed {
             let what = "pam_onelogin can be asked before any first factor";
             findings.push(at(Finding::warning("asked-first", what)
                 .why("whom nothing has proven gets one prompt for a code, and no push")
@@ -321,13 +330,19 @@ impl Judge<'_> {
         } else {
             Finding::note("exempt-denied", what)
         };
-        let advice = "put \"auth required pam_permit.so\" behind it, if something before proves the user (a key)";
-        Some(
+        let finding = finding.at(&ours.path, ours.line);
+        Some(if ours.control.action(IGNORE) == Action::Ignore {
             finding
-                .at(&ours.path, ours.line)
                 .why("PAM_IGNORE counts for nothing, and nothing else says yes")
-                .advice(advice),
-        )
+                .advice("behind a key: put \"auth required pam_permit.so\" behind it")
+        } else {
+            finding
+                .why(format!(
+                    "\"{}\" takes PAM_IGNORE for a denial",
+                    ours.control_text
+                ))
+                .advice("write \"required\" in its place")
+        })
     }
 
     /// Whether setcred passes where authenticate was not called, as after a login by key. (After
@@ -352,7 +367,7 @@ impl Judge<'_> {
             Finding::warning("setcred", what)
                 .at(&ours.path, ours.line)
                 .why("a login by key alone, where sshd_config allows one, is closed")
-                .advice("see the samples in pam.d"),
+                .advice("compare it with the samples: README, \"Stacks\""),
         )
     }
 }
@@ -392,6 +407,16 @@ fn skip(entry: &Entry, ours: &Entry) -> Finding {
     finding.at(&entry.path, entry.line).advice(advice)
 }
 
+/// Whether a word of the line ends with a carriage return.
+fn has_return(entry: &Entry) -> bool {
+    let name = match &entry.body {
+        Body::Module { name, .. } => name.as_str(),
+        Body::Substack | Body::Broken(_) => "",
+    };
+    let mut words = entry.arguments().iter().map(String::as_str).chain([name]);
+    words.any(|word| word.ends_with('\r'))
+}
+
 /// Whether a line is in another file than ours.
 fn is_borrowed(entry: &Entry, ours: &Entry) -> bool {
     entry.path != ours.path
@@ -400,6 +425,17 @@ fn is_borrowed(entry: &Entry, ours: &Entry) -> bool {
 fn spot(entry: &Entry) -> String {
     format!("{}:{}", entry.path.display(), entry.line)
 }
+
+/// What our denials are, by their number; a module that cannot be loaded is one, too.
+const OUR_DENIALS: [Code; 7] = [
+    3,
+    AUTHINFO_UNAVAIL,
+    USER_UNKNOWN,
+    11,
+    19,
+    ABORT,
+    MODULE_UNKNOWN,
+];
 
 /// `PAM_CRED_ERR`
 const CRED_ERR: Code = 17;
