@@ -45,6 +45,11 @@ fn resource(state: &mut State, request: &Incoming, segments: &[&str]) -> Reply {
     }
     match (method, segments) {
         ("GET", ["auth", "rate_limit"]) => rate_limit(state),
+        ("GET", ["api", "2", "apps"]) => Reply::new(200, &json!([app()])),
+        ("GET", ["api", "2", "roles"]) => Reply::new(
+            200,
+            &json!([{"id": 123, "name": "Sample Role", "apps": [APP]}]),
+        ),
         ("GET", ["api", "2", "users"]) => users::list(state, &request.query),
         ("GET", ["api", "2", "users", id]) => users::one(state, id),
         (_, ["api", "2", "mfa", "users", id, rest @ ..]) => mfa::answer(state, request, id, rest),
@@ -103,6 +108,15 @@ fn rate_limit(state: &State) -> Reply {
     Reply::new(200, &body)
 }
 
+/// The account's one app, as in the documentation's sample.
+fn app() -> Value {
+    json!({
+        "id": APP, "connector_id": 50534, "auth_method": 2, "auth_method_description": "SAML2.0",
+        "name": "Sample App", "description": "", "visible": true,
+        "updated_at": "2020-01-14T21:21:06Z", "created_at": "2020-01-14T21:21:06Z",
+    })
+}
+
 fn no_route() -> Reply {
     envelope(404, "not found", "No Route Exists")
 }
@@ -156,3 +170,4 @@ fn code_is_right(state: &State) -> Reply {
 }
 
 const RATE_LIMIT: usize = 5000;
+const APP: u64 = 1_061_937;

@@ -11,6 +11,7 @@ use rustls::crypto::ring::sign::any_ecdsa_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use time::{Duration, OffsetDateTime};
 
 /// What the server presents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Certificate {
     WrongHost,
     /// Signed by that CA, for the right names, no longer valid.
     Expired,
+    /// Signed by that CA, for the right names, valid for ten days more.
+    EndsSoon,
     /// Signed by that CA, for the right names, not valid yet.
     NotYetValid,
     /// For the right names, signed by the key of another certificate of that CA which is no CA itself.
@@ -77,6 +80,7 @@ pub(crate) fn identity(
         Certificate::Good
         | Certificate::WrongHost
         | Certificate::Expired
+        | Certificate::EndsSoon
         | Certificate::NotYetValid
         | Certificate::Nameless
         | Certificate::TrustedIntermediate
@@ -172,6 +176,9 @@ fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {
         Certificate::Expired => {
             params.not_before = date_time_ymd(2020, 1, 1);
             params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        Certificate::EndsSoon => {
+            params.not_after = OffsetDateTime::now_utc() + Duration::hours(10 * 24 + 12);
         }
         Certificate::NotYetValid => {
             params.not_before = date_time_ymd(2090, 1, 1);

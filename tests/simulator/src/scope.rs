@@ -38,6 +38,8 @@ impl ScopeRules {
             _ => &[],
         };
         let documented: &[Scope] = match (method, path) {
+            ("GET", ["api", "2", "roles"]) => &[ReadUsers, ReadAll],
+            ("GET", ["api", "2", "apps"]) => &[ReadAll],
             (_, ["auth", "rate_limit"]) | ("GET", ["api", "1" | "2", "users", ..]) => read,
             (_, ["api", "2", "mfa", "users", _, "mfa_token"] | ["api", "1", "users", ..]) => {
                 &[ManageUsers]

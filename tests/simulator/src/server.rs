@@ -12,7 +12,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use crate::api;
 use crate::fault::{Action, Plan};
 use crate::http::{Connection, Incoming, NoRequest, Reply, head};
-use crate::state::{Request, State};
+use crate::state::{Request, State, http_date};
 
 /// What all threads and the [`crate::Simulator`] share.
 pub(crate) struct Shared {
@@ -166,7 +166,8 @@ fn exchange(
         // Before the request is handled: it may be about the token that it carries.
         let client = api::client(&state, request);
         let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
-        let answer = Answer::new(&plan, reply, request.keep_alive, state.requests.len());
+        let mut answer = Answer::new(&plan, reply, request.keep_alive, state.requests.len());
+        answer.date(&http_date(state.settings.ahead));
         state
             .requests
             .push(Request::new(number, request, answer.status(), client));
@@ -275,6 +276,16 @@ impl Answer {
             reply = reply.header("Connection", "close");
         }
         Answer::Reply(reply)
+    }
+
+    /// As servers do, unless a fault has a date of its own.
+    fn date(&mut self, now: &str) {
+        if let Answer::Reply(reply) = self {
+            let is_date = |(name, _): &(String, String)| name.eq_ignore_ascii_case("date");
+            if !reply.headers.iter().any(is_date) {
+                reply.headers.push(("Date".to_owned(), now.to_owned()));
+            }
+        }
     }
 
     fn status(&self) -> u16 {

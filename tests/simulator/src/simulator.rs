@@ -151,6 +151,11 @@ impl Simulator {
         self.shared.state().settings.protect_listing = listing;
     }
 
+    /// Sets the server's clock ahead, as far as the header `Date` tells it; behind, where this is negative.
+    pub fn set_ahead(&self, seconds: i64) {
+        self.shared.state().settings.ahead = seconds;
+    }
+
     /// Fields that the list of users leaves out even when asked for; only `GET /api/2/users/:id` has them.
     pub fn omit_from_list(&self, fields: &[&str]) {
         self.shared.state().settings.omitted = fields.iter().map(ToString::to_string).collect();

@@ -219,6 +219,8 @@ pub(crate) struct Settings {
     pub(crate) case_sensitive: bool,
     /// Fields that the list of users never has.
     pub(crate) omitted: Vec<String>,
+    /// How far the server's clock is ahead, in seconds.
+    pub(crate) ahead: i64,
     pub(crate) token_created_ago: Duration,
     pub(crate) token_expires_in: Duration,
 }
@@ -235,6 +237,7 @@ impl Default for Settings {
             numeric_ids: false,
             case_sensitive: false,
             omitted: Vec::new(),
+            ahead: 0,
             token_created_ago: Duration::ZERO,
             token_expires_in: Duration::from_secs(36_000),
         }
@@ -517,5 +520,21 @@ pub(crate) fn iso(moment: OffsetDateTime) -> String {
         moment.minute(),
         moment.second(),
         moment.millisecond()
+    )
+}
+
+/// The moment in the form of the header `Date`, by a clock that is so many seconds ahead.
+pub(crate) fn http_date(ahead: i64) -> String {
+    let now = OffsetDateTime::now_utc() + time::Duration::seconds(ahead);
+    let short = |name: String| name.chars().take(3).collect::<String>();
+    format!(
+        "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",
+        short(now.weekday().to_string()),
+        now.day(),
+        short(now.month().to_string()),
+        now.year(),
+        now.hour(),
+        now.minute(),
+        now.second(),
     )
 }

@@ -94,6 +94,8 @@ fn each_call_wants_the_scope_of_the_table() {
             "00011",
         ),
         ("POST", "/api/1/users/1001/mfa_token", "00011", "00011"),
+        ("GET", "/api/2/roles", "01101", "01101"),
+        ("GET", "/api/2/apps", "00101", "00101"),
         ("GET", "/auth/rate_limit", "01111", "01111"),
         ("GET", "/api/3/users", "11111", "11111"),
     ];
