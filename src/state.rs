@@ -67,6 +67,16 @@ impl State {
         }
     }
 
+    /// No folder: nothing is kept, and nothing that was kept is believed.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self {
+            folder: Err(StateError("nothing is kept".to_owned())),
+            trusted: Trusted::of(crate::host::uids()),
+            patience: Cell::default(),
+        }
+    }
+
     /// Why the state cannot be used, if so.
     #[must_use]
     pub fn trouble(&self) -> Option<&StateError> {

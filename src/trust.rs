@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -137,6 +137,33 @@ impl Trusted {
         Ok(())
     }
 
+    /// Everything for which [`Trusted::read`] refuses a path, where it stops at the first.
+    #[must_use]
+    pub fn flaws(self, path: &Path, privacy: Privacy) -> Vec<FileError> {
+        let Some(parent) = path.parent() else {
+            return vec![refused("is no file")];
+        };
+        let real = parent.canonicalize().unwrap_or_default();
+        let mut folders: Vec<&Path> = parent.ancestors().chain(real.ancestors()).collect();
+        folders.retain(|folder| *folder != Path::new(""));
+        folders.sort_unstable();
+        folders.dedup();
+        let folders = folders.into_iter().map(|folder| self.check_folder(folder));
+        let mut flaws: Vec<_> = folders.filter_map(Result::err).collect();
+        match path.symlink_metadata() {
+            Ok(metadata) => {
+                let kind = check_kind(&metadata);
+                if kind.is_ok() {
+                    flaws.extend(self.check_owner(&metadata).err());
+                    flaws.extend(check_mode(&metadata, privacy).err());
+                }
+                flaws.extend(kind.err());
+            }
+            Err(error) => flaws.push(refused(&error.to_string())),
+        }
+        flaws
+    }
+
     fn check_folder(self, folder: &Path) -> Result<(), FileError> {
         let metadata = folder
             .symlink_metadata()
@@ -164,30 +191,43 @@ impl Trusted {
         let metadata = file
             .metadata()
             .map_err(|error| refused(&error.to_string()))?;
-        let kind = metadata.file_type();
-        if !kind.is_file() {
-            let what = match () {
-                () if kind.is_dir() => "is a folder",
-                () if kind.is_fifo() => "is a pipe",
-                () => "is not a regular file",
-            };
-            return Err(refused(what));
-        }
-        if !self.owns(metadata.uid()) {
-            let text = format!("belongs to uid {}; type: chown root", metadata.uid());
-            return Err(FileError::Refused(text));
-        }
-        let (unwanted, advice) = match privacy {
-            Privacy::Public => (0o022, "chmod go-w"),
-            Privacy::Secret => (0o077, "chmod 600"),
-        };
-        let mode = metadata.mode() & 0o7777;
-        if mode & unwanted != 0 {
-            let text = format!("has mode {mode:04o}, which lets others in; type: {advice}");
-            return Err(FileError::Refused(text));
-        }
+        check_kind(&metadata)?;
+        self.check_owner(&metadata)?;
+        check_mode(&metadata, privacy)?;
         Ok(metadata.len())
     }
+
+    fn check_owner(self, metadata: &Metadata) -> Result<(), FileError> {
+        if self.owns(metadata.uid()) {
+            return Ok(());
+        }
+        let text = format!("belongs to uid {}; type: chown root", metadata.uid());
+        Err(FileError::Refused(text))
+    }
+}
+
+fn check_kind(metadata: &Metadata) -> Result<(), FileError> {
+    let kind = metadata.file_type();
+    Err(refused(match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "is a folder",
+        () if kind.is_fifo() => "is a pipe",
+        () if kind.is_symlink() => "is a symbolic link; name the file itself",
+        () => "is not a regular file",
+    }))
+}
+
+fn check_mode(metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
+    let (unwanted, advice) = match privacy {
+        Privacy::Public => (0o022, "chmod go-w"),
+        Privacy::Secret => (0o077, "chmod 600"),
+    };
+    let mode = metadata.mode() & 0o7777;
+    if mode & unwanted == 0 {
+        return Ok(());
+    }
+    let text = format!("has mode {mode:04o}, which lets others in; type: {advice}");
+    Err(FileError::Refused(text))
 }
 
 /// The system's CA bundle at its fixed places: the real path behind links whose folders are all

@@ -258,6 +258,7 @@ fn imports_keep_their_direction() {
                 "onelogin::http",
                 "onelogin::token",
                 "onelogin::wire",
+                "secret",
                 "state",
             ],
         ),

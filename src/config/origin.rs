@@ -22,6 +22,26 @@ impl Origin {
         Ok(Self(format!("https://{rest}")))
     }
 
+    /// The name or address of the host.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.parts().0
+    }
+
+    /// The port, 443 where none is said.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.parts().1
+    }
+
+    fn parts(&self) -> (&str, u16) {
+        let rest = self.0.strip_prefix("https://").unwrap_or(&self.0);
+        match rest.split_once(':') {
+            Some((host, port)) => (host, port.parse().unwrap_or(443)),
+            None => (rest, 443),
+        }
+    }
+
     /// `https://host[:port]`, without a slash at the end.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -143,6 +163,10 @@ mod tests {
         ] {
             assert_eq!(Origin::parse(text).unwrap().as_str(), text);
         }
+        let origin = Origin::parse("https://localhost:8443").unwrap();
+        assert_eq!((origin.host(), origin.port()), ("localhost", 8443));
+        let origin = Origin::parse("https://acme.onelogin.com").unwrap();
+        assert_eq!((origin.host(), origin.port()), ("acme.onelogin.com", 443));
         assert_eq!(
             Origin::parse("https://acme.onelogin.com/")
                 .unwrap()

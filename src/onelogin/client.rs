@@ -6,7 +6,9 @@ use crate::login::{ApiError, Trouble};
 use crate::onelogin::http::{Allowance, Call, Caller, Carrier, Method};
 use crate::onelogin::token::Tokens;
 use crate::onelogin::wire::Reply;
+use crate::secret::Secret;
 use crate::state::State;
+use std::rc::Rc;
 
 /// Which credential a call is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,12 +126,37 @@ impl<'a> Client<'a> {
         if error.trouble != Trouble::Credential {
             return error;
         }
-        let which = self.credentials.table_of(purpose.role);
+        let which = self.table_of(purpose.role);
         let detail = format!(
             "{}; the credential of {which} needs the scope {}",
             error.detail, purpose.scope
         );
         ApiError { detail, ..error }
+    }
+
+    /// Sees to it that there is a token, for calls to come.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
+    pub fn authorise(&mut self, role: Role, allowance: Allowance) -> Result<(), ApiError> {
+        self.bearer(role, allowance).map(|_| ())
+    }
+
+    /// The table of the configuration that has the credential of a role.
+    #[must_use]
+    pub fn table_of(&self, role: Role) -> &'static str {
+        self.credentials.table_of(role)
+    }
+
+    fn bearer(&mut self, role: Role, allowance: Allowance) -> Result<Rc<Secret>, ApiError> {
+        let which = self.table_of(role);
+        let tokens = self.credentials.tokens(role);
+        tokens
+            .bearer(self.carrier, allowance)
+            .map_err(|error| ApiError {
+                detail: format!("{} for the token of {which}", error.detail),
+                ..error
+            })
     }
 
     fn send(
@@ -140,15 +167,7 @@ impl<'a> Client<'a> {
         query: &[(&str, &str)],
         allowance: Allowance,
     ) -> Result<Reply, ApiError> {
-        let which = self.credentials.table_of(purpose.role);
-        let token = self
-            .credentials
-            .tokens(purpose.role)
-            .bearer(self.carrier, allowance)
-            .map_err(|error| ApiError {
-                detail: format!("{} for the token of {which}", error.detail),
-                ..error
-            })?;
+        let token = self.bearer(purpose.role, allowance)?;
         let call = Call {
             method,
             path: path.to_owned(),

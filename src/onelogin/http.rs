@@ -18,6 +18,7 @@ use base64::engine::general_purpose::STANDARD;
 use dial::{Dial, Held};
 pub use link::Interrupt;
 use names::Names;
+pub use names::{Nameless, addresses};
 use once_cell::unsync::OnceCell;
 use progress::Progress;
 use serde::{Serialize, Serializer};
@@ -111,6 +112,8 @@ pub struct Exchange {
     pub time: Duration,
     /// OneLogin's name for the request.
     pub request_id: Option<String>,
+    /// The header `date` of the reply.
+    pub date: Option<String>,
 }
 
 /// What carries a call to OneLogin, and the reply back.
@@ -166,6 +169,12 @@ impl Http {
             held: Held::default(),
             exchanges: Vec::new(),
         }
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn exchanges(&self) -> &[Exchange] {
+        &self.exchanges
     }
 
     /// What was sent.
@@ -226,8 +235,11 @@ impl Carrier for Http {
         let (time, agent) = self.begin(allowance)?;
         let start = Instant::now();
         let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
+        let date = result.as_ref().ok().and_then(|(_, date)| date.clone());
+        let result = result.map(|(reply, _)| reply);
         let reply = result.as_ref().ok();
         self.exchanges.push(Exchange {
+            date,
             method: call.method.name(),
             path: call.path.clone(),
             status: reply.map(|reply| reply.status),
@@ -294,7 +306,7 @@ fn exchange(
     call: &Call<'_>,
     time: Duration,
     connect_timeout: Duration,
-) -> Result<Reply, Error> {
+) -> Result<(Reply, Option<String>), Error> {
     let url = format!("{origin}{}", call.path);
     let authorization = Zeroizing::new(match call.caller {
         Caller::Bearer(token) => format!("Bearer {}", token.expose()),
@@ -327,6 +339,7 @@ fn exchange(
         value.to_str().ok().map(str::to_owned)
     };
     let request_id = header("x-request-id");
+    let date = header("date");
     let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
     let status = response.status().as_u16();
     if response.status().is_success() && !is_framed(response.headers()) {
@@ -338,12 +351,13 @@ fn exchange(
         .with_config()
         .limit(MAX_REPLY)
         .read_to_vec()?;
-    Ok(Reply {
+    let reply = Reply {
         status,
         body: Zeroizing::new(body),
         request_id,
         retry_after,
-    })
+    };
+    Ok((reply, date))
 }
 
 /// Whether a reply says in one way how long its body is. One that is as long as its connection could have been cut short,

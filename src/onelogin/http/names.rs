@@ -63,30 +63,48 @@ const MAX_ADDRESSES: usize = 16;
 
 impl Names {
     fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        let hints = AddrInfoHints {
-            socktype: SockType::Stream.into(),
-            ..AddrInfoHints::default()
-        };
-        let found =
-            getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
-                LookupErrorKind::Again => Error::HostNotFound,
-                LookupErrorKind::NoName | LookupErrorKind::NoData => {
-                    self.progress.no_such_host();
-                    Error::HostNotFound
-                }
-                _ => Error::Io(io::Error::other(format!(
-                    "getaddrinfo: {}",
-                    error.error_num()
-                ))),
-            })?;
-        let addresses: Vec<SocketAddr> = found
-            .flatten()
-            .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
-            .collect();
-        if addresses.is_empty() {
-            self.progress.no_such_host();
-            return Err(Error::HostNotFound);
-        }
-        Ok(addresses)
+        addresses(host, port).map_err(|nameless| match nameless {
+            Nameless::ForNow => Error::HostNotFound,
+            Nameless::NoSuchHost => {
+                self.progress.no_such_host();
+                Error::HostNotFound
+            }
+            Nameless::Local(code) => Error::Io(io::Error::other(format!("getaddrinfo: {code}"))),
+        })
     }
+}
+
+/// Why a name has no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nameless {
+    /// The name server gave no answer.
+    ForNow,
+    /// There is no such name, or it has no address.
+    NoSuchHost,
+    /// This host could not ask; the code of getaddrinfo(3).
+    Local(i32),
+}
+
+/// The addresses of a host, in the order in which they are tried.
+///
+/// # Errors
+/// [`Nameless`] when there is none.
+pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Nameless> {
+    let hints = AddrInfoHints {
+        socktype: SockType::Stream.into(),
+        ..AddrInfoHints::default()
+    };
+    let found = getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
+        LookupErrorKind::Again => Nameless::ForNow,
+        LookupErrorKind::NoName | LookupErrorKind::NoData => Nameless::NoSuchHost,
+        _ => Nameless::Local(error.error_num()),
+    })?;
+    let addresses: Vec<SocketAddr> = found
+        .flatten()
+        .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
+        .collect();
+    if addresses.is_empty() {
+        return Err(Nameless::NoSuchHost);
+    }
+    Ok(addresses)
 }
