@@ -108,7 +108,10 @@ fn who_cannot_log_in_has_the_reason_that_the_log_would_give() {
             "not-mapped",
         ),
         (
-            &["users.exempt_groups = [\"no-such-group\"]"],
+            &[
+                "users.exempt_groups = [\"no-such-group\"]",
+                "factors.prompts = 1",
+            ],
             &|_| {},
             "group-lookup",
         ),
