@@ -17,15 +17,18 @@ const STACKS: u64 = 4000;
 fn random_stacks_come_to_what_the_real_libpam_answers() {
     let mut answers = [0_u32; 32];
     let mut aborted = 0;
+    let place = Place::with_module(Path::new("/none"));
     for seed in 1..=STACKS {
-        let place = Place::with_module(Path::new("/none"));
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
         let files = [("x", 0), ("other", 0), ("one", 1), ("two", 2)];
         for (name, depth) in files {
             // Without a file of its own a service is what "other" is.
-            if name != "x" || !dice.once_in(20) {
+            let path = Path::new("pam.d").join(name);
+            if name == "x" && dice.once_in(20) {
+                let _ = std::fs::remove_file(place.path().join(path));
+            } else {
                 let text = file(&mut dice, &place, depth);
-                place.write(Path::new("pam.d").join(name), text);
+                place.write(path, text);
             }
         }
         let service = service(&place, "X");
