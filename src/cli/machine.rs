@@ -15,6 +15,14 @@ pub(super) struct Machine {
 }
 
 impl Machine {
+    /// The machine below a folder.
+    #[cfg(test)]
+    pub(super) fn below(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
     /// Whether this is the machine that runs the tool: only then programs may be asked.
     pub(super) fn is_this(&self) -> bool {
         self.root == Path::new("/")
@@ -158,9 +166,7 @@ mod tests {
         symlink("/etc/authselect/system-auth", etc.join("absolute")).unwrap();
         symlink("../../../../etc/authselect/system-auth", etc.join("above")).unwrap();
         symlink("round", etc.join("round")).unwrap();
-        let machine = Machine {
-            root: root.path().to_owned(),
-        };
+        let machine = Machine::below(root.path());
         for name in ["/etc/absolute", "/etc/above", "etc/./authselect/../above"] {
             assert_eq!(
                 machine.text(name).unwrap().as_deref(),

@@ -37,8 +37,8 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let global = sshd.global();
     if global.is_on(Keyword::UsePam) {
         methods(&global, &stack, findings);
-        for block in &sshd.blocks {
-            in_block(sshd, block, &stack, findings);
+        for (index, block) in sshd.blocks.iter().enumerate() {
+            in_block(sshd, index, block, &stack, findings);
         }
     } else {
         findings.push(
@@ -62,11 +62,11 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// What a `Match` block changes.
-fn in_block(sshd: &Sshd, block: &Block, stack: &Stack, findings: &mut Vec<Finding>) {
+fn in_block(sshd: &Sshd, index: usize, block: &Block, stack: &Stack, findings: &mut Vec<Finding>) {
     let mut global = Vec::new();
     methods(&sshd.global(), stack, &mut global);
     let mut here = Vec::new();
-    methods(&sshd.within(block), stack, &mut here);
+    methods(&sshd.within(index), stack, &mut here);
     for mut finding in here {
         let is_new = !global.iter().any(|known| known.what == finding.what);
         if is_new && finding.severity.is_bad() {

@@ -70,19 +70,18 @@ pub(in crate::cli::check) struct Sshd {
     pub(super) faults: Vec<(Place, String)>,
 }
 
-/// What it was told for some.
+/// What it was told for some, or by `Match all` for all.
 pub(super) struct Block {
     /// Behind `Match`.
     pub(super) condition: String,
     pub(super) place: Place,
+    /// The block whose `Include` names the file that it is in.
+    parent: Option<usize>,
     values: Values,
 }
 
-/// What counts for all, or for some.
-pub(super) struct View<'a> {
-    of_block: Option<&'a Values>,
-    of_all: &'a Values,
-}
+/// What counts for all, or for some: the first that has a value.
+pub(super) struct View<'a>(Vec<&'a Values>);
 
 impl Sshd {
     /// Reads it.
@@ -104,22 +103,32 @@ impl Sshd {
             .map_or(Keyword::Service.default(), |(value, _)| value)
     }
 
+    /// What counts for those whom no block but `Match all` means.
     pub(super) fn global(&self) -> View<'_> {
-        View {
-            of_block: None,
-            of_all: &self.values,
-        }
+        self.view(None)
     }
 
-    pub(super) fn within<'a>(&'a self, block: &'a Block) -> View<'a> {
-        View {
-            of_block: Some(&block.values),
-            of_all: &self.values,
-        }
+    /// What counts for those whom this block means, and no other.
+    pub(super) fn within(&self, block: usize) -> View<'_> {
+        self.view(Some(block))
     }
 
-    /// Adds a file; `block` is the index of the block that includes it.
-    fn file(&mut self, machine: &Machine, path: &Path, mut block: Option<usize>, depth: usize) {
+    fn view(&self, mut block: Option<usize>) -> View<'_> {
+        let mut meant = Vec::new();
+        while let Some(index) = block {
+            meant.push(index);
+            block = self.blocks.get(index).and_then(|block| block.parent);
+        }
+        let blocks = self.blocks.iter().enumerate();
+        let values = blocks
+            .filter(|(index, block)| block.is_for_all() || meant.contains(index))
+            .map(|(_, block)| &block.values);
+        View(values.chain([&self.values]).collect())
+    }
+
+    /// Adds a file; `parent` is the index of the block that includes it.
+    fn file(&mut self, machine: &Machine, path: &Path, parent: Option<usize>, depth: usize) {
+        let mut block = parent;
         let text = match machine.text(path) {
             Ok(text) => text.unwrap_or_default(),
             Err(error) => {
@@ -133,7 +142,7 @@ impl Sshd {
                 continue;
             };
             if word.eq_ignore_ascii_case("match") {
-                block = self.begin(&rest.join(" "), place);
+                block = self.begin(&rest.join(" "), place, parent);
             } else if word.eq_ignore_ascii_case("include") {
                 for pattern in rest {
                     let pattern = Path::new(FOLDER).join(pattern);
@@ -156,22 +165,27 @@ impl Sshd {
         }
     }
 
-    /// A `Match` line. `Match all` is for all again, but wins over what stands outside.
-    fn begin(&mut self, condition: &str, place: Place) -> Option<usize> {
+    /// A `Match` line.
+    fn begin(&mut self, condition: &str, place: Place, parent: Option<usize>) -> Option<usize> {
         self.blocks.push(Block {
             condition: condition.to_owned(),
             place,
+            parent,
             values: Values::new(),
         });
         self.blocks.len().checked_sub(1)
     }
 }
 
+impl Block {
+    pub(super) fn is_for_all(&self) -> bool {
+        self.parent.is_none() && self.condition.eq_ignore_ascii_case("all")
+    }
+}
+
 impl View<'_> {
     fn get(&self, keyword: Keyword) -> Option<&(String, Place)> {
-        self.of_block
-            .and_then(|values| values.get(&keyword))
-            .or_else(|| self.of_all.get(&keyword))
+        self.0.iter().find_map(|values| values.get(&keyword))
     }
 
     /// The value that counts.
@@ -255,7 +269,60 @@ const MAX_DEPTH: usize = 16;
 
 #[cfg(test)]
 mod tests {
-    use super::words;
+    use super::{Keyword, Sshd, words};
+    use crate::cli::machine::Machine;
+
+    /// What sshd 9.2 says of the same files, asked by `sshd -T -C user=NAME,…`.
+    #[test]
+    fn included_files_and_blocks_count_as_in_sshd() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/ssh");
+        std::fs::create_dir_all(folder.join("d")).unwrap();
+        let files = [
+            (
+                "sshd_config",
+                "Include /etc/ssh/d/*.conf\n\"LoginGraceTime\" \"1h30m5\" # x\n\
+                 challengeresponseauthentication no\nPasswordAuthentication yes\nMatch user ann\n\
+                 AuthenticationMethods \"publickey\"\nInclude d/ann\nMatch all\nMaxAuthTries 2\n\
+                 AuthenticationMethods publickey,keyboard-interactive password\n",
+            ),
+            (
+                "d/a.conf",
+                "KbdInteractiveAuthentication yes\nMatch user bob\nPasswordAuthentication no\n",
+            ),
+            (
+                "d/b.conf",
+                "MaxAuthTries 3\nkbdinteractiveauthentication no\n",
+            ),
+            (
+                "d/ann",
+                "PermitRootLogin no\nMatch address 1.2.3.4\nPasswordAuthentication no\n",
+            ),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let sshd = Sshd::read(&Machine::below(root.path()));
+        let conditions: Vec<_> = sshd.blocks.iter().map(|block| &block.condition).collect();
+        assert_eq!(
+            conditions,
+            ["user bob", "user ann", "address 1.2.3.4", "all"]
+        );
+        let both = "publickey,keyboard-interactive password";
+        for (view, methods, password, root) in [
+            (sshd.global(), both, "yes", "prohibit-password"),
+            (sshd.within(0), both, "no", "prohibit-password"),
+            (sshd.within(1), "publickey", "yes", "no"),
+            (sshd.within(2), "publickey", "no", "no"),
+        ] {
+            assert_eq!(view.value(Keyword::Methods), methods);
+            assert_eq!(view.value(Keyword::Password), password);
+            assert_eq!(view.value(Keyword::RootLogin), root);
+            assert_eq!(view.value(Keyword::KbdInteractive), "yes");
+            assert_eq!(view.value(Keyword::MaxTries), "2");
+            assert_eq!(view.value(Keyword::GraceTime), "1h30m5");
+        }
+    }
 
     #[test]
     fn a_line_is_a_keyword_and_its_words() {
