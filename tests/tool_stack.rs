@@ -4,9 +4,10 @@ use pam_host::ffi::{Transaction, c_path};
 use pam_host::place::helper;
 use pam_host::{Call, Place};
 use pam_onelogin::cli::stack::{
-    ABORT, Code, Entry, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, NAMES, PERM_DENIED, Service,
-    authenticate, read, set_credentials,
+    ABORT, Code, Entry, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, NAMES, PERM_DENIED,
+    Service, authenticate, explore, read, set_credentials,
 };
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -48,6 +49,58 @@ fn random_stacks_come_to_what_the_real_libpam_answers() {
     assert!(answers[0] > 300 && answers[6] > 300, "{answers:?}");
     assert!(answers[25] > 5 && answers[31] > 5, "{answers:?}");
     assert!(aborted > 20, "{aborted}");
+}
+
+/// Every way that there is, against each choice of answers tried one by one.
+#[test]
+fn each_way_through_a_stack_is_found() {
+    const CODES: [Code; 3] = [0, 7, 25];
+    let place = Place::with_module(Path::new("/none"));
+    let mut seen = 0;
+    for seed in 1..=600_u64 {
+        let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+        for (name, depth) in [("one", 1), ("two", 2), ("x", 0)] {
+            place.write(
+                Path::new("pam.d").join(name),
+                file(&mut dice, &place, depth),
+            );
+        }
+        let service = service(&place, "x");
+        let chain = service.chain(Kind::Auth);
+        if service.trouble.is_some() || !(2..=7).contains(&chain.len()) {
+            continue;
+        }
+        seen += 1;
+        let ours = dice.below(chain.len());
+        let mut found = BTreeSet::new();
+        let model = Model {
+            is_ours: &|index| index == ours,
+            is_factor: &|index| index != ours,
+            returns: &|_| &CODES,
+        };
+        let is_whole = explore(chain, &model, |answer, way| {
+            found.insert((answer, way.asked, way.asked_first, way.proven));
+        });
+        assert!(is_whole);
+        let mut tried = BTreeSet::new();
+        for choice in 0..CODES.len().pow(u32::try_from(chain.len()).unwrap()) {
+            let code = |index: usize| {
+                let digit = choice / CODES.len().pow(u32::try_from(index).unwrap());
+                CODES[digit % CODES.len()]
+            };
+            let (answer, reached) = authenticate(chain, code);
+            let others = |end: usize, wanted: Code| {
+                let mut lines = reached.iter().enumerate().take(end);
+                lines.any(|(index, code)| index != ours && *code == Some(wanted))
+            };
+            let asked = reached[ours].is_some();
+            // A line that libpam cannot use says no, with PERM_DENIED.
+            let is_first = !others(ours, 0) && !others(ours, 7) && !others(ours, PERM_DENIED);
+            tried.insert((answer, asked, asked && is_first, others(chain.len(), 0)));
+        }
+        assert_eq!(found, tried, "seed {seed}, line {ours}: {}", show(&place));
+    }
+    assert!(seen > 200, "{seen}");
 }
 
 /// What the stack comes to: authenticate, setcred after it, and setcred alone.
