@@ -89,11 +89,11 @@ impl Judge<'_> {
         self.chain().iter().filter(|entry| entry.is(OURS))
     }
 
-    /// Each way through the chain with these answers of ours.
-    fn ways(&self, answers: &[Code], end: impl FnMut(Code, Way)) {
+    /// Each way through the chain with these answers of ours. `false`: there are too many.
+    fn ways(&self, answers: &[Code], end: impl FnMut(Code, Way)) -> bool {
         let chain = self.chain();
         let is = |index: usize, wanted: Role| chain.get(index).is_some_and(|it| role(it) == wanted);
-        let _ = explore(
+        explore(
             chain,
             &Model {
                 is_ours: &|index| is(index, Role::Ours),
@@ -110,7 +110,7 @@ impl Judge<'_> {
                 },
             },
             end,
-        );
+        )
     }
 
     /// Our line where it does nothing.
@@ -259,7 +259,7 @@ impl Judge<'_> {
         let mut first = false;
         let mut skips = BTreeSet::new();
         let mut bombs = BTreeSet::new();
-        self.ways(&[SUCCESS], |answer, way| {
+        let is_whole = self.ways(&[SUCCESS], |answer, way| {
             let is_success = answer == SUCCESS;
             lets_in |= way.asked && is_success;
             unproven |= way.asked && is_success && !way.proven;
@@ -272,6 +272,12 @@ impl Judge<'_> {
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
         let has_factor = self.chain().iter().any(|entry| role(entry) == Role::Factor);
         let mut findings = Vec::new();
+        if !is_whole {
+            let what = "the stack has too many ways to look at each";
+            findings.push(at(Finding::warning("too-large", what)
+                .why("what is said of it may not be all")
+                .advice("make it simpler")));
+        }
         if !lets_in {
             findings.push(at(Finding::fault(
                 "never-lets-in",
