@@ -6,7 +6,7 @@ mod tool;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use tool::{Ran, run, tool};
+use tool::{Ran, assert_documented, run, tool};
 
 #[test]
 fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
@@ -48,6 +48,7 @@ fn machines_get_the_same_findings_in_one_document() {
         let text = check(&folder, &[]);
         let ran = check(&folder, &["--json"]);
         let document = ran.json();
+        assert_documented("check", &document);
         assert_eq!(ran.code, text.code);
         let findings = document["findings"].as_array().unwrap();
         let (faults, warnings) = (&document["faults"], &document["warnings"]);
