@@ -66,9 +66,14 @@ needs-fuzz:
 
 # --- build, demo --------------------------------------------------------------------------------------------------
 
+# Functions of the same code are kept once, where the linker knows how: that is tried, as not each of them does.
+FOLD := -C link-arg=-Wl,--icf=all
+FOLDED = $(shell mkdir -p target && echo 'pub fn nothing() {}' | \
+  rustc --crate-name probe --crate-type cdylib $(FOLD) -o target/probe.so - 2>/dev/null && echo '$(FOLD)')
+
 # The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
 build: needs
-	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features
+	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features -- $(FOLDED)
 	$(CARGO) build --quiet --release --locked --bin pam-onelogin
 
 # Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
