@@ -127,12 +127,16 @@ impl Trusted {
         let Some(parent) = path.parent() else {
             return Ok(());
         };
-        let real = parent.canonicalize().map_err(|error| match error.kind() {
-            std::io::ErrorKind::PermissionDenied => FileError::NotPermitted,
-            _ => FileError::Refused(format!("{}: {error}", parent.display())),
-        })?;
-        for folder in parent.ancestors().chain(real.ancestors()) {
-            self.check_folder(folder)?;
+        let mut has_link = false;
+        for folder in parent.ancestors() {
+            has_link |= self.check_folder(folder)?;
+        }
+        // Without a link on it, the path is the real one.
+        if has_link {
+            let real = parent.canonicalize();
+            for folder in real.map_err(|error| unseen(parent, &error))?.ancestors() {
+                self.check_folder(folder)?;
+            }
         }
         Ok(())
     }
@@ -164,10 +168,11 @@ impl Trusted {
         flaws
     }
 
-    fn check_folder(self, folder: &Path) -> Result<(), FileError> {
+    /// Checks one folder, or a link to one, and says whether it is a link.
+    fn check_folder(self, folder: &Path) -> Result<bool, FileError> {
         let metadata = folder
             .symlink_metadata()
-            .map_err(|error| FileError::Refused(format!("{}: {error}", folder.display())))?;
+            .map_err(|error| unseen(folder, &error))?;
         let trouble =
             |text: String| FileError::Refused(format!("the folder {} {text}", folder.display()));
         if !self.owns(metadata.uid()) {
@@ -183,7 +188,7 @@ impl Trusted {
                 "has mode {mode:04o}; take write permission from group and others"
             )));
         }
-        Ok(())
+        Ok(metadata.is_symlink())
     }
 
     /// Checks a file that is open, and says how long it is.
@@ -270,6 +275,14 @@ fn read_at_most(file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>,
         return Err(too_long(max));
     }
     Ok(bytes)
+}
+
+/// A folder that cannot be looked at.
+fn unseen(folder: &Path, error: &std::io::Error) -> FileError {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied => FileError::NotPermitted,
+        _ => FileError::Refused(format!("{}: {error}", folder.display())),
+    }
 }
 
 fn too_long(max: u64) -> FileError {
@@ -375,6 +388,28 @@ mod tests {
         std::fs::set_permissions(&inner, std::fs::Permissions::from_mode(0o700)).unwrap();
         assert!(trusted().check_parents(&inner.join("../inner/c")).is_err());
         assert!(trusted().check_parents(Path::new("c")).is_err());
+    }
+
+    #[test]
+    fn r04_behind_a_linked_folder_the_real_ones_are_looked_at() {
+        let dir = folder();
+        let (safe, open) = (dir.path().join("closed"), dir.path().join("open"));
+        std::fs::create_dir(&safe).unwrap();
+        std::fs::create_dir(&open).unwrap();
+        let inner = open.join("inner");
+        std::fs::create_dir(&inner).unwrap();
+        for (to, name) in [(&safe, "safe"), (&inner, "unsafe")] {
+            write(&to.join("c"), 0o600);
+            symlink(to, dir.path().join(name)).unwrap();
+        }
+        let mode = std::fs::Permissions::from_mode(0o777);
+        std::fs::set_permissions(&open, mode).unwrap();
+        let read = |name: &str| {
+            let path = dir.path().join(name).join("c");
+            trusted().read(&path, Privacy::Secret, 100)
+        };
+        assert!(read("safe").is_ok());
+        assert!(why(read("unsafe")).contains("has mode 0777"));
     }
 
     #[test]
