@@ -9,6 +9,7 @@ mod factors;
 mod finding;
 mod machine;
 mod map;
+mod program;
 pub mod stack;
 mod survey;
 mod terminal;

@@ -99,6 +99,42 @@ fn r02_a_name_that_is_resolved_too_late_is_no_outage_and_one_that_never_is_is_on
     });
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_from_a_slow_one() {
+    in_a_network_of_its_own(|| {
+        let login = Login::new("secure", &[]);
+        login.resolver("timeout:1 attempts:1");
+        let found = || {
+            let mut check = Command::new(env!("CARGO_BIN_EXE_pam-onelogin"));
+            check.env_clear().args(["check"]);
+            let output = check.output().expect("the tool runs");
+            String::from_utf8(output.stdout).expect("text")
+        };
+        for (server, word) in [
+            (Server::Silent, "no name server told the address of "),
+            (
+                Server::Says(SERVFAIL),
+                "no name server told the address of ",
+            ),
+            (Server::Says(NXDOMAIN), "there is no host "),
+            (Server::Says(NO_ADDRESS), "there is no host "),
+        ] {
+            let _server = NameServer::start(server);
+            let text = found();
+            let what = format!("FAULT    {word}{NAME}");
+            assert!(text.contains(&what), "{server:?}: {text}");
+        }
+        login.resolver("timeout:2 attempts:2");
+        let _server = NameServer::start(Server::AnswersTheSecondTime);
+        let text = found();
+        let what = format!("warning  the address of {NAME} took ");
+        assert!(text.contains(&what), "{text}");
+        // Whoever listens there has a certificate for another name.
+        assert!(text.contains(&format!("it is not for {NAME}")), "{text}");
+    });
+}
+
 // The machinery
 
 /// Logins of alice behind a key, where `OneLogin` has a name that only the name server knows.

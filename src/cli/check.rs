@@ -1,9 +1,13 @@
 //! `check`: looks at the machine and says what is wrong, where, why it matters and what to do.
 //! Nothing is changed, nobody is asked.
 
+mod module;
+mod onelogin;
+mod settings;
 mod ssh;
 mod stacks;
 mod sudo;
+mod system;
 
 use super::console::{Paint, paint};
 use super::finding::{Finding, Severity};
@@ -23,6 +27,9 @@ pub(super) struct Options {
     /// Without asking OneLogin, or anybody else
     #[arg(long)]
     offline: bool,
+    /// A local user whose devices may be asked for
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
 }
 
 /// What an examiner looks at.
@@ -34,6 +41,8 @@ struct Subject<'a> {
     settings: Option<Config>,
     /// What sshd was told.
     sshd: Sshd,
+    /// Of `--user`.
+    user: Option<&'a str>,
 }
 
 impl Subject<'_> {
@@ -77,6 +86,22 @@ const EXAMINERS: &[Examiner] = &[
         is_live: false,
         run: sudo::examine,
     },
+    Examiner {
+        is_live: false,
+        run: settings::examine,
+    },
+    Examiner {
+        is_live: true,
+        run: module::examine,
+    },
+    Examiner {
+        is_live: true,
+        run: system::examine,
+    },
+    Examiner {
+        is_live: true,
+        run: onelogin::examine,
+    },
 ];
 
 /// The result for machines.
@@ -99,6 +124,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         config: &context.config,
         settings: settings(&options.machine, &context.config),
         sshd: Sshd::read(&options.machine),
+        user: options.user.as_deref(),
     };
     let is_live = !options.offline && options.machine.is_this();
     let mut findings = Vec::new();

@@ -1,0 +1,174 @@
+//! The way to OneLogin: name, addresses, TLS.
+
+use super::{certificate, trouble};
+use crate::cli::finding::Finding;
+use crate::config::Config;
+use crate::login::Trouble;
+use crate::onelogin::http::{Allowance, Carrier as _, Http, Nameless, addresses};
+use crate::trust::system_bundle;
+use std::io::ErrorKind;
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+/// Looks at each step; whether there is a connection that the module would use.
+pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
+    let origin = &config.onelogin.origin;
+    let proxy = config.onelogin.http_proxy.as_ref();
+    // Whom this host connects to.
+    let (host, port) = proxy.map_or((origin.host(), origin.port()), |proxy| {
+        (proxy.host.as_str(), proxy.port)
+    });
+    let Some(addresses) = named(host, port, findings) else {
+        return false;
+    };
+    let timeout = config.onelogin.connect_timeout;
+    let Some(address) = reached(host, &addresses, timeout, findings) else {
+        return false;
+    };
+    // Behind a proxy the certificate is for the module's own connection alone.
+    let shown = match proxy {
+        None => certificate::shown(address, origin.host(), timeout),
+        Some(_) => None,
+    };
+    let allowance = Allowance::of(config.onelogin.request_timeout);
+    let ca = ca_file(config);
+    match http.prepare(allowance) {
+        Ok(()) => {
+            findings.push(match shown {
+                Some(shown) => shown.accepted(&ca),
+                None => Finding::good(
+                    "certificate",
+                    format!("the certificate of {} is trusted by {ca}", origin.host()),
+                ),
+            });
+            true
+        }
+        Err(error) if error.trouble == Trouble::Tls => {
+            findings.push(certificate::refused(
+                &error,
+                shown.as_ref(),
+                origin.host(),
+                &ca,
+            ));
+            false
+        }
+        Err(error) => {
+            let finding = trouble(&error);
+            findings.push(match proxy {
+                None => finding,
+                Some(_) => finding.advice("look at onelogin.http_proxy, and ask the proxy's log"),
+            });
+            false
+        }
+    }
+}
+
+/// The addresses of a host; they are asked for without a limit of ours, as in a login.
+fn named(host: &str, port: u16, findings: &mut Vec<Finding>) -> Option<Vec<SocketAddr>> {
+    let start = Instant::now();
+    let result = addresses(host, port);
+    let time = start.elapsed();
+    let found = match result {
+        Ok(found) => found,
+        Err(nameless) => {
+            findings.push(match nameless {
+                Nameless::NoSuchHost => {
+                    Finding::fault("no-such-host", format!("there is no host {host}"))
+                        .why("everybody is denied, whatever failmode says: reason=no-such-host")
+                        .advice("compare onelogin.url with your tenant's address")
+                }
+                Nameless::ForNow => Finding::fault(
+                    "name-server",
+                    format!("no name server told the address of {host}, in {}", ms(time)),
+                )
+                .why("logins end as if OneLogin were out of reach: reason=no-connection")
+                .advice("look at /etc/resolv.conf and at the network"),
+                Nameless::Local(code) => Finding::fault(
+                    "name-server",
+                    format!("this host cannot ask for names: getaddrinfo says {code}"),
+                )
+                .why("everybody is denied: reason=local-error"),
+            });
+            return None;
+        }
+    };
+    if time > SLOW_NAMES {
+        findings.push(
+            Finding::warning("slow-names", format!("the address of {host} took {}", ms(time)))
+                .why("each login waits for it, and no time limit of the module cuts it short")
+                .advice("look at /etc/resolv.conf: \"options timeout:1 attempts:2\", or a cache such as systemd-resolved"),
+        );
+    }
+    let list: Vec<_> = found.iter().map(|found| found.ip().to_string()).collect();
+    let what = format!("{host} is {}, in {}", list.join(", "), ms(time));
+    findings.push(Finding::good("names", what));
+    Some(found)
+}
+
+/// The first address that takes a connection. Each is tried: a login tries them one after another.
+fn reached(
+    host: &str,
+    addresses: &[SocketAddr],
+    timeout: Duration,
+    findings: &mut Vec<Finding>,
+) -> Option<SocketAddr> {
+    let mut good = None;
+    let mut bad = Vec::new();
+    for address in addresses {
+        let start = Instant::now();
+        match TcpStream::connect_timeout(address, timeout) {
+            Ok(_) => {
+                let what = format!("{address} takes connections, in {}", ms(start.elapsed()));
+                findings.push(Finding::good("connection", what));
+                good.get_or_insert(*address);
+            }
+            Err(error) => bad.push((address, error)),
+        }
+    }
+    let list: Vec<_> = bad
+        .iter()
+        .map(|(address, error)| format!("{address}: {error}"))
+        .collect();
+    let list = list.join("; ");
+    if good.is_none() {
+        findings.push(
+            Finding::fault("no-connection", format!("{host} cannot be reached: {list}"))
+                .why("logins end by failmode: reason=no-connection")
+                .advice("look at the firewall: this host needs HTTPS to that address"),
+        );
+    } else if bad
+        .iter()
+        .any(|(_, error)| error.kind() == ErrorKind::TimedOut)
+    {
+        findings.push(
+            Finding::warning(
+                "silent-address",
+                format!("an address does not answer: {list}"),
+            )
+            .why("a login that tries it first waits for onelogin.connect_timeout")
+            .advice("let the firewall refuse what it does not let through, or mend the route"),
+        );
+    } else if !bad.is_empty() {
+        let what = format!("an address takes no connection: {list}");
+        findings.push(Finding::note("address", what));
+    }
+    good
+}
+
+/// Which certificates are trusted.
+fn ca_file(config: &Config) -> String {
+    match &config.onelogin.ca_file {
+        Some(path) => path.display().to_string(),
+        None => system_bundle().map_or_else(
+            |error| error.to_string(),
+            |(path, _)| path.display().to_string(),
+        ),
+    }
+}
+
+fn ms(time: Duration) -> String {
+    format!("{} ms", time.as_millis())
+}
+
+/// From when on it is worth a word how long a name takes.
+const SLOW_NAMES: Duration = Duration::from_secs(1);

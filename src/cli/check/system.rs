@@ -1,0 +1,141 @@
+//! What the module leans on here: the folder of its private files, the log, `SELinux`.
+
+use super::Subject;
+use crate::cli::finding::Finding;
+use crate::cli::program::output_of;
+use crate::config::file::load;
+use crate::host::uids;
+use crate::state::State;
+use crate::trust::Trusted;
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+/// Looks at the system.
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let loaded = load(subject.config, Trusted::of(uids())).ok();
+    let folder = loaded.map(|loaded| loaded.config.state_dir);
+    if let Some(folder) = &folder {
+        state(folder, findings);
+    }
+    log(findings);
+    selinux(folder.as_deref(), findings);
+}
+
+fn state(folder: &Path, findings: &mut Vec<Finding>) {
+    let trusted = Trusted::of(uids());
+    // Opened only where it is there: opening would make it.
+    let trouble = if folder.symlink_metadata().is_ok() {
+        let state = State::open(folder, trusted);
+        state.trouble().map(ToString::to_string)
+    } else {
+        let parents = trusted.check_parents(folder);
+        parents.err().map(|error| error.to_string())
+    };
+    if let Some(trouble) = trouble {
+        findings.push(
+            Finding::fault("state", trouble).in_file(folder).why(
+                "nothing can be counted or kept: codes only, and nobody gets in by sudo or su",
+            ),
+        );
+        return;
+    }
+    if is_on_disk(folder) == Some(true) {
+        findings.push(
+            Finding::warning("state-on-disk", "state_dir outlives a restart")
+                .in_file(folder)
+                .why("what is counted there is dated by the time since the start")
+                .advice("state_dir = \"/run/pam_onelogin\""),
+        );
+        return;
+    }
+    let what = if folder.exists() {
+        "the folder of private files is right"
+    } else {
+        "the folder of private files can be made by the first login"
+    };
+    findings.push(Finding::good("state", what).in_file(folder));
+}
+
+/// Whether the folder, or the first one above it that is there, is in anything but memory.
+fn is_on_disk(folder: &Path) -> Option<bool> {
+    let there = folder.ancestors().find(|folder| folder.exists())?;
+    Some(statfs(there).ok()?.filesystem_type() != TMPFS_MAGIC)
+}
+
+fn log(findings: &mut Vec<Finding>) {
+    let socket = UnixDatagram::unbound();
+    findings.push(match socket.and_then(|socket| socket.connect(LOG)) {
+        Ok(()) => Finding::good("log", "the local log takes lines").in_file(LOG),
+        Err(error) => Finding::warning("no-log", format!("the local log takes no line: {error}"))
+            .in_file(LOG)
+            .why("logins go on, and no decision is written down")
+            .advice("start systemd-journald, or a syslog that listens there"),
+    });
+}
+
+fn selinux(folder: Option<&Path>, findings: &mut Vec<Finding>) {
+    let Ok(enforces) = std::fs::read_to_string(PathBuf::from(SELINUX).join("enforce")) else {
+        return;
+    };
+    let modules = output_of(&["/usr/sbin/semodule", "/sbin/semodule"], &["-l"]);
+    findings.push(policy(&enforces, modules.as_deref()));
+    let label = folder.and_then(|folder| {
+        let path = folder.to_str()?;
+        output_of(&["/usr/bin/stat", "/bin/stat"], &["-c", "%C", path])
+    });
+    if let Some((label, folder)) = label.zip(folder) {
+        let what = format!("the label of state_dir is {}", label.trim());
+        findings.push(Finding::note("selinux-label", what).in_file(folder));
+    }
+}
+
+/// Whether our policy is loaded, by what the kernel and semodule say.
+fn policy(enforces: &str, modules: Option<&str>) -> Finding {
+    let mode = if enforces.trim() == "1" {
+        "enforcing"
+    } else {
+        "permissive"
+    };
+    let is_ours = |line: &str| line.split_whitespace().next() == Some(POLICY);
+    match modules {
+        None => Finding::note(
+            "selinux",
+            format!("SELinux is {mode}; semodule cannot be asked"),
+        ),
+        Some(list) if list.lines().any(is_ours) => Finding::good(
+            "selinux",
+            format!("SELinux is {mode}, our policy is loaded"),
+        ),
+        Some(_) => Finding::warning(
+            "selinux-policy",
+            format!("SELinux is {mode}, and our policy is not loaded"),
+        )
+        .why("sshd may not be allowed to connect, or to write the private files")
+        .advice("semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
+    }
+}
+
+/// The socket of the local log.
+const LOG: &str = "/dev/log";
+
+/// Where the kernel tells of it.
+const SELINUX: &str = "/sys/fs/selinux";
+
+/// The name of our policy.
+const POLICY: &str = "pam_onelogin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_policy_is_looked_for_by_its_whole_name() {
+        let id = |modules| policy("1\n", modules).id;
+        assert_eq!(id(Some("abrt\npam_onelogin\n")), "selinux");
+        assert_eq!(id(Some("pam_onelogin\t1.0\n")), "selinux");
+        assert_eq!(id(Some("pam_onelogin_extra\n")), "selinux-policy");
+        let unknown = policy("0", None);
+        assert!(unknown.what.contains("permissive") && unknown.what.contains("cannot be asked"));
+    }
+}

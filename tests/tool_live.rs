@@ -1,0 +1,552 @@
+//! `pam-onelogin check`: what it says of the configuration, of the way to OneLogin and of the credentials.
+
+mod tool;
+mod world;
+
+use onelogin_simulator::{
+    Action, Certificate, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Fault, Match, Options,
+    Scope, ScopeRules,
+};
+use pam_host::place::set_mode;
+use pam_host::{Manner, Tunnels};
+use serde_json::Value;
+use tool::{Ran, at, run};
+use world::{NAME, World, push, totp};
+
+/// The second credential, and its lines of configuration.
+const LOOKUP: [&str; 3] = [
+    "lookup-id",
+    "onelogin.lookup.client_id = \"lookup-id\"",
+    "onelogin.lookup.client_secret = \"lookup-secret\"",
+];
+
+#[test]
+fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &["--user", NAME]);
+    for id in [
+        "configuration",
+        "names",
+        "connection",
+        "certificate",
+        "token",
+        "clock",
+        "rate-limit",
+    ] {
+        assert_eq!(checked.severity(id), ["good"], "{id}: {}", checked.ran.out);
+    }
+    assert_eq!(checked.severity("scope"), ["good"; 3]);
+    // A token, the user, the devices, a verification that is not there, apps, factors, what is left.
+    assert_eq!(world.requests(), 7);
+    assert!(checked.what("requests").contains("asked 7 times"));
+    assert_eq!(world.onelogin.activations() + world.onelogin.codes(), 0);
+    assert!(
+        world
+            .onelogin
+            .requests()
+            .iter()
+            .all(|request| { request.method == "GET" || request.path == "/auth/oauth2/v2/token" })
+    );
+    assert!(world.onelogin.messages().is_empty());
+    assert!(
+        !world.place.state_path().exists(),
+        "nothing is changed here, too"
+    );
+    for part in ["localhost is ", "127.0.0.1"] {
+        assert!(checked.what("names").contains(part));
+    }
+    for part in ["ca.pem", "for localhost", "onelogin-simulator CA"] {
+        assert!(checked.what("certificate").contains(part), "{part}");
+    }
+}
+
+#[test]
+fn without_a_name_less_is_asked_and_what_was_not_tried_is_said() {
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(world.requests(), 4, "token, users, apps, what is left");
+    assert!(checked.what("not-tried").contains("--user"));
+    assert_eq!(checked.severity("scope"), ["good"]);
+}
+
+#[test]
+fn offline_nobody_is_asked() {
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &["--offline"]);
+    assert_eq!((world.requests(), world.onelogin.connections()), (0, 0));
+    assert_eq!(checked.severity("configuration"), ["good"]);
+}
+
+#[test]
+fn a_wrong_secret_is_told_by_its_table_and_what_to_compare() {
+    let secret = "onelogin.client_secret = \"wrong-secret\"";
+    let world = World::with([totp()], &[secret]);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!((checked.ran.code, world.requests()), (1, 1));
+    assert_eq!(checked.severity("token"), ["fault"]);
+    assert!(checked.what("token").contains("401"));
+    assert!(checked.what("token").ends_with("the token of [onelogin]"));
+    assert!(checked.part("token", "advice").contains("client_secret"));
+    assert!(!checked.ran.out.contains("wrong-secret"));
+}
+
+#[test]
+fn each_credential_is_looked_at_by_itself() {
+    let [id, lines @ ..] = LOOKUP;
+    let world = World::with([totp()], &lines);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(checked.severity("token"), ["fault", "good"]);
+    world.onelogin.add_credential(id, "lookup-secret");
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(checked.severity("token"), ["good", "good"]);
+}
+
+#[test]
+fn a_host_that_is_not_onelogin_is_told_by_what_it_answers() {
+    let world = World::with_totp();
+    for (action, id, part) in [
+        (Action::status(404), "token", "404"),
+        (
+            Action::Status(200, "<html>".into(), Vec::new()),
+            "no-onelogin",
+            "not the JSON",
+        ),
+        (
+            Action::Redirect("https://example.com/".into()),
+            "no-onelogin",
+            "302",
+        ),
+        (Action::status(500), "onelogin-down", "500"),
+        (Action::status(503), "onelogin-down", "503"),
+        (
+            Action::Status(
+                429,
+                String::new(),
+                vec![("Retry-After".into(), "70".into())],
+            ),
+            "rate-limited",
+            "70 s more",
+        ),
+    ] {
+        world.onelogin.clear_faults();
+        world.onelogin.clear_requests();
+        world.onelogin.fault(Fault::new(Match::any(), action));
+        let checked = Checked::of(&world, &[]);
+        assert_eq!((checked.ran.code, world.requests()), (1, 1), "{id}");
+        assert_eq!(checked.severity(id), ["fault"], "{}", checked.ran.out);
+        assert!(checked.what(id).contains(part), "{}", checked.what(id));
+    }
+    world.onelogin.clear_faults();
+    world
+        .onelogin
+        .fault(Fault::new(Match::any(), Action::status(404)));
+    let checked = Checked::of(&world, &[]);
+    assert!(checked.part("token", "advice").contains("onelogin.url"));
+}
+
+#[test]
+fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_sent() {
+    let url = "onelogin.url = \"https://no-such-host.invalid\"";
+    let world = World::with([totp()], &[url]);
+    let checked = Checked::of(&world, &[]);
+    // Where there is no name server, it cannot be told that there is no such host.
+    let ids = ["no-such-host", "name-server"];
+    let found: Vec<_> = ids.iter().flat_map(|id| checked.severity(id)).collect();
+    assert_eq!(found, ["fault"], "{}", checked.ran.out);
+    assert!(checked.all("token").is_empty());
+
+    world.config(&["onelogin.url = \"https://127.0.0.1:1\""]);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("no-connection"), ["fault"]);
+    assert!(checked.what("no-connection").contains("127.0.0.1:1: "));
+    assert!(checked.all("tls").is_empty() && checked.all("token").is_empty());
+}
+
+#[test]
+fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects() {
+    let world = World::with_totp();
+    let proxy = Tunnels::new(Manner::Joins);
+    let through =
+        |port| format!("onelogin.http_proxy = \"http://user:proxy-password@127.0.0.1:{port}\"");
+    world.config(&[&through(proxy.port())]);
+    let checked = Checked::of(&world, &[]);
+    assert!(
+        checked
+            .what("connection")
+            .contains(&format!("127.0.0.1:{} takes", proxy.port()))
+    );
+    assert_eq!(
+        checked.severity("certificate"),
+        ["good"],
+        "{}",
+        checked.ran.out
+    );
+    assert_eq!(
+        (checked.severity("token"), world.requests()),
+        (vec!["good"], 4)
+    );
+    assert!(!checked.ran.out.contains("proxy-password"));
+    world.config(&[&through(1)]);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("no-connection"), ["fault"]);
+    assert!(
+        checked
+            .what("no-connection")
+            .starts_with("127.0.0.1 cannot be reached")
+    );
+}
+
+#[test]
+fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
+    for (certificate, part) in [
+        (Certificate::Expired, "it has expired"),
+        (Certificate::NotYetValid, "it is not valid yet"),
+        (Certificate::WrongHost, "it is not for localhost"),
+        (Certificate::UnknownCa, "nobody who vouches for it"),
+        (Certificate::SelfSigned, "nobody who vouches for it"),
+    ] {
+        let options = Options {
+            certificate,
+            ..Options::default()
+        };
+        let world = World::started(options, [totp()], &[]);
+        let checked = Checked::of(&world, &[]);
+        assert_eq!(checked.severity("tls"), ["fault"], "{certificate:?}");
+        assert!(
+            checked.part("tls", "advice").contains(part),
+            "{}",
+            checked.ran.out
+        );
+        assert!(
+            checked
+                .what("tls")
+                .contains("issued by CN=onelogin-simulator")
+        );
+        assert_eq!(world.requests(), 0);
+    }
+}
+
+#[test]
+fn a_certificate_that_ends_soon_is_a_warning() {
+    let options = Options {
+        certificate: Certificate::EndsSoon,
+        ..Options::default()
+    };
+    let world = World::started(options, [totp()], &[]);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("certificate-ends"), ["warning"]);
+    assert!(checked.what("certificate-ends").ends_with(": 10 days left"));
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_a_warning_in_either_direction() {
+    let world = World::with_totp();
+    for (ahead, severity, id, part) in [
+        (90, "warning", "clock", "behind"),
+        (-90, "warning", "clock", "ahead of"),
+        (5, "good", "clock", "behind"),
+    ] {
+        world.onelogin.set_ahead(ahead);
+        let checked = Checked::of(&world, &[]);
+        assert_eq!(checked.severity(id), [severity], "{ahead}");
+        assert!(checked.what(id).contains(part), "{}", checked.what(id));
+    }
+    // A reply without a date that can be read says nothing.
+    let header = Action::Header("Date".into(), "yesterday".into());
+    world.onelogin.fault(Fault::new(Match::any(), header));
+    assert!(Checked::of(&world, &[]).all("clock").is_empty());
+}
+
+#[test]
+fn a_scope_that_is_missing_is_told_by_call_and_table() {
+    let world = World::with_totp();
+    world
+        .onelogin
+        .set_scope(DEFAULT_CLIENT_ID, Scope::ReadUsers);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(checked.severity("scope-missing"), ["fault"]);
+    let what = checked.what("scope-missing");
+    assert!(
+        what.contains("may not list a user's devices: status=403"),
+        "{what}"
+    );
+    assert!(
+        what.contains("[onelogin] needs the scope \"Manage All\""),
+        "{what}"
+    );
+    assert_eq!(checked.severity("scope-small"), ["good"]);
+
+    world
+        .onelogin
+        .set_scope(DEFAULT_CLIENT_ID, Scope::AuthenticationOnly);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(
+        checked
+            .what("scope-missing")
+            .contains("may not look users up")
+    );
+    assert!(checked.what("rate-limit").contains("not tried"));
+}
+
+#[test]
+fn manage_all_is_a_warning_and_the_least_that_was_seen_to_do_is_none() {
+    let [id, lines @ ..] = LOOKUP;
+    let world = World::with([push()], &lines);
+    world.onelogin.add_credential(id, "lookup-secret");
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(checked.severity("scope-large"), ["warning"; 2]);
+    for finding in checked.all("scope-large") {
+        assert!(finding["what"].as_str().unwrap().ends_with("Manage All"));
+    }
+
+    let onelogin = &world.onelogin;
+    onelogin.set_scope_rules(ScopeRules::Observed);
+    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::AuthenticationOnly);
+    onelogin.set_scope(id, Scope::ReadAll);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(checked.all("scope-large").is_empty(), "{}", checked.ran.out);
+    assert!(
+        checked.all("scope-missing").is_empty(),
+        "{}",
+        checked.ran.out
+    );
+    assert_eq!(checked.severity("scope"), ["good"; 3]);
+
+    // To ask for verifications by a credential that only reads is refused.
+    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::ReadAll);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(
+        checked
+            .what("scope-missing")
+            .contains("may not ask for verifications")
+    );
+    let large = checked.what("scope-large");
+    assert!(
+        large.contains("of [onelogin] may reach the tenant's apps"),
+        "{large}"
+    );
+}
+
+#[test]
+fn version_1_has_scopes_of_its_own() {
+    let [id, lines @ ..] = LOOKUP;
+    let world = World::with([totp()], &[lines[0], lines[1], "onelogin.api_version = 1"]);
+    world.onelogin.add_credential(id, "lookup-secret");
+    world
+        .onelogin
+        .set_scope(DEFAULT_CLIENT_ID, Scope::ManageUsers);
+    world.onelogin.set_scope(id, Scope::ReadUsers);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(
+        checked.all("scope-missing").is_empty(),
+        "{}",
+        checked.ran.out
+    );
+    assert!(checked.all("scope-large").is_empty(), "{}", checked.ran.out);
+    assert_eq!(world.onelogin.count("", "/verify"), 0, "it would be a try");
+    world.onelogin.set_scope(id, Scope::ReadAll);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(checked.part("scope-large", "advice").contains("Read Users"));
+}
+
+#[test]
+fn the_forms_of_the_replies_are_told_and_none_of_their_values() {
+    for (numeric, part) in [(true, "ids as numbers"), (false, "ids as text")] {
+        for dialect in [Dialect::Docs, Dialect::Live] {
+            let world = World::with_totp().speaking(dialect);
+            world.onelogin.set_numeric_ids(numeric);
+            let checked = Checked::of(&world, &["--user", NAME]);
+            let what = checked.what("dialect");
+            let devices = format!("devices: 200 list, {part}");
+            assert!(what.contains(&devices), "{what}");
+            let unknown = "unknown verification: 404 object {statusCode, name, message}";
+            assert!(what.contains(unknown), "{what}");
+            assert!(!what.contains("501"), "{what}");
+        }
+    }
+}
+
+#[test]
+fn a_user_who_cannot_be_asked_for_is_told_of() {
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &["--user", "no-such-account"]);
+    assert!(
+        checked
+            .what("user")
+            .contains("could not log in: no-account")
+    );
+    world
+        .onelogin
+        .change_user(world::ID, |user| user.status = 2);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(checked.what("user").contains("inactive-onelogin-user"));
+    world.onelogin.remove_user(world::ID);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert!(checked.what("user").contains("no-onelogin-user"));
+}
+
+#[test]
+fn r04_each_fault_of_owners_and_modes_is_told_at_once() {
+    let secret = "onelogin.client_secret = \"x\"";
+    let world = World::with([totp()], &[secret]);
+    let place = &world.place;
+    let file = place.write("etc/secret", "s3cret-in-a-file\n");
+    let text = std::fs::read_to_string(place.config_path()).unwrap();
+    let line = format!("onelogin.client_secret_file = {:?}", file.to_str().unwrap());
+    place.config(text.replace(secret, &line));
+    for path in [&file, &place.config_path()] {
+        set_mode(path, 0o644);
+    }
+    set_mode(&place.path().join("etc/ca.pem"), 0o666);
+    set_mode(&place.path().join("etc"), 0o777);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(
+        checked.severity("secret-file"),
+        ["fault"; 3],
+        "{}",
+        checked.ran.out
+    );
+    assert_eq!(checked.severity("file"), ["fault"]);
+    let whats: Vec<_> = checked
+        .all("secret-file")
+        .iter()
+        .map(|found| &found["what"])
+        .collect();
+    assert!(
+        whats[0].as_str().unwrap().contains("/etc has mode 0777"),
+        "{whats:?}"
+    );
+    assert!(checked.what("not-asked").contains("OneLogin was not asked"));
+    assert_eq!(world.requests(), 0);
+    assert!(!checked.ran.out.contains("s3cret-in-a-file"));
+}
+
+#[test]
+fn each_fault_of_the_configuration_is_told_with_its_line() {
+    let world = World::with_totp();
+    world
+        .place
+        .config("[onelogin]\nurl = \"http://x\"\nfactor = 1\n\n[push]\nwait = 0\n");
+    let checked = Checked::of(&world, &[]);
+    let lines: Vec<_> = checked
+        .all("configuration")
+        .iter()
+        .map(|found| found["line"].as_u64().unwrap())
+        .collect();
+    assert_eq!(lines, [1, 1, 2, 3, 6], "{}", checked.ran.out);
+    std::fs::remove_file(world.place.config_path()).unwrap();
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("no-configuration"), ["fault"]);
+}
+
+#[test]
+fn what_a_named_file_holds_is_looked_at_too() {
+    let world = World::with_totp();
+    let map = world.place.write("etc/map", "nobody\nsomebody id=5 more\n");
+    let map = format!("users.map_file = {:?}", map.to_str().unwrap());
+    world.config(&[&map]);
+    let checked = Checked::of(&world, &[]);
+    let places: Vec<_> = checked
+        .all("configuration")
+        .iter()
+        .map(|found| {
+            (
+                found["path"].as_str().unwrap().to_owned(),
+                found["line"].as_u64(),
+            )
+        })
+        .collect();
+    let path = world.place.path().join("etc/map").display().to_string();
+    assert_eq!(places, [(path.clone(), Some(1)), (path, Some(2))]);
+}
+
+#[test]
+fn the_folder_of_private_files_is_looked_at_and_not_made() {
+    let world = World::with_totp();
+    let state = world.place.state_path();
+    pam_host::place::make_folder(&state);
+    set_mode(&state, 0o755);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("state"), ["fault"]);
+    assert!(checked.what("state").contains("chmod 700"));
+    // Memory is right; the folder of temporary files is on a disk, or is not.
+    let memory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let memory = memory.path().join("state");
+    world.config(&[&format!("state_dir = {:?}", memory.to_str().unwrap())]);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("state"), ["good"], "{}", checked.ran.out);
+    assert!(!memory.exists());
+}
+
+#[test]
+fn the_module_is_looked_for_where_libpam_looks() {
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &[]);
+    let path = match (
+        checked.all("module").first(),
+        checked.all("module-absent").first(),
+    ) {
+        (Some(found), None) | (None, Some(found)) => found["path"].as_str().unwrap().to_owned(),
+        _ => panic!("{}", checked.ran.out),
+    };
+    assert!(
+        path.starts_with('/') && path.ends_with("/security/pam_onelogin.so"),
+        "{path}"
+    );
+}
+
+#[test]
+fn r10_what_a_host_says_of_itself_moves_no_cursor() {
+    let world = World::with_totp();
+    let body = "{\"statusCode\":401,\"name\":\"X\",\"message\":\"\\u001b[2Jgone\\u202e\"}";
+    let fault = Fault::new(Match::token(), Action::Status(401, body.into(), Vec::new()));
+    world.onelogin.fault(fault);
+    let ran = run(at(&world.place, &["check"]), &[]);
+    assert!(ran.out.contains("gone"), "{}", ran.out);
+    assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.out);
+}
+
+/// What a run of `check --json` found.
+struct Checked {
+    ran: Ran,
+    findings: Vec<Value>,
+}
+
+impl Checked {
+    fn of(world: &World, words: &[&str]) -> Self {
+        let words = [&["check", "--json"], words].concat();
+        let ran = run(at(&world.place, &words), &[]);
+        assert_eq!(ran.err, "");
+        let all = format!("{}{}", ran.out, ran.err);
+        let tokens = world.onelogin.access_tokens();
+        for secret in [DEFAULT_CLIENT_SECRET, "lookup-secret"] {
+            assert!(!all.contains(secret), "{all}");
+        }
+        assert!(tokens.iter().all(|token| !all.contains(token)), "{all}");
+        let findings = ran.json()["findings"].as_array().unwrap().clone();
+        Self { ran, findings }
+    }
+
+    fn all(&self, id: &str) -> Vec<&Value> {
+        let found = self.findings.iter().filter(|found| found["id"] == id);
+        found.collect()
+    }
+
+    fn severity(&self, id: &str) -> Vec<&str> {
+        let found = self.all(id).into_iter();
+        found
+            .map(|found| found["severity"].as_str().unwrap())
+            .collect()
+    }
+
+    /// The one sentence of this id.
+    fn what(&self, id: &str) -> &str {
+        self.part(id, "what")
+    }
+
+    fn part(&self, id: &str, part: &str) -> &str {
+        let found = self.all(id);
+        assert_eq!(found.len(), 1, "{id}: {}", self.ran.out);
+        found[0][part].as_str().unwrap()
+    }
+}
