@@ -4,13 +4,16 @@
 mod carrier;
 mod check;
 mod console;
+mod decisions;
 mod enroll;
 mod factors;
 mod finding;
+mod limits;
 mod machine;
 mod map;
 mod program;
 pub mod stack;
+mod status;
 mod survey;
 mod terminal;
 mod test;
@@ -70,8 +73,12 @@ enum Verb {
     Enroll(enroll::Options),
     /// Shows a user's devices, which may be used here, and how a login would begin
     Factors(factors::Options),
+    /// Takes back what was counted of a user
+    Limits(limits::Options),
     /// Maps local users to OneLogin ids
     Map(map::Options),
+    /// Shows the last decisions, and what is counted and kept here
+    Status(status::Options),
     /// Logs a user in here, as the module would, and shows each step
     Test(test::Options),
     /// Says of each user whether they would get in, and why not
@@ -90,7 +97,9 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(&context, &options),
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
+        Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
+        Verb::Status(options) => status::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
         Verb::Users(options) => users::run(&context, &options),
     };

@@ -62,6 +62,12 @@ impl<'a> Cache<'a> {
         Some(user.clone())
     }
 
+    /// How many seconds ago this name or id was looked up, if that is still believed.
+    #[must_use]
+    pub fn age(&self, wanted: &Wanted) -> Option<i64> {
+        self.notes.age(self.kind?, &self.name_of(wanted))
+    }
+
     /// The devices that belong to [`Cache::user`].
     pub fn devices(&mut self, user: &UserId) -> Option<Devices> {
         self.found

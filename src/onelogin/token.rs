@@ -92,12 +92,24 @@ impl<'a> Tokens<'a> {
         format!("token-{}", self.digest)
     }
 
+    /// Until when a token is kept in the private files, in seconds since 1970.
+    #[must_use]
+    pub fn kept_until(&self) -> Option<u64> {
+        self.kept().map(|(_, expires)| expires)
+    }
+
     fn stored(&self) -> Option<Secret> {
+        self.kept().map(|(token, _)| token)
+    }
+
+    /// The token of the private files, and when it ends.
+    fn kept(&self) -> Option<(Secret, u64)> {
         let file = self.state.read(&self.name()).ok()?;
         let stored: StoredToken = serde_json::from_slice(&file).ok()?;
         let token = Secret::new(stored.token);
         let is_fit = !token.is_empty() && token.all(|c| c.is_ascii_graphic());
-        (is_fit && unix_now() + MARGIN < stored.expires).then_some(token)
+        let holds = is_fit && unix_now() + MARGIN < stored.expires;
+        holds.then_some((token, stored.expires))
     }
 
     fn store(&self, token: &wire::Token) {

@@ -42,6 +42,17 @@ pub enum Strictness {
     Strict,
 }
 
+/// How a user stands with the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Challenges that count now.
+    pub challenges: usize,
+    /// Refused codes that count now.
+    pub failures: usize,
+    /// Whether a login waits for the answer to a push.
+    pub is_phone_busy: bool,
+}
+
 /// The memory of one user in one action.
 pub struct Ledger<'a> {
     notes: Notes<'a>,
@@ -87,6 +98,37 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// How the user stands with the limits. `life` is that of a push.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell.
+    pub fn standing(&self, life: Duration) -> Result<Standing, Forgotten> {
+        let now = self.notes.now()?;
+        let pending = self.notes.find_at(pending(life), &self.phone(), now);
+        Ok(Standing {
+            challenges: self.counting(Limit::Challenges, now),
+            failures: self.counting(Limit::Failures, now),
+            is_phone_busy: pending.is_ok_and(|process| is_running(&process)),
+        })
+    }
+
+    /// Takes back what was counted of the user, whichever login counted it. For an admin alone.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell what is counted now.
+    pub fn reset(&self) -> Result<(), Forgotten> {
+        let now = self.notes.now()?;
+        for limit in [Limit::Challenges, Limit::Failures] {
+            let kind = self.kind(limit);
+            let span = kind.span(now);
+            for place in self.places(limit) {
+                self.notes.remove_in(kind, span, place);
+                self.notes.remove_in(kind, span - 1, place);
+            }
+        }
+        Ok(())
+    }
+
     fn kind(&self, limit: Limit) -> Kind {
         Kind {
             word: match limit {
@@ -121,6 +163,12 @@ impl<'a> Ledger<'a> {
         places
             .filter(|place| self.notes.holds_in(kind, span, place, now))
             .count()
+    }
+
+    /// How many count now.
+    fn counting(&self, limit: Limit, now: i64) -> usize {
+        let span = self.kind(limit).span(now);
+        self.taken(limit, span, now) + self.taken(limit, span - 1, now)
     }
 
     /// Counts one. What was counted in the span before and still holds leaves fewer places in this
@@ -180,11 +228,9 @@ impl Memory for Ledger<'_> {
     }
 
     fn is_used_up(&self, limit: Limit) -> bool {
-        self.notes.now().is_ok_and(|now| {
-            let span = self.kind(limit).span(now);
-            let taken = self.taken(limit, span, now) + self.taken(limit, span - 1, now);
-            taken >= self.most(limit)
-        })
+        self.notes
+            .now()
+            .is_ok_and(|now| self.counting(limit, now) >= self.most(limit))
     }
 
     fn challenge(&mut self) -> Result<(), Uncounted> {
@@ -217,10 +263,7 @@ impl Memory for Ledger<'_> {
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
         let now = self.notes.now()?;
-        let kind = Kind {
-            word: "pending",
-            life: seconds(life),
-        };
+        let kind = pending(life);
         let phone = self.phone();
         match self.notes.find_at(kind, &phone, now) {
             Ok(process) if is_running(&process) => return Ok(Phone::Busy),
@@ -259,6 +302,14 @@ impl Memory for Ledger<'_> {
         for (kind, span, place) in self.counted.drain(..) {
             self.notes.remove_in(kind, span, &place);
         }
+    }
+}
+
+/// The push that is on a phone, by the life of its verification.
+fn pending(life: Duration) -> Kind {
+    Kind {
+        word: "pending",
+        life: seconds(life),
     }
 }
 

@@ -93,14 +93,37 @@ impl<'a> Notes<'a> {
         }
     }
 
+    /// How many seconds ago a note was made that holds.
+    #[must_use]
+    pub fn age(&self, kind: Kind, name: &str) -> Option<i64> {
+        let now = self.now().ok()?;
+        let span = kind.span(now);
+        let mut notes = [span, span - 1]
+            .into_iter()
+            .filter_map(|span| self.read_in(kind, span, name, now).ok());
+        let (until, _) = notes.next()?;
+        Some(now - (until - kind.life))
+    }
+
     /// As [`Notes::find`], for a note that was made in this span.
     fn find_in(&self, kind: Kind, span: i64, name: &str, now: i64) -> Result<String, NoContent> {
+        self.read_in(kind, span, name, now).map(|(_, text)| text)
+    }
+
+    /// Until when a note holds that was made in this span, and its text.
+    fn read_in(
+        &self,
+        kind: Kind,
+        span: i64,
+        name: &str,
+        now: i64,
+    ) -> Result<(i64, String), NoContent> {
         let content = self.state.read(&kind.path(span, name))?;
         let content = std::str::from_utf8(&content).map_err(|_| NoContent::Refused)?;
         let (until, text) = content.split_once(' ').ok_or(NoContent::Refused)?;
         let until: i64 = until.parse().map_err(|_| NoContent::Refused)?;
         if now < until {
-            Ok(text.to_owned())
+            Ok((until, text.to_owned()))
         } else {
             Err(NoContent::Absent)
         }
@@ -242,6 +265,9 @@ mod tests {
         notes.write(KIND, "a", "one").unwrap();
         assert_eq!(notes.find(KIND, "a").as_deref(), Ok("one"));
         let notes = |clock| Notes::new(&state, clock);
+        assert_eq!(notes(at::<1_099>()).age(KIND, "a"), Some(0));
+        assert_eq!(notes(at::<1_110>()).age(KIND, "a"), Some(11));
+        assert_eq!(notes(at::<1_199>()).age(KIND, "a"), None);
         assert_eq!(notes(at::<1_198>()).find(KIND, "a").as_deref(), Ok("one"));
         for later in [at::<1_199>(), at::<1_200>(), at::<5_000>()] {
             assert!(!notes(later).holds(KIND, "a"));

@@ -1,0 +1,66 @@
+//! `limits reset USER`: takes back what was counted of a user on this host.
+
+use super::status::Kept;
+use super::{Context, Exit, Trouble};
+use crate::host::uids;
+use crate::log::Log;
+use crate::text::pair;
+use crate::verdict::Level;
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+/// What to do with the limits.
+#[derive(Args)]
+pub(super) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Forgets the challenges and refused codes of a user that count now
+    Reset {
+        /// The local user
+        user: String,
+    },
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Result<'a> {
+    user: &'a str,
+    challenges: usize,
+    failures: usize,
+}
+
+/// Takes them back.
+pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+    let Action::Reset { user } = &options.action;
+    let loaded = context.load()?;
+    let kept = Kept::of(user, &loaded)?;
+    let before = kept.standing()?;
+    kept.reset()?;
+    let after = kept.standing()?;
+    if after.challenges > 0 || after.failures > 0 {
+        return Err(Trouble::new(format!(
+            "what was counted of {user} could not be taken back, or a login counts right now"
+        )));
+    }
+    let (challenges, failures) = (before.challenges, before.failures);
+    // Whoever reads the log later must see why the counts do not add up.
+    let line = format!(
+        "limits reset {} challenges={challenges} failures={failures} by_uid={}",
+        pair("user", user),
+        uids().real
+    );
+    Log::open("pam-onelogin").line(Level::Notice, &line);
+    context.console.say(&format!(
+        "{user} has all of the limits again; taken back: challenges {challenges}, refused codes {failures}."
+    ));
+    context.console.document(&Result {
+        user,
+        challenges,
+        failures,
+    });
+    Ok(Exit::Good)
+}

@@ -1,0 +1,314 @@
+//! `status [USER]`: the last decisions of this host, and what it counts and keeps.
+
+use super::console::{Paint, paint};
+use super::decisions::{Decision, Decisions, text_of};
+use super::{Context, Exit, Trouble};
+use crate::clock::seconds_since_boot;
+use crate::config::file::Loaded;
+use crate::host::{Nss, process_identity, uids};
+use crate::onelogin::cache::Cache;
+use crate::onelogin::token::Tokens;
+use crate::state::State;
+use crate::state::ledger::{Action, Ledger, Standing, Strictness};
+use crate::state::notes::Notes;
+use crate::trust::Trusted;
+use crate::user::{self, People as _, Request, Who, who};
+use clap::Args;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+use time::OffsetDateTime;
+
+/// What to show.
+#[derive(Args)]
+pub(super) struct Options {
+    /// One local user only
+    user: Option<String>,
+    /// How many decisions are shown one by one
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    last: usize,
+    /// Decisions of this log file, instead of this host's log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Result<'a> {
+    log: Option<&'a str>,
+    counts: Vec<Tally>,
+    last: Vec<Decision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Figures>,
+    tokens: Vec<Token>,
+}
+
+/// How often something was decided.
+#[derive(Serialize)]
+struct Tally {
+    event: String,
+    reason: Option<String>,
+    count: usize,
+}
+
+/// How a user stands.
+#[derive(Serialize)]
+struct Figures {
+    name: String,
+    challenges: usize,
+    challenges_limit: u32,
+    failures: usize,
+    failures_limit: u32,
+    window_seconds: u64,
+    phone_busy: bool,
+    cached_seconds: Option<i64>,
+}
+
+/// Whose token is kept, and until when.
+#[derive(Serialize)]
+struct Token {
+    table: &'static str,
+    kept_until: Option<u64>,
+}
+
+/// Shows it.
+pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+    let loaded = context.load()?;
+    let figures = match &options.user {
+        Some(user) => Some(Kept::of(user, &loaded)?.figures()?),
+        None => None,
+    };
+    let decisions = match &options.log {
+        None => Decisions::of_this_host(),
+        Some(path) => Some(
+            Decisions::of_file(path)
+                .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?,
+        ),
+    };
+    let Decisions { from, mut list } = decisions.unwrap_or(Decisions {
+        from: String::new(),
+        list: Vec::new(),
+    });
+    if options.user.is_some() {
+        list.retain(|decision| decision.user == options.user);
+    }
+    let counts = counts(&list);
+    let last = list.split_off(list.len().saturating_sub(options.last));
+    let tokens = tokens(&loaded);
+    let result = Result {
+        log: (!from.is_empty()).then_some(&from),
+        counts,
+        last,
+        user: figures,
+        tokens,
+    };
+    for line in result.lines() {
+        context.console.say(&line);
+    }
+    context.console.document(&result);
+    Ok(Exit::Good)
+}
+
+impl Result<'_> {
+    /// For people.
+    fn lines(&self) -> Vec<String> {
+        let heading = |text: &str| paint(Paint::Bold, text);
+        let mut lines = Vec::new();
+        match self.log {
+            None => lines.push("No log was found: neither the journal nor /var/log.".to_owned()),
+            Some(log) if self.counts.is_empty() => lines.push(format!("No decision in {log}.")),
+            Some(log) => {
+                lines.push(heading(&format!("Decisions in {log}")));
+                let counts = self.counts.iter().map(|count| {
+                    let reason = count.reason.as_deref().unwrap_or_default();
+                    format!("  {:>6}  {} {reason}", count.count, count.event)
+                });
+                lines.extend(counts.map(|line| line.trim_end().to_owned()));
+                lines.push(heading("The last ones"));
+                lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
+            }
+        }
+        if let Some(user) = &self.user {
+            lines.push(heading(&format!("What is kept of {} here", user.name)));
+            lines.extend(user.lines());
+        }
+        lines.push(heading("Access tokens"));
+        lines.extend(self.tokens.iter().map(Token::line));
+        lines
+    }
+}
+
+impl Figures {
+    fn lines(&self) -> [String; 4] {
+        let window = self.window_seconds;
+        let of = |what: &str, count: usize, most: u32| {
+            let text = format!("{count} of {most} in {window} s");
+            let used_up = if u32::try_from(count).is_ok_and(|count| count >= most) {
+                ", used up"
+            } else {
+                ""
+            };
+            format!("  {what:<15}{text}{used_up}")
+        };
+        let phone = if self.phone_busy {
+            "waits for the answer to a push"
+        } else {
+            "free"
+        };
+        let cached = match self.cached_seconds {
+            Some(age) => format!("looked up {age} s ago, and believed"),
+            None => "nothing is kept; the next login asks".to_owned(),
+        };
+        [
+            of("challenges", self.challenges, self.challenges_limit),
+            of("refused codes", self.failures, self.failures_limit),
+            format!("  {:<15}{phone}", "phone"),
+            format!("  {:<15}{cached}", "user, devices"),
+        ]
+    }
+}
+
+impl Token {
+    fn line(&self) -> String {
+        let moment = self.kept_until.and_then(|end| {
+            let end = i64::try_from(end).ok()?;
+            OffsetDateTime::from_unix_timestamp(end).ok()
+        });
+        let text = match moment {
+            Some(end) => format!("kept until {}", text_of(end)),
+            None => "none is kept; the next login asks".to_owned(),
+        };
+        format!("  of {:<20}{text}", self.table)
+    }
+}
+
+/// How often each was decided, the most frequent first.
+fn counts(list: &[Decision]) -> Vec<Tally> {
+    let mut counts = BTreeMap::new();
+    for decision in list {
+        let kind = (decision.event.clone(), decision.reason.clone());
+        *counts.entry(kind).or_insert(0) += 1;
+    }
+    let counts = counts.into_iter().map(|((event, reason), count)| Tally {
+        event,
+        reason,
+        count,
+    });
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts
+}
+
+/// The tokens in the private files; never what they are.
+fn tokens(loaded: &Loaded) -> Vec<Token> {
+    let state = state(loaded);
+    let onelogin = &loaded.config.onelogin;
+    let lookup = onelogin.lookup.as_ref().zip(loaded.secrets.lookup.as_ref());
+    let lookup = lookup
+        .map(|(credential, secret)| ("[onelogin.lookup]", credential.client_id.as_str(), secret));
+    let verify = (
+        "[onelogin]",
+        onelogin.client_id.as_str(),
+        &loaded.secrets.verify,
+    );
+    let all = [Some(verify), lookup].into_iter().flatten();
+    all.map(|(table, id, secret)| Token {
+        table,
+        kept_until: Tokens::new(&onelogin.origin, id, secret, &state).kept_until(),
+    })
+    .collect()
+}
+
+/// The private files; they are not made where there are none.
+fn state(loaded: &Loaded) -> State {
+    let folder = &loaded.config.state_dir;
+    if folder.symlink_metadata().is_ok() {
+        State::open(folder, Trusted::of(uids()))
+    } else {
+        State::nowhere()
+    }
+}
+
+/// A local user, and what is kept of them.
+pub(super) struct Kept<'a> {
+    account: user::Account,
+    loaded: &'a Loaded,
+    state: State,
+}
+
+impl<'a> Kept<'a> {
+    /// The account of this name, with a folder of private files that can be used or is not there yet.
+    pub(super) fn of(name: &str, loaded: &'a Loaded) -> std::result::Result<Self, Trouble> {
+        let account = match Nss.by_name(name) {
+            Ok(Some(account)) => account,
+            Ok(None) => return Err(Trouble::new(format!("this host knows no user {name:?}"))),
+            Err(_) => return Err(Trouble::new("the user database gave no answer")),
+        };
+        let folder = &loaded.config.state_dir;
+        let state = state(loaded);
+        match state.trouble() {
+            Some(trouble) if folder.symlink_metadata().is_ok() => {
+                Err(Trouble::new(trouble.to_string()))
+            }
+            _ => Ok(Self {
+                account,
+                loaded,
+                state,
+            }),
+        }
+    }
+
+    pub(super) fn standing(&self) -> std::result::Result<Standing, Trouble> {
+        let life = Duration::from_secs(self.loaded.config.factors.expires_in.into());
+        let standing = self.ledger().standing(life);
+        standing.map_err(|_| Trouble::new(NO_CLOCK))
+    }
+
+    /// Takes back what was counted.
+    pub(super) fn reset(&self) -> std::result::Result<(), Trouble> {
+        let reset = self.ledger().reset();
+        reset.map_err(|_| Trouble::new(NO_CLOCK))
+    }
+
+    /// The memory of the user, as a login has it.
+    fn ledger(&self) -> Ledger<'_> {
+        let user::Account { name, uid } = &self.account;
+        let notes = Notes::new(&self.state, seconds_since_boot);
+        let action = Action::Process(process_identity());
+        let limits = &self.loaded.config.limits;
+        let user = (name.as_str(), Some(*uid));
+        Ledger::of(notes, &action, user, limits, Strictness::Strict)
+    }
+
+    fn figures(&self) -> std::result::Result<Figures, Trouble> {
+        let standing = self.standing()?;
+        let limits = &self.loaded.config.limits;
+        Ok(Figures {
+            name: self.account.name.clone(),
+            challenges: standing.challenges,
+            challenges_limit: limits.challenges,
+            failures: standing.failures,
+            failures_limit: limits.failures,
+            window_seconds: limits.window.as_secs(),
+            phone_busy: standing.is_phone_busy,
+            cached_seconds: self.cached(),
+        })
+    }
+
+    /// How long ago the user was looked up, where that is believed.
+    fn cached(&self) -> Option<i64> {
+        let request = Request {
+            user: Some(self.account.name.clone()),
+            ..Request::default()
+        };
+        let (config, map) = (&self.loaded.config, &self.loaded.map);
+        let Who::Subject(subject) = who(&request, config, map, &Nss) else {
+            return None;
+        };
+        let notes = Notes::new(&self.state, seconds_since_boot);
+        Cache::new(config, notes).age(&subject.wanted.ok()?)
+    }
+}
+
+const NO_CLOCK: &str = "the clock of this machine cannot be read";
