@@ -8,6 +8,7 @@ mod decisions;
 mod enroll;
 mod factors;
 mod finding;
+mod import_duo;
 mod limits;
 mod machine;
 mod map;
@@ -73,6 +74,8 @@ enum Verb {
     Enroll(enroll::Options),
     /// Shows a user's devices, which may be used here, and how a login would begin
     Factors(factors::Options),
+    /// Turns a configuration of Duo's into one of ours
+    ImportDuo(import_duo::Options),
     /// Takes back what was counted of a user
     Limits(limits::Options),
     /// Maps local users to OneLogin ids
@@ -97,6 +100,7 @@ pub fn main() -> ExitCode {
         Verb::Check(options) => check::run(&context, &options),
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
+        Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),

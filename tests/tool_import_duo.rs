@@ -1,0 +1,287 @@
+//! `pam-onelogin import-duo`: Duo's configuration becomes ours, without its secrets.
+
+mod tool;
+
+use pam_onelogin::config::{Config, FailMode, parse};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+use std::time::Duration;
+use tempfile::TempDir;
+use tool::{Ran, run, tool};
+
+/// Duo's keys, in the form that they have.
+const IKEY: &str = "DIXXXXXXXXXXXXXXXXXX";
+const SKEY: &str = "deadbeefdeadbeefdeadbeefdeadbeefdeadbeef";
+
+/// The file that Duo's package installs, and each option that it knows.
+const EVERYTHING: &str = "[duo]
+; Duo integration key
+ikey = DIXXXXXXXXXXXXXXXXXX
+skey=deadbeefdeadbeefdeadbeefdeadbeefdeadbeef
+host = api-xxxxxxxx.duosecurity.com
+cafile = /etc/ssl/duo.pem
+http_proxy = http://user:proxy-password@proxy.example.com:3128
+groups = users,!wheel  admin* ; those only
+  domain\\ users
+failmode = secure
+pushinfo = yes
+autopush = yes
+prompts = 2
+accept_env_factor = yes
+fallback_local_ip = yes
+https_timeout = 90
+send_gecos = yes
+gecos_parsed = yes
+gecos_delim = /
+gecos_username_pos = 2
+motd = yes
+verified_push = yes
+noverify = no
+dev_fips_mode = no
+";
+
+#[test]
+fn each_option_becomes_ours_or_is_named_with_its_line_and_the_result_is_read() {
+    let import = Import::of(EVERYTHING);
+    assert_eq!(import.ran.code, 0, "{}", import.ran.err);
+    let config = import.filled_in();
+    assert!(config.factors.autopush);
+    assert_eq!(config.factors.prompts, 2);
+    assert_eq!(config.onelogin.request_timeout, Duration::from_secs(55));
+    assert!(config.failmode == FailMode::Secure);
+    let proxy = config.onelogin.http_proxy.as_ref().unwrap();
+    assert_eq!(
+        (proxy.host.as_str(), proxy.port),
+        ("proxy.example.com", 3128)
+    );
+    assert!(proxy.credential.is_none());
+    assert!(import.ran.err.contains(":7: the proxy's user and password"));
+    assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(3));
+    let groups = "groups = [\"users,!wheel\", \"admin*\", \"domain?users\"]";
+    assert!(
+        import.ran.out.contains(&import.with_line(8, groups)),
+        "{}",
+        import.ran.out
+    );
+    // Each line of an option stands somewhere in the result.
+    for (number, line) in (1..).zip(EVERYTHING.lines()) {
+        let is_option = line.contains('=');
+        let place = format!("{}:{number}", import.file().display());
+        let places = import.ran.out.lines();
+        let stands = places.filter(|line| {
+            line.split(' ')
+                .any(|word| word.trim_end_matches(':') == place)
+        });
+        assert_eq!(
+            stands.count(),
+            usize::from(is_option),
+            "{place}: {}",
+            import.ran.out
+        );
+    }
+}
+
+#[test]
+fn r11_neither_keys_nor_secrets_nor_the_password_of_a_proxy_are_copied_or_shown() {
+    for words in [&[] as &[&str], &["--json"]] {
+        let import = Import::with(EVERYTHING, words);
+        let all = format!("{}{}", import.ran.out, import.ran.err);
+        for secret in [IKEY, SKEY, "proxy-password"] {
+            assert!(!all.contains(secret), "{all}");
+        }
+    }
+    // Nor where they stand in a line that cannot be read.
+    for text in [
+        format!("[duo]\nskey {SKEY}\n"),
+        format!("[duo]\n{SKEY}=\n"),
+        format!("[duo]\nskey = {SKEY}{}\n", "x".repeat(200)),
+        format!("[duo\n{SKEY}"),
+    ] {
+        let ran = Import::of(&text).ran;
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{text}");
+        assert!(!ran.err.contains(SKEY), "{}", ran.err);
+    }
+}
+
+#[test]
+fn that_the_default_of_failmode_is_another_is_said_loudly() {
+    let import = Import::of("[duo]\nautopush = no\n");
+    assert!(import.filled_in().failmode == FailMode::Secure);
+    assert!(
+        import.ran.out.contains("# NOT AS WITH DUO: "),
+        "{}",
+        import.ran.out
+    );
+    assert!(
+        import.ran.err.contains("Ours does NOT"),
+        "{}",
+        import.ran.err
+    );
+
+    let import = Import::of("[duo]\nfailmode = safe\n");
+    assert!(import.filled_in().failmode == FailMode::Safe);
+    assert!(
+        import.ran.err.contains("never in sudo and su"),
+        "{}",
+        import.ran.err
+    );
+
+    let import = Import::of("[duo]\nfailmode = secure\n");
+    assert!(!import.ran.err.contains("failmode"), "{}", import.ran.err);
+}
+
+#[test]
+fn what_duo_reads_in_a_way_of_its_own_is_read_that_way() {
+    // The last one holds; of prompts the smallest, from 1 to 3; all but four words are no.
+    let text = "prompts = 9\nprompts = 2\nprompts = 3\nautopush = yes\nautopush = Yes\nhttps_timeout = 0\nfailmode = safe\nfailmode = secure\n";
+    let config = Import::of(text).filled_in();
+    assert_eq!(config.factors.prompts, 2);
+    assert!(!config.factors.autopush);
+    assert_eq!(config.onelogin.request_timeout, Duration::from_secs(10));
+    assert!(config.failmode == FailMode::Secure);
+    assert_eq!(Import::of("prompts = -4\n").filled_in().factors.prompts, 1);
+}
+
+#[test]
+fn a_list_of_groups_that_would_exempt_everybody_is_left_to_the_admin() {
+    let import = Import::of("[duo]\ngroups = !wheel users\n");
+    let config = import.filled_in();
+    assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(1));
+    assert!(
+        import
+            .ran
+            .err
+            .contains(":2: groups: \"!wheel\" excludes only"),
+        "{}",
+        import.ran.err
+    );
+}
+
+#[test]
+fn what_cannot_be_read_is_a_fault_with_its_line_and_nothing_is_written() {
+    for (text, faults) in [
+        (
+            "[duo]\nfailmode = open\n",
+            &[":2: failmode must be"] as &[&str],
+        ),
+        ("ikey\n\n[duo\n", &[":1: no \"=\"", ":3: \"[\" without"]),
+        (
+            "prompts = many\nhttps_timeout = 5s\n",
+            &[":1: prompts must be", ":2: https_timeout must be"],
+        ),
+        ("autopsh = yes\n", &[":1: \"autopsh\" is no option"]),
+        ("\u{1b}[2J = yes\n", &[":1: this is no option"]),
+    ] {
+        let output = tempfile::tempdir().unwrap();
+        let output = output.path().join("config.toml");
+        let import = Import::with(text, &["-o", output.to_str().unwrap()]);
+        assert_eq!(
+            (import.ran.code, import.ran.out.as_str()),
+            (1, ""),
+            "{text}"
+        );
+        for fault in faults {
+            let fault = format!("{}{fault}", import.file().display());
+            assert!(
+                import.ran.err.contains(&fault),
+                "{fault}: {}",
+                import.ran.err
+            );
+        }
+        assert!(!import.ran.err.contains('\u{1b}') && !output.exists());
+    }
+    let ran = run(tool(&["import-duo", "/no/such/file"]), &[]);
+    assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+    assert!(ran.err.contains("/no/such/file: "), "{}", ran.err);
+}
+
+#[test]
+fn the_result_goes_into_a_new_private_file_and_never_over_another() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("config.toml");
+    let import = Import::with(EVERYTHING, &["-o", output.to_str().unwrap()]);
+    assert_eq!(import.ran.code, 0, "{}", import.ran.err);
+    let written = std::fs::read_to_string(&output).unwrap();
+    assert_eq!(
+        written.trim_end(),
+        Import::over(&import, &[]).out.trim_end()
+    );
+    let mode = std::fs::metadata(&output).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    std::fs::write(&output, "mine").unwrap();
+    let again = Import::over(&import, &["-o", output.to_str().unwrap()]);
+    assert_eq!((again.code, again.out.as_str()), (1, ""));
+    assert!(again.err.contains("is there already"), "{}", again.err);
+    assert_eq!(std::fs::read_to_string(&output).unwrap(), "mine");
+}
+
+#[test]
+fn a_machine_gets_each_line_with_what_became_of_it() {
+    let document = Import::with("[duo]\nautopush = on\nmotd = yes\n", &["--json"])
+        .ran
+        .json();
+    let lines = document["lines"].as_array().unwrap();
+    assert_eq!(
+        (&lines[0]["line"], &lines[0]["becomes"]),
+        (&2.into(), &"autopush = true".into())
+    );
+    assert!(lines[1]["becomes"].is_null() && lines[1]["key"] == "motd");
+    assert!(
+        document["toml"]
+            .as_str()
+            .unwrap()
+            .contains("autopush = true")
+    );
+    assert_eq!(document["to_do"].as_array().unwrap().len(), 2);
+}
+
+/// A file of Duo's, and what came of it.
+struct Import {
+    folder: TempDir,
+    ran: Ran,
+}
+
+impl Import {
+    fn of(text: &str) -> Self {
+        Self::with(text, &[])
+    }
+
+    fn with(text: &str, words: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("pam_duo.conf");
+        std::fs::write(&file, text).unwrap();
+        let words = [&["import-duo", file.to_str().unwrap()], words].concat();
+        let ran = run(tool(&words), &[]);
+        Self { folder, ran }
+    }
+
+    /// Again, with other words.
+    fn over(import: &Self, words: &[&str]) -> Ran {
+        let file = import.file();
+        let words = [&["import-duo", file.to_str().unwrap()], words].concat();
+        run(tool(&words), &[])
+    }
+
+    fn file(&self) -> PathBuf {
+        self.folder.path().join("pam_duo.conf")
+    }
+
+    /// Our line, below the place where it comes from.
+    fn with_line(&self, number: usize, line: &str) -> String {
+        format!("# {}:{number}\n{line}\n", self.file().display())
+    }
+
+    /// The result as an admin completes it.
+    fn filled_in(&self) -> Config {
+        let mut text = self.ran.out.clone();
+        for (empty, full) in [
+            ("#url = \"", "url = \""),
+            ("#client_id = \"", "client_id = \"id"),
+            ("#client_secret = \"", "client_secret = \"secret"),
+        ] {
+            assert_eq!(text.matches(empty).count(), 1, "{text}");
+            text = text.replace(empty, full);
+        }
+        parse("config.toml", &text).unwrap_or_else(|faults| panic!("{faults:?}: {text}"))
+    }
+}
