@@ -328,6 +328,46 @@ fn manage_all_is_a_warning_and_the_least_that_was_seen_to_do_is_none() {
 }
 
 #[test]
+fn where_users_enrol_at_the_login_manage_all_is_needed_and_a_note() {
+    let world = World::with([totp()], &["users.no_factor = \"enroll\""]);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(
+        checked.severity("scope"),
+        ["good"; 4],
+        "{}",
+        checked.ran.out
+    );
+    assert_eq!(checked.severity("scope-large"), ["note"]);
+    let onelogin = &world.onelogin;
+    onelogin.set_scope_rules(ScopeRules::Observed);
+    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::ManageUsers);
+    let checked = Checked::of(&world, &["--user", NAME]);
+    let missing = checked.all("scope-missing");
+    let missing = missing.iter().map(|found| found["what"].as_str().unwrap());
+    assert!(
+        missing
+            .into_iter()
+            .any(|what| what.contains("may not list what a user can enrol"))
+    );
+    assert_eq!(world.onelogin.registrations().len(), 0);
+}
+
+#[test]
+fn few_calls_that_are_left_are_a_warning() {
+    let world = World::with_totp();
+    let body = r#"{"status":{"error":false,"code":200},"data":{"X-RateLimit-Limit":5000,"X-RateLimit-Remaining":499,"X-RateLimit-Reset":60}}"#;
+    let fault = Fault::new(Match::path("/auth/rate_limit"), Action::Body(body.into()));
+    world.onelogin.fault(fault);
+    let checked = Checked::of(&world, &[]);
+    assert_eq!(checked.severity("rate-limit"), ["warning"]);
+    assert!(
+        checked
+            .what("rate-limit")
+            .contains("499 of 5000 calls left, for 60 s more")
+    );
+}
+
+#[test]
 fn version_1_has_scopes_of_its_own() {
     let [id, lines @ ..] = LOOKUP;
     let world = World::with([totp()], &[lines[0], lines[1], "onelogin.api_version = 1"]);
