@@ -24,12 +24,9 @@ fn random_stacks_come_to_what_the_real_libpam_answers() {
         let files = [("x", 0), ("other", 0), ("one", 1), ("two", 2)];
         for (name, depth) in files {
             // Without a file of its own a service is what "other" is.
-            let path = Path::new("pam.d").join(name);
-            if name == "x" && dice.once_in(20) {
-                let _ = std::fs::remove_file(place.path().join(path));
-            } else {
-                let text = file(&mut dice, &place, depth);
-                place.write(path, text);
+            let _ = std::fs::remove_file(place.confdir().join(name));
+            if name != "x" || !dice.once_in(20) {
+                renew(&place, name, &file(&mut dice, &place, depth));
             }
         }
         let service = service(&place, "X");
@@ -101,6 +98,13 @@ fn each_way_through_a_stack_is_found() {
         assert_eq!(found, tried, "seed {seed}, line {ours}: {}", show(&place));
     }
     assert!(seen > 200, "{seen}");
+}
+
+/// Writes a file that is a new one: some file systems wait for the disk where one is written over.
+fn renew(place: &Place, name: &str, text: &str) {
+    let path = place.confdir().join(name);
+    let _ = std::fs::remove_file(&path);
+    std::fs::write(path, text).unwrap();
 }
 
 /// What the stack comes to: authenticate, setcred after it, and setcred alone.
