@@ -10,6 +10,9 @@ use onelogin_simulator::{
 use pam_host::place::set_mode;
 use pam_host::{Manner, Tunnels};
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
 use tool::{Ran, at, run};
 use world::{NAME, World, push, totp};
 
@@ -194,6 +197,30 @@ fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects
             .what("no-connection")
             .starts_with("127.0.0.1 cannot be reached")
     );
+}
+
+#[test]
+fn a_proxy_that_refuses_is_told_of_and_hears_nothing_but_the_module() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (tell, heard) = channel();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut first = [0];
+            let length = client.read(&mut first).unwrap_or(0);
+            tell.send(first[..length].to_vec()).unwrap();
+            let _ = client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+        }
+    });
+    let proxy = format!("onelogin.http_proxy = \"http://127.0.0.1:{port}\"");
+    let world = World::with([totp()], &[&proxy]);
+    let checked = Checked::of(&world, &[]);
+    // A connection that only comes and goes, then the module's CONNECT.
+    let heard: Vec<_> = heard.try_iter().collect();
+    assert_eq!(heard, [b"".as_slice(), b"C"]);
+    let id = "onelogin";
+    assert!(checked.what(id).contains("407"), "{}", checked.ran.out);
+    assert!(checked.part(id, "advice").contains("onelogin.http_proxy"));
 }
 
 #[test]
