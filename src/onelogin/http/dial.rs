@@ -40,13 +40,9 @@ pub(super) fn tls(ca_file: Option<&Path>, trusted: Trusted) -> Result<ClientConf
     Ok(config)
 }
 
-/// The cryptography of `ring`. First of its suites is the one that is quickest, and that most clients offer first.
+/// The cryptography of `ring`, without keys of our own.
 fn provider() -> CryptoProvider {
-    let first = ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
-    let others = ring::DEFAULT_CIPHER_SUITES.iter().copied();
-    let others = others.filter(|&suite| suite != first);
     CryptoProvider {
-        cipher_suites: std::iter::once(first).chain(others).collect(),
         key_provider: &NoKeys,
         ..ring::default_provider()
     }
@@ -62,7 +58,9 @@ impl KeyProvider for NoKeys {
         &self,
         _key: PrivateKeyDer<'static>,
     ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
-        Err(rustls::Error::General("there are no keys".to_owned()))
+        Err(rustls::Error::InconsistentKeys(
+            rustls::InconsistentKeys::Unknown,
+        ))
     }
 }
 

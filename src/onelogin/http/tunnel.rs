@@ -90,6 +90,6 @@ fn no_answer() -> io::Error {
 
 impl std::fmt::Debug for Tunnel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Tunnel({}:{})", self.host, self.port)
+        f.write_str("Tunnel")
     }
 }
