@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::kill;
@@ -49,6 +49,11 @@ impl Pty {
             openpty(None, None).expect("a terminal can be opened");
         fcntl(&master, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))
             .expect("a terminal can be read without blocking");
+        // Else the program, and all that it starts, would keep this terminal open.
+        for end in [&master, &slave] {
+            fcntl(end, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC))
+                .expect("a descriptor can be kept from programs");
+        }
         if let Some((user, group)) = owner {
             fchown(
                 slave.as_fd(),

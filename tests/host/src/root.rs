@@ -244,6 +244,34 @@ impl Stage {
         self.stack(service, &text);
     }
 
+    /// Puts our module where libpam looks for it; the machine's own folder stays as it is.
+    ///
+    /// # Panics
+    /// When the folder cannot be covered by one of ours.
+    pub fn install(&self) {
+        let folder = security_folder();
+        let layers = Path::new("/run/pam-host-security");
+        if !layers.exists() {
+            for name in ["", "upper", "work"] {
+                fs::create_dir(layers.join(name)).expect("a folder can be made below /run");
+            }
+            let options = format!(
+                "lowerdir={0},upperdir={1}/upper,workdir={1}/work",
+                folder.display(),
+                layers.display()
+            );
+            let status = Command::new("mount")
+                .args(["-t", "overlay", "-o", &options, "overlay"])
+                .arg(&folder)
+                .status()
+                .expect("mount is installed");
+            assert!(status.success(), "mount: {status}");
+        }
+        let installed = folder.join(NAME);
+        let _ = fs::remove_file(&installed);
+        fs::copy(module(), &installed).expect("the module can be copied");
+    }
+
     /// Installs a stack; `@module@` stands for our module.
     pub fn stack(&self, service: &str, text: &str) {
         self.write(
@@ -530,6 +558,25 @@ impl Drop for Sshd {
 
 /// What the remote command prints before the user's name, once the login succeeded.
 pub const ENTERED: &str = "entered as";
+
+/// Where libpam has its modules.
+///
+/// # Panics
+/// When `pam_unix.so` is nowhere.
+#[must_use]
+pub fn security_folder() -> PathBuf {
+    let libraries = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+        "/usr/lib",
+    ];
+    let folders = libraries.map(|library| Path::new(library).join("security"));
+    let found = folders
+        .into_iter()
+        .find(|folder| folder.join("pam_unix.so").exists());
+    found.expect("pam_unix.so is somewhere")
+}
 
 /// Version of the installed OpenSSH, major and minor.
 ///
