@@ -110,6 +110,9 @@ impl Attempt<'_> {
             let _ = ledger.deny();
             decision.report.outcome = Outcome::Denied(Denial::UserChanged);
         }
+        if matches!(decision.report.outcome, Outcome::Accepted(_)) {
+            state.witness(&request.service, &user);
+        }
     }
 }
 

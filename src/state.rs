@@ -3,6 +3,7 @@
 
 pub mod ledger;
 pub mod notes;
+mod witness;
 
 use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
