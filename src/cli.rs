@@ -3,8 +3,11 @@
 
 mod carrier;
 mod check;
+mod confirm;
 mod console;
 mod decisions;
+mod disable;
+mod enable;
 mod enroll;
 mod factors;
 mod finding;
@@ -13,6 +16,7 @@ mod limits;
 mod machine;
 mod map;
 mod program;
+mod restore;
 pub mod stack;
 mod status;
 mod survey;
@@ -20,7 +24,6 @@ mod terminal;
 mod test;
 mod users;
 mod whom;
-#[allow(dead_code)] // the verbs that write come next
 mod write;
 
 use crate::args::DEFAULT_CONFIG;
@@ -70,6 +73,12 @@ struct Arguments {
 enum Verb {
     /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
     Check(check::Options),
+    /// Keeps the stack that enable --try has put on trial
+    Confirm(confirm::Options),
+    /// Takes OneLogin out of a service's stack again
+    Disable(disable::Options),
+    /// Asks OneLogin in a service's logins from now on: tried first, put back unless confirmed
+    Enable(enable::Options),
     /// Sets up a factor for a user who sits beside you
     Enroll(enroll::Options),
     /// Shows a user's devices, which may be used here, and how a login would begin
@@ -80,10 +89,16 @@ enum Verb {
     Limits(limits::Options),
     /// Maps local users to OneLogin ids
     Map(map::Options),
+    /// Puts back what was on trial and not confirmed in time
+    #[command(hide = true)]
+    Restore(restore::Options),
     /// Shows the last decisions, and what is counted and kept here
     Status(status::Options),
     /// Logs a user in here, as the module would, and shows each step
     Test(test::Options),
+    /// The login that enable tries, in a process of its own
+    #[command(hide = true)]
+    Trial(enable::trial::Options),
     /// Says of each user whether they would get in, and why not
     Users(users::Options),
 }
@@ -96,15 +111,21 @@ pub fn main() -> ExitCode {
         config: arguments.config,
         console: Console::new(arguments.json),
     };
+    put_back_what_is_overdue(&context, &arguments.verb);
     let result = match arguments.verb {
         Verb::Check(options) => check::run(&context, &options),
+        Verb::Confirm(options) => confirm::run(&context, &options),
+        Verb::Disable(options) => disable::run(&context, &options),
+        Verb::Enable(options) => enable::run(&context, &options),
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
+        Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
+        Verb::Trial(options) => Ok(enable::trial::run(&context, &options)),
         Verb::Users(options) => users::run(&context, &options),
     };
     match result {
@@ -115,6 +136,19 @@ pub fn main() -> ExitCode {
                 context.console.fault(&sentence);
             }
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
+fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
+    let waits_itself = matches!(verb, Verb::Restore(_) | Verb::Trial(_));
+    if waits_itself || uids().effective != 0 || !enable::record::something_is_on_trial() {
+        return;
+    }
+    if let Err(Trouble(sentences)) = restore::overdue(context) {
+        for sentence in sentences {
+            context.console.fault(&sentence);
         }
     }
 }

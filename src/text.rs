@@ -33,6 +33,15 @@ pub fn clean(text: &str, max: usize) -> String {
     out
 }
 
+/// A line of a file or a prompt, at its full length: what could move a cursor, hide or reorder text
+/// is dropped, white space stays.
+#[must_use]
+pub fn printable(line: &str) -> String {
+    line.chars()
+        .filter(|&c| !is_hostile(c) && !matches!(c, '\r' | '\n' | '\x0b' | '\x0c' | '\u{85}'))
+        .collect()
+}
+
 /// The longest fault of a configuration in the log: it holds advice, and nothing foreign.
 pub const FAULT_CHARS: usize = 600;
 
@@ -86,6 +95,14 @@ mod tests {
         assert_eq!(clean("two\r\nlines\tof  text", 40), "two lines of text");
         assert_eq!(clean("\u{9b}31mred", 40), "31mred");
         assert_eq!(clean("Zoë's Händy 電話", 40), "Zoë's Händy 電話");
+    }
+
+    #[test]
+    fn a_line_keeps_its_white_space_and_nothing_hostile() {
+        assert_eq!(
+            printable("auth\t  x\x1b[2K\r\u{202e}#\u{2028}\u{85}"),
+            "auth\t  x[2K#"
+        );
     }
 
     #[test]

@@ -6,8 +6,11 @@ use crate::host::interrupt_is_pending;
 use crate::login::{BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
 use crate::secret::Secret;
 use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::stdio::stdin;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::cell::Cell;
-use std::io::{BufRead as _, stdin};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -23,16 +26,14 @@ pub(super) struct Terminal<'a>(pub(super) &'a Console);
 impl Prompt for Terminal<'_> {
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
         self.0.ask(text);
-        let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER));
-        let read = let_interrupt(|| stdin().lock().read_until(b'\n', &mut line));
-        match read {
-            Ok(0) | Err(_) => Err(NoAnswer),
-            Ok(_) if line.len() > MAX_ANSWER => Ok(Typed::Unusable(BadAnswer::NotText)),
-            Ok(_) => Ok(match Secret::from_bytes(line.trim_ascii_end()) {
-                Some(answer) => Typed::Text(answer),
-                None => Typed::Unusable(BadAnswer::NotText),
-            }),
+        let line = let_interrupt(read_line).ok_or(NoAnswer)?;
+        if line.len() > MAX_ANSWER {
+            return Ok(Typed::Unusable(BadAnswer::NotText));
         }
+        Ok(match Secret::from_bytes(line.trim_ascii_end()) {
+            Some(answer) => Typed::Text(answer),
+            None => Typed::Unusable(BadAnswer::NotText),
+        })
     }
 
     fn is_there(&self) -> bool {
@@ -41,6 +42,84 @@ impl Prompt for Terminal<'_> {
 
     fn tell(&mut self, text: &str) {
         self.0.note(text);
+    }
+}
+
+/// A line that is typed at a prompt of a host program; what is secret is not shown.
+pub(super) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
+    // Before the prompt: who answers it at once is not shown either.
+    let hidden = if is_secret { Hidden::start() } else { None };
+    console.ask(prompt);
+    let line = let_interrupt(read_line);
+    if hidden.is_some() {
+        console.note("");
+    }
+    let line = line.filter(|line| line.len() <= MAX_ANSWER)?;
+    Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
+}
+
+/// Whether the person agrees; nobody there is a no.
+pub(super) fn agrees(console: &Console, question: &str) -> bool {
+    line(console, &format!("{question} [y/N] "), false).is_some_and(|answer| is_yes(&answer))
+}
+
+/// What a person means by yes.
+pub(super) fn is_yes(answer: &[u8]) -> bool {
+    answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes")
+}
+
+/// A line, if one is typed within this time.
+pub(super) enum Typing {
+    Line(Zeroizing<Vec<u8>>),
+    Nothing,
+    /// There is nobody, or nobody any more.
+    Gone,
+}
+
+/// Waits for a line, for this time at most.
+pub(super) fn line_within(time: Duration) -> Typing {
+    let stdin = stdin();
+    let mut waited = [PollFd::new(&stdin, PollFlags::IN)];
+    let limit = Timespec::try_from(time).ok();
+    match poll(&mut waited, limit.as_ref()) {
+        Ok(0) | Err(Errno::INTR) => Typing::Nothing,
+        Ok(_) => read_line().map_or(Typing::Gone, Typing::Line),
+        Err(_) => Typing::Gone,
+    }
+}
+
+/// One line, byte by byte: what follows is not ours to take, another process may read it.
+fn read_line() -> Option<Zeroizing<Vec<u8>>> {
+    let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER + 1));
+    let mut byte = Zeroizing::new([0]);
+    loop {
+        match rustix::io::read(stdin(), byte.as_mut_slice()) {
+            Ok(0) => return (!line.is_empty()).then_some(line),
+            Ok(_) if byte.as_slice() == b"\n" => return Some(line),
+            // What is too long is read to its end, and kept as just that.
+            Ok(_) if line.len() <= MAX_ANSWER => line.extend_from_slice(byte.as_slice()),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => return None,
+        }
+    }
+}
+
+/// While it lives, the terminal does not show what is typed.
+struct Hidden(Termios);
+
+impl Hidden {
+    fn start() -> Option<Self> {
+        let before = tcgetattr(stdin()).ok()?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(stdin(), OptionalActions::Drain, &quiet).ok()?;
+        Some(Self(before))
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
     }
 }
 

@@ -124,6 +124,15 @@ pub(super) fn private_folder(path: &Path) -> Result<(), Trouble> {
     }
 }
 
+/// Opens a file that is only locked, and makes it where it is absent.
+pub(super) fn open_lock(path: &Path) -> Result<File, Trouble> {
+    let (folder, name) = place(path)?;
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(&folder, name, flags, Mode::from_raw_mode(0o600))
+        .map(File::from)
+        .map_err(|errno| trouble(path, errno))
+}
+
 /// Takes away what a killed run has left half written beside this file.
 pub(super) fn sweep(path: &Path) {
     let Ok((folder, name)) = place(path) else {

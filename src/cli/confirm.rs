@@ -1,0 +1,30 @@
+//! `confirm SERVICE`: keeps the stack that `enable --try` has put on trial.
+
+use super::enable::service::Service;
+use super::enable::{confirm, needs_root};
+use super::{Context, Exit, Trouble};
+use crate::host::uids;
+use crate::state::State;
+use crate::trust::Trusted;
+use clap::Args;
+
+/// What to keep.
+#[derive(Args)]
+pub(super) struct Options {
+    service: Service,
+    /// Although no login through it was seen
+    #[arg(long)]
+    anyway: bool,
+}
+
+/// Keeps it.
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+    needs_root()?;
+    let loaded = context.load()?;
+    let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
+    let exit = confirm(context, options.service, &state, options.anyway)?;
+    context
+        .console
+        .say(&format!("{} stays as it is now.", options.service.name()));
+    Ok(exit)
+}

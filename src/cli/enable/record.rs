@@ -1,0 +1,357 @@
+//! What was changed, and what it takes to put it back: below `/var/lib/pam_onelogin`, on the disk
+//! before a stack changes. One record a service: in `trial` until it is confirmed, then in
+//! `enabled`.
+
+use super::edit::{names_us, take_out};
+use super::service::Service;
+use crate::cli::Trouble;
+use crate::cli::write::{self, Likeness, Original};
+use crate::clock::{seconds_since_boot, unix_now};
+use crate::host::{is_running, process_identity};
+use nix::fcntl::{Flock, FlockArg};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// What was done to the stacks of a service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::cli) struct Record {
+    pub(in crate::cli) service: String,
+    /// Seconds since 1970.
+    pub(in crate::cli) changed: u64,
+    pub(in crate::cli) files: Vec<Changed>,
+    /// Which start of the machine the deadline belongs to.
+    boot: String,
+    /// When it is put back, in seconds since that start.
+    deadline: i64,
+    /// The process that has not written all files yet.
+    writer: Option<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(in crate::cli) struct Changed {
+    pub(in crate::cli) path: PathBuf,
+    before: Likeness,
+    /// SHA-256 of the new text.
+    after: String,
+}
+
+/// A file that will change.
+pub(in crate::cli) struct Planned {
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) before: Original,
+    pub(in crate::cli) after: Vec<u8>,
+}
+
+/// Held while stacks and records change: one tool at a time.
+pub(in crate::cli) struct Store {
+    _lock: Flock<File>,
+}
+
+/// What became of a file that was put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Back {
+    /// It was as it is to be.
+    Same,
+    /// To the byte.
+    Whole,
+    /// Somebody had changed it since: our lines were taken out.
+    Lines,
+}
+
+#[allow(clippy::unused_self)] // who has the store has the lock
+impl Store {
+    /// Waits for its turn.
+    pub(in crate::cli) fn open() -> Result<Self, Trouble> {
+        for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
+            write::private_folder(Path::new(folder))?;
+        }
+        Ok(Self {
+            _lock: lock(&Path::new(FOLDER).join("lock"))?,
+        })
+    }
+
+    /// Notes what will be done, with what to put back; on the disk when this returns.
+    pub(in crate::cli) fn begin(
+        &self,
+        service: Service,
+        plans: &[Planned],
+        seconds: i64,
+    ) -> Result<Record, Trouble> {
+        let mut files = Vec::new();
+        for plan in plans {
+            write::sweep(&plan.path);
+            write::put(
+                &backup(service.name(), &plan.path),
+                &plan.before.bytes,
+                &Likeness::own(0o600),
+            )?;
+            files.push(Changed {
+                path: plan.path.clone(),
+                before: plan.before.likeness.clone(),
+                after: hash(&plan.after),
+            });
+        }
+        let record = Record {
+            service: service.name().to_owned(),
+            changed: unix_now(),
+            files,
+            boot: boot()?,
+            deadline: now()?.saturating_add(seconds),
+            writer: Some(process_identity()),
+        };
+        save(&record)?;
+        Ok(record)
+    }
+
+    /// All files are written; from now on the deadline counts.
+    pub(in crate::cli) fn written(&self, record: &mut Record) -> Result<(), Trouble> {
+        record.writer = None;
+        save(record)
+    }
+
+    /// It stays.
+    pub(in crate::cli) fn keep(&self, record: &Record) -> Result<(), Trouble> {
+        let name = file_name(&record.service);
+        write::rename(
+            &Path::new(TRIAL).join(&name),
+            &Path::new(ENABLED).join(&name),
+        )
+    }
+
+    /// What is on trial.
+    pub(in crate::cli) fn on_trial(service: Service) -> Result<Option<Record>, Trouble> {
+        load(TRIAL, service)
+    }
+
+    /// What was confirmed, or needed no confirmation.
+    pub(in crate::cli) fn enabled(service: Service) -> Result<Option<Record>, Trouble> {
+        load(ENABLED, service)
+    }
+
+    /// Puts back all that is overdue: what that was, and what went wrong.
+    pub(in crate::cli) fn restore_overdue(&self) -> (Vec<Record>, Vec<Trouble>) {
+        let mut restored = Vec::new();
+        let mut troubles = Vec::new();
+        for service in Service::EACH {
+            let record = match Self::on_trial(service) {
+                Ok(record) => record.filter(Record::is_overdue),
+                Err(trouble) => {
+                    troubles.push(trouble);
+                    continue;
+                }
+            };
+            if let Some(record) = record {
+                match self.put_back(&record) {
+                    Ok(()) => restored.push(record),
+                    Err(trouble) => troubles.push(trouble),
+                }
+            }
+        }
+        (restored, troubles)
+    }
+
+    /// Puts the files back and forgets the record. What is on trial goes back in any case.
+    pub(in crate::cli) fn put_back(&self, record: &Record) -> Result<(), Trouble> {
+        for file in &record.files {
+            write::sweep(&file.path);
+            let (back, likeness, text) = match self.planned_back(record, file) {
+                Ok((back, present, text)) => (back, present.likeness, text),
+                Err(trouble) if record.is_kept() => return Err(trouble),
+                Err(_) => {
+                    let old = old(record, file)?;
+                    keep_a_copy(&file.path);
+                    (Back::Whole, old.likeness, old.bytes)
+                }
+            };
+            if back != Back::Same {
+                write::put(&file.path, &text, &likeness)?;
+            }
+        }
+        let name = file_name(&record.service);
+        for folder in [TRIAL, ENABLED] {
+            write::remove(&Path::new(folder).join(&name))?;
+        }
+        for file in &record.files {
+            write::remove(&backup(&record.service, &file.path))?;
+        }
+        Ok(())
+    }
+
+    /// The text that a file will have when it is put back, and how that comes about.
+    pub(in crate::cli) fn planned_back(
+        &self,
+        record: &Record,
+        file: &Changed,
+    ) -> Result<(Back, Original, Vec<u8>), Trouble> {
+        let before = old(record, file)?;
+        let Some(present) = write::original(&file.path)? else {
+            let after = before.bytes.clone();
+            return Ok((Back::Whole, before, after));
+        };
+        if present == before {
+            return Ok((Back::Same, present, before.bytes));
+        }
+        if hash(&present.bytes) == file.after {
+            let after = before.bytes;
+            let likeness = before.likeness;
+            return Ok((
+                Back::Whole,
+                Original {
+                    likeness,
+                    ..present
+                },
+                after,
+            ));
+        }
+        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+        let text = String::from_utf8_lossy(&present.bytes).into_owned();
+        match take_out(&name, &text) {
+            Ok(Some(text)) => Ok((Back::Lines, present, text.into_bytes())),
+            // Our lines are out already.
+            Ok(None) if names_us(&name, &text).is_none() => {
+                let bytes = present.bytes.clone();
+                Ok((Back::Same, present, bytes))
+            }
+            other => Err(Trouble(vec![
+                match other {
+                    Err(refusal) => refusal.to_string(),
+                    Ok(_) => format!(
+                        "{}: names us in a line that is not ours",
+                        file.path.display()
+                    ),
+                },
+                format!(
+                    "take out the lines that name pam_onelogin.so by hand, or type: cp {} {}",
+                    backup(&record.service, &file.path).display(),
+                    file.path.display()
+                ),
+            ])),
+        }
+    }
+}
+
+impl Record {
+    /// Whether it is to be put back now.
+    pub(in crate::cli) fn is_overdue(&self) -> bool {
+        let is_interrupted = self.writer.as_deref().is_some_and(|who| !is_running(who));
+        is_interrupted || self.left() == 0
+    }
+
+    /// Whether this is still the same change of the same service.
+    pub(in crate::cli) fn is_same(&self, other: &Self) -> bool {
+        (self.changed, self.deadline, &self.boot) == (other.changed, other.deadline, &other.boot)
+    }
+
+    /// Whether it was confirmed, or needed no confirmation.
+    fn is_kept(&self) -> bool {
+        let kept = Path::new(ENABLED).join(file_name(&self.service));
+        kept.exists()
+    }
+
+    /// Seconds until it is put back; where nobody can tell, it is time.
+    pub(in crate::cli) fn left(&self) -> i64 {
+        match (boot(), now()) {
+            (Ok(boot), Ok(now)) if boot == self.boot => self.deadline.saturating_sub(now).max(0),
+            _ => 0,
+        }
+    }
+}
+
+/// Whoever has edited a stack on trial finds it again.
+fn keep_a_copy(path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let copy = Path::new(BACKUP).join(format!("{name}.edited"));
+    if let Ok(Some(edited)) = write::original(path) {
+        let _ = write::put(&copy, &edited.bytes, &Likeness::own(0o600));
+    }
+}
+
+/// A file as it was.
+fn old(record: &Record, file: &Changed) -> Result<Original, Trouble> {
+    let copy = backup(&record.service, &file.path);
+    let old = write::original(&copy)?.ok_or_else(|| {
+        let (path, copy) = (file.path.display(), copy.display());
+        Trouble::new(format!("{copy} is gone: {path} must be put right by hand"))
+    })?;
+    Ok(Original {
+        bytes: old.bytes,
+        likeness: file.before.clone(),
+    })
+}
+
+/// Whether there is something on trial; needs no turn.
+pub(in crate::cli) fn something_is_on_trial() -> bool {
+    let entries = Path::new(TRIAL).read_dir();
+    entries.is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// The plain copy of a file as it was.
+pub(in crate::cli) fn backup(service: &str, path: &Path) -> PathBuf {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    Path::new(BACKUP).join(format!("{service}.{name}"))
+}
+
+/// SHA-256, in hexadecimal digits.
+fn hash(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in digest(&SHA256, bytes).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn file_name(service: &str) -> String {
+    format!("{service}.json")
+}
+
+fn save(record: &Record) -> Result<(), Trouble> {
+    let text = serde_json::to_vec_pretty(record)
+        .map_err(|error| Trouble::new(format!("the record cannot be written: {error}")))?;
+    let path = Path::new(TRIAL).join(file_name(&record.service));
+    write::put(&path, &text, &Likeness::own(0o600))
+}
+
+fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
+    let path = Path::new(folder).join(file_name(service.name()));
+    // Before the first change there is no folder either.
+    if !Path::new(folder).exists() {
+        return Ok(None);
+    }
+    let Some(file) = write::original(&path)? else {
+        return Ok(None);
+    };
+    let record = serde_json::from_slice(&file.bytes);
+    record.map(Some).map_err(|error| {
+        Trouble::new(format!(
+            "{}: {error}; the stacks as they were are in {BACKUP}",
+            path.display()
+        ))
+    })
+}
+
+fn lock(path: &Path) -> Result<Flock<File>, Trouble> {
+    let file = write::open_lock(path)?;
+    Flock::lock(file, FlockArg::LockExclusive)
+        .map_err(|(_, errno)| Trouble::new(format!("{}: {}", path.display(), errno.desc())))
+}
+
+fn boot() -> Result<String, Trouble> {
+    std::fs::read_to_string(BOOT)
+        .map(|text| text.trim().to_owned())
+        .map_err(|error| Trouble::new(format!("{BOOT}: {error}")))
+}
+
+fn now() -> Result<i64, Trouble> {
+    seconds_since_boot().ok_or_else(|| Trouble::new("there is no clock that counts from the start"))
+}
+
+/// Where the records are.
+pub(in crate::cli) const FOLDER: &str = "/var/lib/pam_onelogin";
+const TRIAL: &str = "/var/lib/pam_onelogin/trial";
+const ENABLED: &str = "/var/lib/pam_onelogin/enabled";
+const BACKUP: &str = "/var/lib/pam_onelogin/backup";
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";

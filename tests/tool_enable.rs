@@ -1,0 +1,745 @@
+//! `pam-onelogin enable` and its like, with the real sshd and sudo: a stack is tried before it is written, put back when it
+//! is not confirmed, and nobody is locked out on the way.
+//!
+//! They change /etc, so they run on a private one: `tests/private-etc.sh cargo test --test tool_enable -- --ignored`.
+
+mod scene;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use onelogin_simulator::DEFAULT_CLIENT_SECRET;
+use pam_host::pty::{Pty, Signal};
+use pam_host::root::{PASSWORD, Sshd};
+use scene::{LONG, Scene, became_root, denied, entered, password};
+
+// sudo
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let mut screen = enable(&["sudo", "--user", "alice"]);
+    screen.expect("+ auth       required     pam_onelogin.so");
+    trial(&mut screen, CODE);
+    screen.expect("Write this? [y/N] ");
+    assert_eq!(stacks(), before, "nothing is written before the answer");
+    screen.line("y");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+
+    for arguments in [&["id", "-un"] as &[&str], &["-i", "id", "-un"]] {
+        let mut sudo = scene.sudo_as("alice", arguments);
+        password(&mut sudo);
+        sudo.expect("OneLogin passcode: ");
+        sudo.line(if arguments.len() == 2 {
+            CODES[1]
+        } else {
+            CODES[2]
+        });
+        became_root(sudo);
+    }
+
+    let after = stacks();
+    let again = enable(&["sudo", "--user", "alice"]).finish();
+    assert!(
+        again.0.success() && again.1.contains("Nothing to change"),
+        "{}",
+        again.1
+    );
+    assert_eq!(stacks(), after);
+
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(status.success(), "{screen}");
+    assert_eq!(stacks(), before);
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(
+        status.success() && screen.contains("Nothing to change"),
+        "{screen}"
+    );
+    by_password_alone(&scene);
+    scene
+        .stage
+        .tried("sudo", "pam-onelogin enable, and disable: to the byte");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_trial_of_sudo_is_as_in_sudo() {
+    let scene = machine(&["users.exempt_users = [\"root\"]"]);
+    let mut screen = enable(&["sudo", "--user", "alice", "--yes"]);
+    trial(&mut screen, CODE);
+    assert!(screen.finish().0.success());
+    let decision = scene.decision("accepted user=alice");
+    assert!(
+        decision.starts_with("pam_onelogin(sudo:auth): "),
+        "{decision}"
+    );
+    assert!(decision.contains("ruser=alice"), "{decision}");
+
+    let mut screen = enable(&["su", "--user", "root", "--yes"]);
+    screen.expect("name an ordinary user");
+    assert!(!screen.finish().0.success());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_dry_run_shows_the_change_and_makes_none() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let (status, screen) = enable(&["sudo", "--dry-run"]).finish();
+    assert!(status.success(), "{screen}");
+    for stack in ["sudo", "sudo-i"] {
+        assert!(screen.contains(&format!("/etc/pam.d/{stack}:")), "{screen}");
+    }
+    assert_eq!(stacks(), before);
+    assert!(!Path::new(RECORDS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_does() {
+    type Break = fn(&mut Scene);
+    let cases: [(&str, Break, &[&str], &str); 8] = [
+        (
+            "a wrong secret",
+            |scene| {
+                replace(scene, DEFAULT_CLIENT_SECRET, &"0".repeat(64));
+            },
+            &[CODE],
+            "reason=credential",
+        ),
+        (
+            "a wrong name in the URL",
+            |scene| {
+                let host = format!("localhost:{}", scene.simulator.port());
+                replace(scene, &host, "no-such-host.invalid");
+            },
+            &[CODE],
+            "reason=no-such-host",
+        ),
+        (
+            "nobody at the URL",
+            |scene| scene.simulator.stop(),
+            &[CODE],
+            "reason=no-connection",
+        ),
+        (
+            "no factor",
+            |scene| scene.simulator.change_devices(1001, Vec::clear),
+            &[CODE, CODE, CODE],
+            "reason=no-factor",
+        ),
+        (
+            "unknown to OneLogin",
+            |scene| scene.simulator.remove_user(1001),
+            &[CODE, CODE, CODE],
+            "reason=no-onelogin-user",
+        ),
+        (
+            "wrong codes",
+            |_| (),
+            &["999999", "999998", "999997"],
+            "reason=wrong-code",
+        ),
+        (
+            "failmode safe",
+            |scene| {
+                let text = fs::read_to_string(CONFIG).unwrap();
+                scene
+                    .stage
+                    .write(CONFIG, format!("failmode = \"safe\"\n{text}"), 0o600);
+                scene.simulator.stop();
+            },
+            &[CODE],
+            "denied",
+        ),
+        (
+            "no module",
+            |_| fs::remove_file(installed()).unwrap(),
+            &[],
+            "before OneLogin was asked",
+        ),
+    ];
+    for (what, make_wrong, codes, said) in cases {
+        let mut scene = machine(&[]);
+        make_wrong(&mut scene);
+        let before = stacks();
+        let mut screen = enable(&["sudo", "--user", "alice", "--yes", "--try", "60"]);
+        screen.expect("assword: ");
+        screen.line(PASSWORD);
+        for code in codes {
+            if screen.next_of(&["asscode: ", "nothing was changed"]) != Some(0) {
+                break;
+            }
+            screen.line(code);
+        }
+        let (status, screen) = screen.finish();
+        assert!(!status.success(), "{what}: {screen}");
+        assert!(screen.contains(said), "{what}: {screen}");
+        assert!(screen.contains("nothing was changed"), "{what}: {screen}");
+        assert_eq!(stacks(), before, "{what}");
+        by_password_alone(&scene);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_fault_of_the_configuration_and_an_unknown_user_end_it_before_a_login() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let (status, screen) = enable(&["sudo", "--user", "nobodyofthatname", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("there is no user nobodyofthatname"),
+        "{screen}"
+    );
+    scene
+        .stage
+        .write(CONFIG, "[onelogin]\nurl = \"http://x\"\n", 0o600);
+    let (status, screen) = enable(&["sudo", "--user", "alice", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("config.toml:2: "),
+        "{screen}"
+    );
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r11_neither_password_nor_code_nor_secret_is_shown() {
+    let _scene = machine(&[]);
+    let mut screen = enable(&["sudo", "--user", "alice", "--yes", "--json"]);
+    trial(&mut screen, CODE);
+    let (status, screen) = screen.finish();
+    assert!(status.success(), "{screen}");
+    // The code is typed visibly, as in every host; the tool itself says it nowhere.
+    assert_eq!(screen.matches(CODE).count(), 1, "{screen}");
+    for secret in [PASSWORD, DEFAULT_CLIENT_SECRET] {
+        assert!(!screen.contains(secret), "{screen}");
+    }
+    assert!(screen.contains("\"result\": \"enabled\""), "{screen}");
+}
+
+// --try
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_that_nobody_confirms_is_put_back_whatever_becomes_of_the_tool() {
+    let scene = machine(&[]);
+    let before = stacks();
+    for end in [
+        None,
+        Some(Signal::SIGHUP),
+        Some(Signal::SIGKILL),
+        Some(Signal::SIGINT),
+    ] {
+        let screen = on_trial(&["sudo", "--user", "alice"], 4);
+        assert_ne!(stacks(), before);
+        if let Some(signal) = end {
+            screen.signal(signal);
+            assert!(!screen.finish().0.success());
+        } else {
+            let (status, screen) = screen.finish();
+            assert!(
+                !status.success() && screen.contains("as it was before"),
+                "{screen}"
+            );
+        }
+        wait_until(|| stacks() == before, "the stacks are put back");
+        wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
+        by_password_alone(&scene);
+        fresh_codes();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let after = stacks();
+
+    screen.line("yes");
+    screen.expect("no login through sudo was accepted by OneLogin since");
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(
+        !status.success() && said.contains("no login through sudo"),
+        "{said}"
+    );
+    let (status, said) = enable(&["sudo", "--user", "alice"]).finish();
+    assert!(
+        !status.success() && said.contains("is on trial already"),
+        "{said}"
+    );
+
+    // A wrong code is no second login.
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    for _ in 0..3 {
+        sudo.expect("OneLogin passcode: ");
+        sudo.line("999999");
+    }
+    denied(sudo);
+    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(status.success(), "{said}");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    assert_eq!(stacks(), after);
+    assert!(!record("trial", "sudo").exists());
+
+    // Nothing that still waits may put it back.
+    assert!(tool(&["restore"]).finish().0.success());
+    assert_eq!(stacks(), after);
+    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    scene.stage.tried(
+        "sudo",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
+    let scene = machine(&[]);
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    screen.line("yes");
+    screen.expect("A login of alice through it was accepted.");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    assert!(record("enabled", "sudo").exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_the_tool() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    for words in [&["restore"] as &[&str], &["check", "--offline"]] {
+        let screen = on_trial(&["sudo", "--user", "alice"], 3600);
+        end(screen);
+        // As after a restart: another start of the machine, and none of the processes that waited.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let path = record("trial", "sudo");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(boot.trim()), "{text}");
+        kill_guardian();
+        assert_ne!(stacks(), before);
+        fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+        let (_, screen) = tool(words).finish();
+        assert!(screen.contains("was not confirmed in time"), "{screen}");
+        assert_eq!(stacks(), before, "{words:?}");
+        fresh_codes();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let reference = {
+        assert!(
+            tool(&["enable", "sudo", "--no-trial", "--yes"])
+                .finish()
+                .0
+                .success()
+        );
+        let after = stacks();
+        assert!(tool(&["disable", "sudo"]).finish().0.success());
+        after
+    };
+    let mut killed = 0;
+    for call in ["openat", "write", "fchown", "fchmod", "fsync", "renameat"] {
+        for number in 1.. {
+            let inject = format!("inject={call}:signal=SIGKILL:when={number}");
+            let output = Command::new("strace")
+                .args([
+                    "-f",
+                    "-qq",
+                    "-e",
+                    &format!("trace={call}"),
+                    "-e",
+                    &inject,
+                    "-o",
+                    "/dev/null",
+                ])
+                .args([TOOL, "enable", "sudo", "--no-trial", "--yes"])
+                .env_clear()
+                .output()
+                .unwrap();
+            let now = stacks();
+            for (name, file) in now.iter().filter(|(name, _)| !name.starts_with('.')) {
+                let known = [before.get(name), reference.get(name)];
+                assert!(
+                    known.contains(&Some(file)),
+                    "{call} {number}: {name} is torn"
+                );
+            }
+            if output.status.success() {
+                assert!(tool(&["disable", "sudo"]).finish().0.success());
+                break;
+            }
+            killed += 1;
+            assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
+            if record("enabled", "sudo").exists() {
+                assert_eq!(stacks(), reference, "{call} {number}: all or nothing");
+                assert!(tool(&["disable", "sudo"]).finish().0.success());
+            }
+            assert_eq!(stacks(), before, "{call} {number}");
+        }
+    }
+    assert!(killed > 40, "{killed}");
+}
+
+// sshd
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let settings = sshd_config(&scene, KEY);
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes"]);
+    screen.expect("- @include common-auth");
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    let (status, screen) = screen.finish();
+    assert!(status.success(), "{screen}");
+    assert!(!screen.contains("assword: "), "{screen}");
+
+    let sshd = Sshd::start(&scene.stage, &settings);
+    let mut client = sshd.client_with_key(&scene.person("alice").name);
+    client.expect("OneLogin passcode: ");
+    client.line(CODES[1]);
+    entered(client, "alice");
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    scene
+        .stage
+        .tried("sshd", "pam-onelogin enable, and disable: to the byte");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let settings = sshd_config(&scene, KEY);
+    let sshd = Sshd::start(&scene.stage, &settings);
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "4"]);
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    screen.expect(IN_PLACE);
+    screen.signal(Signal::SIGKILL);
+    assert!(!screen.finish().0.success());
+    wait_until(|| stacks() == before, "the stack is put back");
+    // The old stack: the key, then the password.
+    let mut client = sshd.client_with_key(&scene.person("alice").name);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+
+    fresh_codes();
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "3600"]);
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    screen.expect(IN_PLACE);
+    let mut client = sshd.client_with_key(&scene.person("alice").name);
+    client.expect("OneLogin passcode: ");
+    client.line(CODES[1]);
+    entered(client, "alice");
+    let (status, said) = tool(&["confirm", "sshd"]).finish();
+    assert!(
+        status.success() && said.contains("A login of alice"),
+        "{said}"
+    );
+    assert!(screen.finish().0.success());
+    scene.stage.tried(
+        "sshd",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
+    let scene = machine(&[]);
+    let before = stacks();
+    for (settings, said) in [
+        (
+            KEY.replace("UsePAM yes", "UsePAM no"),
+            "needs \"UsePAM yes\"",
+        ),
+        (
+            KEY.replace(
+                "KbdInteractiveAuthentication yes",
+                "KbdInteractiveAuthentication no",
+            ),
+            "AuthenticationMethods cannot be satisfied",
+        ),
+        (
+            KEY.replace("PasswordAuthentication no", "PasswordAuthentication yes"),
+            "needs \"PasswordAuthentication no\"",
+        ),
+        (
+            KEY.replace(
+                "publickey,keyboard-interactive",
+                "publickey,keyboard-interactive keyboard-interactive",
+            ),
+            "AuthenticationMethods",
+        ),
+        (KEY.replace("AuthenticationMethods", "#"), "--behind"),
+    ] {
+        sshd_config(&scene, &settings);
+        let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
+        assert!(
+            !status.success() && screen.contains(said),
+            "{said}: {screen}"
+        );
+        assert_eq!(stacks(), before);
+    }
+}
+
+// Stacks that were changed
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn disable_takes_only_our_lines_out_of_a_stack_that_was_edited_since() {
+    let _scene = machine(&[]);
+    let before = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    assert!(
+        tool(&["enable", "sudo", "--no-trial", "--yes"])
+            .finish()
+            .0
+            .success()
+    );
+    let edited = fs::read_to_string("/etc/pam.d/sudo").unwrap() + "# mine\n";
+    fs::write("/etc/pam.d/sudo", edited).unwrap();
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(
+        status.success() && screen.contains("only our lines"),
+        "{screen}"
+    );
+    let after = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    assert_eq!(after, before + "# mine\n");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn what_is_not_understood_is_left_alone_and_said_with_its_line() {
+    let scene = machine(&[]);
+    let odd = "auth sufficient pam_wheel.so trust\n@include common-auth\n";
+    scene.stage.write("/etc/pam.d/sudo", odd, 0o644);
+    let before = stacks();
+    let (status, screen) = enable(&["sudo", "--user", "alice", "--yes"]).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("/etc/pam.d/sudo:1: "), "{screen}");
+    assert!(
+        screen.contains("auth  required  pam_onelogin.so"),
+        "{screen}"
+    );
+    assert_eq!(stacks(), before);
+    scene.stage.write(
+        "/etc/pam.d/sudo",
+        "auth requisite pam_unix.so\nauth required pam_onelogin.so\n",
+        0o644,
+    );
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(
+        !status.success() && screen.contains("/etc/pam.d/sudo:2: "),
+        "{screen}"
+    );
+}
+
+/// A machine as it was installed, with alice, our module where libpam looks for it, and no record of ours.
+fn machine(further: &[&str]) -> Scene {
+    static STOCK: OnceLock<BTreeMap<String, File>> = OnceLock::new();
+    let stock = STOCK.get_or_init(stacks);
+    let scene = Scene::new(further);
+    for (name, file) in stock {
+        scene.stage.write(
+            Path::new("/etc/pam.d").join(name),
+            &file.bytes,
+            file.mode & 0o7777,
+        );
+    }
+    scene.stage.install();
+    if Path::new(RECORDS).exists() {
+        fs::remove_dir_all(RECORDS).unwrap();
+    }
+    let _ = scene.person("alice");
+    scene
+}
+
+/// What a stack is, to the byte.
+#[derive(Clone, PartialEq, Eq)]
+struct File {
+    bytes: Vec<u8>,
+    mode: u32,
+    owner: (u32, u32),
+}
+
+impl std::fmt::Debug for File {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let text = String::from_utf8_lossy(&self.bytes);
+        write!(
+            f,
+            "{} lines{}",
+            text.lines().count(),
+            if text.contains("pam_onelogin") {
+                " with us"
+            } else {
+                ""
+            }
+        )
+    }
+}
+
+/// All that is in /etc/pam.d.
+fn stacks() -> BTreeMap<String, File> {
+    let entries = fs::read_dir("/etc/pam.d").unwrap();
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let metadata = fs::metadata(&path).unwrap();
+            let file = File {
+                bytes: fs::read(&path).unwrap(),
+                mode: metadata.mode(),
+                owner: (metadata.uid(), metadata.gid()),
+            };
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), file)
+        })
+        .collect()
+}
+
+/// The tool, as root, on a terminal.
+fn tool(arguments: &[&str]) -> Pty {
+    let mut command = Command::new(TOOL);
+    command
+        .args(arguments)
+        .env_clear()
+        .env("TERM", "dumb")
+        .current_dir("/");
+    Pty::spawn(command)
+}
+
+fn enable(arguments: &[&str]) -> Pty {
+    tool(&[&["enable"], arguments].concat())
+}
+
+/// The trial login behind a password.
+fn trial(screen: &mut Pty, code: &str) {
+    screen.expect("assword: ");
+    screen.line(PASSWORD);
+    screen.expect("OneLogin passcode: ");
+    screen.line(code);
+    screen.expect("The trial login was accepted by OneLogin.");
+}
+
+/// Enabled for so many seconds, after a trial login.
+fn on_trial(arguments: &[&str], seconds: u32) -> Pty {
+    let mut screen = enable(&[arguments, &["--yes", "--try", &seconds.to_string()]].concat());
+    trial(&mut screen, CODE);
+    screen.expect(IN_PLACE);
+    screen
+}
+
+/// Ends the tool as a lost terminal would.
+fn end(screen: Pty) {
+    screen.signal(Signal::SIGKILL);
+    assert!(!screen.finish().0.success());
+}
+
+/// Ends the process that waits to put something back; process numbers here are this test's own.
+fn kill_guardian() {
+    // Those of earlier trials see within a second that theirs are over.
+    wait_until(|| guardians().len() == 1, "one process waits");
+    for process in guardians() {
+        kill(process, Signal::SIGKILL).unwrap();
+    }
+    wait_until(|| guardians().is_empty(), "it ends");
+}
+
+fn guardians() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").unwrap();
+    let names = entries.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    names
+        .filter(|name| {
+            let words = fs::read_to_string(format!("/proc/{name}/cmdline"));
+            words.is_ok_and(|words| words.contains("restore\0--wait"))
+        })
+        .map(|name| Pid::from_raw(name.parse().unwrap()))
+        .collect()
+}
+
+/// sudo lets alice in by her password, as it did.
+fn by_password_alone(scene: &Scene) {
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    became_root(sudo);
+}
+
+/// Forgets which codes were used.
+fn fresh_codes() {
+    let _ = fs::remove_dir_all("/run/pam_onelogin");
+}
+
+fn replace(scene: &Scene, old: &str, new: &str) {
+    let text = fs::read_to_string(CONFIG).unwrap();
+    assert!(text.contains(old), "{text}");
+    scene.stage.write(CONFIG, text.replace(old, new), 0o600);
+}
+
+fn record(state: &str, service: &str) -> std::path::PathBuf {
+    Path::new(RECORDS)
+        .join(state)
+        .join(format!("{service}.json"))
+}
+
+fn sshd_config(scene: &Scene, settings: &str) -> String {
+    scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
+    settings.to_owned()
+}
+
+fn installed() -> std::path::PathBuf {
+    pam_host::root::security_folder().join("pam_onelogin.so")
+}
+
+fn wait_until(holds: impl Fn() -> bool, what: &str) {
+    let deadline = Instant::now() + LONG;
+    while !holds() {
+        assert!(Instant::now() < deadline, "{what}");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+const TOOL: &str = env!("CARGO_BIN_EXE_pam-onelogin");
+const RECORDS: &str = "/var/lib/pam_onelogin";
+const CONFIG: &str = "/etc/pam_onelogin/config.toml";
+const IN_PLACE: &str = "Otherwise everything is put back";
+const CODES: [&str; 3] = ["123456", "234567", "345678"];
+const CODE: &str = CODES[0];
+const KEY: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods publickey,keyboard-interactive\n";
