@@ -89,6 +89,9 @@ enum Verb {
     Limits(limits::Options),
     /// Maps local users to OneLogin ids
     Map(map::Options),
+    /// What the system's own tool would change, for enable all
+    #[command(hide = true)]
+    Preview(enable::all::Options),
     /// Puts back what was on trial and not confirmed in time
     #[command(hide = true)]
     Restore(restore::Options),
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
+        Verb::Preview(options) => enable::all::preview(&context, &options),
         Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
@@ -142,7 +146,7 @@ pub fn main() -> ExitCode {
 
 /// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
 fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
-    let waits_itself = matches!(verb, Verb::Restore(_) | Verb::Trial(_));
+    let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
     if waits_itself || uids().effective != 0 || !enable::record::something_is_on_trial() {
         return;
     }

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs a command as root with an /etc, /run, /dev, /var/lib, /var/log and /var/spool/cron of its own, and process numbers of its
-# own: what it changes there, and what it leaves running, is gone when it ends. The machine's own files are only read.
+# Runs a command as root with an /etc, /run, /dev, /var/lib, /var/log, /var/spool/cron and debconf of its own, and process numbers
+# of its own: what it changes there, and what it leaves running, is gone when it ends. The machine's own files are only read.
 #
 #   tests/private-etc.sh cargo test --test hosts -- --ignored
 set -eu
@@ -30,10 +30,14 @@ mkdir /run/private/upper /run/private/work
 mount -t overlay -o lowerdir=/etc,upperdir=/run/private/upper,workdir=/run/private/work overlay /etc ||
     fail "an overlay on /etc cannot be mounted"
 
-# /var/lib likewise: the tool keeps its records there, and pam-auth-update its own.
-mkdir /run/private/upper-lib /run/private/work-lib
-mount -t overlay -o lowerdir=/var/lib,upperdir=/run/private/upper-lib,workdir=/run/private/work-lib overlay /var/lib ||
-    fail "an overlay on /var/lib cannot be mounted"
+# The same for what is kept below /var/lib (the tool's records, those of pam-auth-update), and for debconf.
+for folder in /var/lib /var/cache/debconf; do
+    [ -d "$folder" ] || continue
+    layers=/run/private/$(echo "$folder" | tr / -)
+    mkdir "$layers" "$layers/upper" "$layers/work"
+    mount -t overlay -o "lowerdir=$folder,upperdir=$layers/upper,workdir=$layers/work" overlay "$folder" ||
+        fail "an overlay on $folder cannot be mounted"
+done
 
 # Login records, logs, sudo's records of who was lectured, and the jobs of this machine, which must not run a second time.
 for folder in /var/log /var/lib/sudo /var/spool/cron; do

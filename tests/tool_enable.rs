@@ -414,6 +414,35 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
     assert!(killed > 40, "{killed}");
 }
 
+// su, the console
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {
+    let scene = machine(&[]);
+    let before = stacks();
+    for (service, code) in [("su", CODE), ("login", CODES[1])] {
+        let mut screen = enable(&[service, "--user", "alice", "--yes"]);
+        trial(&mut screen, code);
+        let (status, screen) = screen.finish();
+        assert!(status.success(), "{screen}");
+    }
+    let mut su = scene.as_person("bob", "su", &["alice", "-c", "id -un"]);
+    su.expect("assword: ");
+    su.line(PASSWORD);
+    su.expect("OneLogin passcode: ");
+    su.line(CODES[2]);
+    let (status, screen) = su.finish();
+    assert!(
+        status.success() && screen.trim_end().ends_with("alice"),
+        "{screen}"
+    );
+    for service in ["su", "login"] {
+        assert!(tool(&["disable", service]).finish().0.success());
+    }
+    assert_eq!(stacks(), before);
+}
+
 // sshd
 
 #[test]
@@ -572,6 +601,89 @@ fn what_is_not_understood_is_left_alone_and_said_with_its_line() {
         !status.success() && screen.contains("/etc/pam.d/sudo:2: "),
         "{screen}"
     );
+}
+
+// Everything at once
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
+    let scene = machine(&[]);
+    profile(&scene);
+    let before = stacks();
+    let (status, screen) = enable(&["all", "--dry-run"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("/etc/pam.d/common-auth:"), "{screen}");
+    assert_eq!(stacks(), before, "a dry run changes nothing");
+
+    let mut screen = enable(&["all", "--user", "alice", "--yes"]);
+    trial(&mut screen, CODE);
+    assert!(screen.finish().0.success());
+    let after = stacks();
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+
+    assert!(
+        tool(&["enable", "sudo", "--no-trial", "--yes"])
+            .finish()
+            .0
+            .success()
+    );
+    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("would ask twice"),
+        "{screen}"
+    );
+    assert!(tool(&["disable", "sudo"]).finish().0.success());
+
+    // The same by its own hand; and what it knows is undone by its own hand, too.
+    update("--enable");
+    assert_eq!(stacks(), after);
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    assert!(
+        tool(&["enable", "all", "--no-trial", "--yes"])
+            .finish()
+            .0
+            .success()
+    );
+    update("--disable");
+    assert_eq!(stacks(), before);
+}
+
+/// Our profile, where pam-auth-update looks for it.
+fn profile(scene: &Scene) {
+    let folder = Path::new("/usr/share/pam-configs");
+    let profile = folder.join("onelogin");
+    if !profile.exists() {
+        for name in ["", "upper", "work"] {
+            fs::create_dir(Path::new("/run/pam-configs").join(name)).unwrap();
+        }
+        let layers = "lowerdir=/usr/share/pam-configs,upperdir=/run/pam-configs/upper,workdir=/run/pam-configs/work";
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "overlay", "-o", layers, "overlay"])
+            .arg(folder);
+        assert!(mount.status().unwrap().success());
+    }
+    scene.stage.write(
+        profile,
+        include_bytes!("../packaging/deb/pam-config"),
+        0o644,
+    );
+}
+
+fn update(what: &str) {
+    let mut command = Command::new("/usr/sbin/pam-auth-update");
+    command
+        .args([what, "onelogin"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    assert!(command.status().unwrap().success());
 }
 
 /// A machine as it was installed, with alice, our module where libpam looks for it, and no record of ours.

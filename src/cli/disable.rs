@@ -1,6 +1,7 @@
 //! `disable SERVICE`: takes OneLogin out of a service's stacks again; to the byte, where nobody has
 //! changed them since.
 
+use super::enable::all;
 use super::enable::diff::diff;
 use super::enable::edit::{names_us, take_out};
 use super::enable::needs_root;
@@ -34,7 +35,9 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         None => Store::enabled(service)?,
     };
     let changed = match record {
-        Some(record) => put_back(context, &store, &record)?,
+        Some(record) => put_back(context, &store, &record)
+            .or_else(|trouble| by_the_system(service, &store).unwrap_or(Err(trouble)))?,
+        None if service == Service::All => all::disable(&store)?,
         None => take_out_ours(context, service)?,
     };
     let name = service.name();
@@ -69,6 +72,11 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
     }
     store.put_back(record)?;
     Ok(changed)
+}
+
+/// Where the distribution's own tool can do what we cannot.
+fn by_the_system(service: Service, store: &Store) -> Option<Result<Vec<String>, Trouble>> {
+    (service == Service::All).then(|| all::disable(store))
 }
 
 /// Without a record: what is plainly ours.

@@ -1,6 +1,7 @@
 //! `enable SERVICE`: asks OneLogin in a service's logins from now on. The new stack is shown, judged
 //! and tried before it is written; it can be put back at any moment, by whoever is left to do so.
 
+pub(super) mod all;
 pub(super) mod diff;
 pub(super) mod edit;
 mod guard;
@@ -86,7 +87,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     if prepared.plans.is_empty() {
         return Ok(options.report(context, "unchanged", &prepared, Exit::Good));
     }
-    for plan in &prepared.plans {
+    let stacks = Path::new("/etc/pam.d");
+    for plan in prepared
+        .plans
+        .iter()
+        .filter(|plan| plan.path.starts_with(stacks))
+    {
         let text = diff::diff(&plan.path, &plan.before.bytes, &plan.after);
         context.console.say(&text);
     }
@@ -99,7 +105,13 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             "nothing was changed; put that right first, or say --anyway",
         ));
     }
-    for plan in &prepared.plans {
+    let has_us = |plan: &&Planned| String::from_utf8_lossy(&plan.after).contains("pam_onelogin.so");
+    for plan in prepared
+        .plans
+        .iter()
+        .filter(has_us)
+        .filter(|plan| plan.path.starts_with(stacks))
+    {
         let name = plan.path.file_name().unwrap_or_default().to_string_lossy();
         if let Some(fault) = judge::judge(&name, &prepared.plans, prepared.behind) {
             return Err(Trouble::new(format!(
@@ -193,6 +205,10 @@ impl Options {
             _ => Behind::Password,
         };
         let mut plans = Vec::new();
+        if self.service == Service::All {
+            plans = all::plans()?;
+            objections = all::objections();
+        }
         for stack in restore::stacks(self.service) {
             let path = path(stack);
             let Some(before) = write::original(&path)? else {

@@ -171,12 +171,13 @@ impl Store {
                 write::put(&file.path, &text, &likeness)?;
             }
         }
-        let name = file_name(&record.service);
-        for folder in [TRIAL, ENABLED] {
-            write::remove(&Path::new(folder).join(&name))?;
-        }
-        for file in &record.files {
-            write::remove(&backup(&record.service, &file.path))?;
+        forget(record)
+    }
+
+    /// Forgets what was done, as it is undone.
+    pub(in crate::cli) fn forget(&self, service: Service) -> Result<(), Trouble> {
+        for record in [Self::on_trial(service)?, Self::enabled(service)?] {
+            record.as_ref().map_or(Ok(()), forget)?;
         }
         Ok(())
     }
@@ -259,6 +260,17 @@ impl Record {
             _ => 0,
         }
     }
+}
+
+fn forget(record: &Record) -> Result<(), Trouble> {
+    let name = file_name(&record.service);
+    for folder in [TRIAL, ENABLED] {
+        write::remove(&Path::new(folder).join(&name))?;
+    }
+    for file in &record.files {
+        write::remove(&backup(&record.service, &file.path))?;
+    }
+    Ok(())
 }
 
 /// Whoever has edited a stack on trial finds it again.

@@ -75,6 +75,9 @@ impl Trial<'_> {
         }
         let scratch = Scratch::make()?;
         for plan in self.plans {
+            if plan.path.parent() != Some(Path::new("/etc/pam.d")) {
+                continue;
+            }
             let name = plan.path.file_name().unwrap_or_default();
             let copy = scratch.0.join("stacks").join(name);
             write::put(&copy, &plan.after, &plan.before.likeness)?;
@@ -178,10 +181,8 @@ fn enter(options: &Options) -> Result<(), Trouble> {
     let failed = |what: &str, errno: nix::Error| {
         Trouble::new(format!("no trial login: {what}: {}", errno.desc()))
     };
-    unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| failed("a mount namespace", errno))?;
+    private_mounts()?;
     let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)
-        .map_err(|errno| failed("a mount namespace", errno))?;
     let bind = |from: &Path, to: &Path| {
         mount(Some(from), to, none, MsFlags::MS_BIND, none)
             .map_err(|errno| failed(&to.display().to_string(), errno))
@@ -199,6 +200,14 @@ fn enter(options: &Options) -> Result<(), Trouble> {
         setresuid(uid, root, root).map_err(|errno| failed("the ids of a setuid program", errno))?;
     }
     Ok(())
+}
+
+/// From now on what this process mounts is seen by nobody else.
+pub(super) fn private_mounts() -> Result<(), Trouble> {
+    let none: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)
+        .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
+        .map_err(|errno| Trouble::new(format!("no mount namespace: {}", errno.desc())))
 }
 
 /// As the host program would.
@@ -294,10 +303,10 @@ fn shown(text: &OsStr) -> String {
 }
 
 /// What the child reads, taken away at the end.
-struct Scratch(PathBuf);
+pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    fn make() -> Result<Self, Trouble> {
+    pub(super) fn make() -> Result<Self, Trouble> {
         write::private_folder(Path::new(FOLDER))?;
         sweep();
         let path = Path::new(FOLDER).join(format!("{LOGIN}{}", own_pid()));

@@ -1,0 +1,182 @@
+//! `all`: the stack that the others include, by the distribution's own tool. On Debian
+//! pam-auth-update runs in a mount namespace, over copies; what it made of them is then tried and
+//! written like any other change.
+
+use super::record::{Planned, Store};
+use super::trial::{Scratch, own_program, private_mounts};
+use super::{SAFE_PATH, service::Service};
+use crate::cli::write::{self, Original};
+use crate::cli::{Context, Exit, Trouble};
+use clap::Args;
+use nix::mount::{MsFlags, mount};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the child is told.
+#[derive(Args)]
+pub(in crate::cli) struct Options {
+    /// Where the copies are
+    folder: PathBuf,
+}
+
+/// What pam-auth-update would change.
+pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
+    if Path::new(AUTHSELECT).exists() && !Path::new(UPDATE).exists() {
+        return Err(Trouble(vec![
+            "here this is authselect's work; with a profile that has our feature, type:".to_owned(),
+            "    authselect enable-feature with-onelogin".to_owned(),
+            "or name a service: sshd, sudo, su, login".to_owned(),
+        ]));
+    }
+    for needed in [UPDATE, PROFILE] {
+        if !Path::new(needed).exists() {
+            return Err(Trouble::new(format!(
+                "there is no {needed} here; name a service: sshd, sudo, su, login"
+            )));
+        }
+    }
+    let scratch = Scratch::make()?;
+    let mut before = Vec::new();
+    for (number, folder) in FOLDERS.iter().enumerate() {
+        let copies = copies(&scratch.0, number);
+        write::private_folder(&copies)?;
+        for path in files(Path::new(folder))? {
+            if let Some(file) = write::original(&path)? {
+                let copy = copies.join(path.file_name().unwrap_or_default());
+                write::put(&copy, &file.bytes, &file.likeness)?;
+                before.push((path, copy, file));
+            }
+        }
+    }
+    let status = Command::new(own_program()?)
+        .arg("preview")
+        .arg(&scratch.0)
+        .env_clear()
+        .env("PATH", SAFE_PATH)
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .status()
+        .map_err(|error| Trouble::new(format!("{UPDATE} cannot be tried: {error}")))?;
+    if !status.success() {
+        return Err(Trouble::new(format!("{UPDATE} did not work: {status}")));
+    }
+    let mut plans = Vec::new();
+    // What debconf noted is made anew whenever pam-auth-update runs.
+    for (path, copy, before) in before
+        .into_iter()
+        .filter(|(path, ..)| !path.starts_with(DEBCONF))
+    {
+        let after = write::original(&copy)?.map(|file| file.bytes);
+        match after {
+            Some(after) if after != before.bytes => plans.push(Planned {
+                path,
+                before,
+                after,
+            }),
+            _ => {}
+        }
+    }
+    if !is_on(&plans)? {
+        return Err(Trouble::new(format!(
+            "{COMMON}: pam-auth-update leaves it alone, as it was edited by hand; \
+             pam-auth-update --force --enable onelogin would write it anew"
+        )));
+    }
+    Ok(plans)
+}
+
+/// The services whose own stacks name us: behind the common one they would ask twice.
+pub(super) fn objections() -> Vec<String> {
+    let stacks = Service::All.witnesses().iter();
+    let texts = stacks.filter_map(|stack| {
+        let text = std::fs::read_to_string(super::path(stack)).ok()?;
+        super::edit::names_us(stack, &text).map(|line| (stack, line))
+    });
+    texts
+        .map(|(stack, line)| {
+            format!("/etc/pam.d/{stack}:{line}: asks OneLogin already; that login would ask twice")
+        })
+        .collect()
+}
+
+/// Whether the common stack names us, once these files are as planned.
+fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
+    let planned = plans.iter().find(|plan| plan.path == Path::new(COMMON));
+    let text = match planned {
+        Some(plan) => Some(plan.after.clone()),
+        None => write::original(Path::new(COMMON))?.map(|file: Original| file.bytes),
+    };
+    let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
+    Ok(super::edit::names_us("common-auth", &text).is_some())
+}
+
+/// The child: pam-auth-update over the copies.
+pub(in crate::cli) fn preview(_: &Context, options: &Options) -> Result<Exit, Trouble> {
+    private_mounts()?;
+    let none: Option<&str> = None;
+    for (number, folder) in FOLDERS.iter().enumerate() {
+        let copies = copies(&options.folder, number);
+        mount(Some(&copies), *folder, none, MsFlags::MS_BIND, none)
+            .map_err(|errno| Trouble::new(format!("{folder}: {}", errno.desc())))?;
+    }
+    update("--enable")?;
+    Ok(Exit::Good)
+}
+
+/// Lets pam-auth-update take us out, where somebody has changed the common stack since.
+pub(in crate::cli) fn disable(store: &Store) -> Result<Vec<String>, Trouble> {
+    if !is_on(&[])? {
+        return Ok(Vec::new());
+    }
+    update("--disable")?;
+    if is_on(&[])? {
+        return Err(Trouble::new(format!(
+            "{COMMON}: pam-auth-update leaves it alone; take our line out by hand"
+        )));
+    }
+    store.forget(Service::All)?;
+    Ok(vec![COMMON.to_owned()])
+}
+
+fn update(what: &str) -> Result<(), Trouble> {
+    let status = Command::new(UPDATE)
+        .args([what, "onelogin"])
+        .env_clear()
+        .env("PATH", SAFE_PATH)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Trouble::new(format!("{UPDATE}: {status}"))),
+        Err(error) => Err(Trouble::new(format!("{UPDATE}: {error}"))),
+    }
+}
+
+fn copies(scratch: &Path, number: usize) -> PathBuf {
+    scratch.join(format!("copies-{number}"))
+}
+
+/// The plain files in a folder.
+fn files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
+    let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", folder.display()));
+    let mut found = Vec::new();
+    for entry in folder.read_dir().map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_type().map_err(failed)?.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// What pam-auth-update writes: stacks, its own notes, and debconf's.
+const FOLDERS: [&str; 3] = ["/etc/pam.d", "/var/lib/pam", DEBCONF];
+const DEBCONF: &str = "/var/cache/debconf";
+pub(super) const COMMON: &str = "/etc/pam.d/common-auth";
+const UPDATE: &str = "/usr/sbin/pam-auth-update";
+const PROFILE: &str = "/usr/share/pam-configs/onelogin";
+const AUTHSELECT: &str = "/usr/bin/authselect";
