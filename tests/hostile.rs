@@ -5,8 +5,12 @@ mod world;
 
 use onelogin_simulator::{Action, Certificate, Fault, Match, Options, PushBehaviour};
 use pam_host::{Code, Outcome};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
+use std::thread;
+use std::time::Duration;
 use world::{
     DIALECTS, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push, reason, sms,
     totp,
@@ -833,4 +837,43 @@ fn included(layout: &str) -> Vec<(&'static str, &'static str)> {
         ("common-session-noninteractive", ACCOUNT),
         ("common-password", ACCOUNT),
     ]
+}
+
+#[test]
+fn r09_a_server_that_never_pauses_does_not_outlast_the_request() {
+    for action in [Action::EndlessHints, Action::Tickets] {
+        let world = World::with([totp()], &[SAFE, QUICK]);
+        let on = Match::code();
+        world.onelogin.fault(Fault::new(on, action.clone()));
+        let outcome = with_code(&world);
+        assert_denied(&outcome, &format!("{action:?}"));
+        assert_eq!(reason(&outcome), "timeout", "{action:?} {:?}", outcome.log);
+        assert_eq!(world.onelogin.codes(), 1, "sent once: {action:?}");
+    }
+}
+
+#[test]
+fn r09_a_handshake_that_trickles_ends_with_the_time_of_a_connection() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("onelogin.url = \"https://localhost:{port}\"");
+    let world = World::with([totp()], &[SAFE, "onelogin.connect_timeout = 1", &url]);
+    let real = world.onelogin.port();
+    let between = thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut server = TcpStream::connect(("127.0.0.1", real)).unwrap();
+        let mut hello = [0; 4096];
+        let length = client.read(&mut hello).unwrap();
+        server.write_all(&hello[..length]).unwrap();
+        let mut byte = [0];
+        // Until the client has had enough.
+        while server.read_exact(&mut byte).is_ok() && client.write_all(&byte).is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let outcome = with_code(&world);
+    assert_denied(&outcome, "a handshake that trickles");
+    assert_eq!(reason(&outcome), "timeout", "{:?}", outcome.log);
+    assert_eq!(world.requests(), 0);
+    between.join().unwrap();
 }

@@ -133,11 +133,12 @@ pub(crate) fn identity(
     } else {
         &[&TLS13, &TLS12]
     };
-    let config =
+    let mut config =
         ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
             .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(presented)));
+    config.enable_secret_extraction = true;
     Ok(Identity {
         ca_pem: root.pem(),
         config,

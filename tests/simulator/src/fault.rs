@@ -184,6 +184,10 @@ pub enum Action {
     Huge(u64),
     /// A status line, then headers without an end.
     EndlessHeaders,
+    /// Interim replies (103) without an end.
+    EndlessHints,
+    /// Session tickets of TLS 1.3 instead, more than a million, without a pause; then the connection is closed.
+    Tickets,
     /// 302 to this place.
     Redirect(String),
     /// These bytes instead of an HTTP reply, then the connection is closed.

@@ -7,7 +7,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use rustls::{ConnectionTrafficSecrets, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::api;
 use crate::fault::{Action, Plan};
@@ -210,6 +211,11 @@ fn exchange(
         }
         Answer::Huge(bytes) => return stream.huge(bytes).map(|()| true),
         Answer::EndlessHeaders => return stream.endless_headers(),
+        Answer::EndlessHints => return stream.endless_hints(),
+        Answer::Tickets => {
+            let rest = Stream::Plain(socket.try_clone()?);
+            return std::mem::replace(stream, rest).tickets();
+        }
         Answer::Silence => return hold(socket).map(|()| false),
         // Abrupt: TLS is not closed in order.
         Answer::Drop => return Err(io::ErrorKind::ConnectionAborted.into()),
@@ -244,6 +250,8 @@ enum Answer {
     RawThenDrop(Vec<u8>),
     Huge(u64),
     EndlessHeaders,
+    EndlessHints,
+    Tickets,
     Silence,
     Drop,
 }
@@ -265,6 +273,8 @@ impl Answer {
             (Some(Action::RawThenDrop(bytes)), _) => return Answer::RawThenDrop(bytes.clone()),
             (Some(Action::Huge(bytes)), _) => return Answer::Huge(*bytes),
             (Some(Action::EndlessHeaders), _) => return Answer::EndlessHeaders,
+            (Some(Action::EndlessHints), _) => return Answer::EndlessHints,
+            (Some(Action::Tickets), _) => return Answer::Tickets,
             (Some(Action::Silence), _) => return Answer::Silence,
             (Some(_) | None, _) => return Answer::Drop,
         };
@@ -291,7 +301,9 @@ impl Answer {
     fn status(&self) -> u16 {
         match self {
             Answer::Reply(reply) => reply.status,
-            Answer::Huge(_) | Answer::EndlessHeaders => 200,
+            Answer::Huge(_) | Answer::EndlessHeaders | Answer::EndlessHints | Answer::Tickets => {
+                200
+            }
             Answer::Raw(_) | Answer::RawThenDrop(_) | Answer::Silence | Answer::Drop => 0,
         }
     }
@@ -343,6 +355,49 @@ impl Stream {
         loop {
             self.send(b"X-Filler: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")?;
         }
+    }
+
+    fn endless_hints(&mut self) -> io::Result<bool> {
+        let hints = b"HTTP/1.1 103 Early Hints\r\n\r\n".repeat(2000);
+        loop {
+            self.send(&hints)?;
+        }
+    }
+
+    /// Records of TLS 1.3 made by hand: the library makes tickets no faster than a client reads them.
+    fn tickets(self) -> io::Result<bool> {
+        let Stream::Tls(tls) = self else {
+            return Ok(false);
+        };
+        let (connection, mut socket) = tls.into_parts();
+        let secrets = connection
+            .dangerous_extract_secrets()
+            .map_err(io::Error::other)?;
+        let (mut number, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
+            return Err(io::Error::other("another suite"));
+        };
+        let key = UnboundKey::new(&AES_128_GCM, key.as_ref()).map_err(|_| io::ErrorKind::Other)?;
+        let key = LessSafeKey::new(key);
+        // For an hour, without a nonce, of one byte, and the type of the record behind them.
+        let ticket = [4, 0, 0, 14, 0, 0, 14, 16, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
+        let mut tickets = ticket.repeat(800);
+        tickets.push(22);
+        let length = u16::try_from(tickets.len() + 16).map_err(io::Error::other)?;
+        let [high, low] = length.to_be_bytes();
+        let head = [23, 3, 3, high, low];
+        for _ in 0..2000 {
+            let mut nonce: [u8; 12] = iv.as_ref().try_into().map_err(io::Error::other)?;
+            for (byte, other) in nonce[4..].iter_mut().zip(number.to_be_bytes()) {
+                *byte ^= other;
+            }
+            number += 1;
+            let mut record = tickets.clone();
+            let nonce = Nonce::assume_unique_for_key(nonce);
+            key.seal_in_place_append_tag(nonce, Aad::from(head), &mut record)
+                .map_err(|_| io::ErrorKind::Other)?;
+            socket.write_all(&[&head, record.as_slice()].concat())?;
+        }
+        Ok(false)
     }
 
     /// Ends TLS in order.
