@@ -153,13 +153,13 @@ impl Http {
         Self {
             origin: config.onelogin.origin.clone(),
             ca_file: config.onelogin.ca_file.clone(),
-            tunnel: Cell::new(
-                config
-                    .onelogin
-                    .http_proxy
-                    .as_ref()
-                    .map(|proxy| Tunnel::new(proxy, &config.onelogin.origin, authorization(proxy))),
-            ),
+            tunnel: Cell::new(config.onelogin.http_proxy.as_ref().map(|proxy| {
+                Tunnel::new(
+                    proxy,
+                    &config.onelogin.origin,
+                    authorization(proxy).as_ref(),
+                )
+            })),
             trusted,
             connect_timeout: config.onelogin.connect_timeout,
             request_timeout: config.onelogin.request_timeout,

@@ -22,11 +22,18 @@ const SLICE: Duration = Duration::from_millis(250);
 /// How long a connection is waited for at most: longer than any login.
 const PATIENCE: Duration = Duration::from_secs(3600);
 
+/// How often what has arrived is still taken behind the end of a wait.
+const BEYOND: u8 = 16;
+
+/// How long a new connection is listened to before it is used: a person types slower.
+const LISTEN: Duration = Duration::from_millis(5);
+
 /// A TCP connection that is read and written until a moment, and no longer.
 #[derive(Debug)]
 pub(super) struct Line {
     stream: TcpStream,
     end: Instant,
+    beyond: u8,
     interrupt: Option<Interrupt>,
     progress: Arc<Progress>,
 }
@@ -42,6 +49,7 @@ impl Line {
         Ok(Self {
             stream,
             end: Instant::now(),
+            beyond: BEYOND,
             interrupt,
             progress,
         })
@@ -50,15 +58,20 @@ impl Line {
     /// From now on, waits end then.
     pub(super) fn until(&mut self, end: Instant) {
         self.end = end;
+        self.beyond = BEYOND;
     }
 
-    /// Does something, as soon as the connection lets it be done.
+    /// Does something, as soon as the connection lets it be done. A server that never pauses cannot
+    /// keep it going behind the end.
     fn when(
         &mut self,
         ready: PollFlags,
         mut act: impl FnMut(&mut &TcpStream) -> io::Result<usize>,
     ) -> io::Result<usize> {
         loop {
+            if self.end <= Instant::now() {
+                self.beyond = self.beyond.checked_sub(1).ok_or_else(endless)?;
+            }
             match act(&mut &self.stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.wait(ready)?,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -110,9 +123,14 @@ impl Write for Line {
     }
 }
 
-/// Whether it is the time that is over, and not the network that says so.
+/// Whether the time is over and nothing has come: not the network says so, nor does the server go on.
 fn is_late(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::TimedOut && error.raw_os_error().is_none()
+    let is_bare = error.raw_os_error().is_none() && error.get_ref().is_none();
+    error.kind() == io::ErrorKind::TimedOut && is_bare
+}
+
+fn endless() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the server does not pause")
 }
 
 /// The connection to OneLogin, behind its handshake.
@@ -121,6 +139,7 @@ pub(super) struct Link {
     line: Line,
     tls: ClientConnection,
     buffers: LazyBuffers,
+    made: Instant,
 }
 
 impl Link {
@@ -131,15 +150,29 @@ impl Link {
         buffers: LazyBuffers,
     ) -> io::Result<Self> {
         tls.complete_io(&mut line)?;
-        Ok(Self { line, tls, buffers })
+        Ok(Self {
+            line,
+            tls,
+            buffers,
+            made: Instant::now(),
+        })
     }
 
     /// Whether the server has neither closed it nor said anything that nobody asked for. What it says
     /// of the connection itself is read, as the session tickets of TLS wait to be.
     pub(super) fn is_quiet(&mut self) -> bool {
-        self.line.until(Instant::now());
+        self.line.until(Instant::now().max(self.made + LISTEN));
         let read = Stream::new(&mut self.tls, &mut self.line).read(&mut [0]);
         read.is_err_and(|error| is_late(&error))
+    }
+
+    /// A wait begins.
+    fn until(&mut self, timeout: NextTimeout) -> Result<(), Error> {
+        if timeout.after.is_zero() {
+            return Err(Error::Timeout(timeout.reason));
+        }
+        self.line.until(end_of(timeout));
+        Ok(())
     }
 }
 
@@ -165,14 +198,14 @@ impl Transport for Link {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
-        self.line.until(end_of(timeout));
+        self.until(timeout)?;
         let mut stream = Stream::new(&mut self.tls, &mut self.line);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
         or_late(stream.write_all(output), timeout)
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
-        self.line.until(end_of(timeout));
+        self.until(timeout)?;
         let mut stream = Stream::new(&mut self.tls, &mut self.line);
         let amount = or_late(stream.read(self.buffers.input_append_buf()), timeout)?;
         self.buffers.input_appended(amount);

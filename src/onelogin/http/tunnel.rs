@@ -10,6 +10,10 @@ use zeroize::Zeroizing;
 /// The longest answer of a proxy, in bytes.
 const MAX_ANSWER: usize = 16 << 10;
 
+const HEADER: &str = "Proxy-Authorization: ";
+
+const END: &str = "\r\n";
+
 /// A proxy, and what it is asked. Nothing else is sent to it in the clear.
 pub(super) struct Tunnel {
     host: String,
@@ -22,19 +26,23 @@ impl Tunnel {
     pub(super) fn new(
         proxy: &Proxy,
         origin: &Origin,
-        authorization: Option<Zeroizing<String>>,
+        authorization: Option<&Zeroizing<String>>,
     ) -> Self {
         let to = origin.authority();
-        let authorization = authorization.map(|value| {
-            let header = format!("Proxy-Authorization: {}\r\n", *value);
-            Zeroizing::new(header)
-        });
-        let header = authorization.as_ref().map_or("", |header| header.as_str());
-        let request = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n{header}\r\n");
+        let head = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
+        let secret = authorization.map_or("", |value| value.as_str());
+        // Room for all of it, as a text that grows leaves a copy behind.
+        let room = head.len() + HEADER.len() + secret.len() + 2 * END.len();
+        let mut request = Zeroizing::new(String::with_capacity(room));
+        request.push_str(&head);
+        if authorization.is_some() {
+            request.extend([HEADER, secret, END]);
+        }
+        request.push_str(END);
         Self {
             host: proxy.host.clone(),
             port: proxy.port,
-            request: Zeroizing::new(request),
+            request,
         }
     }
 

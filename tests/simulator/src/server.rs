@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
-use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use rustls::{ConnectionTrafficSecrets, ServerConfig, ServerConnection, StreamOwned};
 
 use crate::api;
@@ -373,10 +373,16 @@ impl Stream {
         let secrets = connection
             .dangerous_extract_secrets()
             .map_err(io::Error::other)?;
-        let (mut number, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) = secrets.tx else {
-            return Err(io::Error::other("another suite"));
+        let (mut number, (suite, key, iv)) = match secrets.tx {
+            (number, ConnectionTrafficSecrets::Aes128Gcm { key, iv }) => {
+                (number, (&AES_128_GCM, key, iv))
+            }
+            (number, ConnectionTrafficSecrets::Aes256Gcm { key, iv }) => {
+                (number, (&AES_256_GCM, key, iv))
+            }
+            _ => panic!("the tickets of this suite are not made here"),
         };
-        let key = UnboundKey::new(&AES_128_GCM, key.as_ref()).map_err(|_| io::ErrorKind::Other)?;
+        let key = UnboundKey::new(suite, key.as_ref()).map_err(|_| io::ErrorKind::Other)?;
         let key = LessSafeKey::new(key);
         // For an hour, without a nonce, of one byte, and the type of the record behind them.
         let ticket = [4, 0, 0, 14, 0, 0, 14, 16, 0, 0, 0, 0, 0, 0, 1, 7, 0, 0];
