@@ -23,8 +23,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let loaded = context.load()?;
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
     let exit = confirm(context, options.service, &state, options.anyway)?;
+    let service = options.service.name();
     context
         .console
-        .say(&format!("{} stays as it is now.", options.service.name()));
+        .say(&format!("{service} stays as it is now."));
+    context
+        .console
+        .document(&serde_json::json!({ "service": service, "result": "confirmed" }));
     Ok(exit)
 }

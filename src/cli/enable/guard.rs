@@ -6,6 +6,7 @@ use super::service::Service;
 use super::trial::own_program;
 use crate::cli::Trouble;
 use crate::cli::console::Console;
+use crate::cli::program::run;
 use crate::host::process_identity;
 use std::io::Read as _;
 use std::path::Path;
@@ -35,7 +36,7 @@ pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result
         return Ok(());
     }
     let unit = process_identity().replace('@', "-");
-    let timer = run(
+    let timer = works(
         "/usr/bin/systemd-run",
         &[
             "--quiet",
@@ -51,7 +52,7 @@ pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result
     if !timer {
         console.note("systemd takes no timer; a process waits instead.");
     }
-    if !run("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {
+    if !works("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {
         console.note(&format!(
             "{UNIT} is not installed: after a restart within this time, type: pam-onelogin restore"
         ));
@@ -59,17 +60,8 @@ pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result
     Ok(())
 }
 
-fn run(program: &str, arguments: &[&str]) -> bool {
-    let status = Command::new(program)
-        .args(arguments)
-        .env_clear()
-        .env("PATH", super::SAFE_PATH)
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+fn works(program: &str, arguments: &[&str]) -> bool {
+    run(&[program], arguments).is_some_and(|output| output.status.success())
 }
 
 const SYSTEMD: &str = "/run/systemd/system";

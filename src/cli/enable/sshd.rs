@@ -3,8 +3,8 @@
 
 use super::edit::Behind;
 use crate::cli::Trouble;
+use crate::cli::program::run;
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 
 /// The settings, by their names in lower case.
 pub(super) struct Settings(BTreeMap<String, String>);
@@ -13,14 +13,8 @@ impl Settings {
     /// For a login of this user.
     pub(super) fn of(user: &str) -> Result<Self, Trouble> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
-        let output = Command::new(SSHD)
-            .args(["-T", "-C", &whom])
-            .env_clear()
-            .env("PATH", super::SAFE_PATH)
-            .current_dir("/")
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| Trouble::new(format!("{SSHD}: {error}")))?;
+        let output = run(&[SSHD], &["-T", "-C", &whom])
+            .ok_or_else(|| Trouble::new(format!("{SSHD} is not there, or does not start")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let mut sentences = vec![format!("{SSHD} -T does not accept its configuration:")];
