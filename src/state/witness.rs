@@ -47,9 +47,10 @@ mod tests {
     #[test]
     fn a_login_is_noted_where_its_service_is_watched_and_nowhere_else() {
         let folder = tempfile::tempdir().unwrap();
-        let state = State::open(folder.path(), Trusted::of(uids()));
+        let path = folder.path().join("state");
+        let state = State::open(&path, Trusted::of(uids()));
         state.witness("sshd", "alice");
-        assert_eq!(folder.path().read_dir().unwrap().count(), 0);
+        assert_eq!(path.read_dir().unwrap().count(), 0);
         state.watch("sshd").unwrap();
         state.witness("sudo", "alice");
         assert_eq!(state.witnessed("sshd"), None);
