@@ -10,7 +10,7 @@
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
-TOOL := $(CURDIR)/target/release/pam-onelogin
+TOOL := $(CURDIR)/target/tool/release/pam-onelogin
 ROOTS := $(CURDIR)/target/roots
 
 help:
@@ -72,9 +72,10 @@ FOLDED = $(shell mkdir -p target && echo 'pub fn nothing() {}' | \
   rustc --crate-name probe --crate-type cdylib $(FOLD) -o target/probe.so - 2>/dev/null && echo '$(FOLD)')
 
 # The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
+# The tool is built in a folder of its own: with the library that it needs, cargo would write another module over this one.
 build: needs
 	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features -- $(FOLDED)
-	$(CARGO) build --quiet --release --locked --bin pam-onelogin
+	$(CARGO) build --quiet --release --locked --bin pam-onelogin --target-dir target/tool
 
 # Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
 demo: needs
