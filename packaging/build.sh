@@ -1,10 +1,11 @@
 #!/bin/sh
-# Makes a package of a built module.
+# Makes the package of the built programs, and one with their debug information.
 #
 #   packaging/build.sh deb|rpm OUT
 #
-# Takes from the environment: MODULE (the built module), NFPM (the program), CARGO, SOURCE_DATE_EPOCH, MAINTAINER.
-# What is in it: packaging/files. What it says of itself: packaging/nfpm.yaml.
+# Takes from the environment: MODULE and TOOL (as packaging/programs.sh leaves them), NFPM (the program), CARGO, SOURCE_DATE_EPOCH,
+# MAINTAINER, VERSION (if it is not that of Cargo.toml).
+# What is in them: packaging/files. What they say of themselves: packaging/nfpm.yaml, packaging/nfpm-debug.yaml.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -16,7 +17,7 @@ out=$(cd "$out" && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+version=${VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 arch=$(dpkg --print-architecture)
 multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
@@ -30,10 +31,12 @@ BUILT=$work/built
 case $format in
 deb)
     name=libpam-onelogin
+    debug=$name-dbgsym
     SECURITYDIR=/usr/lib/$multiarch/security
     ;;
 rpm)
     name=pam_onelogin
+    debug=$name-debuginfo
     SECURITYDIR=/usr/lib64/security
     ;;
 *)
@@ -42,7 +45,15 @@ rpm)
     ;;
 esac
 DOCDIR=/usr/share/doc/$name
-export PREFIX SYSCONFDIR DESTDIR BUILT SECURITYDIR DOCDIR MODULE
+
+# Where debuggers look for the debug information of a program.
+build_id() {
+    readelf --notes "$1" | sed -n 's|.*Build ID: \(..\)\(.*\)|\1/\2|p'
+}
+MODULE_ID=$(build_id "$MODULE")
+TOOL_ID=$(build_id "$TOOL")
+test -n "$MODULE_ID" && test -n "$TOOL_ID"
+export MODULE TOOL MODULE_ID TOOL_ID PREFIX SYSCONFDIR DESTDIR BUILT SECURITYDIR DOCDIR
 
 # --- what is made here --------------------------------------------------------------------------------------------
 
@@ -70,35 +81,47 @@ points=$(awk '
     printf '%s\n' "$points" | sed -e "s/'/''/g" -e "s/.*/    - note: '&'/"
 } > "$BUILT/changelog.yaml"
 
-packaging/sbom.sh > "$BUILT/sbom.cdx.json"
+# In the version of modules that EL 8 reads.
+if [ "$format" = rpm ]; then
+    checkmodule -M -m -c 19 -o "$work/pam_onelogin.mod" packaging/selinux/pam_onelogin.te > "$work/said" || {
+        cat "$work/said" >&2
+        exit 1
+    }
+    semodule_package -o "$BUILT/pam_onelogin.pp" -m "$work/pam_onelogin.mod" -f packaging/selinux/pam_onelogin.fc
+fi
+
+packaging/sbom.sh module > "$BUILT/sbom.cdx.json"
+packaging/sbom.sh tool > "$BUILT/sbom-tool.cdx.json"
 
 packaging/install.sh install "$format" > /dev/null
 
-# The crates in the module, with their licences.
-crates=$("${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --no-default-features --prefix none -f ' {p}: {l}')
+# The crates in module and tool, with their licences.
+crates=$("${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --prefix none -f ' {p}: {l}')
 {
     printf 'Comment:\n The crates in this build, with their licences:\n'
     printf '%s\n' "$crates" | sed -e 's/ (\*)$//' -e '/^ pam_onelogin /d' | LC_ALL=C sort -u
 } >> "$DESTDIR$DOCDIR/copyright"
 
-# --- what the module needs ----------------------------------------------------------------------------------------
+# --- what the programs need ----------------------------------------------------------------------------------------
 
 case $format in
 deb)
     # With DEBIAN/ in it, the folder is a package to dpkg-shlibdeps.
     mkdir "$work/debian" "$DESTDIR/DEBIAN"
     printf 'Source: %s\n\nPackage: %s\nArchitecture: any\n' "$name" "$name" > "$work/debian/control"
-    needs=$(cd "$work" && dpkg-shlibdeps -O "root$SECURITYDIR/pam_onelogin.so" | sed -n 's/^shlibs:Depends=//p')
+    needs=$(cd "$work" && dpkg-shlibdeps --warnings=1 -O "root$SECURITYDIR/pam_onelogin.so" "root$PREFIX/sbin/pam-onelogin" | sed -n 's/^shlibs:Depends=//p')
     needs="$needs, libpam-runtime (>= 1.1.3-2~)"
     ;;
 rpm)
     # By rpm itself, which writes "libc.so.6(GLIBC_2.34)(64bit)".
-    needs=$(echo "$DESTDIR$SECURITYDIR/pam_onelogin.so" | /usr/lib/rpm/elfdeps --requires | sort -u | paste -s -d,)
+    needs=$(printf '%s\n' "$DESTDIR$SECURITYDIR/pam_onelogin.so" "$DESTDIR$PREFIX/sbin/pam-onelogin" | /usr/lib/rpm/elfdeps --requires | sort -u | paste -s -d,)
     needs="$needs,pam"
     ;;
 esac
 
-# --- the description ----------------------------------------------------------------------------------------------
+# --- the packages -------------------------------------------------------------------------------------------------
+
+date=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)
 
 script() {
     awk -v stacks=packaging/stacks.sh '
@@ -108,12 +131,7 @@ script() {
     echo "  $2: $work/$1"
 }
 
-{
-    sed -e "s|@NAME@|$name|; s|@ARCH@|$arch|; s|@VERSION@|$version|" \
-        -e "s|@DATE@|$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)|; s|@MAINTAINER@|$MAINTAINER|" \
-        -e "s|@BUILT@|$BUILT|; /^# /{s/^# only $format: //;t;d;}" packaging/nfpm.yaml
-    echo 'depends:'
-    printf '%s\n' "$needs" | tr ',' '\n' | sed -e 's/^ *//' -e 's/.*/  - "&"/'
+scripts() {
     echo 'scripts:'
     case $format in
     deb)
@@ -127,12 +145,24 @@ script() {
         script postun postremove
         ;;
     esac
+}
+
+# What a package of this name says of itself.
+about() {
+    sed -e "s|@NAME@|$1|; s|@OF@|$name|; s|@ARCH@|$arch|; s|@VERSION@|$version|; s|@DATE@|$date|; s|@MAINTAINER@|$MAINTAINER|" \
+        -e "s|@BUILT@|$BUILT|; s|@IDS@|$(echo "$MODULE_ID $TOOL_ID" | tr -d /)|" \
+        -e "/^# /{s/^# only $format: //;t;d;}" "packaging/$2"
+}
+
+# The files of the list that are for $1.
+contents() {
     echo 'contents:'
-    packaging/install.sh list "$format" | while read -r _ kind mode _ destination; do
+    packaging/install.sh list "$1" | while read -r _ kind mode _ destination; do
         source=$DESTDIR$destination
-        attributes="mode: 0$mode, owner: root, group: root, mtime: $(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)"
+        attributes="mode: 0$mode, owner: root, group: root, mtime: $date"
         type=
         case $format:$kind in
+        *:link) echo "  - {src: $(readlink "$source"), dst: $destination, type: symlink, file_info: {$attributes}}"; continue ;;
         *:dir) echo "  - {dst: $destination, type: dir, file_info: {$attributes}}"; continue ;;
         *:config) type=', type: config|noreplace' ;;
         rpm:man) type=', type: doc' ;;
@@ -146,9 +176,27 @@ script() {
         esac
         echo "  - {src: $source, dst: $destination$type, file_info: {$attributes}}"
     done
-} > "$work/nfpm.yaml"
-
-SOURCE_DATE_EPOCH=$epoch "$NFPM" package --packager "$format" --config "$work/nfpm.yaml" --target "$out" > "$work/said" || {
-    cat "$work/said" >&2
-    exit 1
 }
+
+pack() {
+    SOURCE_DATE_EPOCH=$epoch "$NFPM" package --packager "$format" --config "$1" --target "$out" > "$work/said" || {
+        cat "$work/said" >&2
+        exit 1
+    }
+}
+
+{
+    about "$name" nfpm.yaml
+    echo 'depends:'
+    printf '%s\n' "$needs" | tr ',' '\n' | sed -e 's/^ *//' -e 's/.*/  - "&"/'
+    scripts
+    contents "$format"
+} > "$work/nfpm.yaml"
+pack "$work/nfpm.yaml"
+
+packaging/install.sh install "$format-debug" > /dev/null
+{
+    about "$debug" nfpm-debug.yaml
+    contents "$format-debug"
+} > "$work/nfpm-debug.yaml"
+pack "$work/nfpm-debug.yaml"

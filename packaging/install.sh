@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what packaging/files lists, or takes it away again.
 #
-#   packaging/install.sh install|uninstall|list all|deb|rpm
+#   packaging/install.sh install|uninstall|list all|deb|rpm|deb-debug|rpm-debug
 #
-# Takes from the environment: DESTDIR, MODULE, BUILT, SECURITYDIR, SYSCONFDIR, PREFIX, DOCDIR.
+# Takes from the environment: DESTDIR, MODULE, TOOL, BUILT, SECURITYDIR, SYSCONFDIR, PREFIX, DOCDIR;
+# MODULE_ID and TOOL_ID for the last two.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -12,10 +13,10 @@ task=$1
 who=$2
 
 sed -e '/^#/d' -e '/^$/d' \
-    -e "s|@MODULE@|${MODULE-}|; s|@BUILT@|${BUILT-}|; s|@SECURITYDIR@|$SECURITYDIR|" \
+    -e "s|@MODULE@|${MODULE-}|; s|@MODULE_ID@|${MODULE_ID-}|; s|@TOOL@|${TOOL-}|; s|@TOOL_ID@|${TOOL_ID-}|; s|@BUILT@|${BUILT-}|; s|@SECURITYDIR@|$SECURITYDIR|" \
     -e "s|@SYSCONFDIR@|$SYSCONFDIR|; s|@PREFIX@|$PREFIX|; s|@DOCDIR@|$DOCDIR|" packaging/files |
 while read -r for kind mode source destination; do
-    case $for in all | "$who") ;; *) continue ;; esac
+    case $who:$for in "$who:$who" | *-debug:debug) ;; *-debug:*) continue ;; *:all) ;; *) continue ;; esac
     target=${DESTDIR-}$destination
     case $task:$kind in
     install:dir)
@@ -28,6 +29,10 @@ while read -r for kind mode source destination; do
         else
             install -m "$mode" "$source" "$target"
         fi
+        ;;
+    install:link)
+        mkdir -p "$(dirname "$target")"
+        ln -sfn "$source" "$target"
         ;;
     install:*)
         # Not cp: it would write into a file that running programs have mapped.

@@ -1,11 +1,22 @@
 #!/bin/sh
-# The bill of materials of the module, in the form of CycloneDX 1.5, on the standard output: the crates that its code comes
-# from, with versions, licences, checksums and who asks for whom. The same source gives the same bytes: no time, no number
+# The bill of materials of the module or the tool, in the form of CycloneDX 1.5, on the standard output: the crates that its code
+# comes from, with versions, licences, checksums and who asks for whom. The same source gives the same bytes: no time, no number
 # by chance.
+#
+#   packaging/sbom.sh module|tool
 set -eu
 cd "$(dirname "$0")/.."
 
-"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin --no-default-features --prefix depth --no-dedupe -f '|{p}|{l}' |
+case $1 in
+module) features=--no-default-features ;;
+tool) features=--features=cli ;;
+*)
+    echo "sbom.sh: module or tool, not $1" >&2
+    exit 2
+    ;;
+esac
+
+"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin $features --prefix depth --no-dedupe -f '|{p}|{l}' |
 LC_ALL=C awk -F'|' '
     # Cargo.lock: the checksum of each crate.
     FILENAME == "Cargo.lock" {

@@ -18,8 +18,11 @@ fn output(command: &mut Command) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Name and version of each crate of the module.
-fn tree(edges: &str) -> BTreeSet<(String, String)> {
+const MODULE: &str = "--no-default-features";
+const TOOL: &str = "--features=cli";
+
+/// Name and version of each crate of the module, or of the tool.
+fn tree(edges: &str, features: &str) -> BTreeSet<(String, String)> {
     let mut command = Command::new(env!("CARGO"));
     command.args([
         "tree",
@@ -27,7 +30,7 @@ fn tree(edges: &str) -> BTreeSet<(String, String)> {
         "--offline",
         "-p",
         "pam_onelogin",
-        "--no-default-features",
+        features,
     ]);
     command.args(["--prefix", "none", "-f", "{p}", "-e", edges]);
     output(&mut command)
@@ -56,7 +59,7 @@ fn documented() -> Vec<(&'static str, &'static str)> {
 
 #[test]
 fn each_crate_of_the_module_is_explained_and_there_once() {
-    let tree = tree("normal");
+    let tree = tree("normal", MODULE);
     let built: Vec<&str> = tree.iter().map(|(name, _)| name.as_str()).collect();
     let rows: Vec<&str> = documented().into_iter().map(|(name, _)| name).collect();
     assert_eq!(rows, built);
@@ -79,30 +82,35 @@ fn each_crate_of_the_module_is_explained_and_there_once() {
 }
 
 #[test]
-fn the_bill_of_materials_is_the_tree_and_the_same_each_time() {
-    let bill = || output(&mut Command::new("packaging/sbom.sh"));
-    let text = bill();
-    assert_eq!(text, bill());
-    let value: Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(value["bomFormat"], "CycloneDX");
-    assert_eq!(value["metadata"]["component"]["name"], "pam_onelogin");
-    for volatile in ["timestamp", "serialNumber", env!("CARGO_MANIFEST_DIR")] {
-        assert!(!text.contains(volatile), "{volatile}");
-    }
-    let mut components = BTreeSet::new();
-    for component in value["components"].as_array().unwrap() {
-        let text = |key: &str| component[key].as_str().unwrap().to_owned();
-        let checksum = component["hashes"][0]["content"].as_str().unwrap();
-        assert_eq!(checksum.len(), 64, "{component}");
-        let licence = component["licenses"][0]["expression"].as_str().unwrap();
-        assert!(!licence.is_empty(), "{component}");
-        components.insert((text("name"), format!("v{}", text("version"))));
-    }
-    assert_eq!(components, tree("normal,no-proc-macro"));
-    let dependencies = value["dependencies"].as_array().unwrap();
-    assert_eq!(dependencies.len(), components.len() + 1);
-    for package in ["deb", "rpm"] {
-        let carries = |line: &str| line.starts_with(package) && line.contains("/sbom.cdx.json");
-        assert!(FILES.lines().any(carries), "{package}");
+fn the_bills_of_materials_are_the_trees_and_the_same_each_time() {
+    for (of, features, file) in [
+        ("module", MODULE, "/sbom.cdx.json"),
+        ("tool", TOOL, "/sbom-tool.cdx.json"),
+    ] {
+        let bill = || output(Command::new("packaging/sbom.sh").arg(of));
+        let text = bill();
+        assert_eq!(text, bill());
+        let value: Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(value["bomFormat"], "CycloneDX");
+        assert_eq!(value["metadata"]["component"]["name"], "pam_onelogin");
+        for volatile in ["timestamp", "serialNumber", env!("CARGO_MANIFEST_DIR")] {
+            assert!(!text.contains(volatile), "{volatile}");
+        }
+        let mut components = BTreeSet::new();
+        for component in value["components"].as_array().unwrap() {
+            let text = |key: &str| component[key].as_str().unwrap().to_owned();
+            let checksum = component["hashes"][0]["content"].as_str().unwrap();
+            assert_eq!(checksum.len(), 64, "{component}");
+            let licence = component["licenses"][0]["expression"].as_str().unwrap();
+            assert!(!licence.is_empty(), "{component}");
+            components.insert((text("name"), format!("v{}", text("version"))));
+        }
+        assert_eq!(components, tree("normal,no-proc-macro", features));
+        let dependencies = value["dependencies"].as_array().unwrap();
+        assert_eq!(dependencies.len(), components.len() + 1);
+        for package in ["deb", "rpm"] {
+            let carries = |line: &str| line.starts_with(package) && line.ends_with(file);
+            assert!(FILES.lines().any(carries), "{package}");
+        }
     }
 }

@@ -1,0 +1,45 @@
+#!/bin/sh
+# All artefacts of a release, built twice, in this folder and in another, and compared: packages, debug information, source, bills
+# of materials, checksums. Or the comparison alone.
+#
+#   packaging/release.sh OUT        as "make release" calls it
+#   packaging/release.sh --compare  as "make test-reproducible" does
+#
+# Takes from the environment: MAKE. Needs a clean work tree: what is built is the last commit.
+set -eu
+umask 022
+cd "$(dirname "$0")/.."
+make=${MAKE:-make}
+
+if [ -n "$(git status --porcelain --untracked-files=no)" ]; then
+    echo 'release.sh: the work tree has changes that are not committed; a release is a commit.' >&2
+    exit 1
+fi
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# The source as it is packed and as it is built a second time: in a folder of another name and length.
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
+name=pam_onelogin-$version
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
+export SOURCE_DATE_EPOCH
+git archive --format=tar --prefix="$name/" HEAD > "$work/source.tar"
+tar -C "$work" -xf "$work/source.tar"
+
+$make --silent packages
+echo "Once more, in $work."
+$make --silent -C "$work/$name" packages LINKER="$PWD/target/packager/bin"
+for first in target/packages/*"$version"*.deb target/packages/*"$version"*.rpm; do
+    cmp "$first" "$work/$name/$first"
+done
+echo 'The same bytes in both folders.'
+[ "$1" != --compare ] || exit 0
+
+mkdir -p "$1"
+rm -f "$1"/*
+cp target/packages/*"$version"*.deb target/packages/*"$version"*.rpm "$1"
+xz -9 --stdout "$work/source.tar" > "$1/$name.tar.xz"
+packaging/sbom.sh module > "$1/$name.cdx.json"
+packaging/sbom.sh tool > "$1/$name-tool.cdx.json"
+(cd "$1" && sha256sum -- * > "$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
+ls "$1"
