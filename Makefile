@@ -3,7 +3,7 @@
 # make check   format, lints, documentation, supply chain.
 
 .DEFAULT_GOAL := help
-.PHONY: release test-reproducible
+.PHONY: release test-reproducible packages-arm
 .PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
 .PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
@@ -211,6 +211,17 @@ rpm: programs
 # Module and tool once more, as the packages have them: for an older glibc, with debug information in files beside them.
 programs: needs needs-packages
 	@LINKER='$(LINKER)' CARGO='$(CARGO)' packaging/programs.sh $(PROGRAMS)
+
+# For arm64, from a machine of another kind: in a Debian 13, whose compiler has a standard library for it. The module then logs
+# somebody in, under qemu. Not a part of make test, for its five minutes.
+ARM64 := $(ROOTS)/arm64
+packages-arm: needs needs-packages needs-hosts
+	@test -e $(ARM64)/etc/debian_version || { \
+	  echo 'Making a trixie with a Rust compiler (two minutes, once).'; \
+	  mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 --include="$$(cat packaging/arm64.packages)" trixie $(ARM64); }
+	$(CARGO) build --quiet --locked -p onelogin-simulator
+	@$(CARGO) fetch --quiet --locked
+	@MAINTAINER='$(MAINTAINER)' packaging/arm64.sh $(ARM64)
 
 # Builds all of it twice, in two folders: the same bytes? Not a part of make test, for its three minutes.
 test-reproducible: needs needs-packages

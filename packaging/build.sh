@@ -4,7 +4,8 @@
 #   packaging/build.sh deb|rpm OUT
 #
 # Takes from the environment: MODULE and TOOL (as packaging/programs.sh leaves them), NFPM (the program), CARGO, SOURCE_DATE_EPOCH,
-# MAINTAINER, VERSION (if it is not that of Cargo.toml).
+# MAINTAINER, VERSION (if it is not that of Cargo.toml), DEB_HOST_ARCH (if it is not this machine's)
+# with RUN (what then runs its programs).
 # What is in them: packaging/files. What they say of themselves: packaging/nfpm.yaml, packaging/nfpm-debug.yaml.
 set -eu
 umask 022
@@ -19,8 +20,8 @@ trap 'rm -rf "$work"' EXIT
 
 version=${VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
-arch=$(dpkg --print-architecture)
-multiarch=$(dpkg-architecture -qDEB_HOST_MULTIARCH)
+arch=${DEB_HOST_ARCH:-$(dpkg --print-architecture)}
+multiarch=$(DEB_HOST_ARCH=$arch dpkg-architecture -qDEB_HOST_MULTIARCH)
 
 # --- where things go ----------------------------------------------------------------------------------------------
 
@@ -80,6 +81,10 @@ points=$(awk '
         "$version" "$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)" "$MAINTAINER"
     printf '%s\n' "$points" | sed -e "s/'/''/g" -e "s/.*/    - note: '&'/"
 } > "$BUILT/changelog.yaml"
+
+for shell in bash zsh fish; do
+    ${RUN-} "$TOOL" completions "$shell" > "$BUILT/completions.$shell"
+done
 
 # In the version of modules that EL 8 reads.
 if [ "$format" = rpm ]; then

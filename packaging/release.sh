@@ -38,6 +38,10 @@ echo 'The same bytes in both folders.'
 mkdir -p "$1"
 rm -f "$1"/*
 cp target/packages/*"$version"*.deb target/packages/*"$version"*.rpm "$1"
+# What "make packages-arm" made, if it did.
+for package in target/packages-arm64/*"$version"*; do
+    [ ! -e "$package" ] || cp "$package" "$1"
+done
 xz -9 --stdout "$work/source.tar" > "$1/$name.tar.xz"
 packaging/sbom.sh module > "$1/$name.cdx.json"
 packaging/sbom.sh tool > "$1/$name-tool.cdx.json"

@@ -32,6 +32,7 @@ use crate::host::uids;
 use crate::trust::Trusted;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use console::Console;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,6 +80,12 @@ enum Verb {
     Disable(disable::Options),
     /// Asks OneLogin in a service's logins from now on: tried first, put back unless confirmed
     Enable(enable::Options),
+    /// Prints what a shell needs to complete the command line; the packages install it
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Sets up a factor for a user who sits beside you
     Enroll(enroll::Options),
     /// Shows a user's devices, which may be used here, and how a login would begin
@@ -120,6 +127,14 @@ pub fn main() -> ExitCode {
         Verb::Confirm(options) => confirm::run(&context, &options),
         Verb::Disable(options) => disable::run(&context, &options),
         Verb::Enable(options) => enable::run(&context, &options),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command(), "pam-onelogin", &mut text);
+            let written = std::io::stdout().write_all(&text);
+            written
+                .map(|()| Exit::Good)
+                .map_err(|error| Trouble::new(error.to_string()))
+        }
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
         Verb::ImportDuo(options) => import_duo::run(&context, &options),

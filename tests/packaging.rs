@@ -227,14 +227,17 @@ fn each_file_of_the_list_is_there_and_each_sample_is_listed() {
         let [who, kind, mode, source, destination] = words[..] else {
             panic!("{line}")
         };
-        assert!(["all", "deb", "rpm"].contains(&who), "{line}");
         assert!(
-            ["dir", "file", "config", "doc", "man"].contains(&kind),
+            ["all", "deb", "rpm", "debug", "deb-debug"].contains(&who),
+            "{line}"
+        );
+        assert!(
+            ["dir", "file", "config", "doc", "man", "link"].contains(&kind),
             "{line}"
         );
         assert!(u32::from_str_radix(mode, 8).is_ok(), "{line}");
         assert!(destination.starts_with('@'), "{line}");
-        if source != "-" && !source.starts_with('@') {
+        if source != "-" && kind != "link" && !source.starts_with('@') {
             assert!(root().join(source).is_file(), "{line}");
         }
         listed.insert(source);

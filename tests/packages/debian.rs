@@ -119,6 +119,13 @@ fn the_package_is_installed_upgraded_removed_and_purged_without_a_trace() {
             concat!("pam-onelogin ", env!("CARGO_PKG_VERSION"))
         );
 
+        let completion = "/usr/share/bash-completion/completions/pam-onelogin";
+        let said = system.sh(&format!(
+            "bash -c '. {completion} && COMP_WORDS=(pam-onelogin che) COMP_CWORD=1 && \
+             _pam__onelogin pam-onelogin che pam-onelogin && echo \"${{COMPREPLY[@]}}\"'"
+        ));
+        assert_eq!(said.trim(), "check");
+
         // As it is installed: a denial, and a log that says what is missing.
         system.write(
             "/etc/pam.d/probe",

@@ -31,6 +31,9 @@ fn make_install_has_the_files_of_the_package_and_uninstall_takes_them_away() {
         "/usr/share/doc/libpam-onelogin/changelog",
         "/usr/share/doc/libpam-onelogin/sbom.cdx.json",
         "/usr/share/doc/libpam-onelogin/sbom-tool.cdx.json",
+        "/usr/share/bash-completion/completions/pam-onelogin",
+        "/usr/share/zsh/vendor-completions/_pam-onelogin",
+        "/usr/share/fish/vendor_completions.d/pam-onelogin.fish",
     ];
     let unpacked = tempfile::tempdir().unwrap();
     run(Command::new("dpkg-deb")
