@@ -74,11 +74,15 @@ FOLD := -C link-arg=-Wl,--icf=all
 FOLDED = $(shell mkdir -p target && echo 'pub fn nothing() {}' | \
   rustc --crate-name probe --crate-type cdylib $(FOLD) -o target/probe.so - 2>/dev/null && echo '$(FOLD)')
 
+# The places of a panic are in the module: without the folders of this machine.
+CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
+BUILD = RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. '"$$(for folder in $(CRATES)/*; do printf %s "--remap-path-prefix=$$folder=crates "; done)" $(CARGO)
+
 # The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
 # The tool is built in a folder of its own: with the library that it needs, cargo would write another module over this one.
 build: needs
-	$(CARGO) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features -- $(FOLDED)
-	$(CARGO) build --quiet --release --locked --bin pam-onelogin --target-dir target/tool
+	@$(BUILD) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features -- $(FOLDED)
+	@$(BUILD) build --quiet --release --locked --bin pam-onelogin --target-dir target/tool
 
 # Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
 demo: needs
