@@ -2,13 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::thread;
 
 use crate::system::*;
+use pam_host::Pty;
 
 const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 
@@ -22,16 +24,8 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sudo() {
         let before = system.stacks();
         let onelogin = system.onelogin();
         system.person("alice");
-        let commands = readme_commands();
-        let step = |word: &str| {
-            let found: Vec<_> = commands
-                .iter()
-                .filter(|line| line.contains(word))
-                .cloned()
-                .collect();
-            assert_eq!(found.len(), 1, "the README has one command with {word:?}");
-            found.concat()
-        };
+        let commands = readme_install();
+        let step = |word: &str| command_with(&commands, word);
 
         system.copy(&package("deb"), "/root/");
         system.sh(&step("apt-get install ./"));
@@ -74,6 +68,121 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sudo() {
         system.sh(&step("apt-get remove"));
         assert_eq!(system.stacks(), before, "removing left something");
         alice_becomes_root_by_password_alone(&system);
+    }
+}
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
+    for release in RELEASES {
+        let system = System::unpack(release);
+        system.write("/usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n");
+        system.sh("chmod +x /usr/sbin/policy-rc.d && apt-get install --no-install-recommends openssh-server openssh-client");
+        let onelogin = system.onelogin();
+        system.person("alice");
+        system.sh("mkdir -p -m 0755 /run/sshd /home/alice/.ssh && ssh-keygen -q -t ed25519 -N '' -f key && \
+            cp key.pub /home/alice/.ssh/authorized_keys && chown -R alice: /home/alice/.ssh");
+        let before = system.stacks();
+        let chapter = readme_install();
+        let step = |word: &str| command_with(&chapter, word);
+
+        system.install();
+        let screen = system.terminal(&step("pam-onelogin check")).finish();
+        assert!(!screen.0.success(), "nothing is filled in: {}", screen.1);
+        assert!(screen.1.contains("config.toml:"), "{}", screen.1);
+        fill_in(&system, &onelogin);
+        let (_, screen) = system.terminal(&step("pam-onelogin check")).finish();
+        assert!(!screen.contains("FAULT"), "{screen}");
+
+        let mut screen = system.terminal(&step("pam-onelogin test"));
+        screen.expect("OneLogin passcode: ");
+        screen.line("123456");
+        assert!(screen.finish().0.success());
+        assert_eq!(system.stacks(), before, "so far nothing has changed");
+
+        // sshd does not do its part yet: enable says what lacks, and leaves all as it is.
+        let (status, screen) = system.terminal(&step("pam-onelogin enable sshd")).finish();
+        assert!(
+            !status.success() && screen.contains("AuthenticationMethods"),
+            "{screen}"
+        );
+        assert_eq!(system.stacks(), before);
+
+        system.sh(&step("tee /etc/ssh/sshd_config.d"));
+        let sshd = Server::start(&system);
+        let mut admin = system.terminal(&step("pam-onelogin enable sshd"));
+        admin.expect("OneLogin passcode: ");
+        admin.line("234567");
+        admin.expect("Write this?");
+        admin.line("y");
+        admin.expect("type yes here");
+        let mut alice = sshd.alice(&system);
+        alice.expect("OneLogin passcode: ");
+        alice.line("345678");
+        let (status, screen) = alice.finish();
+        assert!(
+            status.success() && screen.ends_with("alice\r\n"),
+            "{screen}"
+        );
+        admin.line("yes");
+        let (status, screen) = admin.finish();
+        assert!(status.success(), "{screen}");
+
+        let mut alice = sshd.alice(&system);
+        for _ in 0..3 {
+            alice.expect("OneLogin passcode: ");
+            alice.line("999999");
+        }
+        let (status, screen) = alice.finish();
+        assert!(
+            !status.success() && !screen.ends_with("alice\r\n"),
+            "{screen}"
+        );
+
+        system.sh("pam-onelogin disable sshd");
+        assert_eq!(system.stacks(), before);
+        system.sh("apt-get remove libpam-onelogin");
+        assert_eq!(system.stacks(), before);
+    }
+}
+
+/// The system's own sshd.
+struct Server {
+    process: Child,
+    port: u16,
+}
+
+impl Server {
+    fn start(system: &System) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .unwrap()
+            .port();
+        let mut command = Command::new("chroot");
+        command.arg(&system.folder).args(["/usr/sbin/sshd", "-D"]);
+        command.arg(format!("-oPort={port}"));
+        command.args(["-oListenAddress=127.0.0.1", "-oPidFile=none"]);
+        let process = command.env_clear().envs(ENVIRONMENT).spawn().unwrap();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            thread::yield_now();
+        }
+        Self { process, port }
+    }
+
+    /// Her client, with her key.
+    fn alice(&self, system: &System) -> Pty {
+        system.terminal(&format!(
+            "ssh -p {} -i /root/key -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null \
+             -o LogLevel=ERROR -o PasswordAuthentication=no alice@127.0.0.1 id -un",
+            self.port
+        ))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -421,15 +530,21 @@ fn with_probe(
 }
 
 /// The commands of the README's chapter for sudo, as a root shell runs them.
-fn readme_commands() -> Vec<String> {
+/// The command lines of the README's chapter "Install"; `\` at an end goes on.
+fn readme_install() -> Vec<String> {
     let readme = include_str!("../../README.md");
     let (_, rest) = readme
         .split_once("\n## Install\n")
         .expect("the README has a chapter \"Install\"");
     let chapter = rest.split("\n## ").next().unwrap();
-    let commands = chapter
-        .lines()
-        .filter_map(|line| line.strip_prefix("    sudo "))
-        .filter(|line| line.contains("/etc/pam.d/sudo ") || line.starts_with("apt-get "));
-    commands.map(str::to_owned).collect()
+    let chapter = chapter.replace(" \\\n    ", " ");
+    let lines = chapter.lines().filter_map(|line| line.strip_prefix("    "));
+    lines.map(str::to_owned).collect()
+}
+
+/// The one command line with this in it.
+fn command_with(lines: &[String], word: &str) -> String {
+    let found: Vec<_> = lines.iter().filter(|line| line.contains(word)).collect();
+    assert_eq!(found.len(), 1, "one command with {word:?}: {found:?}");
+    found[0].clone()
 }

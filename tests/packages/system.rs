@@ -42,6 +42,8 @@ impl Root {
         );
         let folder = Path::new("/run/systems").join(release);
         fs::create_dir_all(&folder).unwrap();
+        // As the root of a machine is, it is a mount of its own.
+        run(Command::new("mount").arg("--bind").args([&folder, &folder]));
         let archive = wanted("PAM_ONELOGIN_ROOTS").join(format!("{release}.tar"));
         run(Command::new("tar")
             .args([
@@ -169,6 +171,17 @@ impl System {
         simulator
     }
 
+    /// A command line of root, on a terminal.
+    pub(crate) fn terminal(&self, line: &str) -> Pty {
+        let mut command = Command::new("chroot");
+        command
+            .arg(&self.folder)
+            .args(["sh", "-c", line])
+            .env_clear()
+            .envs(ENVIRONMENT);
+        Pty::spawn(command)
+    }
+
     /// sudo, by an ordinary user on a terminal, without its memory of earlier calls.
     pub(crate) fn sudo(&self, name: &str, arguments: &[&str]) -> Pty {
         let mut command = Command::new("chroot");
@@ -238,9 +251,13 @@ impl Drop for Root {
                 .arg(self.folder.join(name))
                 .status();
         }
+        let _ = Command::new("umount")
+            .arg("--lazy")
+            .arg(&self.folder)
+            .status();
         let is_unmounted = !fs::read_to_string("/proc/self/mountinfo")
             .unwrap_or_default()
-            .contains(&format!(" {}/", self.folder.display()));
+            .contains(&format!(" {}", self.folder.display()));
         if is_unmounted {
             let _ = fs::remove_dir_all(&self.folder);
         }
