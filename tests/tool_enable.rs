@@ -578,6 +578,49 @@ fn disable_takes_only_our_lines_out_of_a_stack_that_was_edited_since() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_stack_that_still_names_us_is_never_forgotten_though_it_is_not_understood() {
+    let scene = machine(&[]);
+    let before = stacks();
+    // Our lines without our marks, and a line that goes on in the next one.
+    let edit = || {
+        let text = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+        let lines = text
+            .lines()
+            .filter(|line| !line.contains("pam-onelogin enable"));
+        let text = lines.collect::<Vec<_>>().join("\n");
+        assert!(text.contains("pam_onelogin.so"), "{text}");
+        fs::write(
+            "/etc/pam.d/sudo",
+            text + "\nsession required \\\n pam_limits.so\n",
+        )
+        .unwrap();
+    };
+    let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
+    assert!(enabled.0.success(), "{}", enabled.1);
+    edit();
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(
+        !status.success() && screen.contains("names us in a line that is not ours"),
+        "{screen}"
+    );
+    assert!(record("enabled", "sudo").exists());
+
+    // On trial, it goes back as it was.
+    scene
+        .stage
+        .write("/etc/pam.d/sudo", &before["sudo"].bytes, 0o644);
+    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    let mut screen = tool(&["enable", "sudo", "--no-trial", "--yes", "--try", "3"]);
+    screen.expect(IN_PLACE);
+    edit();
+    assert!(!screen.finish().0.success());
+    wait_until(|| !record("trial", "sudo").exists(), "it is put back");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn what_is_not_understood_is_left_alone_and_said_with_its_line() {
     let scene = machine(&[]);
     let odd = "auth sufficient pam_wheel.so trust\n@include common-auth\n";

@@ -91,7 +91,7 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
         match take_out(stack, &text) {
             Ok(Some(text)) => plans.push((path, present, text)),
             Ok(None) => {
-                if let Some(line) = names_us(stack, &text) {
+                if let Some(line) = names_us(&text) {
                     return Err(Trouble::new(format!(
                         "{}:{line}: this line was not written by this tool; take it out by hand",
                         path.display()

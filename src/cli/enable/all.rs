@@ -90,7 +90,7 @@ pub(super) fn objections() -> Vec<String> {
     let stacks = Service::All.witnesses().iter();
     let texts = stacks.filter_map(|stack| {
         let text = std::fs::read_to_string(super::path(stack)).ok()?;
-        super::edit::names_us(stack, &text).map(|line| (stack, line))
+        super::edit::names_us(&text).map(|line| (stack, line))
     });
     texts
         .map(|(stack, line)| {
@@ -107,7 +107,7 @@ fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
         None => write::original(Path::new(COMMON))?.map(|file: Original| file.bytes),
     };
     let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-    Ok(super::edit::names_us("common-auth", &text).is_some())
+    Ok(super::edit::names_us(&text).is_some())
 }
 
 /// The child: pam-auth-update over the copies.

@@ -159,11 +159,15 @@ pub(in crate::cli) fn take_out(name: &str, text: &str) -> Result<Option<String>,
     Ok(found.then_some(out))
 }
 
-/// Whether a line that is no comment names the module.
-pub(in crate::cli) fn names_us(name: &str, text: &str) -> Option<usize> {
-    let lines = read(name, text).ok()?;
-    let ours = lines.iter().find(|line| line.is_ours())?;
-    Some(ours.number)
+/// The line that is no comment and names the module, if there is one; in any file, whether it is understood
+/// or not.
+pub(in crate::cli) fn names_us(text: &str) -> Option<usize> {
+    let code = |line: &str| {
+        line.split('#')
+            .next()
+            .is_some_and(|code| code.contains("pam_onelogin.so"))
+    };
+    text.lines().position(code).map(|index| index + 1)
 }
 
 /// A line of a stack.

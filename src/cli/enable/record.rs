@@ -213,7 +213,7 @@ impl Store {
         match take_out(&name, &text) {
             Ok(Some(text)) => Ok((Back::Lines, present, text.into_bytes())),
             // Our lines are out already.
-            Ok(None) if names_us(&name, &text).is_none() => {
+            Ok(None) if names_us(&text).is_none() => {
                 let bytes = present.bytes.clone();
                 Ok((Back::Same, present, bytes))
             }
