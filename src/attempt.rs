@@ -43,6 +43,8 @@ pub struct Attempt<'a> {
     pub carrier: &'a mut dyn Carrier,
     /// Whether `PAM_USER` is still who it was in the request.
     pub is_same_user: &'a dyn Fn() -> bool,
+    /// Whether it goes through a stack, and so shows that this one works.
+    pub has_stack: bool,
 }
 
 /// How a login ended, and what that rests on.
@@ -110,7 +112,7 @@ impl Attempt<'_> {
             let _ = ledger.deny();
             decision.report.outcome = Outcome::Denied(Denial::UserChanged);
         }
-        if matches!(decision.report.outcome, Outcome::Accepted(_)) {
+        if self.has_stack && matches!(decision.report.outcome, Outcome::Accepted(_)) {
             state.witness(&request.service, &user);
         }
     }

@@ -90,6 +90,7 @@ fn attempt(
         prompt: &mut Conversation::new(handle, request.password.as_ref()),
         carrier: &mut http,
         is_same_user: &|| is_still_the_user(handle, request),
+        has_stack: true,
     }
     .run(loaded);
     let exchanges = http.into_exchanges();

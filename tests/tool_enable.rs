@@ -282,6 +282,14 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
         "{said}"
     );
 
+    // Nor does a login that goes through no stack count.
+    let mut test = tool(&["test", "alice", "--service", "sudo"]);
+    test.expect("OneLogin passcode: ");
+    test.line(CODES[2]);
+    test.expect("accepted user=alice");
+    assert!(test.finish().0.success());
+    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+
     // A wrong code is no second login.
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);

@@ -74,6 +74,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         prompt: &mut Terminal(console),
         carrier: &mut carrier,
         is_same_user: &|| true,
+        has_stack: false,
     }
     .run(&loaded);
     let ms = clock.elapsed().as_millis();
