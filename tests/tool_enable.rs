@@ -422,6 +422,35 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
     assert!(killed > 40, "{killed}");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_put_back_over_a_link_and_as_soon_as_the_disk_takes_it() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let on_trial = || {
+        let mut screen = tool(&["enable", "sudo", "--no-trial", "--yes", "--try", "2"]);
+        screen.expect(IN_PLACE);
+        screen
+    };
+    let screen = on_trial();
+    fs::hard_link("/etc/pam.d/sudo", "/etc/second-name").unwrap();
+    let _ = screen.finish();
+    wait_until(|| stacks() == before, "it is put back over a link");
+    fs::remove_file("/etc/second-name").unwrap();
+
+    let mount = |how: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,bind,{how}"), "/etc"]);
+        assert!(mount.status().unwrap().success());
+    };
+    let screen = on_trial();
+    mount("ro");
+    let (_, said) = screen.finish();
+    mount("rw");
+    assert!(said.contains("Read-only file system"), "{said}");
+    wait_until(|| stacks() == before, "it is put back once that works");
+}
+
 // su, the console
 
 #[test]

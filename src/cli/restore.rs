@@ -27,9 +27,16 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         let own = Store::on_trial(service)?;
         let _ = std::io::stdout().write_all(b".");
         let _ = std::io::stdout().flush();
-        while let (Some(own), Some(now)) = (&own, Store::on_trial(service)?) {
-            if now.is_overdue() || !now.is_same(own) {
-                break;
+        // A full disk, or one that is read-only for a while, must not have the last word.
+        while let Some(own) = &own {
+            match Store::on_trial(service) {
+                Ok(Some(now)) if now.is_same(own) => {
+                    if now.is_overdue() {
+                        let _ = overdue(context);
+                    }
+                }
+                Ok(_) => break,
+                Err(_) => {}
             }
             sleep(TICK);
         }

@@ -74,6 +74,12 @@ pub(super) fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Trouble> 
 pub(super) fn put(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<(), Trouble> {
     let (folder, name) = place(path)?;
     refuse_what_is_no_plain_file(path, &folder, name)?;
+    replace(path, bytes, likeness)
+}
+
+/// As [`put`], in place of a link, too: the link goes, and what stands behind it stays as it is.
+pub(super) fn replace(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<(), Trouble> {
+    let (folder, name) = place(path)?;
     let draft = draft_name(name);
     let written = write_draft(&folder, &draft, bytes, likeness)
         .and_then(|()| renameat(&folder, &draft, &folder, name))
