@@ -365,6 +365,28 @@ fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_t
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_write_that_fails_leaves_nothing_changed() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    for number in 1.. {
+        let inject = format!("inject=renameat:error=ENOSPC:when={number}");
+        let output = Command::new("strace")
+            .args(["-f", "-qq", "-e", "trace=renameat", "-e", &inject])
+            .args(["-o", "/dev/null", TOOL])
+            .args(["enable", "sudo", "--no-trial", "--yes"])
+            .env_clear()
+            .output()
+            .unwrap();
+        if output.status.success() {
+            assert!(number > 4, "{number} files were written");
+            break;
+        }
+        assert_eq!(stacks(), before, "renameat {number}: {output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
     let _scene = machine(&[]);
     let before = stacks();

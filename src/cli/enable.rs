@@ -291,7 +291,28 @@ impl Options {
         }
         let seconds = self.try_for.unwrap_or(WRITING);
         let mut record = store.begin(self.service, &prepared.plans, i64::from(seconds))?;
-        if self.try_for.is_some() {
+        match self.write_on_record(context, prepared, state, &store, &mut record) {
+            Ok(()) => Ok(record),
+            // All of it or nothing.
+            Err(mut trouble) => {
+                trouble.0.push(match store.put_back(&record) {
+                    Ok(()) => "nothing was changed".to_owned(),
+                    Err(_) => "what was changed goes back by: pam-onelogin restore".to_owned(),
+                });
+                Err(trouble)
+            }
+        }
+    }
+
+    fn write_on_record(
+        &self,
+        context: &Context,
+        prepared: &Prepared,
+        state: &State,
+        store: &Store,
+        record: &mut Record,
+    ) -> Result<(), Trouble> {
+        if let Some(seconds) = self.try_for {
             for service in self.service.witnesses() {
                 state.watch(service).map_err(|error| {
                     Trouble::new(format!("a login could not be noted: {error}"))
@@ -303,11 +324,10 @@ impl Options {
             write::put(&plan.path, &plan.after, &plan.before.likeness)?;
         }
         if self.try_for.is_some() {
-            store.written(&mut record)?;
+            store.written(record)
         } else {
-            store.keep(&record)?;
+            store.keep(record)
         }
-        Ok(record)
     }
 
     fn report(&self, context: &Context, result: &str, prepared: &Prepared, exit: Exit) -> Exit {
