@@ -67,6 +67,9 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
         "{screen}"
     );
     by_password_alone(&scene);
+    scene
+        .stage
+        .tried("sudo", "pam-onelogin enable, and disable: to the byte");
 }
 
 #[test]
@@ -314,6 +317,10 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
     assert_eq!(stacks(), after);
     assert!(tool(&["disable", "sudo"]).finish().0.success());
     assert_eq!(stacks(), before);
+    scene.stage.tried(
+        "sudo",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
 }
 
 #[test]
@@ -518,6 +525,9 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     entered(client, "alice");
     assert!(tool(&["disable", "sshd"]).finish().0.success());
     assert_eq!(stacks(), before);
+    scene
+        .stage
+        .tried("sshd", "pam-onelogin enable, and disable: to the byte");
 }
 
 #[test]
@@ -555,6 +565,10 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
         "{said}"
     );
     assert!(screen.finish().0.success());
+    scene.stage.tried(
+        "sshd",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
 }
 
 #[test]
