@@ -89,6 +89,13 @@ pub fn parent_identity() -> String {
     identity(std::os::unix::process::parent_id())
 }
 
+/// As [`process_identity`], for the first process: another one after each start of the machine, and
+/// of a container.
+#[must_use]
+pub fn first_identity() -> String {
+    identity(1)
+}
+
 /// Whether the process that [`process_identity`] named is still there.
 #[must_use]
 pub fn is_running(identity_of: &str) -> bool {

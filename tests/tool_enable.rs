@@ -18,7 +18,7 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use onelogin_simulator::DEFAULT_CLIENT_SECRET;
 use pam_host::pty::{Pty, Signal};
-use pam_host::root::{PASSWORD, Sshd};
+use pam_host::root::{PASSWORD, Sshd, free_port};
 use scene::{LONG, Scene, became_root, denied, entered, password};
 
 // sudo
@@ -365,6 +365,82 @@ fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_t
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_container_that_is_started_again_has_restarted() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    end(on_trial(&["sudo", "--user", "alice"], 3600));
+    kill_guardian();
+    // The kernel is the same, the first process another one.
+    let path = record("trial", "sudo");
+    let text = fs::read_to_string(&path).unwrap();
+    let stat = fs::read_to_string("/proc/1/stat").unwrap();
+    let began = stat.rsplit(')').next().unwrap().split(' ').nth(20).unwrap();
+    let first = format!("1@{began}");
+    assert!(text.contains(&first), "{text}");
+    fs::write(&path, text.replace(&first, "1@0")).unwrap();
+    assert!(tool(&["restore"]).finish().0.success());
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_login_through_a_stack_that_did_not_change_confirms_nothing() {
+    let scene = machine(&[]);
+    let changed = fs::read_to_string("/etc/pam.d/sudo-i").unwrap().replace(
+        "@include common-auth\n",
+        "@include common-auth\nauth required pam_onelogin.so\n",
+    );
+    assert!(changed.contains("pam_onelogin"));
+    scene.stage.write("/etc/pam.d/sudo-i", changed, 0o644);
+    let screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let log_in = |arguments: &[&str], code: &str| {
+        let mut sudo = scene.sudo_as("alice", arguments);
+        password(&mut sudo);
+        sudo.expect("OneLogin passcode: ");
+        sudo.line(code);
+        became_root(sudo);
+    };
+    log_in(&["-i", "id", "-un"], CODES[1]);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(
+        !status.success() && said.contains("no login through sudo"),
+        "{said}"
+    );
+    log_in(&["id", "-un"], CODES[2]);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(status.success(), "{said}");
+    assert!(screen.finish().0.success());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_lost_copy_keeps_nothing_on_trial() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let lose = |stack: &str| fs::remove_file(format!("{RECORDS}/backup/sudo.{stack}")).unwrap();
+    end(on_trial(&["sudo", "--user", "alice"], 3));
+    lose("sudo-i");
+    wait_until(|| stacks() == before, "our lines are taken out");
+    wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
+
+    // What cannot be put back at all keeps nothing else on trial, and is not forgotten.
+    fresh_codes();
+    end(on_trial(&["sudo", "--user", "alice"], 3));
+    lose("sudo-i");
+    let odd = "auth required pam_onelogin.so\n";
+    fs::write("/etc/pam.d/sudo-i", odd).unwrap();
+    wait_until(
+        || stacks()["sudo"] == before["sudo"],
+        "the other one is put back",
+    );
+    assert_eq!(fs::read_to_string("/etc/pam.d/sudo-i").unwrap(), odd);
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(!status.success() && said.contains("sudo-i:1: "), "{said}");
+    assert!(record("trial", "sudo").exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn a_write_that_fails_leaves_nothing_changed() {
     let _scene = machine(&[]);
     let before = stacks();
@@ -509,7 +585,7 @@ fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {
 fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     let scene = machine(&[]);
     let before = stacks();
-    let settings = sshd_config(&scene, KEY);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
     let mut screen = enable(&["sshd", "--user", "alice", "--yes"]);
     screen.expect("- @include common-auth");
     screen.expect("OneLogin passcode: ");
@@ -518,11 +594,7 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     assert!(status.success(), "{screen}");
     assert!(!screen.contains("assword: "), "{screen}");
 
-    let sshd = Sshd::start(&scene.stage, &settings);
-    let mut client = sshd.client_with_key(&scene.person("alice").name);
-    client.expect("OneLogin passcode: ");
-    client.line(CODES[1]);
-    entered(client, "alice");
+    behind_a_key(&scene, &sshd, CODES[1]);
     assert!(tool(&["disable", "sshd"]).finish().0.success());
     assert_eq!(stacks(), before);
     scene
@@ -535,8 +607,7 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
 fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     let scene = machine(&[]);
     let before = stacks();
-    let settings = sshd_config(&scene, KEY);
-    let sshd = Sshd::start(&scene.stage, &settings);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
     let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "4"]);
     screen.expect("OneLogin passcode: ");
     screen.line(CODE);
@@ -555,10 +626,7 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     screen.expect("OneLogin passcode: ");
     screen.line(CODE);
     screen.expect(IN_PLACE);
-    let mut client = sshd.client_with_key(&scene.person("alice").name);
-    client.expect("OneLogin passcode: ");
-    client.line(CODES[1]);
-    entered(client, "alice");
+    behind_a_key(&scene, &sshd, CODES[1]);
     let (status, said) = tool(&["confirm", "sshd"]).finish();
     assert!(
         status.success() && said.contains("A login of alice"),
@@ -568,6 +636,152 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     scene.stage.tried(
         "sshd",
         "pam-onelogin enable --try: kept after a second login, else put back",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let by_password_alone = |scene: &Scene| {
+        let mut client = sshd.client(&scene.person("alice").name, &[]);
+        client.expect("assword: ");
+        client.line(PASSWORD);
+        entered(client, "alice");
+    };
+    by_password_alone(&scene);
+
+    let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("say --behind key"),
+        "{screen}"
+    );
+
+    let words = ["sshd", "--behind", "key", "--user", "alice", "--yes"];
+    let login = |screen: &mut Pty| {
+        screen.expect("+ AuthenticationMethods publickey,keyboard-interactive");
+        screen.expect("OneLogin passcode: ");
+        screen.line(CODE);
+    };
+    let mut screen = enable(&words);
+    login(&mut screen);
+    let (status, screen) = screen.finish();
+    assert!(status.success(), "{screen}");
+    behind_a_key(&scene, &sshd, CODES[1]);
+    let (status, screen) = enable(&words).finish();
+    assert!(
+        status.success() && screen.contains("Nothing to change"),
+        "{screen}"
+    );
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+
+    fresh_codes();
+    let mut screen = enable(&[&words[..], &["--try", "4"]].concat());
+    login(&mut screen);
+    screen.expect(IN_PLACE);
+    assert!(Path::new(SETTINGS).exists());
+    screen.signal(Signal::SIGKILL);
+    assert!(!screen.finish().0.success());
+    wait_until(|| !record("trial", "sshd").exists(), "it is put back");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+    scene.stage.tried(
+        "sshd",
+        "pam-onelogin enable: with the settings of sshd, and without again",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    scene.stage.write(SETTINGS, KEY, 0o644);
+    let words = ["sshd", "--user", "alice", "--no-trial", "--yes"];
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    assert_eq!(stacks(), before);
+
+    sshd.reload();
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    behind_a_key(&scene, &sshd, CODE);
+
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("still asks for a key"), "{screen}");
+    assert_eq!(
+        fs::read_to_string(SETTINGS).unwrap(),
+        KEY,
+        "the admin's own"
+    );
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let words = [
+        "sshd",
+        "--behind",
+        "key",
+        "--user",
+        "alice",
+        "--no-trial",
+        "--yes",
+    ];
+    // Above what sshd_config includes: seen before anything is written.
+    let port = free_port();
+    let config = |text: String| {
+        let text = format!("{text}Port {port}\nListenAddress 127.0.0.1\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    config(format!("PasswordAuthentication yes\n{}", included("")));
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("needs \"PasswordAuthentication no\""),
+        "{screen}"
+    );
+    // In a file whose name comes first: seen before sshd reads any of it.
+    config(included(""));
+    let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
+    scene
+        .stage
+        .write(earlier, "PasswordAuthentication yes\n", 0o644);
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("needs \"PasswordAuthentication no\""),
+        "{screen}"
+    );
+    assert!(screen.contains("nothing was changed"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    // What somebody has made of ours is theirs.
+    fs::remove_file(earlier).unwrap();
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    let ours = fs::read_to_string(SETTINGS).unwrap();
+    scene
+        .stage
+        .write(SETTINGS, ours + "X11Forwarding no\n", 0o644);
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("00-onelogin.conf: was changed since"),
+        "{screen}"
     );
 }
 
@@ -601,7 +815,8 @@ fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
         ),
         (KEY.replace("AuthenticationMethods", "#"), "--behind"),
     ] {
-        sshd_config(&scene, &settings);
+        let settings = format!("{settings}Port {}\nListenAddress 127.0.0.1\n", free_port());
+        scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
         let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
         assert!(
             !status.success() && screen.contains(said),
@@ -633,6 +848,20 @@ fn disable_takes_only_our_lines_out_of_a_stack_that_was_edited_since() {
     );
     let after = fs::read_to_string("/etc/pam.d/sudo").unwrap();
     assert_eq!(after, before + "# mine\n");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn disable_makes_no_stack_that_was_taken_away_since() {
+    let _scene = machine(&[]);
+    let before = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
+    assert!(enabled.0.success(), "{}", enabled.1);
+    fs::remove_file("/etc/pam.d/sudo-i").unwrap();
+    let (status, screen) = tool(&["disable", "sudo"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new("/etc/pam.d/sudo-i").exists());
+    assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), before);
 }
 
 #[test]
@@ -756,6 +985,67 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
     );
     update("--disable");
     assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanwhile() {
+    let scene = machine(&[]);
+    profile(&scene);
+    let before = stacks();
+    let mut screen = on_trial(&["all", "--user", "alice"], 3600);
+    screen.line("yes");
+    screen.expect("no login through all was accepted by OneLogin since");
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    screen.line("yes");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    let (status, said) = tool(&["disable", "sudo"]).finish();
+    assert!(!status.success(), "{said}");
+    assert!(
+        said.contains("still asked in sudo, by /etc/pam.d/common-auth:"),
+        "{said}"
+    );
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+
+    // A package is installed during the next trial: its line stays, ours goes.
+    fresh_codes();
+    end(on_trial(&["all", "--user", "alice"], 4));
+    let theirs = "Name: Theirs\nDefault: yes\nPriority: 16\nAuth-Type: Additional\nAuth:\n\toptional\tpam_permit.so theirs\n";
+    scene
+        .stage
+        .write("/usr/share/pam-configs/theirs", theirs, 0o644);
+    let mut package = Command::new("/usr/sbin/pam-auth-update");
+    package
+        .arg("--package")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    assert!(package.status().unwrap().success());
+    let common = || fs::read_to_string("/etc/pam.d/common-auth").unwrap();
+    assert!(common().contains("pam_permit.so theirs"), "{}", common());
+    wait_until(|| !record("trial", "all").exists(), "it is put back");
+    assert!(common().contains("pam_permit.so theirs"), "{}", common());
+    assert!(!common().contains("pam_onelogin"), "{}", common());
+    by_password_alone(&scene);
+    fs::remove_file("/usr/share/pam-configs/theirs").unwrap();
+}
+
+/// Only with a key, and then a code, does alice get in.
+fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
+    let name = scene.person("alice").name;
+    let (status, screen) = sshd.client(&name, &[]).finish();
+    assert!(
+        !status.success() && screen.contains("(publickey)"),
+        "{screen}"
+    );
+    let mut client = sshd.client_with_key(&name);
+    client.expect("OneLogin passcode: ");
+    client.line(code);
+    entered(client, "alice");
 }
 
 /// Our profile, where pam-auth-update looks for it.
@@ -933,9 +1223,15 @@ fn record(state: &str, service: &str) -> std::path::PathBuf {
         .join(format!("{service}.json"))
 }
 
-fn sshd_config(scene: &Scene, settings: &str) -> String {
-    scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
-    settings.to_owned()
+/// sshd's configuration as distributions ship it, in its main lines: it includes others first.
+fn included(further: &str) -> String {
+    let folder = Path::new(SETTINGS).parent().unwrap();
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir(folder).unwrap();
+    format!(
+        "Include {}/*.conf\nKbdInteractiveAuthentication yes\nUsePAM yes\n{further}",
+        folder.display()
+    )
 }
 
 fn installed() -> std::path::PathBuf {
@@ -956,4 +1252,5 @@ const CONFIG: &str = "/etc/pam_onelogin/config.toml";
 const IN_PLACE: &str = "Otherwise everything is put back";
 const CODES: [&str; 3] = ["123456", "234567", "345678"];
 const CODE: &str = CODES[0];
+const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";
 const KEY: &str = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods publickey,keyboard-interactive\n";

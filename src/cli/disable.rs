@@ -4,11 +4,13 @@
 use super::enable::all;
 use super::enable::diff::diff;
 use super::enable::edit::{names_us, take_out};
-use super::enable::needs_root;
 use super::enable::record::{Back, Record, Store};
 use super::enable::service::{Service, path};
+use super::enable::sshd;
+use super::enable::{judge, needs_root};
 use super::restore::stacks;
-use super::{Context, Exit, Trouble, write};
+use super::write::{self, Original};
+use super::{Context, Exit, Trouble};
 use clap::Args;
 use serde::Serialize;
 
@@ -34,36 +36,55 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         Some(record) => Some(record),
         None => Store::enabled(service)?,
     };
-    let changed = match record {
-        Some(record) => put_back(context, &store, &record)
-            .or_else(|trouble| by_the_system(service, &store).unwrap_or(Err(trouble)))?,
-        None if service == Service::All => all::disable(&store)?,
-        None => take_out_ours(context, service)?,
+    let changed = match (record, service) {
+        (Some(record), Service::All) => put_back(context, &store, &record).or_else(|_| {
+            let changed = all::take_out()?;
+            store.forget(service)?;
+            Ok(changed)
+        })?,
+        (Some(record), _) => put_back(context, &store, &record)?,
+        (None, Service::All) => all::take_out()?,
+        (None, _) => take_out_ours(context, service)?,
     };
     let name = service.name();
-    context.console.say(&if changed.is_empty() {
-        format!("Nothing to change for {name}.")
-    } else {
-        format!("OneLogin is not asked in {name} any more.")
+    let asks = (service != Service::All)
+        .then(|| judge::asks(service))
+        .flatten();
+    context.console.say(&match &asks {
+        Some(place) => format!("OneLogin is still asked in {name}, by {place}"),
+        None if changed.is_empty() => format!("Nothing to change for {name}."),
+        None => format!("OneLogin is not asked in {name} any more."),
     });
+    if asks.is_some() {
+        let why = "what every service includes is switched off by: pam-onelogin disable all";
+        context.console.note(why);
+    }
+    if service == Service::Sshd && !changed.is_empty() {
+        let stays = sshd::what_stays().into_iter();
+        stays.for_each(|text| context.console.note(text));
+    }
     context.console.document(&Document {
         service: name,
         files: changed,
     });
-    Ok(Exit::Good)
+    Ok(if asks.is_none() {
+        Exit::Good
+    } else {
+        Exit::Bad
+    })
 }
 
 fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Trouble> {
     let mut changed = Vec::new();
     for file in &record.files {
-        let (back, present, after) = store.planned_back(record, file)?;
-        if back != Back::Same {
-            context
-                .console
-                .say(&diff(&file.path, &present.bytes, &after));
+        let restoring = store.planned_back(record, file)?;
+        let bytes = |file: Option<Original>| file.map(|file| file.bytes).unwrap_or_default();
+        if restoring.back != Back::Same {
+            let (now, then) = (bytes(restoring.present), bytes(restoring.then));
+            context.console.say(&diff(&file.path, &now, &then));
             changed.push(file.path.display().to_string());
         }
-        if back == Back::Lines {
+        if restoring.back == Back::Lines {
             context.console.note(&format!(
                 "{}: was changed since; only our lines were taken out.",
                 file.path.display()
@@ -72,11 +93,6 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
     }
     store.put_back(record)?;
     Ok(changed)
-}
-
-/// Where the distribution's own tool can do what we cannot.
-fn by_the_system(service: Service, store: &Store) -> Option<Result<Vec<String>, Trouble>> {
-    (service == Service::All).then(|| all::disable(store))
 }
 
 /// Without a record: what is plainly ours.
@@ -108,6 +124,9 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
             .say(&diff(&path, &present.bytes, text.as_bytes()));
         write::put(&path, text.as_bytes(), &present.likeness)?;
         changed.push(path.display().to_string());
+    }
+    if service == Service::Sshd && sshd::take_away()? {
+        changed.push(sshd::OURS.to_owned());
     }
     Ok(changed)
 }

@@ -5,13 +5,13 @@ pub(super) mod all;
 pub(super) mod diff;
 pub(super) mod edit;
 mod guard;
-mod judge;
+pub(super) mod judge;
 pub(super) mod record;
 pub(super) mod service;
-mod sshd;
+pub(super) mod sshd;
 pub(super) mod trial;
 
-use super::console::{Paint, paint};
+use super::console::{Console, Paint, paint};
 use super::terminal::{Typing, agrees, is_yes, line, line_within};
 use super::{Context, Exit, Trouble, restore, write};
 use crate::args::DEFAULT_CONFIG;
@@ -67,9 +67,11 @@ struct Document<'a> {
 }
 
 /// A change that was found out.
-struct Prepared {
+struct Change {
     plans: Vec<Planned>,
     behind: Behind,
+    /// The services that ask OneLogin by it.
+    through: Vec<&'static str>,
     objections: Vec<String>,
 }
 
@@ -83,80 +85,98 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     }
     let user = options.user(context)?;
     refuse_while_changing(options.service)?;
-    let prepared = options.prepare(context, &user)?;
-    if prepared.plans.is_empty() {
-        return Ok(options.report(context, "unchanged", &prepared, Exit::Good));
+    let change = options.prepare(context, &user.name)?;
+    change.show(&context.console);
+    if change.plans.is_empty() {
+        return Ok(options.report(context, "unchanged", &change, Exit::Good));
     }
-    let stacks = Path::new("/etc/pam.d");
-    for plan in prepared
-        .plans
-        .iter()
-        .filter(|plan| plan.path.starts_with(stacks))
-    {
-        let text = diff::diff(&plan.path, &plan.before.bytes, &plan.after);
-        context.console.say(&text);
-    }
-    for objection in &prepared.objections {
-        let words = paint(Paint::Warning, "Look:");
-        context.console.note(&format!("{words} {objection}"));
-    }
-    if !prepared.objections.is_empty() && !options.anyway {
+    if !change.objections.is_empty() && !options.anyway {
         return Err(Trouble::new(
             "nothing was changed; put that right first, or say --anyway",
         ));
     }
-    let has_us = |plan: &&Planned| String::from_utf8_lossy(&plan.after).contains("pam_onelogin.so");
-    for plan in prepared
-        .plans
-        .iter()
-        .filter(has_us)
-        .filter(|plan| plan.path.starts_with(stacks))
-    {
-        let name = plan.path.file_name().unwrap_or_default().to_string_lossy();
-        if let Some(fault) = judge::judge(&name, &prepared.plans, prepared.behind) {
-            return Err(Trouble::new(format!(
-                "{}: {fault}; nothing was changed, and this stack is left to you",
-                plan.path.display()
-            )));
-        }
-    }
+    change.judge(options.service)?;
     if options.dry_run {
-        return Ok(options.report(context, "dry_run", &prepared, Exit::Good));
+        return Ok(options.report(context, "dry_run", &change, Exit::Good));
     }
     let loaded = context.load()?;
     if !options.no_trial {
-        let trial = Trial {
-            service: options.service,
-            user: &user,
-            behind: prepared.behind,
-            plans: &prepared.plans,
-        };
-        let passed = trial.run(&context.console).map_err(|mut trouble| {
-            trouble.0.push("nothing was changed".to_owned());
-            trouble
-        })?;
-        context.console.note(&match passed {
-            Passed::Accepted => paint(Paint::Good, "The trial login was accepted by OneLogin."),
-            Passed::Exempt => paint(
-                Paint::Warning,
-                "The trial login was let in as this user is exempt: OneLogin was not asked.",
-            ),
-        });
+        change.try_login(&context.console, &user)?;
     }
     if !options.yes && !agrees(&context.console, "Write this?") {
         return Err(Trouble::new("nothing was changed"));
     }
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
-    let record = options.write(context, &prepared, &state)?;
+    let record = options.write(context, &change, &state, &user.name)?;
     if options.try_for.is_none() {
-        return Ok(options.report(context, "enabled", &prepared, Exit::Good));
+        return Ok(options.report(context, "enabled", &change, Exit::Good));
     }
     let exit = await_confirmation(context, options.service, &record, &state, &user.name)?;
     let result = match exit {
         Exit::Good => "confirmed",
         Exit::Bad => "restored",
     };
-    Ok(options.report(context, result, &prepared, exit))
+    Ok(options.report(context, result, &change, exit))
+}
+
+impl Change {
+    /// What it would do, and what an admin should see in it.
+    fn show(&self, console: &Console) {
+        let own_notes = Path::new("/var");
+        for plan in self
+            .plans
+            .iter()
+            .filter(|plan| !plan.path.starts_with(own_notes))
+        {
+            let before = plan.before.as_ref().map(|old| old.bytes.as_slice());
+            let text = diff::diff(&plan.path, before.unwrap_or_default(), &plan.after);
+            console.say(&text);
+        }
+        for objection in &self.objections {
+            let words = paint(Paint::Warning, "Look:");
+            console.note(&format!("{words} {objection}"));
+        }
+    }
+
+    /// The new stacks without a login.
+    fn judge(&self, service: Service) -> Result<(), Trouble> {
+        if self.through.is_empty() {
+            let name = service.name();
+            return Err(Trouble::new(format!(
+                "no login of {name} would go through that; nothing was changed"
+            )));
+        }
+        for name in &self.through {
+            if let Some(fault) = judge::judge(name, &self.plans, self.behind) {
+                return Err(Trouble::new(format!(
+                    "{}: {fault}; nothing was changed, and this stack is left to you",
+                    path(name).display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_login(&self, console: &Console, user: &User) -> Result<(), Trouble> {
+        let trial = Trial {
+            service: self.through.first().copied().unwrap_or_default(),
+            user,
+            behind: self.behind,
+            plans: &self.plans,
+        };
+        let passed = trial.run(console).map_err(|mut trouble| {
+            trouble.0.push("nothing was changed".to_owned());
+            trouble
+        })?;
+        console.note(&match passed {
+            Passed::Accepted => paint(Paint::Good, "The trial login was accepted by OneLogin."),
+            Passed::Exempt => paint(
+                Paint::Warning,
+                "The trial login was let in as this user is exempt: OneLogin was not asked.",
+            ),
+        });
+        Ok(())
+    }
 }
 
 impl Options {
@@ -183,94 +203,85 @@ impl Options {
     }
 
     /// Finds out what to change.
-    fn prepare(&self, context: &Context, user: &User) -> Result<Prepared, Trouble> {
-        let mut objections = Vec::new();
-        let behind = match self.service {
-            Service::Sshd => {
-                let settings = sshd::Settings::of(&user.name)?;
-                let behind = self.behind.or_else(|| settings.behind()).ok_or_else(|| {
-                    let mut sentences = vec![
-                        "sshd's AuthenticationMethods do not say what comes before OneLogin; write \
-                         one of these into sshd_config, or say --behind:"
-                            .to_owned(),
-                    ];
-                    for (what, line) in METHODS {
-                        sentences.push(format!("{line}   (--behind {what})"));
-                    }
-                    Trouble(sentences)
-                })?;
-                objections = settings.objections(behind);
-                behind
-            }
-            _ => Behind::Password,
+    fn prepare(&self, context: &Context, user: &str) -> Result<Change, Trouble> {
+        let mut change = Change {
+            plans: Vec::new(),
+            behind: Behind::Password,
+            through: Vec::new(),
+            objections: Vec::new(),
         };
-        let mut plans = Vec::new();
-        if self.service == Service::All {
-            plans = all::plans()?;
-            objections = all::objections();
-        }
-        for stack in restore::stacks(self.service) {
-            let path = path(stack);
-            let Some(before) = write::original(&path)? else {
-                continue;
-            };
-            let text = std::str::from_utf8(&before.bytes).map_err(|_| {
-                Trouble::new(format!(
-                    "{}: is not UTF-8; write the line by hand",
-                    path.display()
-                ))
-            })?;
-            let siblings = self.service.stacks();
-            let source = Source {
-                name: stack,
-                text,
-                other: &read_stack,
-                siblings,
-            };
-            match edit::insert(&source, behind) {
-                Ok(Plan::Change(change)) => {
-                    objections.extend(change.objections.iter().map(ToString::to_string));
-                    let after = change.text.into_bytes();
-                    plans.push(Planned {
-                        path,
-                        before,
-                        after,
-                    });
-                }
-                Ok(Plan::Already(place)) => context
-                    .console
-                    .note(&format!("{place}: OneLogin is asked already.")),
-                Ok(Plan::Covered(by)) => context.console.note(&format!(
-                    "{}: includes {by}, and stays as it is.",
-                    path.display()
-                )),
-                Err(refusal) => return Err(by_hand(&refusal, behind)),
+        match self.service {
+            Service::Sshd => {
+                let needs = sshd::needs(user, self.behind)?;
+                change.behind = needs.behind;
+                change.objections = needs.objections;
+                // Before the stack: what sshd asks for is then never less than it was.
+                change.plans.extend(needs.file);
             }
+            Service::All => {
+                change.plans = all::plans()?;
+                change.objections = all::objections();
+            }
+            Service::Sudo | Service::Su | Service::Login => {}
         }
-        if self
-            .service
-            .stacks()
-            .first()
-            .is_some_and(|first| !path(first).exists())
-        {
-            let name = self.service.name();
+        let name = self.service.name();
+        if self.service != Service::All && !path(name).exists() {
             return Err(Trouble::new(format!(
                 "there is no /etc/pam.d/{name} on this host"
             )));
         }
-        Ok(Prepared {
-            plans,
-            behind,
-            objections,
-        })
+        for stack in restore::stacks(self.service) {
+            self.plan(stack, &context.console, &mut change)?;
+        }
+        change.through = judge::through(self.service, &change.plans);
+        Ok(change)
+    }
+
+    /// What one stack needs.
+    fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Trouble> {
+        let path = path(stack);
+        let Some(before) = write::original(&path)? else {
+            return Ok(());
+        };
+        let text = std::str::from_utf8(&before.bytes).map_err(|_| {
+            let path = path.display();
+            Trouble::new(format!("{path}: is not UTF-8; write the line by hand"))
+        })?;
+        let source = Source {
+            name: stack,
+            text,
+            other: &read_stack,
+            siblings: self.service.stacks(),
+        };
+        match edit::insert(&source, change.behind) {
+            Ok(Plan::Change(found)) => {
+                let objections = found.objections.iter().map(ToString::to_string);
+                change.objections.extend(objections);
+                change.plans.push(Planned {
+                    path,
+                    before: Some(before),
+                    after: found.text.into_bytes(),
+                });
+            }
+            Ok(Plan::Already(place)) => {
+                console.note(&format!("{place}: OneLogin is asked already."));
+            }
+            Ok(Plan::Covered(by)) => console.note(&format!(
+                "{}: includes {by}, and stays as it is.",
+                path.display()
+            )),
+            Err(refusal) => return Err(by_hand(&refusal, change.behind)),
+        }
+        Ok(())
     }
 
     /// Writes the new stacks; with a record, and with somebody who puts them back.
     fn write(
         &self,
         context: &Context,
-        prepared: &Prepared,
+        change: &Change,
         state: &State,
+        user: &str,
     ) -> Result<Record, Trouble> {
         let store = Store::open()?;
         refuse_while_changing(self.service)?;
@@ -281,8 +292,8 @@ impl Options {
                  pam-onelogin disable {name}"
             )));
         }
-        for plan in &prepared.plans {
-            if write::original(&plan.path)?.as_ref() != Some(&plan.before) {
+        for plan in &change.plans {
+            if write::original(&plan.path)? != plan.before {
                 return Err(Trouble::new(format!(
                     "{}: was changed meanwhile; nothing was written",
                     plan.path.display()
@@ -290,8 +301,15 @@ impl Options {
             }
         }
         let seconds = self.try_for.unwrap_or(WRITING);
-        let mut record = store.begin(self.service, &prepared.plans, i64::from(seconds))?;
-        match self.write_on_record(context, prepared, state, &store, &mut record) {
+        let (plans, through) = (&change.plans, &change.through);
+        let mut record = store.begin(self.service, plans, through, i64::from(seconds))?;
+        let written = self
+            .write_on_record(context, change, state, user)
+            .and_then(|()| match self.try_for {
+                Some(_) => store.written(&mut record),
+                None => store.keep(&record),
+            });
+        match written {
             Ok(()) => Ok(record),
             // All of it or nothing.
             Err(mut trouble) => {
@@ -307,30 +325,28 @@ impl Options {
     fn write_on_record(
         &self,
         context: &Context,
-        prepared: &Prepared,
+        change: &Change,
         state: &State,
-        store: &Store,
-        record: &mut Record,
+        user: &str,
     ) -> Result<(), Trouble> {
         if let Some(seconds) = self.try_for {
-            for service in self.service.witnesses() {
+            for service in &change.through {
                 state.watch(service).map_err(|error| {
                     Trouble::new(format!("a login could not be noted: {error}"))
                 })?;
             }
             guard::start(&context.console, self.service, seconds)?;
         }
-        for plan in &prepared.plans {
-            write::put(&plan.path, &plan.after, &plan.before.likeness)?;
+        for plan in &change.plans {
+            write::put(&plan.path, &plan.after, &plan.likeness())?;
+            if sshd::reads(&plan.path) {
+                sshd::take_effect(user, change.behind)?;
+            }
         }
-        if self.try_for.is_some() {
-            store.written(record)
-        } else {
-            store.keep(record)
-        }
+        Ok(())
     }
 
-    fn report(&self, context: &Context, result: &str, prepared: &Prepared, exit: Exit) -> Exit {
+    fn report(&self, context: &Context, result: &str, change: &Change, exit: Exit) -> Exit {
         let name = self.service.name();
         let console = &context.console;
         match result {
@@ -342,15 +358,12 @@ impl Options {
             "restored" => console.say(&format!("{name} is as it was before.")),
             _ => console.say(&format!("Nothing to change for {name}.")),
         }
-        if exit == Exit::Good && self.service == Service::Sshd && result != "unchanged" {
-            console.note("Changes of sshd_config count from: systemctl reload ssh (or sshd)");
-        }
-        let paths = prepared.plans.iter().map(|plan| plan.path.display());
+        let paths = change.plans.iter().map(|plan| plan.path.display());
         console.document(&Document {
             service: name,
             result,
             files: paths.map(|path| path.to_string()).collect(),
-            objections: &prepared.objections,
+            objections: &change.objections,
         });
         exit
     }
@@ -375,7 +388,11 @@ fn await_confirmation(
     ));
     let mut is_there = true;
     loop {
-        if Store::on_trial(service)?.is_none() {
+        if !Store::on_trial(service)?.is_some_and(|now| now.is_same(record)) {
+            record
+                .through
+                .iter()
+                .for_each(|service| state.look_away(service));
             let is_kept =
                 Store::enabled(service)?.is_some_and(|kept| kept.changed == record.changed);
             return Ok(if is_kept { Exit::Good } else { Exit::Bad });
@@ -383,6 +400,7 @@ fn await_confirmation(
         let left = record.left();
         if left == 0 {
             restore::overdue(context)?;
+            std::thread::sleep(LOOK);
             continue;
         }
         console.passing(&format!("Put back in {left} s unless it is confirmed"));
@@ -422,10 +440,8 @@ pub(super) fn confirm(
     if record.is_overdue() {
         return Err(Trouble::new(format!("too late: {name} is put back")));
     }
-    let witnesses = service.witnesses().iter();
-    let seen = witnesses
-        .clone()
-        .find_map(|service| state.witnessed(service));
+    let mut through = record.through.iter();
+    let seen = through.find_map(|service| state.witnessed(service));
     match seen {
         Some(user) => {
             let user = crate::text::clean(&user, crate::text::PROMPT_CHARS);
@@ -443,9 +459,10 @@ pub(super) fn confirm(
         }
     }
     store.keep(&record)?;
-    for service in witnesses {
-        state.look_away(service);
-    }
+    record
+        .through
+        .iter()
+        .for_each(|service| state.look_away(service));
     Ok(Exit::Good)
 }
 
@@ -508,11 +525,3 @@ const WRITING: u32 = 60;
 
 /// How often the tool looks whether somebody has confirmed.
 const LOOK: Duration = Duration::from_millis(500);
-
-const METHODS: [(&str, &str); 2] = [
-    (
-        "key",
-        "AuthenticationMethods publickey,keyboard-interactive",
-    ),
-    ("password", "AuthenticationMethods keyboard-interactive"),
-];

@@ -100,16 +100,15 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         assert!(screen.finish().0.success());
         assert_eq!(system.stacks(), before, "so far nothing has changed");
 
-        // sshd does not do its part yet: enable says what lacks, and leaves all as it is.
-        let (status, screen) = system.terminal(&step("pam-onelogin enable sshd")).finish();
-        assert!(
-            !status.success() && screen.contains("AuthenticationMethods"),
-            "{screen}"
-        );
-        assert_eq!(system.stacks(), before);
-
-        system.sh(&step("tee /etc/ssh/sshd_config.d"));
         let sshd = Server::start(&system);
+        let by_key_alone = || {
+            let (status, screen) = sshd.alice(&system).finish();
+            assert!(
+                status.success() && screen.ends_with("alice\r\n"),
+                "{screen}"
+            );
+        };
+        by_key_alone();
         let mut admin = system.terminal(&step("pam-onelogin enable sshd"));
         admin.expect("OneLogin passcode: ");
         admin.line("234567");
@@ -139,8 +138,9 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
             "{screen}"
         );
 
-        system.sh("pam-onelogin disable sshd");
+        system.sh(&step("pam-onelogin disable sshd"));
         assert_eq!(system.stacks(), before);
+        by_key_alone();
         system.sh("apt-get remove libpam-onelogin");
         assert_eq!(system.stacks(), before);
     }
@@ -158,10 +158,11 @@ impl Server {
             .and_then(|listener| listener.local_addr())
             .unwrap()
             .port();
+        system.sh(&format!(
+            "printf 'Port {port}\\nListenAddress 127.0.0.1\\n' >> /etc/ssh/sshd_config"
+        ));
         let mut command = Command::new("chroot");
         command.arg(&system.folder).args(["/usr/sbin/sshd", "-D"]);
-        command.arg(format!("-oPort={port}"));
-        command.args(["-oListenAddress=127.0.0.1", "-oPidFile=none"]);
         let process = command.env_clear().envs(ENVIRONMENT).spawn().unwrap();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             thread::yield_now();

@@ -2,7 +2,7 @@
 //! pam-auth-update runs in a mount namespace, over copies; what it made of them is then tried and
 //! written like any other change.
 
-use super::record::{Planned, Store};
+use super::record::Planned;
 use super::trial::{Scratch, own_program, private_mounts};
 use super::{SAFE_PATH, service::Service};
 use crate::cli::write::{self, Original};
@@ -70,7 +70,7 @@ pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
         match after {
             Some(after) if after != before.bytes => plans.push(Planned {
                 path,
-                before,
+                before: Some(before),
                 after,
             }),
             _ => {}
@@ -87,7 +87,7 @@ pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
 
 /// The services whose own stacks name us: behind the common one they would ask twice.
 pub(super) fn objections() -> Vec<String> {
-    let stacks = Service::All.witnesses().iter();
+    let stacks = Service::All.logins().iter();
     let texts = stacks.filter_map(|stack| {
         let text = std::fs::read_to_string(super::path(stack)).ok()?;
         super::edit::names_us(&text).map(|line| (stack, line))
@@ -123,8 +123,8 @@ pub(in crate::cli) fn preview(_: &Context, options: &Options) -> Result<Exit, Tr
     Ok(Exit::Good)
 }
 
-/// Lets pam-auth-update take us out, where somebody has changed the common stack since.
-pub(in crate::cli) fn disable(store: &Store) -> Result<Vec<String>, Trouble> {
+/// Lets pam-auth-update take us out, where somebody has changed the common stack since; what changed.
+pub(in crate::cli) fn take_out() -> Result<Vec<String>, Trouble> {
     if !is_on(&[])? {
         return Ok(Vec::new());
     }
@@ -134,7 +134,6 @@ pub(in crate::cli) fn disable(store: &Store) -> Result<Vec<String>, Trouble> {
             "{COMMON}: pam-auth-update leaves it alone; take our line out by hand"
         )));
     }
-    store.forget(Service::All)?;
     Ok(vec![COMMON.to_owned()])
 }
 

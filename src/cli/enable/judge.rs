@@ -3,19 +3,50 @@
 
 use super::edit::Behind;
 use super::record::Planned;
-use crate::cli::stack::{AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, authenticate, name, read};
+use super::service::Service;
+use crate::cli::stack::{AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS};
+use crate::cli::stack::{Service as Stack, authenticate, name, read};
 use std::path::Path;
 
-/// What is wrong with the stack of this service once these files are as planned, in one sentence.
-pub(super) fn judge(service: &str, plans: &[Planned], behind: Behind) -> Option<String> {
-    let files = |path: &Path| {
+/// The services that ask OneLogin by these changes, and by nothing else.
+pub(super) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> {
+    let asks = |name: &&&str| {
+        let stack = planned(name, plans);
+        let mut ours = stack
+            .chain(Kind::Auth)
+            .iter()
+            .filter(|entry| entry.is("pam_onelogin"))
+            .peekable();
+        let is_planned = |entry: &Entry| plans.iter().any(|plan| plan.path == entry.path);
+        stack.path.is_some() && ours.peek().is_some() && ours.all(is_planned)
+    };
+    service.logins().iter().filter(asks).copied().collect()
+}
+
+/// Where a login of this service asks OneLogin now.
+pub(in crate::cli) fn asks(service: Service) -> Option<String> {
+    service.logins().iter().find_map(|name| {
+        let stack = planned(name, &[]);
+        let mut entries = stack.chain(Kind::Auth).iter();
+        let ours = entries.find(|entry| entry.is("pam_onelogin"))?;
+        Some(format!("{}:{}", ours.path.display(), ours.line))
+    })
+}
+
+/// A service's stack once these files are as planned.
+fn planned(service: &str, plans: &[Planned]) -> Stack {
+    read(service, &|path: &Path| {
         let planned = plans.iter().find(|plan| plan.path == path);
         planned.map_or_else(
             || std::fs::read_to_string(path).ok(),
             |plan| Some(String::from_utf8_lossy(&plan.after).into_owned()),
         )
-    };
-    let service = read(service, &files);
+    })
+}
+
+/// What is wrong with the stack of this service once these files are as planned, in one sentence.
+pub(super) fn judge(service: &str, plans: &[Planned], behind: Behind) -> Option<String> {
+    let service = planned(service, plans);
     if let Some(trouble) = &service.trouble {
         return Some(trouble.what.clone());
     }
@@ -81,15 +112,11 @@ const NOT_HERE: [&str; 2] = ["pam_rootok", "pam_deny"];
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::write::{Likeness, Original};
 
     fn judged(text: &str, behind: Behind) -> Option<String> {
         let plan = Planned {
             path: "/etc/pam.d/trial".into(),
-            before: Original {
-                bytes: Vec::new(),
-                likeness: Likeness::own(0o644),
-            },
+            before: None,
             after: text.as_bytes().to_vec(),
         };
         judge("trial", &[plan], behind)

@@ -4,10 +4,11 @@
 
 use super::edit::{names_us, take_out};
 use super::service::Service;
+use super::{all, sshd};
 use crate::cli::Trouble;
 use crate::cli::write::{self, Likeness, Original};
 use crate::clock::{seconds_since_boot, unix_now};
-use crate::host::{is_running, process_identity};
+use crate::host::{first_identity, is_running, process_identity};
 use nix::fcntl::{Flock, FlockArg};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,9 @@ pub(in crate::cli) struct Record {
     /// Seconds since 1970.
     pub(in crate::cli) changed: u64,
     pub(in crate::cli) files: Vec<Changed>,
-    /// Which start of the machine the deadline belongs to.
+    /// The services whose logins go through these files, and so show that they work.
+    pub(in crate::cli) through: Vec<String>,
+    /// Which start of the machine, or of the container, the deadline belongs to.
     boot: String,
     /// When it is put back, in seconds since that start.
     deadline: i64,
@@ -34,16 +37,25 @@ pub(in crate::cli) struct Record {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(in crate::cli) struct Changed {
     pub(in crate::cli) path: PathBuf,
-    before: Likeness,
+    /// `None` where there was no such file.
+    before: Option<Likeness>,
     /// SHA-256 of the new text.
     after: String,
 }
 
-/// A file that will change.
+/// A file that will change, or be made.
 pub(in crate::cli) struct Planned {
     pub(in crate::cli) path: PathBuf,
-    pub(in crate::cli) before: Original,
+    pub(in crate::cli) before: Option<Original>,
     pub(in crate::cli) after: Vec<u8>,
+}
+
+impl Planned {
+    /// What it is beside its bytes.
+    pub(in crate::cli) fn likeness(&self) -> Likeness {
+        let old = self.before.as_ref().map(|old| old.likeness.clone());
+        old.unwrap_or_else(|| Likeness::own(0o644))
+    }
 }
 
 /// Held while stacks and records change: one tool at a time.
@@ -51,7 +63,14 @@ pub(in crate::cli) struct Store {
     _lock: Flock<File>,
 }
 
-/// What became of a file that was put back.
+/// A file that is put back.
+pub(in crate::cli) struct Restoring {
+    pub(in crate::cli) back: Back,
+    pub(in crate::cli) present: Option<Original>,
+    pub(in crate::cli) then: Option<Original>,
+}
+
+/// How a file is put back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::cli) enum Back {
     /// It was as it is to be.
@@ -79,19 +98,19 @@ impl Store {
         &self,
         service: Service,
         plans: &[Planned],
+        through: &[&str],
         seconds: i64,
     ) -> Result<Record, Trouble> {
         let mut files = Vec::new();
         for plan in plans {
             write::sweep(&plan.path);
-            write::put(
-                &backup(service.name(), &plan.path),
-                &plan.before.bytes,
-                &Likeness::own(0o600),
-            )?;
+            if let Some(before) = &plan.before {
+                let copy = backup(service.name(), &plan.path);
+                write::put(&copy, &before.bytes, &Likeness::own(0o600))?;
+            }
             files.push(Changed {
                 path: plan.path.clone(),
-                before: plan.before.likeness.clone(),
+                before: plan.before.as_ref().map(|old| old.likeness.clone()),
                 after: hash(&plan.after),
             });
         }
@@ -99,6 +118,7 @@ impl Store {
             service: service.name().to_owned(),
             changed: unix_now(),
             files,
+            through: through.iter().map(ToString::to_string).collect(),
             boot: boot()?,
             deadline: now()?.saturating_add(seconds),
             writer: Some(process_identity()),
@@ -154,26 +174,46 @@ impl Store {
         (restored, troubles)
     }
 
-    /// Puts the files back and forgets the record. What is on trial goes back in any case.
+    /// Puts the files back and forgets the record. What is on trial goes back in any case; a file
+    /// that cannot keeps none of the others from it.
     pub(in crate::cli) fn put_back(&self, record: &Record) -> Result<(), Trouble> {
-        for file in &record.files {
+        let mut troubles = Vec::new();
+        // The last one first: sshd asks for all that it did until its stack is the old one.
+        for file in record.files.iter().rev() {
             write::sweep(&file.path);
-            let (back, likeness, text) = match self.planned_back(record, file) {
-                Ok((back, present, text)) => (back, present.likeness, text),
-                Err(trouble) if record.is_kept() => return Err(trouble),
-                Err(_) => {
-                    let old = old(record, file)?;
-                    keep_a_copy(&file.path);
-                    // Who makes a link to a stack must not keep it on trial for good.
-                    write::replace(&file.path, &old.bytes, &old.likeness)?;
-                    continue;
-                }
-            };
-            if back != Back::Same {
-                write::put(&file.path, &text, &likeness)?;
+            if let Err(trouble) = self.put_file_back(record, file) {
+                troubles.extend(trouble.0);
             }
         }
+        if !troubles.is_empty() {
+            return Err(Trouble(troubles));
+        }
+        if record.files.iter().any(|file| sshd::reads(&file.path)) {
+            sshd::reload()?;
+        }
         forget(record)
+    }
+
+    fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Trouble> {
+        match self.planned_back(record, file) {
+            Ok(restoring) if restoring.back == Back::Same => Ok(()),
+            Ok(restoring) => match restoring.then {
+                Some(then) => write::put(&file.path, &then.bytes, &then.likeness),
+                None => write::remove(&file.path),
+            },
+            Err(trouble) if record.is_kept() => Err(trouble),
+            // The distribution's own tool keeps what it has written there since.
+            Err(_) if record.service == Service::All.name() && all::take_out().is_ok() => Ok(()),
+            Err(trouble) => {
+                let old = old(record, file).map_err(|_| trouble)?;
+                keep_a_copy(&file.path);
+                match old {
+                    // Who makes a link to a stack must not keep it on trial for good.
+                    Some(old) => write::replace(&file.path, &old.bytes, &old.likeness),
+                    None => write::remove(&file.path),
+                }
+            }
+        }
     }
 
     /// Forgets what was done, as it is undone.
@@ -184,57 +224,66 @@ impl Store {
         Ok(())
     }
 
-    /// The text that a file will have when it is put back, and how that comes about.
+    /// What a file will be when it is put back, and how that comes about.
     pub(in crate::cli) fn planned_back(
         &self,
         record: &Record,
         file: &Changed,
-    ) -> Result<(Back, Original, Vec<u8>), Trouble> {
-        let before = old(record, file)?;
-        let Some(present) = write::original(&file.path)? else {
-            let after = before.bytes.clone();
-            return Ok((Back::Whole, before, after));
+    ) -> Result<Restoring, Trouble> {
+        let present = write::original(&file.path)?;
+        let restoring = |back, present, then| {
+            Ok(Restoring {
+                back,
+                present,
+                then,
+            })
         };
-        if present == before {
-            return Ok((Back::Same, present, before.bytes));
-        }
-        if hash(&present.bytes) == file.after {
-            let after = before.bytes;
-            let likeness = before.likeness;
-            return Ok((
-                Back::Whole,
-                Original {
-                    likeness,
-                    ..present
-                },
-                after,
-            ));
-        }
-        let name = file.path.file_name().unwrap_or_default().to_string_lossy();
-        let text = String::from_utf8_lossy(&present.bytes).into_owned();
-        match take_out(&name, &text) {
-            Ok(Some(text)) => Ok((Back::Lines, present, text.into_bytes())),
-            // Our lines are out already.
-            Ok(None) if names_us(&text).is_none() => {
-                let bytes = present.bytes.clone();
-                Ok((Back::Same, present, bytes))
+        match (old(record, file), present) {
+            (Ok(before), present) if before == present => restoring(Back::Same, present, before),
+            // A stack that somebody has taken away since is not made anew.
+            (Ok(_), None) if record.is_kept() => restoring(Back::Same, None, None),
+            (Ok(before), None) => restoring(Back::Whole, None, before),
+            (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
+                restoring(Back::Whole, Some(now), before)
             }
-            other => Err(Trouble(vec![
+            (Ok(None), Some(_)) => Err(Trouble::new(format!(
+                "{}: was changed since this tool wrote it; take it away by hand",
+                file.path.display()
+            ))),
+            (_, Some(now)) => without_our_lines(record, file, now),
+            (Err(trouble), None) => Err(trouble),
+        }
+    }
+}
+
+/// A stack that somebody has edited since, or whose copy is lost.
+fn without_our_lines(record: &Record, file: &Changed, now: Original) -> Result<Restoring, Trouble> {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    let text = String::from_utf8_lossy(&now.bytes).into_owned();
+    let (back, bytes) = match take_out(&name, &text) {
+        Ok(Some(text)) => (Back::Lines, text.into_bytes()),
+        // They are out already.
+        Ok(None) if names_us(&text).is_none() => (Back::Same, now.bytes.clone()),
+        other => {
+            return Err(Trouble(vec![
                 match other {
                     Err(refusal) => refusal.to_string(),
                     Ok(_) => format!(
-                        "{}: names us in a line that is not ours",
-                        file.path.display()
+                        "{}:{}: names us in a line that is not ours",
+                        file.path.display(),
+                        names_us(&text).unwrap_or_default()
                     ),
                 },
-                format!(
-                    "take out the lines that name pam_onelogin.so by hand, or type: cp {} {}",
-                    backup(&record.service, &file.path).display(),
-                    file.path.display()
-                ),
-            ])),
+                by_hand(&backup(&record.service, &file.path), &file.path),
+            ]));
         }
-    }
+    };
+    let likeness = now.likeness.clone();
+    Ok(Restoring {
+        back,
+        present: Some(now),
+        then: Some(Original { bytes, likeness }),
+    })
 }
 
 impl Record {
@@ -264,6 +313,17 @@ impl Record {
     }
 }
 
+/// What to do where this tool cannot.
+fn by_hand(copy: &Path, path: &Path) -> String {
+    let (shown, path) = (copy.display(), path.display());
+    let take_out = "take out the lines that name pam_onelogin.so by hand";
+    if copy.exists() {
+        format!("{take_out}, or type: cp {shown} {path}")
+    } else {
+        format!("{take_out}; {shown} is gone")
+    }
+}
+
 fn forget(record: &Record) -> Result<(), Trouble> {
     let name = file_name(&record.service);
     for folder in [TRIAL, ENABLED] {
@@ -284,17 +344,20 @@ fn keep_a_copy(path: &Path) {
     }
 }
 
-/// A file as it was.
-fn old(record: &Record, file: &Changed) -> Result<Original, Trouble> {
+/// A file as it was; `None` where there was none.
+fn old(record: &Record, file: &Changed) -> Result<Option<Original>, Trouble> {
+    let Some(likeness) = &file.before else {
+        return Ok(None);
+    };
     let copy = backup(&record.service, &file.path);
     let old = write::original(&copy)?.ok_or_else(|| {
         let (path, copy) = (file.path.display(), copy.display());
         Trouble::new(format!("{copy} is gone: {path} must be put right by hand"))
     })?;
-    Ok(Original {
+    Ok(Some(Original {
         bytes: old.bytes,
-        likeness: file.before.clone(),
-    })
+        likeness: likeness.clone(),
+    }))
 }
 
 /// Whether there is something on trial; needs no turn.
@@ -326,6 +389,7 @@ fn save(record: &Record) -> Result<(), Trouble> {
     let text = serde_json::to_vec_pretty(record)
         .map_err(|error| Trouble::new(format!("the record cannot be written: {error}")))?;
     let path = Path::new(TRIAL).join(file_name(&record.service));
+    write::sweep(&path);
     write::put(&path, &text, &Likeness::own(0o600))
 }
 
@@ -353,9 +417,11 @@ fn lock(path: &Path) -> Result<Flock<File>, Trouble> {
         .map_err(|(_, errno)| Trouble::new(format!("{}: {}", path.display(), errno.desc())))
 }
 
+/// Which start of the machine this is. A container keeps the kernel's when it is started again, but
+/// not the first process.
 fn boot() -> Result<String, Trouble> {
     std::fs::read_to_string(BOOT)
-        .map(|text| text.trim().to_owned())
+        .map(|text| format!("{} {}", text.trim(), first_identity()))
         .map_err(|error| Trouble::new(format!("{BOOT}: {error}")))
 }
 

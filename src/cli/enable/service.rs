@@ -43,10 +43,10 @@ impl Service {
         }
     }
 
-    /// The services whose logins show that a change works.
-    pub(in crate::cli) fn witnesses(self) -> &'static [&'static str] {
+    /// The services whose logins may go through what changes with it.
+    pub(in crate::cli) fn logins(self) -> &'static [&'static str] {
         match self {
-            Self::All => &["sshd", "sudo", "sudo-i", "su", "su-l", "login"],
+            Self::All => &["login", "sshd", "sudo", "sudo-i", "su", "su-l"],
             other => other.stacks(),
         }
     }

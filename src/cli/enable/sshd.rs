@@ -1,19 +1,190 @@
-//! What sshd is set to, in its own words (`sshd -T`), and what its stack needs of it. Its
-//! configuration is the admin's: it is read, never written.
+//! What sshd is set to, in its own words (`sshd -T`), and what its stack needs of it. What lacks goes
+//! into a file of ours, where sshd reads such files; the admin's own are read, never written.
 
 use super::edit::Behind;
+use super::record::Planned;
+use super::trial::Scratch;
 use crate::cli::Trouble;
 use crate::cli::program::run;
-use std::collections::BTreeMap;
+use crate::cli::write::{self, Likeness};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+/// What sshd needs.
+pub(super) struct Needs {
+    /// What proves the user before.
+    pub(super) behind: Behind,
+    /// Our file of settings, where that is all that lacks.
+    pub(super) file: Option<Planned>,
+    /// What else is wrong.
+    pub(super) objections: Vec<String>,
+}
+
+/// Finds it out, for a login of this user.
+pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> {
+    let settings = Settings::of(CONFIG, user)?;
+    let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
+        Trouble::new(
+            "sshd's AuthenticationMethods do not tell what comes before OneLogin; say --behind key, or \
+             --behind password: what they lack is then written, too",
+        )
+    })?;
+    let mut objections = settings.objections(behind);
+    let mut file = None;
+    if objections.is_empty() {
+        objections.extend(settings.unread(user));
+    } else if let Some(planned) = planned(user, behind)? {
+        objections.clear();
+        file = Some(planned);
+    }
+    Ok(Needs {
+        behind,
+        file,
+        objections,
+    })
+}
+
+/// Our file, where sshd reads it and needs nothing else.
+fn planned(user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
+    let Some(config) = write::original(Path::new(CONFIG))? else {
+        return Ok(None);
+    };
+    let text = lines(behind);
+    let scratch = Scratch::make()?;
+    let (ours, preview) = (scratch.0.join("ours.conf"), scratch.0.join("sshd_config"));
+    let Some(config) = with_include(&String::from_utf8_lossy(&config.bytes), &ours) else {
+        return Ok(None);
+    };
+    let likeness = Likeness::own(0o600);
+    write::put(&ours, text.as_bytes(), &likeness)?;
+    write::put(&preview, config.as_bytes(), &likeness)?;
+    let settings = Settings::of(&preview.to_string_lossy(), user)?;
+    if !settings.objections(behind).is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Planned {
+        path: OURS.into(),
+        before: write::original(Path::new(OURS))?,
+        after: text.into_bytes(),
+    }))
+}
+
+/// The settings of our file.
+fn lines(behind: Behind) -> String {
+    let methods = match behind {
+        Behind::Key => "publickey,keyboard-interactive",
+        Behind::Password => "keyboard-interactive",
+    };
+    format!(
+        "{HEAD}UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n\
+         AuthenticationMethods {methods}\n"
+    )
+}
+
+/// sshd's configuration with this file read before those that it includes: whatever is said first
+/// counts. `None` where it includes none.
+fn with_include(config: &str, ours: &Path) -> Option<String> {
+    let includes = |line: &&str| {
+        let mut words = line.split_ascii_whitespace();
+        let key = words.next().unwrap_or_default();
+        key.eq_ignore_ascii_case("include") && words.any(|word| INCLUDED.contains(&word))
+    };
+    let line = config.lines().find(includes)?;
+    let both = format!("Include {}\n{line}", ours.display());
+    Some(config.replacen(line, &both, 1))
+}
+
+/// Whether sshd reads its settings from this file, as far as we write any.
+pub(super) fn reads(path: &Path) -> bool {
+    path == Path::new(OURS)
+}
+
+/// Takes our file away where no record knows of it; whether it was there.
+pub(in crate::cli) fn take_away() -> Result<bool, Trouble> {
+    let ours = write::original(Path::new(OURS))?;
+    let is_ours = ours.is_some_and(|file| file.bytes.starts_with(HEAD.as_bytes()));
+    if is_ours {
+        write::remove(Path::new(OURS))?;
+        reload()?;
+    }
+    Ok(is_ours)
+}
+
+/// What sshd goes on to ask for by settings that are not ours, once its stack is without us.
+pub(in crate::cli) fn what_stays() -> Option<&'static str> {
+    let settings = Settings::of(CONFIG, "root").ok()?;
+    (settings.behind() == Some(Behind::Key)).then_some(
+        "sshd still asks for a key and then for what its stack asks, the password: \
+         AuthenticationMethods in its settings is yours to take out",
+    )
+}
+
+/// Has the sshd that runs read its settings again, and sees that it has.
+pub(super) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
+    let settings = Settings::of(CONFIG, user)?;
+    let mut objections = settings.objections(behind);
+    if objections.is_empty() {
+        reload()?;
+        objections.extend(settings.unread(user));
+    }
+    if objections.is_empty() {
+        Ok(())
+    } else {
+        Err(Trouble(objections))
+    }
+}
+
+/// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
+pub(super) fn reload() -> Result<(), Trouble> {
+    // One that finds a fault in them would end.
+    let settings = Settings::of(CONFIG, "root")?;
+    let file = settings.0.get("pidfile").map_or("", String::as_str);
+    let Some(pid) = running(file) else {
+        return Ok(());
+    };
+    let before = identity(file);
+    kill(pid, Signal::SIGHUP)
+        .map_err(|errno| Trouble::new(format!("sshd cannot be reloaded: {}", errno.desc())))?;
+    // It starts itself anew, and writes its number again once it listens.
+    for _ in 0..LOOKS {
+        if identity(file).is_some_and(|now| Some(now) != before) {
+            return Ok(());
+        }
+        sleep(LOOK);
+    }
+    Err(Trouble::new(
+        "sshd was told to read its settings again, and has not come back",
+    ))
+}
+
+/// The sshd whose number is in this file.
+fn running(file: &str) -> Option<Pid> {
+    let text = std::fs::read_to_string(file).ok()?;
+    let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 1)?;
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
+    (name.trim() == "sshd").then(|| Pid::from_raw(pid))
+}
+
+/// Whether a file is still the same one.
+fn identity(file: &str) -> Option<(u64, i64, i64)> {
+    let metadata = std::fs::metadata(file).ok()?;
+    Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
+}
 
 /// The settings, by their names in lower case.
-pub(super) struct Settings(BTreeMap<String, String>);
+pub(in crate::cli) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
-    /// For a login of this user.
-    pub(super) fn of(user: &str) -> Result<Self, Trouble> {
+    /// Those of this file, for a login of this user.
+    fn of(file: &str, user: &str) -> Result<Self, Trouble> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
-        let output = run(&[SSHD], &["-T", "-C", &whom])
+        let output = run(&[SSHD], &["-T", "-f", file, "-C", &whom])
             .ok_or_else(|| Trouble::new(format!("{SSHD} is not there, or does not start")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -22,6 +193,57 @@ impl Settings {
             return Err(Trouble(sentences));
         }
         Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Why the sshd that runs does not do what these settings say; it is asked which methods it
+    /// offers first.
+    fn unread(&self, user: &str) -> Option<String> {
+        let address = self.address()?;
+        let ways = self.ways();
+        let first: BTreeSet<&str> = ways.iter().filter_map(|way| way.first().copied()).collect();
+        let Some(said) = ask_for_methods(address, user) else {
+            return Some(format!(
+                "there is no {SSH} to ask the running sshd whether it has read its settings: {RELOAD}"
+            ));
+        };
+        if said.contains("Connection refused") {
+            return None;
+        }
+        let offered = said
+            .rsplit_once("Permission denied (")
+            .and_then(|(_, rest)| rest.split(')').next());
+        let offered: BTreeSet<&str> = offered
+            .map(|list| list.split(',').collect())
+            .unwrap_or_default();
+        if offered == first {
+            return None;
+        }
+        let list = |methods: BTreeSet<&str>| {
+            let methods: Vec<_> = methods.into_iter().collect();
+            crate::text::printable(&methods.join(", "))
+        };
+        Some(format!(
+            "the sshd that runs at {address} has not read its settings: it takes first {}, not {}; \
+             {RELOAD}",
+            if offered.is_empty() {
+                "something else".to_owned()
+            } else {
+                list(offered)
+            },
+            list(first)
+        ))
+    }
+
+    /// Where sshd listens, as seen from this host.
+    fn address(&self) -> Option<SocketAddr> {
+        let mut address: SocketAddr = self.0.get("listenaddress")?.parse().ok()?;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(address)
     }
 
     fn read(text: &str) -> Self {
@@ -111,7 +333,40 @@ fn is_behind_key(way: &[&str]) -> bool {
     }
 }
 
+/// What the ssh client says when it offers sshd nothing; `None` where there is no client.
+fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
+    let (host, port) = (address.ip().to_string(), address.port().to_string());
+    let mut arguments = vec!["-F", "/dev/null", "-p", &port, "-l", user];
+    for option in [
+        "BatchMode=yes",
+        "PreferredAuthentications=none",
+        "StrictHostKeyChecking=no",
+        "UserKnownHostsFile=/dev/null",
+        "GlobalKnownHostsFile=/dev/null",
+        "ConnectTimeout=10",
+    ] {
+        arguments.extend(["-o", option]);
+    }
+    arguments.extend(["--", &host, "true"]);
+    let output = run(&[SSH], &arguments)?;
+    Some(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
 const SSHD: &str = "/usr/sbin/sshd";
+const SSH: &str = "/usr/bin/ssh";
+const CONFIG: &str = "/etc/ssh/sshd_config";
+
+/// Our file of settings; its name comes before those of others.
+pub(in crate::cli) const OURS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";
+/// How `sshd_config` includes such files.
+const INCLUDED: [&str; 2] = ["/etc/ssh/sshd_config.d/*.conf", "sshd_config.d/*.conf"];
+const HEAD: &str = "# By pam-onelogin enable sshd, together with /etc/pam.d/sshd. To undo both: pam-onelogin disable sshd\n";
+
+const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
+/// How often it is looked whether sshd is back, and how long between.
+const LOOKS: u32 = 500;
+const LOOK: Duration = Duration::from_millis(20);
+
 const KEYBOARD: &str = "keyboard-interactive";
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use super::edit::Behind;
 use super::record::{FOLDER, Planned};
-use super::service::Service;
 use crate::cli::console::Console;
 use crate::cli::terminal::{hold_interrupts, line};
 use crate::cli::write;
@@ -37,14 +36,18 @@ pub(in crate::cli) struct Options {
     user: String,
     #[arg(long)]
     behind: Behind,
-    /// Where the new stacks are, and the socket for the log
+    /// Where the new files are, by number, and the socket for the log
     #[arg(long)]
     folder: PathBuf,
+    /// The files that they are seen as, in their order
+    #[arg(long)]
+    over: Vec<PathBuf>,
 }
 
 /// A login that is to be tried.
 pub(super) struct Trial<'a> {
-    pub(super) service: Service,
+    /// One that goes through the new files.
+    pub(super) service: &'a str,
     pub(super) user: &'a User,
     pub(super) behind: Behind,
     pub(super) plans: &'a [Planned],
@@ -62,7 +65,7 @@ pub(super) enum Passed {
 impl Trial<'_> {
     /// Runs it at this terminal.
     pub(super) fn run(&self, console: &Console) -> Result<Passed, Trouble> {
-        if self.user.uid.is_root() && matches!(self.service, Service::Sudo | Service::Su) {
+        if self.user.uid.is_root() && is_setuid(self.service) {
             return Err(Trouble::new(
                 "root is not asked by sudo and su: name an ordinary user, --user NAME",
             ));
@@ -74,23 +77,22 @@ impl Trial<'_> {
             )));
         }
         let scratch = Scratch::make()?;
-        for plan in self.plans {
-            if plan.path.parent() != Some(Path::new("/etc/pam.d")) {
-                continue;
-            }
-            let name = plan.path.file_name().unwrap_or_default();
-            let copy = scratch.0.join("stacks").join(name);
-            write::put(&copy, &plan.after, &plan.before.likeness)?;
+        // A file that is not there yet cannot be seen as another one.
+        let plans = self.plans.iter().filter(|plan| plan.before.is_some());
+        let mut over = Vec::new();
+        for (number, plan) in plans.enumerate() {
+            write::put(&numbered(&scratch.0, number), &plan.after, &plan.likeness())?;
+            over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
         }
         let log = Tap::open(&scratch.0.join("log"))?;
         console.note(&format!(
             "A trial login of {} through the new stack of {}. It is a real one: a code is used up.",
-            self.user.name,
-            self.service.name()
+            self.user.name, self.service
         ));
         let status = Command::new(own_program()?)
-            .args(["trial", self.name(), self.user.name.as_str(), "--folder"])
+            .args(["trial", self.service, self.user.name.as_str(), "--folder"])
             .arg(&scratch.0)
+            .args(over)
             .args(["--behind", self.behind_word()])
             .env_clear()
             .env("PATH", super::SAFE_PATH)
@@ -104,14 +106,6 @@ impl Trial<'_> {
             )));
         }
         judge(status.success(), &said)
-    }
-
-    /// The service that is tried; for all of them, the first that is there.
-    fn name(&self) -> &'static str {
-        match self.service {
-            Service::All => "login",
-            other => other.stacks().first().copied().unwrap_or_default(),
-        }
     }
 
     fn behind_word(&self) -> &'static str {
@@ -187,10 +181,8 @@ fn enter(options: &Options) -> Result<(), Trouble> {
         mount(Some(from), to, none, MsFlags::MS_BIND, none)
             .map_err(|errno| failed(&to.display().to_string(), errno))
     };
-    let entries = options.folder.join("stacks").read_dir();
-    for entry in entries.into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        bind(&entry.path(), &Path::new("/etc/pam.d").join(name))?;
+    for (number, path) in options.over.iter().enumerate() {
+        bind(&numbered(&options.folder, number), path)?;
     }
     bind(&options.folder.join("log"), Path::new(LOG))?;
     if is_setuid(&options.service) {
@@ -311,10 +303,13 @@ impl Scratch {
         sweep();
         let path = Path::new(FOLDER).join(format!("{LOGIN}{}", own_pid()));
         write::private_folder(&path)?;
-        let scratch = Self(path);
-        write::private_folder(&scratch.0.join("stacks"))?;
-        Ok(scratch)
+        Ok(Self(path))
     }
+}
+
+/// A file in the scratch folder.
+fn numbered(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("file-{number}"))
 }
 
 /// Takes away what killed runs have left.

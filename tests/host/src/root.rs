@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use onelogin_simulator::Simulator;
 
@@ -356,6 +357,7 @@ pub struct Sshd {
     port: u16,
     key: PathBuf,
     host_key: PathBuf,
+    messages: Receiver<String>,
 }
 
 impl Sshd {
@@ -374,7 +376,16 @@ impl Sshd {
     /// As [`Sshd::start`].
     #[must_use]
     pub fn start_with(stage: &Stage, settings: &str, further: &str) -> Self {
-        Self::launch(stage, "sshd", settings, further)
+        Self::launch(stage, "sshd", settings, further, None)
+    }
+
+    /// Starts it as a machine does: by `/etc/ssh/sshd_config`, which then holds these lines and what a stage needs.
+    ///
+    /// # Panics
+    /// As [`Sshd::start`].
+    #[must_use]
+    pub fn start_by_the_machines_file(stage: &Stage, settings: &str) -> Self {
+        Self::launch(stage, "sshd", settings, "", Some(Path::new(SSHD_CONFIG)))
     }
 
     /// Starts it under another PAM service name.
@@ -383,10 +394,16 @@ impl Sshd {
     /// As [`Sshd::start`].
     #[must_use]
     pub fn start_as(stage: &Stage, service: &str, settings: &str) -> Self {
-        Self::launch(stage, service, settings, "")
+        Self::launch(stage, service, settings, "", None)
     }
 
-    fn launch(stage: &Stage, service: &str, settings: &str, further: &str) -> Self {
+    fn launch(
+        stage: &Stage,
+        service: &str,
+        settings: &str,
+        further: &str,
+        machines_file: Option<&Path>,
+    ) -> Self {
         let folder = Path::new(STAGE).join(service);
         make_folder(&folder);
         let host_key = folder.join("host_key");
@@ -394,8 +411,9 @@ impl Sshd {
             keygen(&host_key);
         }
         let port = free_port();
+        let pid_file = machines_file.map_or("none", |_| "/run/sshd.pid");
         let mut text = format!(
-            "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile none\nStrictModes no\nUseDNS no\n\
+            "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {pid_file}\nStrictModes no\nUseDNS no\n\
              PrintMotd no\nAuthorizedKeysFile %h/.ssh/authorized_keys\nSubsystem sftp internal-sftp\n",
             host_key.display()
         );
@@ -412,7 +430,7 @@ impl Sshd {
         // Last, as a Match block goes on to the end of the file.
         text.push_str(further);
         text.push('\n');
-        let config = folder.join("sshd_config");
+        let config = machines_file.map_or_else(|| folder.join("sshd_config"), Path::to_path_buf);
         stage.write(&config, text, 0o600);
         let mut child = Command::new(&program)
             .args(["-D", "-e", "-f"])
@@ -431,9 +449,20 @@ impl Sshd {
             port,
             key: stage.private_key(),
             host_key,
+            messages,
         };
-        sshd.wait_until_it_listens(&messages);
+        sshd.wait_until_it_listens();
         sshd
+    }
+
+    /// Has it read its settings again; returns when it has.
+    ///
+    /// # Panics
+    /// When it does not come to listen again.
+    pub fn reload(&self) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a process number"));
+        kill(pid, Signal::SIGHUP).expect("it runs");
+        self.wait_until_it_listens();
     }
 
     /// Waits until the last connection is over, as far as sshd is concerned.
@@ -453,12 +482,12 @@ impl Sshd {
         }
     }
 
-    fn wait_until_it_listens(&self, messages: &Receiver<String>) {
+    fn wait_until_it_listens(&self) {
         let deadline = Instant::now() + WATCHDOG;
         let mut said = Vec::new();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            match messages.recv_timeout(left) {
+            match self.messages.recv_timeout(left) {
                 Ok(line) if line.contains("Server listening on") => return,
                 Ok(line) => said.push(line),
                 Err(error) => panic!(
@@ -688,7 +717,12 @@ fn keygen(path: &Path) {
     assert!(status.success(), "ssh-keygen: {status}");
 }
 
-fn free_port() -> u16 {
+/// A port of 127.0.0.1 at which nobody listens.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
     listener
         .local_addr()
@@ -721,6 +755,7 @@ const STAGE: &str = "/run/pam-host";
 const NAME: &str = "pam_onelogin.so";
 const MODULE: &str = "/run/pam-host/pam_onelogin.so";
 const SSHD: &str = "/usr/sbin/sshd";
+const SSHD_CONFIG: &str = "/etc/ssh/sshd_config";
 const FIRST_ID: u32 = 7000;
 const SUDOERS: &str = "Defaults timestamp_timeout=0\nDefaults lecture=never\nDefaults !mail_no_user\n\
     Defaults secure_path=\"/usr/sbin:/usr/bin:/sbin:/bin\"\nroot ALL=(ALL:ALL) ALL\nALL ALL=(ALL:ALL) ALL\n";
