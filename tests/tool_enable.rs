@@ -754,6 +754,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
         screen.contains("needs \"PasswordAuthentication no\""),
         "{screen}"
     );
+    assert!(!screen.contains("+ AuthenticationMethods"), "{screen}");
     // In a file whose name comes first: seen before sshd reads any of it.
     config(included(""));
     let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
@@ -769,8 +770,20 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     assert!(screen.contains("nothing was changed"), "{screen}");
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
-    // What somebody has made of ours is theirs.
+    // Root by ssh needs more than ours.
     fs::remove_file(earlier).unwrap();
+    let words_of_root = words.map(|word| if word == "alice" { "root" } else { word });
+    let (status, screen) = enable(&words_of_root).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("root does not get in by ssh"), "{screen}");
+    // Without a record ours goes all the same; what somebody has made of it is theirs.
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    fs::remove_dir_all(RECORDS).unwrap();
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
     let (status, screen) = enable(&words).finish();
     assert!(status.success(), "{screen}");
     let ours = fs::read_to_string(SETTINGS).unwrap();

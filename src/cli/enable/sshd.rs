@@ -28,7 +28,7 @@ pub(super) struct Needs {
 
 /// Finds it out, for a login of this user.
 pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> {
-    let settings = Settings::of(CONFIG, user)?;
+    let settings = Settings::of(None, user)?;
     let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
         Trouble::new(
             "sshd's AuthenticationMethods do not tell what comes before OneLogin; say --behind key, or \
@@ -43,6 +43,7 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
         objections.clear();
         file = Some(planned);
     }
+    objections.extend(settings.keeps_out(user));
     Ok(Needs {
         behind,
         file,
@@ -52,19 +53,17 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
 
 /// Our file, where sshd reads it and needs nothing else.
 fn planned(user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
-    let Some(config) = write::original(Path::new(CONFIG))? else {
-        return Ok(None);
-    };
+    let config = std::fs::read(CONFIG).unwrap_or_default();
     let text = lines(behind);
     let scratch = Scratch::make()?;
     let (ours, preview) = (scratch.0.join("ours.conf"), scratch.0.join("sshd_config"));
-    let Some(config) = with_include(&String::from_utf8_lossy(&config.bytes), &ours) else {
+    let Some(config) = with_include(&String::from_utf8_lossy(&config), &ours) else {
         return Ok(None);
     };
     let likeness = Likeness::own(0o600);
     write::put(&ours, text.as_bytes(), &likeness)?;
     write::put(&preview, config.as_bytes(), &likeness)?;
-    let settings = Settings::of(&preview.to_string_lossy(), user)?;
+    let settings = Settings::of(Some(&preview), user)?;
     if !settings.objections(behind).is_empty() {
         return Ok(None);
     }
@@ -118,7 +117,7 @@ pub(in crate::cli) fn take_away() -> Result<bool, Trouble> {
 
 /// What sshd goes on to ask for by settings that are not ours, once its stack is without us.
 pub(in crate::cli) fn what_stays() -> Option<&'static str> {
-    let settings = Settings::of(CONFIG, "root").ok()?;
+    let settings = Settings::of(None, "root").ok()?;
     (settings.behind() == Some(Behind::Key)).then_some(
         "sshd still asks for a key and then for what its stack asks, the password: \
          AuthenticationMethods in its settings is yours to take out",
@@ -127,7 +126,7 @@ pub(in crate::cli) fn what_stays() -> Option<&'static str> {
 
 /// Has the sshd that runs read its settings again, and sees that it has.
 pub(super) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
-    let settings = Settings::of(CONFIG, user)?;
+    let settings = Settings::of(None, user)?;
     let mut objections = settings.objections(behind);
     if objections.is_empty() {
         reload()?;
@@ -143,7 +142,7 @@ pub(super) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
 /// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
 pub(super) fn reload() -> Result<(), Trouble> {
     // One that finds a fault in them would end.
-    let settings = Settings::of(CONFIG, "root")?;
+    let settings = Settings::of(None, "root")?;
     let file = settings.0.get("pidfile").map_or("", String::as_str);
     let Some(pid) = running(file) else {
         return Ok(());
@@ -181,10 +180,13 @@ fn identity(file: &str) -> Option<(u64, i64, i64)> {
 pub(in crate::cli) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
-    /// Those of this file, for a login of this user.
-    fn of(file: &str, user: &str) -> Result<Self, Trouble> {
+    /// Those of this file or of sshd's own, for a login of this user.
+    fn of(file: Option<&Path>, user: &str) -> Result<Self, Trouble> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
-        let output = run(&[SSHD], &["-T", "-f", file, "-C", &whom])
+        let file = file.map(Path::to_string_lossy);
+        let mut arguments = vec!["-T", "-C", &whom];
+        arguments.extend(file.iter().flat_map(|file| ["-f", file]));
+        let output = run(&[SSHD], &arguments)
             .ok_or_else(|| Trouble::new(format!("{SSHD} is not there, or does not start")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
@@ -232,6 +234,17 @@ impl Settings {
             },
             list(first)
         ))
+    }
+
+    /// Why this user does not get in behind OneLogin, whatever OneLogin says.
+    fn keeps_out(&self, user: &str) -> Option<String> {
+        let permit = self.0.get("permitrootlogin").map_or("", String::as_str);
+        (user == "root" && permit != "yes").then(|| {
+            format!(
+                "PermitRootLogin {permit}: behind a key and OneLogin, root does not get in by ssh; \
+                 name another user, or have it \"PermitRootLogin yes\""
+            )
+        })
     }
 
     /// Where sshd listens, as seen from this host.
@@ -393,6 +406,43 @@ mod tests {
             ("publickey,keyboard-interactive keyboard-interactive", None),
         ] {
             assert_eq!(settings(methods, "").behind(), behind, "{methods}");
+        }
+    }
+
+    #[test]
+    fn root_is_told_that_ssh_will_not_let_root_in() {
+        for (permit, user, is_out) in [
+            ("without-password", "root", true),
+            ("no", "root", true),
+            ("yes", "root", false),
+            ("without-password", "alice", false),
+        ] {
+            let settings = settings("publickey", &format!("permitrootlogin {permit}"));
+            assert_eq!(
+                settings.keeps_out(user).is_some(),
+                is_out,
+                "{permit} {user}"
+            );
+        }
+    }
+
+    #[test]
+    fn our_file_is_read_where_others_are_and_before_them() {
+        let ours = Path::new("/ours");
+        for line in [
+            "Include /etc/ssh/sshd_config.d/*.conf",
+            "include\t/elsewhere /etc/ssh/sshd_config.d/*.conf",
+            "Include sshd_config.d/*.conf",
+        ] {
+            let text = with_include(&format!("UsePAM no\n{line}\nPort 1\n"), ours).unwrap();
+            assert_eq!(text, format!("UsePAM no\nInclude /ours\n{line}\nPort 1\n"));
+        }
+        for line in [
+            "",
+            "#Include /etc/ssh/sshd_config.d/*.conf",
+            "Include /etc/ssh/other/*.conf",
+        ] {
+            assert_eq!(with_include(line, ours), None, "{line}");
         }
     }
 
