@@ -700,6 +700,63 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn killed_at_any_step_sshd_takes_what_it_took_before() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let takes = || {
+        let mut client = sshd.client("alice", &["PreferredAuthentications=none"]);
+        client.expect("Permission denied (");
+        client.finish().1
+    };
+    let took = takes();
+    let words = [
+        "enable",
+        "sshd",
+        "--behind",
+        "key",
+        "--user",
+        "alice",
+        "--no-trial",
+        "--yes",
+    ];
+    let mut killed = 0;
+    for call in ["renameat", "kill", "fsync"] {
+        for number in 1.. {
+            let output = Command::new("strace")
+                .args([
+                    "-qq",
+                    "-e",
+                    &format!("trace={call}"),
+                    "-o",
+                    "/dev/null",
+                    "-e",
+                ])
+                .arg(format!("inject={call}:signal=SIGKILL:when={number}"))
+                .arg(TOOL)
+                .args(words)
+                .env_clear()
+                .output()
+                .unwrap();
+            if output.status.success() {
+                assert!(tool(&["disable", "sshd"]).finish().0.success());
+                break;
+            }
+            killed += 1;
+            assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
+            if record("enabled", "sshd").exists() {
+                assert!(tool(&["disable", "sshd"]).finish().0.success());
+            }
+            assert_eq!(stacks(), before, "{call} {number}");
+            assert!(!Path::new(SETTINGS).exists(), "{call} {number}");
+            assert_eq!(takes(), took, "{call} {number}");
+        }
+    }
+    assert!(killed > 8, "{killed}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
     let scene = machine(&[]);
     let before = stacks();
