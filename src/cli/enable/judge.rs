@@ -18,7 +18,7 @@ pub(super) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> 
             .filter(|entry| entry.is("pam_onelogin"))
             .peekable();
         let is_planned = |entry: &Entry| plans.iter().any(|plan| plan.path == entry.path);
-        stack.path.is_some() && ours.peek().is_some() && ours.all(is_planned)
+        ours.peek().is_some() && ours.all(is_planned)
     };
     service.logins().iter().filter(asks).copied().collect()
 }
