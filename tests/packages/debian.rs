@@ -98,6 +98,8 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         screen.expect("OneLogin passcode: ");
         screen.line("123456");
         assert!(screen.finish().0.success());
+        let (_, screen) = system.terminal(&step("pam-onelogin users")).finish();
+        assert!(screen.contains("alice"), "{screen}");
         assert_eq!(system.stacks(), before, "so far nothing has changed");
 
         let sshd = Server::start(&system);
