@@ -246,6 +246,7 @@ needs-packages:
 needs-package-tests:
 	$(call install-packages,command -v mmdebstrap && command -v lintian && command -v rpmlint && command -v groff && command -v mandoc,mmdebstrap debian-archive-keyring lintian rpmlint groff-base mandoc)
 	$(call install-packages,command -v dnf && command -v createrepo_c && command -v sesearch,dnf createrepo-c setools)
+	$(call install-packages,command -v systemd-nspawn && command -v nsenter && command -v ip,systemd-container util-linux iproute2)
 
 # Clean systems, made once, for the packages. What their tests install is in their cache, so that they need no network.
 $(ROOTS)/%.tar: tests/packages/%.packages
@@ -262,17 +263,26 @@ $(ROOTS)/policy.tar:
 	@mmdebstrap --quiet --variant=essential --include=selinux-policy-default,policycoreutils bookworm $(@D)/new-$(@F)
 	@mv $(@D)/new-$(@F) $@
 
-# A release beside this machine's own, with the programs that the module is a guest of, and whatever their tests need.
-$(ROOTS)/hosts-%.tar: tests/in-root.packages
+# make-root WITH: one with the packages that the list names.
+define make-root
 	@mkdir -p $(ROOTS)
-	@echo 'Making a $* with sshd, sudo, sudo-rs and login (half a minute, once).'
+	@echo 'Making a $* with $(1) (half a minute, once).'
 	@mmdebstrap --quiet --variant=minbase --include="$$(cat $<)" $* $(@D)/new-$(@F)
 	@mv $(@D)/new-$(@F) $@
+endef
+
+# A release beside this machine's own, with the programs that the module is a guest of, and whatever their tests need.
+$(ROOTS)/hosts-%.tar: tests/in-root.packages
+	$(call make-root,sshd and sudo)
+
+# One that starts and ends as a machine does.
+$(ROOTS)/boot-%.tar: tests/packages/boot.packages
+	$(call make-root,systemd)
 
 ifeq ($(shell id -u),0)
 test-root: test-packages
 
-test-packages: build packages needs-package-tests $(ROOTS)/bookworm.tar $(ROOTS)/trixie.tar $(ROOTS)/policy.tar
+test-packages: build packages needs-package-tests $(foreach name,bookworm trixie policy boot-bookworm boot-trixie,$(ROOTS)/$(name).tar)
 	$(CARGO) build --quiet --locked --workspace
 	PAM_ONELOGIN_MODULE=$(PROGRAMS)/pam_onelogin.so $(CARGO) test --quiet --locked --test libpam
 	@program=$$($(CARGO) test --locked --test packages --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \

@@ -35,16 +35,29 @@ impl Deref for System {
 }
 
 impl Root {
+    /// With this machine's /proc and /dev, for a chroot.
     pub(crate) fn unpack(release: &str) -> Self {
+        let root = Self::bare(release, release);
+        for name in ["proc", "dev"] {
+            run(Command::new("mount")
+                .arg("--rbind")
+                .arg(Path::new("/").join(name))
+                .arg(root.folder.join(name)));
+        }
+        root
+    }
+
+    /// What the archive has, in a folder of this name.
+    pub(crate) fn bare(archive: &str, name: &str) -> Self {
         assert!(
             env::var_os("PAM_HOST_PRIVATE_ETC").is_some(),
             "run it by `make test-packages`"
         );
-        let folder = Path::new("/run/systems").join(release);
+        let folder = Path::new("/run/systems").join(name);
         fs::create_dir_all(&folder).unwrap();
         // As the root of a machine is, it is a mount of its own.
         run(Command::new("mount").arg("--bind").args([&folder, &folder]));
-        let archive = wanted("PAM_ONELOGIN_ROOTS").join(format!("{release}.tar"));
+        let archive = wanted("PAM_ONELOGIN_ROOTS").join(format!("{archive}.tar"));
         run(Command::new("tar")
             .args([
                 "--extract",
@@ -55,12 +68,6 @@ impl Root {
             .arg(archive)
             .arg("--directory")
             .arg(&folder));
-        for name in ["proc", "dev"] {
-            run(Command::new("mount")
-                .arg("--rbind")
-                .arg(Path::new("/").join(name))
-                .arg(folder.join(name)));
-        }
         Self { folder }
     }
 
@@ -153,9 +160,7 @@ impl System {
 
     /// Somebody who may use sudo.
     pub(crate) fn person(&self, name: &str) {
-        self.sh(&format!(
-            "useradd --create-home --shell /bin/sh --groups sudo {name} && echo '{name}:{PASSWORD}' | chpasswd"
-        ));
+        self.sh(&new_person(name));
     }
 
     /// A simulator with its sample users, whose certificate the system trusts.
@@ -249,23 +254,33 @@ impl Drop for Root {
             let _ = Command::new("umount")
                 .arg("--lazy")
                 .arg(self.folder.join(name))
+                .stderr(Stdio::null())
                 .status();
         }
         let _ = Command::new("umount")
             .arg("--lazy")
             .arg(&self.folder)
             .status();
-        let is_unmounted = !fs::read_to_string("/proc/self/mountinfo")
-            .unwrap_or_default()
-            .contains(&format!(" {}", self.folder.display()));
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let folder = self.folder.display();
+        let is_unmounted = [" ", "/"]
+            .iter()
+            .all(|end| !mounts.contains(&format!(" {folder}{end}")));
         if is_unmounted {
             let _ = fs::remove_dir_all(&self.folder);
         }
     }
 }
 
+/// The command line that makes somebody who may use sudo.
+pub(crate) fn new_person(name: &str) -> String {
+    format!(
+        "useradd --create-home --shell /bin/sh --groups sudo {name} && echo '{name}:{PASSWORD}' | chpasswd"
+    )
+}
+
 /// Takes the `#` away before what the README says has to be filled in, and fills it in.
-pub(crate) fn fill_in(system: &System, onelogin: &Simulator) {
+pub(crate) fn fill_in(system: &Root, onelogin: &Simulator) {
     let path = "/etc/pam_onelogin/config.toml";
     let mut text = system.read(path);
     for (key, value) in [
