@@ -12,6 +12,12 @@ cd "$(dirname "$0")/.."
 task=$1
 who=$2
 
+# A stack that names a module which is gone lets nobody in.
+if [ "$task" = uninstall ] && [ -z "${DESTDIR-}" ]; then
+    . packaging/stacks.sh
+    refuse_while_in_use '' || exit 1
+fi
+
 sed -e '/^#/d' -e '/^$/d' \
     -e "s|@MODULE@|${MODULE-}|; s|@MODULE_ID@|${MODULE_ID-}|; s|@TOOL@|${TOOL-}|; s|@TOOL_ID@|${TOOL_ID-}|; s|@BUILT@|${BUILT-}|; s|@SECURITYDIR@|$SECURITYDIR|" \
     -e "s|@SYSCONFDIR@|$SYSCONFDIR|; s|@PREFIX@|$PREFIX|; s|@DOCDIR@|$DOCDIR|" packaging/files |

@@ -22,14 +22,36 @@ refuse_while_in_use() {
         printf '%s\n\n%s\n' 'pam_onelogin: removed by PAM_ONELOGIN_REMOVE_ANYWAY=yes, although these lines name it:' "$used" >&2
         return 0
     fi
+    made=$(put_back_by)
     cat >&2 <<END
 pam_onelogin: not removed, because these lines name it. Without the module most of them deny every login; those
 that say "optional" or "sufficient" go on without a second factor.
 
 $used
+${made:+
+These commands take out what "pam-onelogin enable" has written:
 
+$made
+}
 Take the lines out, try a login from a second window while a root shell is open, then remove the package.
 To remove it all the same, set PAM_ONELOGIN_REMOVE_ANYWAY=yes in the environment.
 END
     return 1
 }
+
+# What to type for each service that "pam-onelogin enable" has a record of.
+put_back_by() {
+    for record in "$RECORDS"/trial/*.json "$RECORDS"/enabled/*.json; do
+        [ ! -e "$record" ] || printf '  pam-onelogin disable %s\n' "$(basename "$record" .json)"
+    done
+}
+
+# Puts back what these records are of.
+put_back() {
+    for record in "$@"; do
+        [ ! -e "$record" ] || pam-onelogin disable "$(basename "$record" .json)" >&2 || :
+    done
+}
+
+# Where the tool keeps them.
+RECORDS=/var/lib/pam_onelogin

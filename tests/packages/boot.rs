@@ -133,6 +133,57 @@ fn status_reads_the_decisions_of_real_logins_in_the_journal() {
     });
 }
 
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn the_package_is_removed_with_its_unit_and_timers_when_what_it_was_told_to_change_is_put_back() {
+    on_each_release(|machine, _| {
+        let before = machine.stacks();
+
+        // Refused: and what is said to type is enough.
+        let admin = machine.on_trial("sudo", HOUR);
+        machine.sh("pam-onelogin enable su --no-trial --yes");
+        let changed = machine.stacks();
+        let refusal = machine.sh("dpkg -r libpam-onelogin 2>&1 && exit 1 || exit 0");
+        assert!(refusal.contains("/etc/pam.d/sudo:"), "{refusal}");
+        assert_eq!(machine.changed(&changed), "");
+        let advice = refusal
+            .lines()
+            .filter_map(|line| line.strip_prefix("  pam-onelogin "));
+        for words in advice {
+            machine.sh(&format!("pam-onelogin {words}"));
+        }
+        assert_eq!(machine.changed(&before), "");
+        assert_eq!(admin.finish().0.code(), Some(1), "put back, says enable");
+        assert_ne!(machine.units(), "");
+        machine.sh("dpkg -r libpam-onelogin");
+        assert_eq!(machine.units(), "");
+        assert_eq!(machine.changed(&before), "");
+
+        // Against all advice, but not with a stack on trial that nobody would put back.
+        machine.sh(INSTALL);
+        let admin = machine.on_trial("su", HOUR);
+        machine.sh("PAM_ONELOGIN_REMOVE_ANYWAY=yes dpkg -r libpam-onelogin");
+        assert_eq!(machine.changed(&before), "");
+        assert_eq!(admin.finish().0.code(), Some(1), "put back, says enable");
+        assert_eq!(machine.units(), "");
+
+        // What pam-auth-update wrote goes through it, and the tool knows.
+        machine.sh(INSTALL);
+        machine.sh("pam-onelogin enable all --no-trial --yes --anyway");
+        assert!(machine.changed(&before).contains("pam_onelogin.so"));
+        machine.sh("dpkg -r libpam-onelogin");
+        assert_eq!(machine.changed(&before), "");
+        assert_eq!(
+            machine.sh(
+                "ls /var/lib/pam_onelogin/trial /var/lib/pam_onelogin/enabled | grep json || true"
+            ),
+            ""
+        );
+        machine.sh("dpkg -P libpam-onelogin");
+        assert!(!machine.path("/var/lib/pam_onelogin").exists());
+    });
+}
+
 /// A Debian with the package in it, filled in; alice, who may use sudo.
 struct Machine {
     root: Root,
@@ -411,6 +462,14 @@ impl Machine {
         journal.expect(&format!(
             "pam_onelogin(pam-onelogin:auth): {service} was not confirmed in time"
         ));
+    }
+
+    /// What systemd knows of us, on the disk and in its memory.
+    fn units(&self) -> String {
+        self.sh(
+            "find /etc/systemd /run/systemd /var/lib/systemd -name 'pam-onelogin*' && \
+             systemctl list-units --all --no-legend 'pam-onelogin*'",
+        )
     }
 
     /// A time of a unit, since its init began to count; 0 if it has not happened.

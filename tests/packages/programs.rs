@@ -68,6 +68,37 @@ fn make_install_has_the_files_of_the_package_and_uninstall_takes_them_away() {
 
 #[test]
 #[ignore = "needs root and clean systems: run by make test-packages"]
+fn uninstall_leaves_the_module_where_it_is_while_a_stack_names_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let module = folder.path().join("pam_onelogin.so");
+    fs::write(&module, "").unwrap();
+    let uninstall = || {
+        let mut command = Command::new("packaging/install.sh");
+        for key in ["SECURITYDIR", "SYSCONFDIR", "PREFIX", "DOCDIR"] {
+            command.env(key, folder.path());
+        }
+        command
+            .args(["uninstall", "all"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap()
+    };
+    let stack = "/etc/pam.d/probe-uninstall";
+    fs::write(stack, "auth required pam_onelogin.so\n").unwrap();
+    let output = uninstall();
+    fs::remove_file(stack).unwrap();
+    let said = both(&output);
+    assert!(
+        !output.status.success() && said.contains(&format!("  {stack}:1: auth")),
+        "{said}"
+    );
+    assert!(module.exists());
+    assert!(uninstall().status.success());
+    assert!(!module.exists());
+}
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
 fn a_second_build_gives_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
     for format in ["deb", "rpm"] {

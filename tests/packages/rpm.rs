@@ -98,6 +98,63 @@ fn the_rpm_is_installed_used_upgraded_and_erased_without_a_trace() {
     assert_eq!(system.stacks(), before);
 }
 
+/// Where systemctl is. Nothing runs there: what the scripts tell a running systemd, tests/packages/boot.rs sees with the .deb.
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn the_rpm_is_erased_with_the_link_of_its_unit_and_with_the_records_of_the_tool() {
+    let root = Root::unpack("boot-bookworm");
+    let links = || {
+        let mut links = root.files("/etc/systemd");
+        links.retain(|path, _| path.contains("pam-onelogin"));
+        links.into_keys().collect::<Vec<_>>()
+    };
+    let before = root.stacks();
+    let install = |arguments: &[&str]| {
+        let (success, said) = root.rpm(arguments);
+        assert!(success, "{said}");
+    };
+    install(&["-i", "--nodeps", package("rpm").to_str().unwrap()]);
+    // As `enable --try` does.
+    root.sh("systemctl enable pam-onelogin-restore.service");
+    assert_eq!(
+        links(),
+        ["/etc/systemd/system/sysinit.target.wants/pam-onelogin-restore.service"]
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let later = later_package("rpm", "0.1.1", folder.path());
+    install(&["-U", "--nodeps", later.to_str().unwrap()]);
+    assert_eq!(links().len(), 1, "an upgrade took the link away");
+
+    // Not while the tool has switched something on; it says how to switch it off.
+    root.sh(&format!("ln -s {RPM_MODULE} {}", module_path()));
+    for key in [
+        "url = \"https://x.invalid\"",
+        "client_id = \"a\"",
+        "client_secret = \"b\"",
+    ] {
+        let name = key.split(' ').next().unwrap();
+        root.sh(&format!(
+            "sed -i '0,/^# {name} =/s|^# {name} =.*|{key}|' /etc/pam_onelogin/config.toml"
+        ));
+    }
+    root.sh("pam-onelogin enable su --no-trial --yes");
+    let (success, said) = root.rpm(&["-e", "pam_onelogin"]);
+    assert!(!success && said.contains("/etc/pam.d/su:"), "{said}");
+    assert!(said.contains("\n  pam-onelogin disable su\n"), "{said}");
+    // Against all advice, but not with a stack on trial that nobody would put back.
+    root.sh("mv /var/lib/pam_onelogin/enabled/su.json /var/lib/pam_onelogin/trial");
+    run(Command::new("rpm")
+        .arg(format!("--root={}", root.folder.display()))
+        .args(["-e", "pam_onelogin"])
+        .env("PAM_ONELOGIN_REMOVE_ANYWAY", "yes"));
+    assert_eq!(root.stacks(), before);
+    assert!(links().is_empty());
+    install(&["-i", "--nodeps", package("rpm").to_str().unwrap()]);
+    install(&["-e", "pam_onelogin"]);
+    assert!(links().is_empty());
+    assert!(!root.path("/var/lib/pam_onelogin").exists());
+}
+
 /// dnf asks for each dependency, in a folder without a system: a package that provides what glibc, Linux-PAM and a shell do.
 #[test]
 #[ignore = "needs root and clean systems: run by make test-packages"]
