@@ -2,6 +2,7 @@
 //! and tried before it is written; it can be put back at any moment, by whoever is left to do so.
 
 pub(super) mod all;
+mod authselect;
 pub(super) mod diff;
 pub(super) mod edit;
 mod guard;
@@ -219,8 +220,7 @@ impl Options {
                 change.plans.extend(needs.file);
             }
             Service::All => {
-                change.plans = all::plans()?;
-                change.objections = all::objections();
+                (change.plans, change.objections) = all::change()?;
             }
             Service::Sudo | Service::Su | Service::Login => {}
         }

@@ -3,6 +3,7 @@
 //! A clean system is a folder, unpacked for each test, in the mount namespace of tests/private-etc.sh; it shares the
 //! network with the simulator. Logins go through its own libpam, with its own sudo.
 
+mod authselect;
 mod boot;
 mod debian;
 mod programs;

@@ -320,4 +320,4 @@ fn r15_the_authselect_profile_survives_select_and_every_denial_is_a_denial() {
     assert_eq!(system.files("/etc/authselect"), before);
 }
 
-const RPM_MODULE: &str = "/usr/lib64/security/pam_onelogin.so";
+pub(crate) const RPM_MODULE: &str = "/usr/lib64/security/pam_onelogin.so";

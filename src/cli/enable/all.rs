@@ -1,7 +1,8 @@
-//! `all`: the stack that the others include, by the distribution's own tool. On Debian
-//! pam-auth-update runs in a mount namespace, over copies; what it made of them is then tried and
-//! written like any other change.
+//! `all`: the stacks that the others include, by the distribution's own tool: authselect, or
+//! pam-auth-update. The latter runs in a mount namespace, over copies; what it made of them is then
+//! tried and written like any other change.
 
+use super::authselect;
 use super::record::Planned;
 use super::trial::{Scratch, own_program, private_mounts};
 use super::{SAFE_PATH, service::Service};
@@ -15,19 +16,32 @@ use std::process::{Command, Stdio};
 /// What the child is told.
 #[derive(Args)]
 pub(in crate::cli) struct Options {
-    /// Where the copies are
-    folder: PathBuf,
+    /// pam-auth-update: where the copies are
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// authselect: what it is told
+    #[arg(long, num_args = 1..)]
+    authselect: Vec<String>,
+}
+
+/// What it takes, and what speaks against it.
+pub(super) fn change() -> Result<(Vec<Planned>, Vec<String>), Trouble> {
+    let (plans, mut objections) = if is_by_authselect() {
+        authselect::change()?
+    } else {
+        (plans()?, Vec::new())
+    };
+    objections.extend(ask_already());
+    Ok((plans, objections))
+}
+
+/// Whether the stacks here are made by authselect. Debian has it, too, but includes no stack of it.
+fn is_by_authselect() -> bool {
+    authselect::is_here() && !Path::new(UPDATE).exists()
 }
 
 /// What pam-auth-update would change.
-pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
-    if Path::new(AUTHSELECT).exists() && !Path::new(UPDATE).exists() {
-        return Err(Trouble(vec![
-            "here this is authselect's work; with a profile that has our feature, type:".to_owned(),
-            "    authselect enable-feature with-onelogin".to_owned(),
-            "or name a service: sshd, sudo, su, login".to_owned(),
-        ]));
-    }
+fn plans() -> Result<Vec<Planned>, Trouble> {
     for needed in [UPDATE, PROFILE] {
         if !Path::new(needed).exists() {
             return Err(Trouble::new(format!(
@@ -49,7 +63,7 @@ pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
         }
     }
     let status = Command::new(own_program()?)
-        .arg("preview")
+        .args(["preview", "--folder"])
         .arg(&scratch.0)
         .env_clear()
         .env("PATH", SAFE_PATH)
@@ -86,7 +100,7 @@ pub(super) fn plans() -> Result<Vec<Planned>, Trouble> {
 }
 
 /// The services whose own stacks name us: behind the common one they would ask twice.
-pub(super) fn objections() -> Vec<String> {
+fn ask_already() -> Vec<String> {
     let stacks = Service::All.logins().iter();
     let texts = stacks.filter_map(|stack| {
         let text = std::fs::read_to_string(super::path(stack)).ok()?;
@@ -110,21 +124,27 @@ fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
     Ok(super::edit::names_us(&text).is_some())
 }
 
-/// The child: pam-auth-update over the copies.
+/// The child: authselect over layers, or pam-auth-update over the copies.
 pub(in crate::cli) fn preview(_: &Context, options: &Options) -> Result<Exit, Trouble> {
+    let Some(folder) = &options.folder else {
+        return authselect::preview_here(&options.authselect);
+    };
     private_mounts()?;
     let none: Option<&str> = None;
-    for (number, folder) in FOLDERS.iter().enumerate() {
-        let copies = copies(&options.folder, number);
-        mount(Some(&copies), *folder, none, MsFlags::MS_BIND, none)
-            .map_err(|errno| Trouble::new(format!("{folder}: {}", errno.desc())))?;
+    for (number, place) in FOLDERS.iter().enumerate() {
+        let copies = copies(folder, number);
+        mount(Some(&copies), *place, none, MsFlags::MS_BIND, none)
+            .map_err(|errno| Trouble::new(format!("{place}: {}", errno.desc())))?;
     }
     update("--enable")?;
     Ok(Exit::Good)
 }
 
-/// Lets pam-auth-update take us out, where somebody has changed the common stack since; what changed.
+/// Lets the distribution's tool take us out, where somebody has changed its stacks since; what changed.
 pub(in crate::cli) fn take_out() -> Result<Vec<String>, Trouble> {
+    if is_by_authselect() {
+        return authselect::take_out();
+    }
     if !is_on(&[])? {
         return Ok(Vec::new());
     }
@@ -178,4 +198,3 @@ const DEBCONF: &str = "/var/cache/debconf";
 pub(super) const COMMON: &str = "/etc/pam.d/common-auth";
 const UPDATE: &str = "/usr/sbin/pam-auth-update";
 const PROFILE: &str = "/usr/share/pam-configs/onelogin";
-const AUTHSELECT: &str = "/usr/bin/authselect";

@@ -9,6 +9,10 @@ const AROUND: usize = 3;
 
 /// The change of this file.
 pub(in crate::cli) fn diff(path: &Path, old: &[u8], new: &[u8]) -> String {
+    if old.contains(&0) || new.contains(&0) {
+        let text = format!("{}: changes, and is no text", path.display());
+        return paint(Paint::Bold, &text);
+    }
     let (old, new) = (lines(old), lines(new));
     let same = |pair: &(&String, &String)| pair.0 == pair.1;
     let head = old.iter().zip(&new).take_while(same).count();
@@ -60,5 +64,8 @@ mod tests {
         );
         let grown = diff(Path::new("/etc/x"), b"a\n", b"a\na\n");
         assert!(grown.contains("+ a"), "{grown}");
+        let compiled = diff(Path::new("/etc/x"), b"a\n\0", b"b\n\0");
+        assert!(compiled.contains("/etc/x: changes"), "{compiled}");
+        assert!(!compiled.contains('\n'), "{compiled}");
     }
 }

@@ -17,7 +17,7 @@ pub(super) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> 
             .iter()
             .filter(|entry| entry.is("pam_onelogin"))
             .peekable();
-        let is_planned = |entry: &Entry| plans.iter().any(|plan| plan.path == entry.path);
+        let is_planned = |entry: &Entry| plan_of(&entry.path, plans).is_some();
         ours.peek().is_some() && ours.all(is_planned)
     };
     service.logins().iter().filter(asks).copied().collect()
@@ -36,12 +36,19 @@ pub(in crate::cli) fn asks(service: Service) -> Option<String> {
 /// A service's stack once these files are as planned.
 fn planned(service: &str, plans: &[Planned]) -> Stack {
     read(service, &|path: &Path| {
-        let planned = plans.iter().find(|plan| plan.path == path);
-        planned.map_or_else(
+        plan_of(path, plans).map_or_else(
             || std::fs::read_to_string(path).ok(),
             |plan| Some(String::from_utf8_lossy(&plan.after).into_owned()),
         )
     })
+}
+
+/// What is planned for this file; authselect's stacks are links to where they really are.
+fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
+    let real = std::fs::canonicalize(path).unwrap_or_default();
+    plans
+        .iter()
+        .find(|plan| plan.path == path || plan.path == real)
 }
 
 /// What is wrong with the stack of this service once these files are as planned, in one sentence.

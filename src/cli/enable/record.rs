@@ -4,7 +4,7 @@
 
 use super::edit::{names_us, take_out};
 use super::service::Service;
-use super::{all, sshd};
+use super::{all, authselect, sshd};
 use crate::cli::Trouble;
 use crate::cli::write::{self, Likeness, Original};
 use crate::clock::{seconds_since_boot, unix_now};
@@ -177,6 +177,11 @@ impl Store {
     /// Puts the files back and forgets the record. What is on trial goes back in any case; a file
     /// that cannot keeps none of the others from it.
     pub(in crate::cli) fn put_back(&self, record: &Record) -> Result<(), Trouble> {
+        // What the distribution's own tool has written since belongs together, and goes back by it.
+        let is_all = record.service == Service::All.name() && !record.is_kept();
+        if is_all && self.is_changed(record) && all::take_out().is_ok() {
+            return forget(record);
+        }
         let mut troubles = Vec::new();
         // The last one first: sshd asks for all that it did until its stack is the old one.
         for file in record.files.iter().rev() {
@@ -194,6 +199,12 @@ impl Store {
         forget(record)
     }
 
+    /// Whether somebody has changed a file since, and it cannot be put back for that.
+    fn is_changed(&self, record: &Record) -> bool {
+        let mut files = record.files.iter();
+        files.any(|file| self.planned_back(record, file).is_err())
+    }
+
     fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Trouble> {
         match self.planned_back(record, file) {
             Ok(restoring) if restoring.back == Back::Same => Ok(()),
@@ -202,8 +213,6 @@ impl Store {
                 None => write::remove(&file.path),
             },
             Err(trouble) if record.is_kept() => Err(trouble),
-            // The distribution's own tool keeps what it has written there since.
-            Err(_) if record.service == Service::All.name() && all::take_out().is_ok() => Ok(()),
             Err(trouble) => {
                 let old = old(record, file).map_err(|_| trouble)?;
                 keep_a_copy(&file.path);
@@ -248,6 +257,10 @@ impl Store {
             }
             (Ok(None), Some(_)) => Err(Trouble::new(format!(
                 "{}: was changed since this tool wrote it; take it away by hand",
+                file.path.display()
+            ))),
+            (_, Some(_)) if authselect::writes(&file.path) => Err(Trouble::new(format!(
+                "{}: was changed since, by authselect or by hand",
                 file.path.display()
             ))),
             (_, Some(now)) => without_our_lines(record, file, now),
@@ -366,9 +379,12 @@ pub(in crate::cli) fn something_is_on_trial() -> bool {
     entries.is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// The plain copy of a file as it was.
+/// The plain copy of a file as it was. Outside `/etc/pam.d` it is called by its whole path, as two
+/// folders may have files of one name.
 pub(in crate::cli) fn backup(service: &str, path: &Path) -> PathBuf {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = path.strip_prefix("/etc/pam.d").unwrap_or(path);
+    let name = name.to_string_lossy();
+    let name = name.trim_start_matches('/').replace('/', "-");
     Path::new(BACKUP).join(format!("{service}.{name}"))
 }
 
