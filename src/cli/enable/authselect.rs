@@ -83,7 +83,13 @@ pub(super) fn take_out() -> Result<Vec<String>, Trouble> {
     let selected = selected()?;
     let is_on = |selected: &Selected| selected.features.iter().any(|feature| feature == FEATURE);
     if !selected.as_ref().is_some_and(is_on) {
-        return Ok(Vec::new());
+        return if asks(&[])? {
+            Err(Trouble::new(format!(
+                "a stack of authselect names us, although {FEATURE} is off; take the line out by hand"
+            )))
+        } else {
+            Ok(Vec::new())
+        };
     }
     let words = ["disable-feature", FEATURE];
     let plans = plans(&words.map(str::to_owned))?;
