@@ -32,7 +32,6 @@ use crate::host::uids;
 use crate::trust::Trusted;
 use clap::{CommandFactory as _, Parser, Subcommand};
 use console::Console;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -130,10 +129,8 @@ pub fn main() -> ExitCode {
         Verb::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut command(), "pam-onelogin", &mut text);
-            let written = std::io::stdout().write_all(&text);
-            written
-                .map(|()| Exit::Good)
-                .map_err(|error| Trouble::new(error.to_string()))
+            context.console.print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Good)
         }
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
@@ -147,15 +144,9 @@ pub fn main() -> ExitCode {
         Verb::Trial(options) => Ok(enable::trial::run(&context, &options)),
         Verb::Users(options) => users::run(&context, &options),
     };
-    match result {
-        Ok(Exit::Good) => ExitCode::SUCCESS,
-        Ok(Exit::Bad) => ExitCode::FAILURE,
-        Err(Trouble(sentences)) => {
-            for sentence in sentences {
-                context.console.fault(&sentence);
-            }
-            ExitCode::FAILURE
-        }
+    match context.console.end(result) {
+        Exit::Good => ExitCode::SUCCESS,
+        Exit::Bad => ExitCode::FAILURE,
     }
 }
 

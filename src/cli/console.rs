@@ -1,11 +1,13 @@
 //! Where the tool's words go: results to standard output, everything else to standard error.
 //! Colour and movement only on a terminal.
 
+use super::{Exit, Trouble};
+use crate::text::printable;
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
-use std::cell::Cell;
-use std::io::{IsTerminal as _, Write as _, stderr, stdout};
+use std::cell::{Cell, RefCell};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 
 /// The terminal, pipe or file that the tool speaks to.
 pub(super) struct Console {
@@ -13,6 +15,14 @@ pub(super) struct Console {
     moves: bool,
     /// Whether there is a line on the terminal that the next one replaces.
     passing: Cell<bool>,
+    /// Why a result did not get out.
+    lost: RefCell<Option<io::Error>>,
+}
+
+/// What a machine gets where a verb could not do its work.
+#[derive(Serialize)]
+struct Troubles<'a> {
+    troubles: &'a [String],
 }
 
 /// What a word means.
@@ -30,8 +40,10 @@ impl Console {
     pub(super) fn new(json: bool) -> Self {
         Self {
             json,
-            moves: stderr().is_terminal(),
+            moves: stderr().is_terminal()
+                && std::env::var_os("TERM").is_some_and(|it| it != "dumb"),
             passing: Cell::new(false),
+            lost: RefCell::new(None),
         }
     }
 
@@ -39,7 +51,7 @@ impl Console {
     pub(super) fn say(&self, text: &str) {
         self.settle();
         if !self.json {
-            let _ = writeln!(anstream::stdout(), "{text}");
+            self.keep(writeln!(anstream::stdout(), "{text}"));
         }
     }
 
@@ -53,7 +65,32 @@ impl Console {
     /// A result that is the same for all, as a file would be.
     pub(super) fn print(&self, text: &str) {
         self.settle();
-        let _ = write!(stdout(), "{text}");
+        self.keep(write!(stdout(), "{text}"));
+    }
+
+    /// How the tool ends: badly, too, where a result did not get out, as on a full disk. Whoever
+    /// closed a pipe has read what they wanted, and needs no words.
+    pub(super) fn end(&self, result: Result<Exit, Trouble>) -> Exit {
+        let exit = result.unwrap_or_else(|Trouble(sentences)| {
+            let troubles: Vec<String> = sentences.iter().map(|text| printable(text)).collect();
+            for trouble in &troubles {
+                self.fault(trouble);
+            }
+            self.document(&Troubles {
+                troubles: &troubles,
+            });
+            Exit::Bad
+        });
+        self.keep(stdout().flush());
+        match self.lost.take() {
+            None => exit,
+            Some(error) => {
+                if error.kind() != ErrorKind::BrokenPipe {
+                    self.fault(&format!("standard output: {error}"));
+                }
+                Exit::Bad
+            }
+        }
     }
 
     /// Whether `--json` was said.
@@ -87,6 +124,12 @@ impl Console {
             let _ = write!(out, "\r{text} \u{1b}[K");
             let _ = out.flush();
             self.passing.set(true);
+        }
+    }
+
+    fn keep(&self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.lost.borrow_mut().get_or_insert(error);
         }
     }
 

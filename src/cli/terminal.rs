@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::stdio::stdin;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use std::cell::Cell;
+use std::io::IsTerminal as _;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -25,8 +26,7 @@ pub(super) struct Terminal<'a>(pub(super) &'a Console);
 
 impl Prompt for Terminal<'_> {
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
-        self.0.ask(text);
-        let line = let_interrupt(read_line).ok_or(NoAnswer)?;
+        let line = typed(self.0, text, None).ok_or(NoAnswer)?;
         if line.len() > MAX_ANSWER {
             return Ok(Typed::Unusable(BadAnswer::NotText));
         }
@@ -49,13 +49,19 @@ impl Prompt for Terminal<'_> {
 pub(super) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
     // Before the prompt: who answers it at once is not shown either.
     let hidden = if is_secret { Hidden::start() } else { None };
+    let line = typed(console, prompt, hidden).filter(|line| line.len() <= MAX_ANSWER)?;
+    Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
+}
+
+/// What is typed at a prompt, whatever it is; `None` where there is nobody.
+fn typed(console: &Console, prompt: &str, hidden: Option<Hidden>) -> Option<Zeroizing<Vec<u8>>> {
     console.ask(prompt);
     let line = let_interrupt(read_line);
-    if hidden.is_some() {
+    // The terminal has shown the end of the line, unless it was not to, or it is none.
+    if hidden.is_some() || line.is_none() || !std::io::stdin().is_terminal() {
         console.note("");
     }
-    let line = line.filter(|line| line.len() <= MAX_ANSWER)?;
-    Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
+    line
 }
 
 /// Whether the person agrees; nobody there is a no.

@@ -60,8 +60,9 @@ pub fn run_while(mut command: Command, answers: &[&str], meanwhile: impl FnOnce(
     }
 }
 
-/// Runs it on a terminal of its own.
-pub fn on_terminal(command: Command) -> Pty {
+/// Runs it on a terminal of its own, that can do more than print.
+pub fn on_terminal(mut command: Command) -> Pty {
+    command.env("TERM", "xterm").env("NO_COLOR", "1");
     Pty::spawn(command)
 }
 
