@@ -8,8 +8,11 @@ use crate::secret::Secret;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use rustix::process::kill_current_process_group;
 use rustix::stdio::stdin;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+};
 use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::time::Duration;
@@ -26,7 +29,7 @@ pub(super) struct Terminal<'a>(pub(super) &'a Console);
 
 impl Prompt for Terminal<'_> {
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
-        let line = typed(self.0, text, None).ok_or(NoAnswer)?;
+        let line = typed(self.0, text, false).ok_or(NoAnswer)?;
         if line.len() > MAX_ANSWER {
             return Ok(Typed::Unusable(BadAnswer::NotText));
         }
@@ -47,21 +50,28 @@ impl Prompt for Terminal<'_> {
 
 /// A line that is typed at a prompt of a host program; what is secret is not shown.
 pub(super) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
-    // Before the prompt: who answers it at once is not shown either.
-    let hidden = if is_secret { Hidden::start() } else { None };
-    let line = typed(console, prompt, hidden).filter(|line| line.len() <= MAX_ANSWER)?;
+    let line = typed(console, prompt, is_secret)?;
+    let line = Some(line).filter(|line| line.len() <= MAX_ANSWER)?;
     Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
 }
 
 /// What is typed at a prompt, whatever it is; `None` where there is nobody.
-fn typed(console: &Console, prompt: &str, hidden: Option<Hidden>) -> Option<Zeroizing<Vec<u8>>> {
+fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
+    // Before the prompt: who answers it at once is not shown either.
+    let hidden = if is_secret { Hidden::start() } else { None };
     console.ask(prompt);
-    let line = let_interrupt(read_line);
+    let interrupt = hidden.as_ref().map(Hidden::interrupt);
+    let line = let_interrupt(|| read_line(interrupt));
     // The terminal has shown the end of the line, unless it was not to, or it is none.
-    if hidden.is_some() || line.is_none() || !std::io::stdin().is_terminal() {
+    if hidden.is_some() || line.is_err() || !std::io::stdin().is_terminal() {
         console.note("");
     }
-    line
+    if line.as_ref().is_err_and(|end| *end == End::Interrupt) {
+        drop(hidden);
+        // What Ctrl-C would have done, had the terminal been as it is now.
+        let_interrupt(|| kill_current_process_group(rustix::process::Signal::INT)).ok()?;
+    }
+    line.ok()
 }
 
 /// Whether the person agrees; nobody there is a no.
@@ -89,37 +99,57 @@ pub(super) fn line_within(time: Duration) -> Typing {
     let limit = Timespec::try_from(time).ok();
     match poll(&mut waited, limit.as_ref()) {
         Ok(0) | Err(Errno::INTR) => Typing::Nothing,
-        Ok(_) => read_line().map_or(Typing::Gone, Typing::Line),
+        Ok(_) => read_line(None).map_or(Typing::Gone, Typing::Line),
         Err(_) => Typing::Gone,
     }
 }
 
+/// Why there is no line.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// There is nobody, or nobody any more.
+    Gone,
+    /// Ctrl-C, where it is a key like any other.
+    Interrupt,
+}
+
 /// One line, byte by byte: what follows is not ours to take, another process may read it.
-fn read_line() -> Option<Zeroizing<Vec<u8>>> {
+fn read_line(interrupt: Option<u8>) -> Result<Zeroizing<Vec<u8>>, End> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER + 1));
     let mut byte = Zeroizing::new([0]);
     loop {
         match rustix::io::read(stdin(), byte.as_mut_slice()) {
-            Ok(0) => return (!line.is_empty()).then_some(line),
-            Ok(_) if byte.as_slice() == b"\n" => return Some(line),
+            Ok(0) if line.is_empty() => return Err(End::Gone),
+            Ok(0) => return Ok(line),
+            Ok(_) if byte.as_slice() == b"\n" => return Ok(line),
+            Ok(_) if byte.first() == interrupt.as_ref() => return Err(End::Interrupt),
             // What is too long is read to its end, and kept as just that.
             Ok(_) if line.len() <= MAX_ANSWER => line.extend_from_slice(byte.as_slice()),
             Ok(_) | Err(Errno::INTR) => {}
-            Err(_) => return None,
+            Err(_) => return Err(End::Gone),
         }
     }
 }
 
-/// While it lives, the terminal does not show what is typed.
+/// While it lives, the terminal does not show what is typed. Ctrl-C is a key like any other, which
+/// ends a line: it must not end us before the terminal is as it was.
 struct Hidden(Termios);
 
 impl Hidden {
     fn start() -> Option<Self> {
         let before = tcgetattr(stdin()).ok()?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ISIG);
+        let hidden = Self(before);
+        quiet.special_codes[SpecialCodeIndex::VEOL] = hidden.interrupt();
         tcsetattr(stdin(), OptionalActions::Drain, &quiet).ok()?;
-        Some(Self(before))
+        Some(hidden)
+    }
+
+    fn interrupt(&self) -> u8 {
+        self.0.special_codes[SpecialCodeIndex::VINTR]
     }
 }
 
