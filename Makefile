@@ -128,7 +128,7 @@ ifeq ($(shell id -u),0)
 test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar
 	$(CARGO) build --quiet --locked --workspace
 	@skip=; tests/clients/environment.sh ssh || { [ $$? = 77 ] && skip='--skip asyncssh --skip ansible'; } || exit 1; \
-	programs=$$(for name in hosts terminal ssh names unattended as_root libpam hostile tool_enroll tool_users tool_enable; do \
+	programs=$$(for name in hosts terminal ssh names unattended as_root libpam hostile tool_enroll tool_terminal tool_users tool_enable; do \
 	  $(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'; done); \
 	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs
 	@tests/hosts-table.sh check
