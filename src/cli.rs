@@ -22,6 +22,7 @@ mod status;
 mod survey;
 mod terminal;
 mod test;
+mod trail;
 mod users;
 mod whom;
 mod write;

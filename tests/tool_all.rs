@@ -141,7 +141,7 @@ fn r03_the_environment_of_whoever_types_decides_nothing() {
     let taken = world.place.path().join("taken");
     let script = format!("#!/bin/sh\necho $0 >> {}\n", taken.display());
     for program in ["getent", "journalctl", "less"] {
-        let path = world.place.write(&format!("bin/{program}"), &script);
+        let path = world.place.write(format!("bin/{program}"), &script);
         pam_host::place::set_mode(&path, 0o755);
     }
     let folder = world.place.path().join("bin");

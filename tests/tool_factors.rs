@@ -67,6 +67,18 @@ fn what_keeps_a_device_out_stands_beside_it() {
 }
 
 #[test]
+fn the_list_has_the_order_of_the_menu_and_then_what_is_kept_out() {
+    let world = World::with(
+        [sms(), push(), totp().default(true)],
+        &["factors.allow = [\"push\", \"totp\"]"],
+    );
+    let document = document(&world);
+    let devices = document["devices"].as_array().unwrap();
+    let order: Vec<_> = devices.iter().map(|device| &device["factor"]).collect();
+    assert_eq!(order, ["totp", "push", "sms"], "{document}");
+}
+
+#[test]
 fn devices_of_unknown_kinds_are_counted() {
     let odd = Factor::Other("WebAuthn".to_owned());
     let world = World::with([totp(), Device::new(odd, "901", "Key")], &[]);
@@ -173,8 +185,16 @@ fn who_cannot_log_in_has_the_reason_that_the_log_would_give() {
         let ran = factors(&world, &[]);
         assert_eq!(ran.code, 1, "{reason}");
         let text = format!("{NAME} could not log in: {reason}");
-        let advice = ran.out.contains("pam-onelogin enroll nobody");
-        assert_eq!(advice, reason == "no-factor", "{}", ran.out);
+        for (advice, reasons) in [
+            ("pam-onelogin enroll nobody", &["no-factor"] as &[_]),
+            (
+                "pam-onelogin check --user nobody",
+                &["server-error", "gateway", "credential"],
+            ),
+        ] {
+            let is_given = ran.err.contains(advice);
+            assert_eq!(is_given, reasons.contains(&reason), "{}", ran.err);
+        }
         assert!(ran.out.contains(&text), "{reason}: {} {}", ran.out, ran.err);
         let login = world.ssh().answers(["000000"; 3]).run();
         assert_eq!(world::reason(&login), reason, "{:?}", login.log);

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
-use tool::{Ran, run, tool};
+use tool::{Ran, assert_documented, run, tool};
 
 /// Duo's keys, in the form that they have.
 const IKEY: &str = "DIXXXXXXXXXXXXXXXXXX";
@@ -220,6 +220,7 @@ fn a_machine_gets_each_line_with_what_became_of_it() {
     let document = Import::with("[duo]\nautopush = on\nmotd = yes\n", &["--json"])
         .ran
         .json();
+    assert_documented("import-duo", &document);
     let lines = document["lines"].as_array().unwrap();
     assert_eq!(
         (&lines[0]["line"], &lines[0]["becomes"]),

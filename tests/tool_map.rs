@@ -8,7 +8,7 @@ use pam_host::Code;
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::wire::UserId;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
 use tool::{Ran, assert_documented, at, on_terminal, run};
 use world::{ID, NAME, World};
@@ -63,16 +63,41 @@ fn who_is_exempt_is_left_out_without_a_finding() {
 }
 
 #[test]
-fn for_machines_it_is_one_document() {
+fn for_machines_it_is_one_document_also_beside_the_file() {
     let world = world(&[]);
-    let ran = export(&world, &["--format", "json", NAME, "daemon"]);
-    let expected = serde_json::json!({
-        "entries": [{"user": NAME, "id": "1001"}],
+    let ran = export(&world, &["--json", NAME, "daemon"]);
+    let mut expected = serde_json::json!({
+        "entries": [{"user": NAME, "onelogin_id": "1001"}],
         "left_out": [{"user": "daemon", "reason": "no-onelogin-user"}],
     });
     assert_eq!((ran.code, ran.json()), (1, expected.clone()));
+    let path = output(&world);
+    let file = path.to_str().unwrap();
+    let ran = export(&world, &["--json", NAME, "daemon", "-o", file]);
+    expected["changed"] = true.into();
+    assert_eq!((ran.code, ran.json()), (1, expected.clone()));
     assert_documented("map export", &expected);
-    assert_eq!(export(&world, &["--json", NAME, "daemon"]).json(), expected);
+    let map = fs::read_to_string(path).unwrap();
+    assert_eq!(map, export(&world, &[NAME, "daemon"]).out);
+}
+
+#[test]
+fn a_file_that_holds_the_same_map_is_not_touched() {
+    let world = world(&[]);
+    let path = output(&world);
+    let file = path.to_str().unwrap();
+    let which = || fs::metadata(&path).unwrap().ino();
+    export(&world, &[NAME, "-o", file]);
+    let first = which();
+    let ran = export(&world, &[NAME, "-o", file, "--json"]);
+    assert_eq!((which(), &ran.json()["changed"]), (first, &false.into()));
+    assert!(ran.err.contains("0 left out, unchanged."), "{}", ran.err);
+    world
+        .onelogin
+        .change_user(1002, |user| user.username = Some("other".to_owned()));
+    let ran = export(&world, &[NAME, "bin", "-o", file, "--json"]);
+    assert_ne!(which(), first);
+    assert_eq!(ran.json()["changed"], true);
 }
 
 #[test]
@@ -118,6 +143,11 @@ fn where_onelogin_gives_no_answer_the_old_map_stays() {
         );
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
         assert!(ran.err.contains("server-error") && ran.err.contains("no map was made"));
+        assert!(
+            ran.err.contains("pam-onelogin check --user "),
+            "{}",
+            ran.err
+        );
         assert_eq!(fs::read_to_string(&path).unwrap(), "nobody id=1\n");
     }
 }

@@ -7,7 +7,7 @@ use onelogin_simulator::DEFAULT_CLIENT_SECRET;
 use pam_host::{Code, Outcome};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tool::{Ran, at, run};
+use tool::{Ran, assert_documented, at, run};
 use world::{NAME, TOTP_CODE as CODE, World, fresh_code, reason, totp};
 
 #[test]
@@ -28,6 +28,7 @@ fn decisions_of_real_logins_are_counted_and_the_last_ones_shown() {
         count("denied", "wrong-code".into(), 1),
     ];
     assert_eq!(document["counts"], json!(counts), "{}", ran.out);
+    assert_documented("status", document);
     let last = document["last"].as_array().unwrap();
     assert_eq!(last.len(), 2);
     assert_eq!(
@@ -81,8 +82,10 @@ fn after_a_reset_a_user_who_has_used_the_limits_up_gets_in() {
     let ran = shown(&world, &["limits", "reset", NAME]);
     assert_eq!(
         ran.json(),
-        json!({"user": NAME, "challenges": 0, "failures": 3})
+        json!({"user": NAME, "challenges": 0, "failures": 3, "by": ran.json()["by"]})
     );
+    assert!(ran.json()["by"].is_string());
+    assert_documented("limits reset", &ran.json());
     assert_eq!(user_of(&world, NAME)["failures"], 0);
     let accepted = world.ssh().answer(CODE).run();
     assert_eq!(accepted.code, Code::SUCCESS, "{:?}", accepted.log);
@@ -169,14 +172,16 @@ fn a_reset_takes_back_counts_and_nothing_else() {
 fn what_is_kept_is_told_with_its_age_and_never_what_it_is() {
     let world = World::with_totp();
     let nothing = shown(&world, &["status", NAME]).json();
-    assert_eq!(nothing["user"]["cached_seconds"], Value::Null);
+    assert_eq!(nothing["kept"]["cached_seconds"], Value::Null);
     let none = json!([{"table": "[onelogin]", "kept_until": null}]);
     assert_eq!(nothing["tokens"], none);
     assert!(!world.place.state_path().exists(), "to look makes nothing");
+    assert_documented("status", &nothing);
+    assert_eq!(nothing["user"], NAME);
     assert_eq!(world.ssh().answer(CODE).run().code, Code::SUCCESS);
     let kept = shown(&world, &["status", NAME]).json();
     assert!(
-        kept["user"]["cached_seconds"]
+        kept["kept"]["cached_seconds"]
             .as_i64()
             .is_some_and(|age| (0..300).contains(&age))
     );
@@ -247,5 +252,5 @@ fn shown(world: &World, words: &[&str]) -> Ran {
 }
 
 fn user_of(world: &World, name: &str) -> Value {
-    shown(world, &["status", name]).json()["user"].clone()
+    shown(world, &["status", name]).json()["kept"].clone()
 }

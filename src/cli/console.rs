@@ -93,11 +93,6 @@ impl Console {
         }
     }
 
-    /// Whether `--json` was said.
-    pub(super) fn is_for_machines(&self) -> bool {
-        self.json
-    }
-
     /// What happens on the way, to standard error.
     pub(super) fn note(&self, text: &str) {
         self.settle();
@@ -144,7 +139,7 @@ impl Console {
 }
 
 /// A document, with the end of its last line.
-pub(super) fn json(value: &impl Serialize) -> String {
+fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
 }
 

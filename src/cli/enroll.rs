@@ -5,11 +5,10 @@ use super::carrier::{Steps, Watched};
 use super::console::{Paint, paint};
 use super::survey::{Fate, known_as, request, subject, with_login};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
-use super::{Context, Exit, Trouble};
+use super::{Context, Exit, Trouble, trail};
 use crate::clock::seconds_since_boot;
 use crate::config::Version;
-use crate::host::{Nss, uids};
-use crate::log::Log;
+use crate::host::uids;
 use crate::login::{Clock as _, Further, Setup, SetupEnd};
 use crate::onelogin::OneLogin;
 use crate::onelogin::wire::UserId;
@@ -17,15 +16,11 @@ use crate::state::State;
 use crate::state::notes::Notes;
 use crate::text::{PROMPT_CHARS, clean, pair};
 use crate::trust::Trusted;
-use crate::user::People as _;
 use crate::verdict::Level;
 use clap::Args;
 use serde::Serialize;
 use std::io::{IsTerminal as _, stderr, stdin};
 use std::time::Duration;
-
-/// What the log calls this host program.
-const SERVICE_OF_THE_LOG: &str = "pam-onelogin";
 
 /// How long it may take to find the phone and to set up the app.
 const TIME: Duration = Duration::from_secs(900);
@@ -58,6 +53,8 @@ struct End {
     reason: Option<&'static str>,
     detail: Option<String>,
     sentence: String,
+    /// What to type next.
+    advice: Option<String>,
 }
 
 /// Sets the factor up.
@@ -76,7 +73,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         return Err(Trouble::new(text));
     }
     let subject = subject(&request(&options.user), &loaded)
-        .map_err(|outcome| Trouble::new(format!("{user} {}", Fate::of_end(&outcome).sentence())))?;
+        .map_err(|outcome| Fate::of_end(&outcome).trouble(&user, ""))?;
     console.note(&format!("Looked up by {}.", known_as(&subject, config)));
     hold_interrupts();
     let state = State::open(&config.state_dir, Trusted::of(uids()));
@@ -102,7 +99,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     );
     let requests = carrier.into_exchanges().len();
     let end = End::of(&setup, &user);
-    let by = admin();
+    let by = trail::admin();
     let document = Document {
         user: &user,
         onelogin_id: setup.onelogin_id.as_ref().map(UserId::as_str),
@@ -119,6 +116,9 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         Some(_) => Paint::Bad,
     };
     console.say(&paint(colour, &end.sentence));
+    if let Some(advice) = &end.advice {
+        console.note(advice);
+    }
     console.document(&document);
     Ok(match end.reason {
         None => Exit::Good,
@@ -128,29 +128,30 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
 
 impl End {
     fn of(setup: &Setup, user: &str) -> Self {
-        let no = |reason, sentence| Self {
+        let no = |reason, sentence, advice| Self {
             reason: Some(reason),
             detail: None,
             sentence,
+            advice: Some(advice),
         };
         match &setup.end {
             SetupEnd::Done => Self {
                 reason: None,
                 detail: None,
-                sentence: format!(
-                    "{user} has a new factor: {}. Try it: pam-onelogin test {user}",
-                    setup.factor.unwrap_or("-")
-                ),
+                sentence: format!("{user} has a new factor: {}.", setup.factor.unwrap_or("-")),
+                advice: Some(format!("To try it: pam-onelogin test {user}")),
             },
             SetupEnd::HasSome => no(
                 "has-factors",
+                format!("{user} has a factor already."),
                 format!(
-                    "{user} has a factor already: see pam-onelogin factors {user}; --another adds one."
+                    "To see it: pam-onelogin factors {user}; to add one: pam-onelogin enroll {user} --another"
                 ),
             ),
             SetupEnd::NothingToEnrol => no(
                 "nothing-to-enrol",
                 format!("There is nothing that {user} could enrol and that factors.allow allows."),
+                "To change that: factors.allow here, or the user's policy at OneLogin".to_owned(),
             ),
             SetupEnd::Ended(outcome) => {
                 let fate = Fate::of_end(outcome);
@@ -160,6 +161,7 @@ impl End {
                 let sentence = format!("No factor was set up for {user}: {}.", facts.join(", "));
                 Self {
                     reason: Some(reason),
+                    advice: fate.advice(user),
                     detail: fate.detail,
                     sentence,
                 }
@@ -194,18 +196,6 @@ impl Document<'_> {
             self.requests,
             time.as_millis()
         );
-        Log::open(SERVICE_OF_THE_LOG).line(Level::Notice, &line);
-    }
-}
-
-/// Who logged in to type this, also behind sudo and su, as the kernel remembers it; else whose
-/// process this is.
-fn admin() -> String {
-    let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
-    let login = login.trim().parse().ok().filter(|&uid| uid != u32::MAX);
-    let uid = login.unwrap_or(uids().real);
-    match Nss.by_uid(uid) {
-        Ok(Some(account)) => account.name,
-        _ => uid.to_string(),
+        trail::leave(Level::Notice, &line);
     }
 }

@@ -4,7 +4,7 @@ use super::console::{Console, Paint, paint, table};
 use super::survey::{Fate, Survey, fresh, known_as};
 use super::{Context, Exit, Trouble};
 use crate::config::{Config, VerifyForm};
-use crate::factor::{Device, Factor, Menu};
+use crate::factor::{Device, Factor};
 use crate::host::uids;
 use crate::login::{Beginning, Preview};
 use crate::onelogin::http::Http;
@@ -124,16 +124,11 @@ impl Document<'_> {
             }
             Begins::Push(device) => format!("A login would begin with a push to {device}."),
             Begins::Enrolment => "A login would begin with the enrolment of a factor.".to_owned(),
-            Begins::Nothing => format!("{} {}.{}", self.user, fate.sentence(), self.advice()),
+            Begins::Nothing => format!("{} {}.", self.user, fate.sentence()),
         };
         console.say(&text);
-    }
-
-    /// What to type next.
-    fn advice(&self) -> String {
-        match self.reason {
-            Some("no-factor") => format!(" To set one up: pam-onelogin enroll {}", self.user),
-            _ => String::new(),
+        if let Some(advice) = fate.advice(&self.user) {
+            console.note(&advice);
         }
     }
 }
@@ -160,11 +155,19 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
         Beginning::Menu(menu) => Some(menu),
         Beginning::Enrolment | Beginning::End(_) => None,
     };
-    let devices = preview.devices.iter().flat_map(|devices| &devices.usable);
+    let mut devices: Vec<&Device> = preview
+        .devices
+        .iter()
+        .flat_map(|devices| &devices.usable)
+        .collect();
+    let place = |device: &Device| {
+        let mut offered = menu.iter().flat_map(|menu| menu.devices());
+        offered.position(|other| other.id == device.id)
+    };
+    // As in the menu; what is not offered comes last.
+    devices.sort_by_key(|device| place(device).unwrap_or(usize::MAX));
     let entry = |device: &Device| {
-        let is_offered = |menu: &Menu| menu.devices().iter().any(|other| other.id == device.id);
-        let is_in_menu = menu.is_some_and(is_offered);
-        let why = if is_in_menu {
+        let why = if place(device).is_some() {
             None
         } else if !config.factors.allow.contains(&device.factor) {
             Some("not in factors.allow")
@@ -186,7 +189,7 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
             why,
         }
     };
-    devices.map(entry).collect()
+    devices.into_iter().map(entry).collect()
 }
 
 fn beginning(beginning: &Beginning, config: &Config, user: &str) -> Begins {

@@ -1,9 +1,7 @@
 //! `limits reset USER`: takes back what was counted of a user on this host.
 
 use super::status::Kept;
-use super::{Context, Exit, Trouble};
-use crate::host::uids;
-use crate::log::Log;
+use super::{Context, Exit, Trouble, trail};
 use crate::text::pair;
 use crate::verdict::Level;
 use clap::{Args, Subcommand};
@@ -31,6 +29,7 @@ struct Result<'a> {
     user: &'a str,
     challenges: usize,
     failures: usize,
+    by: &'a str,
 }
 
 /// Takes them back.
@@ -47,13 +46,14 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         )));
     }
     let (challenges, failures) = (before.challenges, before.failures);
+    let by = trail::admin();
     // Whoever reads the log later must see why the counts do not add up.
     let line = format!(
-        "limits reset {} challenges={challenges} failures={failures} by_uid={}",
+        "limits reset {} challenges={challenges} failures={failures} {}",
         pair("user", user),
-        uids().real
+        pair("by", &by),
     );
-    Log::open("pam-onelogin").line(Level::Notice, &line);
+    trail::leave(Level::Notice, &line);
     context.console.say(&format!(
         "{user} has all of the limits again; taken back: challenges {challenges}, refused codes {failures}."
     ));
@@ -61,6 +61,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         user,
         challenges,
         failures,
+        by: &by,
     });
     Ok(Exit::Good)
 }

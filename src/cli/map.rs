@@ -10,7 +10,7 @@ use crate::onelogin::wire::UserId;
 use crate::state::State;
 use crate::text::{PROMPT_CHARS, clean};
 use crate::trust::Trusted;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -33,20 +33,9 @@ enum What {
 struct Export {
     #[command(flatten)]
     whom: Whom,
-    /// Into this file, whole and at once, instead of standard output
+    /// Writes the map into this file, whole or not at all, instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// In this form
-    #[arg(long, value_enum, default_value_t = Format::Map)]
-    format: Format,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// The map file
-    Map,
-    /// For machines, as with --json
-    Json,
 }
 
 /// Who is who.
@@ -54,12 +43,15 @@ enum Format {
 struct Document {
     entries: Vec<Entry>,
     left_out: Vec<LeftOut>,
+    /// Whether the file was not so before, where one is written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed: Option<bool>,
 }
 
 #[derive(Serialize)]
 struct Entry {
     user: String,
-    id: String,
+    onelogin_id: String,
 }
 
 #[derive(Serialize)]
@@ -89,14 +81,13 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         match survey.identify(name) {
             Ok((user, id)) => document.entries.push(Entry {
                 user,
-                id: id.as_str().to_owned(),
+                onelogin_id: id.as_str().to_owned(),
             }),
             Err(outcome) => {
                 let user = clean(name, PROMPT_CHARS);
                 let fate = Fate::of_end(&outcome);
                 if is_no_answer(&outcome) {
-                    let text = format!("{user} {}; no map was made", fate.sentence());
-                    return Err(Trouble::new(text));
+                    return Err(fate.trouble(&user, "; no map was made"));
                 }
                 if fate.word == Word::Denied {
                     exit = Exit::Bad;
@@ -107,19 +98,20 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         }
     }
     let map = document.map()?;
-    let is_json = export.format == Format::Json || console.is_for_machines();
-    let text = if is_json {
-        super::console::json(&document)
-    } else {
-        map
-    };
     match &export.output {
-        None => console.print(&text),
+        None => console.say(map.trim_end()),
         Some(path) => {
-            write::file(path, text.as_bytes(), MODE)?;
-            console.note(&format!("{}: {}.", path.display(), document.summary()));
+            let is_same = write::original(path)?.is_some_and(|old| old.bytes == map.as_bytes());
+            if !is_same {
+                write::file(path, map.as_bytes(), MODE)?;
+            }
+            document.changed = Some(!is_same);
+            let changed = if is_same { ", unchanged" } else { "" };
+            let summary = document.summary();
+            console.note(&format!("{}: {summary}{changed}.", path.display()));
         }
     }
+    console.document(&document);
     Ok(exit)
 }
 
@@ -132,8 +124,8 @@ impl Document {
     /// The map file; read back by the module's own parser before anybody relies on it.
     fn map(&self) -> Result<String, Trouble> {
         let mut text = format!("# By pam-onelogin map export: {}.\n", self.summary());
-        for Entry { user, id } in &self.entries {
-            let _ = writeln!(text, "{user} id={id}");
+        for Entry { user, onelogin_id } in &self.entries {
+            let _ = writeln!(text, "{user} id={onelogin_id}");
         }
         for LeftOut { user, reason } in &self.left_out {
             let _ = writeln!(text, "# {user}: {reason}");
@@ -143,7 +135,7 @@ impl Document {
         };
         let map = Map::parse("the map", &text, Entries::Ids).map_err(faults)?;
         let is_there = |entry: &Entry| {
-            let id = UserId::parse(&entry.id).map(crate::map::Wanted::Id);
+            let id = UserId::parse(&entry.onelogin_id).map(crate::map::Wanted::Id);
             map.get(&entry.user) == id.as_ref()
         };
         if self.entries.iter().all(is_there) {

@@ -2,17 +2,16 @@
 
 use super::console::{Paint, paint};
 use super::decisions::{Decision, Decisions, text_of};
+use super::survey::{age, request, state, subject};
 use super::{Context, Exit, Trouble};
 use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
-use crate::host::{Nss, process_identity, uids};
-use crate::onelogin::cache::Cache;
+use crate::host::{Nss, process_identity};
 use crate::onelogin::token::Tokens;
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Standing, Strictness};
 use crate::state::notes::Notes;
-use crate::trust::Trusted;
-use crate::user::{self, People as _, Request, Who, who};
+use crate::user::{self, People as _};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -40,7 +39,9 @@ struct Result<'a> {
     counts: Vec<Tally>,
     last: Vec<Decision>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<Figures>,
+    user: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Figures>,
     tokens: Vec<Token>,
 }
 
@@ -55,7 +56,6 @@ struct Tally {
 /// How a user stands.
 #[derive(Serialize)]
 struct Figures {
-    name: String,
     challenges: usize,
     challenges_limit: u32,
     failures: usize,
@@ -75,7 +75,8 @@ struct Token {
 /// Shows it.
 pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
     let loaded = context.load()?;
-    let figures = match &options.user {
+    let user = options.user.as_deref();
+    let kept = match user {
         Some(user) => Some(Kept::of(user, &loaded)?.figures()?),
         None => None,
     };
@@ -90,8 +91,8 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         from: String::new(),
         list: Vec::new(),
     });
-    if options.user.is_some() {
-        list.retain(|decision| decision.user == options.user);
+    if user.is_some() {
+        list.retain(|decision| decision.user.as_deref() == user);
     }
     let counts = counts(&list);
     let last = list.split_off(list.len().saturating_sub(options.last));
@@ -100,7 +101,8 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         log: (!from.is_empty()).then_some(&from),
         counts,
         last,
-        user: figures,
+        user,
+        kept,
         tokens,
     };
     for line in result.lines() {
@@ -125,13 +127,15 @@ impl Result<'_> {
                     format!("  {:>6}  {} {reason}", count.count, count.event)
                 });
                 lines.extend(counts.map(|line| line.trim_end().to_owned()));
-                lines.push(heading("The last ones"));
+                if !self.last.is_empty() {
+                    lines.push(heading("The last ones"));
+                }
                 lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
             }
         }
-        if let Some(user) = &self.user {
-            lines.push(heading(&format!("What is kept of {} here", user.name)));
-            lines.extend(user.lines());
+        if let Some((user, kept)) = self.user.zip(self.kept.as_ref()) {
+            lines.push(heading(&format!("What is kept of {user} here")));
+            lines.extend(kept.lines());
         }
         lines.push(heading("Access tokens"));
         lines.extend(self.tokens.iter().map(Token::line));
@@ -220,16 +224,6 @@ fn tokens(loaded: &Loaded) -> Vec<Token> {
     .collect()
 }
 
-/// The private files; they are not made where there are none.
-fn state(loaded: &Loaded) -> State {
-    let folder = &loaded.config.state_dir;
-    if folder.symlink_metadata().is_ok() {
-        State::open(folder, Trusted::of(uids()))
-    } else {
-        State::nowhere()
-    }
-}
-
 /// A local user, and what is kept of them.
 pub(super) struct Kept<'a> {
     account: user::Account,
@@ -285,7 +279,6 @@ impl<'a> Kept<'a> {
         let standing = self.standing()?;
         let limits = &self.loaded.config.limits;
         Ok(Figures {
-            name: self.account.name.clone(),
             challenges: standing.challenges,
             challenges_limit: limits.challenges,
             failures: standing.failures,
@@ -298,16 +291,8 @@ impl<'a> Kept<'a> {
 
     /// How long ago the user was looked up, where that is believed.
     fn cached(&self) -> Option<i64> {
-        let request = Request {
-            user: Some(self.account.name.clone()),
-            ..Request::default()
-        };
-        let (config, map) = (&self.loaded.config, &self.loaded.map);
-        let Who::Subject(subject) = who(&request, config, map, &Nss) else {
-            return None;
-        };
-        let notes = Notes::new(&self.state, seconds_since_boot);
-        Cache::new(config, notes).age(&subject.wanted.ok()?)
+        let subject = subject(&request(&self.account.name), self.loaded).ok()?;
+        age(&subject, &self.loaded.config, &self.state)
     }
 }
 

@@ -1,25 +1,27 @@
 //! What would become of users at their next login: decided by the login's own code, over one
 //! connection and one token, and without asking, activating or counting anything.
 
-use super::Exit;
 use super::console::{Console, Paint};
 use super::terminal::Countdown;
+use super::{Exit, Trouble};
 use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
 use crate::config::{Attribute, Config, FailMode};
-use crate::host::{Nss, process_identity};
+use crate::host::{Nss, process_identity, uids};
 use crate::login::{
-    Api, ApiError, Beginning, Clock, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
-    Unknown, Wait,
+    Api, ApiError, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt,
+    Typed, Unknown, Wait,
 };
 use crate::map::Wanted;
 use crate::onelogin::OneLogin;
+use crate::onelogin::cache::Cache;
 use crate::onelogin::http::Carrier;
 use crate::onelogin::wire::UserId;
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Strictness};
 use crate::state::notes::Notes;
 use crate::text::{LOG_CHARS, clean};
+use crate::trust::Trusted;
 use crate::user::{Request, Subject, Unfit, Who, who};
 use crate::verdict::{self, Circumstances};
 use std::time::Duration;
@@ -63,6 +65,36 @@ pub(super) struct Fate {
     pub(super) reason: Option<&'static str>,
     /// What OneLogin or the system said, cleaned.
     pub(super) detail: Option<String>,
+    /// What an admin does about it.
+    next: Next,
+}
+
+/// What an admin does next.
+#[derive(Clone, Copy)]
+enum Next {
+    Nothing,
+    /// Somebody has to be there.
+    Answer,
+    /// Looks at the machine and at OneLogin.
+    Check,
+    /// Sets up a factor.
+    Enroll,
+    /// Takes back what was counted.
+    Reset,
+    /// Reads what the manual says of the reason.
+    Read,
+}
+
+impl Next {
+    fn after(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::NoConversation => Self::Answer,
+            Outcome::Unknown(Unknown::NoFactor) => Self::Enroll,
+            Outcome::Denied(Denial::TooManyCodes | Denial::TooManyChallenges) => Self::Reset,
+            outcome if is_no_answer(outcome) => Self::Check,
+            _ => Self::Read,
+        }
+    }
 }
 
 /// The word for it.
@@ -170,15 +202,43 @@ impl Fate {
     /// What this end means, in the log's words.
     pub(super) fn of_end(outcome: &Outcome) -> Self {
         let verdict = verdict::of(outcome, CIRCUMSTANCES);
+        let (word, next) = if verdict.is_denial() {
+            (Word::Denied, Next::after(outcome))
+        } else {
+            (Word::Exempt, Next::Nothing)
+        };
+        // That nobody answers here says nothing of sshd.
+        let detail = verdict.detail.filter(|_| !matches!(next, Next::Answer));
         Self {
-            word: if verdict.is_denial() {
-                Word::Denied
-            } else {
-                Word::Exempt
-            },
+            word,
             reason: verdict.reason,
-            detail: verdict.detail.map(|detail| clean(&detail, LOG_CHARS)),
+            detail: detail.map(|detail| clean(&detail, LOG_CHARS)),
+            next,
         }
+    }
+
+    /// What to type next, for this user.
+    pub(super) fn advice(&self, user: &str) -> Option<String> {
+        let reason = self.reason.unwrap_or_default();
+        Some(match self.next {
+            Next::Nothing => return None,
+            Next::Answer => "Nobody answered: run this at a terminal.".to_owned(),
+            Next::Check => format!("To find out why: pam-onelogin check --user {user}"),
+            Next::Enroll => format!("To set one up: pam-onelogin enroll {user}"),
+            Next::Reset => format!("To start anew: pam-onelogin limits reset {user}"),
+            Next::Read => format!("What to do: pam_onelogin(8), reason {reason}"),
+        })
+    }
+
+    /// Why a verb could do nothing for this user.
+    pub(super) fn trouble(&self, user: &str, end: &str) -> Trouble {
+        let sentence = format!("{user} {}{end}", self.sentence());
+        Trouble(
+            [Some(sentence), self.advice(user)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        )
     }
 
     /// After the user's name.
@@ -187,6 +247,7 @@ impl Fate {
             word,
             reason,
             detail,
+            ..
         } = self;
         let mut text = match word {
             Word::Pass => "could log in",
@@ -208,6 +269,7 @@ impl Fate {
             word,
             reason: None,
             detail: None,
+            next: Next::Nothing,
         }
     }
 }
@@ -279,6 +341,22 @@ pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
         Who::Stranger => Err(Outcome::Unknown(Unknown::Account)),
         Who::Unclear(unclear) => Err(Outcome::Unknown(Unknown::Unclear(unclear))),
     }
+}
+
+/// The private files; they are not made where there are none.
+pub(super) fn state(loaded: &Loaded) -> State {
+    let folder = &loaded.config.state_dir;
+    if folder.symlink_metadata().is_ok() {
+        State::open(folder, Trusted::of(uids()))
+    } else {
+        State::nowhere()
+    }
+}
+
+/// How many seconds ago this subject was looked up, where a login believes that.
+pub(super) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
+    let notes = Notes::new(state, seconds_since_boot);
+    Cache::new(config, notes).age(subject.wanted.as_ref().ok()?)
 }
 
 /// As what OneLogin is asked for a user.

@@ -2,24 +2,21 @@
 
 use super::carrier::{Steps, Watched};
 use super::console::{Paint, paint};
-use super::survey::{Fate, known_as, subject};
+use super::survey::{Fate, age, known_as, state, subject};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
-use super::{Context, Exit, Trouble};
+use super::{Context, Exit, Trouble, trail};
 use crate::attempt::Attempt;
 use crate::config::file::Loaded;
 use crate::host::{process_identity, uids};
-use crate::log::{self, Log};
-use crate::login::Clock as _;
+use crate::log;
+use crate::login::{Clock as _, Outcome};
 use crate::onelogin::http::Exchange;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
-use crate::user::Request;
+use crate::user::{Request, Subject};
 use crate::verdict;
 use clap::Args;
 use serde::Serialize;
-
-/// What the log calls this host program.
-const SERVICE_OF_THE_LOG: &str = "pam-onelogin";
 
 /// What to try.
 #[derive(Args)]
@@ -27,7 +24,7 @@ pub(super) struct Options {
     /// The local user
     user: String,
     /// The service whose login it is to be like
-    #[arg(long, default_value = "sshd")]
+    #[arg(long, value_name = "NAME", default_value = "sshd")]
     service: String,
     /// As somebody whom no key or password has proven yet
     #[arg(long)]
@@ -37,14 +34,14 @@ pub(super) struct Options {
 /// The result for machines.
 #[derive(Serialize)]
 struct Result<'a> {
-    user: &'a str,
-    service: &'a str,
+    user: String,
+    service: String,
     event: &'a str,
     reason: Option<&'a str>,
     detail: Option<&'a str>,
     factor: Option<&'a str>,
-    /// Whether user and devices were believed without asking.
-    cached: bool,
+    /// The age of user and devices, where they were believed without asking.
+    cached_seconds: Option<i64>,
     code: String,
     ms: u128,
     requests: Vec<Sent<'a>>,
@@ -64,7 +61,11 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let console = &context.console;
     hold_interrupts();
     let request = options.request();
-    introduce(context, options, &request, &loaded);
+    let subject = subject(&request, &loaded);
+    introduce(context, options, &subject, &loaded);
+    let age = subject
+        .ok()
+        .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
     let clock = Countdown::start(console);
     let mut carrier = Watched::new(&loaded.config, console, &clock, Steps::Shown);
     let decision = Attempt {
@@ -82,12 +83,13 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let verdict = verdict::of(&decision.report.outcome, decision.here);
     let facts = decision.facts(&request, &exchanges, ms);
     let line = log::decision(&verdict, &facts);
-    Log::open(SERVICE_OF_THE_LOG).line(verdict.level, &line);
-    let cached = decision.report.onelogin_id.is_some() && !exchanges.iter().any(lists_devices);
-    if cached {
-        let seconds = loaded.config.users.cache.as_secs();
+    trail::leave(verdict.level, &line);
+    let is_believed = decision.report.onelogin_id.is_some() && !exchanges.iter().any(lists_devices);
+    let cached_seconds = age.filter(|_| is_believed);
+    if let Some(age) = cached_seconds {
+        let most = loaded.config.users.cache.as_secs();
         console.note(&format!(
-            "User and devices were believed from a look-up of the last {seconds} s (users.cache)."
+            "User and devices were looked up {age} s ago, and believed (users.cache = {most})."
         ));
     }
     for remark in &decision.remarks {
@@ -103,24 +105,30 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         Paint::Good
     };
     console.say(&format!(
-        "{} The module would say {code}.",
+        "{}\nThe module would say {code}.",
         paint(colour, &line)
     ));
+    let user = clean(&options.user, PROMPT_CHARS);
+    let service = clean(&options.service, PROMPT_CHARS);
+    if verdict.is_denial() {
+        if let Some(advice) = Fate::of_end(&decision.report.outcome).advice(&user) {
+            console.note(&advice);
+        }
+    }
     console.note(&paint(
         Paint::Dim,
         &format!(
-            "Not tried: the stack of {}, and what it asks before. pam-onelogin check looks at that.",
-            clean(&options.service, PROMPT_CHARS)
+            "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
         ),
     ));
     console.document(&Result {
-        user: &options.user,
-        service: &options.service,
+        user,
+        service,
         event: verdict.event,
         reason: verdict.reason,
         detail: verdict.detail.as_deref(),
         factor: decision.report.factor,
-        cached,
+        cached_seconds,
         code,
         ms,
         requests: exchanges.iter().map(Sent::of).collect(),
@@ -152,7 +160,12 @@ impl Options {
 }
 
 /// Says what is going to happen, by which settings, to whom.
-fn introduce(context: &Context, options: &Options, request: &Request, loaded: &Loaded) {
+fn introduce(
+    context: &Context,
+    options: &Options,
+    subject: &std::result::Result<Subject, Outcome>,
+    loaded: &Loaded,
+) {
     let console = &context.console;
     let user = clean(&options.user, PROMPT_CHARS);
     console.note(&format!(
@@ -162,9 +175,9 @@ fn introduce(context: &Context, options: &Options, request: &Request, loaded: &L
         context.config.display(),
         loaded.config.onelogin.origin
     ));
-    let text = match subject(request, loaded) {
-        Ok(subject) => format!("Looked up by {}.", known_as(&subject, &loaded.config)),
-        Err(outcome) => format!("{user} {}.", Fate::of_end(&outcome).sentence()),
+    let text = match subject {
+        Ok(subject) => format!("Looked up by {}.", known_as(subject, &loaded.config)),
+        Err(outcome) => format!("{user} {}.", Fate::of_end(outcome).sentence()),
     };
     console.note(&text);
 }
