@@ -58,11 +58,7 @@ fn each_option_becomes_ours_or_is_named_with_its_line_and_the_result_is_read() {
     assert!(import.ran.err.contains(":7: the proxy's user and password"));
     assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(3));
     let groups = "groups = [\"users,!wheel\", \"admin*\", \"domain?users\"]";
-    assert!(
-        import.ran.out.contains(&import.with_line(8, groups)),
-        "{}",
-        import.ran.out
-    );
+    assert_eq!(import.below(8), Some(groups), "{}", import.ran.out);
     // Each line of an option stands somewhere in the result.
     for (number, line) in (1..).zip(EVERYTHING.lines()) {
         let is_option = line.contains('=');
@@ -96,6 +92,7 @@ fn r11_neither_keys_nor_secrets_nor_the_password_of_a_proxy_are_copied_or_shown(
         format!("[duo]\n{SKEY}=\n"),
         format!("[duo]\nskey = {SKEY}{}\n", "x".repeat(200)),
         format!("[duo\n{SKEY}"),
+        format!("[duo]\ngroups = users\n  skey = {SKEY}\n"),
     ] {
         let ran = Import::of(&text).ran;
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{text}");
@@ -143,6 +140,37 @@ fn what_duo_reads_in_a_way_of_its_own_is_read_that_way() {
 }
 
 #[test]
+fn files_as_they_are_found_are_read() {
+    let windows = "\u{feff}; Duo\r\n[duo]\r\nhost = api-x.duosecurity.com\r\n\r\nfailmode = secure \r\ngroups = staff\r\n  admins\r\n";
+    let import = Import::of(windows);
+    let config = import.filled_in();
+    assert!(config.failmode == FailMode::Secure, "{}", import.ran.out);
+    assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(2));
+    assert!(!import.ran.out.contains('\r'));
+
+    // Comments of another age; sections that somebody has appended, whose names mean nothing.
+    let appended = b"; f\xfcr alle\n  ; indented\n[duo]\nautopush = no\n[other]\nprompts = 2\n[duo]\nautopush = yes\n";
+    let config = Import::of(appended).filled_in();
+    assert!(config.factors.autopush && config.factors.prompts == 2);
+
+    // login_duo's, as its package leaves it: nothing is filled in.
+    let package = "[duo]\n; Duo API host\nhost = \n\n; keys\nikey = \nskey = \n\n; failmode = secure\n;     denies\nfailmode = safe\n\n;pushinfo = yes\nmotd = no\n";
+    assert!(Import::of(package).filled_in().failmode == FailMode::Safe);
+}
+
+#[test]
+fn what_follows_is_said_for_groups_and_stacks() {
+    let import = Import::of("[duo]\ngroups = staff\n");
+    assert!(
+        import.ran.out.contains("a group that is not there denies"),
+        "{}",
+        import.ran.out
+    );
+    let stacks = "take pam_duo.so out of the stacks";
+    assert!(import.ran.err.contains(stacks), "{}", import.ran.err);
+}
+
+#[test]
 fn a_list_of_groups_that_would_exempt_everybody_is_left_to_the_admin() {
     let import = Import::of("[duo]\ngroups = !wheel users\n");
     let config = import.filled_in();
@@ -170,6 +198,10 @@ fn what_cannot_be_read_is_a_fault_with_its_line_and_nothing_is_written() {
             &[":1: prompts must be", ":2: https_timeout must be"],
         ),
         ("autopsh = yes\n", &[":1: \"autopsh\" is no option"]),
+        (
+            "[duo]\nfailmode = safe\n  ; or not\n  autopush = yes\n",
+            &[":3: begins with white space", ":4: begins with white space"],
+        ),
         ("\u{1b}[2J = yes\n", &[":1: this is no option"]),
     ] {
         let output = tempfile::tempdir().unwrap();
@@ -233,7 +265,7 @@ fn a_machine_gets_each_line_with_what_became_of_it() {
             .unwrap()
             .contains("autopush = true")
     );
-    assert_eq!(document["to_do"].as_array().unwrap().len(), 2);
+    assert_eq!(document["to_do"].as_array().unwrap().len(), 3);
 }
 
 /// A file of Duo's, and what came of it.
@@ -243,11 +275,11 @@ struct Import {
 }
 
 impl Import {
-    fn of(text: &str) -> Self {
+    fn of(text: impl AsRef<[u8]>) -> Self {
         Self::with(text, &[])
     }
 
-    fn with(text: &str, words: &[&str]) -> Self {
+    fn with(text: impl AsRef<[u8]>, words: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pam_duo.conf");
         std::fs::write(&file, text).unwrap();
@@ -267,9 +299,12 @@ impl Import {
         self.folder.path().join("pam_duo.conf")
     }
 
-    /// Our line, below the place where it comes from.
-    fn with_line(&self, number: usize, line: &str) -> String {
-        format!("# {}:{number}\n{line}\n", self.file().display())
+    /// Our line, below the place where it comes from and what is to be said of it.
+    fn below(&self, number: usize) -> Option<&str> {
+        let place = format!("# {}:{number}: ", self.file().display());
+        let mut lines = self.ran.out.lines();
+        lines.find(|line| line.starts_with(&place))?;
+        lines.next()
     }
 
     /// The result as an admin completes it.

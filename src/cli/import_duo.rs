@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 /// What to read, and where to write.
 #[derive(Args)]
 pub(super) struct Options {
-    /// The configuration of `pam_duo` or `login_duo`; where none is named, the one at its usual place
+    /// The configuration of `pam_duo` or `login_duo`; if none is named, the one at its usual place
     file: Option<PathBuf>,
     /// Writes the result into this new file (0600) instead of to standard output
     #[arg(short, long, value_name = "FILE")]
@@ -28,8 +28,8 @@ pub(super) struct Options {
 /// The result for machines.
 #[derive(Serialize)]
 struct Result<'a> {
-    file: &'a Path,
-    output: Option<&'a Path>,
+    file: &'a str,
+    output: Option<String>,
     toml: &'a str,
     lines: &'a [Told],
     to_do: &'a [String],
@@ -51,7 +51,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         Some(file) => file.clone(),
         None => usual()?,
     };
-    let place = clean(&file.display().to_string(), CHARS);
+    let place = shown(&file);
     let lines = ini::read(&file).map_err(|faults| {
         let faults = faults.into_iter().map(|fault| match fault {
             Wrong::File(text) => format!("{place}: {text}"),
@@ -78,25 +78,25 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
             )));
         }
         Some(path) => {
-            write::file(
-                &std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-                toml.as_bytes(),
-                0o600,
-            )?;
-            console.say(&format!("{} is written.", path.display()));
+            write::file(path, toml.as_bytes(), 0o600)?;
+            console.note(&format!("{}: written.", shown(path)));
         }
     }
     for sentence in &imported.to_do {
         console.note(&format!("{} {sentence}", paint(Paint::Warning, "to do:")));
     }
     console.document(&Result {
-        file: &file,
-        output: options.output.as_deref(),
+        file: &place,
+        output: options.output.as_deref().map(shown),
         toml: &toml,
         lines: &imported.told,
         to_do: &imported.to_do,
     });
     Ok(Exit::Good)
+}
+
+fn shown(path: &Path) -> String {
+    clean(&path.display().to_string(), CHARS)
 }
 
 /// The first file of Duo's that is there.
@@ -110,13 +110,21 @@ fn usual() -> std::result::Result<PathBuf, Trouble> {
     })
 }
 
+/// A line of ours.
+struct Ours {
+    /// The line of Duo's that it comes from.
+    from: usize,
+    text: String,
+    note: &'static str,
+}
+
 /// What is known of ours by now.
 #[derive(Default)]
 struct Imported {
-    onelogin: Vec<(usize, String)>,
-    users: Vec<(usize, String)>,
-    factors: Vec<(usize, String)>,
-    failmode: Option<(usize, &'static str)>,
+    onelogin: Vec<Ours>,
+    users: Vec<Ours>,
+    factors: Vec<Ours>,
+    failmode: Option<Ours>,
     groups: Vec<(usize, String)>,
     /// What is left out, as comments.
     left_out: Vec<(usize, String)>,
@@ -170,9 +178,8 @@ impl Imported {
             "group" | "groups" => self.groups(place, line),
             "failmode" => self.failmode(place, line)?,
             "autopush" => {
-                let text = format!("autopush = {}", is_yes(value));
-                self.factors.push((line.number, text.clone()));
-                self.tell(line, Some(text), "the same");
+                let ours = self.ours(line, format!("autopush = {}", is_yes(value)), SAME);
+                self.factors.push(ours);
             }
             "prompts" => self.prompts(line)?,
             "https_timeout" => self.timeout(line)?,
@@ -204,8 +211,8 @@ impl Imported {
         match Proxy::parse(&text) {
             Ok(proxy) => {
                 let text = format!("http_proxy = \"http://{}:{}\"", proxy.host, proxy.port);
-                self.onelogin.push((number, text.clone()));
-                self.tell(line, Some(text), "without user and password");
+                let ours = self.ours(line, text, "without user and password");
+                self.onelogin.push(ours);
                 if proxy.credential.is_some() {
                     self.to_do.push(format!(
                         "{place}:{number}: the proxy's user and password are not copied; write them before its host"
@@ -239,47 +246,36 @@ impl Imported {
                 }
             }
         }
-        self.tell(
-            line,
-            Some("groups, in [users]".to_owned()),
-            "each text is one of Duo's lists",
-        );
+        self.tell(line, Some("groups, in [users]".to_owned()), GROUPS);
     }
 
     fn failmode(&mut self, place: &str, line: &Line) -> std::result::Result<(), String> {
-        let (word, note) = match line.value.as_str() {
-            "secure" => ("secure", "the same"),
+        let note = match line.value.as_str() {
+            "secure" => SAME,
             "safe" => {
                 self.to_do.push(format!(
                     "{place}:{} is failmode = safe: ours lets in during an outage of OneLogin alone, and never in sudo and su. Without that line nobody gets in then",
                     line.number
                 ));
-                (
-                    "safe",
-                    "for an outage of OneLogin alone, and never in sudo and su",
-                )
+                "lets in during an outage of OneLogin alone, and never in sudo and su"
             }
             _ => return Err("failmode must be \"safe\" or \"secure\"".to_owned()),
         };
-        self.failmode = Some((line.number, word));
-        self.tell(line, Some(format!("failmode = \"{word}\"")), note);
+        self.failmode = Some(self.ours(line, format!("failmode = \"{}\"", *line.value), note));
         Ok(())
     }
 
     fn prompts(&mut self, line: &Line) -> std::result::Result<(), String> {
         let number: i64 = number(line)?;
         let text = format!("prompts = {}", number.clamp(1, 3));
-        let is_less = self
-            .factors
-            .iter()
-            .any(|(_, old)| old.starts_with("prompts") && *old < text);
-        if is_less {
+        let is_prompts = |ours: &Ours| ours.text.starts_with("prompts");
+        if (self.factors.iter()).any(|ours| is_prompts(ours) && ours.text < text) {
             self.leave_out(line, "a smaller number stands above");
             return Ok(());
         }
-        self.factors.retain(|(_, old)| !old.starts_with("prompts"));
-        self.factors.push((line.number, text.clone()));
-        self.tell(line, Some(text), "1 to 3, as there");
+        self.factors.retain(|ours| !is_prompts(ours));
+        let ours = self.ours(line, text, "1 to 3, as there");
+        self.factors.push(ours);
         Ok(())
     }
 
@@ -288,12 +284,9 @@ impl Imported {
             none if none <= 0 => self.leave_out(line, "there is always a time limit here, 10 s"),
             seconds => {
                 let text = format!("request_timeout = {}", seconds.min(MOST_SECONDS));
-                self.onelogin.push((line.number, text.clone()));
-                self.tell(
-                    line,
-                    Some(text),
-                    "for one request; login_timeout ends all of them",
-                );
+                let note = "for one request; login_timeout ends all of them";
+                let ours = self.ours(line, text, note);
+                self.onelogin.push(ours);
             }
         }
         Ok(())
@@ -303,15 +296,31 @@ impl Imported {
     fn finish(&mut self) {
         if !self.groups.is_empty() {
             let lists: Vec<_> = self.groups.iter().map(|(_, list)| quoted(list)).collect();
-            let first = self.groups.first().map_or(0, |(line, _)| *line);
-            self.users
-                .push((first, format!("groups = [{}]", lists.join(", "))));
+            self.users.push(Ours {
+                from: self.groups.first().map_or(0, |(line, _)| *line),
+                text: format!("groups = [{}]", lists.join(", ")),
+                note: GROUPS,
+            });
         }
         if self.failmode.is_none() {
             self.to_do.push(
                 "Duo let everybody in when its service was out of reach (failmode was not set, and its default is safe). Ours does NOT: failmode = \"secure\". Make sure that somebody gets in at the console"
                     .to_owned(),
             );
+        }
+        self.to_do.push(
+            "take pam_duo.so out of the stacks in /etc/pam.d, login_duo out of sshd_config (ForceCommand)"
+                .to_owned(),
+        );
+    }
+
+    /// What a line becomes.
+    fn ours(&mut self, line: &Line, text: String, note: &'static str) -> Ours {
+        self.tell(line, Some(text.clone()), note);
+        Ours {
+            from: line.number,
+            text,
+            note,
         }
     }
 
@@ -335,14 +344,8 @@ impl Imported {
         let mut text = format!(
             "# From {place}, by pam-onelogin import-duo. Fill in the three lines with FILL IN, then type:\n# pam-onelogin check\n\n"
         );
-        match self.failmode {
-            Some((line, word)) => {
-                let _ = writeln!(text, "# {place}:{line}");
-                if word == "safe" {
-                    text.push_str("# Lets in during an outage of OneLogin alone, and never in sudo and su.\n");
-                }
-                let _ = writeln!(text, "failmode = \"{word}\"");
-            }
+        match &self.failmode {
+            Some(ours) => section(&mut text, place, std::slice::from_ref(ours)),
             None => text.push_str(
                 "# NOT AS WITH DUO: its default is \"safe\", which lets everybody in when its service is out of reach.\nfailmode = \"secure\"\n",
             ),
@@ -365,9 +368,14 @@ impl Imported {
     }
 }
 
-fn section(text: &mut String, place: &str, lines: &[(usize, String)]) {
-    for (number, line) in lines {
-        let _ = writeln!(text, "# {place}:{number}\n{line}");
+fn section(text: &mut String, place: &str, lines: &[Ours]) {
+    for Ours {
+        from,
+        text: line,
+        note,
+    } in lines
+    {
+        let _ = writeln!(text, "# {place}:{from}: {note}\n{line}");
     }
 }
 
@@ -415,13 +423,15 @@ const WITHOUT_COUNTERPART: [(&str, &str); 11] = [
     ("dev_fips_mode", "Duo's own tests"),
 ];
 
-/// Where Duo's files are, the module's first.
-const USUAL: [&str; 5] = [
+const SAME: &str = "the same";
+const GROUPS: &str = "each text is one of Duo's lists; a group that is not there denies everybody";
+
+/// Where Duo's files are, and where Debian's package has them; the module's first.
+const USUAL: [&str; 4] = [
     "/etc/duo/pam_duo.conf",
     "/etc/security/pam_duo.conf",
     "/etc/duo/login_duo.conf",
-    "/etc/pam_duo.conf",
-    "/etc/login_duo.conf",
+    "/etc/security/login_duo.conf",
 ];
 
 const FILL_IN: &str = "

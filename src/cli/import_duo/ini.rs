@@ -37,10 +37,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, Vec<Wrong>> {
             "is longer than {MAX_BYTES} bytes"
         ))]);
     }
-    let Ok(text) = std::str::from_utf8(&bytes) else {
-        return Err(vec![Wrong::File("is not UTF-8 text".to_owned())]);
-    };
-    parse(text)
+    // What is no UTF-8 is no harm in a comment.
+    let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
+    // Editors of Windows put a mark before the text.
+    parse(text.strip_prefix('\u{feff}').unwrap_or(&text))
 }
 
 fn parse(text: &str) -> Result<Vec<Line>, Vec<Wrong>> {
@@ -49,15 +49,25 @@ fn parse(text: &str) -> Result<Vec<Line>, Vec<Wrong>> {
     let mut option: Option<String> = None;
     for (number, raw) in (1..).zip(text.lines()) {
         let line = raw.trim();
-        let is_further = raw.starts_with(char::is_whitespace) && !line.is_empty();
+        let begins_blank = raw.starts_with(char::is_whitespace);
+        let above = option.as_ref().filter(|_| begins_blank);
+        let is_comment = line.starts_with([';', '#']);
         if raw.len() >= MAX_LINE {
             wrong.push(Wrong::Line(
                 number,
                 "is longer than 198 bytes, and Duo breaks it into two",
             ));
-        } else if let (true, Some(key)) = (is_further, &option) {
+        } else if line.is_empty() || (is_comment && above.is_none()) {
+        } else if line.contains(char::REPLACEMENT_CHARACTER) {
+            wrong.push(Wrong::Line(number, "is not UTF-8 text"));
+        } else if above.is_some() && (is_comment || is_option(line)) {
+            // It may be a secret, which has no place in our file.
+            wrong.push(Wrong::Line(
+                number,
+                "begins with white space, so Duo takes it for a part of the option above; take that away",
+            ));
+        } else if let Some(key) = above {
             lines.push(Line::of(number, key, line));
-        } else if line.is_empty() || line.starts_with([';', '#']) {
         } else if let Some(section) = line.strip_prefix('[') {
             option = None;
             if !section.contains(']') {
@@ -91,6 +101,14 @@ impl Line {
             value: Zeroizing::new(if is_secret { "" } else { value }.to_owned()),
         }
     }
+}
+
+/// Whether it looks as if somebody meant an option by it.
+fn is_option(line: &str) -> bool {
+    line.split_once('=').is_some_and(|(key, _)| {
+        let key = key.trim_end();
+        !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+    })
 }
 
 /// A line without the comment at its end.
