@@ -36,6 +36,14 @@ use console::Console;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+/// Below the list of commands.
+const NEXT: &str = "\
+The first time, as root: check, then test USER, then enable SERVICE --try 300.
+Exit codes: 0 good, 1 finding or denial, 2 usage. The manual: pam-onelogin(8).";
+
+/// Above the options that each command has.
+const GLOBAL: &str = "With every command";
+
 /// How the tool ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -57,14 +65,13 @@ struct Context {
 
 /// Sets up, checks and tries the second factor of this host.
 #[derive(Parser)]
-#[command(name = "pam-onelogin", version, propagate_version = true)]
-#[command(after_help = "Exit codes: 0 good, 1 finding or denial, 2 usage. See pam-onelogin(8).")]
+#[command(name = "pam-onelogin", version, after_help = NEXT)]
 struct Arguments {
     /// The configuration
-    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG, help_heading = GLOBAL)]
     config: PathBuf,
     /// One JSON document on standard output, for machines
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     #[command(subcommand)]
     verb: Verb,

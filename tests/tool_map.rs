@@ -56,6 +56,22 @@ fn the_map_is_sorted_and_says_who_was_left_out_and_why() {
 }
 
 #[test]
+fn many_users_are_announced_with_the_requests_that_they_take() {
+    let world = world(&[]);
+    let names = ["a", "b", "c", "d", "e"].map(|first| {
+        let names = (0..12).map(|number| format!("{first}{number}"));
+        names.collect::<Vec<_>>().join("\n")
+    });
+    let list = world.place.write("list", names.join("\n"));
+    let ran = export(&world, &["--from", list.to_str().unwrap()]);
+    assert!(
+        ran.err.starts_with("60 users, up to 61 requests."),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
 fn who_is_exempt_is_left_out_without_a_finding() {
     let world = world(&["users.exempt_users = [\"root\"]"]);
     let ran = export(&world, &[NAME, "root"]);

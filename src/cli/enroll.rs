@@ -27,6 +27,9 @@ const TIME: Duration = Duration::from_secs(900);
 
 /// For whom.
 #[derive(Args)]
+#[command(after_help = "\
+The secret of the new device is shown on this terminal, and nowhere else.
+Exit codes: 0 set up, 1 not. Then: pam-onelogin test USER")]
 pub(super) struct Options {
     /// The local user
     user: String,

@@ -17,6 +17,9 @@ use serde::Serialize;
 
 /// Whose devices.
 #[derive(Args)]
+#[command(after_help = "\
+OneLogin is asked afresh. Nothing is sent to anybody, and nothing counts.
+Exit codes: 0 could log in or is exempt, 1 would be denied.")]
 pub(super) struct Options {
     /// The local user
     user: String,

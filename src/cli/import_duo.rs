@@ -17,10 +17,13 @@ use zeroize::Zeroizing;
 
 /// What to read, and where to write.
 #[derive(Args)]
+#[command(after_help = "\
+Duo's keys and secrets are not copied. What is left to do is said on standard error.
+Without FILE it is pam_duo.conf or login_duo.conf in /etc/duo or /etc/security.")]
 pub(super) struct Options {
-    /// The configuration of `pam_duo` or `login_duo`; if none is named, the one at its usual place
+    /// Duo's configuration, of its PAM module or of its login program
     file: Option<PathBuf>,
-    /// Writes the result into this new file (0600) instead of to standard output
+    /// Writes the result into this new file, for its owner only, instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -17,6 +17,9 @@ pub(super) struct Options {
 #[derive(Subcommand)]
 enum Action {
     /// Forgets the challenges and refused codes of a user that count now
+    #[command(
+        after_help = "The next login starts anew. Denials of connections that are open stay, and codes that were used."
+    )]
     Reset {
         /// The local user
         user: String,

@@ -30,6 +30,10 @@ enum What {
 
 /// Whose lines, and where to.
 #[derive(Args)]
+#[command(after_help = "\
+Nothing is sent to anybody; it takes one or two requests a user. The same answers make the same map.
+In the configuration of the hosts: users.match = 'map' and users.map_file.
+Exit codes: 0 all are mapped or exempt, 1 somebody is not, or there is no map.")]
 struct Export {
     #[command(flatten)]
     whom: Whom,
@@ -69,7 +73,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let names = export.whom.names()?;
-    announce(console, config, names.len());
+    announce(console, config, names.len(), 0);
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
     let mut http = Http::new(config, trusted, None);

@@ -21,6 +21,8 @@ use time::OffsetDateTime;
 
 /// What to show.
 #[derive(Args)]
+#[command(after_help = "\
+OneLogin is not asked. Any local user can write into the log that this is read from.")]
 pub(super) struct Options {
     /// One local user only
     user: Option<String>,

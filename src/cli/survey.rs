@@ -404,13 +404,14 @@ impl Troubles {
 }
 
 /// Says how much OneLogin is going to be asked, where that is much: its limit is the account's.
-pub(super) fn announce(console: &Console, config: &Config, users: usize) {
-    let each = match &config.users.attribute {
-        Some(Attribute::Custom(_)) => 3,
-        _ => 2,
+/// Each user is looked up, and then so often asked for.
+pub(super) fn announce(console: &Console, config: &Config, users: usize, further: usize) {
+    let look_up = match &config.users.attribute {
+        Some(Attribute::Custom(_)) => 2,
+        _ => 1,
     };
     if users >= MANY {
-        let requests = users * each + 1;
+        let requests = users * (look_up + further) + 1;
         console.note(&format!("{users} users, up to {requests} requests."));
     }
 }

@@ -20,6 +20,10 @@ use serde::Serialize;
 
 /// What to try.
 #[derive(Args)]
+#[command(after_help = "\
+It is a real login: a code is used up, a push goes to the phone, limits count, the log has it.
+No stack is involved: pam-onelogin check looks at that.
+Exit codes: 0 let in, 1 denied.")]
 pub(super) struct Options {
     /// The local user
     user: String,

@@ -18,6 +18,10 @@ use std::fmt::Write as _;
 
 /// Which users.
 #[derive(Args)]
+#[command(after_help = "\
+Nothing is sent to anybody; it takes two or three requests a user.
+Users whom getent passwd does not list, as with many directories, must be named.
+Exit codes: 0 nobody would be denied, 1 somebody would, or was not asked for.")]
 pub(super) struct Options {
     #[command(flatten)]
     whom: Whom,
@@ -57,7 +61,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let names = options.whom.names()?;
-    announce(console, config, names.len());
+    announce(console, config, names.len(), 1);
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
     let mut http = Http::new(config, trusted, None);

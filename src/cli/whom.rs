@@ -1,12 +1,12 @@
 //! Which users of this host are meant, by the words of the command line.
 
 use super::Trouble;
+use super::program::run;
 use crate::text::{PROMPT_CHARS, clean};
 use clap::Args;
 use std::collections::BTreeSet;
 use std::io::{Read as _, stdin};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Asks NSS for all users and for groups, which the library does not list.
 const GETENT: &str = "/usr/bin/getent";
@@ -130,15 +130,13 @@ fn uid_min(login_defs: &str) -> u32 {
 
 fn getent(words: &[&str]) -> Result<String, Trouble> {
     let what = clean(&words.join(" "), PROMPT_CHARS);
-    let output = Command::new(GETENT)
-        .args(words)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
-        .output()
-        .map_err(|error| Trouble::new(format!("{GETENT}: {error}")))?;
-    match output.status.code() {
-        Some(0) => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        Some(2) => Err(Trouble::new(format!("the system knows no {what}"))),
+    match run(&[GETENT], words) {
+        Some(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Some(output) if output.status.code() == Some(2) => {
+            Err(Trouble::new(format!("the system knows no {what}")))
+        }
         _ => Err(Trouble::new(format!(
             "{GETENT} {what} failed; name the users instead"
         ))),
