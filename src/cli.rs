@@ -12,6 +12,7 @@ mod enroll;
 mod factors;
 mod finding;
 mod import_duo;
+mod kept;
 mod limits;
 mod machine;
 mod map;

@@ -5,13 +5,14 @@ mod world;
 
 use clap::Command;
 use nix::sys::signal::Signal;
-use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Fault, Match, Message};
+use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Message, User};
 use pam_onelogin::cli::command;
+use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 use tool::{assert_documented, at, on_terminal, run, run_while, tool};
-use world::{NAME, TOTP_CODE as CODE, World};
+use world::{NAME, TOTP_CODE as CODE, World, totp};
 
 #[test]
 fn a_right_code_is_accepted_and_each_request_is_shown() {
@@ -174,6 +175,18 @@ fn it_says_by_which_settings_whom_it_looks_up_and_what_was_believed() {
 }
 
 #[test]
+fn a_service_that_has_no_stack_is_named() {
+    let world = World::with_totp();
+    let no_stack = "There is no stack of that name here: sshhd.";
+    for (service, is_unknown) in [("sshhd", true), ("other", false)] {
+        let command = at(&world.place, &["test", NAME, "--service", service]);
+        let ran = run(command, &[&world::fresh_code()]);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert_eq!(ran.err.contains(no_stack), is_unknown, "{}", ran.err);
+    }
+}
+
+#[test]
 fn a_fault_of_the_configuration_is_said_with_its_line() {
     let world = World::with_totp();
     world
@@ -256,4 +269,29 @@ fn approve(world: &World) {
         .wait_for_message(Duration::from_secs(60), is_push);
     push.expect("a push was sent");
     world.onelogin.approve_latest().expect("a push is open");
+}
+
+#[test]
+fn r10_what_onelogin_says_moves_no_cursor_in_the_steps_either() {
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}31m\u{202e}gone\nroot";
+    let refusal = json!({"status": {"code": 400, "type": evil, "message": evil, "error": true},
+        "statusCode": 400, "name": evil, "message": evil});
+    for path in ["/token", "/api/2/users", "/devices", "/verifications"] {
+        for status in [400, 401, 429, 500] {
+            let world = World::with([Device::protect("601", evil), totp()], &[]);
+            world.onelogin.add_user(User::new(1002, evil));
+            let action = Action::Status(status, refusal.to_string(), vec![]);
+            world.onelogin.fault(Fault::new(Match::path(path), action));
+            for further in [&[] as &[&str], &["--json"]] {
+                let words = [&["test", NAME], further].concat();
+                let ran = run(at(&world.place, &words), &["000000"; 3]);
+                let all = format!("{}{}", ran.out, ran.err);
+                assert_eq!(ran.code, 1, "{all}");
+                assert!(
+                    !all.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}']),
+                    "{all:?}"
+                );
+            }
+        }
+    }
 }

@@ -7,6 +7,7 @@ use crate::host::{interrupt_is_pending, uids};
 use crate::login::{ApiError, Clock as _};
 use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http, Method};
 use crate::onelogin::wire::Reply;
+use crate::text::printable;
 use crate::trust::Trusted;
 use std::time::Instant;
 
@@ -99,7 +100,9 @@ impl Watched<'_> {
             return;
         }
         let ms = start.elapsed().as_millis();
-        self.console
-            .note(&paint(Paint::Dim, &format!("  {what}, {ms} ms")));
+        self.console.note(&paint(
+            Paint::Dim,
+            &format!("  {}, {ms} ms", printable(what)),
+        ));
     }
 }

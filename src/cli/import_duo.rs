@@ -30,7 +30,7 @@ pub(super) struct Options {
 
 /// The result for machines.
 #[derive(Serialize)]
-struct Result<'a> {
+struct Document<'a> {
     file: &'a str,
     output: Option<String>,
     toml: &'a str,
@@ -49,7 +49,7 @@ struct Told {
 }
 
 /// Turns it into ours.
-pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let file = match &options.file {
         Some(file) => file.clone(),
         None => usual()?,
@@ -88,7 +88,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     for sentence in &imported.to_do {
         console.note(&format!("{} {sentence}", paint(Paint::Warning, "to do:")));
     }
-    console.document(&Result {
+    console.document(&Document {
         file: &place,
         output: options.output.as_deref().map(shown),
         toml: &toml,
@@ -103,7 +103,7 @@ fn shown(path: &Path) -> String {
 }
 
 /// The first file of Duo's that is there.
-fn usual() -> std::result::Result<PathBuf, Trouble> {
+fn usual() -> Result<PathBuf, Trouble> {
     let mut there = USUAL.iter().map(PathBuf::from).filter(|path| path.exists());
     there.next().ok_or_else(|| {
         Trouble::new(format!(
@@ -138,7 +138,7 @@ struct Imported {
 type Faults = Vec<(usize, String)>;
 
 impl Imported {
-    fn of(place: &str, lines: &[Line]) -> std::result::Result<Self, Faults> {
+    fn of(place: &str, lines: &[Line]) -> Result<Self, Faults> {
         let mut imported = Self::default();
         imported
             .to_do
@@ -167,7 +167,7 @@ impl Imported {
         Ok(imported)
     }
 
-    fn take(&mut self, place: &str, line: &Line) -> std::result::Result<(), String> {
+    fn take(&mut self, place: &str, line: &Line) -> Result<(), String> {
         let value = line.value.as_str();
         match line.key.as_str() {
             "ikey" => self.leave_out(line, "Duo's; onelogin.client_id takes its place. Not copied"),
@@ -252,7 +252,7 @@ impl Imported {
         self.tell(line, Some("groups, in [users]".to_owned()), GROUPS);
     }
 
-    fn failmode(&mut self, place: &str, line: &Line) -> std::result::Result<(), String> {
+    fn failmode(&mut self, place: &str, line: &Line) -> Result<(), String> {
         let note = match line.value.as_str() {
             "secure" => SAME,
             "safe" => {
@@ -268,7 +268,7 @@ impl Imported {
         Ok(())
     }
 
-    fn prompts(&mut self, line: &Line) -> std::result::Result<(), String> {
+    fn prompts(&mut self, line: &Line) -> Result<(), String> {
         let number: i64 = number(line)?;
         let text = format!("prompts = {}", number.clamp(1, 3));
         let is_prompts = |ours: &Ours| ours.text.starts_with("prompts");
@@ -282,7 +282,7 @@ impl Imported {
         Ok(())
     }
 
-    fn timeout(&mut self, line: &Line) -> std::result::Result<(), String> {
+    fn timeout(&mut self, line: &Line) -> Result<(), String> {
         match number(line)? {
             none if none <= 0 => self.leave_out(line, "there is always a time limit here, 10 s"),
             seconds => {
@@ -393,7 +393,7 @@ fn unknown(key: &str) -> String {
     format!("{option} is no option of pam_duo or login_duo; Duo ignores each line from here on")
 }
 
-fn number(line: &Line) -> std::result::Result<i64, String> {
+fn number(line: &Line) -> Result<i64, String> {
     let wrong = |_| format!("{} must be a whole number", line.key);
     line.value.parse().map_err(wrong)
 }

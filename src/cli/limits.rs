@@ -1,8 +1,8 @@
 //! `limits reset USER`: takes back what was counted of a user on this host.
 
-use super::status::Kept;
+use super::kept::Kept;
 use super::{Context, Exit, Trouble, trail};
-use crate::text::pair;
+use crate::text::{PROMPT_CHARS, clean, pair};
 use crate::verdict::Level;
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -28,7 +28,7 @@ enum Action {
 
 /// The result for machines.
 #[derive(Serialize)]
-struct Result<'a> {
+struct Document<'a> {
     user: &'a str,
     challenges: usize,
     failures: usize,
@@ -36,10 +36,11 @@ struct Result<'a> {
 }
 
 /// Takes them back.
-pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let Action::Reset { user } = &options.action;
     let loaded = context.load()?;
     let kept = Kept::of(user, &loaded)?;
+    let user = &clean(user, PROMPT_CHARS);
     let before = kept.standing()?;
     kept.reset()?;
     let after = kept.standing()?;
@@ -60,7 +61,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     context.console.say(&format!(
         "{user} has all of the limits again; taken back: challenges {challenges}, refused codes {failures}."
     ));
-    context.console.document(&Result {
+    context.console.document(&Document {
         user,
         challenges,
         failures,

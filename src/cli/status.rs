@@ -2,21 +2,15 @@
 
 use super::console::{Paint, paint};
 use super::decisions::{Decision, Decisions, text_of};
-use super::survey::{age, request, state, subject};
+use super::kept::{Kept, state};
 use super::{Context, Exit, Trouble};
-use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
-use crate::host::{Nss, process_identity};
 use crate::onelogin::token::Tokens;
-use crate::state::State;
-use crate::state::ledger::{Action, Ledger, Standing, Strictness};
-use crate::state::notes::Notes;
-use crate::user::{self, People as _};
+use crate::text::{PROMPT_CHARS, clean};
 use clap::Args;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 use time::OffsetDateTime;
 
 /// What to show.
@@ -36,12 +30,12 @@ pub(super) struct Options {
 
 /// The result for machines.
 #[derive(Serialize)]
-struct Result<'a> {
+struct Document<'a> {
     log: Option<&'a str>,
     counts: Vec<Tally>,
     last: Vec<Decision>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    user: Option<&'a str>,
+    user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<Figures>,
     tokens: Vec<Token>,
@@ -75,13 +69,10 @@ struct Token {
 }
 
 /// Shows it.
-pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let loaded = context.load()?;
     let user = options.user.as_deref();
-    let kept = match user {
-        Some(user) => Some(Kept::of(user, &loaded)?.figures()?),
-        None => None,
-    };
+    let kept = user.map(|user| Figures::of(user, &loaded)).transpose()?;
     let decisions = match &options.log {
         None => Decisions::of_this_host(),
         Some(path) => Some(
@@ -99,22 +90,22 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let counts = counts(&list);
     let last = list.split_off(list.len().saturating_sub(options.last));
     let tokens = tokens(&loaded);
-    let result = Result {
+    let document = Document {
         log: (!from.is_empty()).then_some(&from),
         counts,
         last,
-        user,
+        user: user.map(|user| clean(user, PROMPT_CHARS)),
         kept,
         tokens,
     };
-    for line in result.lines() {
+    for line in document.lines() {
         context.console.say(&line);
     }
-    context.console.document(&result);
+    context.console.document(&document);
     Ok(Exit::Good)
 }
 
-impl Result<'_> {
+impl Document<'_> {
     /// For people.
     fn lines(&self) -> Vec<String> {
         let heading = |text: &str| paint(Paint::Bold, text);
@@ -135,7 +126,7 @@ impl Result<'_> {
                 lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
             }
         }
-        if let Some((user, kept)) = self.user.zip(self.kept.as_ref()) {
+        if let Some((user, kept)) = self.user.as_ref().zip(self.kept.as_ref()) {
             lines.push(heading(&format!("What is kept of {user} here")));
             lines.extend(kept.lines());
         }
@@ -146,6 +137,21 @@ impl Result<'_> {
 }
 
 impl Figures {
+    fn of(user: &str, loaded: &Loaded) -> Result<Self, Trouble> {
+        let kept = Kept::of(user, loaded)?;
+        let standing = kept.standing()?;
+        let limits = &loaded.config.limits;
+        Ok(Self {
+            challenges: standing.challenges,
+            challenges_limit: limits.challenges,
+            failures: standing.failures,
+            failures_limit: limits.failures,
+            window_seconds: limits.window.as_secs(),
+            phone_busy: standing.is_phone_busy,
+            cached_seconds: kept.cached(),
+        })
+    }
+
     fn lines(&self) -> [String; 4] {
         let window = self.window_seconds;
         let of = |what: &str, count: usize, most: u32| {
@@ -225,77 +231,3 @@ fn tokens(loaded: &Loaded) -> Vec<Token> {
     })
     .collect()
 }
-
-/// A local user, and what is kept of them.
-pub(super) struct Kept<'a> {
-    account: user::Account,
-    loaded: &'a Loaded,
-    state: State,
-}
-
-impl<'a> Kept<'a> {
-    /// The account of this name, with a folder of private files that can be used or is not there yet.
-    pub(super) fn of(name: &str, loaded: &'a Loaded) -> std::result::Result<Self, Trouble> {
-        let account = match Nss.by_name(name) {
-            Ok(Some(account)) => account,
-            Ok(None) => return Err(Trouble::new(format!("this host knows no user {name:?}"))),
-            Err(_) => return Err(Trouble::new("the user database gave no answer")),
-        };
-        let folder = &loaded.config.state_dir;
-        let state = state(loaded);
-        match state.trouble() {
-            Some(trouble) if folder.symlink_metadata().is_ok() => {
-                Err(Trouble::new(trouble.to_string()))
-            }
-            _ => Ok(Self {
-                account,
-                loaded,
-                state,
-            }),
-        }
-    }
-
-    pub(super) fn standing(&self) -> std::result::Result<Standing, Trouble> {
-        let life = Duration::from_secs(self.loaded.config.factors.expires_in.into());
-        let standing = self.ledger().standing(life);
-        standing.map_err(|_| Trouble::new(NO_CLOCK))
-    }
-
-    /// Takes back what was counted.
-    pub(super) fn reset(&self) -> std::result::Result<(), Trouble> {
-        let reset = self.ledger().reset();
-        reset.map_err(|_| Trouble::new(NO_CLOCK))
-    }
-
-    /// The memory of the user, as a login has it.
-    fn ledger(&self) -> Ledger<'_> {
-        let user::Account { name, uid } = &self.account;
-        let notes = Notes::new(&self.state, seconds_since_boot);
-        let action = Action::Process(process_identity());
-        let limits = &self.loaded.config.limits;
-        let user = (name.as_str(), Some(*uid));
-        Ledger::of(notes, &action, user, limits, Strictness::Strict)
-    }
-
-    fn figures(&self) -> std::result::Result<Figures, Trouble> {
-        let standing = self.standing()?;
-        let limits = &self.loaded.config.limits;
-        Ok(Figures {
-            challenges: standing.challenges,
-            challenges_limit: limits.challenges,
-            failures: standing.failures,
-            failures_limit: limits.failures,
-            window_seconds: limits.window.as_secs(),
-            phone_busy: standing.is_phone_busy,
-            cached_seconds: self.cached(),
-        })
-    }
-
-    /// How long ago the user was looked up, where that is believed.
-    fn cached(&self) -> Option<i64> {
-        let subject = subject(&request(&self.account.name), self.loaded).ok()?;
-        age(&subject, &self.loaded.config, &self.state)
-    }
-}
-
-const NO_CLOCK: &str = "the clock of this machine cannot be read";

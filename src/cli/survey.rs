@@ -7,21 +7,19 @@ use super::{Exit, Trouble};
 use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
 use crate::config::{Attribute, Config, FailMode};
-use crate::host::{Nss, process_identity, uids};
+use crate::host::{Nss, process_identity};
 use crate::login::{
     Api, ApiError, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt,
     Typed, Unknown, Wait,
 };
 use crate::map::Wanted;
 use crate::onelogin::OneLogin;
-use crate::onelogin::cache::Cache;
 use crate::onelogin::http::Carrier;
 use crate::onelogin::wire::UserId;
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Strictness};
 use crate::state::notes::Notes;
 use crate::text::{LOG_CHARS, clean};
-use crate::trust::Trusted;
 use crate::user::{Request, Subject, Unfit, Who, who};
 use crate::verdict::{self, Circumstances};
 use std::time::Duration;
@@ -89,6 +87,7 @@ impl Next {
     fn after(outcome: &Outcome) -> Self {
         match outcome {
             Outcome::NoConversation => Self::Answer,
+            Outcome::Denied(Denial::Interrupted) => Self::Nothing,
             Outcome::Unknown(Unknown::NoFactor) => Self::Enroll,
             Outcome::Denied(Denial::TooManyCodes | Denial::TooManyChallenges) => Self::Reset,
             outcome if is_no_answer(outcome) => Self::Check,
@@ -341,22 +340,6 @@ pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
         Who::Stranger => Err(Outcome::Unknown(Unknown::Account)),
         Who::Unclear(unclear) => Err(Outcome::Unknown(Unknown::Unclear(unclear))),
     }
-}
-
-/// The private files; they are not made where there are none.
-pub(super) fn state(loaded: &Loaded) -> State {
-    let folder = &loaded.config.state_dir;
-    if folder.symlink_metadata().is_ok() {
-        State::open(folder, Trusted::of(uids()))
-    } else {
-        State::nowhere()
-    }
-}
-
-/// How many seconds ago this subject was looked up, where a login believes that.
-pub(super) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
-    let notes = Notes::new(state, seconds_since_boot);
-    Cache::new(config, notes).age(subject.wanted.as_ref().ok()?)
 }
 
 /// As what OneLogin is asked for a user.

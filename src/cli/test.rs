@@ -1,11 +1,13 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
 use super::carrier::{Steps, Watched};
-use super::console::{Paint, paint};
-use super::survey::{Fate, age, known_as, state, subject};
+use super::console::{Console, Paint, paint};
+use super::kept::{age, state};
+use super::stack::FOLDERS;
+use super::survey::{Fate, known_as, subject};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble, trail};
-use crate::attempt::Attempt;
+use crate::attempt::{Attempt, Decision};
 use crate::config::file::Loaded;
 use crate::host::{process_identity, uids};
 use crate::log;
@@ -14,9 +16,10 @@ use crate::onelogin::http::Exchange;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
 use crate::user::{Request, Subject};
-use crate::verdict;
+use crate::verdict::{self, Verdict};
 use clap::Args;
 use serde::Serialize;
+use std::path::Path;
 
 /// What to try.
 #[derive(Args)]
@@ -37,7 +40,7 @@ pub(super) struct Options {
 
 /// The result for machines.
 #[derive(Serialize)]
-struct Result<'a> {
+struct Document<'a> {
     user: String,
     service: String,
     event: &'a str,
@@ -60,7 +63,7 @@ struct Sent<'a> {
 }
 
 /// Runs the login.
-pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let loaded = context.load()?;
     let console = &context.console;
     hold_interrupts();
@@ -96,38 +99,12 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
             "User and devices were looked up {age} s ago, and believed (users.cache = {most})."
         ));
     }
-    for remark in &decision.remarks {
-        console.note(&paint(Paint::Warning, remark));
-    }
-    if let Some(words) = verdict.words {
-        console.note(words);
-    }
     let code = format!("{:?}", verdict.code);
-    let colour = if verdict.is_denial() {
-        Paint::Bad
-    } else {
-        Paint::Good
-    };
-    console.say(&format!(
-        "{}\nThe module would say {code}.",
-        paint(colour, &line)
-    ));
-    let user = clean(&options.user, PROMPT_CHARS);
-    let service = clean(&options.service, PROMPT_CHARS);
-    if verdict.is_denial() {
-        if let Some(advice) = Fate::of_end(&decision.report.outcome).advice(&user) {
-            console.note(&advice);
-        }
-    }
-    console.note(&paint(
-        Paint::Dim,
-        &format!(
-            "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
-        ),
-    ));
-    console.document(&Result {
-        user,
-        service,
+    let line = format!("{line}\nThe module would say {code}.");
+    conclude(console, options, &decision, &verdict, &line);
+    console.document(&Document {
+        user: clean(&options.user, PROMPT_CHARS),
+        service: clean(&options.service, PROMPT_CHARS),
         event: verdict.event,
         reason: verdict.reason,
         detail: verdict.detail.as_deref(),
@@ -167,7 +144,7 @@ impl Options {
 fn introduce(
     context: &Context,
     options: &Options,
-    subject: &std::result::Result<Subject, Outcome>,
+    subject: &Result<Subject, Outcome>,
     loaded: &Loaded,
 ) {
     let console = &context.console;
@@ -184,6 +161,44 @@ fn introduce(
         Err(outcome) => format!("{user} {}.", Fate::of_end(outcome).sentence()),
     };
     console.note(&text);
+    let has_stack = |folder: &&str| Path::new(folder).join(&options.service).is_file();
+    if !FOLDERS.iter().any(has_stack) {
+        let text = format!(
+            "There is no stack of that name here: {}.",
+            clean(&options.service, PROMPT_CHARS)
+        );
+        console.note(&paint(Paint::Warning, &text));
+    }
+}
+
+/// Says how it went, and what to type next.
+fn conclude(
+    console: &Console,
+    options: &Options,
+    decision: &Decision,
+    verdict: &Verdict,
+    line: &str,
+) {
+    for remark in &decision.remarks {
+        console.note(&paint(Paint::Warning, remark));
+    }
+    if let Some(words) = verdict.words {
+        console.note(words);
+    }
+    if verdict.is_denial() {
+        console.say(&paint(Paint::Bad, line));
+        let user = clean(&options.user, PROMPT_CHARS);
+        if let Some(advice) = Fate::of_end(&decision.report.outcome).advice(&user) {
+            console.note(&advice);
+        }
+    } else {
+        console.say(&paint(Paint::Good, line));
+    }
+    let service = clean(&options.service, PROMPT_CHARS);
+    let text = format!(
+        "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
+    );
+    console.note(&paint(Paint::Dim, &text));
 }
 
 fn lists_devices(exchange: &Exchange) -> bool {
