@@ -21,8 +21,8 @@ pub(super) struct Console {
 
 /// What a machine gets where a verb could not do its work.
 #[derive(Serialize)]
-struct Troubles<'a> {
-    troubles: &'a [String],
+struct Troubles {
+    troubles: Vec<String>,
 }
 
 /// What a word means.
@@ -72,13 +72,11 @@ impl Console {
     /// closed a pipe has read what they wanted, and needs no words.
     pub(super) fn end(&self, result: Result<Exit, Trouble>) -> Exit {
         let exit = result.unwrap_or_else(|Trouble(sentences)| {
-            let troubles: Vec<String> = sentences.iter().map(|text| printable(text)).collect();
-            for trouble in &troubles {
-                self.fault(trouble);
+            for sentence in &sentences {
+                self.fault(sentence);
             }
-            self.document(&Troubles {
-                troubles: &troubles,
-            });
+            let troubles = sentences.iter().map(|text| printable(text)).collect();
+            self.document(&Troubles { troubles });
             Exit::Bad
         });
         self.keep(stdout().flush());
@@ -109,7 +107,8 @@ impl Console {
 
     /// Why the tool could not do its work.
     pub(super) fn fault(&self, text: &str) {
-        self.note(&format!("{}: {text}", paint(Paint::Bad, "pam-onelogin")));
+        let tool = paint(Paint::Bad, "pam-onelogin");
+        self.note(&format!("{tool}: {}", printable(text)));
     }
 
     /// What goes on; replaced by whatever comes next. Nothing where this is no terminal.

@@ -3,7 +3,7 @@
 
 use super::carrier::{Steps, Watched};
 use super::console::{Paint, paint};
-use super::survey::{Fate, known_as, request, subject, with_login};
+use super::survey::{Fate, known_as, request, subject, with_login, word};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble, trail};
 use crate::clock::seconds_since_boot;
@@ -142,13 +142,14 @@ impl End {
                 reason: None,
                 detail: None,
                 sentence: format!("{user} has a new factor: {}.", setup.factor.unwrap_or("-")),
-                advice: Some(format!("To try it: pam-onelogin test {user}")),
+                advice: Some(format!("To try it: pam-onelogin test {}", word(user))),
             },
             SetupEnd::HasSome => no(
                 "has-factors",
                 format!("{user} has a factor already."),
                 format!(
-                    "To see it: pam-onelogin factors {user}; to add one: pam-onelogin enroll {user} --another"
+                    "To see it: pam-onelogin factors {name}; to add one: pam-onelogin enroll {name} --another",
+                    name = word(user)
                 ),
             ),
             SetupEnd::NothingToEnrol => no(

@@ -219,6 +219,7 @@ impl Fate {
     /// What to type next, for this user.
     pub(super) fn advice(&self, user: &str) -> Option<String> {
         let reason = self.reason.unwrap_or_default();
+        let user = word(user);
         Some(match self.next {
             Next::Nothing => return None,
             Next::Answer => "Nobody answered: run this at a terminal.".to_owned(),
@@ -300,6 +301,16 @@ impl Word {
             Self::Exempt => Paint::Dim,
             Self::Denied => Paint::Bad,
         }
+    }
+}
+
+/// A name as one word of a shell: a directory's names may be anything.
+pub(super) fn word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-@+".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
     }
 }
 
@@ -431,4 +442,20 @@ impl Prompt for Nobody {
     }
 
     fn tell(&mut self, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_next_is_one_command_whatever_a_user_is_called() {
+        assert_eq!(word("a.b-c@example.com"), "a.b-c@example.com");
+        assert_eq!(word("x;reboot"), "'x;reboot'");
+        assert_eq!(word("it's $(me)"), "'it'\\''s $(me)'");
+        assert_eq!(word(""), "''");
+        let fate = Fate::of_end(&Outcome::Unknown(Unknown::NoFactor));
+        let advice = fate.advice("x;reboot").unwrap();
+        assert!(advice.ends_with("enroll 'x;reboot'"), "{advice}");
+    }
 }

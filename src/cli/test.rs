@@ -26,7 +26,7 @@ use std::path::Path;
 #[command(after_help = "\
 It is a real login: a code is used up, a push goes to the phone, limits count, the log has it.
 No stack is involved: pam-onelogin check looks at that.
-Exit codes: 0 let in, 1 denied.")]
+Exit codes: 0 let in or exempt, 1 denied.")]
 pub(super) struct Options {
     /// The local user
     user: String,
