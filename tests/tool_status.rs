@@ -45,6 +45,7 @@ fn decisions_of_real_logins_are_counted_and_the_last_ones_shown() {
     for part in [
         "     2  accepted\n",
         "     1  denied wrong-code\n",
+        "\npam_onelogin(8) says of each reason what to do.\n",
         "  Nov 22 02:10:00  sshd denied user=nobody reason=wrong-code factor=totp rhost=127.0.0.1\n",
         "  of [onelogin]          kept until 20",
     ] {

@@ -6,7 +6,7 @@ use crate::text::{LOG_CHARS, clean};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use time::OffsetDateTime;
 
 /// Decisions, the oldest first.
@@ -68,7 +68,7 @@ impl Decisions {
         // The first line is a part of one, unless the file begins there.
         let lines = text.lines().skip(usize::from(begin > 0));
         Ok(Self {
-            from: PathBuf::from(path).display().to_string(),
+            from: clean(&path.display().to_string(), LOG_CHARS),
             list: lines.filter_map(of_line).collect(),
         })
     }

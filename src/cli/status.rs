@@ -30,8 +30,8 @@ pub(super) struct Options {
 
 /// The result for machines.
 #[derive(Serialize)]
-struct Document<'a> {
-    log: Option<&'a str>,
+struct Document {
+    log: Option<String>,
     counts: Vec<Tally>,
     last: Vec<Decision>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -73,25 +73,25 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let loaded = context.load()?;
     let user = options.user.as_deref();
     let kept = user.map(|user| Figures::of(user, &loaded)).transpose()?;
-    let decisions = match &options.log {
+    let found = match &options.log {
         None => Decisions::of_this_host(),
         Some(path) => Some(
             Decisions::of_file(path)
                 .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?,
         ),
     };
-    let Decisions { from, mut list } = decisions.unwrap_or(Decisions {
-        from: String::new(),
-        list: Vec::new(),
-    });
+    let (log, mut decisions) = match found {
+        Some(Decisions { from, list }) => (Some(from), list),
+        None => (None, Vec::new()),
+    };
     if user.is_some() {
-        list.retain(|decision| decision.user.as_deref() == user);
+        decisions.retain(|decision| decision.user.as_deref() == user);
     }
-    let counts = counts(&list);
-    let last = list.split_off(list.len().saturating_sub(options.last));
+    let counts = counts(&decisions);
+    let last = decisions.split_off(decisions.len().saturating_sub(options.last));
     let tokens = tokens(&loaded);
     let document = Document {
-        log: (!from.is_empty()).then_some(&from),
+        log,
         counts,
         last,
         user: user.map(|user| clean(user, PROMPT_CHARS)),
@@ -105,12 +105,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     Ok(Exit::Good)
 }
 
-impl Document<'_> {
+impl Document {
     /// For people.
     fn lines(&self) -> Vec<String> {
         let heading = |text: &str| paint(Paint::Bold, text);
         let mut lines = Vec::new();
-        match self.log {
+        match &self.log {
             None => lines.push("No log was found: neither the journal nor /var/log.".to_owned()),
             Some(log) if self.counts.is_empty() => lines.push(format!("No decision in {log}.")),
             Some(log) => {
@@ -124,6 +124,9 @@ impl Document<'_> {
                     lines.push(heading("The last ones"));
                 }
                 lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
+                if self.counts.iter().any(|count| count.event == "denied") {
+                    lines.push("pam_onelogin(8) says of each reason what to do.".to_owned());
+                }
             }
         }
         if let Some((user, kept)) = self.user.as_ref().zip(self.kept.as_ref()) {

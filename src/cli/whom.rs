@@ -47,7 +47,9 @@ impl Whom {
             names = people(&getent(&["passwd"])?, uid_min(&defs));
         }
         if names.is_empty() {
-            return Err(Trouble::new("nobody is meant: the list is empty"));
+            return Err(Trouble::new(
+                "nobody is meant: the list or group is empty; name users",
+            ));
         }
         Ok(names)
     }
@@ -64,8 +66,9 @@ fn text_of(path: &Path) -> Result<String, Trouble> {
     result.map(|_| text).map_err(failed)
 }
 
-/// The names of a list; `#` begins a comment.
+/// The names of a list; `#` begins a comment. Editors of Windows put a mark before the text.
 fn listed(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let names = text.lines().map(|line| match line.split_once('#') {
         Some((name, _)) => name.trim(),
         None => line.trim(),
@@ -183,5 +186,6 @@ mod tests {
             listed("# all\n\n alice \nbob # on leave\n"),
             ["alice", "bob"]
         );
+        assert_eq!(listed("\u{feff}alice\r\nbob\r\n"), ["alice", "bob"]);
     }
 }
