@@ -43,7 +43,7 @@ fn who_closes_the_pipe_has_read_enough_and_is_told_nothing() {
     let world = World::with_totp();
     for words in LOOKS {
         let mut command = at(&world.place, words);
-        let (reader, writer) = std::io::pipe().unwrap();
+        let (reader, writer) = nix::unistd::pipe().unwrap();
         drop(reader);
         let output = command.stdout(writer).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
