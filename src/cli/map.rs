@@ -12,6 +12,7 @@ use crate::text::{PROMPT_CHARS, clean};
 use crate::trust::Trusted;
 use clap::{Args, Subcommand};
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -45,14 +46,15 @@ struct Export {
 /// Who is who.
 #[derive(Default, Serialize)]
 struct Document {
-    entries: Vec<Entry>,
+    /// By name, and each once: the system may know a user by several spellings.
+    entries: BTreeSet<Entry>,
     left_out: Vec<LeftOut>,
     /// Whether the file was not so before, where one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
 }
 
-#[derive(Serialize)]
+#[derive(PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Entry {
     user: String,
     onelogin_id: String,
@@ -83,10 +85,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     for (number, name) in (1..).zip(&names) {
         console.passing(&format!("{number} of {}", names.len()));
         match survey.identify(name) {
-            Ok((user, id)) => document.entries.push(Entry {
-                user,
-                onelogin_id: id.as_str().to_owned(),
-            }),
+            Ok((user, id)) => {
+                document.entries.insert(Entry {
+                    user,
+                    onelogin_id: id.as_str().to_owned(),
+                });
+            }
             Err(outcome) => {
                 let user = clean(name, PROMPT_CHARS);
                 let fate = Fate::of_end(&outcome);
@@ -147,5 +151,28 @@ impl Document {
         } else {
             Err(Trouble::new("a name cannot stand in a map"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_whom_the_system_knows_by_several_spellings_stands_there_once() {
+        let mut document = Document::default();
+        for user in ["bob", "alice", "alice"] {
+            document.entries.insert(Entry {
+                user: user.to_owned(),
+                onelogin_id: "1".to_owned(),
+            });
+        }
+        let map = document
+            .map()
+            .unwrap_or_else(|trouble| panic!("{trouble:?}"));
+        assert!(
+            map.ends_with("2 mapped, 0 left out.\nalice id=1\nbob id=1\n"),
+            "{map}"
+        );
     }
 }
