@@ -3,9 +3,12 @@
 
 mod tool;
 
+use pam_host::place::set_mode;
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use tool::{Ran, assert_documented, run, tool};
 
 #[test]
@@ -93,6 +96,51 @@ fn r10_what_stands_in_a_stack_moves_no_cursor() {
 }
 
 #[test]
+fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
+    let root = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str, mode| {
+        let path = root.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+        set_mode(&path, mode);
+    };
+    let stack = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
+    // Of somebody else, or of nobody.
+    let is_root = nix::unistd::geteuid().is_root();
+    let mode = if is_root { 0o600 } else { 0o000 };
+    write("etc/pam.d/sudo", stack, 0o644);
+    write("etc/pam.d/sshd", stack, 0o644);
+    write("etc/pam.d/su", stack, mode);
+    write("etc/ssh/sshd_config", "Include d/*\nUsePAM no\n", 0o644);
+    write("etc/ssh/d/cloud", "UsePAM yes\n", mode);
+    write("etc/sudoers", "Defaults !authenticate\n", mode);
+    let tool_file = root.path().join("tool");
+    fs::copy(env!("CARGO_BIN_EXE_pam-onelogin"), &tool_file).unwrap();
+    set_mode(&tool_file, 0o755);
+    set_mode(root.path(), 0o755);
+    let mut command = Command::new(&tool_file);
+    command.env_clear().args(["check", "--offline", "--root"]);
+    command.arg(root.path());
+    if is_root {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let ran = run(command, &[]);
+    assert_eq!(ran.code, 1);
+    for path in ["/etc/pam.d/su", "/etc/ssh/d/cloud", "/etc/sudoers"] {
+        let said = format!("not looked at: only root may read it\n         where  {path}\n");
+        assert!(ran.out.contains(&said), "{path}: {}", ran.out);
+    }
+    assert!(
+        ran.out.ends_with("\n0 faults, 3 warnings.\n"),
+        "{}",
+        ran.out
+    );
+    for part in ["su:", "UsePAM", "does not ask again", "sshd lets nobody in"] {
+        assert!(!ran.out.contains(part), "{part}: {}", ran.out);
+    }
+}
+
+#[test]
 fn a_folder_that_is_no_machine_is_said_to_be_none() {
     let root = tempfile::tempdir().unwrap();
     let ran = run(
@@ -106,6 +154,9 @@ fn a_folder_that_is_no_machine_is_said_to_be_none() {
         ran.err
     );
 }
+
+/// An ordinary user.
+const NOBODY: u32 = 65534;
 
 /// The machines, in order.
 fn machines() -> Vec<PathBuf> {
@@ -142,7 +193,7 @@ fn copy(from: &Path, to: &Path) {
             _ => {
                 fs::write(&to, fs::read(&from).unwrap()).unwrap();
                 if to.ends_with("etc/pam_onelogin/config.toml") {
-                    pam_host::place::set_mode(&to, 0o600);
+                    set_mode(&to, 0o600);
                 }
             }
         }

@@ -11,18 +11,21 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
 
-/// How many stacks are tried.
+/// How many stacks are tried where `STACKS` in the environment says nothing else.
 const STACKS: u64 = 4000;
+
+/// The files of a place: the service, the one for all others, and those that are included.
+const FILES: [(&str, usize); 5] = [("x", 0), ("other", 0), ("one", 1), ("two", 2), ("three", 3)];
 
 #[test]
 fn random_stacks_come_to_what_the_real_libpam_answers() {
     let mut answers = [0_u32; 32];
     let mut aborted = 0;
     let place = Place::with_module(Path::new("/none"));
-    for seed in 1..=STACKS {
+    let stacks = std::env::var("STACKS").map_or(STACKS, |stacks| stacks.parse().unwrap());
+    for seed in 1..=stacks {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        let files = [("x", 0), ("other", 0), ("one", 1), ("two", 2)];
-        for (name, depth) in files {
+        for (name, depth) in FILES {
             // Without a file of its own a service is what "other" is.
             let _ = std::fs::remove_file(place.confdir().join(name));
             if name != "x" || !dice.once_in(20) {
@@ -43,7 +46,7 @@ fn random_stacks_come_to_what_the_real_libpam_answers() {
         aborted += u32::from(service.trouble.is_some());
     }
     // The dice show what they are to show.
-    assert!(answers[0] > 300 && answers[6] > 300, "{answers:?}");
+    assert!(answers[0] > 200 && answers[6] > 300, "{answers:?}");
     assert!(answers[25] > 5 && answers[31] > 5, "{answers:?}");
     assert!(aborted > 20, "{aborted}");
 }
@@ -56,7 +59,7 @@ fn each_way_through_a_stack_is_found() {
     let mut seen = 0;
     for seed in 1..=600_u64 {
         let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));
-        for (name, depth) in [("one", 1), ("two", 2), ("x", 0)] {
+        for (name, depth) in FILES {
             place.write(
                 Path::new("pam.d").join(name),
                 file(&mut dice, &place, depth),
@@ -76,7 +79,7 @@ fn each_way_through_a_stack_is_found() {
             returns: &|_| &CODES,
         };
         let is_whole = explore(chain, &model, |answer, way| {
-            found.insert((answer, way.asked, way.asked_first, way.proven));
+            found.insert((answer, way.answered, way.asked_first, way.proven));
         });
         assert!(is_whole);
         let mut tried = BTreeSet::new();
@@ -90,10 +93,11 @@ fn each_way_through_a_stack_is_found() {
                 let mut lines = reached.iter().enumerate().take(end);
                 lines.any(|(index, code)| index != ours && *code == Some(wanted))
             };
-            let asked = reached[ours].is_some();
+            let answered = reached[ours];
             // A line that libpam cannot use says no, with PERM_DENIED.
             let is_first = !others(ours, 0) && !others(ours, 7) && !others(ours, PERM_DENIED);
-            tried.insert((answer, asked, asked && is_first, others(chain.len(), 0)));
+            let asked_first = answered.is_some() && is_first;
+            tried.insert((answer, answered, asked_first, others(chain.len(), 0)));
         }
         assert_eq!(found, tried, "seed {seed}, line {ours}: {}", show(&place));
     }
@@ -171,7 +175,7 @@ fn service(place: &Place, name: &str) -> Service {
 
 fn show(place: &Place) -> String {
     let mut all = String::new();
-    for name in ["x", "other", "one", "two"] {
+    for (name, _) in FILES {
         let text = std::fs::read_to_string(place.confdir().join(name));
         let _ = writeln!(all, "== {name}\n{}", text.unwrap_or_default());
     }
@@ -200,7 +204,7 @@ fn line(dice: &mut Dice, place: &Place, depth: usize, text: &mut String) {
         3 => "session",
         _ => "auth",
     };
-    let inner = ["one", "two"].get(depth..).unwrap_or_default();
+    let inner = ["one", "two", "three"].get(depth..).unwrap_or_default();
     let include = match dice.below(14) {
         0 | 1 => Some(format!("{kind}{blank}include")),
         2 | 3 => Some(format!("{kind}{blank}SubStack")),
@@ -225,7 +229,7 @@ fn line(dice: &mut Dice, place: &Place, depth: usize, text: &mut String) {
         2 => return text.push_str("aut required x\n"),
         3 => return text.push_str("auth\n"),
         4 => return text.push_str("auth required\n"),
-        5 => return text.push_str("auth required /none/such.so\n"),
+        5 => return text.push_str("auth required\r\n"),
         // Included, libpam 1.5 crashes on it.
         6 if depth == 0 => return text.push_str("auth required /none/\n"),
         _ => {}
@@ -233,10 +237,15 @@ fn line(dice: &mut Dice, place: &Place, depth: usize, text: &mut String) {
     let control = control(dice);
     let auth = code(dice);
     let cred = code(dice);
+    let module = if dice.once_in(30) {
+        Path::new("/none/such.so")
+    } else {
+        helper()
+    };
     let _ = writeln!(
         text,
         "{kind}{blank}{control}{blank}{} auth={auth} [cred={cred}]# x",
-        helper().display()
+        module.display()
     );
 }
 
@@ -257,6 +266,10 @@ fn control(dice: &mut Dice) -> String {
         "optional",
         "Sufficient",
         "REQUIRED",
+        "[default=die]",
+        "[success=1 default=ignore]",
+        "[success=2 default=bad]",
+        "[default=reset]",
     ];
     if dice.below(3) == 0 {
         return (*dice.one_of(&plain)).to_owned();
@@ -271,7 +284,7 @@ fn control(dice: &mut Dice) -> String {
         };
         let action = match dice.below(12) {
             0 | 1 => dice.below(4).to_string(),
-            2 => "1".to_owned(),
+            2 => (*dice.one_of(&["1", "1", "1", "5", "65534", "01"])).to_owned(),
             _ => (*dice.one_of(&["ok", "done", "bad", "die", "reset", "ignore"])).to_owned(),
         };
         let between = *dice.one_of(&["=", " = ", "=", "= "]);

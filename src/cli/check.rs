@@ -17,6 +17,7 @@ use crate::config::{Config, Missing, NoFactor, parse};
 use clap::Args;
 use serde::Serialize;
 use ssh::Sshd;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What to look at.
@@ -133,6 +134,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
             (examiner.run)(&subject, &mut findings);
         }
     }
+    unread(&subject, &mut findings);
     // The order of the examiners stays within a severity.
     findings.sort_by_key(|finding| finding.severity);
     for finding in &findings {
@@ -151,6 +153,30 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         findings: findings.into_iter().map(Finding::cleaned).collect(),
     });
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
+}
+
+/// What is there and could not be looked at is not good.
+fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for (path, (kind, error)) in subject.machine.unread() {
+        // The configuration has findings of its own.
+        if path == subject.config {
+            continue;
+        }
+        let (what, advice) = if kind == ErrorKind::PermissionDenied {
+            (
+                "only root may read it".to_owned(),
+                "run this with sudo".to_owned(),
+            )
+        } else {
+            (error, format!("see what it is: ls -ld {}", path.display()))
+        };
+        findings.push(
+            Finding::warning("unreadable", format!("not looked at: {what}"))
+                .in_file(&path)
+                .why("what stands there may let somebody in, or nobody")
+                .advice(advice),
+        );
+    }
 }
 
 /// The settings, without a look at whom the file belongs to.

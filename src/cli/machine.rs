@@ -2,9 +2,12 @@
 //! on that machine; links are followed as on that machine.
 
 use clap::Args;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 /// Which machine.
 #[derive(Args, Clone)]
@@ -12,7 +15,12 @@ pub(super) struct Machine {
     /// Looks at the system below this folder, instead of this one
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
+    #[arg(skip)]
+    unread: Rc<RefCell<Unread>>,
 }
+
+/// What is there and cannot be read, and why.
+pub(super) type Unread = BTreeMap<PathBuf, (io::ErrorKind, String)>;
 
 impl Machine {
     /// The machine below a folder.
@@ -20,7 +28,13 @@ impl Machine {
     pub(super) fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
+            unread: Rc::default(),
         }
+    }
+
+    /// Each file and folder that could not be read so far.
+    pub(super) fn unread(&self) -> Unread {
+        self.unread.borrow().clone()
     }
 
     /// Whether this is the machine that runs the tool: only then programs may be asked.
@@ -30,11 +44,14 @@ impl Machine {
 
     /// The text of a file, if there is one. What is not UTF-8 in it is replaced.
     pub(super) fn text(&self, path: impl AsRef<Path>) -> io::Result<Option<String>> {
+        let text = self.read(path.as_ref());
+        self.note(path.as_ref(), text)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<String>> {
         let path = self.real(path)?;
-        let file = match std::fs::metadata(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
+        let Some(file) = if_there(std::fs::metadata(&path))? else {
+            return Ok(None);
         };
         // A pipe or a device would keep us waiting.
         if !file.is_file() {
@@ -49,38 +66,68 @@ impl Machine {
 
     /// The names in a folder, in order; none where there is no such folder.
     pub(super) fn names(&self, folder: impl AsRef<Path>) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(self.real(folder)?) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
+        let names = self.list(folder.as_ref());
+        self.note(folder.as_ref(), names)
+    }
+
+    fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
-        for entry in entries {
-            // What is not UTF-8 is no name of a service or of a configuration.
-            names.extend(entry?.file_name().into_string().ok());
+        if let Some(entries) = if_there(std::fs::read_dir(self.real(folder)?))? {
+            for entry in entries {
+                // What is not UTF-8 is no name of a service or of a configuration.
+                names.extend(entry?.file_name().into_string().ok());
+            }
         }
         names.sort();
         Ok(names)
     }
 
-    /// The files of a pattern with `*` and `?` in its last part, in order.
+    /// Keeps what could not be read.
+    fn note<T>(&self, path: &Path, result: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &result {
+            let mut unread = self.unread.borrow_mut();
+            unread.insert(path.to_owned(), (error.kind(), error.to_string()));
+        }
+        result
+    }
+
+    /// The files of a pattern of a shell, in order.
     pub(super) fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
-        let last = pattern.file_name().and_then(|name| name.to_str());
-        let (Some(folder), Some(last)) = (pattern.parent(), last) else {
-            return Vec::new();
-        };
-        let names = self.names(folder).unwrap_or_default();
-        let is_hidden = |name: &str| name.starts_with('.') && !last.starts_with('.');
-        names
-            .iter()
-            .filter(|name| !is_hidden(name) && fits(last, name))
-            .map(|name| folder.join(name))
-            .collect()
+        let mut found = vec![PathBuf::from("/")];
+        for part in pattern.components() {
+            let Component::Normal(part) = part else {
+                continue;
+            };
+            let wanted = part.to_str().filter(|part| part.contains(['*', '?', '[']));
+            let Some(wanted) = wanted else {
+                for path in &mut found {
+                    path.push(part);
+                }
+                continue;
+            };
+            let folders = std::mem::take(&mut found);
+            for folder in folders.iter().filter(|&folder| self.has(folder)) {
+                let names = self.names(folder).unwrap_or_default();
+                let is_hidden = |name: &str| name.starts_with('.') && !wanted.starts_with('.');
+                let names = names.iter().filter(|name| !is_hidden(name));
+                let names = names.filter(|name| fits(wanted, name));
+                found.extend(names.map(|name| folder.join(name)));
+            }
+        }
+        found.sort();
+        found
     }
 
     /// Whether there is such a file or folder.
     pub(super) fn has(&self, path: impl AsRef<Path>) -> bool {
-        self.real(path).is_ok_and(|path| path.exists())
+        let path = path.as_ref();
+        let is_there = self.real(path).and_then(|path| path.try_exists());
+        self.note(path, is_there).unwrap_or(false)
+    }
+
+    /// Whether it is a folder.
+    pub(super) fn is_folder(&self, path: impl AsRef<Path>) -> bool {
+        self.real(path).is_ok_and(|path| path.is_dir())
     }
 
     /// Where the tool finds it: below the root, each link followed below the root.
@@ -132,7 +179,16 @@ fn parts(path: &Path) -> Vec<OsString> {
     parts
 }
 
-/// Whether a name fits a pattern of a shell, without `[…]`.
+/// What there is, if it is there.
+fn if_there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether a name fits a pattern of a shell.
 fn fits(pattern: &str, name: &str) -> bool {
     let mut rest = pattern.chars();
     let mut chars = name.chars();
@@ -142,8 +198,23 @@ fn fits(pattern: &str, name: &str) -> bool {
             fits(rest.as_str(), name) || chars.next().is_some() && fits(pattern, chars.as_str())
         }
         Some('?') => chars.next().is_some() && fits(rest.as_str(), chars.as_str()),
+        Some('[') => match (rest.as_str().split_once(']'), chars.next()) {
+            (Some((set, after)), Some(c)) => is_in(set, c) && fits(after, chars.as_str()),
+            _ => false,
+        },
         Some(wanted) => chars.next() == Some(wanted) && fits(rest.as_str(), chars.as_str()),
     }
+}
+
+/// Whether a character is in `a-z_`, or not in `!a-z_`.
+fn is_in(set: &str, c: char) -> bool {
+    let bare = set.strip_prefix(['!', '^']);
+    let members: Vec<char> = bare.unwrap_or(set).chars().collect();
+    let is_in = members.contains(&c)
+        || members
+            .windows(3)
+            .any(|range| matches!(range, [from, '-', to] if (from..=to).contains(&&c)));
+    is_in == bare.is_none()
 }
 
 /// The longest file that is read, in bytes.
@@ -183,6 +254,12 @@ mod tests {
             machine.matching(Path::new("/etc/a?o*")),
             [Path::new("/etc/above")]
         );
+        assert_eq!(
+            machine.matching(Path::new("/e*/auth[r-t]elect/[!a]*")),
+            [Path::new("/etc/authselect/system-auth")]
+        );
         assert!(machine.has("/etc/above") && !machine.has("/etc/passwd"));
+        let unread: Vec<_> = machine.unread().into_keys().collect();
+        assert_eq!(unread, [Path::new("/etc"), Path::new("/etc/round")]);
     }
 }

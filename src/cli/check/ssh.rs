@@ -3,9 +3,9 @@
 mod settings;
 
 use super::Subject;
-use super::stacks::{Stack, has_factor, read};
+use super::stacks::{Stack, asks, has_factor, read};
 use crate::cli::finding::{Finding, Place, Severity};
-use settings::{Block, Keyword, View};
+use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
 
 pub(super) use settings::Sshd;
@@ -13,16 +13,14 @@ pub(super) use settings::Sshd;
 /// Looks at sshd's configuration, where its stack asks us.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let sshd = &subject.sshd;
-    for (place, what) in &sshd.faults {
-        let mut finding = Finding::warning("sshd-config", what.clone());
-        finding.place = Some(place.clone());
-        findings.push(finding.why("what stands there is not looked at"));
-    }
     let Some(path) = &sshd.path else { return };
     let service = sshd.service();
-    let stack = read(subject.machine, service);
+    // What cannot be read is told of elsewhere.
+    let Some(stack) = read(subject.machine, service).filter(|_| !sshd.is_in_part) else {
+        return;
+    };
     if !stack.asks() {
-        if service != SERVICE && read(subject.machine, SERVICE).asks() {
+        if service != SERVICE && asks(subject.machine, SERVICE) {
             let what = format!("sshd uses the stack {service}, which does not ask");
             findings.push(
                 Finding::fault("sshd-service", what)
@@ -33,12 +31,21 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
         return;
     }
+    if sshd.is_endless() {
+        findings.push(
+            Finding::fault("sshd-config", "sshd_config includes files without end")
+                .in_file(path)
+                .why("sshd does not start")
+                .advice("does a file include itself? Type: sshd -t"),
+        );
+        return;
+    }
     let known = findings.len();
     let global = sshd.global();
     if global.is_on(Keyword::UsePam) {
-        methods(&global, &stack, findings);
+        methods(subject, &global, &stack, findings);
         for (index, block) in sshd.blocks.iter().enumerate() {
-            in_block(sshd, index, block, &stack, findings);
+            in_block(subject, index, block, &stack, findings);
         }
     } else {
         findings.push(
@@ -50,8 +57,12 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     limits(subject, &global, findings);
     for finding in findings.iter_mut().skip(known) {
-        finding.place.get_or_insert_with(|| Place::of(path, None));
+        let place = finding.place.get_or_insert_with(|| Place::of(path, None));
+        if let (true, Some(advice)) = (place.path != *path, &mut finding.advice) {
+            advice.push_str("; there, or in a file that is read before it: the first value counts");
+        }
     }
+    options(subject, findings);
     if !findings
         .iter()
         .skip(known)
@@ -62,16 +73,25 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// What a `Match` block changes.
-fn in_block(sshd: &Sshd, index: usize, block: &Block, stack: &Stack, findings: &mut Vec<Finding>) {
+fn in_block(
+    subject: &Subject<'_>,
+    index: usize,
+    block: &Block,
+    stack: &Stack,
+    findings: &mut Vec<Finding>,
+) {
+    let sshd = &subject.sshd;
     let mut global = Vec::new();
-    methods(&sshd.global(), stack, &mut global);
+    methods(subject, &sshd.global(), stack, &mut global);
     let mut here = Vec::new();
-    methods(&sshd.within(index), stack, &mut here);
+    methods(subject, &sshd.within(index), stack, &mut here);
     for mut finding in here {
         let is_new = !global.iter().any(|known| known.what == finding.what);
         if is_new && finding.severity.is_bad() {
-            // Somebody wrote this block, and meant it.
-            finding.severity = Severity::Warning;
+            if finding.id == "sshd-methods" {
+                // Somebody wrote this block, and meant it.
+                finding.severity = Severity::Warning;
+            }
             finding.what = format!(
                 "sshd, for \"Match {}\": {}",
                 block.condition,
@@ -88,39 +108,46 @@ fn without_name(what: &str) -> &str {
 }
 
 /// By which methods sshd lets in, and what of it passes through the stack.
-fn methods(view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
+fn methods(subject: &Subject<'_>, view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
     let asks_pam = view.is_on(Keyword::KbdInteractive);
     let advice = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
                   \"KbdInteractiveAuthentication yes\"";
-    let place = if view.place(Keyword::Methods).is_some() {
-        view.place(Keyword::Methods)
-    } else {
-        view.place(Keyword::KbdInteractive)
-    };
+    let place = view.place(Keyword::Methods);
+    let place = place.or_else(|| view.place(Keyword::KbdInteractive));
     let lists = view.methods();
-    let usable: Vec<_> = lists
+    let (usable, unusable): (Vec<_>, Vec<_>) = lists
         .iter()
-        .filter(|list| list.iter().all(|method| view.is_enabled(method)))
-        .collect();
+        .partition(|list| list.iter().all(|method| view.is_enabled(method)));
     if usable.is_empty() {
+        let mut methods = unusable.iter().copied().flatten();
+        let off = methods.find(|method| !view.is_enabled(method));
+        let off = off.map_or("", String::as_str);
+        let keyword = switch(off);
         findings.push(
-            Finding::fault("sshd-methods", "sshd: none of its methods is switched on")
-                .of(place)
-                .why("nobody gets in, or sshd does not start")
-                .advice(advice),
+            Finding::fault(
+                "sshd-methods",
+                format!("sshd: nobody gets in: {off} is off"),
+            )
+            .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
+            .why("AuthenticationMethods has no list of methods that are all switched on")
+            .advice(advice),
         );
         return;
     }
     let has_first = has_factor(stack);
-    for list in usable {
+    for &list in &usable {
         let has = |method: &str| list.iter().any(|one| one.split(':').next() == Some(method));
         let shown = list.join(",");
         if has("password") {
-            findings.push(
-                Finding::warning("sshd-password", "sshd: PasswordAuthentication is on")
-                    .of(view.place(Keyword::Password).or_else(|| place.clone()))
-                    .why("it cannot show a prompt for a code: who uses it is denied")
-                    .advice("write \"PasswordAuthentication no\""),
+            let is_only = usable
+                .iter()
+                .all(|list| list.iter().any(|one| one == "password"));
+            password(
+                subject,
+                view,
+                is_only,
+                list.len() == 1 && !has_first,
+                findings,
             );
         } else if !has("keyboard-interactive") {
             findings.push(
@@ -161,6 +188,73 @@ fn methods(view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
                 .of(view.place(Keyword::RootLogin))
                 .why("it excludes keyboard-interactive, which is needed"),
         );
+    }
+}
+
+/// The method `password`, which shows no prompt.
+fn password(
+    subject: &Subject<'_>,
+    view: &View<'_>,
+    is_only: bool,
+    is_bare: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let on = "sshd: PasswordAuthentication is on";
+    let finding = if view.is_on(Keyword::Kerberos) {
+        let what = "sshd: a Kerberos password lets in without PAM";
+        let why = "with KerberosAuthentication sshd checks it by itself";
+        findings.push(
+            Finding::fault("sshd-kerberos", what)
+                .of(view.place(Keyword::Kerberos))
+                .why(why)
+                .advice("write \"KerberosAuthentication no\" and \"PasswordAuthentication no\""),
+        );
+        return;
+    } else if is_bare && subject.exempts() {
+        Finding::fault("sshd-password", on)
+            .why("whom the configuration exempts gets in with any password: the stack checks none")
+    } else if is_only {
+        Finding::fault("sshd-password", "sshd: nobody gets in by password")
+            .why("each way in needs a password, and that method cannot show a prompt for a code")
+    } else {
+        Finding::warning("sshd-password", on)
+            .why("it cannot show a prompt for a code: who uses it is denied")
+    };
+    findings.push(
+        finding
+            .of(view
+                .place(Keyword::Password)
+                .or_else(|| view.place(Keyword::Methods)))
+            .advice(if is_only {
+                "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                 \"PasswordAuthentication no\""
+            } else {
+                "write \"PasswordAuthentication no\""
+            }),
+    );
+}
+
+/// Words on sshd's command line, which count before its file.
+fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for path in OPTIONS {
+        let text = subject
+            .machine
+            .text(path)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let is_said = !line.trim_start().starts_with('#');
+            let mut words = line.split([' ', '\t', '"', '\'', '=']);
+            if is_said && words.any(|word| word.starts_with("-o") || word.starts_with("-f")) {
+                findings.push(
+                    Finding::warning("sshd-options", "sshd is started with options of its own")
+                        .at(path, index + 1)
+                        .why("they count before sshd_config, and are not looked at")
+                        .advice("write them into sshd_config; see all by: sshd -T"),
+                );
+            }
+        }
     }
 }
 
@@ -223,6 +317,14 @@ fn seconds(text: &str) -> Option<u64> {
     }
     total.checked_add(number.unwrap_or(0))
 }
+
+/// Where services keep the options of sshd: Debian, Fedora and SUSE, Alpine.
+const OPTIONS: [&str; 4] = [
+    "/etc/default/ssh",
+    "/etc/sysconfig/sshd",
+    "/etc/sysconfig/ssh",
+    "/etc/conf.d/sshd",
+];
 
 /// The service of sshd.
 const SERVICE: &str = "sshd";

@@ -9,6 +9,7 @@ use crate::cli::machine::Machine;
 use crate::cli::stack::{self, FOLDERS, Kind, Service};
 use judge::Judge;
 use modules::{OURS, Role, role};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -34,13 +35,24 @@ impl Stack {
     }
 }
 
-/// Reads a service of the machine.
-pub(super) fn read(machine: &Machine, name: &str) -> Stack {
-    let files = |path: &Path| machine.text(path).ok().flatten();
-    Stack {
+/// Reads a service of the machine; `None`: a file of it cannot be read.
+pub(super) fn read(machine: &Machine, name: &str) -> Option<Stack> {
+    let is_whole = Cell::new(true);
+    let files = |path: &Path| {
+        let text = machine.text(path);
+        is_whole.set(is_whole.get() && text.is_ok());
+        text.ok().flatten()
+    };
+    let service = stack::read(name, &files);
+    is_whole.get().then(|| Stack {
         name: name.to_owned(),
-        service: stack::read(name, &files),
-    }
+        service,
+    })
+}
+
+/// Whether a service asks us; one that cannot be read does not.
+pub(super) fn asks(machine: &Machine, name: &str) -> bool {
+    read(machine, name).is_some_and(|stack| stack.asks())
 }
 
 /// Whether a factor is in its stack beside ours.
@@ -53,17 +65,21 @@ pub(super) fn has_factor(stack: &Stack) -> bool {
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let mut names = BTreeSet::new();
     for folder in FOLDERS {
-        match subject.machine.names(folder) {
-            Ok(found) => names.extend(found),
-            Err(error) => {
-                findings.push(Finding::fault("unreadable", error.to_string()).in_file(folder));
-            }
-        }
+        let found = subject.machine.names(folder).unwrap_or_default();
+        let files = found.into_iter().filter(|name| {
+            let path = Path::new(folder).join(name);
+            !subject.machine.is_folder(path)
+        });
+        names.extend(files);
+    }
+    if names.is_empty() {
+        let conf = subject.machine.text(stack::CONF).ok().flatten();
+        names = stack::services(&conf.unwrap_or_default());
     }
     let stacks: Vec<Stack> = names
         .iter()
         .filter(|name| !is_left_over(name) && !is_part(name))
-        .map(|name| read(subject.machine, name))
+        .filter_map(|name| read(subject.machine, name))
         .collect();
     let folders = module_folders(subject.machine);
     let mut found = Grouped::default();
@@ -77,6 +93,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             subject,
             service: &stack.service,
             is_ssh: subject.is_ssh(&stack.name),
+            is_login: subject.is_ssh(&stack.name) || is_login(&stack.name),
             folders: &folders,
         };
         for finding in judge.judge() {
@@ -87,9 +104,10 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     ambiguous(subject, &stacks, findings);
     doors(&stacks, findings);
     shared(&stacks, findings);
-    if !stacks
-        .iter()
-        .any(|stack| stack.asks() || stack.service.trouble.is_some())
+    if subject.machine.unread().is_empty()
+        && !stacks
+            .iter()
+            .any(|stack| stack.asks() || stack.service.trouble.is_some())
     {
         findings.push(
             Finding::warning("not-used", "no stack asks pam_onelogin")
@@ -283,6 +301,16 @@ fn is_part(name: &str) -> bool {
         .contains(&name)
         || name.starts_with("system-local-")
         || name.starts_with("system-remote-")
+}
+
+/// Whether root runs the program of this service, for people who have not logged in yet.
+fn is_login(name: &str) -> bool {
+    let greeters = ["gdm", "lightdm", "lxdm", "sddm", "xrdp"];
+    let others = [
+        "cockpit", "ftp", "greetd", "imap", "kde", "login", "pop3", "remote", "rlogin", "vsftpd",
+        "xdm",
+    ];
+    greeters.iter().any(|start| name.starts_with(start)) || others.contains(&name)
 }
 
 /// A service, one that belongs to it, and what is typed to reach that.

@@ -1,7 +1,7 @@
 //! sudoers: where sudo does not ask PAM, or asks somebody else.
 
 use super::Subject;
-use super::stacks::read;
+use super::stacks::asks;
 use crate::cli::finding::{Finding, Place};
 use crate::cli::machine::Machine;
 use std::path::{Path, PathBuf};
@@ -9,28 +9,42 @@ use std::path::{Path, PathBuf};
 /// Looks at the rules of sudo, where its stack asks us.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let machine = subject.machine;
-    // sudo-rs reads its own file where there is one.
-    for path in PATHS
-        .map(Path::new)
-        .into_iter()
-        .filter(|path| machine.has(path))
-    {
+    let is_asked = asks(machine, "sudo") || asks(machine, "sudo-i");
+    for path in paths(machine) {
         let mut rules = Rules::default();
-        rules.file(machine, path, 0);
+        rules.file(machine, path);
         services(machine, &rules, findings);
-        if ["sudo", "sudo-i"]
-            .iter()
-            .any(|name| read(machine, name).asks())
-        {
-            for (place, what) in rules.faults {
-                let mut finding = Finding::warning("sudoers", what);
-                finding.place = Some(place);
-                findings.push(finding.why("what stands there is not looked at"));
-            }
-            defaults(path, &rules.defaults, findings);
-            exempt(&rules.others, findings);
+        if !is_asked {
+            continue;
         }
+        if rules.is_endless() {
+            findings.push(
+                Finding::fault("sudoers", "sudoers includes files without end")
+                    .in_file(path)
+                    .why("sudo does not work")
+                    .advice("does a file include itself? Type: visudo -c"),
+            );
+            continue;
+        }
+        let is_said = defaults(&rules.defaults, findings);
+        if !is_said && !rules.is_in_part {
+            findings.push(timestamp("5 or 15", "").in_file(path));
+        }
+        exempt(&rules.others, findings);
     }
+    if is_asked {
+        elsewhere(machine, findings);
+    }
+}
+
+/// sudo-rs reads a file of its own where there is one; SUSE's is below /usr until there is one in /etc.
+fn paths(machine: &Machine) -> Vec<&'static Path> {
+    let mut paths: Vec<_> = PATHS.map(Path::new).to_vec();
+    paths.retain(|path| machine.has(path));
+    if paths.contains(&Path::new(SUDOERS)) {
+        paths.retain(|path| *path != Path::new(VENDOR));
+    }
+    paths
 }
 
 /// What sudoers says, line by line.
@@ -40,7 +54,10 @@ struct Rules {
     defaults: Vec<Setting>,
     /// Every other line.
     others: Vec<(Place, String)>,
-    faults: Vec<(Place, String)>,
+    /// How many files were read.
+    files: usize,
+    /// Whether a file cannot be read.
+    is_in_part: bool,
 }
 
 struct Setting {
@@ -55,77 +72,113 @@ struct Setting {
 }
 
 impl Rules {
-    fn file(&mut self, machine: &Machine, path: &Path, depth: usize) {
-        let text = match machine.text(path) {
-            Ok(text) => text.unwrap_or_default(),
-            Err(error) => {
-                self.faults.push((Place::of(path, None), error.to_string()));
-                return;
-            }
+    fn is_endless(&self) -> bool {
+        self.files > MAX_FILES
+    }
+
+    fn file(&mut self, machine: &Machine, path: &Path) {
+        self.files += 1;
+        if self.is_endless() {
+            return;
+        }
+        let Ok(text) = machine.text(path) else {
+            self.is_in_part = true;
+            return;
         };
         let mut begun: Option<(usize, String)> = None;
-        for (index, line) in text.lines().enumerate() {
+        for (index, line) in text.unwrap_or_default().lines().enumerate() {
             let (number, mut whole) = begun.take().unwrap_or((index + 1, String::new()));
-            if let Some(before) = line.strip_suffix('\\') {
+            // A comment does not go on in the next line.
+            let said = without_comment(line);
+            if let Some(before) = said.strip_suffix('\\').filter(|_| said == line) {
                 whole.push_str(before);
                 begun = Some((number, whole));
                 continue;
             }
-            whole.push_str(line);
-            let place = Place::of(path, Some(number));
-            self.line(machine, place, whole.trim(), depth);
+            whole.push_str(said);
+            self.line(machine, &Place::of(path, Some(number)), whole.trim());
         }
     }
 
-    fn line(&mut self, machine: &Machine, place: Place, line: &str, depth: usize) {
-        let mut words = line.split_whitespace();
-        let word = words.next().unwrap_or_default();
-        match word {
-            "@include" | "#include" | "@includedir" | "#includedir" => {
-                let rest = line.strip_prefix(word).unwrap_or_default();
-                if depth < MAX_DEPTH {
-                    for path in included(machine, &place.path, word, rest.trim()) {
-                        self.file(machine, &path, depth + 1);
-                    }
-                }
+    fn line(&mut self, machine: &Machine, place: &Place, line: &str) {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let rest = line.strip_prefix(word).unwrap_or_default();
+        if ["@include", "#include", "@includedir", "#includedir"].contains(&word) {
+            for path in self.included(machine, &place.path, word, rest.trim()) {
+                self.file(machine, &path);
             }
-            _ if line.is_empty() || is_comment(line) => {}
-            _ if word.starts_with("Defaults") => {
-                let scope = word.strip_prefix("Defaults").unwrap_or_default();
-                let rest = line.strip_prefix(word).unwrap_or_default();
-                for setting in apart(rest, ',') {
-                    self.defaults.extend(setting_of(&place, scope, &setting));
-                }
+        } else if let Some(rest) = line.strip_prefix("Defaults") {
+            let (scope, rest) = if rest.starts_with([':', '@', '!', '>']) {
+                let (sign, names) = rest.split_at(1);
+                let (names, rest) = members(names);
+                (format!("{sign}{names}"), rest)
+            } else {
+                (String::new(), rest)
+            };
+            for setting in apart(rest, ',') {
+                self.defaults.extend(setting_of(place, &scope, &setting));
             }
-            _ => {
-                let rule = line.split(" # ").next().unwrap_or_default();
-                self.others.push((place, rule.to_owned()));
-            }
+        } else if !line.is_empty() {
+            self.others.push((place.clone(), line.to_owned()));
         }
     }
-}
 
-/// `#` begins a comment, unless a user's number follows.
-fn is_comment(line: &str) -> bool {
-    line.strip_prefix('#')
-        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()))
-}
-
-/// The files of an include: one, or those of a folder with neither a dot nor a `~` at the end.
-fn included(machine: &Machine, from: &Path, word: &str, name: &str) -> Vec<PathBuf> {
-    let name = name.trim_matches('"');
-    let folder = from.parent().unwrap_or(Path::new("/etc"));
-    let path = folder.join(name);
-    if !word.ends_with("dir") {
-        return vec![path];
+    /// The files of an include: one, or those of a folder with neither a dot nor a `~` at the end.
+    fn included(&mut self, machine: &Machine, from: &Path, word: &str, name: &str) -> Vec<PathBuf> {
+        let name = name.trim_matches('"').replace("\\ ", " ");
+        let path = from.parent().unwrap_or(Path::new("/etc")).join(name);
+        if !word.ends_with("dir") {
+            return vec![path];
+        }
+        let Ok(names) = machine.names(&path) else {
+            self.is_in_part = true;
+            return Vec::new();
+        };
+        let usable = |name: &String| !name.contains('.') && !name.ends_with('~');
+        let files = names
+            .iter()
+            .filter(|name| usable(name))
+            .map(|name| path.join(name));
+        files.filter(|file| !machine.is_folder(file)).collect()
     }
-    let names = machine.names(&path).unwrap_or_default();
-    let usable = |name: &String| !name.contains('.') && !name.ends_with('~');
-    names
-        .iter()
-        .filter(|name| usable(name))
-        .map(|name| path.join(name))
-        .collect()
+}
+
+/// What stands before a `#`, unless that begins an include or the number of a user.
+fn without_comment(line: &str) -> &str {
+    if line.trim_start().starts_with("#include") {
+        return line;
+    }
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut chars = line.char_indices();
+    while let Some((index, c)) = chars.next() {
+        let is_number = || {
+            chars
+                .as_str()
+                .starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        };
+        if c == '#' && !is_quoted && !is_escaped && !is_number() {
+            return line.split_at(index).0;
+        }
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    line
+}
+
+/// Names with commas between them, and what follows.
+fn members(text: &str) -> (String, &str) {
+    let mut names = Vec::new();
+    let mut rest = text.trim_start();
+    loop {
+        let end = rest.find(|c: char| c.is_whitespace() || c == ',');
+        let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+        names.push(name);
+        match after.trim_start().strip_prefix(',') {
+            Some(more) => rest = more.trim_start(),
+            None => return (names.join(","), after.trim_start()),
+        }
+    }
 }
 
 /// `name`, `!name`, `name=value`, `name="value"`.
@@ -174,7 +227,7 @@ fn services(machine: &Machine, rules: &Rules, findings: &mut Vec<Finding>) {
             _ => continue,
         };
         let service = setting.value.as_deref().unwrap_or_default();
-        if read(machine, usual).asks() && !read(machine, service).asks() {
+        if asks(machine, usual) && !asks(machine, service) {
             let what = format!("sudo uses the stack {service}, which does not ask");
             findings.push(
                 Finding::fault("sudo-service", what)
@@ -189,12 +242,12 @@ fn services(machine: &Machine, rules: &Rules, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Settings that change whom sudo asks, and how often.
-fn defaults(path: &Path, settings: &[Setting], findings: &mut Vec<Finding>) {
-    let mut remembers = true;
+/// Settings that change whom sudo asks, and how often. Whether one says how long sudo remembers.
+fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
+    let mut is_said = false;
     for setting in settings {
         let scope = match setting.scope.as_str() {
-            "" => String::new(),
+            "" | ":ALL" | "@ALL" | ">ALL" | "!ALL" => String::new(),
             scope => format!(" (Defaults{scope})"),
         };
         let value = setting.value.as_deref().unwrap_or_default();
@@ -211,7 +264,7 @@ fn defaults(path: &Path, settings: &[Setting], findings: &mut Vec<Finding>) {
                     .advice("take it out")
             }
             ("timestamp_timeout", is_off) => {
-                remembers = false;
+                is_said |= scope.is_empty();
                 match value.parse::<f64>() {
                     _ if is_off => continue,
                     Ok(minutes) if minutes < 0.0 => {
@@ -237,7 +290,10 @@ fn defaults(path: &Path, settings: &[Setting], findings: &mut Vec<Finding>) {
                         "with {} OneLogin is asked about the target, unless that is root",
                         setting.name
                     ))
-                    .advice("take it out")
+                    .advice(
+                        "take it out, and first a rule \"ALL ALL=(ALL) ALL\", where there is one: without \
+                         targetpw that makes everybody root",
+                    )
             }
             ("rootpw", false) => {
                 let what = format!("sudo asks for root's password{scope}");
@@ -258,9 +314,7 @@ fn defaults(path: &Path, settings: &[Setting], findings: &mut Vec<Finding>) {
         };
         findings.push(finding.of(Some(setting.place.clone())));
     }
-    if remembers {
-        findings.push(timestamp("5 or 15", "").of(Some(Place::of(path, None))));
-    }
+    is_said
 }
 
 fn timestamp(minutes: &str, scope: &str) -> Finding {
@@ -273,13 +327,11 @@ fn timestamp(minutes: &str, scope: &str) -> Finding {
 /// Rules without a password.
 fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
     for (place, rule) in rules {
-        if rule
-            .split(|c: char| !c.is_ascii_alphabetic())
-            .any(|word| word == "NOPASSWD")
-        {
-            let who = rule.split_whitespace().next().unwrap_or_default();
-            let commands = rule.rsplit("NOPASSWD:").next().unwrap_or_default().trim();
-            let what = format!("sudo asks nothing of {who} for {commands}");
+        let mut parts = rule.split("NOPASSWD").skip(1);
+        let commands = parts.find_map(|after| after.trim_start().strip_prefix(':'));
+        if let Some(commands) = commands {
+            let (who, _) = members(rule);
+            let what = format!("sudo asks nothing of {who} for {}", commands.trim());
             findings.push(
                 Finding::warning("sudo-nopasswd", what)
                     .of(Some(place.clone()))
@@ -290,15 +342,62 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Of sudo-rs, and of both.
-const PATHS: [&str; 2] = ["/etc/sudoers-rs", "/etc/sudoers"];
+/// Rules that are not in files.
+fn elsewhere(machine: &Machine, findings: &mut Vec<Finding>) {
+    let text = machine.text(SWITCH).ok().flatten().unwrap_or_default();
+    for (index, line) in text.lines().enumerate() {
+        let Some(sources) = line.trim().strip_prefix("sudoers:") else {
+            continue;
+        };
+        let sources = sources.split('#').next().unwrap_or_default();
+        let mut others = sources
+            .split_whitespace()
+            .filter(|source| *source != "files");
+        if let Some(other) = others.next() {
+            let what = format!("sudo takes rules from {other}, too");
+            findings.push(
+                Finding::note("sudo-elsewhere", what)
+                    .at(SWITCH, index + 1)
+                    .why("those are not looked at, and may say NOPASSWD")
+                    .advice("see a user's by: sudo -l -U NAME"),
+            );
+        }
+    }
+}
 
-/// As many files within files as sudo takes.
-const MAX_DEPTH: usize = 128;
+const SUDOERS: &str = "/etc/sudoers";
+
+/// Where SUSE keeps its own.
+const VENDOR: &str = "/usr/etc/sudoers";
+
+/// Of sudo-rs, and of both.
+const PATHS: [&str; 3] = ["/etc/sudoers-rs", SUDOERS, VENDOR];
+
+/// Which services tell names, and rules.
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// Who includes more than this has a file that includes itself.
+const MAX_FILES: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::apart;
+    use super::{apart, members, without_comment};
+
+    /// As sudo 1.9.13 reads them.
+    #[test]
+    fn comments_and_lists_of_names_are_found() {
+        for (line, said) in [
+            ("a # b", "a "),
+            ("# a \\", ""),
+            ("#1000 ALL", "#1000 ALL"),
+            ("a \\#b \"#c\" #d", "a \\#b \"#c\" "),
+            ("#includedir /x", "#includedir /x"),
+        ] {
+            assert_eq!(without_comment(line), said);
+        }
+        assert_eq!(members(" a , b,c d"), ("a,b,c".to_owned(), "d"));
+        assert_eq!(members(""), (String::new(), ""));
+    }
 
     #[test]
     fn a_separator_in_quotes_or_behind_a_backslash_separates_nothing() {

@@ -9,8 +9,9 @@ use std::collections::HashSet;
 /// What happened on a way through a chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Way {
-    /// Whether the line that is looked for was called.
-    pub asked: bool,
+    /// What the line that is looked for returned, if it was called; of several the first that is
+    /// no success.
+    pub answered: Option<Code>,
     /// Whether a factor said yes, before or after.
     pub proven: bool,
     /// The factor that said no last.
@@ -21,6 +22,8 @@ pub struct Way {
     pub asked_first: bool,
     /// The line that led past the one that is looked for.
     pub skipped_by: Option<usize>,
+    /// Whether a factor had said yes before that line.
+    pub proven_before_skip: bool,
 }
 
 /// A module, as far as it decides what a chain comes to.
@@ -37,15 +40,15 @@ pub struct Model<'a> {
 pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way)) -> bool {
     let mut open = vec![(State::start(), Way::default())];
     let mut seen = HashSet::new();
-    while let Some((mut state, way)) = open.pop() {
+    while let Some((mut state, before)) = open.pop() {
         let index = match state.advance(chain) {
             Step::Answer(code) => {
-                end(code, way);
+                end(code, before);
                 continue;
             }
             Step::Call(index) => index,
         };
-        if !seen.insert((state.clone(), way)) {
+        if !seen.insert((state.clone(), before)) {
             continue;
         }
         if seen.len() > MAX_STATES {
@@ -61,14 +64,15 @@ pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way
         };
         for &code in codes {
             let mut state = state.clone();
-            let mut way = way.after(index, code, model);
+            let mut way = before.after(index, code, model);
             if let Some(code) = state.take(chain, code, None) {
                 end(code, way);
                 continue;
             }
             let mut passed = index + 1..state.position();
-            if !way.asked && way.skipped_by.is_none() && passed.any(model.is_ours) {
+            if way.answered.is_none() && way.skipped_by.is_none() && passed.any(model.is_ours) {
                 way.skipped_by = Some(index);
+                way.proven_before_skip = before.proven;
             }
             open.push((state, way));
         }
@@ -79,7 +83,9 @@ pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way
 impl Way {
     fn after(mut self, index: usize, code: Code, model: &Model<'_>) -> Self {
         if (model.is_ours)(index) {
-            self.asked = true;
+            if self.answered.is_none_or(|answered| answered == SUCCESS) {
+                self.answered = Some(code);
+            }
             if !self.proven {
                 self.asked_after_refusal = self.asked_after_refusal.or(self.refused);
                 self.asked_first |= self.refused.is_none();

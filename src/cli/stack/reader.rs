@@ -1,6 +1,7 @@
 //! A service's four chains from its files, as `_pam_init_handlers` makes them.
 
 use super::syntax::{Control, Kind, Words, lines};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Where the service files are, the first wins; the last is that of SUSE.
@@ -11,6 +12,10 @@ pub type Files<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// As many levels of files within files as libpam takes.
 const MAX_LEVEL: usize = 16;
+
+/// How many files a service may read, again and again; one that names itself twice would read for
+/// hours, and libpam does.
+const MAX_FILES: usize = 5000;
 
 /// The service that stands in for others.
 const OTHER: &str = "other";
@@ -152,6 +157,7 @@ pub fn read(service: &str, files: Files<'_>) -> Service {
         files,
         chains: Chains::default(),
         seen: Vec::new(),
+        count: 0,
     };
     let mut trouble = None;
     let mut path = None;
@@ -180,7 +186,14 @@ pub fn read(service: &str, files: Files<'_>) -> Service {
         }
     }
     if Kind::ALL.iter().any(|&kind| chains.of(kind).is_empty()) {
-        read = reader.seen;
+        read.clone_from(&reader.seen);
+    }
+    if reader.count > MAX_FILES {
+        trouble = Some(Trouble {
+            what: "it includes files without end; does one include itself?".to_owned(),
+            path: reader.seen.into_iter().next().unwrap_or_default(),
+            line: 1,
+        });
     }
     Service {
         path,
@@ -191,8 +204,18 @@ pub fn read(service: &str, files: Files<'_>) -> Service {
     }
 }
 
+/// The services in the one file of old.
+#[must_use]
+pub fn services(conf: &str) -> BTreeSet<String> {
+    let lines = lines(conf).0.into_iter();
+    lines
+        .filter_map(|line| Words::of(&line.text).next())
+        .map(|word| word.to_ascii_lowercase())
+        .collect()
+}
+
 /// The one file of old, which counts only where there is no folder.
-const CONF: &str = "/etc/pam.conf";
+pub const CONF: &str = "/etc/pam.conf";
 
 /// Finds a file: an absolute path, or a name in one of the folders.
 fn open(name: &str, files: Files<'_>) -> Option<(PathBuf, String)> {
@@ -210,6 +233,8 @@ struct Reader<'a> {
     files: Files<'a>,
     chains: Chains,
     seen: Vec<PathBuf>,
+    /// How many files were read.
+    count: usize,
 }
 
 /// Where a line stands.
@@ -385,6 +410,10 @@ impl Reader<'_> {
         inner: usize,
     ) -> Result<(), String> {
         let name = name.ok_or("no file is named")?;
+        self.count += 1;
+        if self.count > MAX_FILES {
+            return Err("too many files".to_owned());
+        }
         if spot.depth + 1 >= MAX_LEVEL || spot.level + inner >= MAX_LEVEL {
             return Err(format!("too many files within files, at {name}"));
         }

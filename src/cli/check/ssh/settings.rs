@@ -11,8 +11,10 @@ use std::path::{Path, PathBuf};
 pub(super) enum Keyword {
     GraceTime,
     Gssapi,
+    GssapiKeyExchange,
     Hostbased,
     KbdInteractive,
+    Kerberos,
     MaxTries,
     Methods,
     Password,
@@ -28,10 +30,12 @@ impl Keyword {
         Some(match word.to_ascii_lowercase().as_str() {
             "logingracetime" => Self::GraceTime,
             "gssapiauthentication" => Self::Gssapi,
+            "gssapikeyexchange" => Self::GssapiKeyExchange,
             "hostbasedauthentication" => Self::Hostbased,
             "kbdinteractiveauthentication"
             | "challengeresponseauthentication"
             | "skeyauthentication" => Self::KbdInteractive,
+            "kerberosauthentication" => Self::Kerberos,
             "maxauthtries" => Self::MaxTries,
             "authenticationmethods" => Self::Methods,
             "passwordauthentication" => Self::Password,
@@ -52,7 +56,11 @@ impl Keyword {
             Self::KbdInteractive | Self::Password | Self::Pubkey => "yes",
             Self::RootLogin => "prohibit-password",
             Self::Service => "sshd",
-            Self::Gssapi | Self::Hostbased | Self::UsePam => "no",
+            Self::Gssapi
+            | Self::GssapiKeyExchange
+            | Self::Hostbased
+            | Self::Kerberos
+            | Self::UsePam => "no",
         }
     }
 }
@@ -67,7 +75,10 @@ pub(in crate::cli::check) struct Sshd {
     pub(super) path: Option<PathBuf>,
     values: Values,
     pub(super) blocks: Vec<Block>,
-    pub(super) faults: Vec<(Place, String)>,
+    /// How many files were read.
+    files: usize,
+    /// Whether a file of it cannot be read.
+    pub(super) is_in_part: bool,
 }
 
 /// What it was told for some, or by `Match all` for all.
@@ -90,7 +101,7 @@ impl Sshd {
         for path in PATHS.map(Path::new) {
             if sshd.path.is_none() && machine.has(path) {
                 sshd.path = Some(path.to_owned());
-                sshd.file(machine, path, None, 0);
+                sshd.file(machine, path, None);
             }
         }
         sshd
@@ -126,16 +137,23 @@ impl Sshd {
         View(values.chain([&self.values]).collect())
     }
 
+    /// Whether its files include each other, or more than anybody writes.
+    pub(super) fn is_endless(&self) -> bool {
+        self.files > MAX_FILES
+    }
+
     /// Adds a file; `parent` is the index of the block that includes it.
-    fn file(&mut self, machine: &Machine, path: &Path, parent: Option<usize>, depth: usize) {
+    fn file(&mut self, machine: &Machine, path: &Path, parent: Option<usize>) {
+        self.files += 1;
+        if self.is_endless() {
+            return;
+        }
         let mut block = parent;
-        let text = match machine.text(path) {
-            Ok(text) => text.unwrap_or_default(),
-            Err(error) => {
-                self.faults.push((Place::of(path, None), error.to_string()));
-                return;
-            }
+        let Ok(text) = machine.text(path) else {
+            self.is_in_part = true;
+            return;
         };
+        let text = text.unwrap_or_default();
         for (index, line) in text.lines().enumerate() {
             let place = Place::of(path, Some(index + 1));
             let Some((word, rest)) = words(line) else {
@@ -146,10 +164,8 @@ impl Sshd {
             } else if word.eq_ignore_ascii_case("include") {
                 for pattern in rest {
                     let pattern = Path::new(FOLDER).join(pattern);
-                    if depth < MAX_DEPTH {
-                        for path in machine.matching(&pattern) {
-                            self.file(machine, &path, block, depth + 1);
-                        }
+                    for path in machine.matching(&pattern) {
+                        self.file(machine, &path, block);
                     }
                 }
             } else if let Some(keyword) = Keyword::of(&word) {
@@ -179,7 +195,9 @@ impl Sshd {
 
 impl Block {
     pub(super) fn is_for_all(&self) -> bool {
-        self.parent.is_none() && self.condition.eq_ignore_ascii_case("all")
+        let everybody = ["all", "user *", "group *", "host *", "address *"];
+        let condition = self.condition.to_ascii_lowercase();
+        self.parent.is_none() && everybody.contains(&condition.as_str())
     }
 }
 
@@ -220,10 +238,15 @@ impl View<'_> {
 
     /// Whether a method is switched on.
     pub(super) fn is_enabled(&self, method: &str) -> bool {
-        let method = method.split(':').next().unwrap_or_default();
-        let known = METHODS.iter().find(|(name, _)| *name == method);
-        known.is_some_and(|(_, keyword)| self.is_on(*keyword))
+        switch(method).is_some_and(|keyword| self.is_on(keyword))
     }
+}
+
+/// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
+pub(super) fn switch(method: &str) -> Option<Keyword> {
+    let method = method.strip_suffix(":pam").unwrap_or(method);
+    let known = METHODS.iter().find(|(name, _)| *name == method);
+    known.map(|(_, keyword)| *keyword)
 }
 
 /// The first word and those behind it; `None` for what says nothing.
@@ -231,8 +254,9 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
     let mut words = Vec::new();
     let mut rest = line.trim();
     while !rest.is_empty() && !rest.starts_with('#') {
-        let (word, after) = if let Some(quoted) = rest.strip_prefix('"') {
-            quoted.split_once('"').unwrap_or((quoted, ""))
+        let quote = if rest.starts_with('\'') { '\'' } else { '"' };
+        let (word, after) = if let Some(quoted) = rest.strip_prefix(quote) {
+            quoted.split_once(quote).unwrap_or((quoted, ""))
         } else {
             let is_first = words.is_empty();
             let ends = move |c: char| c.is_whitespace() || (is_first && c == '=');
@@ -250,11 +274,12 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
 }
 
 /// Methods, and what switches each on.
-const METHODS: [(&str, Keyword); 5] = [
+const METHODS: [(&str, Keyword); 6] = [
     ("publickey", Keyword::Pubkey),
     ("keyboard-interactive", Keyword::KbdInteractive),
     ("password", Keyword::Password),
     ("gssapi-with-mic", Keyword::Gssapi),
+    ("gssapi-keyex", Keyword::GssapiKeyExchange),
     ("hostbased", Keyword::Hostbased),
 ];
 
@@ -264,8 +289,8 @@ const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
 /// Where included names are looked for.
 const FOLDER: &str = "/etc/ssh";
 
-/// As many files within files as sshd takes.
-const MAX_DEPTH: usize = 16;
+/// Who includes more than this has a file that includes itself.
+const MAX_FILES: usize = 1000;
 
 #[cfg(test)]
 mod tests {
@@ -330,6 +355,7 @@ mod tests {
         assert_eq!(read("  UsePAM yes # x").as_deref(), Some("UsePAM|yes"));
         assert_eq!(read("UsePAM=yes").as_deref(), Some("UsePAM|yes"));
         assert_eq!(read("UsePAM = \"a b\" c").as_deref(), Some("UsePAM|a b|c"));
+        assert_eq!(read("UsePAM 'a b'").as_deref(), Some("UsePAM|a b"));
         assert_eq!(read("# UsePAM yes"), None);
         assert_eq!(read(""), None);
     }

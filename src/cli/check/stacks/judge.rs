@@ -1,6 +1,6 @@
 //! One service's stack: what becomes of each answer of ours, and who gets in without it.
 
-use super::modules::{OURS, Role, returns, role};
+use super::modules::{OURS, Role, is_second, returns, role};
 use crate::args::Args;
 use crate::cli::check::Subject;
 use crate::cli::finding::Finding;
@@ -9,7 +9,7 @@ use crate::cli::stack::{
     MODULE_UNKNOWN, Model, SUCCESS, Service, USER_UNKNOWN, Way, authenticate, explore, name,
     set_credentials,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 /// A stack with what is known of its modules.
@@ -18,8 +18,25 @@ pub(super) struct Judge<'a> {
     pub(super) service: &'a Service,
     /// Whether sshd uses it: a key comes before the stack.
     pub(super) is_ssh: bool,
+    /// Whether a program of root's uses it, for people who have not logged in yet.
+    pub(super) is_login: bool,
     /// The folders of the modules; none: not looked for.
     pub(super) folders: &'a [PathBuf],
+}
+
+/// Each way on which a stack ends: whether it lets in, and what happened.
+struct Outcomes {
+    ends: HashSet<(bool, Way)>,
+    /// Whether these are all.
+    is_whole: bool,
+}
+
+impl Outcomes {
+    /// Whether somebody gets in to whom we gave this answer.
+    fn let_in(&self, code: Code) -> bool {
+        let mut ends = self.ends.iter();
+        ends.any(|(is_success, way)| *is_success && way.answered == Some(code))
+    }
 }
 
 impl Judge<'_> {
@@ -65,10 +82,11 @@ impl Judge<'_> {
                     .advice(format!("take one out; the other is {}", spot(first))),
             );
         }
-        findings.extend(self.denials(first));
-        let successes = self.successes(first);
+        let outcomes = self.outcomes();
+        findings.extend(self.denied(first, &outcomes));
+        let successes = self.successes(first, &outcomes);
         if successes.is_empty() {
-            findings.extend(self.exempt(first));
+            findings.extend(self.exempt(first, &outcomes));
         }
         findings.extend(successes);
         findings.extend(self.credentials(first));
@@ -89,11 +107,18 @@ impl Judge<'_> {
         self.chain().iter().filter(|entry| entry.is(OURS))
     }
 
-    /// Each way through the chain with these answers of ours. `false`: there are too many.
-    fn ways(&self, answers: &[Code], end: impl FnMut(Code, Way)) -> bool {
+    /// What the stack can come to. Of our denials those that count alike are one.
+    fn outcomes(&self) -> Outcomes {
         let chain = self.chain();
         let is = |index: usize, wanted: Role| chain.get(index).is_some_and(|it| role(it) == wanted);
-        explore(
+        let mut answers = vec![SUCCESS, IGNORE];
+        answers.extend(
+            self.denials()
+                .into_iter()
+                .filter_map(|alike| alike.first().copied()),
+        );
+        let mut ends = HashSet::new();
+        let is_whole = explore(
             chain,
             &Model {
                 is_ours: &|index| is(index, Role::Ours),
@@ -103,14 +128,30 @@ impl Judge<'_> {
                         return &[];
                     };
                     match returns(entry) {
-                        None => answers,
+                        None => &answers,
                         Some(_) if self.is_missing(entry) => &[MODULE_UNKNOWN],
                         Some(codes) => codes,
                     }
                 },
             },
-            end,
-        )
+            |answer, way| {
+                ends.insert((answer == SUCCESS, way));
+            },
+        );
+        Outcomes { ends, is_whole }
+    }
+
+    /// Our denials, together where each of our lines does the same with them.
+    fn denials(&self) -> Vec<Vec<Code>> {
+        let mut groups: Vec<(Vec<Action>, Vec<Code>)> = Vec::new();
+        for code in (0..INCOMPLETE).filter(|&code| code != SUCCESS && code != IGNORE) {
+            let actions: Vec<_> = self.ours().map(|ours| ours.control.action(code)).collect();
+            match groups.iter_mut().find(|(known, _)| *known == actions) {
+                Some((_, codes)) => codes.push(code),
+                None => groups.push((actions, vec![code])),
+            }
+        }
+        groups.into_iter().map(|(_, codes)| codes).collect()
     }
 
     /// Our line where it does nothing.
@@ -212,16 +253,12 @@ impl Judge<'_> {
     }
 
     /// Whether each denial is one.
-    fn denials(&self, ours: &Entry) -> Option<Finding> {
-        let denials = || (0..INCOMPLETE).filter(|&code| code != SUCCESS && code != IGNORE);
-        let lets_in = |code: &Code| {
-            let mut lets_in = false;
-            self.ways(&[*code], |answer, way| {
-                lets_in |= way.asked && answer == SUCCESS;
-            });
-            lets_in
-        };
-        let mut open: Vec<Code> = denials().filter(lets_in).collect();
+    fn denied(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Finding> {
+        let groups = self.denials().into_iter();
+        let mut open: Vec<Code> = groups
+            .filter(|alike| alike.first().is_some_and(|&code| outcomes.let_in(code)))
+            .flatten()
+            .collect();
         if open.is_empty() {
             return None;
         }
@@ -253,26 +290,31 @@ impl Judge<'_> {
     }
 
     /// Who gets in, and who is asked when.
-    fn successes(&self, ours: &Entry) -> Vec<Finding> {
+    fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Finding> {
+        let chain = self.chain();
         let mut lets_in = false;
         let mut unproven = false;
         let mut first = false;
-        let mut skips = BTreeSet::new();
+        let mut skips = BTreeMap::new();
         let mut bombs = BTreeSet::new();
-        let is_whole = self.ways(&[SUCCESS], |answer, way| {
-            let is_success = answer == SUCCESS;
-            lets_in |= way.asked && is_success;
-            unproven |= way.asked && is_success && !way.proven;
+        for (is_success, way) in &outcomes.ends {
+            let skipped_by = way
+                .skipped_by
+                .filter(|_| *is_success && way.answered.is_none());
+            let skip = skipped_by.and_then(|index| chain.get(index));
+            lets_in |= *is_success && skip.is_none_or(|entry| role(entry) != Role::Root);
+            unproven |= *is_success && way.answered == Some(SUCCESS) && !way.proven;
             first |= way.asked_first;
             bombs.extend(way.asked_after_refusal);
-            if is_success && !way.asked {
-                skips.extend(way.skipped_by);
+            if let Some(index) = skipped_by {
+                let is_proven = skips.entry(index).or_insert(true);
+                *is_proven &= way.proven_before_skip;
             }
-        });
+        }
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
-        let has_factor = self.chain().iter().any(|entry| role(entry) == Role::Factor);
+        let has_factor = chain.iter().any(|entry| role(entry) == Role::Factor);
         let mut findings = Vec::new();
-        if !is_whole {
+        if !outcomes.is_whole {
             let what = "the stack has too many ways to look at each";
             findings.push(at(Finding::warning("too-large", what)
                 .why("what is said of it may not be all")
@@ -286,48 +328,56 @@ impl Judge<'_> {
             .why("with a success of pam_onelogin the stack ends in a denial, too")
             .advice("compare it with the samples: README, \"Stacks\"")));
         }
-        let entries = |indices: BTreeSet<usize>| {
-            let chain = self.chain();
-            indices.into_iter().filter_map(|index| chain.get(index))
-        };
-        findings.extend(entries(skips).map(|entry| skip(entry, ours)));
         let is_bombed = !bombs.is_empty();
-        for entry in entries(bombs) {
+        // What mends a line that lets in too early mends this, too.
+        bombs.retain(|index| !skips.contains_key(index));
+        findings.extend(skips.into_iter().filter_map(|(index, is_proven)| {
+            let next = chain.get(index + 1);
+            Some(self.skip(chain.get(index)?, next, ours, is_proven))
+        }));
+        for entry in bombs.into_iter().filter_map(|index| chain.get(index)) {
             let module = entry.module().unwrap_or_default();
             let what = format!("pam_onelogin is asked although {module} said no");
             findings.push(
                 Finding::fault("asked-after-refusal", what)
                     .at(&entry.path, entry.line)
                     .why("without the password a stranger sends pushes to other people's phones")
-                    .advice(if is_borrowed(entry, ours) {
-                        "put \"auth requisite pam_unix.so\" in place of the line that includes it"
-                            .to_owned()
-                    } else {
-                        format!("write \"auth requisite {module}\"")
-                    }),
+                    .advice(self.instead(entry, ours)),
             );
         }
-        if first && has_factor && !is_bombed {
+        if unproven && !self.is_ssh && !is_bombed {
+            let (what, advice) = if has_factor {
+                (
+                    "the first factor can be passed by",
+                    "see that no line leads past it, and that it has no \"nullok\"",
+                )
+            } else {
+                (
+                    "there is no first factor in the stack",
+                    "put \"auth requisite pam_unix.so\" before it",
+                )
+            };
+            // Who runs sudo or su has logged in.
+            let finding = if self.is_login {
+                Finding::fault("no-first-factor", what)
+            } else {
+                Finding::warning("no-first-factor", what)
+            };
+            findings.push(at(finding
+                .why("the code alone lets in, and whom the configuration exempts needs nothing")
+                .advice(advice)));
+        } else if first && has_factor && !is_bombed {
             let what = "pam_onelogin can be asked before any first factor";
             findings.push(at(Finding::warning("asked-first", what)
                 .why("whom nothing has proven gets one prompt for a code, and no push")
                 .advice("put it behind the line of the password")));
-        } else if unproven && !has_factor && !self.is_ssh {
-            let what = "there is no first factor in the stack";
-            findings.push(at(Finding::warning("no-first-factor", what)
-                .why("the code alone lets in, and whom the configuration exempts needs nothing")
-                .advice("put \"auth requisite pam_unix.so\" before it")));
         }
         findings
     }
 
     /// What becomes of those whom the configuration exempts.
-    fn exempt(&self, ours: &Entry) -> Option<Finding> {
-        let mut lets_in = false;
-        self.ways(&[IGNORE], |answer, way| {
-            lets_in |= way.asked && answer == SUCCESS;
-        });
-        if lets_in {
+    fn exempt(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Finding> {
+        if outcomes.let_in(IGNORE) {
             return None;
         }
         let what = "who is exempt from the second factor is denied";
@@ -376,41 +426,97 @@ impl Judge<'_> {
                 .advice("compare it with the samples: README, \"Stacks\""),
         )
     }
-}
 
-/// A line that lets in without us.
-fn skip(entry: &Entry, ours: &Entry) -> Finding {
-    let module = entry.module().unwrap_or_default();
-    let because = format!("the control \"{}\" leads past it", entry.control_text);
-    let finding = match role(entry) {
-        Role::Root => {
-            return Finding::note("root-skips", "root becomes others without being asked")
-                .at(&entry.path, entry.line)
-                .why("pam_rootok lets root in, as is usual in su");
+    /// A line that lets in without us.
+    fn skip(&self, entry: &Entry, next: Option<&Entry>, ours: &Entry, is_proven: bool) -> Finding {
+        let module = entry.module().unwrap_or_default();
+        let words = entry.arguments().join(" ");
+        let because = format!("the control \"{}\" leads past it", entry.control_text);
+        let not_asked = format!("pam_onelogin is not asked when {module} says yes");
+        let is_before_deny = next.is_some_and(|next| role(next) == Role::Deny);
+        let finding = match role(entry) {
+            Role::Root if self.is_login => {
+                let what = format!("{module} lets everybody in, without any factor");
+                Finding::fault("skips", what)
+                    .why(
+                        "root runs the program that uses this stack, so the module always says yes",
+                    )
+                    .advice("take the line out: it is for su and the like")
+            }
+            Role::Root => Finding::note("root-skips", "root becomes others without being asked")
+                .why("pam_rootok lets root in, as is usual in su"),
+            Role::Gate if is_proven || self.is_ssh => {
+                Finding::warning("skips", format!("who passes {module} {words} is not asked"))
+                    .why(format!("{because}; is that what you want?"))
+                    .advice("take the line out, or use users.exempt_groups: that is logged")
+            }
+            Role::Gate => {
+                let what = format!("who passes {module} {words} gets in without any factor");
+                Finding::warning("skips", what)
+                    .why(format!(
+                        "{because}, and past the password; is that what you want?"
+                    ))
+                    .advice("take the line out, or put it behind the password")
+            }
+            Role::Factor if is_proven && is_second(entry) => Finding::note("skips", not_asked)
+                .why("another factor came before it, so there are two all the same"),
+            Role::Factor => Finding::fault("skips", not_asked)
+                .why(format!("{because}: one factor is enough"))
+                .advice(self.instead(entry, ours)),
+            Role::Aside if is_before_deny && entry.control_text == "sufficient" => {
+                Finding::fault("skips", format!("{module} {words} leads past pam_onelogin"))
+                    .why(format!(
+                        "it always says yes, and {because}: nobody is asked"
+                    ))
+                    .advice(
+                        "write \"[success=1 default=ignore]\" for \"sufficient\": that leads \
+                         past the pam_deny.so behind it, and no further",
+                    )
+            }
+            Role::Ours | Role::Permit | Role::Deny | Role::Aside | Role::Unknown => {
+                Finding::fault("skips", format!("{module} leads past pam_onelogin"))
+                    .why(because)
+                    .advice(self.instead(entry, ours))
+            }
+        };
+        finding.at(&entry.path, entry.line)
+    }
+
+    /// What to write for a line that says yes too early, or no too late.
+    fn instead(&self, entry: &Entry, ours: &Entry) -> String {
+        if entry.path == ours.path {
+            return format!(
+                "write \"auth requisite {}\"",
+                entry.module().unwrap_or_default()
+            );
         }
-        Role::Gate => {
-            let condition = entry.arguments().join(" ");
-            let what = format!("who passes {module} {condition} is not asked");
-            Finding::warning("skips", what).why(format!("{because}; is that what you want?"))
+        // Each that checks the password there: who is left out is locked out.
+        let mut modules: Vec<&str> = Vec::new();
+        for other in self.chain().iter().filter(|other| other.path == entry.path) {
+            let name = other.module().unwrap_or_default();
+            if role(other) == Role::Factor && !is_second(other) && !modules.contains(&name) {
+                modules.push(name);
+            }
         }
-        Role::Factor => {
-            let what = format!("pam_onelogin is not asked when {module} says yes");
-            Finding::fault("skips", what).why(format!("{because}: one factor is enough"))
+        let mut lines = Vec::new();
+        for (index, module) in modules.iter().enumerate() {
+            let behind = modules.len() - index - 1;
+            let control = match behind {
+                0 => "requisite".to_owned(),
+                _ => format!("[success={behind} default=ignore]"),
+            };
+            let word = if index == 0 { "" } else { " use_first_pass" };
+            lines.push(format!("\"auth {control} {module}{word}\""));
         }
-        Role::Ours | Role::Permit | Role::Deny | Role::Aside | Role::Unknown => {
-            let what = format!("{module} leads past pam_onelogin");
-            Finding::fault("skips", what).why(because)
+        if lines.is_empty() {
+            lines.push("\"auth requisite pam_unix.so\"".to_owned());
         }
-    };
-    let advice = match role(entry) {
-        Role::Gate => "take the line out, or use users.exempt_groups: that is logged".to_owned(),
-        _ if is_borrowed(entry, ours) => format!(
-            "put \"auth requisite pam_unix.so\" in place of the line that includes {}",
-            entry.path.display()
-        ),
-        _ => format!("write \"auth requisite {module}\""),
-    };
-    finding.at(&entry.path, entry.line).advice(advice)
+        let path = entry.path.display();
+        format!(
+            "put {} in place of the line that includes {path}",
+            lines.join(" and ")
+        )
+    }
 }
 
 /// Whether a word of the line ends with a carriage return.
@@ -421,11 +527,6 @@ fn has_return(entry: &Entry) -> bool {
     };
     let mut words = entry.arguments().iter().map(String::as_str).chain([name]);
     words.any(|word| word.ends_with('\r'))
-}
-
-/// Whether a line is in another file than ours.
-fn is_borrowed(entry: &Entry, ours: &Entry) -> bool {
-    entry.path != ours.path
 }
 
 fn spot(entry: &Entry) -> String {

@@ -40,6 +40,7 @@ const FACTORS: &[&str] = &[
     "pam_pgsql",
     "pam_pkcs11",
     "pam_radius_auth",
+    "pam_securid",
     "pam_ssh_agent_auth",
     "pam_sss",
     "pam_sss_gss",
@@ -51,6 +52,19 @@ const FACTORS: &[&str] = &[
     "pam_unix2",
     "pam_userdb",
     "pam_winbind",
+    "pam_yubico",
+];
+
+/// Factors that are no password.
+const SECONDS: &[&str] = &[
+    "pam_duo",
+    "pam_fprintd",
+    "pam_google_authenticator",
+    "pam_oath",
+    "pam_p11",
+    "pam_pkcs11",
+    "pam_ssh_agent_auth",
+    "pam_u2f",
     "pam_yubico",
 ];
 
@@ -79,7 +93,9 @@ const GATES: &[&str] = &[
 ];
 
 const ASIDE: &[&str] = &[
+    "pam_afs_session",
     "pam_cap",
+    "pam_cgfs",
     "pam_ck_connector",
     "pam_echo",
     "pam_ecryptfs",
@@ -98,9 +114,14 @@ const ASIDE: &[&str] = &[
     "pam_mkhomedir",
     "pam_motd",
     "pam_mount",
+    "pam_namespace",
     "pam_oddjob_mkhomedir",
+    "pam_reauthorize",
     "pam_selinux",
+    "pam_ssh_add",
     "pam_systemd",
+    "pam_systemd_loadkey",
+    "pam_tty_audit",
     "pam_umask",
     "pam_warn",
     "pam_xauth",
@@ -111,9 +132,9 @@ pub(super) const OURS: &str = "pam_onelogin";
 
 /// What this line is for.
 pub(super) fn role(entry: &Entry) -> Role {
-    let name = entry.module().unwrap_or_default();
-    let name = name.strip_suffix(".so").unwrap_or(name);
-    match name {
+    match name(entry) {
+        // It takes note of a success.
+        "pam_faillock" if has(entry, "authsucc") => Role::Aside,
         OURS => Role::Ours,
         "pam_rootok" => Role::Root,
         "pam_permit" => Role::Permit,
@@ -125,12 +146,30 @@ pub(super) fn role(entry: &Entry) -> Role {
     }
 }
 
+/// Whether it is a factor other than the password.
+pub(super) fn is_second(entry: &Entry) -> bool {
+    SECONDS.contains(&name(entry))
+}
+
+fn name(entry: &Entry) -> &str {
+    let name = entry.module().unwrap_or_default();
+    name.strip_suffix(".so").unwrap_or(name)
+}
+
+fn has(entry: &Entry, word: &str) -> bool {
+    entry.arguments().iter().any(|argument| argument == word)
+}
+
 /// What authenticate of this line may return; of ours `None`.
 pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
-    let has = |word: &str| entry.arguments().iter().any(|argument| argument == word);
     Some(match role(entry) {
         Role::Ours => return None,
-        Role::Gate if entry.is("pam_faillock") && has("authfail") => &[AUTH_ERR],
+        Role::Gate if entry.is("pam_faillock") && has(entry, "authfail") => &[AUTH_ERR],
+        // Who has set up none is let pass.
+        Role::Factor if is_second(entry) && (has(entry, "nullok") || has(entry, "nouserok")) => {
+            &[SUCCESS, IGNORE, AUTH_ERR, USER_UNKNOWN, AUTHINFO_UNAVAIL]
+        }
+        Role::Aside if has(entry, "authsucc") => &[SUCCESS],
         Role::Factor => &[SUCCESS, AUTH_ERR, USER_UNKNOWN, AUTHINFO_UNAVAIL],
         Role::Gate => &[SUCCESS, IGNORE, PERM_DENIED, AUTH_ERR],
         Role::Root => &[SUCCESS, AUTH_ERR],
@@ -147,7 +186,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_order() {
-        for list in [FACTORS, GATES, ASIDE] {
+        for list in [FACTORS, SECONDS, GATES, ASIDE] {
             assert!(list.is_sorted(), "{list:?}");
         }
     }
