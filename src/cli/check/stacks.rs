@@ -183,16 +183,26 @@ fn doors(stacks: &[Stack], findings: &mut Vec<Finding>) {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(Stack::asks)
     };
+    let path_of = |name: &str| {
+        let stack = stacks.iter().find(|stack| stack.name == name)?;
+        stack.service.path.clone()
+    };
     for (name, twin, typed) in TWINS {
         if asks(name) == Some(true) && asks(twin) == Some(false) {
             let what = format!("{typed} asks no second factor, although {name} does");
+            let own = Path::new("/etc/pam.d").join(twin);
+            let path = path_of(twin).unwrap_or_else(|| own.clone());
+            let (own, vendor) = (own.display(), path.display());
+            let copied = if path.starts_with("/etc") {
+                String::new()
+            } else {
+                format!("cp {vendor} {own}, and ")
+            };
             findings.push(
                 Finding::fault("open-door", what)
-                    .in_file(format!("/etc/pam.d/{twin}"))
+                    .in_file(&path)
                     .why(format!("its stack is {twin}"))
-                    .advice(format!(
-                        "change /etc/pam.d/{twin} as you did /etc/pam.d/{name}"
-                    )),
+                    .advice(format!("{copied}change {own} as you did /etc/pam.d/{name}")),
             );
         }
     }
@@ -214,19 +224,22 @@ fn doors(stacks: &[Stack], findings: &mut Vec<Finding>) {
 
 /// Who is asked because of a line that many include.
 fn shared(stacks: &[Stack], findings: &mut Vec<Finding>) {
-    let mut lines: BTreeMap<(PathBuf, usize), Vec<String>> = BTreeMap::new();
+    let mut files: BTreeMap<PathBuf, (usize, BTreeSet<&str>)> = BTreeMap::new();
     for stack in stacks {
         let chain = stack.service.chain(Kind::Auth).iter();
         for entry in chain.filter(|entry| entry.is(OURS)) {
             let file = entry.path.file_name().and_then(|name| name.to_str());
             if file.is_some_and(is_part) {
-                let services = lines.entry((entry.path.clone(), entry.line)).or_default();
-                services.push(stack.name.clone());
+                let (_, services) = files
+                    .entry(entry.path.clone())
+                    .or_insert((entry.line, BTreeSet::new()));
+                services.insert(&stack.name);
             }
         }
     }
-    lines.retain(|_, services| services.len() > 1);
-    for ((path, line), services) in lines {
+    files.retain(|_, (_, services)| services.len() > 1);
+    for (path, (line, services)) in files {
+        let services: Vec<_> = services.into_iter().collect();
         let what = format!(
             "this line asks in {} services: {}",
             services.len(),

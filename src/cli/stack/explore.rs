@@ -12,6 +12,8 @@ pub struct Way {
     /// What the line that is looked for returned, if it was called; of several the first that is
     /// no success.
     pub answered: Option<Code>,
+    /// Whether such a line was called again.
+    pub asked_twice: bool,
     /// Whether a factor said yes, before or after.
     pub proven: bool,
     /// The factor that said no last.
@@ -21,9 +23,16 @@ pub struct Way {
     /// Called before any factor.
     pub asked_first: bool,
     /// The line that led past the one that is looked for.
-    pub skipped_by: Option<usize>,
-    /// Whether a factor had said yes before that line.
-    pub proven_before_skip: bool,
+    pub skip: Option<Skip>,
+}
+
+/// What led past the line that is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Skip {
+    /// The line.
+    pub by: usize,
+    /// Whether a factor had said yes before.
+    pub is_proven: bool,
 }
 
 /// A module, as far as it decides what a chain comes to.
@@ -70,9 +79,11 @@ pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way
                 continue;
             }
             let mut passed = index + 1..state.position();
-            if way.answered.is_none() && way.skipped_by.is_none() && passed.any(model.is_ours) {
-                way.skipped_by = Some(index);
-                way.proven_before_skip = before.proven;
+            if way.answered.is_none() && way.skip.is_none() && passed.any(model.is_ours) {
+                way.skip = Some(Skip {
+                    by: index,
+                    is_proven: before.proven,
+                });
             }
             open.push((state, way));
         }
@@ -83,6 +94,7 @@ pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way
 impl Way {
     fn after(mut self, index: usize, code: Code, model: &Model<'_>) -> Self {
         if (model.is_ours)(index) {
+            self.asked_twice = self.answered.is_some();
             if self.answered.is_none_or(|answered| answered == SUCCESS) {
                 self.answered = Some(code);
             }

@@ -6,7 +6,7 @@ use crate::cli::check::Subject;
 use crate::cli::finding::Finding;
 use crate::cli::stack::{
     ABORT, AUTHINFO_UNAVAIL, Action, Body, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps, Kind,
-    MODULE_UNKNOWN, Model, SUCCESS, Service, USER_UNKNOWN, Way, authenticate, explore, name,
+    MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore, name,
     set_credentials,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -74,7 +74,10 @@ impl Judge<'_> {
         for entry in chain {
             findings.extend(self.line(entry));
         }
-        if let Some(second) = self.ours().nth(1) {
+        let outcomes = self.outcomes();
+        let mut ends = outcomes.ends.iter();
+        let is_twice = ends.any(|(is_success, way)| *is_success && way.asked_twice);
+        if let Some(second) = self.ours().nth(1).filter(|_| is_twice) {
             findings.push(
                 Finding::warning("asked-twice", "pam_onelogin is in the stack twice")
                     .at(&second.path, second.line)
@@ -82,7 +85,6 @@ impl Judge<'_> {
                     .advice(format!("take one out; the other is {}", spot(first))),
             );
         }
-        let outcomes = self.outcomes();
         findings.extend(self.denied(first, &outcomes));
         let successes = self.successes(first, &outcomes);
         if successes.is_empty() {
@@ -298,17 +300,17 @@ impl Judge<'_> {
         let mut skips = BTreeMap::new();
         let mut bombs = BTreeSet::new();
         for (is_success, way) in &outcomes.ends {
-            let skipped_by = way
-                .skipped_by
-                .filter(|_| *is_success && way.answered.is_none());
-            let skip = skipped_by.and_then(|index| chain.get(index));
-            lets_in |= *is_success && skip.is_none_or(|entry| role(entry) != Role::Root);
+            let skip = way.skip.filter(|_| *is_success && way.answered.is_none());
+            let is_by_root = |skip: Skip| {
+                let entry = chain.get(skip.by);
+                entry.is_some_and(|entry| role(entry) == Role::Root)
+            };
+            lets_in |= *is_success && !skip.is_some_and(is_by_root);
             unproven |= *is_success && way.answered == Some(SUCCESS) && !way.proven;
             first |= way.asked_first;
             bombs.extend(way.asked_after_refusal);
-            if let Some(index) = skipped_by {
-                let is_proven = skips.entry(index).or_insert(true);
-                *is_proven &= way.proven_before_skip;
+            if let Some(skip) = skip {
+                *skips.entry(skip.by).or_insert(true) &= skip.is_proven;
             }
         }
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
@@ -445,6 +447,10 @@ impl Judge<'_> {
             }
             Role::Root => Finding::note("root-skips", "root becomes others without being asked")
                 .why("pam_rootok lets root in, as is usual in su"),
+            Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => {
+                Finding::note("skips", format!("who passes {module} is not asked"))
+                    .why("the distribution ships it so, for certificates and for guests")
+            }
             Role::Gate if is_proven || self.is_ssh => {
                 Finding::warning("skips", format!("who passes {module} {words} is not asked"))
                     .why(format!("{because}; is that what you want?"))
@@ -484,7 +490,7 @@ impl Judge<'_> {
 
     /// What to write for a line that says yes too early, or no too late.
     fn instead(&self, entry: &Entry, ours: &Entry) -> String {
-        if entry.path == ours.path {
+        if entry.path == ours.path || self.service.path.as_ref() == Some(&entry.path) {
             return format!(
                 "write \"auth requisite {}\"",
                 entry.module().unwrap_or_default()

@@ -71,6 +71,7 @@ const SECONDS: &[&str] = &[
 const GATES: &[&str] = &[
     "pam_abl",
     "pam_access",
+    "pam_cockpit_cert",
     "pam_exec",
     "pam_faillock",
     "pam_ftp",
@@ -81,6 +82,7 @@ const GATES: &[&str] = &[
     "pam_rhosts",
     "pam_script",
     "pam_securetty",
+    "pam_selinux_permit",
     "pam_sepermit",
     "pam_shells",
     "pam_succeed_if",
