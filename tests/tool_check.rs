@@ -80,6 +80,15 @@ fn r10_what_stands_in_a_stack_moves_no_cursor() {
     fs::create_dir_all(&folder).unwrap();
     let text = "auth required pam_onelogin.so \u{1b}[2Jx\nauth [\u{202e}] \u{1b}[2J.so\n";
     fs::write(folder.join("su\u{1b}[2k"), text).unwrap();
+    for name in ["sudo", "sshd"] {
+        fs::write(folder.join(name), "auth required pam_onelogin.so\n").unwrap();
+    }
+    let rules = "Defaults:a\u{1b}[2Jx !authenticate\n\u{1b}[2Jx ALL=NOPASSWD: \u{1b}[2J\u{202e}\n";
+    fs::write(root.path().join("etc/sudoers"), rules).unwrap();
+    fs::create_dir(root.path().join("etc/ssh")).unwrap();
+    let sshd = "UsePAM yes\nAuthenticationMethods \u{1b}[2J\u{202e}\nMatch user \u{1b}[2Jx\n\
+                AuthenticationMethods publickey\nInclude \u{1b}[2J*\nPAMServiceName \u{1b}[2J\n";
+    fs::write(root.path().join("etc/ssh/sshd_config"), sshd).unwrap();
     for further in [&[] as &[&str], &["--json"]] {
         let root = root.path().to_str().unwrap();
         let words = [&["check", "--offline", "--root", root], further].concat();

@@ -16,7 +16,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Some(path) = &sshd.path else { return };
     let service = sshd.service();
     // What cannot be read is told of elsewhere.
-    let Some(stack) = read(subject.machine, service).filter(|_| !sshd.is_in_part) else {
+    let Some(stack) = read(subject.machine, &service).filter(|_| !sshd.is_in_part) else {
         return;
     };
     if !stack.asks() {
@@ -46,6 +46,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         methods(subject, &global, &stack, findings);
         for (index, block) in sshd.blocks.iter().enumerate() {
             in_block(subject, index, block, &stack, findings);
+            another_stack(subject, index, block, findings);
         }
     } else {
         findings.push(
@@ -100,6 +101,24 @@ fn in_block(
             finding.place.get_or_insert_with(|| block.place.clone());
             findings.push(finding);
         }
+    }
+}
+
+/// A `Match` block that names another stack.
+fn another_stack(subject: &Subject<'_>, index: usize, block: &Block, findings: &mut Vec<Finding>) {
+    let view = subject.sshd.within(index);
+    let service = view.value(Keyword::Service);
+    if service != subject.sshd.service() && !asks(subject.machine, &service) {
+        let condition = &block.condition;
+        let what = format!(
+            "sshd, for \"Match {condition}\": the stack {service} is used, which does not ask"
+        );
+        findings.push(
+            Finding::fault("sshd-service", what)
+                .of(view.place(Keyword::Service))
+                .why("PAMServiceName says so")
+                .advice(format!("change /etc/pam.d/{service}, or take the line out")),
+        );
     }
 }
 

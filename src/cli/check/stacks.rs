@@ -163,7 +163,17 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding
     let files: BTreeSet<_> = asking.flat_map(|stack| &stack.service.files).collect();
     for path in files {
         let text = subject.machine.text(path).ok().flatten();
-        for line in stack::flaws(&text.unwrap_or_default()) {
+        let text = text.unwrap_or_default();
+        let lines = text.lines().enumerate();
+        for (index, _) in lines.filter(|(_, line)| line.len() > LONG) {
+            findings.push(
+                Finding::warning("ambiguous", format!("a line of more than {LONG} bytes"))
+                    .at(path, index + 1)
+                    .why("Linux-PAM 1.5 denies each login at it, or never comes to its end")
+                    .advice("make it shorter, even where it is a comment"),
+            );
+        }
+        for line in stack::flaws(&text) {
             findings.push(
                 Finding::warning(
                     "ambiguous",
@@ -325,6 +335,9 @@ fn is_login(name: &str) -> bool {
     ];
     greeters.iter().any(|start| name.starts_with(start)) || others.contains(&name)
 }
+
+/// The longest line that each libpam takes, in bytes.
+const LONG: usize = 1000;
 
 /// A service, one that belongs to it, and what is typed to reach that.
 const TWINS: [(&str, &str, &str); 4] = [

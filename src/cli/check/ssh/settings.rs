@@ -108,10 +108,8 @@ impl Sshd {
     }
 
     /// The service whose stack sshd uses.
-    pub(in crate::cli::check) fn service(&self) -> &str {
-        self.values
-            .get(&Keyword::Service)
-            .map_or(Keyword::Service.default(), |(value, _)| value)
+    pub(in crate::cli::check) fn service(&self) -> String {
+        self.global().value(Keyword::Service)
     }
 
     /// What counts for those whom no block but `Match all` means.

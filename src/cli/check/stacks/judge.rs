@@ -119,22 +119,21 @@ impl Judge<'_> {
                 .into_iter()
                 .filter_map(|alike| alike.first().copied()),
         );
+        let returned: Vec<&[Code]> = chain
+            .iter()
+            .map(|entry| match returns(entry) {
+                None => answers.as_slice(),
+                Some(_) if self.is_missing(entry) => &[MODULE_UNKNOWN],
+                Some(codes) => codes,
+            })
+            .collect();
         let mut ends = HashSet::new();
         let is_whole = explore(
             chain,
             &Model {
                 is_ours: &|index| is(index, Role::Ours),
                 is_factor: &|index| is(index, Role::Factor),
-                returns: &|index| {
-                    let Some(entry) = chain.get(index) else {
-                        return &[];
-                    };
-                    match returns(entry) {
-                        None => &answers,
-                        Some(_) if self.is_missing(entry) => &[MODULE_UNKNOWN],
-                        Some(codes) => codes,
-                    }
-                },
+                returns: &|index| returned.get(index).copied().unwrap_or_default(),
             },
             |answer, way| {
                 ends.insert((answer == SUCCESS, way));
