@@ -6,7 +6,7 @@ mod modules;
 use super::Subject;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
-use crate::cli::stack::{self, FOLDERS, Kind, Service};
+use crate::cli::stack::{self, AUTH_ERR, FOLDERS, Kind, SUCCESS, Service, authenticate};
 use judge::Judge;
 use modules::{OURS, Role, role};
 use std::cell::Cell;
@@ -24,6 +24,16 @@ impl Stack {
     pub(super) fn asks(&self) -> bool {
         let chain = self.service.chain(Kind::Auth);
         self.service.trouble.is_none() && chain.iter().any(|entry| entry.is(OURS))
+    }
+
+    /// Whether it lets in whoever passes each module.
+    fn lets_in(&self) -> bool {
+        let chain = self.service.chain(Kind::Auth);
+        let passes = |index: usize| match chain.get(index).map(role) {
+            Some(Role::Deny) => AUTH_ERR,
+            _ => SUCCESS,
+        };
+        self.service.trouble.is_none() && authenticate(chain, passes).0 == SUCCESS
     }
 
     fn names_us(&self) -> bool {
@@ -102,7 +112,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     found.into(findings);
     ambiguous(subject, &stacks, findings);
-    doors(&stacks, findings);
+    doors(subject.machine, &stacks, findings);
     shared(&stacks, findings);
     if subject.machine.unread().is_empty()
         && !stacks
@@ -188,33 +198,40 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding
 }
 
 /// The same program, by another name; and other ways to a shell.
-fn doors(stacks: &[Stack], findings: &mut Vec<Finding>) {
+fn doors(machine: &Machine, stacks: &[Stack], findings: &mut Vec<Finding>) {
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(Stack::asks)
     };
-    let path_of = |name: &str| {
-        let stack = stacks.iter().find(|stack| stack.name == name)?;
-        stack.service.path.clone()
-    };
     for (name, twin, typed) in TWINS {
-        if asks(name) == Some(true) && asks(twin) == Some(false) {
-            let what = format!("{typed} asks no second factor, although {name} does");
-            let own = Path::new("/etc/pam.d").join(twin);
-            let path = path_of(twin).unwrap_or_else(|| own.clone());
-            let (own, vendor) = (own.display(), path.display());
-            let copied = if path.starts_with("/etc") {
-                String::new()
-            } else {
-                format!("cp {vendor} {own}, and ")
-            };
-            findings.push(
-                Finding::fault("open-door", what)
-                    .in_file(&path)
-                    .why(format!("its stack is {twin}"))
-                    .advice(format!("{copied}change {own} as you did /etc/pam.d/{name}")),
-            );
-        }
+        // One without a stack goes through that of other.
+        let open = read(machine, twin).filter(|twin| !twin.asks() && twin.lets_in());
+        let Some(open) = open.filter(|_| asks(name) == Some(true)) else {
+            continue;
+        };
+        let own = format!("/etc/pam.d/{twin}");
+        let change = format!("change {own} as you did /etc/pam.d/{name}");
+        let (path, why, advice) = match open.service.path {
+            Some(path) if path.starts_with("/etc") => {
+                (path, format!("its stack is {twin}"), change)
+            }
+            Some(path) => {
+                let advice = format!("cp {} {own}, and {change}", path.display());
+                (path, format!("its stack is {twin}"), advice)
+            }
+            None => (
+                PathBuf::from("/etc/pam.d/other"),
+                format!("it has no stack {twin}, so that of other counts"),
+                format!("cp /etc/pam.d/{name} {own}"),
+            ),
+        };
+        let what = format!("{typed} asks no second factor, although {name} does");
+        findings.push(
+            Finding::fault("open-door", what)
+                .in_file(path)
+                .why(why)
+                .advice(advice),
+        );
     }
     let twins = |name: &&str| {
         let mut twins = TWINS.iter();
