@@ -31,6 +31,8 @@ pub struct Way {
 pub struct Skip {
     /// The line.
     pub by: usize,
+    /// Whether it said yes.
+    pub is_yes: bool,
     /// Whether a factor had said yes before.
     pub is_proven: bool,
 }
@@ -82,6 +84,7 @@ pub fn explore(chain: &[Entry], model: &Model<'_>, mut end: impl FnMut(Code, Way
             if way.answered.is_none() && way.skip.is_none() && passed.any(model.is_ours) {
                 way.skip = Some(Skip {
                     by: index,
+                    is_yes: code == SUCCESS,
                     is_proven: before.proven,
                 });
             }

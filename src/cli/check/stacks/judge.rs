@@ -119,12 +119,12 @@ impl Judge<'_> {
                 .into_iter()
                 .filter_map(|alike| alike.first().copied()),
         );
-        let returned: Vec<&[Code]> = chain
+        let returned: Vec<Vec<Code>> = chain
             .iter()
             .map(|entry| match returns(entry) {
-                None => answers.as_slice(),
-                Some(_) if self.is_missing(entry) => &[MODULE_UNKNOWN],
-                Some(codes) => codes,
+                None => answers.clone(),
+                Some(_) if self.is_missing(entry) => vec![MODULE_UNKNOWN],
+                Some(codes) => unlike(&entry.control, codes),
             })
             .collect();
         let mut ends = HashSet::new();
@@ -133,7 +133,7 @@ impl Judge<'_> {
             &Model {
                 is_ours: &|index| is(index, Role::Ours),
                 is_factor: &|index| is(index, Role::Factor),
-                returns: &|index| returned.get(index).copied().unwrap_or_default(),
+                returns: &|index| returned.get(index).map(Vec::as_slice).unwrap_or_default(),
             },
             |answer, way| {
                 ends.insert((answer == SUCCESS, way));
@@ -309,7 +309,7 @@ impl Judge<'_> {
             first |= way.asked_first;
             bombs.extend(way.asked_after_refusal);
             if let Some(skip) = skip {
-                *skips.entry(skip.by).or_insert(true) &= skip.is_proven;
+                *skips.entry((skip.by, skip.is_yes)).or_insert(true) &= skip.is_proven;
             }
         }
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
@@ -331,10 +331,14 @@ impl Judge<'_> {
         }
         let is_bombed = !bombs.is_empty();
         // What mends a line that lets in too early mends this, too.
-        bombs.retain(|index| !skips.contains_key(index));
-        findings.extend(skips.into_iter().filter_map(|(index, is_proven)| {
-            let next = chain.get(index + 1);
-            Some(self.skip(chain.get(index)?, next, ours, is_proven))
+        bombs.retain(|&index| !skips.contains_key(&(index, true)));
+        findings.extend(skips.iter().filter_map(|(&(by, is_yes), &is_proven)| {
+            let skip = Skip {
+                by,
+                is_yes,
+                is_proven,
+            };
+            self.skip(skip, ours)
         }));
         for entry in bombs.into_iter().filter_map(|index| chain.get(index)) {
             let module = entry.module().unwrap_or_default();
@@ -429,7 +433,10 @@ impl Judge<'_> {
     }
 
     /// A line that lets in without us.
-    fn skip(&self, entry: &Entry, next: Option<&Entry>, ours: &Entry, is_proven: bool) -> Finding {
+    fn skip(&self, skip: Skip, ours: &Entry) -> Option<Finding> {
+        let entry = self.chain().get(skip.by)?;
+        let next = self.chain().get(skip.by + 1);
+        let is_proven = skip.is_proven;
         let module = entry.module().unwrap_or_default();
         let words = entry.arguments().join(" ");
         let because = format!("the control \"{}\" leads past it", entry.control_text);
@@ -463,6 +470,12 @@ impl Judge<'_> {
                     ))
                     .advice("take the line out, or put it behind the password")
             }
+            Role::Factor if !skip.is_yes => {
+                let what = format!("pam_onelogin is not asked when {module} says no");
+                Finding::fault("skips", what)
+                    .why(format!("{because}, and the stack then lets in"))
+                    .advice(self.instead(entry, ours))
+            }
             Role::Factor if is_proven && is_second(entry) => Finding::note("skips", not_asked)
                 .why("another factor came before it, so there are two all the same"),
             Role::Factor => Finding::fault("skips", not_asked)
@@ -484,7 +497,7 @@ impl Judge<'_> {
                     .advice(self.instead(entry, ours))
             }
         };
-        finding.at(&entry.path, entry.line)
+        Some(finding.at(&entry.path, entry.line))
     }
 
     /// What to write for a line that says yes too early, or no too late.
@@ -522,6 +535,15 @@ impl Judge<'_> {
             lines.join(" and ")
         )
     }
+}
+
+/// Of the codes that say no one for each action: the others come to the same.
+fn unlike(control: &Control, codes: &[Code]) -> Vec<Code> {
+    let mut seen = HashSet::new();
+    let is_no = |code| code != SUCCESS && code != IGNORE;
+    let mut codes = codes.to_vec();
+    codes.retain(|&code| !is_no(code) || seen.insert(control.action(code)));
+    codes
 }
 
 /// Whether a word of the line ends with a carriage return.

@@ -1,7 +1,7 @@
 //! What is known of other modules: what authenticate of theirs may return, and what for they are.
 
 use crate::cli::stack::{
-    AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, PERM_DENIED, SUCCESS, USER_UNKNOWN,
+    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, PERM_DENIED, SUCCESS, USER_UNKNOWN,
 };
 
 /// What a module is in a stack.
@@ -162,6 +162,30 @@ fn has(entry: &Entry, word: &str) -> bool {
     entry.arguments().iter().any(|argument| argument == word)
 }
 
+/// What modules return, the usual ones first.
+const MAY_SAY_ANYTHING: &[Code] = &[
+    IGNORE,
+    SUCCESS,
+    AUTH_ERR,
+    USER_UNKNOWN,
+    AUTHINFO_UNAVAIL,
+    PERM_DENIED,
+    // service_err, system_err, cred_insufficient, maxtries, acct_expired, conv_err
+    3,
+    4,
+    8,
+    11,
+    13,
+    19,
+    ABORT,
+];
+
+/// Without `PAM_IGNORE`, with which no factor is asked for.
+const SAYS_NO_OR_YES: &[Code] = match MAY_SAY_ANYTHING.split_first() {
+    Some((_, others)) => others,
+    None => &[],
+};
+
 /// What authenticate of this line may return; of ours `None`.
 pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
     Some(match role(entry) {
@@ -169,16 +193,15 @@ pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
         Role::Gate if entry.is("pam_faillock") && has(entry, "authfail") => &[AUTH_ERR],
         // Who has set up none is let pass.
         Role::Factor if is_second(entry) && (has(entry, "nullok") || has(entry, "nouserok")) => {
-            &[SUCCESS, IGNORE, AUTH_ERR, USER_UNKNOWN, AUTHINFO_UNAVAIL]
+            MAY_SAY_ANYTHING
         }
         Role::Aside if has(entry, "authsucc") => &[SUCCESS],
-        Role::Factor => &[SUCCESS, AUTH_ERR, USER_UNKNOWN, AUTHINFO_UNAVAIL],
-        Role::Gate => &[SUCCESS, IGNORE, PERM_DENIED, AUTH_ERR],
+        Role::Factor => SAYS_NO_OR_YES,
         Role::Root => &[SUCCESS, AUTH_ERR],
         Role::Permit => &[SUCCESS],
         Role::Deny => &[AUTH_ERR],
         Role::Aside => &[SUCCESS, IGNORE],
-        Role::Unknown => &[SUCCESS, IGNORE, AUTH_ERR],
+        Role::Gate | Role::Unknown => MAY_SAY_ANYTHING,
     })
 }
 
