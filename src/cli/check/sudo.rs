@@ -90,7 +90,7 @@ impl Rules {
             let (number, mut whole) = begun.take().unwrap_or((index + 1, String::new()));
             // A comment does not go on in the next line.
             let said = without_comment(line);
-            if let Some(before) = said.strip_suffix('\\').filter(|_| said == line) {
+            if let Some(before) = said.strip_suffix('\\') {
                 whole.push_str(before);
                 begun = Some((number, whole));
                 continue;
