@@ -757,6 +757,102 @@ fn killed_at_any_step_sshd_takes_what_it_took_before() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn killed_at_any_step_a_password_alone_does_not_let_in_where_only_keys_did() {
+    let scene = machine(&[]);
+    let keys_alone = included("").replace(
+        "KbdInteractiveAuthentication yes",
+        "KbdInteractiveAuthentication no\nPasswordAuthentication no",
+    );
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &keys_alone);
+    let is_open = || {
+        let said = loop {
+            let client = sshd.client("alice", &["PreferredAuthentications=none"]);
+            let said = client.finish().1;
+            // Killed while it was told to read its settings again.
+            if !said.contains("Connection refused") {
+                break said;
+            }
+        };
+        assert!(said.contains("Permission denied ("), "{said}");
+        let stack = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+        let asks = |line| stack.lines().any(|found| found == line);
+        let both = asks("@include common-auth") && asks("auth       required     pam_onelogin.so");
+        said.contains("keyboard-interactive") && !both
+    };
+    let enable = "enable sshd --user alice --no-trial --yes --behind";
+    let mut killed = 0;
+    for behind in ["key", "password"] {
+        let enable = format!("{enable} {behind}");
+        let all_of = |words: &str| {
+            let words: Vec<_> = words.split(' ').collect();
+            let (status, screen) = tool(&words).finish();
+            assert!(status.success(), "{screen}");
+        };
+        for (first, words) in [("restore", enable.as_str()), (&enable, "disable sshd")] {
+            for call in ["renameat", "unlinkat", "kill"] {
+                for number in 1.. {
+                    all_of(first);
+                    assert!(!is_open());
+                    let output = Command::new("strace")
+                        .args(["-qq", "-o", "/dev/null", "-e"])
+                        .arg(format!("trace={call}"))
+                        .args(["-e", &format!("inject={call}:signal=SIGKILL:when={number}")])
+                        .arg(TOOL)
+                        .args(words.split(' '))
+                        .env_clear()
+                        .output()
+                        .unwrap();
+                    let place = format!("{words}: {behind}, {call} {number}");
+                    assert!(!is_open(), "{place}");
+                    all_of("restore");
+                    assert!(!is_open(), "{place}");
+                    all_of("disable sshd");
+                    if output.status.success() {
+                        break;
+                    }
+                    killed += 1;
+                }
+            }
+        }
+    }
+    assert!(killed > 16, "{killed}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_settings_of_sshd_stay_while_its_stack_cannot_go_back() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    end(screen);
+    // Nobody can tell any more what it was.
+    fs::remove_file(format!("{RECORDS}/backup/sshd.sshd")).unwrap();
+    let without_marks = "auth requisite pam_onelogin.so\nauth required pam_permit.so\n";
+    scene.stage.write("/etc/pam.d/sshd", without_marks, 0o644);
+    let path = record("trial", "sshd");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(
+        !status.success() && said.contains("/etc/pam.d/sshd:1: "),
+        "{said}"
+    );
+    assert!(Path::new(SETTINGS).exists(), "or a code alone lets in");
+
+    scene
+        .stage
+        .write("/etc/pam.d/sshd", &before["sshd"].bytes, 0o644);
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(!Path::new(SETTINGS).exists(), "{status} {said}");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
     let scene = machine(&[]);
     let before = stacks();

@@ -211,13 +211,13 @@ impl Options {
             through: Vec::new(),
             objections: Vec::new(),
         };
+        let mut settings = None;
         match self.service {
             Service::Sshd => {
                 let needs = sshd::needs(user, self.behind)?;
                 change.behind = needs.behind;
                 change.objections = needs.objections;
-                // Before the stack: what sshd asks for is then never less than it was.
-                change.plans.extend(needs.file);
+                settings = needs.file;
             }
             Service::All => {
                 (change.plans, change.objections) = all::change()?;
@@ -233,6 +233,13 @@ impl Options {
         for stack in restore::stacks(self.service) {
             self.plan(stack, &context.console, &mut change)?;
         }
+        // Neither may count without the other: a stack without a password only behind a key, and a
+        // way in by password only into a stack that asks us.
+        let place = match change.behind {
+            Behind::Key => 0,
+            Behind::Password => change.plans.len(),
+        };
+        drop(change.plans.splice(place..place, settings));
         change.through = judge::through(self.service, &change.plans);
         Ok(change)
     }
