@@ -853,6 +853,77 @@ fn the_settings_of_sshd_stay_while_its_stack_cannot_go_back() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
+    let scene = machine(&[]);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let words: Vec<_> = words.split(' ').collect();
+    let (status, screen) = tool(&words).finish();
+    assert!(status.success(), "{screen}");
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+
+    // A number that is out of date, and now a session's.
+    let number = fs::read_to_string("/run/sshd.pid").unwrap();
+    let mut client = sshd.client(&scene.person("alice").name, &[]);
+    client.expect("assword: ");
+    let session = fs::read_to_string(format!("/proc/{0}/task/{0}/children", number.trim()));
+    fs::write("/run/sshd.pid", session.unwrap()).unwrap();
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    client.line(PASSWORD);
+    entered(client, "alice");
+    fs::write("/run/sshd.pid", number).unwrap();
+
+    // Another one would have the new stack with settings that nobody has looked at.
+    let other = Sshd::start(&scene.stage, "UsePAM yes");
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("more than one sshd"), "{screen}");
+    drop(other);
+    drop(sshd);
+
+    // No file of the folder that it is run in counts.
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included("PidFile none\n"));
+    let folder = Path::new("/run/of-a-user");
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("none"), listener()).unwrap();
+    let mut command = Command::new(TOOL);
+    command.args(&words).env_clear().current_dir(folder);
+    let (status, screen) = Pty::spawn(command).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    drop(sshd);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    end(screen);
+    kill_guardian();
+    // As after a restart: it needs a folder that is made together with its start.
+    drop(sshd);
+    let path = record("trial", "sshd");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+    fs::rename("/run/sshd", "/run/no-sshd").unwrap();
+    let (status, said) = tool(&["restore"]).finish();
+    fs::rename("/run/no-sshd", "/run/sshd").unwrap();
+    assert!(status.success(), "{said}");
+    assert!(!path.exists() && !Path::new(SETTINGS).exists(), "{said}");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
     let scene = machine(&[]);
     let before = stacks();
@@ -1370,6 +1441,17 @@ fn by_password_alone(scene: &Scene) {
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     became_root(sudo);
+}
+
+/// The number of the sshd that listens, as this test alone can know it.
+fn listener() -> String {
+    let entries = fs::read_dir("/proc").unwrap();
+    let mut names = entries.filter_map(|entry| entry.unwrap().file_name().into_string().ok());
+    let listens = |name: &String| {
+        let words = fs::read_to_string(format!("/proc/{name}/cmdline"));
+        words.is_ok_and(|words| words.contains("[listener]"))
+    };
+    names.find(listens).unwrap()
 }
 
 /// Forgets which codes were used.

@@ -1,6 +1,6 @@
 //! The sshd that runs: what it asks for, and how it comes to read its settings again.
 
-use super::settings::Settings;
+use super::settings::{SSHD, Settings};
 use crate::cli::Trouble;
 use crate::cli::program::run;
 use nix::sys::signal::{Signal, kill};
@@ -8,19 +8,25 @@ use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
 /// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
 pub(in super::super) fn reload() -> Result<(), Trouble> {
+    let listening = listening();
+    // At the start of the machine there is none yet, nor all that sshd -T needs.
+    if listening.is_empty() {
+        return Ok(());
+    }
     // One that finds a fault in them would end.
     let settings = Settings::of(None, "root")?;
-    let file = settings.value("pidfile");
-    let Some(pid) = running(file) else {
+    let file = Path::new(settings.value("pidfile"));
+    let Some(pid) = number_in(file).filter(|pid| listening.contains(pid)) else {
         return Ok(());
     };
     let before = identity(file);
-    kill(pid, Signal::SIGHUP)
+    kill(Pid::from_raw(pid), Signal::SIGHUP)
         .map_err(|errno| Trouble::new(format!("sshd cannot be reloaded: {}", errno.desc())))?;
     // It starts itself anew, and writes its number again once it listens.
     for _ in 0..LOOKS {
@@ -34,16 +40,63 @@ pub(in super::super) fn reload() -> Result<(), Trouble> {
     ))
 }
 
-/// The sshd whose number is in this file.
-fn running(file: &str) -> Option<Pid> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let pid: i32 = text.trim().parse().ok().filter(|pid| *pid > 1)?;
-    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).ok()?;
-    (name.trim() == "sshd").then(|| Pid::from_raw(pid))
+/// The number in sshd's file; `PidFile none` names no file.
+fn number_in(file: &Path) -> Option<i32> {
+    let text = std::fs::read_to_string(file)
+        .ok()
+        .filter(|_| file.is_absolute())?;
+    text.trim().parse().ok()
+}
+
+/// The sshds of root that listen. What serves a session is none of them: SIGHUP would end it.
+fn listening() -> Vec<i32> {
+    let entries = Path::new("/proc")
+        .read_dir()
+        .into_iter()
+        .flatten()
+        .flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|pid| listens(*pid) == Some(true)).collect()
+}
+
+fn listens(pid: i32) -> Option<bool> {
+    let process = Path::new("/proc").join(pid.to_string());
+    let space = |of: &Path| std::fs::read_link(of.join("ns/pid")).ok();
+    let title = std::fs::read(process.join("cmdline")).ok()?;
+    let title = String::from_utf8_lossy(&title);
+    // It says what it serves, and before 8.2 nothing else.
+    let serves = title.starts_with("sshd: ") && !title.contains("[listener]");
+    let parent = process_parent(&process)?;
+    let is_here = space(&process) == space(Path::new("/proc/self"));
+    Some(
+        is_sshd(&process)
+            && !serves
+            && is_here
+            && !title.split('\0').any(|word| word == "-i")
+            && !is_sshd(&parent),
+    )
+}
+
+/// Whether this is sshd's program, run by root; what a process calls itself does not count.
+fn is_sshd(process: &Path) -> bool {
+    let Ok(program) = std::fs::read_link(process.join("exe")) else {
+        return false;
+    };
+    let program = program.to_string_lossy();
+    // One that runs on from before an upgrade.
+    let program = program.strip_suffix(" (deleted)").unwrap_or(&program);
+    std::fs::canonicalize(SSHD).is_ok_and(|sshd| sshd == Path::new(program))
+        && std::fs::metadata(process).is_ok_and(|process| process.uid() == 0)
+}
+
+fn process_parent(process: &Path) -> Option<PathBuf> {
+    let text = std::fs::read_to_string(process.join("status")).ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    Some(Path::new("/proc").join(line.trim()))
 }
 
 /// Whether a file is still the same one.
-fn identity(file: &str) -> Option<(u64, i64, i64)> {
+fn identity(file: &Path) -> Option<(u64, i64, i64)> {
     let metadata = std::fs::metadata(file).ok()?;
     Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
 }
@@ -51,7 +104,19 @@ fn identity(file: &str) -> Option<(u64, i64, i64)> {
 /// Why the sshd that runs does not do what these settings say; it is asked which methods it
 /// offers first.
 pub(super) fn unread(settings: &Settings, user: &str) -> Option<String> {
-    let address = settings.address()?;
+    if listening().len() > 1 {
+        return Some(
+            "more than one sshd runs here, and each may have settings of its own; the new stack is \
+             that of all"
+                .to_owned(),
+        );
+    }
+    let Some(address) = settings.address() else {
+        return Some(format!(
+            "the running sshd cannot be asked whether it has read its settings: it listens at {}",
+            crate::text::printable(settings.value("listenaddress"))
+        ));
+    };
     let ways = settings.ways();
     let first: BTreeSet<&str> = ways.iter().filter_map(|way| way.first().copied()).collect();
     let Some(said) = ask_for_methods(address, user) else {

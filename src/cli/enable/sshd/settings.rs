@@ -143,7 +143,7 @@ fn is_behind_key(way: &[&str]) -> bool {
     }
 }
 
-const SSHD: &str = "/usr/sbin/sshd";
+pub(super) const SSHD: &str = "/usr/sbin/sshd";
 const KEYBOARD: &str = "keyboard-interactive";
 
 #[cfg(test)]
