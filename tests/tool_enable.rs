@@ -1024,6 +1024,82 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn settings_for_some_users_or_addresses_are_looked_at_too() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let enable = || tool(&["enable", "sshd", "--user", "alice", "--no-trial", "--yes"]).finish();
+    let port = free_port();
+    let config = |block: &str| {
+        let text = format!("{KEY}Port {port}\nListenAddress 127.0.0.1\n{block}\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    for (condition, methods) in [
+        ("User bob", "keyboard-interactive"),
+        (
+            "Address 10.0.0.0/8",
+            "publickey,keyboard-interactive password",
+        ),
+        ("Group users", "password"),
+    ] {
+        config(&format!(
+            "Match {condition}\n  AuthenticationMethods {methods}"
+        ));
+        let (status, screen) = enable();
+        assert!(!status.success(), "{screen}");
+        let said = format!("sshd_config:8: \"Match {condition}\" has");
+        assert!(screen.contains(&said), "{screen}");
+        assert_eq!(stacks(), before);
+    }
+    // A key alone is what somebody meant.
+    config("Match User git\n  AuthenticationMethods publickey");
+    let (status, screen) = enable();
+    assert!(status.success(), "{screen}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn methods_that_ask_for_more_than_is_needed_stay() {
+    let scene = machine(&[]);
+    let both = included("AuthenticationMethods publickey,keyboard-interactive\n");
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &both);
+    let words = "enable sshd --behind password --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("+ PasswordAuthentication no"), "{screen}");
+    let (_, screen) = sshd
+        .client("alice", &["PreferredAuthentications=none"])
+        .finish();
+    assert!(screen.contains("(publickey)"), "{screen}");
+    fs::remove_dir_all(RECORDS).unwrap();
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    assert!(!Path::new(SETTINGS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_that_change_before_the_answer_are_seen() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let config = |settings: &str| {
+        let text = format!("{settings}Port 9\nListenAddress 127.0.0.1\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    config(KEY);
+    let mut screen = tool(&["enable", "sshd", "--user", "alice", "--no-trial"]);
+    screen.expect("Write this? [y/N] ");
+    config(&included(""));
+    screen.line("y");
+    let (status, screen) = screen.finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("settings were changed meanwhile"),
+        "{screen}"
+    );
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
     let scene = machine(&[]);
     let before = stacks();

@@ -16,9 +16,10 @@ use super::{Context, Exit, Trouble};
 use crate::config::{Config, Missing, NoFactor, parse};
 use clap::Args;
 use serde::Serialize;
-use ssh::Sshd;
 use std::io::ErrorKind;
 use std::path::Path;
+
+pub(super) use ssh::Sshd;
 
 /// What to look at.
 #[derive(Args)]

@@ -299,6 +299,16 @@ impl Options {
                  pam-onelogin disable {name}"
             )));
         }
+        if self.service == Service::Sshd {
+            let needs = sshd::needs(user, Some(change.behind))?;
+            let is_known = |text| change.objections.contains(text);
+            let is_planned = change.plans.iter().any(|plan| sshd::reads(&plan.path));
+            if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
+                return Err(Trouble::new(
+                    "sshd's settings were changed meanwhile; nothing was written",
+                ));
+            }
+        }
         for plan in &change.plans {
             if write::original(&plan.path)? != plan.before {
                 return Err(Trouble::new(format!(

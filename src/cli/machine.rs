@@ -37,6 +37,14 @@ impl Machine {
         self.unread.borrow().clone()
     }
 
+    /// The one that runs the tool.
+    pub(super) fn this() -> Self {
+        Self {
+            root: "/".into(),
+            unread: Rc::default(),
+        }
+    }
+
     /// Whether this is the machine that runs the tool: only then programs may be asked.
     pub(super) fn is_this(&self) -> bool {
         self.root == Path::new("/")

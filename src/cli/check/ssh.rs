@@ -8,7 +8,7 @@ use crate::cli::finding::{Finding, Place, Severity};
 use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
 
-pub(super) use settings::Sshd;
+pub(in crate::cli) use settings::Sshd;
 
 /// Looks at sshd's configuration, where its stack asks us.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {

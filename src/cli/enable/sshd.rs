@@ -12,7 +12,7 @@ use super::trial::Scratch;
 use crate::cli::Trouble;
 use crate::cli::write::{self, Likeness};
 use running::unread;
-use settings::Settings;
+use settings::{KEY, PASSWORD, Settings, objections_for_some};
 use std::path::Path;
 
 /// What sshd needs.
@@ -38,10 +38,11 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     let mut file = None;
     if objections.is_empty() {
         objections.extend(unread(&settings, user));
-    } else if let Some(planned) = planned(user, behind)? {
+    } else if let Some(planned) = planned(&settings, user, behind)? {
         objections.clear();
         file = Some(planned);
     }
+    objections.extend(objections_for_some(behind));
     objections.extend(settings.keeps_out(user));
     Ok(Needs {
         behind,
@@ -51,9 +52,9 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
 }
 
 /// Our file, where sshd reads it and needs nothing else.
-fn planned(user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
+fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
     let config = std::fs::read(CONFIG).unwrap_or_default();
-    let text = lines(behind);
+    let text = lines(now.lacking_methods(behind));
     let scratch = Scratch::make()?;
     let (ours, preview) = (scratch.0.join("ours.conf"), scratch.0.join("sshd_config"));
     let Some(config) = with_include(&String::from_utf8_lossy(&config), &ours) else {
@@ -74,28 +75,29 @@ fn planned(user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
 }
 
 /// The settings of our file.
-fn lines(behind: Behind) -> String {
-    let methods = match behind {
-        Behind::Key => "publickey,keyboard-interactive",
-        Behind::Password => "keyboard-interactive",
-    };
-    format!(
-        "{HEAD}UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n\
-         AuthenticationMethods {methods}\n"
-    )
+fn lines(methods: Option<&str>) -> String {
+    let text = "UsePAM yes\nKbdInteractiveAuthentication yes\nPasswordAuthentication no\n";
+    let methods = methods.map(|line| format!("{line}\n"));
+    format!("{HEAD}{text}{}", methods.unwrap_or_default())
 }
 
 /// sshd's configuration with this file read before those that it includes: whatever is said first
 /// counts. `None` where it includes none.
 fn with_include(config: &str, ours: &Path) -> Option<String> {
-    let includes = |line: &&str| {
+    let includes = |line: &str| {
         let mut words = line.split_ascii_whitespace();
         let key = words.next().unwrap_or_default();
         key.eq_ignore_ascii_case("include") && words.any(|word| INCLUDED.contains(&word))
     };
-    let line = config.lines().find(includes)?;
-    let both = format!("Include {}\n{line}", ours.display());
-    Some(config.replacen(line, &both, 1))
+    let lines: Vec<_> = config.split_inclusive('\n').collect();
+    let place = lines.iter().position(|line| includes(line))?;
+    let (before, after) = lines.split_at(place);
+    Some(format!(
+        "{}Include {}\n{}",
+        before.concat(),
+        ours.display(),
+        after.concat()
+    ))
 }
 
 /// Whether sshd reads its settings from this file, as far as we write any.
@@ -107,7 +109,7 @@ pub(super) fn reads(path: &Path) -> bool {
 pub(in crate::cli) fn take_away() -> Result<bool, Trouble> {
     let ours = write::original(Path::new(OURS))?;
     let is_ours = ours.is_some_and(|file| {
-        let written = [Behind::Key, Behind::Password].map(lines);
+        let written = [None, Some(KEY), Some(PASSWORD)].map(lines);
         written.iter().any(|text| text.as_bytes() == file.bytes)
     });
     if is_ours {
@@ -161,8 +163,8 @@ mod tests {
             "include\t/elsewhere /etc/ssh/sshd_config.d/*.conf",
             "Include sshd_config.d/*.conf",
         ] {
-            let text = with_include(&format!("UsePAM no\n{line}\nPort 1\n"), ours).unwrap();
-            assert_eq!(text, format!("UsePAM no\nInclude /ours\n{line}\nPort 1\n"));
+            let text = with_include(&format!("# {line}\n{line}\nPort 1\n"), ours).unwrap();
+            assert_eq!(text, format!("# {line}\nInclude /ours\n{line}\nPort 1\n"));
         }
         for line in [
             "",

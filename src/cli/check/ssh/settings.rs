@@ -70,7 +70,7 @@ type Values = BTreeMap<Keyword, (String, Place)>;
 
 /// What sshd was told.
 #[derive(Default)]
-pub(in crate::cli::check) struct Sshd {
+pub(in crate::cli) struct Sshd {
     /// Its file, if there is one.
     pub(super) path: Option<PathBuf>,
     values: Values,
@@ -96,7 +96,7 @@ pub(super) struct View<'a>(Vec<&'a Values>);
 
 impl Sshd {
     /// Reads it.
-    pub(in crate::cli::check) fn read(machine: &Machine) -> Self {
+    pub(in crate::cli) fn read(machine: &Machine) -> Self {
         let mut sshd = Self::default();
         for path in PATHS.map(Path::new) {
             if sshd.path.is_none() && machine.has(path) {
@@ -105,6 +105,15 @@ impl Sshd {
             }
         }
         sshd
+    }
+
+    /// The `AuthenticationMethods` that count for some only, with the place and behind which `Match`.
+    pub(in crate::cli) fn methods_of_some(&self) -> impl Iterator<Item = (&Place, &str, &str)> {
+        let blocks = self.blocks.iter();
+        blocks.filter_map(|block| {
+            let (methods, place) = block.values.get(&Keyword::Methods)?;
+            Some((place, block.condition.as_str(), methods.as_str()))
+        })
     }
 
     /// The service whose stack sshd uses.

@@ -1,7 +1,9 @@
 //! What sshd is set to, in its own words (`sshd -T`).
 
 use crate::cli::Trouble;
+use crate::cli::check::Sshd;
 use crate::cli::enable::edit::Behind;
+use crate::cli::machine::Machine;
 use crate::cli::program::run;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -69,11 +71,14 @@ impl Settings {
     /// The ways in, each a list of methods that are all needed.
     pub(super) fn ways(&self) -> Vec<Vec<&str>> {
         let all = self.0.get("authenticationmethods");
-        let ways = all.map_or("any", String::as_str).split_ascii_whitespace();
-        // A device may be named behind a colon.
-        let method = |word| str::split(word, ':').next().unwrap_or_default();
-        ways.map(|way| way.split(',').map(method).collect())
-            .collect()
+        ways(all.map_or("any", String::as_str))
+    }
+
+    /// The setting of methods that a stack behind this needs and has not. One that does is left
+    /// alone: it may ask for more.
+    pub(super) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
+        let (line, fits) = methods(behind);
+        (!self.ways().iter().all(|way| fits(way))).then_some(line)
     }
 
     /// What proves the user before the stack is asked, where the settings leave no doubt.
@@ -114,15 +119,7 @@ impl Settings {
             );
         }
         let ways = self.ways();
-        let (line, fits): (_, fn(&[&str]) -> bool) = match behind {
-            Behind::Key => (
-                "AuthenticationMethods publickey,keyboard-interactive",
-                is_behind_key,
-            ),
-            Behind::Password => ("AuthenticationMethods keyboard-interactive", |way| {
-                way.contains(&KEYBOARD)
-            }),
-        };
+        let (line, fits) = methods(behind);
         for way in ways.iter().filter(|way| !fits(way)) {
             let why = if way.contains(&KEYBOARD) {
                 "without a key before it, OneLogin alone would let in".to_owned()
@@ -135,6 +132,51 @@ impl Settings {
     }
 }
 
+/// What lets in without a key for some users, addresses and the like, in spite of a stack that needs one
+/// before it: `sshd -T` answers for one of them only.
+pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
+    if behind == Behind::Password {
+        return Vec::new();
+    }
+    let sshd = Sshd::read(&Machine::this());
+    let blocks = sshd.methods_of_some();
+    let open = blocks.filter(|(.., methods)| ways(methods).iter().any(|way| is_open(way)));
+    open.map(|(place, condition, methods)| {
+        crate::text::printable(&format!(
+            "{}: \"Match {condition}\" has \"AuthenticationMethods {methods}\": without a key before \
+             it, OneLogin alone would let in",
+            place.text()
+        ))
+    })
+    .collect()
+}
+
+/// The ways that `AuthenticationMethods` names.
+fn ways(text: &str) -> Vec<Vec<&str>> {
+    // A device may be named behind a colon.
+    let method = |word| str::split(word, ':').next().unwrap_or_default();
+    let ways = text.split_ascii_whitespace();
+    ways.map(|way| way.split(',').map(method).collect())
+        .collect()
+}
+
+/// The setting for a stack behind this, and whether a way does as well.
+fn methods(behind: Behind) -> (&'static str, fn(&[&str]) -> bool) {
+    match behind {
+        Behind::Key => (KEY, is_behind_key),
+        Behind::Password => (PASSWORD, |way| way.contains(&KEYBOARD)),
+    }
+}
+
+/// Whether a stack is asked before a key.
+fn is_open(way: &[&str]) -> bool {
+    let asks_pam = |method: &&str| [KEYBOARD, "password", "any"].contains(method);
+    let first = way
+        .iter()
+        .find(|method| **method == "publickey" || asks_pam(method));
+    first.is_some_and(asks_pam)
+}
+
 fn is_behind_key(way: &[&str]) -> bool {
     let place = |method| way.iter().position(|found| *found == method);
     match (place("publickey"), place(KEYBOARD)) {
@@ -145,6 +187,8 @@ fn is_behind_key(way: &[&str]) -> bool {
 
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
 const KEYBOARD: &str = "keyboard-interactive";
+pub(super) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
+pub(super) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";
 
 #[cfg(test)]
 mod tests {
