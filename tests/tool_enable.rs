@@ -1015,11 +1015,27 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
         .stage
         .write(SETTINGS, ours + "X11Forwarding no\n", 0o644);
     let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(!status.success(), "{screen}");
+    assert!(status.success(), "{screen}");
     assert!(
-        screen.contains("00-onelogin.conf: was changed since"),
+        screen.contains("00-onelogin.conf: was changed since, and stays"),
         "{screen}"
     );
+    assert!(screen.contains("still asks for a key"), "{screen}");
+    assert!(Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+
+    // On trial it goes, and is kept beside the old stacks.
+    fs::remove_file(SETTINGS).unwrap();
+    let mut screen = enable(&[&words[..], &["--try", "3600"]].concat());
+    screen.expect(IN_PLACE);
+    end(screen);
+    scene.stage.write(SETTINGS, "X11Forwarding no\n", 0o644);
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    let edited = fs::read(format!("{RECORDS}/backup/00-onelogin.conf.edited")).unwrap();
+    assert_eq!(edited, b"X11Forwarding no\n");
+    assert_eq!(stacks(), before);
 }
 
 #[test]

@@ -79,16 +79,20 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
     for file in &record.files {
         let restoring = store.planned_back(record, file)?;
         let bytes = |file: Option<Original>| file.map(|file| file.bytes).unwrap_or_default();
-        if restoring.back != Back::Same {
+        let path = file.path.display();
+        if [Back::Whole, Back::Lines].contains(&restoring.back) {
             let (now, then) = (bytes(restoring.present), bytes(restoring.then));
             context.console.say(&diff(&file.path, &now, &then));
-            changed.push(file.path.display().to_string());
+            changed.push(path.to_string());
         }
-        if restoring.back == Back::Lines {
-            context.console.note(&format!(
-                "{}: was changed since; only our lines were taken out.",
-                file.path.display()
-            ));
+        match restoring.back {
+            Back::Same | Back::Whole => {}
+            Back::Lines => context.console.note(&format!(
+                "{path}: was changed since; only our lines were taken out."
+            )),
+            Back::Theirs => context.console.note(&format!(
+                "{path}: was changed since, and stays; it is yours now."
+            )),
         }
     }
     store.put_back(record)?;

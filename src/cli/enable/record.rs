@@ -79,6 +79,8 @@ pub(in crate::cli) enum Back {
     Whole,
     /// Somebody had changed it since: our lines were taken out.
     Lines,
+    /// Somebody has made something else of a file that is of us alone: it stays.
+    Theirs,
 }
 
 #[allow(clippy::unused_self)] // who has the store has the lock
@@ -214,11 +216,17 @@ impl Store {
 
     fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Trouble> {
         match self.planned_back(record, file) {
-            Ok(restoring) if restoring.back == Back::Same => Ok(()),
-            Ok(restoring) => match restoring.then {
-                Some(then) => write::put(&file.path, &then.bytes, &then.likeness),
-                None => write::remove(&file.path),
-            },
+            Ok(restoring) if [Back::Same, Back::Theirs].contains(&restoring.back) => Ok(()),
+            Ok(restoring) => {
+                if let Some(then) = restoring.then {
+                    return write::put(&file.path, &then.bytes, &then.likeness);
+                }
+                let is_edited = |now: Original| hash(&now.bytes) != file.after;
+                if restoring.present.is_some_and(is_edited) {
+                    keep_a_copy(&file.path);
+                }
+                write::remove(&file.path)
+            }
             Err(trouble) if record.is_kept() => Err(trouble),
             Err(trouble) => {
                 let old = old(record, file).map_err(|_| trouble)?;
@@ -262,14 +270,12 @@ impl Store {
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
                 restoring(Back::Whole, Some(now), before)
             }
-            (Ok(None), Some(_)) => Err(Trouble::new(format!(
-                "{}: was changed since this tool wrote it; take it away by hand",
-                file.path.display()
-            ))),
             (_, Some(_)) if authselect::writes(&file.path) => Err(Trouble::new(format!(
                 "{}: was changed since, by authselect or by hand",
                 file.path.display()
             ))),
+            (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
+            (Ok(None), present) => restoring(Back::Whole, present, None),
             (_, Some(now)) => without_our_lines(record, file, now),
             (Err(trouble), None) => Err(trouble),
         }
