@@ -899,6 +899,33 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    let config = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
+    let faulty = format!("{config}NoSuchSetting yes\n");
+    scene.stage.write("/etc/ssh/sshd_config", faulty, 0o600);
+    end(screen);
+    let said = scene.decision("-T does not accept its configuration");
+    assert!(said.starts_with("pam_onelogin(pam-onelogin:"), "{said}");
+    assert_eq!(stacks(), before);
+    assert!(!Path::new(SETTINGS).exists());
+
+    scene.stage.write("/etc/ssh/sshd_config", config, 0o600);
+    wait_until(|| !record("trial", "sshd").exists(), "sshd reads them");
+    let name = scene.person("alice").name;
+    let mut client = sshd.client(&name, &[]);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
     let scene = machine(&[]);
     let before = stacks();

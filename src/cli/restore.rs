@@ -28,17 +28,25 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         let _ = std::io::stdout().write_all(b".");
         let _ = std::io::stdout().flush();
         // A full disk, or one that is read-only for a while, must not have the last word.
+        let mut pause = TICK;
+        let mut logged = Vec::new();
         while let Some(own) = &own {
             match Store::on_trial(service) {
                 Ok(Some(now)) if now.is_same(own) => {
-                    if now.is_overdue() {
-                        let _ = overdue(context);
+                    if let Some(Err(trouble)) = now.is_overdue().then(|| overdue(context)) {
+                        pause = (pause * 2).min(LONGEST);
+                        if logged != trouble.0 {
+                            for sentence in &trouble.0 {
+                                Log::open(NAME).line(Level::Error, sentence);
+                            }
+                            logged = trouble.0;
+                        }
                     }
                 }
                 Ok(_) => break,
                 Err(_) => {}
             }
-            sleep(TICK);
+            sleep(pause);
         }
     }
     overdue(context)?;
@@ -53,7 +61,7 @@ pub(super) fn overdue(context: &Context) -> Result<bool, Trouble> {
             "{} was not confirmed in time: its stack is as it was before",
             record.service
         );
-        Log::open("pam-onelogin").line(Level::Warning, &text);
+        Log::open(NAME).line(Level::Warning, &text);
         context.console.note(&text);
     }
     let sentences: Vec<_> = troubles.into_iter().flat_map(|trouble| trouble.0).collect();
@@ -72,3 +80,7 @@ pub(super) fn stacks(service: Service) -> impl Iterator<Item = &'static str> {
 
 /// How often the process that waits looks whether the trial is over.
 const TICK: Duration = Duration::from_millis(500);
+/// How long it waits at most where putting back does not work.
+const LONGEST: Duration = Duration::from_secs(30);
+/// As whom it writes into the log.
+const NAME: &str = "pam-onelogin";
