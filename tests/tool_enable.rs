@@ -926,6 +926,42 @@ fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
+    let scene = machine(&["users.exempt_users = [\"alice\"]"]);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let client = |option: &str, remote: &str| {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-F", "/dev/null", "-p", &sshd.port().to_string()])
+            .args(["-o", option, "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["alice@127.0.0.1", remote])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin");
+        Pty::spawn(command)
+    };
+    // It waits for the answer whether it knows this host, and sshd for the user.
+    let mut early = client("StrictHostKeyChecking=ask", "echo came in");
+    early.expect("continue connecting");
+    let mut open = client("StrictHostKeyChecking=no", "echo came in; tr a-z A-Z");
+    open.expect("assword: ");
+    open.line(PASSWORD);
+    open.expect("came in");
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(status.success(), "{screen}");
+    open.line("still open");
+    open.type_keys("\x04");
+    open.expect("STILL OPEN");
+    early.line("yes");
+    let (status, screen) = early.finish();
+    assert!(
+        !status.success() && !screen.contains("came in\r"),
+        "{screen}"
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
     let scene = machine(&[]);
     let before = stacks();

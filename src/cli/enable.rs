@@ -354,9 +354,14 @@ impl Options {
             }
             guard::start(&context.console, self.service, seconds)?;
         }
+        let is_read = |plan: &Planned| sshd::reads(&plan.path);
+        if self.service == Service::Sshd && !change.plans.iter().any(is_read) {
+            // Settings that are not ours may be a minute old.
+            sshd::end_logins_on_the_way();
+        }
         for plan in &change.plans {
             write::put(&plan.path, &plan.after, &plan.likeness())?;
-            if sshd::reads(&plan.path) {
+            if is_read(plan) {
                 sshd::take_effect(user, change.behind)?;
             }
         }
