@@ -962,6 +962,45 @@ fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn a_folder_of_settings_that_somebody_has_taken_away_keeps_no_stack_on_trial() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
+    let words: Vec<_> = words.split(' ').collect();
+    let mut screen = tool(&words);
+    screen.expect(IN_PLACE);
+    fs::remove_dir_all(Path::new(SETTINGS).parent().unwrap()).unwrap();
+    let (_, said) = screen.finish();
+    assert!(said.contains("as it was before"), "{said}");
+    assert_eq!(stacks(), before);
+    let name = scene.person("alice").name;
+    let mut client = sshd.client(&name, &[]);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("needs \"AuthenticationMethods"), "{screen}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
+    let scene = machine(&[]);
+    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let asks = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
+    scene.stage.write("/etc/pam.d/common-auth", asks, 0o644);
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("is yours to write"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
     let scene = machine(&[]);
     let before = stacks();

@@ -143,9 +143,16 @@ impl Change {
     fn judge(&self, service: Service) -> Result<(), Trouble> {
         if self.through.is_empty() {
             let name = service.name();
-            return Err(Trouble::new(format!(
-                "no login of {name} would go through that; nothing was changed"
-            )));
+            let first = format!("no login of {name} would go through that; nothing was changed");
+            let mut sentences = vec![first];
+            if self.plans.iter().all(|plan| sshd::reads(&plan.path)) {
+                sentences.push(
+                    "its stack asks OneLogin already; what sshd's settings lack, as shown above, is \
+                     yours to write"
+                        .to_owned(),
+                );
+            }
+            return Err(Trouble(sentences));
         }
         for name in &self.through {
             if let Some(fault) = judge::judge(name, &self.plans, self.behind) {

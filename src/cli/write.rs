@@ -50,8 +50,11 @@ impl Likeness {
     }
 }
 
-/// A file that is to be replaced or put back; `None` where there is none.
+/// A file that is to be replaced or put back; `None` where there is none, or no folder for it.
 pub(super) fn original(path: &Path) -> Result<Option<Original>, Trouble> {
+    if lacks_its_folder(path) {
+        return Ok(None);
+    }
     let (folder, name) = place(path)?;
     let file = match openat(&folder, name, READ, Mode::empty()) {
         Ok(file) => File::from(file),
@@ -92,6 +95,9 @@ pub(super) fn replace(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<
 
 /// Takes a file away; one that is not there is no trouble.
 pub(super) fn remove(path: &Path) -> Result<(), Trouble> {
+    if lacks_its_folder(path) {
+        return Ok(());
+    }
     let (folder, name) = place(path)?;
     match unlinkat(&folder, name, AtFlags::empty()) {
         Ok(()) => fsync(&folder).map_err(|errno| trouble(path, errno)),
@@ -151,6 +157,11 @@ pub(super) fn sweep(path: &Path) {
             let _ = unlinkat(&folder, entry.file_name(), AtFlags::empty());
         }
     }
+}
+
+fn lacks_its_folder(path: &Path) -> bool {
+    let parent = path.parent().filter(|parent| *parent != Path::new(""));
+    parent.is_some_and(|parent| matches!(parent.try_exists(), Ok(false)))
 }
 
 /// The folder of a file, opened, and its name there.

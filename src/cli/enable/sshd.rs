@@ -51,8 +51,11 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     })
 }
 
-/// Our file, where sshd reads it and needs nothing else.
+/// Our file, where sshd would read it, and would then need nothing else.
 fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
+    if !Path::new(OURS).parent().is_some_and(Path::is_dir) {
+        return Ok(None);
+    }
     let config = std::fs::read(CONFIG).unwrap_or_default();
     let text = lines(now.lacking_methods(behind));
     let scratch = Scratch::make()?;
