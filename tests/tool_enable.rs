@@ -1018,7 +1018,9 @@ fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
     fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
     fs::rename("/run/sshd", "/run/no-sshd").unwrap();
     let (status, said) = tool(&["restore"]).finish();
+    let (_, refusal) = enable(&["sshd", "--user", "alice"]).finish();
     fs::rename("/run/no-sshd", "/run/sshd").unwrap();
+    assert!(refusal.contains("mkdir -m 755 /run/sshd"), "{refusal}");
     assert!(status.success(), "{said}");
     assert!(!path.exists() && !Path::new(SETTINGS).exists(), "{said}");
     assert_eq!(stacks(), before);

@@ -129,7 +129,7 @@ impl Store {
         Ok(record)
     }
 
-    /// All files are written; from now on the deadline counts.
+    /// All files are written: whoever wrote them may end.
     pub(in crate::cli) fn written(&self, record: &mut Record) -> Result<(), Trouble> {
         record.writer = None;
         save(record)

@@ -25,6 +25,11 @@ impl Settings {
             let said = String::from_utf8_lossy(&output.stderr);
             let mut sentences = vec![format!("{SSHD} -T does not accept its configuration:")];
             sentences.extend(said.lines().map(crate::text::printable));
+            if said.contains(RUN) {
+                sentences.push(format!(
+                    "it makes that when it starts; type: mkdir -m 755 {RUN}"
+                ));
+            }
             return Err(Trouble(sentences));
         }
         Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
@@ -186,6 +191,8 @@ fn is_behind_key(way: &[&str]) -> bool {
 }
 
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
+/// Where Debian's and Ubuntu's does not start without.
+const RUN: &str = "/run/sshd";
 const KEYBOARD: &str = "keyboard-interactive";
 pub(super) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
 pub(super) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";
