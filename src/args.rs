@@ -10,6 +10,8 @@ pub const DEFAULT_CONFIG: &str = "/etc/pam_onelogin/config.toml";
 pub struct Args {
     /// `config=PATH`: the configuration file, an absolute path.
     pub config: String,
+    /// `behind=key`: nobody comes near without a key that sshd has accepted, exempt users neither.
+    pub behind_key: bool,
     /// `debug`: as `log_level = "debug"`.
     pub debug: bool,
 }
@@ -22,12 +24,14 @@ impl Args {
     pub fn parse<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Vec<Fault>> {
         let mut args = Self {
             config: DEFAULT_CONFIG.to_owned(),
+            behind_key: false,
             debug: false,
         };
         let mut faults = Vec::new();
         for word in words {
             match word {
                 b"debug" => args.debug = true,
+                b"behind=key" => args.behind_key = true,
                 word => match word.strip_prefix(b"config=").map(std::str::from_utf8) {
                     Some(Ok(path)) if path.starts_with('/') => path.clone_into(&mut args.config),
                     Some(_) => faults.push(Fault::argument(
@@ -36,7 +40,7 @@ impl Args {
                     )),
                     None => faults.push(Fault::argument(
                         word,
-                        "the arguments are \"config=PATH\" and \"debug\"",
+                        "the arguments are \"config=PATH\", \"behind=key\" and \"debug\"",
                     )),
                 },
             }
@@ -61,13 +65,14 @@ mod tests {
     fn no_argument_means_the_default_file() {
         let args = parse(&[]).unwrap();
         assert_eq!(args.config, DEFAULT_CONFIG);
-        assert!(!args.debug);
+        assert!(!args.debug && !args.behind_key);
     }
 
     #[test]
-    fn both_arguments_are_read() {
-        let args = parse(&["debug", "config=/etc/x.toml"]).unwrap();
-        assert_eq!((args.config.as_str(), args.debug), ("/etc/x.toml", true));
+    fn each_argument_is_read() {
+        let args = parse(&["debug", "config=/etc/x.toml", "behind=key"]).unwrap();
+        assert_eq!(args.config, "/etc/x.toml");
+        assert!(args.debug && args.behind_key);
     }
 
     #[test]
@@ -77,6 +82,8 @@ mod tests {
             "config",
             "config=",
             "config=x.toml",
+            "behind=",
+            "behind=password",
             "use_first_pass",
             "",
             "nullok",

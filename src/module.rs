@@ -7,7 +7,7 @@ use crate::clock::SystemClock;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{StandardDescriptors, uids};
 use crate::log::{self, Facts, Log};
-use crate::login::{Clock as _, Fault, Outcome};
+use crate::login::{Clock as _, Denial, Fault, Outcome};
 use crate::onelogin::http::{Exchange, Http};
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
 use crate::text::{FAULT_CHARS, fact, pair};
@@ -65,7 +65,11 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
     let clock = SystemClock::start(interrupt(request));
     let mut log = Log::open(&request.service);
     let (decision, exchanges) = match settings(&mut log, words) {
-        Ok(loaded) => attempt(handle, request, &clock, &mut log, &loaded),
+        Ok((args, _)) if args.behind_key && !request.ssh_key => {
+            let outcome = Outcome::Denied(Denial::NoKey);
+            (Decision::without(request, outcome), Vec::new())
+        }
+        Ok((_, loaded)) => attempt(handle, request, &clock, &mut log, &loaded),
         Err(outcome) => (Decision::without(request, outcome), Vec::new()),
     };
     let ms = clock.elapsed().as_millis();
@@ -121,18 +125,18 @@ fn conclude(
     verdict.code
 }
 
-/// The configuration. Each fault is a line in the log.
-fn settings(log: &mut Log, words: &[&CStr]) -> Result<Loaded, Outcome> {
+/// The arguments and the configuration. Each fault is a line in the log.
+fn settings(log: &mut Log, words: &[&CStr]) -> Result<(Args, Loaded), Outcome> {
     let trusted = Trusted::of(uids());
     let loaded = Args::parse(words.iter().map(|word| word.to_bytes()))
         .map_err(LoadError::Faults)
-        .and_then(|args| Ok((load(Path::new(&args.config), trusted)?, args.debug)));
+        .and_then(|args| load(Path::new(&args.config), trusted).map(|loaded| (args, loaded)));
     match loaded {
-        Ok((loaded, debug)) => {
-            if debug || loaded.config.debug {
+        Ok((args, loaded)) => {
+            if args.debug || loaded.config.debug {
                 log.show_debug();
             }
-            Ok(loaded)
+            Ok((args, loaded))
         }
         Err(LoadError::Unprivileged) => Err(Outcome::Unprivileged),
         Err(LoadError::Faults(faults)) => {

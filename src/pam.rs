@@ -30,6 +30,7 @@ pub fn request(handle: &mut PamHandle) -> Request {
     };
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     let environment = |name: &CStr| sys::environment(handle, name).map(text);
+    let ssh_auth_info = environment(c"SSH_AUTH_INFO_0").unwrap_or_default();
     Request {
         user,
         service: service(handle),
@@ -37,7 +38,10 @@ pub fn request(handle: &mut PamHandle) -> Request {
         tty: item::<Tty>(handle),
         ruser: item::<RUser>(handle),
         ssh_connection: environment(c"SSH_CONNECTION").filter(|value| !value.is_empty()),
-        ssh_auth_info: environment(c"SSH_AUTH_INFO_0").is_some_and(|value| !value.is_empty()),
+        ssh_auth_info: !ssh_auth_info.is_empty(),
+        ssh_key: ssh_auth_info
+            .lines()
+            .any(|line| line.starts_with("publickey ")),
         password: handle
             .get_item::<AuthTok>()
             .ok()

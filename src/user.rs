@@ -23,6 +23,8 @@ pub struct Request {
     pub ssh_connection: Option<String>,
     /// `SSH_AUTH_INFO_0` in the PAM environment is not empty: sshd has accepted a method before.
     pub ssh_auth_info: bool,
+    /// One of its lines is of a key.
+    pub ssh_key: bool,
     /// `PAM_AUTHTOK`: a module before us has asked for a password.
     pub password: Option<Secret>,
 }

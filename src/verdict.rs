@@ -67,6 +67,9 @@ const ASK_ADMIN: &str =
 /// For the log: sshd's password method answers hidden prompts only, so ours fail there.
 const NO_PROMPT_IN_SSH: &str = "the client gave no answer, or sshd cannot ask it; sshd_config needs KbdInteractiveAuthentication yes, PasswordAuthentication no";
 
+/// For the log: a stack behind a key that is asked without one.
+const NO_KEY: &str = "sshd has accepted no key before this stack (behind=key); sshd_config needs AuthenticationMethods publickey,keyboard-interactive";
+
 /// Reads the table.
 pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
     use PamResultCode as Code;
@@ -89,7 +92,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         },
         Outcome::Denied(denial) => {
             let (reason, words) = denied(*denial);
-            let verdict = no(here.end_of_attempts(), Level::Notice, reason, words);
+            let verdict = Verdict {
+                detail: (*denial == Denial::NoKey).then(|| NO_KEY.to_owned()),
+                ..no(here.end_of_attempts(), Level::Notice, reason, words)
+            };
             match denial {
                 // A rerun is denied in these words for every name.
                 Denial::Before => verdict,
@@ -225,6 +231,7 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
         Denial::TooManyCodes => ("too-many-codes", TOO_MANY),
         Denial::TooManyChallenges => ("too-many-challenges", TOO_MANY),
         Denial::PhoneBusy => ("phone-busy", BUSY),
+        Denial::NoKey => ("no-key", WRONG),
         Denial::Before => ("denied-before", AGAIN),
         Denial::NoState => ("no-state", ASK_ADMIN),
         Denial::UserChanged => ("user-changed", WRONG),

@@ -204,6 +204,7 @@ fn the_words_of_match_and_allow_stand_beside_them() {
 fn the_arguments_of_the_module_are_in_the_readme() {
     for (text, argument) in [
         ("`config=PATH`", &b"config=/etc/x.toml"[..]),
+        ("`behind=key`", b"behind=key"),
         ("`debug`", b"debug"),
     ] {
         assert!(README.contains(text), "{text}");
@@ -211,7 +212,7 @@ fn the_arguments_of_the_module_are_in_the_readme() {
     }
     let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
     let (_, arguments) = fault.split_once("the arguments are ").unwrap();
-    assert_eq!(arguments, "\"config=PATH\" and \"debug\"");
+    assert_eq!(arguments, "\"config=PATH\", \"behind=key\" and \"debug\"");
     assert!(README.contains(&format!("`{DEFAULT_CONFIG}`")));
 }
 

@@ -218,6 +218,25 @@ fn sshd_sessions_by_key_alone_get_their_credentials_without_onelogin() {
         .tried("sshd", "a key alone: OneLogin is not asked");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r15_sshd_that_asks_for_no_key_any_more_lets_nobody_in_by_the_stack_behind_one() {
+    for further in [&[] as &[&str], &["users.exempt_users = [\"alice\"]"]] {
+        let scene = Scene::new(further);
+        scene.stage.sample("sshd-key", "sshd");
+        let sshd = Sshd::start(&scene.stage, KEYBOARD_ONLY);
+        let client = sshd.client(&scene.person("alice").name, &[]);
+        denied(client);
+        assert_eq!(scene.simulator.connections(), 0);
+        let line = scene.decision("denied user=alice");
+        assert!(line.contains("reason=no-key"), "{line}");
+        scene.stage.tried(
+            "sshd",
+            "behind=key, without a key: denied, exempt users too",
+        );
+    }
+}
+
 // sshd: the password, then OneLogin
 
 #[test]

@@ -440,6 +440,49 @@ fn who_is_exempt_is_ignored_without_a_call() {
 }
 
 #[test]
+fn r15_behind_a_key_nobody_passes_without_one_exempt_or_not() {
+    let world = World::with([totp()], &[]);
+    world.place.service(
+        "sshd",
+        &[
+            "auth requisite @module@ behind=key",
+            "auth required pam_permit.so",
+        ],
+    );
+    let case = || world.place.case("sshd").user(NAME);
+    for exempt in [
+        "users.exempt_users = []",
+        "users.exempt_users = [\"nobody\"]",
+    ] {
+        world.config(&[exempt]);
+        for (what, outcome) in [
+            ("no ssh", case().run()),
+            ("no method before", case().ssh(&connection()).run()),
+            (
+                "another method before",
+                case()
+                    .ssh(&connection())
+                    .pam_env("SSH_AUTH_INFO_0", "password\nnot publickey x\n")
+                    .run(),
+            ),
+        ] {
+            assert_denied(&outcome, what);
+            assert_eq!(reason(&outcome), "no-key", "{exempt} {what}");
+            assert_eq!(outcome.prompts(), [""; 0], "{exempt} {what}");
+        }
+    }
+    assert_eq!((world.requests(), world.onelogin.connections()), (0, 0));
+    let with_key = case().ssh_with_key(&connection()).run();
+    assert_eq!(reason(&with_key), "exempt-user");
+    world.config(&[]);
+    let with_key = case()
+        .ssh_with_key(&connection())
+        .answer(fresh_code())
+        .run();
+    assert_eq!(with_key.code, Code::SUCCESS, "{:?}", with_key.log);
+}
+
+#[test]
 fn groups_say_who_is_asked_by_the_systems_own_groups() {
     // Every system has nobody in one group only, which has one of two names.
     let group = nix::unistd::User::from_name(NAME).unwrap().unwrap().gid;

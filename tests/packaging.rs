@@ -83,13 +83,14 @@ fn the_words_of_a_key_stand_in_its_entry() {
 fn the_page_of_the_module_has_each_argument() {
     for (text, argument) in [
         (".BI config= PATH\n", &b"config=/etc/x.toml"[..]),
+        (".B behind=key\n", b"behind=key"),
         (".B debug\n", b"debug"),
     ] {
         assert!(PAGE.contains(&format!(".TP\n{text}")), "{text}");
         assert!(Args::parse([argument]).is_ok(), "{text}");
     }
     let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
-    assert!(fault.ends_with("the arguments are \"config=PATH\" and \"debug\""));
+    assert!(fault.ends_with("the arguments are \"config=PATH\", \"behind=key\" and \"debug\""));
 }
 
 #[test]

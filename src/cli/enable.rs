@@ -361,14 +361,9 @@ impl Options {
             }
             guard::start(&context.console, self.service, seconds)?;
         }
-        let is_read = |plan: &Planned| sshd::reads(&plan.path);
-        if self.service == Service::Sshd && !change.plans.iter().any(is_read) {
-            // Settings that are not ours may be a minute old.
-            sshd::end_logins_on_the_way();
-        }
         for plan in &change.plans {
             write::put(&plan.path, &plan.after, &plan.likeness())?;
-            if is_read(plan) {
+            if sshd::reads(&plan.path) {
                 sshd::take_effect(user, change.behind)?;
             }
         }
@@ -528,7 +523,7 @@ fn read_stack(name: &str) -> Option<String> {
 fn by_hand(refusal: &edit::Refusal, behind: Behind) -> Trouble {
     let lines: &[&str] = match behind {
         Behind::Key => &[
-            "auth  requisite  pam_onelogin.so",
+            "auth  requisite  pam_onelogin.so behind=key",
             "auth  required   pam_permit.so",
         ],
         Behind::Password => &["auth  required  pam_onelogin.so"],

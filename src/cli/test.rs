@@ -133,6 +133,7 @@ impl Options {
             // A connection of its own, so that a denial is remembered for this run alone.
             ssh_connection: is_ssh.then(process_identity),
             ssh_auth_info: is_ssh && is_proven,
+            ssh_key: is_ssh && is_proven,
             // Somebody has typed a password; which one is nobody's affair.
             password: (!is_ssh && is_proven).then(|| Secret::new(String::new())),
             ..Request::default()

@@ -59,6 +59,8 @@ pub enum Denial {
     TooManyChallenges,
     /// A push of another login was pending all the time.
     PhoneBusy,
+    /// The stack is for those whom sshd lets in by a key, and there was none.
+    NoKey,
     /// This action was denied before.
     Before,
     /// Only codes are offered while the state cannot be written, and there is no device for one.

@@ -432,7 +432,7 @@ const END: &str = "# END pam-onelogin enable";
 const KEPT: &str = "#was: ";
 
 const OURS: &str = "auth       required     pam_onelogin.so";
-const OURS_ALONE: &str = "auth       requisite    pam_onelogin.so";
+const OURS_ALONE: &str = "auth       requisite    pam_onelogin.so behind=key";
 /// For exempt users, whose `PAM_IGNORE` alone would be a denial.
 const PERMIT: &str = "auth       required     pam_permit.so";
 const ENV: &str = "auth       required     pam_env.so";

@@ -4,7 +4,7 @@
 mod running;
 mod settings;
 
-pub(super) use running::{end_logins_on_the_way, reload};
+pub(super) use running::reload;
 
 use super::edit::Behind;
 use super::record::Planned;

@@ -133,6 +133,7 @@ impl Settings {
             ssh_connection: matches!(story.host, Host::Key | Host::Ssh)
                 .then(|| CONNECTION.to_owned()),
             ssh_auth_info: story.host == Host::Key,
+            ssh_key: story.host == Host::Key,
             password: story.password.clone().map(Secret::new),
             ..Request::default()
         };

@@ -115,7 +115,7 @@ fn behind_a_key_our_lines_take_the_place_of_the_password() {
     for (text, rest) in [(SUDO, None), (FEDORA_SSHD, Some("auth include postlogin"))] {
         let change = change("sshd", text, Behind::Key);
         let mut wanted = vec![
-            "auth requisite pam_onelogin.so",
+            "auth requisite pam_onelogin.so behind=key",
             "auth required pam_permit.so",
         ];
         wanted.extend(rest);

@@ -31,7 +31,6 @@ pub(in super::super) fn reload() -> Result<(), Trouble> {
     // It starts itself anew, and writes its number again once it listens.
     for _ in 0..LOOKS {
         if identity(file).is_some_and(|now| Some(now) != before) {
-            end_logins_on_the_way();
             return Ok(());
         }
         sleep(LOOK);
@@ -58,30 +57,6 @@ fn listening() -> Vec<i32> {
         .flatten();
     let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
     numbers.filter(|pid| listens(*pid) == Some(true)).collect()
-}
-
-/// Ends connections that nobody has come in by yet. They began with the settings of before, and would
-/// go through the stack of after.
-pub(in super::super) fn end_logins_on_the_way() {
-    for first in listening().into_iter().flat_map(children) {
-        let inner = children(first);
-        let is_on_the_way = |pid: &i32| {
-            let title = title(*pid);
-            ON_THE_WAY.iter().any(|mark| title.contains(mark))
-        };
-        if is_on_the_way(&first) || inner.iter().any(is_on_the_way) {
-            for pid in inner.into_iter().chain([first]) {
-                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
-            }
-        }
-    }
-}
-
-fn children(pid: i32) -> Vec<i32> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-    let numbers = text.unwrap_or_default();
-    let numbers = numbers.split_ascii_whitespace();
-    numbers.filter_map(|number| number.parse().ok()).collect()
 }
 
 /// What a process says that it is.
@@ -205,16 +180,6 @@ fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-/// What the processes of a connection are called before somebody has come in by it: just taken, and
-/// what speaks with the client; from OpenSSH 9.8 on in programs of their own.
-const ON_THE_WAY: [&str; 6] = [
-    "[listener]",
-    " -R",
-    "[accepted]",
-    "[net]",
-    "sshd-auth",
-    "[rexeced]",
-];
 const SSH: &str = "/usr/bin/ssh";
 const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
 /// How often it is looked whether sshd is back, and how long between.

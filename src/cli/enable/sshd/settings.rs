@@ -127,7 +127,7 @@ impl Settings {
         let (line, fits) = methods(behind);
         for way in ways.iter().filter(|way| !fits(way)) {
             let why = if way.contains(&KEYBOARD) {
-                "without a key before it, OneLogin alone would let in".to_owned()
+                "without a key before it, the stack lets nobody in".to_owned()
             } else {
                 format!("\"{}\" lets in without asking OneLogin", way.join(","))
             };
@@ -137,8 +137,7 @@ impl Settings {
     }
 }
 
-/// What lets in without a key for some users, addresses and the like, in spite of a stack that needs one
-/// before it: `sshd -T` answers for one of them only.
+/// What asks the stack without a key for some users, addresses and the like, though it needs one before: `sshd -T` answers for one of them only.
 pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
     if behind == Behind::Password {
         return Vec::new();
@@ -149,7 +148,7 @@ pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
     open.map(|(place, condition, methods)| {
         crate::text::printable(&format!(
             "{}: \"Match {condition}\" has \"AuthenticationMethods {methods}\": without a key before \
-             it, OneLogin alone would let in",
+             it, the stack lets nobody in",
             place.text()
         ))
     })
