@@ -743,7 +743,8 @@ fn killed_at_any_step_sshd_takes_what_it_took_before() {
                 break;
             }
             killed += 1;
-            assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
+            let (status, screen) = tool(&["restore"]).finish();
+            assert!(status.success(), "{call} {number}: {screen}");
             if record("enabled", "sshd").exists() {
                 assert!(tool(&["disable", "sshd"]).finish().0.success());
             }
@@ -1375,6 +1376,17 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
     let scene = machine(&[]);
     profile(&scene);
     let before = stacks();
+    // As Debian has it: passwords, and no prompts.
+    scene.stage.write(
+        "/etc/ssh/sshd_config",
+        "UsePAM yes\nKbdInteractiveAuthentication no\n",
+        0o644,
+    );
+    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("would keep out who has no key"), "{screen}");
+    assert_eq!(stacks(), before);
+    profile(&scene);
     let (status, screen) = enable(&["all", "--dry-run"]).finish();
     assert!(status.success(), "{screen}");
     assert!(screen.contains("/etc/pam.d/common-auth:"), "{screen}");
@@ -1481,7 +1493,7 @@ fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
     entered(client, "alice");
 }
 
-/// Our profile, where pam-auth-update looks for it.
+/// Our profile, where pam-auth-update looks for it; and an sshd that can ask for a code.
 fn profile(scene: &Scene) {
     let folder = Path::new("/usr/share/pam-configs");
     let profile = folder.join("onelogin");
@@ -1501,6 +1513,8 @@ fn profile(scene: &Scene) {
         include_bytes!("../packaging/deb/pam-config"),
         0o644,
     );
+    let prompts = "UsePAM yes\nKbdInteractiveAuthentication yes\n";
+    scene.stage.write("/etc/ssh/sshd_config", prompts, 0o644);
 }
 
 fn update(what: &str) {

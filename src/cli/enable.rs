@@ -248,6 +248,10 @@ impl Options {
         };
         drop(change.plans.splice(place..place, settings));
         change.through = judge::through(self.service, &change.plans);
+        if self.service == Service::All && change.through.contains(&"sshd") {
+            let objection = sshd::hides_prompts(user).map(str::to_owned);
+            change.objections.extend(objection);
+        }
         Ok(change)
     }
 

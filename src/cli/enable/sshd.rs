@@ -51,6 +51,16 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     })
 }
 
+/// Why nobody would come in by ssh with a password any more, once sshd's stack asks for a code.
+pub(super) fn hides_prompts(user: &str) -> Option<&'static str> {
+    // Without sshd there is nobody to keep out.
+    let settings = Settings::of(None, user).ok()?;
+    settings.hides_prompts().then_some(
+        "sshd takes passwords in a way that cannot ask for a code, and would keep out who has no key; \
+         sshd_config needs \"KbdInteractiveAuthentication yes\" and \"PasswordAuthentication no\"",
+    )
+}
+
 /// Our file, where sshd would read it, and would then need nothing else.
 fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
     if !Path::new(OURS).parent().is_some_and(Path::is_dir) {

@@ -35,6 +35,13 @@ impl Settings {
         Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
     }
 
+    /// Whether passwords are taken, and only without prompts.
+    pub(super) fn hides_prompts(&self) -> bool {
+        self.is("usepam", "yes")
+            && self.is("passwordauthentication", "yes")
+            && !self.is("kbdinteractiveauthentication", "yes")
+    }
+
     /// Why this user does not get in behind OneLogin, whatever OneLogin says.
     pub(super) fn keeps_out(&self, user: &str) -> Option<String> {
         let permit = self.value("permitrootlogin");
