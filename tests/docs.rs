@@ -446,7 +446,9 @@ fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
         .collect();
     let mut tried = BTreeSet::new();
     let mut sources = Vec::new();
-    for entry in std::fs::read_dir(root().join("tests")).unwrap() {
+    let folders = ["tests", "tests/tool_enable"].map(|folder| root().join(folder));
+    let entries = folders.map(|folder| std::fs::read_dir(folder).unwrap());
+    for entry in entries.into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|name| name == "rs") && !path.ends_with("docs.rs") {
             sources.push(std::fs::read_to_string(path).unwrap());

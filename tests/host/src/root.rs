@@ -455,6 +455,12 @@ impl Sshd {
         sshd
     }
 
+    /// The process that listens.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Has it read its settings again; returns when it has.
     ///
     /// # Panics

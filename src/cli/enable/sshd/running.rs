@@ -183,5 +183,5 @@ fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
 const SSH: &str = "/usr/bin/ssh";
 const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
 /// How often it is looked whether sshd is back, and how long between.
-const LOOKS: u32 = 500;
+const LOOKS: u32 = 1500;
 const LOOK: Duration = Duration::from_millis(20);

@@ -1,0 +1,144 @@
+//! Every service at once, by pam-auth-update.
+
+use super::*;
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
+    let scene = machine(&[]);
+    profile(&scene);
+    let before = stacks();
+    // As Debian has it: passwords, and no prompts.
+    scene.stage.write(
+        "/etc/ssh/sshd_config",
+        "UsePAM yes\nKbdInteractiveAuthentication no\n",
+        0o644,
+    );
+    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("would keep out who has no key"), "{screen}");
+    assert_eq!(stacks(), before);
+    profile(&scene);
+    let (status, screen) = enable(&["all", "--dry-run"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("/etc/pam.d/common-auth:"), "{screen}");
+    assert_eq!(stacks(), before, "a dry run changes nothing");
+
+    let mut screen = enable(&["all", "--user", "alice", "--yes"]);
+    trial(&mut screen, CODE);
+    assert!(screen.finish().0.success());
+    let after = stacks();
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+
+    assert!(
+        tool(&["enable", "sudo", "--no-trial", "--yes"])
+            .finish()
+            .0
+            .success()
+    );
+    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("would ask twice"),
+        "{screen}"
+    );
+    assert!(tool(&["disable", "sudo"]).finish().0.success());
+
+    // The same by its own hand; and what it knows is undone by its own hand, too.
+    update("--enable");
+    assert_eq!(stacks(), after);
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    assert!(
+        tool(&["enable", "all", "--no-trial", "--yes"])
+            .finish()
+            .0
+            .success()
+    );
+    update("--disable");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanwhile() {
+    let scene = machine(&[]);
+    profile(&scene);
+    let before = stacks();
+    let mut screen = on_trial(&["all", "--user", "alice"], 3600);
+    screen.line("yes");
+    screen.expect("no login through all was accepted by OneLogin since");
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    screen.line("yes");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    let (status, said) = tool(&["disable", "sudo"]).finish();
+    assert!(!status.success(), "{said}");
+    assert!(
+        said.contains("still asked in sudo, by /etc/pam.d/common-auth:"),
+        "{said}"
+    );
+    assert!(tool(&["disable", "all"]).finish().0.success());
+    assert_eq!(stacks(), before);
+
+    // A package is installed during the next trial: its line stays, ours goes.
+    fresh_codes();
+    end(on_trial(&["all", "--user", "alice"], 4));
+    let theirs = "Name: Theirs\nDefault: yes\nPriority: 16\nAuth-Type: Additional\nAuth:\n\toptional\tpam_permit.so theirs\n";
+    scene
+        .stage
+        .write("/usr/share/pam-configs/theirs", theirs, 0o644);
+    let mut package = Command::new("/usr/sbin/pam-auth-update");
+    package
+        .arg("--package")
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    assert!(package.status().unwrap().success());
+    let common = || fs::read_to_string("/etc/pam.d/common-auth").unwrap();
+    assert!(common().contains("pam_permit.so theirs"), "{}", common());
+    wait_until(|| !record("trial", "all").exists(), "it is put back");
+    assert!(common().contains("pam_permit.so theirs"), "{}", common());
+    assert!(!common().contains("pam_onelogin"), "{}", common());
+    by_password_alone(&scene);
+    fs::remove_file("/usr/share/pam-configs/theirs").unwrap();
+}
+
+/// Our profile, where pam-auth-update looks for it; and an sshd that can ask for a code.
+fn profile(scene: &Scene) {
+    let folder = Path::new("/usr/share/pam-configs");
+    let profile = folder.join("onelogin");
+    if !profile.exists() {
+        for name in ["", "upper", "work"] {
+            fs::create_dir(Path::new("/run/pam-configs").join(name)).unwrap();
+        }
+        let layers = "lowerdir=/usr/share/pam-configs,upperdir=/run/pam-configs/upper,workdir=/run/pam-configs/work";
+        let mut mount = Command::new("mount");
+        mount
+            .args(["-t", "overlay", "-o", layers, "overlay"])
+            .arg(folder);
+        assert!(mount.status().unwrap().success());
+    }
+    scene.stage.write(
+        profile,
+        include_bytes!("../../packaging/deb/pam-config"),
+        0o644,
+    );
+    let prompts = "UsePAM yes\nKbdInteractiveAuthentication yes\n";
+    scene.stage.write("/etc/ssh/sshd_config", prompts, 0o644);
+}
+
+fn update(what: &str) {
+    let mut command = Command::new("/usr/sbin/pam-auth-update");
+    command
+        .args([what, "onelogin"])
+        .env("DEBIAN_FRONTEND", "noninteractive");
+    assert!(command.status().unwrap().success());
+}

@@ -1,0 +1,686 @@
+//! sshd: its stack, and the settings that come and go with it.
+
+use super::*;
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes"]);
+    screen.expect("- @include common-auth");
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    let (status, screen) = screen.finish();
+    assert!(status.success(), "{screen}");
+    assert!(!screen.contains("assword: "), "{screen}");
+
+    behind_a_key(&scene, &sshd, CODES[1]);
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    scene
+        .stage
+        .tried("sshd", "pam-onelogin enable, and disable: to the byte");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "4"]);
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    screen.expect(IN_PLACE);
+    screen.signal(Signal::SIGKILL);
+    assert!(!screen.finish().0.success());
+    wait_until(|| stacks() == before, "the stack is put back");
+    // The old stack: the key, then the password.
+    let mut client = sshd.client_with_key(&scene.person("alice").name);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+
+    fresh_codes();
+    let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "3600"]);
+    screen.expect("OneLogin passcode: ");
+    screen.line(CODE);
+    screen.expect(IN_PLACE);
+    behind_a_key(&scene, &sshd, CODES[1]);
+    let (status, said) = tool(&["confirm", "sshd"]).finish();
+    assert!(
+        status.success() && said.contains("A login of alice"),
+        "{said}"
+    );
+    assert!(screen.finish().0.success());
+    scene.stage.tried(
+        "sshd",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let by_password_alone = |scene: &Scene| {
+        let mut client = sshd.client(&scene.person("alice").name, &[]);
+        client.expect("assword: ");
+        client.line(PASSWORD);
+        entered(client, "alice");
+    };
+    by_password_alone(&scene);
+
+    let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
+    assert!(
+        !status.success() && screen.contains("say --behind key"),
+        "{screen}"
+    );
+
+    let words = ["sshd", "--behind", "key", "--user", "alice", "--yes"];
+    let login = |screen: &mut Pty| {
+        screen.expect("+ AuthenticationMethods publickey,keyboard-interactive");
+        screen.expect("OneLogin passcode: ");
+        screen.line(CODE);
+    };
+    let mut screen = enable(&words);
+    login(&mut screen);
+    let (status, screen) = screen.finish();
+    assert!(status.success(), "{screen}");
+    behind_a_key(&scene, &sshd, CODES[1]);
+    let (status, screen) = enable(&words).finish();
+    assert!(
+        status.success() && screen.contains("Nothing to change"),
+        "{screen}"
+    );
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+
+    fresh_codes();
+    let mut screen = enable(&[&words[..], &["--try", "4"]].concat());
+    login(&mut screen);
+    screen.expect(IN_PLACE);
+    assert!(Path::new(SETTINGS).exists());
+    screen.signal(Signal::SIGKILL);
+    assert!(!screen.finish().0.success());
+    wait_until(|| !record("trial", "sshd").exists(), "it is put back");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+    scene.stage.tried(
+        "sshd",
+        "pam-onelogin enable: with the settings of sshd, and without again",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn killed_at_any_step_sshd_takes_what_it_took_before() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let takes = || {
+        let mut client = sshd.client("alice", &["PreferredAuthentications=none"]);
+        client.expect("Permission denied (");
+        client.finish().1
+    };
+    let took = takes();
+    let words = [
+        "enable",
+        "sshd",
+        "--behind",
+        "key",
+        "--user",
+        "alice",
+        "--no-trial",
+        "--yes",
+    ];
+    let mut killed = 0;
+    for call in ["renameat", "kill", "fsync"] {
+        for number in 1.. {
+            let output = hurt(call, KILL, number, &words);
+            if output.status.success() {
+                assert!(tool(&["disable", "sshd"]).finish().0.success());
+                break;
+            }
+            killed += 1;
+            let (status, screen) = tool(&["restore"]).finish();
+            assert!(status.success(), "{call} {number}: {screen}");
+            if record("enabled", "sshd").exists() {
+                assert!(tool(&["disable", "sshd"]).finish().0.success());
+            }
+            assert_eq!(stacks(), before, "{call} {number}");
+            assert!(!Path::new(SETTINGS).exists(), "{call} {number}");
+            assert_eq!(takes(), took, "{call} {number}");
+        }
+    }
+    assert!(killed > 8, "{killed}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn killed_at_any_step_a_password_alone_does_not_let_in_where_only_keys_did() {
+    let scene = machine(&[]);
+    let keys_alone = included("").replace(
+        "KbdInteractiveAuthentication yes",
+        "KbdInteractiveAuthentication no\nPasswordAuthentication no",
+    );
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &keys_alone);
+    let is_open = || {
+        let said = loop {
+            let client = sshd.client("alice", &["PreferredAuthentications=none"]);
+            let said = client.finish().1;
+            // Killed while it was told to read its settings again.
+            if !said.contains("Connection refused") {
+                break said;
+            }
+        };
+        assert!(said.contains("Permission denied ("), "{said}");
+        let stack = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+        let asks = |line| stack.lines().any(|found| found == line);
+        let both = asks("@include common-auth") && asks("auth       required     pam_onelogin.so");
+        said.contains("keyboard-interactive") && !both
+    };
+    let enable = "enable sshd --user alice --no-trial --yes --behind";
+    let mut killed = 0;
+    for behind in ["key", "password"] {
+        let enable = format!("{enable} {behind}");
+        let all_of = |words: &str| {
+            let words: Vec<_> = words.split(' ').collect();
+            let (status, screen) = tool(&words).finish();
+            assert!(status.success(), "{screen}");
+        };
+        for (first, words) in [("restore", enable.as_str()), (&enable, "disable sshd")] {
+            for call in ["renameat", "unlinkat", "kill"] {
+                for number in 1.. {
+                    all_of(first);
+                    assert!(!is_open());
+                    let output = hurt(call, KILL, number, &words.split(' ').collect::<Vec<_>>());
+                    let place = format!("{words}: {behind}, {call} {number}");
+                    assert!(!is_open(), "{place}");
+                    all_of("restore");
+                    assert!(!is_open(), "{place}");
+                    all_of("disable sshd");
+                    if output.status.success() {
+                        break;
+                    }
+                    killed += 1;
+                }
+            }
+        }
+    }
+    assert!(killed > 16, "{killed}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_settings_of_sshd_stay_while_its_stack_cannot_go_back() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    end(screen);
+    // Nobody can tell any more what it was.
+    fs::remove_file(format!("{RECORDS}/backup/sshd.sshd")).unwrap();
+    let without_marks = "auth requisite pam_onelogin.so\nauth required pam_permit.so\n";
+    scene.stage.write("/etc/pam.d/sshd", without_marks, 0o644);
+    let path = record("trial", "sshd");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(
+        !status.success() && said.contains("/etc/pam.d/sshd:1: "),
+        "{said}"
+    );
+    assert!(Path::new(SETTINGS).exists(), "or a code alone lets in");
+
+    scene
+        .stage
+        .write("/etc/pam.d/sshd", &before["sshd"].bytes, 0o644);
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(!Path::new(SETTINGS).exists(), "{status} {said}");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
+    let scene = machine(&[]);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let words: Vec<_> = words.split(' ').collect();
+    let (status, screen) = tool(&words).finish();
+    assert!(status.success(), "{screen}");
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+
+    // A number that is out of date, and now a session's.
+    let number = fs::read_to_string("/run/sshd.pid").unwrap();
+    let mut client = sshd.client(&scene.person("alice").name, &[]);
+    client.expect("assword: ");
+    let session = fs::read_to_string(format!("/proc/{0}/task/{0}/children", number.trim()));
+    fs::write("/run/sshd.pid", session.unwrap()).unwrap();
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    client.line(PASSWORD);
+    entered(client, "alice");
+    fs::write("/run/sshd.pid", number).unwrap();
+
+    // Another one would have the new stack with settings that nobody has looked at.
+    let other = Sshd::start(&scene.stage, "UsePAM yes");
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("more than one sshd"), "{screen}");
+    drop(other);
+    drop(sshd);
+
+    // No file of the folder that it is run in counts.
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included("PidFile none\n"));
+    let folder = Path::new("/run/of-a-user");
+    fs::create_dir(folder).unwrap();
+    fs::write(folder.join("none"), sshd.pid().to_string()).unwrap();
+    let mut command = Command::new(TOOL);
+    command.args(&words).env_clear().current_dir(folder);
+    let (status, screen) = Pty::spawn(command).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    drop(sshd);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    let config = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
+    let faulty = format!("{config}NoSuchSetting yes\n");
+    scene.stage.write("/etc/ssh/sshd_config", faulty, 0o600);
+    end(screen);
+    let said = scene.decision("-T does not accept its configuration");
+    assert!(said.starts_with("pam_onelogin(pam-onelogin:"), "{said}");
+    assert_eq!(stacks(), before);
+    assert!(!Path::new(SETTINGS).exists());
+
+    scene.stage.write("/etc/ssh/sshd_config", config, 0o600);
+    wait_until(|| !record("trial", "sshd").exists(), "sshd reads them");
+    let name = scene.person("alice").name;
+    let mut client = sshd.client(&name, &[]);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
+    let scene = machine(&["users.exempt_users = [\"alice\"]"]);
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let client = |option: &str, remote: &str| {
+        let mut command = Command::new("ssh");
+        command
+            .args(["-F", "/dev/null", "-p", &sshd.port().to_string()])
+            .args(["-o", option, "-o", "UserKnownHostsFile=/dev/null"])
+            .args(["alice@127.0.0.1", remote])
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin");
+        Pty::spawn(command)
+    };
+    // It waits for the answer whether it knows this host, and sshd for the user.
+    let mut early = client("StrictHostKeyChecking=ask", "echo came in");
+    early.expect("continue connecting");
+    let mut open = client("StrictHostKeyChecking=no", "echo came in; tr a-z A-Z");
+    open.expect("assword: ");
+    open.line(PASSWORD);
+    open.expect("came in");
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(status.success(), "{screen}");
+    open.line("still open");
+    open.type_keys("\x04");
+    open.expect("STILL OPEN");
+    early.line("yes");
+    let (status, screen) = early.finish();
+    assert!(
+        !status.success() && !screen.contains("came in\r"),
+        "{screen}"
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_folder_of_settings_that_somebody_has_taken_away_keeps_no_stack_on_trial() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
+    let words: Vec<_> = words.split(' ').collect();
+    let mut screen = tool(&words);
+    screen.expect(IN_PLACE);
+    fs::remove_dir_all(Path::new(SETTINGS).parent().unwrap()).unwrap();
+    let (_, said) = screen.finish();
+    assert!(said.contains("as it was before"), "{said}");
+    assert_eq!(stacks(), before);
+    let name = scene.person("alice").name;
+    let mut client = sshd.client(&name, &[]);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+
+    let (status, screen) = tool(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("needs \"AuthenticationMethods"), "{screen}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
+    let scene = machine(&[]);
+    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let asks = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
+    scene.stage.write("/etc/pam.d/common-auth", asks, 0o644);
+    let words = "enable sshd --behind key --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("is yours to write"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
+    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    screen.expect(IN_PLACE);
+    end(screen);
+    kill_guardian();
+    // As after a restart: it needs a folder that is made together with its start.
+    drop(sshd);
+    let path = record("trial", "sshd");
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+    fs::rename("/run/sshd", "/run/no-sshd").unwrap();
+    let (status, said) = tool(&["restore"]).finish();
+    let (_, refusal) = enable(&["sshd", "--user", "alice"]).finish();
+    fs::rename("/run/no-sshd", "/run/sshd").unwrap();
+    assert!(refusal.contains("mkdir -m 755 /run/sshd"), "{refusal}");
+    assert!(status.success(), "{said}");
+    assert!(!path.exists() && !Path::new(SETTINGS).exists(), "{said}");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    scene.stage.write(SETTINGS, KEY, 0o644);
+    let words = ["sshd", "--user", "alice", "--no-trial", "--yes"];
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("has not read its settings"), "{screen}");
+    assert_eq!(stacks(), before);
+
+    sshd.reload();
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    behind_a_key(&scene, &sshd, CODE);
+
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("still asks for a key"), "{screen}");
+    assert_eq!(
+        fs::read_to_string(SETTINGS).unwrap(),
+        KEY,
+        "the admin's own"
+    );
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let words = [
+        "sshd",
+        "--behind",
+        "key",
+        "--user",
+        "alice",
+        "--no-trial",
+        "--yes",
+    ];
+    // Above what sshd_config includes: seen before anything is written.
+    let port = free_port();
+    let config = |text: String| {
+        let text = format!("{text}Port {port}\nListenAddress 127.0.0.1\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    config(format!("PasswordAuthentication yes\n{}", included("")));
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("needs \"PasswordAuthentication no\""),
+        "{screen}"
+    );
+    assert!(!screen.contains("+ AuthenticationMethods"), "{screen}");
+    // In a file whose name comes first: seen before sshd reads any of it.
+    config(included(""));
+    let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
+    scene
+        .stage
+        .write(earlier, "PasswordAuthentication yes\n", 0o644);
+    let (status, screen) = enable(&words).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("needs \"PasswordAuthentication no\""),
+        "{screen}"
+    );
+    assert!(screen.contains("nothing was changed"), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    // Root by ssh needs more than ours.
+    fs::remove_file(earlier).unwrap();
+    let words_of_root = words.map(|word| if word == "alice" { "root" } else { word });
+    let (status, screen) = enable(&words_of_root).finish();
+    assert!(!status.success(), "{screen}");
+    assert!(screen.contains("root does not get in by ssh"), "{screen}");
+    // Without a record ours goes all the same; what somebody has made of it is theirs.
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    fs::remove_dir_all(RECORDS).unwrap();
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+    let (status, screen) = enable(&words).finish();
+    assert!(status.success(), "{screen}");
+    let ours = fs::read_to_string(SETTINGS).unwrap();
+    scene
+        .stage
+        .write(SETTINGS, ours + "X11Forwarding no\n", 0o644);
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(
+        screen.contains("00-onelogin.conf: was changed since, and stays"),
+        "{screen}"
+    );
+    assert!(screen.contains("still asks for a key"), "{screen}");
+    assert!(Path::new(SETTINGS).exists());
+    assert_eq!(stacks(), before);
+
+    // On trial it goes, and is kept beside the old stacks.
+    fs::remove_file(SETTINGS).unwrap();
+    let mut screen = enable(&[&words[..], &["--try", "3600"]].concat());
+    screen.expect(IN_PLACE);
+    end(screen);
+    scene.stage.write(SETTINGS, "X11Forwarding no\n", 0o644);
+    let (status, screen) = tool(&["disable", "sshd"]).finish();
+    assert!(status.success(), "{screen}");
+    assert!(!Path::new(SETTINGS).exists());
+    let edited = fs::read(format!("{RECORDS}/backup/00-onelogin.conf.edited")).unwrap();
+    assert_eq!(edited, b"X11Forwarding no\n");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_for_some_users_or_addresses_are_looked_at_too() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let enable = || tool(&["enable", "sshd", "--user", "alice", "--no-trial", "--yes"]).finish();
+    let port = free_port();
+    let config = |block: &str| {
+        let text = format!("{KEY}Port {port}\nListenAddress 127.0.0.1\n{block}\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    for (condition, methods) in [
+        ("User bob", "keyboard-interactive"),
+        (
+            "Address 10.0.0.0/8",
+            "publickey,keyboard-interactive password",
+        ),
+        ("Group users", "password"),
+    ] {
+        config(&format!(
+            "Match {condition}\n  AuthenticationMethods {methods}"
+        ));
+        let (status, screen) = enable();
+        assert!(!status.success(), "{screen}");
+        let said = format!("sshd_config:8: \"Match {condition}\" has");
+        assert!(screen.contains(&said), "{screen}");
+        assert_eq!(stacks(), before);
+    }
+    // A key alone is what somebody meant.
+    config("Match User git\n  AuthenticationMethods publickey");
+    let (status, screen) = enable();
+    assert!(status.success(), "{screen}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn methods_that_ask_for_more_than_is_needed_stay() {
+    let scene = machine(&[]);
+    let both = included("AuthenticationMethods publickey,keyboard-interactive\n");
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &both);
+    let words = "enable sshd --behind password --user alice --no-trial --yes";
+    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
+    assert!(status.success(), "{screen}");
+    assert!(screen.contains("+ PasswordAuthentication no"), "{screen}");
+    let (_, screen) = sshd
+        .client("alice", &["PreferredAuthentications=none"])
+        .finish();
+    assert!(screen.contains("(publickey)"), "{screen}");
+    fs::remove_dir_all(RECORDS).unwrap();
+    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    assert!(!Path::new(SETTINGS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_that_change_before_the_answer_are_seen() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let config = |settings: &str| {
+        let text = format!("{settings}Port 9\nListenAddress 127.0.0.1\n");
+        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+    };
+    config(KEY);
+    let mut screen = tool(&["enable", "sshd", "--user", "alice", "--no-trial"]);
+    screen.expect("Write this? [y/N] ");
+    config(&included(""));
+    screen.line("y");
+    let (status, screen) = screen.finish();
+    assert!(!status.success(), "{screen}");
+    assert!(
+        screen.contains("settings were changed meanwhile"),
+        "{screen}"
+    );
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
+    let scene = machine(&[]);
+    let before = stacks();
+    for (settings, said) in [
+        (
+            KEY.replace("UsePAM yes", "UsePAM no"),
+            "needs \"UsePAM yes\"",
+        ),
+        (
+            KEY.replace(
+                "KbdInteractiveAuthentication yes",
+                "KbdInteractiveAuthentication no",
+            ),
+            "AuthenticationMethods cannot be satisfied",
+        ),
+        (
+            KEY.replace("PasswordAuthentication no", "PasswordAuthentication yes"),
+            "needs \"PasswordAuthentication no\"",
+        ),
+        (
+            KEY.replace(
+                "publickey,keyboard-interactive",
+                "publickey,keyboard-interactive keyboard-interactive",
+            ),
+            "AuthenticationMethods",
+        ),
+        (KEY.replace("AuthenticationMethods", "#"), "--behind"),
+    ] {
+        let settings = format!("{settings}Port {}\nListenAddress 127.0.0.1\n", free_port());
+        scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
+        let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
+        assert!(
+            !status.success() && screen.contains(said),
+            "{said}: {screen}"
+        );
+        assert_eq!(stacks(), before);
+    }
+}
+
+/// Only with a key, and then a code, does alice get in.
+fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
+    let name = scene.person("alice").name;
+    let (status, screen) = sshd.client(&name, &[]).finish();
+    assert!(
+        !status.success() && screen.contains("(publickey)"),
+        "{screen}"
+    );
+    let mut client = sshd.client_with_key(&name);
+    client.expect("OneLogin passcode: ");
+    client.line(code);
+    entered(client, "alice");
+}
+
+/// sshd's configuration as distributions ship it, in its main lines: it includes others first.
+fn included(further: &str) -> String {
+    let folder = Path::new(SETTINGS).parent().unwrap();
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir(folder).unwrap();
+    format!(
+        "Include {}/*.conf\nKbdInteractiveAuthentication yes\nUsePAM yes\n{further}",
+        folder.display()
+    )
+}

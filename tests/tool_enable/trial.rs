@@ -1,0 +1,301 @@
+//! `--try`: kept by a second login and by nothing less; put back whatever becomes of tool, terminal, disk and machine.
+
+use super::*;
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_that_nobody_confirms_is_put_back_whatever_becomes_of_the_tool() {
+    let scene = machine(&[]);
+    let before = stacks();
+    for end in [
+        None,
+        Some(Signal::SIGHUP),
+        Some(Signal::SIGKILL),
+        Some(Signal::SIGINT),
+    ] {
+        let screen = on_trial(&["sudo", "--user", "alice"], 4);
+        assert_ne!(stacks(), before);
+        if let Some(signal) = end {
+            screen.signal(signal);
+            assert!(!screen.finish().0.success());
+        } else {
+            let (status, screen) = screen.finish();
+            assert!(
+                !status.success() && screen.contains("as it was before"),
+                "{screen}"
+            );
+        }
+        wait_until(|| stacks() == before, "the stacks are put back");
+        wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
+        by_password_alone(&scene);
+        fresh_codes();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let after = stacks();
+
+    screen.line("yes");
+    screen.expect("no login through sudo was accepted by OneLogin since");
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(
+        !status.success() && said.contains("no login through sudo"),
+        "{said}"
+    );
+    let (status, said) = enable(&["sudo", "--user", "alice"]).finish();
+    assert!(
+        !status.success() && said.contains("is on trial already"),
+        "{said}"
+    );
+
+    // Nor does a login that goes through no stack count.
+    let mut test = tool(&["test", "alice", "--service", "sudo"]);
+    test.expect("OneLogin passcode: ");
+    test.line(CODES[2]);
+    test.expect("accepted user=alice");
+    assert!(test.finish().0.success());
+    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+
+    // A wrong code is no second login.
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    for _ in 0..3 {
+        sudo.expect("OneLogin passcode: ");
+        sudo.line("999999");
+    }
+    denied(sudo);
+    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(status.success(), "{said}");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    assert_eq!(stacks(), after);
+    assert!(!record("trial", "sudo").exists());
+
+    // Nothing that still waits may put it back.
+    assert!(tool(&["restore"]).finish().0.success());
+    assert_eq!(stacks(), after);
+    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    assert_eq!(stacks(), before);
+    scene.stage.tried(
+        "sudo",
+        "pam-onelogin enable --try: kept after a second login, else put back",
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
+    let scene = machine(&[]);
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(CODES[1]);
+    became_root(sudo);
+    screen.line("yes");
+    screen.expect("A login of alice through it was accepted.");
+    screen.expect("Done.");
+    assert!(screen.finish().0.success());
+    assert!(record("enabled", "sudo").exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_the_tool() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    for words in [&["restore"] as &[&str], &["check", "--offline"]] {
+        let screen = on_trial(&["sudo", "--user", "alice"], 3600);
+        end(screen);
+        // As after a restart: another start of the machine, and none of the processes that waited.
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let path = record("trial", "sudo");
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.contains(boot.trim()), "{text}");
+        kill_guardian();
+        assert_ne!(stacks(), before);
+        fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+        let (_, screen) = tool(words).finish();
+        assert!(screen.contains("was not confirmed in time"), "{screen}");
+        assert_eq!(stacks(), before, "{words:?}");
+        fresh_codes();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_container_that_is_started_again_has_restarted() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    end(on_trial(&["sudo", "--user", "alice"], 3600));
+    kill_guardian();
+    // The kernel is the same, the first process another one.
+    let path = record("trial", "sudo");
+    let text = fs::read_to_string(&path).unwrap();
+    let stat = fs::read_to_string("/proc/1/stat").unwrap();
+    let began = stat.rsplit(')').next().unwrap().split(' ').nth(20).unwrap();
+    let first = format!("1@{began}");
+    assert!(text.contains(&first), "{text}");
+    fs::write(&path, text.replace(&first, "1@0")).unwrap();
+    assert!(tool(&["restore"]).finish().0.success());
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_login_through_a_stack_that_did_not_change_confirms_nothing() {
+    let scene = machine(&[]);
+    let changed = fs::read_to_string("/etc/pam.d/sudo-i").unwrap().replace(
+        "@include common-auth\n",
+        "@include common-auth\nauth required pam_onelogin.so\n",
+    );
+    assert!(changed.contains("pam_onelogin"));
+    scene.stage.write("/etc/pam.d/sudo-i", changed, 0o644);
+    let screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let log_in = |arguments: &[&str], code: &str| {
+        let mut sudo = scene.sudo_as("alice", arguments);
+        password(&mut sudo);
+        sudo.expect("OneLogin passcode: ");
+        sudo.line(code);
+        became_root(sudo);
+    };
+    log_in(&["-i", "id", "-un"], CODES[1]);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(
+        !status.success() && said.contains("no login through sudo"),
+        "{said}"
+    );
+    log_in(&["id", "-un"], CODES[2]);
+    let (status, said) = tool(&["confirm", "sudo"]).finish();
+    assert!(status.success(), "{said}");
+    assert!(screen.finish().0.success());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_lost_copy_keeps_nothing_on_trial() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let lose = |stack: &str| fs::remove_file(format!("{RECORDS}/backup/sudo.{stack}")).unwrap();
+    end(on_trial(&["sudo", "--user", "alice"], 3));
+    lose("sudo-i");
+    wait_until(|| stacks() == before, "our lines are taken out");
+    wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
+
+    // What cannot be put back at all keeps nothing else on trial, and is not forgotten.
+    fresh_codes();
+    end(on_trial(&["sudo", "--user", "alice"], 3));
+    lose("sudo-i");
+    let odd = "auth required pam_onelogin.so\n";
+    fs::write("/etc/pam.d/sudo-i", odd).unwrap();
+    wait_until(
+        || stacks()["sudo"] == before["sudo"],
+        "the other one is put back",
+    );
+    assert_eq!(fs::read_to_string("/etc/pam.d/sudo-i").unwrap(), odd);
+    let (status, said) = tool(&["restore"]).finish();
+    assert!(!status.success() && said.contains("sudo-i:1: "), "{said}");
+    assert!(record("trial", "sudo").exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_write_that_fails_leaves_nothing_changed() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    for number in 1.. {
+        let output = hurt("renameat", "error=ENOSPC", number, &ENABLE);
+        if output.status.success() {
+            assert!(number > 4, "{number} files were written");
+            break;
+        }
+        assert_eq!(stacks(), before, "renameat {number}: {output:?}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let reference = {
+        assert!(
+            tool(&["enable", "sudo", "--no-trial", "--yes"])
+                .finish()
+                .0
+                .success()
+        );
+        let after = stacks();
+        assert!(tool(&["disable", "sudo"]).finish().0.success());
+        after
+    };
+    let mut killed = 0;
+    for call in ["openat", "write", "fchown", "fchmod", "fsync", "renameat"] {
+        for number in 1.. {
+            let output = hurt(call, KILL, number, &ENABLE);
+            let now = stacks();
+            for (name, file) in now.iter().filter(|(name, _)| !name.starts_with('.')) {
+                let known = [before.get(name), reference.get(name)];
+                assert!(
+                    known.contains(&Some(file)),
+                    "{call} {number}: {name} is torn"
+                );
+            }
+            if output.status.success() {
+                assert!(tool(&["disable", "sudo"]).finish().0.success());
+                break;
+            }
+            killed += 1;
+            assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
+            if record("enabled", "sudo").exists() {
+                assert_eq!(stacks(), reference, "{call} {number}: all or nothing");
+                assert!(tool(&["disable", "sudo"]).finish().0.success());
+            }
+            assert_eq!(stacks(), before, "{call} {number}");
+        }
+    }
+    assert!(killed > 40, "{killed}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_trial_is_put_back_over_a_link_and_as_soon_as_the_disk_takes_it() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let on_trial = || {
+        let mut screen = tool(&["enable", "sudo", "--no-trial", "--yes", "--try", "2"]);
+        screen.expect(IN_PLACE);
+        screen
+    };
+    let screen = on_trial();
+    fs::hard_link("/etc/pam.d/sudo", "/etc/second-name").unwrap();
+    let _ = screen.finish();
+    wait_until(|| stacks() == before, "it is put back over a link");
+    fs::remove_file("/etc/second-name").unwrap();
+
+    let mount = |how: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,bind,{how}"), "/etc"]);
+        assert!(mount.status().unwrap().success());
+    };
+    let screen = on_trial();
+    mount("ro");
+    let (_, said) = screen.finish();
+    mount("rw");
+    assert!(said.contains("Read-only file system"), "{said}");
+    wait_until(|| stacks() == before, "it is put back once that works");
+}
+
+const ENABLE: [&str; 4] = ["enable", "sudo", "--no-trial", "--yes"];
