@@ -6,7 +6,7 @@
 .PHONY: release test-reproducible packages-arm
 .PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
-.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
+.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root test-as-nobody hosts-table fuzz check
 .PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
 CARGO ?= cargo
@@ -130,8 +130,14 @@ test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar
 	@skip=; tests/clients/environment.sh ssh || { [ $$? = 77 ] && skip='--skip asyncssh --skip ansible'; } || exit 1; \
 	programs=$$(for name in hosts terminal ssh names unattended as_root libpam hostile tool_enroll tool_terminal tool_users tool_enable; do \
 	  $(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'; done); \
-	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs
+	$(MAKE) --no-print-directory test-as-nobody > $(CURDIR)/target/as-nobody.log 2>&1 & nobody=$$!; status=0; \
+	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs || status=1; \
+	wait $$nobody || status=1; \
+	cat $(CURDIR)/target/as-nobody.log; exit $$status
 	@tests/hosts-table.sh check
+
+# A part of test-root, and at its time.
+test-as-nobody:
 	@if setpriv --reuid=nobody --clear-groups test -r $(MODULE) -a -x target/debug/pam-host; then \
 	  for name in libpam hostile; do \
 	    program=$$($(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
@@ -284,10 +290,13 @@ test-root: test-packages
 
 test-packages: build packages needs-package-tests $(foreach name,bookworm trixie policy boot-bookworm boot-trixie,$(ROOTS)/$(name).tar)
 	$(CARGO) build --quiet --locked --workspace
-	PAM_ONELOGIN_MODULE=$(PROGRAMS)/pam_onelogin.so $(CARGO) test --quiet --locked --test libpam
-	@program=$$($(CARGO) test --locked --test packages --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
+	@# The module of the packages in the real libpam, meanwhile.
+	@PAM_ONELOGIN_MODULE=$(PROGRAMS)/pam_onelogin.so $(CARGO) test --quiet --locked --test libpam > $(PACKAGES).log 2>&1 & libpam=$$!; \
+	program=$$($(CARGO) test --locked --test packages --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); status=0; \
 	$(PACKAGER) PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_PACKAGES=$(PACKAGES) PAM_ONELOGIN_ROOTS=$(ROOTS) \
-	  tests/private-etc.sh "$$program" --ignored --test-threads=2
+	  tests/private-etc.sh "$$program" --ignored --test-threads=2 || status=1; \
+	wait $$libpam || status=1; \
+	echo 'The module of the packages: libpam'; cat $(PACKAGES).log; exit $$status
 else
 test-packages:
 	@echo

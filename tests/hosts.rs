@@ -225,8 +225,10 @@ fn r15_sshd_that_asks_for_no_key_any_more_lets_nobody_in_by_the_stack_behind_one
         let scene = Scene::new(further);
         scene.stage.sample("sshd-key", "sshd");
         let sshd = Sshd::start(&scene.stage, KEYBOARD_ONLY);
-        let client = sshd.client(&scene.person("alice").name, &[]);
-        denied(client);
+        let options = ["PreferredAuthentications=keyboard-interactive"];
+        let client = sshd.client(&scene.person("alice").name, &options);
+        let screen = denied(client);
+        assert!(!screen.contains("asscode"), "{screen}");
         assert_eq!(scene.simulator.connections(), 0);
         let line = scene.decision("denied user=alice");
         assert!(line.contains("reason=no-key"), "{line}");
