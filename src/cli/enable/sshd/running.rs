@@ -126,7 +126,8 @@ pub(super) fn unread(settings: &Settings, user: &str) -> Option<String> {
     let first: BTreeSet<&str> = ways.iter().filter_map(|way| way.first().copied()).collect();
     let Some(said) = ask_for_methods(address, user) else {
         return Some(format!(
-            "there is no {SSH} to ask the running sshd whether it has read its settings: {RELOAD}"
+            "there is no {SSH} to ask the running sshd whether it has read its settings; install the \
+             ssh client"
         ));
     };
     let is_refused = |line: &str| {
