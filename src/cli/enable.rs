@@ -545,9 +545,6 @@ fn by_hand(refusal: &edit::Refusal, behind: Behind) -> Trouble {
     Trouble(sentences)
 }
 
-/// Where programs are looked for, whoever started us.
-const SAFE_PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// How long writing may take without a trial, in seconds; what is not done then is put back.
 const WRITING: u32 = 60;
 

@@ -1,20 +1,28 @@
 //! Asking the system's own programs. The tool may be run by sudo, so that its environment is partly the
 //! user's: none of it reaches them (rule R3).
 
+use std::ffi::OsStr;
 use std::process::{Command, Output, Stdio};
+
+/// A program that is told nothing but what the caller adds.
+pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .current_dir("/");
+    command
+}
 
 /// Runs one of these paths, whichever is there first, to its end; `None` where none is, or it cannot be run.
 pub(super) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
     let mut output = paths
         .iter()
         .filter(|path| std::path::Path::new(path).exists());
-    let mut command = Command::new(output.next()?);
+    let mut command = clean(output.next()?);
     command
         .args(arguments)
-        .env_clear()
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
         .env("LC_ALL", "C")
-        .current_dir("/")
         .stdin(Stdio::null());
     command.output().ok()
 }

@@ -3,8 +3,8 @@
 
 use super::enable::record::Store;
 use super::enable::service::{Service, path};
+use super::trail::leave;
 use super::{Context, Exit, Trouble};
-use crate::log::Log;
 use crate::verdict::Level;
 use clap::Args;
 use std::io::Write as _;
@@ -37,7 +37,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
                         pause = (pause * 2).min(LONGEST);
                         if logged != trouble.0 {
                             for sentence in &trouble.0 {
-                                Log::open(NAME).line(Level::Error, sentence);
+                                leave(Level::Error, sentence);
                             }
                             logged = trouble.0;
                         }
@@ -61,7 +61,7 @@ pub(super) fn overdue(context: &Context) -> Result<bool, Trouble> {
             "{} was not confirmed in time: its stack is as it was before",
             record.service
         );
-        Log::open(NAME).line(Level::Warning, &text);
+        leave(Level::Warning, &text);
         context.console.note(&text);
     }
     let sentences: Vec<_> = troubles.into_iter().flat_map(|trouble| trouble.0).collect();
@@ -82,5 +82,3 @@ pub(super) fn stacks(service: Service) -> impl Iterator<Item = &'static str> {
 const TICK: Duration = Duration::from_millis(500);
 /// How long it waits at most where putting back does not work.
 const LONGEST: Duration = Duration::from_secs(30);
-/// As whom it writes into the log.
-const NAME: &str = "pam-onelogin";

@@ -4,14 +4,15 @@
 
 use super::authselect;
 use super::record::Planned;
+use super::service::Service;
 use super::trial::{Scratch, own_program, private_mounts};
-use super::{SAFE_PATH, service::Service};
-use crate::cli::write::{self, Original};
+use crate::cli::program::clean;
+use crate::cli::write;
 use crate::cli::{Context, Exit, Trouble};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What the child is told.
 #[derive(Args)]
@@ -62,12 +63,9 @@ fn plans() -> Result<Vec<Planned>, Trouble> {
             }
         }
     }
-    let status = Command::new(own_program()?)
+    let status = clean(own_program()?)
         .args(["preview", "--folder"])
         .arg(&scratch.0)
-        .env_clear()
-        .env("PATH", SAFE_PATH)
-        .current_dir("/")
         .stdin(Stdio::null())
         .status()
         .map_err(|error| Trouble::new(format!("{UPDATE} cannot be tried: {error}")))?;
@@ -115,13 +113,16 @@ fn ask_already() -> Vec<String> {
 
 /// Whether the common stack names us, once these files are as planned.
 fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
-    let planned = plans.iter().find(|plan| plan.path == Path::new(COMMON));
-    let text = match planned {
-        Some(plan) => Some(plan.after.clone()),
-        None => write::original(Path::new(COMMON))?.map(|file: Original| file.bytes),
+    names_us_as_planned(Path::new(COMMON), plans)
+}
+
+/// Whether this stack names us, once these files are as planned.
+pub(super) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Trouble> {
+    let text = match plans.iter().find(|plan| plan.path == path) {
+        Some(plan) => plan.after.clone(),
+        None => write::original(path)?.map_or_else(Vec::new, |file| file.bytes),
     };
-    let text = String::from_utf8_lossy(&text.unwrap_or_default()).into_owned();
-    Ok(super::edit::names_us(&text).is_some())
+    Ok(super::edit::names_us(&String::from_utf8_lossy(&text)).is_some())
 }
 
 /// The child: authselect over layers, or pam-auth-update over the copies.
@@ -158,12 +159,9 @@ pub(in crate::cli) fn take_out() -> Result<Vec<String>, Trouble> {
 }
 
 fn update(what: &str) -> Result<(), Trouble> {
-    let status = Command::new(UPDATE)
+    let status = clean(UPDATE)
         .args([what, "onelogin"])
-        .env_clear()
-        .env("PATH", SAFE_PATH)
         .env("DEBIAN_FRONTEND", "noninteractive")
-        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .status();
@@ -195,6 +193,6 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 /// What pam-auth-update writes: stacks, its own notes, and debconf's.
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/var/lib/pam", DEBCONF];
 const DEBCONF: &str = "/var/cache/debconf";
-pub(super) const COMMON: &str = "/etc/pam.d/common-auth";
+const COMMON: &str = "/etc/pam.d/common-auth";
 const UPDATE: &str = "/usr/sbin/pam-auth-update";
 const PROFILE: &str = "/usr/share/pam-configs/onelogin";

@@ -2,18 +2,17 @@
 //! what it writes; what it made there is then tried and written like any other change. authselect
 //! overwrites edits of its files (since 1.5 without a word), so these are looked for first.
 
-use super::SAFE_PATH;
-use super::edit::names_us;
+use super::all::names_us_as_planned;
 use super::record::Planned;
 use super::trial::{own_program, private_mounts};
-use crate::cli::program::run;
+use crate::cli::program::{clean, run};
 use crate::cli::write;
 use crate::cli::{Exit, Trouble};
 use crate::text::printable;
 use nix::mount::{MsFlags, mount};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 /// What would change, and what speaks against it.
 pub(super) type Change = (Vec<Planned>, Vec<String>);
@@ -221,26 +220,15 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Trouble> {
 
 /// Whether a stack that services include names us, once these files are as planned.
 fn asks(plans: &[Planned]) -> Result<bool, Trouble> {
-    for path in STACKS.map(Path::new) {
-        let text = match plans.iter().find(|plan| plan.path == path) {
-            Some(plan) => plan.after.clone(),
-            None => write::original(path)?.map_or_else(Vec::new, |file| file.bytes),
-        };
-        if names_us(&String::from_utf8_lossy(&text)).is_some() {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let [system, password] = STACKS.map(Path::new);
+    Ok(names_us_as_planned(system, plans)? || names_us_as_planned(password, plans)?)
 }
 
 /// A child of ours sees what authselect would do.
 fn preview(words: &[String]) -> Result<Preview, Trouble> {
-    let output = Command::new(own_program()?)
+    let output = clean(own_program()?)
         .args(["preview", "--authselect"])
         .args(words)
-        .env_clear()
-        .env("PATH", SAFE_PATH)
-        .current_dir("/")
         .stdin(Stdio::null())
         .output()
         .map_err(|error| Trouble::new(format!("{AUTHSELECT} cannot be tried: {error}")))?;

@@ -6,21 +6,18 @@ use super::service::Service;
 use super::trial::own_program;
 use crate::cli::Trouble;
 use crate::cli::console::Console;
-use crate::cli::program::run;
+use crate::cli::program::{clean, run};
 use crate::host::process_identity;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Starts them; when this returns, the first one waits.
 pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Trouble> {
     let program = own_program()?;
     let failed = |error: std::io::Error| Trouble::new(format!("no process to wait: {error}"));
-    let mut child = Command::new(&program)
+    let mut child = clean(&program)
         .args(["restore", "--wait", service.name()])
-        .env_clear()
-        .env("PATH", super::SAFE_PATH)
-        .current_dir("/")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -5,6 +5,7 @@
 use super::edit::Behind;
 use super::record::{FOLDER, Planned};
 use crate::cli::console::Console;
+use crate::cli::program::clean;
 use crate::cli::terminal::{hold_interrupts, line};
 use crate::cli::write;
 use crate::cli::{Context, Exit, Trouble};
@@ -26,7 +27,6 @@ use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 
 /// What the child is told.
@@ -89,14 +89,11 @@ impl Trial<'_> {
             "A trial login of {} through the new stack of {}. It is a real one: a code is used up.",
             self.user.name, self.service
         ));
-        let status = Command::new(own_program()?)
+        let status = clean(own_program()?)
             .args(["trial", self.service, self.user.name.as_str(), "--folder"])
             .arg(&scratch.0)
             .args(over)
             .args(["--behind", self.behind_word()])
-            .env_clear()
-            .env("PATH", super::SAFE_PATH)
-            .current_dir("/")
             .status()
             .map_err(|error| Trouble::new(format!("the trial login cannot start: {error}")))?;
         let said = log.finish();
