@@ -14,26 +14,24 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
         "UsePAM yes\nKbdInteractiveAuthentication no\n",
         0o644,
     );
-    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&["all", "--user", "alice", "--yes"]));
     assert!(screen.contains("would keep out who has no key"), "{screen}");
     assert_eq!(stacks(), before);
     profile(&scene);
-    let (status, screen) = enable(&["all", "--dry-run"]).finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(enable(&["all", "--dry-run"]));
     assert!(screen.contains("/etc/pam.d/common-auth:"), "{screen}");
     assert_eq!(stacks(), before, "a dry run changes nothing");
 
     let mut screen = enable(&["all", "--user", "alice", "--yes"]);
     trial(&mut screen, CODE);
-    assert!(screen.finish().0.success());
+    good(screen);
     let after = stacks();
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     sudo.expect("OneLogin passcode: ");
     sudo.line(CODES[1]);
     became_root(sudo);
-    assert!(tool(&["disable", "all"]).finish().0.success());
+    good(tool(&["disable", "all"]));
     assert_eq!(stacks(), before);
 
     assert!(
@@ -47,12 +45,12 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
         !status.success() && screen.contains("would ask twice"),
         "{screen}"
     );
-    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    good(tool(&["disable", "sudo"]));
 
     // The same by its own hand; and what it knows is undone by its own hand, too.
     update("--enable");
     assert_eq!(stacks(), after);
-    assert!(tool(&["disable", "all"]).finish().0.success());
+    good(tool(&["disable", "all"]));
     assert_eq!(stacks(), before);
     assert!(
         tool(&["enable", "all", "--no-trial", "--yes"])
@@ -80,14 +78,13 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     became_root(sudo);
     screen.line("yes");
     screen.expect("Done.");
-    assert!(screen.finish().0.success());
-    let (status, said) = tool(&["disable", "sudo"]).finish();
-    assert!(!status.success(), "{said}");
+    good(screen);
+    let said = bad(tool(&["disable", "sudo"]));
     assert!(
         said.contains("still asked in sudo, by /etc/pam.d/common-auth:"),
         "{said}"
     );
-    assert!(tool(&["disable", "all"]).finish().0.success());
+    good(tool(&["disable", "all"]));
     assert_eq!(stacks(), before);
 
     // A package is installed during the next trial: its line stays, ours goes.

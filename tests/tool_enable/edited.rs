@@ -32,8 +32,7 @@ fn disable_makes_no_stack_that_was_taken_away_since() {
     let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
     assert!(enabled.0.success(), "{}", enabled.1);
     fs::remove_file("/etc/pam.d/sudo-i").unwrap();
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&["disable", "sudo"]));
     assert!(!Path::new("/etc/pam.d/sudo-i").exists());
     assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), before);
 }
@@ -71,12 +70,12 @@ fn a_stack_that_still_names_us_is_never_forgotten_though_it_is_not_understood() 
     scene
         .stage
         .write("/etc/pam.d/sudo", &before["sudo"].bytes, 0o644);
-    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    good(tool(&["disable", "sudo"]));
     assert_eq!(stacks(), before);
     let mut screen = tool(&["enable", "sudo", "--no-trial", "--yes", "--try", "3"]);
     screen.expect(IN_PLACE);
     edit();
-    assert!(!screen.finish().0.success());
+    bad(screen);
     wait_until(|| !record("trial", "sudo").exists(), "it is put back");
     assert_eq!(stacks(), before);
 }
@@ -88,8 +87,7 @@ fn what_is_not_understood_is_left_alone_and_said_with_its_line() {
     let odd = "auth sufficient pam_wheel.so trust\n@include common-auth\n";
     scene.stage.write("/etc/pam.d/sudo", odd, 0o644);
     let before = stacks();
-    let (status, screen) = enable(&["sudo", "--user", "alice", "--yes"]).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
     assert!(screen.contains("/etc/pam.d/sudo:1: "), "{screen}");
     assert!(
         screen.contains("auth  required  pam_onelogin.so"),

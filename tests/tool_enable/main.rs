@@ -105,6 +105,20 @@ fn enable(arguments: &[&str]) -> Pty {
     tool(&[&["enable"], arguments].concat())
 }
 
+/// A run that ends well; its screen.
+fn good(tool: Pty) -> String {
+    let (status, screen) = tool.finish();
+    assert!(status.success(), "{screen}");
+    screen
+}
+
+/// A run that fails; its screen.
+fn bad(tool: Pty) -> String {
+    let (status, screen) = tool.finish();
+    assert!(!status.success(), "{screen}");
+    screen
+}
+
 /// The tool, to whose system call of this name and number something happens.
 fn hurt(call: &str, what: &str, number: u32, arguments: &[&str]) -> Output {
     let mut strace = Command::new("strace");
@@ -136,7 +150,7 @@ fn on_trial(arguments: &[&str], seconds: u32) -> Pty {
 /// Ends the tool as a lost terminal would.
 fn end(screen: Pty) {
     screen.signal(Signal::SIGKILL);
-    assert!(!screen.finish().0.success());
+    bad(screen);
 }
 
 /// Ends the process that waits to put something back; process numbers here are this test's own.

@@ -14,7 +14,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     assert_eq!(stacks(), before, "nothing is written before the answer");
     screen.line("y");
     screen.expect("Done.");
-    assert!(screen.finish().0.success());
+    good(screen);
 
     for arguments in [&["id", "-un"] as &[&str], &["-i", "id", "-un"]] {
         let mut sudo = scene.sudo_as("alice", arguments);
@@ -37,8 +37,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     );
     assert_eq!(stacks(), after);
 
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&["disable", "sudo"]));
     assert_eq!(stacks(), before);
     let (status, screen) = tool(&["disable", "sudo"]).finish();
     assert!(
@@ -57,7 +56,7 @@ fn the_trial_of_sudo_is_as_in_sudo() {
     let scene = machine(&["users.exempt_users = [\"root\"]"]);
     let mut screen = enable(&["sudo", "--user", "alice", "--yes"]);
     trial(&mut screen, CODE);
-    assert!(screen.finish().0.success());
+    good(screen);
     let decision = scene.decision("accepted user=alice");
     assert!(
         decision.starts_with("pam_onelogin(sudo:auth): "),
@@ -67,7 +66,7 @@ fn the_trial_of_sudo_is_as_in_sudo() {
 
     let mut screen = enable(&["su", "--user", "root", "--yes"]);
     screen.expect("name an ordinary user");
-    assert!(!screen.finish().0.success());
+    bad(screen);
 }
 
 #[test]
@@ -75,8 +74,7 @@ fn the_trial_of_sudo_is_as_in_sudo() {
 fn a_dry_run_shows_the_change_and_makes_none() {
     let _scene = machine(&[]);
     let before = stacks();
-    let (status, screen) = enable(&["sudo", "--dry-run"]).finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(enable(&["sudo", "--dry-run"]));
     for stack in ["sudo", "sudo-i"] {
         assert!(screen.contains(&format!("/etc/pam.d/{stack}:")), "{screen}");
     }
@@ -198,8 +196,7 @@ fn r11_neither_password_nor_code_nor_secret_is_shown() {
     let _scene = machine(&[]);
     let mut screen = enable(&["sudo", "--user", "alice", "--yes", "--json"]);
     trial(&mut screen, CODE);
-    let (status, screen) = screen.finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(screen);
     // The code is typed visibly, as in every host; the tool itself says it nowhere.
     assert_eq!(screen.matches(CODE).count(), 1, "{screen}");
     for secret in [PASSWORD, DEFAULT_CLIENT_SECRET] {
@@ -216,8 +213,7 @@ fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {
     for (service, code) in [("su", CODE), ("login", CODES[1])] {
         let mut screen = enable(&[service, "--user", "alice", "--yes"]);
         trial(&mut screen, code);
-        let (status, screen) = screen.finish();
-        assert!(status.success(), "{screen}");
+        good(screen);
     }
     let mut su = scene.as_person("bob", "su", &["alice", "-c", "id -un"]);
     su.expect("assword: ");
@@ -230,7 +226,7 @@ fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {
         "{screen}"
     );
     for service in ["su", "login"] {
-        assert!(tool(&["disable", service]).finish().0.success());
+        good(tool(&["disable", service]));
     }
     assert_eq!(stacks(), before);
 }

@@ -12,12 +12,11 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     screen.expect("- @include common-auth");
     screen.expect("OneLogin passcode: ");
     screen.line(CODE);
-    let (status, screen) = screen.finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(screen);
     assert!(!screen.contains("assword: "), "{screen}");
 
     behind_a_key(&scene, &sshd, CODES[1]);
-    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    good(tool(&["disable", "sshd"]));
     assert_eq!(stacks(), before);
     scene
         .stage
@@ -35,7 +34,7 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     screen.line(CODE);
     screen.expect(IN_PLACE);
     screen.signal(Signal::SIGKILL);
-    assert!(!screen.finish().0.success());
+    bad(screen);
     wait_until(|| stacks() == before, "the stack is put back");
     // The old stack: the key, then the password.
     let mut client = sshd.client_with_key(&scene.person("alice").name);
@@ -54,7 +53,7 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
         status.success() && said.contains("A login of alice"),
         "{said}"
     );
-    assert!(screen.finish().0.success());
+    good(screen);
     scene.stage.tried(
         "sshd",
         "pam-onelogin enable --try: kept after a second login, else put back",
@@ -89,16 +88,14 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     };
     let mut screen = enable(&words);
     login(&mut screen);
-    let (status, screen) = screen.finish();
-    assert!(status.success(), "{screen}");
+    good(screen);
     behind_a_key(&scene, &sshd, CODES[1]);
     let (status, screen) = enable(&words).finish();
     assert!(
         status.success() && screen.contains("Nothing to change"),
         "{screen}"
     );
-    let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&["disable", "sshd"]));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
     by_password_alone(&scene);
@@ -109,7 +106,7 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     screen.expect(IN_PLACE);
     assert!(Path::new(SETTINGS).exists());
     screen.signal(Signal::SIGKILL);
-    assert!(!screen.finish().0.success());
+    bad(screen);
     wait_until(|| !record("trial", "sshd").exists(), "it is put back");
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
@@ -147,14 +144,14 @@ fn killed_at_any_step_sshd_takes_what_it_took_before() {
         for number in 1.. {
             let output = hurt(call, KILL, number, &words);
             if output.status.success() {
-                assert!(tool(&["disable", "sshd"]).finish().0.success());
+                good(tool(&["disable", "sshd"]));
                 break;
             }
             killed += 1;
             let (status, screen) = tool(&["restore"]).finish();
             assert!(status.success(), "{call} {number}: {screen}");
             if record("enabled", "sshd").exists() {
-                assert!(tool(&["disable", "sshd"]).finish().0.success());
+                good(tool(&["disable", "sshd"]));
             }
             assert_eq!(stacks(), before, "{call} {number}");
             assert!(!Path::new(SETTINGS).exists(), "{call} {number}");
@@ -194,8 +191,7 @@ fn killed_at_any_step_a_password_alone_does_not_let_in_where_only_keys_did() {
         let enable = format!("{enable} {behind}");
         let all_of = |words: &str| {
             let words: Vec<_> = words.split(' ').collect();
-            let (status, screen) = tool(&words).finish();
-            assert!(status.success(), "{screen}");
+            good(tool(&words));
         };
         for (first, words) in [("restore", enable.as_str()), (&enable, "disable sshd")] {
             for call in ["renameat", "unlinkat", "kill"] {
@@ -259,9 +255,8 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
     let words = "enable sshd --behind key --user alice --no-trial --yes";
     let words: Vec<_> = words.split(' ').collect();
-    let (status, screen) = tool(&words).finish();
-    assert!(status.success(), "{screen}");
-    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    good(tool(&words));
+    good(tool(&["disable", "sshd"]));
 
     // A number that is out of date, and now a session's.
     let number = fs::read_to_string("/run/sshd.pid").unwrap();
@@ -269,8 +264,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     client.expect("assword: ");
     let session = fs::read_to_string(format!("/proc/{0}/task/{0}/children", number.trim()));
     fs::write("/run/sshd.pid", session.unwrap()).unwrap();
-    let (status, screen) = tool(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(tool(&words));
     assert!(screen.contains("has not read its settings"), "{screen}");
     assert!(!Path::new(SETTINGS).exists());
     client.line(PASSWORD);
@@ -279,8 +273,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
 
     // Another one would have the new stack with settings that nobody has looked at.
     let other = Sshd::start(&scene.stage, "UsePAM yes");
-    let (status, screen) = tool(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(tool(&words));
     assert!(screen.contains("more than one sshd"), "{screen}");
     drop(other);
     drop(sshd);
@@ -292,8 +285,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     fs::write(folder.join("none"), sshd.pid().to_string()).unwrap();
     let mut command = Command::new(TOOL);
     command.args(&words).env_clear().current_dir(folder);
-    let (status, screen) = Pty::spawn(command).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(Pty::spawn(command));
     assert!(screen.contains("has not read its settings"), "{screen}");
     drop(sshd);
 }
@@ -348,8 +340,7 @@ fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
     open.line(PASSWORD);
     open.expect("came in");
     let words = "enable sshd --behind key --user alice --no-trial --yes";
-    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&words.split(' ').collect::<Vec<_>>()));
     open.line("still open");
     open.type_keys("\x04");
     open.expect("STILL OPEN");
@@ -381,8 +372,7 @@ fn a_folder_of_settings_that_somebody_has_taken_away_keeps_no_stack_on_trial() {
     client.line(PASSWORD);
     entered(client, "alice");
 
-    let (status, screen) = tool(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(tool(&words));
     assert!(screen.contains("needs \"AuthenticationMethods"), "{screen}");
 }
 
@@ -394,8 +384,7 @@ fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
     let asks = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
     scene.stage.write("/etc/pam.d/common-auth", asks, 0o644);
     let words = "enable sshd --behind key --user alice --no-trial --yes";
-    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(tool(&words.split(' ').collect::<Vec<_>>()));
     assert!(screen.contains("is yours to write"), "{screen}");
     assert!(!Path::new(SETTINGS).exists());
 }
@@ -435,18 +424,15 @@ fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
     let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
     scene.stage.write(SETTINGS, KEY, 0o644);
     let words = ["sshd", "--user", "alice", "--no-trial", "--yes"];
-    let (status, screen) = enable(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&words));
     assert!(screen.contains("has not read its settings"), "{screen}");
     assert_eq!(stacks(), before);
 
     sshd.reload();
-    let (status, screen) = enable(&words).finish();
-    assert!(status.success(), "{screen}");
+    good(enable(&words));
     behind_a_key(&scene, &sshd, CODE);
 
-    let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(tool(&["disable", "sshd"]));
     assert!(screen.contains("still asks for a key"), "{screen}");
     assert_eq!(
         fs::read_to_string(SETTINGS).unwrap(),
@@ -477,8 +463,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
         scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
     };
     config(format!("PasswordAuthentication yes\n{}", included("")));
-    let (status, screen) = enable(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&words));
     assert!(
         screen.contains("needs \"PasswordAuthentication no\""),
         "{screen}"
@@ -490,8 +475,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     scene
         .stage
         .write(earlier, "PasswordAuthentication yes\n", 0o644);
-    let (status, screen) = enable(&words).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&words));
     assert!(
         screen.contains("needs \"PasswordAuthentication no\""),
         "{screen}"
@@ -502,25 +486,20 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     // Root by ssh needs more than ours.
     fs::remove_file(earlier).unwrap();
     let words_of_root = words.map(|word| if word == "alice" { "root" } else { word });
-    let (status, screen) = enable(&words_of_root).finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(enable(&words_of_root));
     assert!(screen.contains("root does not get in by ssh"), "{screen}");
     // Without a record ours goes all the same; what somebody has made of it is theirs.
-    let (status, screen) = enable(&words).finish();
-    assert!(status.success(), "{screen}");
+    good(enable(&words));
     fs::remove_dir_all(RECORDS).unwrap();
-    let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&["disable", "sshd"]));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
-    let (status, screen) = enable(&words).finish();
-    assert!(status.success(), "{screen}");
+    good(enable(&words));
     let ours = fs::read_to_string(SETTINGS).unwrap();
     scene
         .stage
         .write(SETTINGS, ours + "X11Forwarding no\n", 0o644);
-    let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(tool(&["disable", "sshd"]));
     assert!(
         screen.contains("00-onelogin.conf: was changed since, and stays"),
         "{screen}"
@@ -535,8 +514,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     screen.expect(IN_PLACE);
     end(screen);
     scene.stage.write(SETTINGS, "X11Forwarding no\n", 0o644);
-    let (status, screen) = tool(&["disable", "sshd"]).finish();
-    assert!(status.success(), "{screen}");
+    good(tool(&["disable", "sshd"]));
     assert!(!Path::new(SETTINGS).exists());
     let edited = fs::read(format!("{RECORDS}/backup/00-onelogin.conf.edited")).unwrap();
     assert_eq!(edited, b"X11Forwarding no\n");
@@ -584,15 +562,14 @@ fn methods_that_ask_for_more_than_is_needed_stay() {
     let both = included("AuthenticationMethods publickey,keyboard-interactive\n");
     let sshd = Sshd::start_by_the_machines_file(&scene.stage, &both);
     let words = "enable sshd --behind password --user alice --no-trial --yes";
-    let (status, screen) = tool(&words.split(' ').collect::<Vec<_>>()).finish();
-    assert!(status.success(), "{screen}");
+    let screen = good(tool(&words.split(' ').collect::<Vec<_>>()));
     assert!(screen.contains("+ PasswordAuthentication no"), "{screen}");
     let (_, screen) = sshd
         .client("alice", &["PreferredAuthentications=none"])
         .finish();
     assert!(screen.contains("(publickey)"), "{screen}");
     fs::remove_dir_all(RECORDS).unwrap();
-    assert!(tool(&["disable", "sshd"]).finish().0.success());
+    good(tool(&["disable", "sshd"]));
     assert!(!Path::new(SETTINGS).exists());
 }
 
@@ -610,8 +587,7 @@ fn settings_that_change_before_the_answer_are_seen() {
     screen.expect("Write this? [y/N] ");
     config(&included(""));
     screen.line("y");
-    let (status, screen) = screen.finish();
-    assert!(!status.success(), "{screen}");
+    let screen = bad(screen);
     assert!(
         screen.contains("settings were changed meanwhile"),
         "{screen}"

@@ -17,7 +17,7 @@ fn a_trial_that_nobody_confirms_is_put_back_whatever_becomes_of_the_tool() {
         assert_ne!(stacks(), before);
         if let Some(signal) = end {
             screen.signal(signal);
-            assert!(!screen.finish().0.success());
+            bad(screen);
         } else {
             let (status, screen) = screen.finish();
             assert!(
@@ -58,8 +58,8 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
     test.expect("OneLogin passcode: ");
     test.line(CODES[2]);
     test.expect("accepted user=alice");
-    assert!(test.finish().0.success());
-    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+    good(test);
+    bad(tool(&["confirm", "sudo"]));
 
     // A wrong code is no second login.
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
@@ -69,24 +69,23 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
         sudo.line("999999");
     }
     denied(sudo);
-    assert!(!tool(&["confirm", "sudo"]).finish().0.success());
+    bad(tool(&["confirm", "sudo"]));
 
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     sudo.expect("OneLogin passcode: ");
     sudo.line(CODES[1]);
     became_root(sudo);
-    let (status, said) = tool(&["confirm", "sudo"]).finish();
-    assert!(status.success(), "{said}");
+    good(tool(&["confirm", "sudo"]));
     screen.expect("Done.");
-    assert!(screen.finish().0.success());
+    good(screen);
     assert_eq!(stacks(), after);
     assert!(!record("trial", "sudo").exists());
 
     // Nothing that still waits may put it back.
-    assert!(tool(&["restore"]).finish().0.success());
+    good(tool(&["restore"]));
     assert_eq!(stacks(), after);
-    assert!(tool(&["disable", "sudo"]).finish().0.success());
+    good(tool(&["disable", "sudo"]));
     assert_eq!(stacks(), before);
     scene.stage.tried(
         "sudo",
@@ -107,7 +106,7 @@ fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
     screen.line("yes");
     screen.expect("A login of alice through it was accepted.");
     screen.expect("Done.");
-    assert!(screen.finish().0.success());
+    good(screen);
     assert!(record("enabled", "sudo").exists());
 }
 
@@ -149,7 +148,7 @@ fn a_container_that_is_started_again_has_restarted() {
     let first = format!("1@{began}");
     assert!(text.contains(&first), "{text}");
     fs::write(&path, text.replace(&first, "1@0")).unwrap();
-    assert!(tool(&["restore"]).finish().0.success());
+    good(tool(&["restore"]));
     assert_eq!(stacks(), before);
 }
 
@@ -178,9 +177,8 @@ fn a_login_through_a_stack_that_did_not_change_confirms_nothing() {
         "{said}"
     );
     log_in(&["id", "-un"], CODES[2]);
-    let (status, said) = tool(&["confirm", "sudo"]).finish();
-    assert!(status.success(), "{said}");
-    assert!(screen.finish().0.success());
+    good(tool(&["confirm", "sudo"]));
+    good(screen);
 }
 
 #[test]
@@ -238,7 +236,7 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
                 .success()
         );
         let after = stacks();
-        assert!(tool(&["disable", "sudo"]).finish().0.success());
+        good(tool(&["disable", "sudo"]));
         after
     };
     let mut killed = 0;
@@ -254,14 +252,14 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
                 );
             }
             if output.status.success() {
-                assert!(tool(&["disable", "sudo"]).finish().0.success());
+                good(tool(&["disable", "sudo"]));
                 break;
             }
             killed += 1;
             assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
             if record("enabled", "sudo").exists() {
                 assert_eq!(stacks(), reference, "{call} {number}: all or nothing");
-                assert!(tool(&["disable", "sudo"]).finish().0.success());
+                good(tool(&["disable", "sudo"]));
             }
             assert_eq!(stacks(), before, "{call} {number}");
         }
