@@ -144,7 +144,8 @@ impl Settings {
     }
 }
 
-/// What asks the stack without a key for some users, addresses and the like, though it needs one before: `sshd -T` answers for one of them only.
+/// What asks the stack without a key for some users, addresses and the like, though it needs one
+/// before: `sshd -T` answers for one of them only.
 pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
     if behind == Behind::Password {
         return Vec::new();
