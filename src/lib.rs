@@ -24,6 +24,8 @@
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
 //! | `cli` | the admin tool, with feature `cli`; nothing of it is in the module | everything |
+//! | [`trust`] | whose files are trusted | files, reading |
+//! | `listed` | enums that can list their values | nothing |
 //! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
 #![cfg_attr(
     not(test),
@@ -37,6 +39,9 @@
         clippy::as_conversions
     )
 )]
+
+#[macro_use]
+mod listed;
 
 pub mod args;
 pub mod attempt;

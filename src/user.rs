@@ -135,30 +135,34 @@ pub enum Proof {
     Unproven,
 }
 
-/// Which exemption applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exemption {
-    /// `users.exempt_users`
-    User,
-    /// `users.exempt_groups`
-    Group,
-    /// In no group that `users.groups` means.
-    OtherGroups,
-    /// `users.unknown = "exempt"`
-    Unknown,
-    /// `users.no_factor = "exempt"`
-    NoFactor,
+listed! {
+    /// Which exemption applied.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Exemption {
+        /// `users.exempt_users`
+        User,
+        /// `users.exempt_groups`
+        Group,
+        /// In no group that `users.groups` means.
+        OtherGroups,
+        /// `users.unknown = "exempt"`
+        Unknown,
+        /// `users.no_factor = "exempt"`
+        NoFactor,
+    }
 }
 
-/// Why it cannot be told who stands at the door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unclear {
-    /// The real uid that must pass has no passwd entry.
-    Caller,
-    /// The passwd database could not be asked.
-    Passwd,
-    /// The group database could not be asked, or a configured group does not exist.
-    Groups,
+listed! {
+    /// Why it cannot be told who stands at the door.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Unclear {
+        /// The real uid that must pass has no passwd entry.
+        Caller,
+        /// The passwd database could not be asked.
+        Passwd,
+        /// The group database could not be asked, or a configured group does not exist.
+        Groups,
+    }
 }
 
 /// Finds out who must pass: `PAM_USER`, or the caller where somebody else's process is on its way

@@ -196,6 +196,7 @@ fn imports_keep_their_direction() {
         ("map", &["config", "onelogin::wire"]),
         ("user", &["config", "group", "map", "secret"]),
         ("group", &[]),
+        ("listed", &[]),
         ("trust", &["user"]),
         ("host", &["user"]),
         ("clock", &["host", "login"]),

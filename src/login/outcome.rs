@@ -30,68 +30,72 @@ pub enum Outcome {
     Panicked,
 }
 
-/// Why somebody did not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Denial {
-    /// OneLogin refused the code.
-    Code,
-    /// No answer had the shape of a code.
-    NoCode,
-    /// A client answered with the login password.
-    Password,
-    /// The push was denied on the phone, or the digits of a call were wrong.
-    Push,
-    /// The push, call or link was not answered in time.
-    Unanswered,
-    /// No factor was enrolled.
-    NotEnrolled,
-    /// A factor was enrolled, but the time of the login is over.
-    LogInAgain,
-    /// The verification is gone.
-    Expired,
-    /// The user pressed Ctrl-C.
-    Interrupted,
-    /// The code was used before on this host.
-    UsedCode,
-    /// Too many codes were refused.
-    TooManyCodes,
-    /// Too many challenges led to nothing, and there is no device for a code.
-    TooManyChallenges,
-    /// A push of another login was pending all the time.
-    PhoneBusy,
-    /// The stack is for those whom sshd lets in by a key, and there was none.
-    NoKey,
-    /// This action was denied before.
-    Before,
-    /// Only codes are offered while the state cannot be written, and there is no device for one.
-    NoState,
-    /// `PAM_USER` is not who it was when the login began.
-    UserChanged,
+listed! {
+    /// Why somebody did not pass.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Denial {
+        /// OneLogin refused the code.
+        Code,
+        /// No answer had the shape of a code.
+        NoCode,
+        /// A client answered with the login password.
+        Password,
+        /// The push was denied on the phone, or the digits of a call were wrong.
+        Push,
+        /// The push, call or link was not answered in time.
+        Unanswered,
+        /// No factor was enrolled.
+        NotEnrolled,
+        /// A factor was enrolled, but the time of the login is over.
+        LogInAgain,
+        /// The verification is gone.
+        Expired,
+        /// The user pressed Ctrl-C.
+        Interrupted,
+        /// The code was used before on this host.
+        UsedCode,
+        /// Too many codes were refused.
+        TooManyCodes,
+        /// Too many challenges led to nothing, and there is no device for a code.
+        TooManyChallenges,
+        /// A push of another login was pending all the time.
+        PhoneBusy,
+        /// The stack is for those whom sshd lets in by a key, and there was none.
+        NoKey,
+        /// This action was denied before.
+        Before,
+        /// Only codes are offered while the state cannot be written, and there is no device for one.
+        NoState,
+        /// `PAM_USER` is not who it was when the login began.
+        UserChanged,
+    }
 }
 
-/// Why there is nobody to verify.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// The system does not know the name.
-    Account,
-    /// The name holds characters that must not be searched for.
-    Name,
-    /// Only the map file names users, and it has no line for this one.
-    NotMapped,
-    /// OneLogin knows nobody of this name.
-    User,
-    /// OneLogin's search has several hits.
-    Several,
-    /// OneLogin's search has one hit, of another name.
-    Other,
-    /// The OneLogin user is not active.
-    Inactive,
-    /// The user has no device.
-    NoFactor,
-    /// The user has no device that is allowed here.
-    NoAllowedFactor,
-    /// It cannot be told who it is.
-    Unclear(Unclear),
+listed! {
+    /// Why there is nobody to verify.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Unknown {
+        /// The system does not know the name.
+        Account,
+        /// The name holds characters that must not be searched for.
+        Name,
+        /// Only the map file names users, and it has no line for this one.
+        NotMapped,
+        /// OneLogin knows nobody of this name.
+        User,
+        /// OneLogin's search has several hits.
+        Several,
+        /// OneLogin's search has one hit, of another name.
+        Other,
+        /// The OneLogin user is not active.
+        Inactive,
+        /// The user has no device.
+        NoFactor,
+        /// The user has no device that is allowed here.
+        NoAllowedFactor,
+        /// It cannot be told who it is.
+        Unclear(Unclear),
+    }
 }
 
 /// What an admin has to mend.

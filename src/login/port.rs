@@ -263,39 +263,41 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
 }
 
-/// Kinds of trouble with OneLogin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// No connection could be made, or names could not be resolved for now.
-    NoConnection,
-    /// 502, 503 or 504.
-    Gateway,
-    /// The host's name does not exist.
-    NoSuchHost,
-    /// The time for a request, or for the whole login, is over.
-    Timeout,
-    /// The connection broke after it was made.
-    Broken,
-    /// Another 5xx.
-    ServerError,
-    /// 429.
-    RateLimited,
-    /// 3xx: no redirect is followed.
-    Redirected,
-    /// 404.
-    NotFound,
-    /// Another 4xx.
-    RequestRefused,
-    /// A reply that is too long or not of the documented shape.
-    BadReply,
-    /// The certificate or the handshake is not acceptable.
-    Tls,
-    /// The API credential is wrong, or lacks a scope.
-    Credential,
-    /// This host could not do it: no descriptor, no memory, no permission.
-    Local,
-    /// The user pressed Ctrl-C.
-    Interrupted,
+listed! {
+    /// Kinds of trouble with OneLogin.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Trouble {
+        /// No connection could be made, or names could not be resolved for now.
+        NoConnection,
+        /// 502, 503 or 504.
+        Gateway,
+        /// The host's name does not exist.
+        NoSuchHost,
+        /// The time for a request, or for the whole login, is over.
+        Timeout,
+        /// The connection broke after it was made.
+        Broken,
+        /// Another 5xx.
+        ServerError,
+        /// 429.
+        RateLimited,
+        /// 3xx: no redirect is followed.
+        Redirected,
+        /// 404.
+        NotFound,
+        /// Another 4xx.
+        RequestRefused,
+        /// A reply that is too long or not of the documented shape.
+        BadReply,
+        /// The certificate or the handshake is not acceptable.
+        Tls,
+        /// The API credential is wrong, or lacks a scope.
+        Credential,
+        /// This host could not do it: no descriptor, no memory, no permission.
+        Local,
+        /// The user pressed Ctrl-C.
+        Interrupted,
+    }
 }
 
 impl ApiError {
