@@ -17,7 +17,7 @@ use crate::state::ledger::{Action, Ledger, Strictness};
 use crate::state::notes::Notes;
 use crate::text::pair;
 use crate::trust::Trusted;
-use crate::user::{Proof, Request, Subject, Uids, Who, proof, who};
+use crate::user::{Proof, Request, Subject, Uids, Who, who};
 use crate::verdict::Circumstances;
 
 /// The hosts that show texts at once, so that a push needs no prompt.
@@ -64,11 +64,11 @@ impl Attempt<'_> {
     #[must_use]
     pub fn run(self, loaded: &Loaded) -> Decision {
         let request = self.request;
-        let proof = proof(request, loaded.config.first_factor, self.uids);
+        let (who, proof) = who(request, &loaded.config, &loaded.map, &Nss);
         let mut decision = Decision::without(request, Outcome::Fault(Fault::Config));
         decision.here.failmode = loaded.config.failmode;
         decision.here.proven = proof == Proof::Proven;
-        match who(request, &loaded.config, &loaded.map, &Nss) {
+        match who {
             Who::Subject(subject) => {
                 decision.subject = Some(subject.name.clone());
                 self.verify(loaded, Ok(&subject), &mut decision);

@@ -1,6 +1,26 @@
-//! Pattern lists over group names, as Duo's and OpenSSH's users know them. Pure.
+//! The groups of an account, and pattern lists over them as Duo's and OpenSSH's users know them. Pure.
 
 use std::fmt;
+
+/// The groups of an account.
+///
+/// Two stores of users may each have a group of the same name: a name alone does not say which one is
+/// meant. A name that the admin wrote means the gid that the system gives for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Groups {
+    /// Those names of the configuration whose gid is one of the account's gids.
+    pub configured: Vec<String>,
+    /// The names of the account's gids, for wildcards.
+    pub names: Vec<String>,
+}
+
+impl Groups {
+    /// Whether the account is in the group that this name of the configuration means.
+    #[must_use]
+    pub fn has(&self, configured: &str) -> bool {
+        self.configured.iter().any(|name| name == configured)
+    }
+}
 
 /// Patterns between commas: `users,!wheel,!*admin`. `*` stands for any characters, `?` for one,
 /// `!` before a pattern excludes. Source: PATTERNS in `ssh_config(5)`, which the `groups` of
@@ -72,20 +92,35 @@ impl PatternList {
 
     /// The patterns that name one group each: such a group must exist.
     pub fn literals(&self) -> impl Iterator<Item = &str> {
-        let texts = self.0.iter().map(|pattern| pattern.text.as_str());
-        texts.filter(|text| !text.contains(['*', '?']))
+        let literals = self.0.iter().filter(|pattern| pattern.is_literal());
+        literals.map(|pattern| pattern.text.as_str())
     }
 
-    /// Whether somebody in these groups is meant: one group is included, and none is excluded.
+    /// Whether the list selects an account in these groups: one group is included, and none is
+    /// excluded. `groups` must answer for all [`PatternList::literals`].
     #[must_use]
-    pub fn matches(&self, groups: &[String]) -> bool {
+    pub fn matches(&self, groups: &Groups) -> bool {
         let is_hit = |excludes: bool| {
-            self.0
-                .iter()
-                .filter(|pattern| pattern.excludes == excludes)
-                .any(|pattern| groups.iter().any(|group| fits(&pattern.text, group)))
+            let mut patterns = self.0.iter();
+            patterns.any(|pattern| pattern.excludes == excludes && pattern.is_among(groups))
         };
         is_hit(false) && !is_hit(true)
+    }
+}
+
+impl Pattern {
+    /// Whether it names one group.
+    fn is_literal(&self) -> bool {
+        !self.text.contains(['*', '?'])
+    }
+
+    /// A literal is compared by gid; a wildcard can only be compared with names.
+    fn is_among(&self, groups: &Groups) -> bool {
+        if self.is_literal() {
+            groups.has(&self.text)
+        } else {
+            groups.names.iter().any(|name| fits(&self.text, name))
+        }
     }
 }
 
@@ -124,8 +159,28 @@ mod tests {
     use super::*;
 
     fn matches(list: &str, groups: &[&str]) -> bool {
-        let groups: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        PatternList::parse(list).unwrap().matches(&groups)
+        let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        let configured = names.clone();
+        PatternList::parse(list)
+            .unwrap()
+            .matches(&Groups { configured, names })
+    }
+
+    #[test]
+    fn r05_a_name_of_the_configuration_is_not_matched_by_a_group_of_the_same_name() {
+        // The account has a group of this name, but the system gives another gid for the name.
+        let groups = Groups {
+            configured: vec!["users".to_owned()],
+            names: vec!["users".to_owned(), "wheel".to_owned()],
+        };
+        let matches = |list: &str| PatternList::parse(list).unwrap().matches(&groups);
+        assert!(matches("users"));
+        assert!(!matches("wheel"));
+        assert!(matches("users,!wheel"));
+        // A wildcard can only match names.
+        assert!(matches("whee*"));
+        assert!(!matches("users,!whee*"));
+        assert!(groups.has("users") && !groups.has("wheel"));
     }
 
     #[test]

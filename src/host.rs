@@ -1,6 +1,7 @@
 //! What the system says: user ids, users and groups by NSS, this process, its standard
 //! descriptors, its pending signals.
 
+use crate::group::Groups;
 use crate::user::{Account, LookupFailed, People, Uids};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
@@ -28,7 +29,7 @@ impl People for Nss {
             .or_else(missing)
     }
 
-    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
         let found = |group: nix::Result<Option<Group>>| group.ok().flatten().ok_or(LookupFailed);
         let mut wanted = Vec::new();
         for name in named {
@@ -48,15 +49,15 @@ impl People for Nss {
         {
             return Err(LookupFailed);
         }
-        let mut groups = Vec::new();
+        let is_in = |(group, _): &&(Group, &str)| gids.contains(&group.gid);
+        let configured = wanted.iter().filter(is_in);
+        let configured = configured.map(|(_, name)| (*name).to_owned()).collect();
+        let mut names = Vec::new();
         for gid in gids {
             // A gid without a name is a sign that the group database answers in part only.
-            groups.push(found(Group::from_gid(gid))?.name);
-            // Two names may share a number.
-            let same = wanted.iter().filter(|(wanted, _)| wanted.gid == gid);
-            groups.extend(same.map(|(_, name)| (*name).to_owned()));
+            names.push(found(Group::from_gid(gid))?.name);
         }
-        Ok(groups)
+        Ok(Groups { configured, names })
     }
 }
 
@@ -193,8 +194,8 @@ mod tests {
     fn a_group_that_does_not_exist_is_a_failure_not_a_no() {
         let root = Nss.by_uid(0).unwrap().unwrap();
         let groups = Nss.groups(&root, &["root", "nogroup"]).unwrap();
-        assert!(groups.contains(&"root".to_owned()), "{groups:?}");
-        assert!(!groups.contains(&"nogroup".to_owned()), "{groups:?}");
+        assert!(groups.has("root") && !groups.has("nogroup"), "{groups:?}");
+        assert!(groups.names.contains(&"root".to_owned()), "{groups:?}");
         assert!(Nss.groups(&root, &["root", "no-such-group"]).is_err());
     }
 

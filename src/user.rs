@@ -2,7 +2,7 @@
 //! comes in through [`People`].
 
 use crate::config::{Config, FirstFactor, Users};
-use crate::group::PatternList;
+use crate::group::{Groups, PatternList};
 use crate::map::{Map, Wanted, is_searchable};
 use crate::secret::Secret;
 
@@ -76,13 +76,13 @@ pub trait People {
     /// # Errors
     /// As [`People::by_name`].
     fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed>;
-    /// The names of all groups of the account. Each of the `named` groups must exist; where one
-    /// has the number of a group of the account, its name is among the result.
+    /// The groups of the account, and which of the groups that the configuration names are among
+    /// them, by gid.
     ///
     /// # Errors
     /// As [`People::by_name`]; also when one of the named groups does not exist, or a group of the
     /// account has no name.
-    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed>;
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed>;
 }
 
 /// Who stands at the door.
@@ -156,7 +156,7 @@ listed! {
     /// Why it cannot be told who stands at the door.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Unclear {
-        /// The real uid that must pass has no passwd entry.
+        /// The real uid that must pass has no passwd entry, or its name belongs to another uid.
         Caller,
         /// The passwd database could not be asked.
         Passwd,
@@ -165,29 +165,19 @@ listed! {
     }
 }
 
-/// Finds out who must pass: `PAM_USER`, or the caller where somebody else's process is on its way
-/// to root (su to root, sudo with rootpw).
+/// Finds out who must pass, and whether something before us has proven them: `PAM_USER`, or the
+/// caller where somebody else's process is on its way to root (su to root, sudo with rootpw).
 #[must_use]
-pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -> Who {
-    let Some(account) = request.user.as_deref().map(|name| people.by_name(name)) else {
-        return Who::Stranger;
-    };
-    let target = match account {
-        Ok(Some(target)) => target,
-        Ok(None) => return Who::Stranger,
-        Err(LookupFailed) => return Who::Unclear(Unclear::Passwd),
-    };
+pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -> (Who, Proof) {
     let uids = people.uids();
-    let account = if uids.real != 0 && uids.effective == 0 && target.uid == 0 {
-        match people.by_uid(uids.real) {
-            Ok(Some(caller)) => caller,
-            Ok(None) => return Who::Unclear(Unclear::Caller),
-            Err(LookupFailed) => return Who::Unclear(Unclear::Passwd),
-        }
-    } else {
-        target
+    let account = account(request, uids, people);
+    let uid = account.as_ref().ok().map(|account| account.uid);
+    let proof = proof(request, config.first_factor, uids, uid);
+    let account = match account {
+        Ok(account) => account,
+        Err(who) => return (who, proof),
     };
-    match exemption(&account, &config.users, people) {
+    let who = match exemption(&account, &config.users, people) {
         Ok(Some(exemption)) => Who::Exempt {
             name: account.name,
             exemption,
@@ -196,10 +186,35 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
             wanted: wanted(&account.name, &config.users, map),
             name: account.name,
             uid: account.uid,
-            proof: proof(request, config.first_factor, uids),
+            proof,
         }),
         Err(LookupFailed) => Who::Unclear(Unclear::Groups),
+    };
+    (who, proof)
+}
+
+/// The account that must pass; `Err` where there is none, or it cannot be told.
+fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account, Who> {
+    const FAILED: Who = Who::Unclear(Unclear::Passwd);
+    let name = request.user.as_deref().ok_or(Who::Stranger)?;
+    let target = people.by_name(name).map_err(|LookupFailed| FAILED)?;
+    let target = target.ok_or(Who::Stranger)?;
+    if uids.real != 0 && uids.effective == 0 && target.uid == 0 {
+        let caller = caller(uids.real, people).map_err(|LookupFailed| FAILED)?;
+        caller.ok_or(Who::Unclear(Unclear::Caller))
+    } else {
+        Ok(target)
     }
+}
+
+/// The account of a uid, if its name means this uid. With two stores of users, the name of a uid may
+/// belong to another account, whose exemption and OneLogin user would then be taken for the caller's.
+fn caller(uid: u32, people: &dyn People) -> Result<Option<Account>, LookupFailed> {
+    let Some(caller) = people.by_uid(uid)? else {
+        return Ok(None);
+    };
+    let named = people.by_name(&caller.name)?;
+    Ok(named.filter(|named| named.uid == uid))
 }
 
 fn exemption(
@@ -224,24 +239,21 @@ fn exemption(
         )
         .collect();
     let groups = people.groups(account, &named)?;
-    if users
-        .exempt_groups
-        .iter()
-        .any(|group| groups.contains(group))
-    {
+    if users.exempt_groups.iter().any(|group| groups.has(group)) {
         return Ok(Some(Exemption::Group));
     }
     let is_meant = |lists: &[PatternList]| lists.iter().any(|list| list.matches(&groups));
     Ok((!lists.is_none_or(is_meant)).then_some(Exemption::OtherGroups))
 }
 
-/// Whether something before us has proven whoever this request is for.
-#[must_use]
-pub fn proof(request: &Request, first_factor: FirstFactor, uids: Uids) -> Proof {
+/// Whether something before us has proven the account with this uid. A real uid that is not root's
+/// proves the account that has it and no other: whoever runs `su bob` has not shown to be bob.
+fn proof(request: &Request, first_factor: FirstFactor, uids: Uids, subject: Option<u32>) -> Proof {
     // sshd gives unknown and forbidden users a password that nobody can have typed.
     let is_typed = |password: &Secret| password.all(|c| !c.is_control());
     let has_password = request.password.as_ref().is_some_and(is_typed);
-    let shown = request.ssh_auth_info || has_password || uids.real != 0;
+    let is_own_process = uids.real != 0 && subject == Some(uids.real);
+    let shown = request.ssh_auth_info || has_password || is_own_process;
     if shown || first_factor == FirstFactor::Assumed {
         Proof::Proven
     } else {

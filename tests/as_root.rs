@@ -16,9 +16,15 @@ use world::{
 const CALLER: &str = "daemon";
 const CALLER_UID: u32 = 1;
 
-/// sudo and su: started by the caller, running as root.
-fn setuid(case: Case) -> Case {
+/// su to root: started by the caller, running as root.
+fn by_caller(case: Case) -> Case {
     case.ids(CALLER_UID, 0, 0)
+}
+
+/// sudo and su: started by [`NAME`], whose code it wants, running as root.
+fn setuid(case: Case) -> Case {
+    let user = nix::unistd::User::from_name(NAME).unwrap().unwrap();
+    case.ids(user.uid.as_raw(), 0, 0)
 }
 
 #[test]
@@ -104,13 +110,13 @@ fn on_the_way_to_root_the_caller_must_pass() {
     world.onelogin.add_user(User::new(1002, CALLER));
     world.onelogin.add_device(1002, totp());
     for service in ["su", "sudo"] {
-        let outcome = setuid(world.place.alone(service).user("root"))
+        let outcome = by_caller(world.place.alone(service).user("root"))
             .answer(fresh_code())
             .run();
         assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         assert!(decision(&outcome).contains("accepted user=daemon onelogin_id=1002"));
     }
-    let outcome = setuid(world.place.alone("su").user("root"))
+    let outcome = by_caller(world.place.alone("su").user("root"))
         .answers(["111111"; 3])
         .run();
     assert_eq!(outcome.code, Code::ABORT);
@@ -127,6 +133,141 @@ fn on_the_way_to_root_the_caller_must_pass() {
     // Root itself is exempt here.
     let outcome = world.place.alone("su").user("root").run();
     assert_eq!(reason(&outcome), "exempt-user");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r13_su_to_somebody_else_shows_and_sends_nothing_before_their_password() {
+    let world = World::with([push(), totp()], &[]);
+    // `su nobody` as daemon, with this module before the line that asks for nobody's password.
+    let outcome = by_caller(world.place.alone("su").user(NAME).tty("/dev/pts/7"))
+        .answers(["1", "", "111111"])
+        .run();
+    assert_denied(&outcome, "no secret of the target");
+    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
+    assert!(!format!("{:?}", outcome.transcript).contains("Phone"));
+    assert_eq!(world.onelogin.activations(), 0);
+    // Behind that line, the menu is offered as before.
+    world.place.service(
+        "su-l",
+        &[
+            "auth requisite @helper@ authtok=secret",
+            "auth required @module@",
+        ],
+    );
+    let behind = by_caller(world.place.case("su-l").user(NAME))
+        .answer("")
+        .run();
+    assert!(
+        behind.prompts()[0].contains("Push to OneLogin Protect (Phone)"),
+        "{behind:?}"
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r05_a_group_of_the_same_name_in_a_second_store_of_users_exempts_nobody() {
+    // mallory and people come from the second store, and with them a group that has the name of a local one.
+    in_a_second_store(
+        "mallory:x:70011:70000::/:/bin/sh\n",
+        "people:x:70000:\nmfa-exempt:x:90000:mallory\n",
+        || {
+            let world = World::with([totp()], &[]);
+            world.onelogin.add_user(User::new(1003, "mallory"));
+            for (lines, expected) in [
+                ("users.exempt_groups = [\"mfa-exempt\"]", "no-factor"),
+                ("users.groups = [\"*,!mfa-exempt\"]", "no-factor"),
+                // Who is in no group of the list is not asked; the local group is meant, and mallory is not in it.
+                ("users.groups = [\"mfa-exempt\"]", "exempt-other-groups"),
+                // A wildcard can only be compared with names.
+                ("users.groups = [\"*,!mfa-exemp?\"]", "exempt-other-groups"),
+            ] {
+                world.config(&[lines]);
+                let login = world
+                    .place
+                    .alone("sshd")
+                    .user("mallory")
+                    .ssh_with_key(&connection());
+                let outcome = login.answers(["111111"; 3]).run();
+                assert_eq!(reason(&outcome), expected, "{lines} {:?}", outcome.log);
+            }
+            // The local group still exempts its own member.
+            world.config(&["users.exempt_groups = [\"mfa-exempt\"]"]);
+            let outcome = world
+                .place
+                .alone("sshd")
+                .user(CALLER)
+                .ssh_with_key(&connection())
+                .run();
+            assert_eq!(reason(&outcome), "exempt-group", "{:?}", outcome.log);
+        },
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r05_a_callers_name_that_means_another_uid_in_the_first_store_names_nobody() {
+    in_a_second_store(
+        &format!("{CALLER}:x:70012:70000::/:/bin/sh\n"),
+        "people:x:70000:\n",
+        || {
+            let world = World::with([totp()], &[&format!("users.exempt_users = [\"{CALLER}\"]")]);
+            let login = world.place.alone("su").user("root").ids(70_012, 0, 0);
+            let outcome = login.answers(["111111"; 3]).run();
+            assert_denied(&outcome, "a caller whose name is somebody else's");
+            assert_eq!(reason(&outcome), "no-caller");
+            let outcome = by_caller(world.place.alone("su").user("root")).run();
+            assert_eq!(reason(&outcome), "exempt-user");
+        },
+    );
+}
+
+/// Runs this where a second store of users (libnss-extrausers) has these lines, and the local group `mfa-exempt` has one
+/// member, [`CALLER`].
+fn in_a_second_store(passwd: &str, group: &str, test: impl FnOnce() + Send + 'static) {
+    assert!(
+        std::env::var_os("PAM_HOST_PRIVATE_ETC").is_some(),
+        "this mounts something: run it by make test"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        pam_host::place::set_mode(&path, 0o644);
+        path
+    };
+    let groups = std::fs::read_to_string("/etc/group").unwrap();
+    let sources =
+        "passwd: files extrausers\ngroup: files extrausers\nshadow: files\nhosts: files\n";
+    let mounts = [
+        (write("nsswitch.conf", sources), "/etc/nsswitch.conf"),
+        (
+            write("groups", &format!("{groups}mfa-exempt:x:5000:{CALLER}\n")),
+            "/etc/group",
+        ),
+        (write("passwd", passwd), "/var/lib/extrausers/passwd"),
+        (write("group", group), "/var/lib/extrausers/group"),
+    ];
+    // In a thread, and with it all that it starts: the others keep their files.
+    let result = std::thread::spawn(move || {
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("a namespace can be made");
+        std::fs::create_dir_all("/var/lib/extrausers").unwrap();
+        for (file, place) in &mounts {
+            if !std::path::Path::new(place).exists() {
+                std::fs::write(place, "").unwrap();
+            }
+            let mount = std::process::Command::new("mount")
+                .arg("--bind")
+                .args([file.as_os_str(), place.as_ref()])
+                .status();
+            assert!(mount.unwrap().success(), "{place}");
+        }
+        test();
+    })
+    .join();
+    if let Err(panic) = result {
+        std::panic::resume_unwind(panic);
+    }
 }
 
 #[test]

@@ -198,7 +198,7 @@ fn imports_keep_their_direction() {
         ("group", &[]),
         ("listed", &[]),
         ("trust", &["user"]),
-        ("host", &["user"]),
+        ("host", &["group", "user"]),
         ("clock", &["host", "login"]),
         (
             "login",

@@ -345,7 +345,8 @@ pub(super) fn with_login<T>(
 
 /// Who would have to pass, unless the login ends before that.
 pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
-    match who(request, &loaded.config, &loaded.map, &Nss) {
+    let (who, _) = who(request, &loaded.config, &loaded.map, &Nss);
+    match who {
         Who::Subject(subject) => Ok(subject),
         Who::Exempt { exemption, .. } => Err(Outcome::Exempt(exemption)),
         Who::Stranger => Err(Outcome::Unknown(Unknown::Account)),

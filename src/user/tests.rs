@@ -4,7 +4,7 @@ use super::*;
 use crate::onelogin::wire::UserId;
 
 fn ask(request: &Request, config: &Config, people: &dyn People) -> Who {
-    who(request, config, &Map::default(), people)
+    who(request, config, &Map::default(), people).0
 }
 
 struct Village {
@@ -40,7 +40,7 @@ impl People for Village {
             _ => Ok(None),
         }
     }
-    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
         if named.contains(&"missing") {
             return Err(LookupFailed);
         }
@@ -49,7 +49,9 @@ impl People for Village {
             "alice" => &["alice", "users"],
             _ => &["root"],
         };
-        Ok(groups.iter().map(|group| (*group).to_owned()).collect())
+        let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        let configured = names.clone();
+        Ok(Groups { configured, names })
     }
 }
 
@@ -238,6 +240,57 @@ fn r13_only_what_was_shown_proves() {
 }
 
 #[test]
+fn r13_a_real_uid_proves_its_own_account_and_no_other() {
+    let proof = |user: &str, real: u32| {
+        let (_, proof) = who(
+            &request(user),
+            &config(""),
+            &Map::default(),
+            &village(real, 0),
+        );
+        proof
+    };
+    assert_eq!(proof("alice", 1000), Proof::Proven);
+    // `su bob` as alice, with this module before the password.
+    assert_eq!(proof("bob", 1000), Proof::Unproven);
+    assert_eq!(proof("no-such-user", 1000), Proof::Unproven);
+    // On the way to root the caller must pass, whose process it is.
+    assert_eq!(proof("root", 1000), Proof::Proven);
+    // A uid without an account proves nobody.
+    assert_eq!(proof("root", 54_321), Proof::Unproven);
+}
+
+#[test]
+fn r05_a_callers_name_that_belongs_to_another_uid_names_nobody() {
+    // A second store of users has a uid 70000 under the name of the exempt bob.
+    struct TwoStores(Village);
+    impl People for TwoStores {
+        fn uids(&self) -> Uids {
+            self.0.uids()
+        }
+        fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
+            self.0.by_name(name)
+        }
+        fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
+            let bob = Account {
+                name: "bob".to_owned(),
+                uid,
+            };
+            Ok(Some(bob))
+        }
+        fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
+            self.0.groups(account, named)
+        }
+    }
+    let config = config("[users]\nexempt_users = [\"bob\"]");
+    let their_bob = TwoStores(village(70_000, 0));
+    let caller = ask(&request("root"), &config, &their_bob);
+    assert_eq!(caller, Who::Unclear(Unclear::Caller));
+    let our_bob = TwoStores(village(1001, 0));
+    assert_eq!(name_of(&ask(&request("root"), &config, &our_bob)), "bob");
+}
+
+#[test]
 fn r05_names_with_search_operators_are_never_sent() {
     let subject = ask(&request("a*"), &config(""), &village(0, 0));
     assert!(matches!(
@@ -294,7 +347,7 @@ fn the_map_wins_over_the_name_and_its_domain() {
     )
     .unwrap();
     let wanted = |user: &str, lines: &str| {
-        let who = who(&request(user), &config(lines), &map, &village(0, 0));
+        let (who, _) = who(&request(user), &config(lines), &map, &village(0, 0));
         let Who::Subject(subject) = who else {
             panic!("{who:?}")
         };
@@ -345,7 +398,7 @@ impl People for Groupless {
     fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
         self.0.by_uid(uid)
     }
-    fn groups(&self, _: &Account, _: &[&str]) -> Result<Vec<String>, LookupFailed> {
+    fn groups(&self, _: &Account, _: &[&str]) -> Result<Groups, LookupFailed> {
         Err(LookupFailed)
     }
 }

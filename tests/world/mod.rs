@@ -91,7 +91,7 @@ impl World {
         self.place.alone("sshd").user(NAME).ssh_with_key(connection)
     }
 
-    /// A login at a host of this name, on a terminal; the admin states that a first factor was there.
+    /// A login at a host of this name, on a terminal. As root, nothing has proven the user there.
     pub fn host(&self, service: &str) -> Case {
         self.place.alone(service).user(NAME).tty("/dev/pts/7")
     }

@@ -21,7 +21,7 @@ use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
 use pam_onelogin::state::notes::Notes;
 use pam_onelogin::state::{self, State};
 use pam_onelogin::trust::Trusted;
-use pam_onelogin::user::{Proof, Request, Uids, Who, proof, who};
+use pam_onelogin::user::{Proof, Request, Uids, Who, who};
 use pam_onelogin::verdict::{self, Circumstances, Verdict};
 use ports::{Person, Tape};
 use std::cell::{Cell, RefCell};
@@ -245,8 +245,7 @@ impl<'a> Judge<'a> {
             request,
             uids,
         } = self.settings;
-        let proven = proof(request, config.first_factor, *uids) == Proof::Proven;
-        let found = who(request, config, map, self);
+        let (found, proof) = who(request, config, map, self);
         let name = match &found {
             Who::Subject(subject) => {
                 assert_eq!(
@@ -304,7 +303,7 @@ impl<'a> Judge<'a> {
             failmode: config.failmode,
             in_ssh: request.ssh_connection.is_some(),
             is_setuid: uids.is_setuid(),
-            proven,
+            proven: proof == Proof::Proven,
         };
         let verdict = verdict::of(&report.outcome, here);
         let line = log::decision(

@@ -4,6 +4,7 @@ use super::calls::Sent;
 use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
 use pam_onelogin::factor::PASSCODE;
+use pam_onelogin::group::Groups;
 use pam_onelogin::login::{ApiError, BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
 use pam_onelogin::onelogin::http::{Allowance, Call, Carrier};
 use pam_onelogin::onelogin::wire::Reply;
@@ -148,7 +149,7 @@ impl People for Judge<'_> {
         Ok(account(|account| account.1 == uid))
     }
 
-    fn groups(&self, account: &Account, named: &[&str]) -> Result<Vec<String>, LookupFailed> {
+    fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
         if !named
             .iter()
             .all(|name| GROUPS.iter().any(|(group, _)| group == name))
@@ -156,7 +157,9 @@ impl People for Judge<'_> {
             return Err(LookupFailed);
         }
         let own = GROUPS.iter().filter(|(_, member)| *member == account.name);
-        Ok(own.map(|(group, _)| (*group).to_owned()).collect())
+        let names: Vec<String> = own.map(|(group, _)| (*group).to_owned()).collect();
+        let configured = names.clone();
+        Ok(Groups { configured, names })
     }
 }
 
