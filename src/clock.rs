@@ -1,6 +1,6 @@
 //! Time: the monotonic clock of one login, the calendar, and a wait that the user can end.
 
-use crate::login::{Clock, Wait};
+use crate::login::{Clock, Deadline, Wait};
 use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -27,6 +27,10 @@ impl SystemClock {
 impl Clock for SystemClock {
     fn elapsed(&self) -> Duration {
         self.start.elapsed()
+    }
+
+    fn at(&self, elapsed: Duration) -> Deadline {
+        Deadline::at(self.start + elapsed)
     }
 
     fn wait(&self, time: Duration) -> Wait {

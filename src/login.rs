@@ -10,8 +10,8 @@ mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, ApiError, BadAnswer, Clock, Forgotten, Limit, Memory, NoAnswer, Phone, Prompt, Trouble,
-    Typed, Uncounted, Unguessed, Wait,
+    Api, ApiError, BadAnswer, Clock, Deadline, Forgotten, Limit, Memory, NoAnswer, Permit, Phone,
+    Prompt, Trouble, Typed, Uncounted, Unguessed, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
@@ -72,6 +72,8 @@ struct Progress {
     held_back: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
     until: Duration,
+    /// When the push is over that this login has taken the phone for, on its clock.
+    phone_until: Option<Duration>,
 }
 
 /// Whether the denial is written down.
@@ -348,7 +350,7 @@ impl<'a> Login<'a> {
     fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), Closed> {
         let user = self.user_of(subject)?;
         self.progress.onelogin_id = Some(user.clone());
-        let devices = self.read(|api, time| api.devices(&user, time))?;
+        let devices = self.read(|api, deadline| api.devices(&user, deadline))?;
         Ok((user, devices))
     }
 
@@ -416,7 +418,7 @@ impl<'a> Login<'a> {
             Unfit::Name => Closed::Nobody(Unknown::Name),
             Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
         })?;
-        let unknown = match self.read(|api, time| api.user(wanted, time))? {
+        let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
             Found::One(user) => return Ok(user),
             Found::Nobody if self.config.users.unknown == Missing::Exempt => {
                 return Err(Closed::For(Outcome::Exempt(Exemption::Unknown)));
@@ -431,8 +433,8 @@ impl<'a> Login<'a> {
 
     /// The connection is made while nobody waits for it, for all names alike (rule R13).
     fn prepare(&mut self) -> Result<(), Outcome> {
-        let time = self.time_left();
-        let result = self.api.prepare(time);
+        let deadline = self.deadline();
+        let result = self.api.prepare(deadline);
         result.map_err(|error| self.trouble(error))
     }
 
@@ -440,17 +442,17 @@ impl<'a> Login<'a> {
     /// once more, if the time allows that.
     fn read<T>(
         &mut self,
-        mut call: impl FnMut(&mut dyn Api, Duration) -> Result<T, ApiError>,
+        mut call: impl FnMut(&mut dyn Api, Deadline) -> Result<T, ApiError>,
     ) -> Result<T, Outcome> {
-        let time = self.time_left();
-        let result = match call(self.api, time) {
+        let deadline = self.deadline();
+        let result = match call(self.api, deadline) {
             Err(ApiError {
                 retry_after: Some(pause),
                 ..
-            }) if pause < self.time_left() => match self.clock.wait(pause) {
+            }) if self.clock.elapsed() + pause < self.end() => match self.clock.wait(pause) {
                 Wait::Over => {
-                    let time = self.time_left();
-                    call(self.api, time)
+                    let deadline = self.deadline();
+                    call(self.api, deadline)
                 }
                 Wait::Interrupted => return Err(Outcome::Denied(Denial::Interrupted)),
             },
@@ -462,23 +464,27 @@ impl<'a> Login<'a> {
     /// Sends the push, the code or the link, or calls: once.
     fn activate(&mut self, user: &UserId, device: &Device) -> Result<Activation, Outcome> {
         self.progress.factor = Some(device.factor.word());
-        let time = self.begin()?;
-        self.api
-            .activate(user, device, time)
-            .map_err(|error| self.trouble(error))
+        let mut deadline = self.begin()?;
+        let (memory, mut holds): (&dyn Memory, &dyn Fn() -> bool) = (self.memory, &|| true);
+        let holds_phone = || memory.holds_phone();
+        if let Some(end) = self.progress.phone_until {
+            deadline = deadline.min(self.clock.at(end));
+            holds = &holds_phone;
+        }
+        let result = self.api.activate(user, device, Permit { deadline, holds });
+        result.map_err(|error| self.trouble(error))
     }
 
     /// What precedes everything that sends something to the user: there must be time, it is counted,
     /// and the denial is written down, so that a process that is killed meanwhile, or a stack that
     /// is run again, sends no second one.
-    fn begin(&mut self) -> Result<Duration, Outcome> {
+    fn begin(&mut self) -> Result<Deadline, Outcome> {
         let limit = self.config.onelogin.login_timeout;
-        let time = limit.saturating_sub(self.clock.elapsed());
-        if time.is_zero() {
+        if self.clock.elapsed() >= limit {
             return Err(if self.progress.enrolled {
                 Outcome::Denied(Denial::LogInAgain)
             } else {
-                self.trouble(ApiError::deadline())
+                self.trouble(ApiError::late("login_timeout"))
             });
         }
         self.mark()
@@ -490,7 +496,7 @@ impl<'a> Login<'a> {
             })
         })?;
         self.progress.sent = true;
-        Ok(time)
+        Ok(self.clock.at(limit))
     }
 
     /// Checks a code that needs no message: directly, or after an activation where the tenant
@@ -509,10 +515,10 @@ impl<'a> Login<'a> {
         if let Guess::Used = self.guess(user, device, code)? {
             return Ok(Checked::Used);
         }
-        let time = self.time_left();
+        let deadline = self.deadline();
         let activation = self
             .api
-            .activate(user, device, time)
+            .activate(user, device, deadline.into())
             .map_err(|error| self.trouble(error))?;
         self.submit(user, device, Some(&activation.id), code)
     }
@@ -554,8 +560,8 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        let time = self.time_left();
-        match self.api.check(user, device, verification, code, time) {
+        let deadline = self.deadline();
+        match self.api.check(user, device, verification, code, deadline) {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
             Ok(Answer::Pending | Answer::Rejected) => {
                 self.memory.refused(user, code);
@@ -582,11 +588,15 @@ impl<'a> Login<'a> {
         Ok(typed)
     }
 
-    /// What is left of the login's time; but what somebody typed late still gets the time of one
+    /// When the login is over, on its clock; but what somebody typed late still gets the time of one
     /// request.
-    fn time_left(&self) -> Duration {
-        let until = self.config.onelogin.login_timeout.max(self.progress.until);
-        until.saturating_sub(self.clock.elapsed())
+    fn end(&self) -> Duration {
+        let limit = self.config.onelogin.login_timeout;
+        limit.max(self.progress.until)
+    }
+
+    fn deadline(&self) -> Deadline {
+        self.clock.at(self.end())
     }
 
     fn trouble(&self, error: ApiError) -> Outcome {

@@ -12,13 +12,12 @@ pub mod wire;
 use crate::config::file::Secrets;
 use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
-use crate::login::{Api, ApiError};
+use crate::login::{Api, ApiError, Deadline, Permit};
 use crate::map::Wanted;
 use crate::state::notes::Notes;
 use cache::Cache;
 use client::Client;
-use http::{Allowance, Carrier};
-use std::time::Duration;
+use http::Carrier;
 use wire::{
     Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
     VerificationId,
@@ -48,25 +47,23 @@ impl<'a> OneLogin<'a> {
 }
 
 impl OneLogin<'_> {
-    fn look_up(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+    fn look_up(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
         let users = &self.config.users;
-        let allowance = Allowance::of(time);
         match (wanted, &users.attribute) {
             (Wanted::Id(id), _) if !users.check_active => Ok(Found::One(id.clone())),
-            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, allowance),
+            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, deadline),
             (Wanted::Name(name), Some(attribute)) => {
                 let ignore_case = users.ignore_case;
-                users::by_attribute(&mut self.client, attribute, name, ignore_case, allowance)
+                users::by_attribute(&mut self.client, attribute, name, ignore_case, deadline)
             }
             (Wanted::Name(_), None) => Ok(Found::Nobody),
         }
     }
 
-    fn list(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
-        let allowance = Allowance::of(time);
+    fn list(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError> {
         match self.config.onelogin.version {
-            Version::V1 => v1::devices(&mut self.client, user, allowance),
-            Version::V2 => v2::devices(&mut self.client, user, &self.config.factors, allowance),
+            Version::V1 => v1::devices(&mut self.client, user, deadline),
+            Version::V2 => v2::devices(&mut self.client, user, &self.config.factors, deadline),
         }
     }
 
@@ -85,26 +82,26 @@ impl OneLogin<'_> {
 }
 
 impl Api for OneLogin<'_> {
-    fn prepare(&mut self, time: Duration) -> Result<(), ApiError> {
-        self.client.prepare(Allowance::of(time))
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.client.prepare(deadline)
     }
 
-    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
+    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
         if let Some(user) = self.cache.user(wanted) {
             return Ok(Found::One(user));
         }
-        let found = self.look_up(wanted, time);
+        let found = self.look_up(wanted, deadline);
         if !matches!(found, Ok(Found::One(_))) {
             self.cache.unlock();
         }
         found
     }
 
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
+    fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError> {
         if let Some(devices) = self.cache.devices(user) {
             return Ok(devices);
         }
-        let devices = self.list(user, time);
+        let devices = self.list(user, deadline);
         match &devices {
             Ok(devices) => self.cache.keep(user, devices),
             Err(_) => self.cache.unlock(),
@@ -116,13 +113,12 @@ impl Api for OneLogin<'_> {
         &mut self,
         user: &UserId,
         device: &Device,
-        time: Duration,
+        permit: Permit<'_>,
     ) -> Result<Activation, ApiError> {
-        let allowance = Allowance::of(time);
         let factors = &self.config.factors;
         let result = match self.config.onelogin.version {
-            Version::V1 => v1::activate(&mut self.client, user, device, factors, allowance),
-            Version::V2 => v2::activate(&mut self.client, user, device, factors, allowance),
+            Version::V1 => v1::activate(&mut self.client, user, device, factors, permit),
+            Version::V2 => v2::activate(&mut self.client, user, device, factors, permit),
         };
         self.after(result, |_| true)
     }
@@ -133,16 +129,15 @@ impl Api for OneLogin<'_> {
         device: &Device,
         verification: Option<&VerificationId>,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError> {
-        let allowance = Allowance::of(time);
         let client = &mut self.client;
         let result = match (self.config.onelogin.version, device.factor) {
             // Version 2 does not say how a temporary token is checked; version 1 does.
             (Version::V1, _) | (Version::V2, Factor::Temporary) => {
-                v1::check(client, user, device, verification, code, allowance)
+                v1::check(client, user, device, verification, code, deadline)
             }
-            (Version::V2, _) => v2::check(client, user, device, verification, code, allowance),
+            (Version::V2, _) => v2::check(client, user, device, verification, code, deadline),
         };
         self.after(result, |answer| matches!(answer, Answer::Accepted(_)))
     }
@@ -152,36 +147,29 @@ impl Api for OneLogin<'_> {
         user: &UserId,
         device: &Device,
         verification: &VerificationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError> {
-        let allowance = Allowance::of(time);
         let result = match self.config.onelogin.version {
-            Version::V1 => v1::poll(&mut self.client, user, device, verification, allowance),
-            Version::V2 => v2::poll(&mut self.client, user, device, verification, allowance),
+            Version::V1 => v1::poll(&mut self.client, user, device, verification, deadline),
+            Version::V2 => v2::poll(&mut self.client, user, device, verification, deadline),
         };
         self.after(result, |_| true)
     }
 
-    fn available(&mut self, user: &UserId, time: Duration) -> Result<Vec<Available>, ApiError> {
+    fn available(&mut self, user: &UserId, deadline: Deadline) -> Result<Vec<Available>, ApiError> {
         let factors = &self.config.factors;
-        v2::available(&mut self.client, user, factors, Allowance::of(time))
+        v2::available(&mut self.client, user, factors, deadline)
     }
 
     fn register(
         &mut self,
         user: &UserId,
         available: &Available,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Registration, ApiError> {
         self.cache.forget();
         let factors = &self.config.factors;
-        v2::register(
-            &mut self.client,
-            user,
-            available,
-            factors,
-            Allowance::of(time),
-        )
+        v2::register(&mut self.client, user, available, factors, deadline)
     }
 
     fn check_registration(
@@ -189,19 +177,17 @@ impl Api for OneLogin<'_> {
         user: &UserId,
         registration: &RegistrationId,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError> {
-        let allowance = Allowance::of(time);
-        v2::check_registration(&mut self.client, user, registration, code, allowance)
+        v2::check_registration(&mut self.client, user, registration, code, deadline)
     }
 
     fn poll_registration(
         &mut self,
         user: &UserId,
         registration: &RegistrationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError> {
-        let allowance = Allowance::of(time);
-        v2::poll_registration(&mut self.client, user, registration, allowance)
+        v2::poll_registration(&mut self.client, user, registration, deadline)
     }
 }

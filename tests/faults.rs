@@ -292,3 +292,60 @@ fn r02_with_little_memory_a_login_may_abort_and_nobody_gets_in() {
         );
     }
 }
+
+/// A login is stopped before each call, for longer than its push may be pending; meanwhile the user starts one of their own,
+/// and approves whatever the phone shows.
+#[test]
+fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
+    const STOPPED: u32 = 130;
+    // The push is over long before the login: what counts is the push.
+    let settings = ["onelogin.login_timeout = 300", "factors.expires_in = 120"];
+    let world = World::with([push()], &settings);
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
+    let login = || world.ssh().answers(["", ""]);
+    let polls = || world.onelogin.count("GET", "/verifications/");
+    // Warm: a login that is stopped while it looks up holds up the next one.
+    let _ = login().run();
+    let calls: Vec<u64> = (1..=calls(login())).collect();
+    let pending = || world.kept("pending-").len();
+    let begin = || {
+        world.forget_what(|name| name.starts_with("pending-") || name.starts_with("challenge-"));
+        world.onelogin.clear_requests();
+    };
+    let first = calls.partition_point(|&number| {
+        begin();
+        let mut stopped = login().stop_at(number).spawn();
+        stopped.wait_stop();
+        let is_pending = pending() > 0;
+        let _ = stopped.kill();
+        !is_pending
+    });
+    let (mut sent_late, mut got_in, mut denied) = (0, 0, 0);
+    for &number in &calls[first..] {
+        begin();
+        let mut stopped = login().later_at(number, STOPPED).stop_at(number).spawn();
+        stopped.wait_stop();
+        let (had_the_phone, approved_before) = (pending() > 0, polls() > 0);
+        let own = login().later_at(1, STOPPED).run();
+        assert_eq!(own.code, Code::SUCCESS, "call {number}: {:?}", own.log);
+        let sent = world.onelogin.activations();
+        stopped.signal(Signal::SIGCONT);
+        let outcome = stopped.finish();
+        // Stopped while it took the phone, it finds out, and asks for it anew.
+        let is_anew = outcome.prompts().concat().contains("Another sign-in");
+        if had_the_phone && !is_anew {
+            sent_late += usize::from(world.onelogin.activations() > sent);
+            // Only what was approved and read before the stop.
+            let may_enter = approved_before || outcome.code != Code::SUCCESS;
+            assert!(may_enter, "call {number}: {:?}", outcome.log);
+            got_in += usize::from(outcome.code == Code::SUCCESS);
+            denied += usize::from(outcome.code != Code::SUCCESS);
+        }
+    }
+    // Stopped in the write itself, it leaves; but its approval is worth nothing.
+    assert!(
+        sent_late <= 1,
+        "{sent_late} pushes were sent after their time"
+    );
+    assert!(got_in > 0 && denied > 50, "{got_in} {denied}");
+}

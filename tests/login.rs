@@ -1576,3 +1576,22 @@ fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
     .run();
     assert_eq!(end, "denied no-allowed-factor factor=sms id=1001");
 }
+
+#[test]
+fn r21_an_approval_that_is_read_when_its_push_is_over_denies() {
+    let ended = Script::of([
+        Looks("alice", one("7")),
+        Lists("7", vec![push("p")]),
+        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        Denies,
+        Activates("p", Ok("v")),
+        Asks(
+            "Push sent to Phone. Approve it, then press Enter (or type a code): ",
+            "",
+        ),
+        Polls("p", "v", ACCEPTED),
+        Step::PhoneLost,
+    ])
+    .run();
+    assert_eq!(ended, "denied expired factor=push id=7");
+}

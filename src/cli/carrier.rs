@@ -4,8 +4,8 @@ use super::console::{Console, Paint, paint};
 use super::terminal::Countdown;
 use crate::config::Config;
 use crate::host::{interrupt_is_pending, uids};
-use crate::login::{ApiError, Clock as _};
-use crate::onelogin::http::{Allowance, Call, Carrier, Exchange, Http, Method};
+use crate::login::{ApiError, Clock as _, Deadline};
+use crate::onelogin::http::{Call, Carrier, Exchange, Http, Method};
 use crate::onelogin::wire::Reply;
 use crate::text::printable;
 use crate::trust::Trusted;
@@ -51,9 +51,9 @@ impl<'a> Watched<'a> {
 }
 
 impl Carrier for Watched<'_> {
-    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         let start = Instant::now();
-        let result = self.http.prepare(allowance);
+        let result = self.http.prepare(deadline);
         let outcome = match &result {
             Ok(()) => "connected".to_owned(),
             Err(error) => format!("no connection: {}", error.detail),
@@ -62,9 +62,9 @@ impl Carrier for Watched<'_> {
         result
     }
 
-    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let start = Instant::now();
-        let result = self.http.send(call, allowance);
+        let result = self.http.send(call, deadline);
         let outcome = match &result {
             Ok(reply) => reply.status.to_string(),
             Err(error) => error.detail.clone(),

@@ -3,7 +3,7 @@
 use super::console::Console;
 use crate::clock::SystemClock;
 use crate::host::interrupt_is_pending;
-use crate::login::{BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
+use crate::login::{BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
 use crate::secret::Secret;
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -191,6 +191,10 @@ impl<'a> Countdown<'a> {
 impl Clock for Countdown<'_> {
     fn elapsed(&self) -> Duration {
         self.clock.elapsed()
+    }
+
+    fn at(&self, elapsed: Duration) -> Deadline {
+        self.clock.at(elapsed)
     }
 
     fn wait(&self, time: Duration) -> Wait {

@@ -1,8 +1,8 @@
 //! Approvals: a push, a call or a link is sent once, one at a time for a user, and waited for.
 
 use super::{
-    Acceptance, Activation, Answer, Api, ApiError, Denial, Device, Factor, Forgotten, Login,
-    Manner, Outcome, Phone, Tries, Trouble, Typed, UserId, VerificationId, Wait,
+    Acceptance, Activation, Answer, Api, ApiError, Deadline, Denial, Device, Factor, Forgotten,
+    Login, Manner, Outcome, Phone, Tries, Trouble, Typed, UserId, VerificationId, Wait,
 };
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ const BUSY: &str = "Another sign-in under your name awaits approval; if it is no
 /// How often another login's push is looked at.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The time of a poll when the login's own is over.
+/// The time of a poll when that of the login is over.
 const LAST_POLL: Duration = Duration::from_secs(1);
 
 /// Polls that may fail in a row before they are given up.
@@ -64,8 +64,12 @@ impl Login<'_> {
         let mut is_told = false;
         self.progress.factor = Some(device.factor.word());
         loop {
+            let now = self.clock.elapsed();
             match self.memory.take_phone(life) {
-                Ok(Phone::Ours) => return Ok(None),
+                Ok(Phone::Ours) => {
+                    self.progress.phone_until = Some(now + life);
+                    return Ok(None);
+                }
                 Err(Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
                 Ok(Phone::Busy) => {}
             }
@@ -126,13 +130,20 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         // Where there is a prompt, Enter says that it is approved.
         let is_due = self.manner == Manner::Prompted;
-        self.wait(sent_at, is_due, |api, time| {
-            Ok(match api.poll(user, device, verification, time)? {
+        let acceptance = self.wait(sent_at, is_due, |api, deadline| {
+            Ok(match api.poll(user, device, verification, deadline)? {
                 Answer::Accepted(acceptance) => Poll::Over(acceptance),
                 Answer::Rejected => Poll::No,
                 Answer::Pending => Poll::NotYet,
             })
-        })
+        })?;
+        // Another login may have sent its own push since this one's was over: whose the approval is,
+        // nobody can tell.
+        if self.memory.holds_phone() {
+            Ok(acceptance)
+        } else {
+            Err(Outcome::Denied(Denial::Expired))
+        }
     }
 
     /// Polls by a schedule. A poll is asked again after a failure: it is the only call that may be.
@@ -140,16 +151,16 @@ impl Login<'_> {
         &mut self,
         sent_at: Duration,
         mut is_due: bool,
-        mut poll: impl FnMut(&mut dyn Api, Duration) -> Result<Poll<T>, ApiError>,
+        mut poll: impl FnMut(&mut dyn Api, Deadline) -> Result<Poll<T>, ApiError>,
     ) -> Result<T, Outcome> {
         let end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
         let mut failures = 0;
         // An Enter that comes late still gets the time of one request.
-        let mut time = self.time_left().max(LAST_POLL);
+        let mut deadline = self.deadline().max(self.last_poll());
         loop {
             let mut pause = poll_pause(self.clock.elapsed().saturating_sub(sent_at));
             if is_due {
-                match poll(self.api, time) {
+                match poll(self.api, deadline) {
                     Ok(Poll::Over(result)) => return Ok(result),
                     Ok(Poll::No) => return Err(Outcome::Denied(Denial::Push)),
                     Ok(Poll::NotYet) => failures = 0,
@@ -171,15 +182,14 @@ impl Login<'_> {
                 return Err(Outcome::Denied(Denial::Interrupted));
             }
             is_due = true;
-            time = self.time_for_a_poll();
+            // A poll ends with the login, but for the moment that the last one needs.
+            let end = self.clock.at(self.config.onelogin.login_timeout);
+            deadline = end.max(self.last_poll());
         }
     }
 
-    /// A poll ends with the login, but for the moment that the last one needs.
-    fn time_for_a_poll(&self) -> Duration {
-        let limit = self.config.onelogin.login_timeout;
-        let left = limit.saturating_sub(self.clock.elapsed());
-        left.max(LAST_POLL)
+    fn last_poll(&self) -> Deadline {
+        self.clock.at(self.clock.elapsed() + LAST_POLL)
     }
 }
 

@@ -36,7 +36,7 @@ impl Login<'_> {
 
     /// What the user can enrol, as far as it is allowed here.
     pub(super) fn available(&mut self, user: &UserId) -> Result<Vec<Available>, Outcome> {
-        let mut available = self.read(|api, time| api.available(user, time))?;
+        let mut available = self.read(|api, deadline| api.available(user, deadline))?;
         let allow = &self.config.factors.allow;
         available.retain(|available| allow.contains(&available.factor));
         Ok(available)
@@ -76,10 +76,10 @@ impl Login<'_> {
 
     fn register(&mut self, user: &UserId, available: &Available) -> Result<(), Outcome> {
         self.progress.factor = Some(available.factor.word());
-        let time = self.begin()?;
+        let deadline = self.begin()?;
         let registration = self
             .api
-            .register(user, available, time)
+            .register(user, available, deadline)
             .map_err(|error| self.trouble(error))?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             self.trouble(ApiError::new(
@@ -110,10 +110,10 @@ impl Login<'_> {
                 Typed::Unusable(_) => None,
             };
             if let Some(code) = code {
-                let time = self.time_left();
+                let deadline = self.deadline();
                 let result = self
                     .api
-                    .check_registration(user, &registration.id, &code, time);
+                    .check_registration(user, &registration.id, &code, deadline);
                 match result.map_err(|error| self.trouble(error))? {
                     Enrolment::Done => return Ok(()),
                     Enrolment::Pending => {}
@@ -134,8 +134,8 @@ impl Login<'_> {
     ) -> Result<(), Outcome> {
         let _: Typed = self.ask(prompt.shown_to_its_owner())?;
         let done_at = self.clock.elapsed();
-        let result = self.wait(done_at, true, |api, time| {
-            let result = api.poll_registration(user, &registration.id, time)?;
+        let result = self.wait(done_at, true, |api, deadline| {
+            let result = api.poll_registration(user, &registration.id, deadline)?;
             Ok(match result {
                 Enrolment::Done => Poll::Over(()),
                 Enrolment::Rejected => Poll::No,

@@ -7,25 +7,25 @@ use crate::onelogin::wire::{
     VerificationId,
 };
 use crate::secret::Secret;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// What OneLogin can be asked. Each call gets the time it may take.
+/// What OneLogin can be asked. Each call is over by its deadline.
 pub trait Api {
     /// Makes the connection, so that it is there when a code is typed. Nothing is asked.
     ///
     /// # Errors
     /// As [`Api::user`].
-    fn prepare(&mut self, time: Duration) -> Result<(), ApiError>;
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
     /// [`ApiError`] when there is no usable reply.
-    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError>;
+    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError>;
     /// Lists a user's enrolled devices.
     ///
     /// # Errors
     /// As [`Api::user`].
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError>;
+    fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError>;
     /// Activates a device: sends the push, the code or the link, or calls. Never sent twice.
     ///
     /// # Errors
@@ -34,7 +34,7 @@ pub trait Api {
         &mut self,
         user: &UserId,
         device: &Device,
-        time: Duration,
+        permit: Permit<'_>,
     ) -> Result<Activation, ApiError>;
     /// Checks a code, of an activated verification or directly. Never sent twice.
     ///
@@ -46,7 +46,7 @@ pub trait Api {
         device: &Device,
         verification: Option<&VerificationId>,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError>;
     /// Asks how an approval stands.
     ///
@@ -57,13 +57,13 @@ pub trait Api {
         user: &UserId,
         device: &Device,
         verification: &VerificationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError>;
     /// Lists the factors that a user can enrol.
     ///
     /// # Errors
     /// As [`Api::user`].
-    fn available(&mut self, user: &UserId, time: Duration) -> Result<Vec<Available>, ApiError>;
+    fn available(&mut self, user: &UserId, deadline: Deadline) -> Result<Vec<Available>, ApiError>;
     /// Begins an enrolment. Never sent twice.
     ///
     /// # Errors
@@ -72,7 +72,7 @@ pub trait Api {
         &mut self,
         user: &UserId,
         available: &Available,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Registration, ApiError>;
     /// Checks the code that ends an enrolment. Never sent twice.
     ///
@@ -83,7 +83,7 @@ pub trait Api {
         user: &UserId,
         registration: &RegistrationId,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError>;
     /// Asks how an enrolment stands.
     ///
@@ -93,7 +93,7 @@ pub trait Api {
         &mut self,
         user: &UserId,
         registration: &RegistrationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError>;
 }
 
@@ -131,10 +131,66 @@ pub enum BadAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 
+/// A moment on the clock that nobody can set. A span of time would begin anew in a process that was
+/// stopped; a moment passes meanwhile (rule R21).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deadline(Instant);
+
+impl Deadline {
+    /// This moment.
+    #[must_use]
+    pub fn at(moment: Instant) -> Self {
+        Self(moment)
+    }
+
+    /// So much later than now.
+    #[must_use]
+    pub fn after(time: Duration) -> Self {
+        Self(Instant::now() + time)
+    }
+
+    /// The moment.
+    #[must_use]
+    pub fn moment(self) -> Instant {
+        self.0
+    }
+
+    /// The time until then; zero when it is past.
+    #[must_use]
+    pub fn left(self) -> Duration {
+        self.0.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether it is past.
+    #[must_use]
+    pub fn is_past(self) -> bool {
+        self.left().is_zero()
+    }
+}
+
+/// What must hold when a request is written that sends something to the user.
+#[derive(Clone, Copy)]
+pub struct Permit<'a> {
+    /// Behind it nothing is written.
+    pub deadline: Deadline,
+    /// Whether the push would still be the only one of its user. It is asked when token and
+    /// connection are ready.
+    pub holds: &'a dyn Fn() -> bool,
+}
+
+impl From<Deadline> for Permit<'_> {
+    fn from(deadline: Deadline) -> Self {
+        let holds = &|| true;
+        Self { deadline, holds }
+    }
+}
+
 /// Time, seen from the moment when authenticate was entered.
 pub trait Clock {
     /// How long ago that was, on a clock that nobody can set.
     fn elapsed(&self) -> Duration;
+    /// The moment when `elapsed` comes to this.
+    fn at(&self, elapsed: Duration) -> Deadline;
     /// Lets time pass.
     fn wait(&self, time: Duration) -> Wait;
 }
@@ -185,6 +241,8 @@ pub trait Memory {
     /// # Errors
     /// [`Forgotten`] when it could not be written.
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten>;
+    /// Whether the phone is this login's: the push that it asked for is still its own, and not over.
+    fn holds_phone(&self) -> bool;
     /// The push is no longer pending, or was never sent.
     fn leave_phone(&mut self);
 }
@@ -311,10 +369,10 @@ impl ApiError {
         }
     }
 
-    /// The time of the login is over.
+    /// The time that this key sets is over.
     #[must_use]
-    pub fn deadline() -> Self {
-        Self::new(Trouble::Timeout, "login_timeout")
+    pub fn late(key: &str) -> Self {
+        Self::new(Trouble::Timeout, key)
     }
 }
 

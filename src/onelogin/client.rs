@@ -2,8 +2,8 @@
 
 use crate::config::Config;
 use crate::config::file::Secrets;
-use crate::login::{ApiError, Trouble};
-use crate::onelogin::http::{Allowance, Call, Caller, Carrier, Method};
+use crate::login::{ApiError, Deadline, Permit, Trouble};
+use crate::onelogin::http::{Call, Caller, Carrier, Method};
 use crate::onelogin::token::Tokens;
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
@@ -64,8 +64,8 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`ApiError`] when there is none to be had.
-    pub fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
-        self.carrier.prepare(allowance)
+    pub fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.carrier.prepare(deadline)
     }
 
     /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
@@ -78,17 +78,18 @@ impl<'a> Client<'a> {
         purpose: Purpose,
         path: &str,
         query: &[(&str, &str)],
-        allowance: Allowance,
+        deadline: Deadline,
     ) -> Result<Reply, ApiError> {
-        let reply = self.send(purpose, Method::Get, path, query, allowance)?;
+        let reply = self.send(purpose, Method::Get, path, query, deadline)?;
         if reply.status != 401 {
             return Ok(reply);
         }
         self.credentials.tokens(purpose.role).forget();
-        self.send(purpose, Method::Get, path, query, allowance)
+        self.send(purpose, Method::Get, path, query, deadline)
     }
 
-    /// Sends something that must not be sent twice. After a 401 the next try starts cold.
+    /// Sends something that must not be sent twice, and only while its permit holds. After a 401 the
+    /// next try starts cold.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply.
@@ -97,9 +98,16 @@ impl<'a> Client<'a> {
         purpose: Purpose,
         method: Method,
         path: &str,
-        allowance: Allowance,
+        permit: Permit<'_>,
     ) -> Result<Reply, ApiError> {
-        let reply = self.ask(purpose, method, path, allowance)?;
+        let Permit { deadline, holds } = permit;
+        let _ = self.bearer(purpose.role, deadline)?;
+        self.carrier.prepare(deadline)?;
+        // Nothing that takes time is between this look and the request (rule R21).
+        if !holds() {
+            return Err(ApiError::late("factors.expires_in"));
+        }
+        let reply = self.ask(purpose, method, path, deadline)?;
         if reply.status == 401 {
             self.credentials.tokens(purpose.role).forget();
         }
@@ -115,9 +123,9 @@ impl<'a> Client<'a> {
         purpose: Purpose,
         method: Method,
         path: &str,
-        allowance: Allowance,
+        deadline: Deadline,
     ) -> Result<Reply, ApiError> {
-        self.send(purpose, method, path, &[], allowance)
+        self.send(purpose, method, path, &[], deadline)
     }
 
     /// Adds to an error of the credential which one it concerns, and what it needs.
@@ -138,8 +146,8 @@ impl<'a> Client<'a> {
     ///
     /// # Errors
     /// [`ApiError`] when OneLogin gave none.
-    pub fn authorise(&mut self, role: Role, allowance: Allowance) -> Result<(), ApiError> {
-        self.bearer(role, allowance).map(|_| ())
+    pub fn authorise(&mut self, role: Role, deadline: Deadline) -> Result<(), ApiError> {
+        self.bearer(role, deadline).map(|_| ())
     }
 
     /// The table of the configuration that has the credential of a role.
@@ -148,11 +156,11 @@ impl<'a> Client<'a> {
         self.credentials.table_of(role)
     }
 
-    fn bearer(&mut self, role: Role, allowance: Allowance) -> Result<Rc<Secret>, ApiError> {
+    fn bearer(&mut self, role: Role, deadline: Deadline) -> Result<Rc<Secret>, ApiError> {
         let which = self.table_of(role);
         let tokens = self.credentials.tokens(role);
         tokens
-            .bearer(self.carrier, allowance)
+            .bearer(self.carrier, deadline)
             .map_err(|error| ApiError {
                 detail: format!("{} for the token of {which}", error.detail),
                 ..error
@@ -165,16 +173,16 @@ impl<'a> Client<'a> {
         method: Method,
         path: &str,
         query: &[(&str, &str)],
-        allowance: Allowance,
+        deadline: Deadline,
     ) -> Result<Reply, ApiError> {
-        let token = self.bearer(purpose.role, allowance)?;
+        let token = self.bearer(purpose.role, deadline)?;
         let call = Call {
             method,
             path: path.to_owned(),
             query,
             caller: Caller::Bearer(&token),
         };
-        self.carrier.send(&call, allowance)
+        self.carrier.send(&call, deadline)
     }
 }
 

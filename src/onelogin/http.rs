@@ -9,7 +9,7 @@ mod roots;
 mod tunnel;
 
 use crate::config::{Config, Origin, Proxy};
-use crate::login::{ApiError, Trouble};
+use crate::login::{ApiError, Deadline, Trouble};
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
 use crate::trust::Trusted;
@@ -40,26 +40,6 @@ const MAX_HEAD: usize = 16 << 10;
 
 /// How long an idle connection is kept: a person types slower than the client's own 15 s.
 const IDLE: Duration = Duration::from_secs(600);
-
-/// The time that a call may take with all its requests.
-#[derive(Clone, Copy)]
-pub struct Allowance {
-    end: Instant,
-}
-
-impl Allowance {
-    /// Starts now.
-    #[must_use]
-    pub fn of(time: Duration) -> Self {
-        Self {
-            end: Instant::now() + time,
-        }
-    }
-
-    fn left(self) -> Duration {
-        self.end.saturating_duration_since(Instant::now())
-    }
-}
 
 /// A request.
 pub struct Call<'a> {
@@ -122,12 +102,12 @@ pub trait Carrier {
     ///
     /// # Errors
     /// [`ApiError`] when there is none to be had.
-    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError>;
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Sends a request, once, and reads the reply.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
-    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError>;
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError>;
 }
 
 /// The carrier of one login, by HTTPS. One TLS connection serves it from the first request to the last.
@@ -186,11 +166,11 @@ impl Http {
 
 impl Http {
     /// The time for a request, and the agent to send it.
-    fn begin(&self, allowance: Allowance) -> Result<(Duration, &Agent), ApiError> {
-        let left = allowance.left();
+    fn begin(&self, deadline: Deadline) -> Result<(Duration, &Agent), ApiError> {
+        let left = deadline.left();
         let time = left.min(self.request_timeout);
         if time.is_zero() {
-            return Err(ApiError::deadline());
+            return Err(ApiError::late("login_timeout"));
         }
         let agent = self.agent.get_or_try_init(|| {
             let tls = dial::tls(self.ca_file.as_deref(), self.trusted)
@@ -202,8 +182,8 @@ impl Http {
             let dial = Dial::new(tls, tunnel, self.held.clone(), self.interrupt, progress);
             Ok(agent(dial, names))
         })?;
-        self.progress
-            .begin(left < self.request_timeout.min(self.connect_timeout));
+        let is_hurried = left < self.request_timeout.min(self.connect_timeout);
+        self.progress.begin(is_hurried, deadline);
         Ok((time, agent))
     }
 }
@@ -211,11 +191,11 @@ impl Http {
 impl Carrier for Http {
     /// The connection is made as for a request, which ends when it is there; the next request takes
     /// it.
-    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         if !self.exchanges.is_empty() || self.held.is_there() {
             return Ok(());
         }
-        let (time, agent) = self.begin(allowance)?;
+        let (time, agent) = self.begin(deadline)?;
         self.held.is_wanted(true);
         let result = agent
             .get(self.origin.to_string())
@@ -231,8 +211,8 @@ impl Carrier for Http {
         }
     }
 
-    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
-        let (time, agent) = self.begin(allowance)?;
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
+        let (time, agent) = self.begin(deadline)?;
         let start = Instant::now();
         let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
         let date = result.as_ref().ok().and_then(|(_, date)| date.clone());

@@ -3,8 +3,8 @@
 
 use crate::clock::unix_now;
 use crate::config::Origin;
-use crate::login::ApiError;
-use crate::onelogin::http::{Allowance, Call, Caller, Carrier, Method, exposed, json};
+use crate::login::{ApiError, Deadline};
+use crate::onelogin::http::{Call, Caller, Carrier, Method, exposed, json};
 use crate::onelogin::wire;
 use crate::secret::Secret;
 use crate::state::{self, State};
@@ -49,7 +49,7 @@ impl<'a> Tokens<'a> {
     pub fn bearer(
         &mut self,
         carrier: &mut dyn Carrier,
-        allowance: Allowance,
+        deadline: Deadline,
     ) -> Result<Rc<Secret>, ApiError> {
         if self.current.is_none() {
             self.current = self.stored().map(Rc::new);
@@ -74,7 +74,7 @@ impl<'a> Tokens<'a> {
                 secret: self.client_secret,
             },
         };
-        let token = wire::token(&carrier.send(&call, allowance)?)?;
+        let token = wire::token(&carrier.send(&call, deadline)?)?;
         self.store(&token);
         drop(lock);
         let bearer = Rc::new(token.bearer);

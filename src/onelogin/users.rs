@@ -1,9 +1,8 @@
 //! Finding a user. Sources: the pages "List Users" and "Get User" of versions 2 and 1.
 
 use crate::config::{Attribute, Version};
-use crate::login::ApiError;
+use crate::login::{ApiError, Deadline};
 use crate::onelogin::client::{Client, Purpose, Role};
-use crate::onelogin::http::Allowance;
 use crate::onelogin::wire::{self, Candidate, Equal, Found, UserId};
 
 const PURPOSE: Purpose = Purpose {
@@ -20,7 +19,7 @@ pub fn by_attribute(
     attribute: &Attribute,
     value: &str,
     ignore_case: bool,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Found, ApiError> {
     let equal = Equal::Attribute {
         attribute,
@@ -34,7 +33,7 @@ pub fn by_attribute(
         _ => (Version::V2, "/api/2/users"),
     };
     if let Attribute::Custom(_) = attribute {
-        return by_custom_attribute(client, &name, value, equal, allowance);
+        return by_custom_attribute(client, &name, value, equal, deadline);
     }
     let fields = format!("id,{name},state,status");
     let query = [
@@ -42,7 +41,7 @@ pub fn by_attribute(
         ("fields", fields.as_str()),
         ("limit", "2"),
     ];
-    let reply = client.get(PURPOSE, path, &query, allowance)?;
+    let reply = client.get(PURPOSE, path, &query, deadline)?;
     wire::search(&reply, version, equal).map_err(|error| client.explain(PURPOSE, error))
 }
 
@@ -52,14 +51,14 @@ fn by_custom_attribute(
     name: &str,
     value: &str,
     equal: Equal<'_>,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Found, ApiError> {
     let query = [(name, value), ("fields", "id"), ("limit", "2")];
-    let reply = client.get(PURPOSE, "/api/2/users", &query, allowance)?;
+    let reply = client.get(PURPOSE, "/api/2/users", &query, deadline)?;
     match wire::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
         Candidate::Nobody => Ok(Found::Nobody),
         Candidate::Several => Ok(Found::Several),
-        Candidate::One(id) => match look_at(client, &id, equal, allowance)? {
+        Candidate::One(id) => match look_at(client, &id, equal, deadline)? {
             // The reply must be that user's.
             Found::One(found) if found != id => Ok(Found::Other),
             found => Ok(found),
@@ -71,21 +70,17 @@ fn by_custom_attribute(
 ///
 /// # Errors
 /// [`ApiError`] when there is no usable reply.
-pub fn by_id(
-    client: &mut Client<'_>,
-    id: &UserId,
-    allowance: Allowance,
-) -> Result<Found, ApiError> {
-    look_at(client, id, Equal::Id(id), allowance)
+pub fn by_id(client: &mut Client<'_>, id: &UserId, deadline: Deadline) -> Result<Found, ApiError> {
+    look_at(client, id, Equal::Id(id), deadline)
 }
 
 fn look_at(
     client: &mut Client<'_>,
     id: &UserId,
     equal: Equal<'_>,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Found, ApiError> {
     let path = format!("/api/2/users/{}", id.as_str());
-    let reply = client.get(PURPOSE, &path, &[], allowance)?;
+    let reply = client.get(PURPOSE, &path, &[], deadline)?;
     wire::user(&reply, equal).map_err(|error| client.explain(PURPOSE, error))
 }

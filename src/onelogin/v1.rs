@@ -3,9 +3,9 @@
 
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::login::ApiError;
+use crate::login::{ApiError, Deadline, Permit};
 use crate::onelogin::client::{Client, Purpose, Role};
-use crate::onelogin::http::{Allowance, Method, exposed, json};
+use crate::onelogin::http::{Method, exposed, json};
 use crate::onelogin::wire::{
     self, Activation, Answer, DeviceId, Devices, Ours, UserId, VerificationId, Verify,
 };
@@ -28,10 +28,10 @@ const VERIFY: Purpose = Purpose {
 pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Devices, ApiError> {
     let path = format!("/api/1/users/{}/otp_devices", user.as_str());
-    let reply = client.get(DEVICES, &path, &[], allowance)?;
+    let reply = client.get(DEVICES, &path, &[], deadline)?;
     wire::otp_devices(&reply).map_err(|error| client.explain(DEVICES, error))
 }
 
@@ -44,7 +44,7 @@ pub fn activate(
     user: &UserId,
     device: &Device,
     factors: &Factors,
-    allowance: Allowance,
+    permit: Permit<'_>,
 ) -> Result<Activation, ApiError> {
     // Version 1 has another word for the life of the code.
     let message = factors.sms_message.as_deref();
@@ -54,7 +54,7 @@ pub fn activate(
         sms_message: message.filter(|_| device.factor == Factor::Sms),
     })?;
     let path = path(user, &device.id, "trigger");
-    let reply = client.act(VERIFY, Method::Post(body), &path, allowance)?;
+    let reply = client.act(VERIFY, Method::Post(body), &path, permit)?;
     wire::trigger(&reply, ours(user, device)).map_err(|error| client.explain(VERIFY, error))
 }
 
@@ -68,7 +68,7 @@ pub fn check(
     device: &Device,
     verification: Option<&VerificationId>,
     code: &Code,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Answer, ApiError> {
     let body = json(&CodeBody {
         otp_token: code.secret(),
@@ -80,7 +80,7 @@ pub fn check(
         user,
         device,
         Method::Post(body),
-        allowance,
+        deadline,
     )
 }
 
@@ -93,7 +93,7 @@ pub fn poll(
     user: &UserId,
     device: &Device,
     verification: &VerificationId,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Answer, ApiError> {
     let body = json(&PollBody {
         state_token: verification.as_str(),
@@ -104,7 +104,7 @@ pub fn poll(
         user,
         device,
         Method::Post(body),
-        allowance,
+        deadline,
     )
 }
 
@@ -114,13 +114,13 @@ fn verify(
     user: &UserId,
     device: &Device,
     method: Method,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Answer, ApiError> {
     let path = path(user, &device.id, "verify");
     let reply = match verify {
         // 401 is "pending" here, and says nothing about the token.
-        Verify::Poll => client.ask(VERIFY, method, &path, allowance)?,
-        Verify::Code => client.act(VERIFY, method, &path, allowance)?,
+        Verify::Poll => client.ask(VERIFY, method, &path, deadline)?,
+        Verify::Code => client.act(VERIFY, method, &path, deadline.into())?,
     };
     wire::otp_answer(verify, &reply, ours(user, device))
         .map_err(|error| client.explain(VERIFY, error))

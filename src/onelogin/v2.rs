@@ -4,9 +4,9 @@
 
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::login::ApiError;
+use crate::login::{ApiError, Deadline, Permit};
 use crate::onelogin::client::{Client, Purpose, Role};
-use crate::onelogin::http::{Allowance, Method, exposed, exposed_as_documented, json};
+use crate::onelogin::http::{Method, exposed, exposed_as_documented, json};
 use crate::onelogin::wire::{
     self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Ours, Registration,
     RegistrationId, UserId, VerificationId, Verify,
@@ -35,10 +35,10 @@ pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
     factors: &Factors,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Devices, ApiError> {
     let path = format!("{}/devices", base(user));
-    let reply = client.get(DEVICES, &path, &[], allowance)?;
+    let reply = client.get(DEVICES, &path, &[], deadline)?;
     wire::devices(&reply, &factors.magic_link).map_err(|error| client.explain(DEVICES, error))
 }
 
@@ -51,7 +51,7 @@ pub fn activate(
     user: &UserId,
     device: &Device,
     factors: &Factors,
-    allowance: Allowance,
+    permit: Permit<'_>,
 ) -> Result<Activation, ApiError> {
     let is_sms = device.factor == Factor::Sms;
     let body = json(&ActivateBody {
@@ -60,7 +60,7 @@ pub fn activate(
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
     let path = format!("{}/verifications", base(user));
-    let reply = client.act(VERIFY, Method::Post(body), &path, allowance)?;
+    let reply = client.act(VERIFY, Method::Post(body), &path, permit)?;
     wire::activation(&reply, ours(user, device, None))
         .map_err(|error| client.explain(VERIFY, error))
 }
@@ -75,7 +75,7 @@ pub fn check(
     device: &Device,
     verification: Option<&VerificationId>,
     code: &Code,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Answer, ApiError> {
     let path = format!("{}/verifications", base(user));
     let otp = code.secret();
@@ -95,7 +95,7 @@ pub fn check(
             (Method::Put(json(&PutBody { otp, device_id })?), path)
         }
     };
-    let reply = client.act(VERIFY, method, &path, allowance)?;
+    let reply = client.act(VERIFY, method, &path, deadline.into())?;
     wire::answer(Verify::Code, &reply, ours(user, device, verification))
         .map_err(|error| client.explain(VERIFY, error))
 }
@@ -109,10 +109,10 @@ pub fn poll(
     user: &UserId,
     device: &Device,
     verification: &VerificationId,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Answer, ApiError> {
     let path = format!("{}/verifications/{}", base(user), verification.as_str());
-    let reply = client.get(VERIFY, &path, &[], allowance)?;
+    let reply = client.get(VERIFY, &path, &[], deadline)?;
     wire::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
         .map_err(|error| client.explain(VERIFY, error))
 }
@@ -125,10 +125,10 @@ pub fn available(
     client: &mut Client<'_>,
     user: &UserId,
     factors: &Factors,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Vec<Available>, ApiError> {
     let path = format!("{}/factors", base(user));
-    let reply = client.get(ENROL, &path, &[], allowance)?;
+    let reply = client.get(ENROL, &path, &[], deadline)?;
     wire::factors(&reply, &factors.magic_link).map_err(|error| client.explain(ENROL, error))
 }
 
@@ -141,7 +141,7 @@ pub fn register(
     user: &UserId,
     available: &Available,
     factors: &Factors,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Registration, ApiError> {
     let is_sms = available.factor == Factor::Sms;
     let body = json(&RegisterBody {
@@ -152,7 +152,7 @@ pub fn register(
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
     let path = format!("{}/registrations", base(user));
-    let reply = client.act(ENROL, Method::Post(body), &path, allowance)?;
+    let reply = client.act(ENROL, Method::Post(body), &path, deadline.into())?;
     wire::registration(&reply, user).map_err(|error| client.explain(ENROL, error))
 }
 
@@ -165,12 +165,12 @@ pub fn check_registration(
     user: &UserId,
     registration: &RegistrationId,
     code: &Code,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Enrolment, ApiError> {
     let path = format!("{}/registrations/{}", base(user), registration.as_str());
     let otp = code.secret();
     let body = json(&RegistrationCodeBody { otp })?;
-    let reply = client.act(ENROL, Method::Put(body), &path, allowance)?;
+    let reply = client.act(ENROL, Method::Put(body), &path, deadline.into())?;
     wire::enrolment(Verify::Code, &reply, registration)
         .map_err(|error| client.explain(ENROL, error))
 }
@@ -183,10 +183,10 @@ pub fn poll_registration(
     client: &mut Client<'_>,
     user: &UserId,
     registration: &RegistrationId,
-    allowance: Allowance,
+    deadline: Deadline,
 ) -> Result<Enrolment, ApiError> {
     let path = format!("{}/registrations/{}", base(user), registration.as_str());
-    let reply = client.get(ENROL, &path, &[], allowance)?;
+    let reply = client.get(ENROL, &path, &[], deadline)?;
     wire::enrolment(Verify::Poll, &reply, registration)
         .map_err(|error| client.explain(ENROL, error))
 }

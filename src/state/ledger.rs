@@ -66,7 +66,7 @@ pub struct Ledger<'a> {
     places: OnceCell<Vec<String>>,
     /// What this login counted, to be taken back on acceptance.
     counted: Vec<(Kind, i64, String)>,
-    /// The push of this login that is pending.
+    /// The push of this login that is pending: the kind and the span of its note.
     pending: Option<(Kind, i64)>,
 }
 
@@ -289,6 +289,14 @@ impl Memory for Ledger<'_> {
         } else {
             Ok(Phone::Busy)
         }
+    }
+
+    fn holds_phone(&self) -> bool {
+        let Some((kind, _)) = self.pending else {
+            return false;
+        };
+        let found = self.notes.find(kind, &self.phone());
+        found.is_ok_and(|process| process == process_identity())
     }
 
     fn leave_phone(&mut self) {

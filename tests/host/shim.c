@@ -6,7 +6,9 @@
  *   PAM_HOST_LOG         where connect("/dev/log") goes
  *   PAM_HOST_FAIL_AT     the number, from 1, of the call of the module that something happens to
  *   PAM_HOST_FAIL_HOW    what: `once` (it fails, the default), `on` (it and all after it fail), `stop` (SIGSTOP before
- *                        it), `kill` (SIGKILL before it), `back` (before it the clock of the day goes back a day)
+ *                        it), `kill` (SIGKILL before it), `back` (before it the clock of the day goes back a day),
+ *                        `later` (nothing but the next)
+ *   PAM_HOST_LATER       from that call on, the clocks that nobody can set are this many seconds later
  *   PAM_HOST_FAIL_ERRNO  the errno of what fails
  *   PAM_HOST_MARK        the host looks at the path PAM_HOST_MARK/begin before pam_authenticate and at PAM_HOST_MARK/end
  *                        after it, which a tracer sees
@@ -52,8 +54,8 @@ static char log_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
 static char module_name[64] = "pam_onelogin";
 static unsigned long calls, fail_at;
 static int fail_errno = EIO;
-static int names, one_byte;
-static enum { ONCE, ON, STOP, KILL, BACK } how;
+static int names, one_byte, later;
+static enum { ONCE, ON, STOP, KILL, BACK, LATER } how;
 
 static char *(*real_getenv)(const char *);
 
@@ -78,7 +80,10 @@ __attribute__((constructor)) static void read_settings(void)
               : strcmp(text, "stop") == 0 ? STOP
               : strcmp(text, "kill") == 0 ? KILL
               : strcmp(text, "back") == 0 ? BACK
-                                          : ONCE;
+              : strcmp(text, "later") == 0 ? LATER
+                                           : ONCE;
+    if ((text = real_getenv("PAM_HOST_LATER")) != NULL)
+        later = atoi(text);
 }
 
 /* Called by pam-host, through dlsym. */
@@ -373,6 +378,8 @@ int clock_gettime(clockid_t clock, struct timespec *to)
     result = real(clock, to);
     if (clock == CLOCK_REALTIME && how == BACK && fail_at != 0 && calls >= fail_at && in_module(CALLER))
         to->tv_sec -= 24 * 60 * 60;
+    if (clock != CLOCK_REALTIME && later != 0 && fail_at != 0 && calls >= fail_at && in_module(CALLER))
+        to->tv_sec += later;
     return result;
 }
 

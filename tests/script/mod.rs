@@ -4,8 +4,8 @@
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Device, Factor};
 use pam_onelogin::login::{
-    Api, ApiError, BadAnswer, Clock, Forgotten, Limit, Login, Manner, Memory, NoAnswer, Phone,
-    Prompt, Trouble, Typed, Uncounted, Unguessed, Unknown, Wait,
+    Api, ApiError, BadAnswer, Clock, Deadline, Forgotten, Limit, Login, Manner, Memory, NoAnswer,
+    Permit, Phone, Prompt, Trouble, Typed, Uncounted, Unguessed, Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::wire::{
@@ -17,7 +17,7 @@ use pam_onelogin::user::{Proof, Subject, Unfit};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub use Step::{AsksSlowly, CtrlC, Nobody, NotText, Password};
 
@@ -77,6 +77,8 @@ pub enum Step {
     NoGuess(Unguessed),
     /// Another login's push is pending.
     PhoneBusy,
+    /// The push is over, or the phone another login's.
+    PhoneLost,
     /// That a push is pending cannot be written.
     NoPhone,
     /// No connection can be made before the prompt.
@@ -189,6 +191,7 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
 /// The steps of one login, and who logs in.
 pub struct Script {
     steps: RefCell<VecDeque<Step>>,
+    start: Instant,
     now: Cell<Duration>,
     answered: Cell<bool>,
     config: String,
@@ -210,6 +213,7 @@ impl Script {
     pub fn of_steps(steps: Vec<Step>) -> Self {
         Self {
             steps: RefCell::new(VecDeque::from(steps)),
+            start: Instant::now(),
             now: Cell::default(),
             answered: Cell::default(),
             config: String::new(),
@@ -329,9 +333,16 @@ impl Script {
         words.join(" ")
     }
 
+    /// The time until a moment on the script's clock.
+    fn left(&self, deadline: Deadline) -> Duration {
+        let end = deadline.moment().saturating_duration_since(self.start);
+        end.saturating_sub(self.now.get())
+    }
+
     /// No call may take longer than the login has left, or than one request where somebody typed
     /// late.
-    fn allows(&self, time: Duration) {
+    fn allows(&self, deadline: Deadline) {
+        let time = self.left(deadline);
         let left = Duration::from_secs(55).saturating_sub(self.now.get());
         assert!(!time.is_zero());
         assert!(
@@ -342,7 +353,8 @@ impl Script {
 
     /// A poll ends with the login, but for the moment that the last one needs; only the first one
     /// after an answer that came late has the time of a request.
-    fn allows_poll(&self, time: Duration) {
+    fn allows_poll(&self, deadline: Deadline) {
+        let time = self.left(deadline);
         let left = Duration::from_secs(55).saturating_sub(self.now.get());
         let least = if self.answered.take() { 10 } else { 1 };
         assert_eq!(time, left.max(Duration::from_secs(least)));
@@ -384,16 +396,16 @@ pub fn config(lines: &str) -> Config {
 struct Player<'a>(&'a Script);
 
 impl Api for Player<'_> {
-    fn prepare(&mut self, time: Duration) -> Result<(), ApiError> {
-        self.0.allows(time);
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.0.allows(deadline);
         match self.0.next_if(|step| matches!(step, Step::Unprepared(_))) {
             Some(Step::Unprepared(error)) => Err(error),
             _ => Ok(()),
         }
     }
 
-    fn user(&mut self, wanted: &Wanted, time: Duration) -> Result<Found, ApiError> {
-        self.0.allows(time);
+    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
+        self.0.allows(deadline);
         let Wanted::Name(name) = wanted else {
             panic!("looks up {wanted:?} out of order");
         };
@@ -403,8 +415,8 @@ impl Api for Player<'_> {
         }
     }
 
-    fn devices(&mut self, user: &UserId, time: Duration) -> Result<Devices, ApiError> {
-        self.0.allows(time);
+    fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError> {
+        self.0.allows(deadline);
         match self.0.next("lists devices") {
             Step::Lists(expected, devices) if expected == user.as_str() => Ok(Devices {
                 enrolled: devices.len(),
@@ -421,9 +433,9 @@ impl Api for Player<'_> {
         &mut self,
         _: &UserId,
         device: &Device,
-        time: Duration,
+        permit: Permit<'_>,
     ) -> Result<Activation, ApiError> {
-        self.0.allows(time);
+        self.0.allows(permit.deadline);
         match self.0.next("activates") {
             Step::Activates(expected, result) if expected == device.id.as_str() => {
                 result.map(|id| {
@@ -444,9 +456,9 @@ impl Api for Player<'_> {
         device: &Device,
         verification: Option<&VerificationId>,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError> {
-        self.0.allows(time);
+        self.0.allows(deadline);
         let call = (
             device.id.as_str(),
             verification.map(VerificationId::as_str),
@@ -467,9 +479,9 @@ impl Api for Player<'_> {
         _: &UserId,
         device: &Device,
         verification: &VerificationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Answer, ApiError> {
-        self.0.allows_poll(time);
+        self.0.allows_poll(deadline);
         match self.0.next("polls") {
             Step::Polls(expected, id, answers)
                 if (expected, id) == (device.id.as_str(), verification.as_str()) =>
@@ -480,8 +492,8 @@ impl Api for Player<'_> {
         }
     }
 
-    fn available(&mut self, _: &UserId, time: Duration) -> Result<Vec<Available>, ApiError> {
-        self.0.allows(time);
+    fn available(&mut self, _: &UserId, deadline: Deadline) -> Result<Vec<Available>, ApiError> {
+        self.0.allows(deadline);
         match self.0.next("lists factors") {
             Step::Offers(available) => Ok(available),
             _ => panic!("lists factors out of order"),
@@ -492,9 +504,9 @@ impl Api for Player<'_> {
         &mut self,
         _: &UserId,
         available: &Available,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Registration, ApiError> {
-        self.0.allows(time);
+        self.0.allows(deadline);
         match self.0.next("registers") {
             Step::Registers(id, address, token) if id == available.id => Ok(Registration {
                 id: RegistrationId::parse("r-1").unwrap(),
@@ -510,9 +522,9 @@ impl Api for Player<'_> {
         _: &UserId,
         _: &RegistrationId,
         code: &Code,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError> {
-        self.0.allows(time);
+        self.0.allows(deadline);
         match self.0.next("checks a registration") {
             Step::ChecksRegistration(expected, result) if expected == code.secret().expose() => {
                 Ok(result)
@@ -525,9 +537,9 @@ impl Api for Player<'_> {
         &mut self,
         _: &UserId,
         _: &RegistrationId,
-        time: Duration,
+        deadline: Deadline,
     ) -> Result<Enrolment, ApiError> {
-        self.0.allows_poll(time);
+        self.0.allows_poll(deadline);
         match self.0.next("polls a registration") {
             Step::PollsRegistration(result) => Ok(result),
             _ => panic!("polls a registration out of order"),
@@ -571,6 +583,10 @@ impl Prompt for Player<'_> {
 impl Clock for Player<'_> {
     fn elapsed(&self) -> Duration {
         self.0.now.get()
+    }
+
+    fn at(&self, elapsed: Duration) -> Deadline {
+        Deadline::at(self.0.start + elapsed)
     }
 
     fn wait(&self, time: Duration) -> Wait {
@@ -653,6 +669,11 @@ impl Memory for Player<'_> {
         } else {
             Phone::Ours
         })
+    }
+
+    fn holds_phone(&self) -> bool {
+        let lost = self.0.next_if(|step| matches!(step, Step::PhoneLost));
+        lost.is_none()
     }
 
     fn leave_phone(&mut self) {}

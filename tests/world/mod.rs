@@ -98,16 +98,17 @@ impl World {
 
     /// So much later that nothing is remembered of the users, only the token.
     pub fn later(&self) -> &Self {
-        self.forget(|_| true)
+        self.forget_what(|_| true)
     }
 
     /// Forgets what counts for the limits over several logins, and which codes were accepted, so that one login more is not
     /// held back by those before. Denials and the token stay.
     pub fn forget_counts(&self) -> &Self {
-        self.forget(|name| !name.starts_with("denied-"))
+        self.forget_what(|name| !name.starts_with("denied-"))
     }
 
-    fn forget(&self, goes: impl Fn(&str) -> bool) -> &Self {
+    /// Forgets what is in the folders of these names.
+    pub fn forget_what(&self, goes: impl Fn(&str) -> bool) -> &Self {
         let folders = std::fs::read_dir(self.place.state_path());
         for entry in folders.into_iter().flatten().flatten() {
             let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());

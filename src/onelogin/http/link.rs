@@ -115,7 +115,14 @@ impl Read for Line {
 /// No vectored writes: those of the standard library raise SIGPIPE in a host that lets them.
 impl Write for Line {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.when(PollFlags::POLLOUT, |stream| stream.write(bytes))
+        let progress = Arc::clone(&self.progress);
+        self.when(PollFlags::POLLOUT, |stream| {
+            if progress.may_write() {
+                stream.write(bytes)
+            } else {
+                Err(io::ErrorKind::TimedOut.into())
+            }
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {

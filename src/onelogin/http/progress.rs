@@ -1,7 +1,8 @@
 //! How far a request came, and what its failure means.
 
-use crate::login::{ApiError, Trouble};
+use crate::login::{ApiError, Deadline, Trouble};
 use std::io;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use ureq::Error;
 
@@ -13,14 +14,26 @@ pub(super) struct Progress {
     no_such_host: AtomicBool,
     interrupted: AtomicBool,
     hurried: AtomicBool,
+    deadline: Mutex<Option<Deadline>>,
 }
 
 impl Progress {
-    /// A request begins. `hurried`: the login's own time ends before a connection's would.
-    pub(super) fn begin(&self, hurried: bool) {
+    /// A request begins, which must be written by then. `hurried`: the login's own time ends before a
+    /// connection's would.
+    pub(super) fn begin(&self, hurried: bool, deadline: Deadline) {
+        if let Ok(mut kept) = self.deadline.lock() {
+            *kept = Some(deadline);
+        }
         self.connecting(false);
         self.no_such_host.store(false, Ordering::Relaxed);
         self.hurried.store(hurried, Ordering::Relaxed);
+    }
+
+    /// Whether the request may still be written. It is asked right before that, as the process may
+    /// have been stopped since the last look at the time (rule R21).
+    pub(super) fn may_write(&self) -> bool {
+        let deadline = self.deadline.lock().ok().and_then(|kept| *kept);
+        deadline.is_some_and(|deadline| !deadline.is_past())
     }
 
     /// Whether a connection is being made: neither the name is looked up, nor has anybody answered.

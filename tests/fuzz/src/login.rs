@@ -26,7 +26,7 @@ use pam_onelogin::verdict::{self, Circumstances, Verdict};
 use ports::{Person, Tape};
 use std::cell::{Cell, RefCell};
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What an admin writes at least. `%config` adds to it. Nothing is believed of a login before: each one asks, so that its
 /// script says everything that it may rest on.
@@ -192,6 +192,7 @@ struct Judge<'a> {
     spent: RefCell<Option<String>>,
     /// What was typed last, without blanks, while it has not been sent.
     typed: RefCell<Option<String>>,
+    start: Instant,
     now: Cell<Duration>,
     typed_at: Cell<Duration>,
     activated_at: Cell<Duration>,
@@ -220,6 +221,7 @@ impl<'a> Judge<'a> {
             codes: RefCell::default(),
             spent: RefCell::default(),
             typed: RefCell::default(),
+            start: Instant::now(),
             now: Cell::default(),
             typed_at: Cell::default(),
             activated_at: Cell::default(),

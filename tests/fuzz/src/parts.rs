@@ -5,10 +5,10 @@ use crate::login::{BOOTED, FOLDER, boot_clock};
 use crate::reading::{self, Asked, Version};
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
 use pam_onelogin::factor::{Activations, Choice, Device, Factor, Menu, Pick};
-use pam_onelogin::login::{ApiError, Limit, Memory as _};
+use pam_onelogin::login::{ApiError, Deadline, Limit, Memory as _};
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::OneLogin;
-use pam_onelogin::onelogin::http::{Allowance, Call, Caller, Carrier};
+use pam_onelogin::onelogin::http::{Call, Caller, Carrier};
 use pam_onelogin::onelogin::wire::{
     self, Answer, DeviceId, Enrolment, Equal, Found, Ours, RegistrationId, Reply, UserId,
     VerificationId, Verify,
@@ -389,7 +389,11 @@ pub fn state_files(data: &[u8]) {
             &mut teller,
         );
         let wanted = Wanted::Name("alice".to_owned());
-        let _ = pam_onelogin::login::Api::user(&mut onelogin, &wanted, Duration::from_secs(9));
+        let _ = pam_onelogin::login::Api::user(
+            &mut onelogin,
+            &wanted,
+            Deadline::after(Duration::from_secs(9)),
+        );
         match teller.0.expect("a call") {
             Told::Client => {}
             Told::Bearer(bearer) => {
@@ -440,17 +444,17 @@ enum Told {
 }
 
 impl Carrier for Teller {
-    fn prepare(&mut self, _: Allowance) -> Result<(), ApiError> {
+    fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
         Ok(())
     }
 
-    fn send(&mut self, call: &Call<'_>, _: Allowance) -> Result<Reply, ApiError> {
+    fn send(&mut self, call: &Call<'_>, _: Deadline) -> Result<Reply, ApiError> {
         let told = match call.caller {
             Caller::Client { .. } => Told::Client,
             Caller::Bearer(token) => Told::Bearer(token.expose().to_owned()),
         };
         self.0.get_or_insert(told);
-        Err(ApiError::deadline())
+        Err(ApiError::late("login_timeout"))
     }
 }
 

@@ -284,6 +284,13 @@ impl Case {
         self.fail_call(number, 0).how("back")
     }
 
+    /// From the module's call number `number` on, the clocks that nobody can set are this many seconds later: as in a
+    /// process that was stopped so long before it. See also [`Case::stop_at`].
+    pub fn later_at(self, number: u64, seconds: u32) -> Self {
+        let case = self.env("PAM_HOST_LATER", seconds.to_string());
+        case.fail_call(number, 0).how("later")
+    }
+
     fn how(self, how: &str) -> Self {
         self.env("PAM_HOST_FAIL_HOW", how)
     }

@@ -9,10 +9,10 @@ use crate::cli::survey::{Fate, subject};
 use crate::config::file::Loaded;
 use crate::config::{Config, NoFactor, Version};
 use crate::factor::Device;
+use crate::login::Deadline;
 use crate::login::{ApiError, Outcome, Trouble, Unknown};
 use crate::map::Wanted;
 use crate::onelogin::client::{Client, Purpose, Role};
-use crate::onelogin::http::Allowance;
 use crate::onelogin::wire::{Found, UserId, VerificationId};
 use crate::onelogin::{users, v1, v2};
 use crate::state::State;
@@ -77,14 +77,14 @@ impl Probe<'_> {
         }
     }
 
-    fn allowance(&self) -> Allowance {
-        Allowance::of(self.config.onelogin.request_timeout)
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.config.onelogin.request_timeout)
     }
 
     fn token(&mut self, role: Role) -> bool {
-        let allowance = self.allowance();
+        let deadline = self.deadline();
         let table = self.client.table_of(role);
-        let error = match self.client.authorise(role, allowance) {
+        let error = match self.client.authorise(role, deadline) {
             Ok(()) => {
                 let what = format!("OneLogin gave a token for the credential of {table}");
                 self.findings.push(Finding::good("token", what));
@@ -116,14 +116,14 @@ impl Probe<'_> {
             Some(name) => self.wanted(name)?,
             None => nobody(self.config)?,
         };
-        let allowance = self.allowance();
+        let deadline = self.deadline();
         let users = &self.config.users;
         let found = match (&wanted, &users.attribute) {
             (Wanted::Name(value), Some(attribute)) => {
                 let ignore_case = users.ignore_case;
-                users::by_attribute(&mut self.client, attribute, value, ignore_case, allowance)
+                users::by_attribute(&mut self.client, attribute, value, ignore_case, deadline)
             }
-            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, allowance),
+            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, deadline),
             (Wanted::Name(_), None) => return None,
         };
         let found = self.may(Role::Lookup, "look users up", found)?;
@@ -168,11 +168,11 @@ impl Probe<'_> {
 
     /// A device of the user.
     fn devices(&mut self, user: &UserId) -> Option<Device> {
-        let allowance = self.allowance();
+        let deadline = self.deadline();
         let client = &mut self.client;
         let devices = match self.config.onelogin.version {
-            Version::V1 => v1::devices(client, user, allowance),
-            Version::V2 => v2::devices(client, user, &self.config.factors, allowance),
+            Version::V1 => v1::devices(client, user, deadline),
+            Version::V2 => v2::devices(client, user, &self.config.factors, deadline),
         };
         let devices = self.may(Role::Lookup, "list a user's devices", devices)?;
         if devices.usable.is_empty() {
@@ -189,8 +189,8 @@ impl Probe<'_> {
             return;
         };
         if self.config.onelogin.version == Version::V2 {
-            let allowance = self.allowance();
-            let answer = v2::poll(&mut self.client, user, device, &unknown, allowance);
+            let deadline = self.deadline();
+            let answer = v2::poll(&mut self.client, user, device, &unknown, deadline);
             let _ = self.may(Role::Verify, "ask for verifications", answer);
         }
     }
@@ -199,9 +199,9 @@ impl Probe<'_> {
         let (true, Some(user)) = (self.enrols(), user) else {
             return;
         };
-        let allowance = self.allowance();
+        let deadline = self.deadline();
         let factors = &self.config.factors;
-        let available = v2::available(&mut self.client, user, factors, allowance);
+        let available = v2::available(&mut self.client, user, factors, deadline);
         let _ = self.may(Role::Verify, "list what a user can enrol", available);
     }
 
@@ -256,8 +256,8 @@ impl Probe<'_> {
     /// Whether OneLogin answers a call that no login makes.
     fn answers(&mut self, role: Role, path: &str, query: &[(&str, &str)]) -> bool {
         let purpose = Purpose { role, scope: "" };
-        let allowance = self.allowance();
-        let reply = self.client.get(purpose, path, query, allowance);
+        let deadline = self.deadline();
+        let reply = self.client.get(purpose, path, query, deadline);
         reply.is_ok_and(|reply| reply.status == 200)
     }
 
@@ -300,8 +300,8 @@ impl Probe<'_> {
 
     fn rate_limit(&mut self, role: Role) {
         let purpose = Purpose { role, scope: "" };
-        let allowance = self.allowance();
-        let reply = self.client.get(purpose, "/auth/rate_limit", &[], allowance);
+        let deadline = self.deadline();
+        let reply = self.client.get(purpose, "/auth/rate_limit", &[], deadline);
         let body = reply.ok().filter(|reply| reply.status == 200);
         let body = body.and_then(|reply| serde_json::from_slice::<RateReply>(&reply.body).ok());
         let Some(RateReply { data: rate }) = body else {

@@ -3,8 +3,8 @@
 use super::{certificate, trouble};
 use crate::cli::finding::Finding;
 use crate::config::Config;
-use crate::login::Trouble;
-use crate::onelogin::http::{Allowance, Carrier as _, Http, Nameless, addresses};
+use crate::login::{Deadline, Trouble};
+use crate::onelogin::http::{Carrier as _, Http, Nameless, addresses};
 use crate::trust::system_bundle;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -30,9 +30,9 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
         None => certificate::shown(address, origin.host(), timeout),
         Some(_) => None,
     };
-    let allowance = Allowance::of(config.onelogin.request_timeout);
+    let deadline = Deadline::after(config.onelogin.request_timeout);
     let ca = ca_file(config);
-    match http.prepare(allowance) {
+    match http.prepare(deadline) {
         Ok(()) => {
             findings.push(match shown {
                 Some(shown) => shown.accepted(&ca),

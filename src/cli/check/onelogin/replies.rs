@@ -2,8 +2,8 @@
 
 use crate::cli::finding::Finding;
 use crate::clock::unix_now;
-use crate::login::ApiError;
-use crate::onelogin::http::{Allowance, Call, Carrier, Http};
+use crate::login::{ApiError, Deadline};
+use crate::onelogin::http::{Call, Carrier, Http};
 use crate::onelogin::wire::Reply;
 use serde_json::Value;
 use time::{Date, Month};
@@ -81,12 +81,12 @@ impl<'a> Replies<'a> {
 }
 
 impl Carrier for Replies<'_> {
-    fn prepare(&mut self, allowance: Allowance) -> Result<(), ApiError> {
-        self.http.prepare(allowance)
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.http.prepare(deadline)
     }
 
-    fn send(&mut self, call: &Call<'_>, allowance: Allowance) -> Result<Reply, ApiError> {
-        let reply = self.http.send(call, allowance)?;
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
+        let reply = self.http.send(call, deadline)?;
         self.seen.push(Seen {
             path: call.path.clone(),
             status: reply.status,

@@ -5,8 +5,8 @@ use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
-use pam_onelogin::login::{ApiError, BadAnswer, Clock, NoAnswer, Prompt, Typed, Wait};
-use pam_onelogin::onelogin::http::{Allowance, Call, Carrier};
+use pam_onelogin::login::{ApiError, BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
+use pam_onelogin::onelogin::http::{Call, Carrier};
 use pam_onelogin::onelogin::wire::Reply;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Account, LookupFailed, People, Uids};
@@ -16,11 +16,11 @@ use std::time::Duration;
 pub(super) struct Tape<'a>(pub(super) &'a Judge<'a>);
 
 impl Carrier for Tape<'_> {
-    fn prepare(&mut self, _: Allowance) -> Result<(), ApiError> {
+    fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
         Ok(())
     }
 
-    fn send(&mut self, call: &Call<'_>, _: Allowance) -> Result<Reply, ApiError> {
+    fn send(&mut self, call: &Call<'_>, _: Deadline) -> Result<Reply, ApiError> {
         let judge = self.0;
         assert!(judge.calls() < TOO_MANY, "a login without an end");
         let sent = judge.look_at(call);
@@ -112,6 +112,10 @@ impl Prompt for Person<'_> {
 impl Clock for Judge<'_> {
     fn elapsed(&self) -> Duration {
         self.now.get()
+    }
+
+    fn at(&self, elapsed: Duration) -> Deadline {
+        Deadline::at(self.start + elapsed)
     }
 
     fn wait(&self, time: Duration) -> Wait {
