@@ -13,6 +13,7 @@ pub(super) mod sshd;
 pub(super) mod trial;
 
 use super::console::{Console, Paint, paint};
+use super::stack::{self, Files};
 use super::terminal::{Typing, agrees, is_yes, line, line_within};
 use super::{Context, Exit, Trouble, restore, write};
 use crate::args::DEFAULT_CONFIG;
@@ -268,7 +269,7 @@ impl Options {
         let source = Source {
             name: stack,
             text,
-            other: &read_stack,
+            other: &|name| read_stack(name, &on_disk),
             siblings: self.service.stacks(),
         };
         match edit::insert(&source, change.behind) {
@@ -516,11 +517,14 @@ fn refuse_while_changing(service: Service) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// The text of another stack, where libpam looks for it.
-fn read_stack(name: &str) -> Option<String> {
-    let folders = ["/etc/pam.d", "/usr/lib/pam.d"];
-    let texts = folders.iter().map(|folder| Path::new(folder).join(name));
-    texts.map(std::fs::read_to_string).find_map(Result::ok)
+/// The text of another stack, from the folder where libpam finds it.
+fn read_stack(name: &str, files: Files<'_>) -> Option<String> {
+    stack::open(name, files).map(|(_, text)| text)
+}
+
+/// A file of this machine.
+fn on_disk(path: &Path) -> Option<String> {
+    std::fs::read_to_string(path).ok()
 }
 
 /// Why the stack is left to the admin, and what to write.
@@ -550,3 +554,27 @@ const WRITING: u32 = 60;
 
 /// How often the tool looks whether somebody has confirmed.
 const LOOK: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_included_stack_is_found_in_every_folder_where_libpam_looks() {
+        for folder in stack::FOLDERS {
+            let files = |path: &Path| {
+                (path == Path::new(folder).join("common-auth")).then(|| folder.to_owned())
+            };
+            let found = read_stack("common-auth", &files);
+            assert_eq!(found.as_deref(), Some(folder));
+        }
+        assert_eq!(read_stack("common-auth", &|_| None), None);
+    }
+
+    #[test]
+    fn a_stack_of_the_admin_hides_the_one_of_the_distribution() {
+        let files = |path: &Path| Some(path.display().to_string());
+        let found = read_stack("common-auth", &files);
+        assert_eq!(found.as_deref(), Some("/etc/pam.d/common-auth"));
+    }
+}

@@ -7,7 +7,7 @@ mod syntax;
 mod walk;
 
 pub use explore::{Model, Skip, Way, explore};
-pub use reader::{Body, CONF, Entry, FOLDERS, Files, Service, Trouble, read, services};
+pub use reader::{Body, CONF, Entry, FOLDERS, Files, Service, Trouble, open, read, services};
 pub use syntax::{Action, Control, Kind, flaws};
 pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};
 

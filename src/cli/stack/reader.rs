@@ -217,8 +217,9 @@ pub fn services(conf: &str) -> BTreeSet<String> {
 /// The one file of old, which counts only where there is no folder.
 pub const CONF: &str = "/etc/pam.conf";
 
-/// Finds a file: an absolute path, or a name in one of the folders.
-fn open(name: &str, files: Files<'_>) -> Option<(PathBuf, String)> {
+/// Finds a file as libpam does: by an absolute path, or by a name in one of [`FOLDERS`].
+#[must_use]
+pub fn open(name: &str, files: Files<'_>) -> Option<(PathBuf, String)> {
     if name.starts_with('/') {
         let path = PathBuf::from(name);
         return files(&path).map(|text| (path, text));
