@@ -36,6 +36,33 @@ pub enum FileError {
     Refused(String),
 }
 
+/// Why a folder is not trusted.
+#[derive(Debug)]
+pub enum FolderError {
+    /// It cannot be looked at.
+    Unseen(FileError),
+    /// It belongs to this uid, which is not trusted.
+    Owner(PathBuf, u32),
+    /// Group or others can write to it by this mode, and it is not sticky.
+    Mode(PathBuf, u32),
+}
+
+impl From<FolderError> for FileError {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::Unseen(error) => error,
+            FolderError::Owner(folder, uid) => Self::Refused(format!(
+                "the folder {} belongs to uid {uid}; give it to root",
+                folder.display()
+            )),
+            FolderError::Mode(folder, mode) => Self::Refused(format!(
+                "the folder {} has mode {mode:04o}; take write permission from group and others",
+                folder.display()
+            )),
+        }
+    }
+}
+
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -127,14 +154,23 @@ impl Trusted {
         let Some(parent) = path.parent() else {
             return Ok(());
         };
-        let mut has_link = false;
+        Ok(self.check_folders(parent)?)
+    }
+
+    /// Checks a folder and every one above it, along the path as written and along the real one.
+    ///
+    /// # Errors
+    /// [`FolderError`] naming the folder.
+    pub fn check_folders(self, parent: &Path) -> Result<(), FolderError> {
+        // Behind a "..", as behind a link, the folders as written are not all that lead there.
+        let mut is_real = !parent.components().any(|c| c == Component::ParentDir);
         for folder in parent.ancestors() {
-            has_link |= self.check_folder(folder)?;
+            is_real &= !self.check_folder(folder)?;
         }
-        // Without a link on it, the path is the real one.
-        if has_link {
+        if !is_real {
             let real = parent.canonicalize();
-            for folder in real.map_err(|error| unseen(parent, &error))?.ancestors() {
+            let real = real.map_err(|error| FolderError::Unseen(unseen(parent, &error)))?;
+            for folder in real.ancestors() {
                 self.check_folder(folder)?;
             }
         }
@@ -153,7 +189,8 @@ impl Trusted {
         folders.sort_unstable();
         folders.dedup();
         let folders = folders.into_iter().map(|folder| self.check_folder(folder));
-        let mut flaws: Vec<_> = folders.filter_map(Result::err).collect();
+        let errors = folders.filter_map(Result::err);
+        let mut flaws: Vec<FileError> = errors.map(FileError::from).collect();
         match path.symlink_metadata() {
             Ok(metadata) => {
                 let kind = check_kind(&metadata);
@@ -169,24 +206,17 @@ impl Trusted {
     }
 
     /// Checks one folder, or a link to one, and says whether it is a link.
-    fn check_folder(self, folder: &Path) -> Result<bool, FileError> {
+    fn check_folder(self, folder: &Path) -> Result<bool, FolderError> {
         let metadata = folder
             .symlink_metadata()
-            .map_err(|error| unseen(folder, &error))?;
-        let trouble =
-            |text: String| FileError::Refused(format!("the folder {} {text}", folder.display()));
+            .map_err(|error| FolderError::Unseen(unseen(folder, &error)))?;
         if !self.owns(metadata.uid()) {
-            return Err(trouble(format!(
-                "belongs to uid {}; give it to root",
-                metadata.uid()
-            )));
+            return Err(FolderError::Owner(folder.to_owned(), metadata.uid()));
         }
         let is_sticky = metadata.mode() & 0o1000 != 0;
         if metadata.is_dir() && metadata.mode() & 0o022 != 0 && !is_sticky {
             let mode = metadata.mode() & 0o7777;
-            return Err(trouble(format!(
-                "has mode {mode:04o}; take write permission from group and others"
-            )));
+            return Err(FolderError::Mode(folder.to_owned(), mode));
         }
         Ok(metadata.is_symlink())
     }

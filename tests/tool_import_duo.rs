@@ -248,6 +248,53 @@ fn the_result_goes_into_a_new_private_file_and_never_over_another() {
 }
 
 #[test]
+fn r04_the_result_is_not_written_where_others_can_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("config.toml");
+    for (mode, is_fine) in [
+        (0o777, false),
+        (0o770, false),
+        (0o1777, true),
+        (0o755, true),
+    ] {
+        pam_host::place::set_mode(folder.path(), mode);
+        let import = Import::with(EVERYTHING, &["-o", output.to_str().unwrap()]);
+        let said = format!("the folder {} has mode {mode:04o}", folder.path().display());
+        assert_eq!(import.ran.code == 0, is_fine, "{}", import.ran.err);
+        assert_eq!(
+            import.ran.err.contains(&said),
+            !is_fine,
+            "{}",
+            import.ran.err
+        );
+        assert_eq!(output.exists(), is_fine, "{mode:o}");
+        let _ = std::fs::remove_file(&output);
+    }
+}
+
+/// Others make the file while the tool starts: it is theirs and stays, or it is the tool's alone.
+#[test]
+fn r04_a_file_that_appears_meanwhile_is_not_written_into() {
+    let folder = tempfile::tempdir().unwrap();
+    pam_host::place::set_mode(folder.path(), 0o1777);
+    let output = folder.path().join("config.toml");
+    for step in 0..200 {
+        let theirs = output.clone();
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_micros(step * 30));
+            std::fs::File::create_new(theirs).ok()
+        });
+        let import = Import::with(EVERYTHING, &["-o", output.to_str().unwrap()]);
+        if let Some(file) = other.join().unwrap() {
+            let length = file.metadata().unwrap().len();
+            assert_eq!((import.ran.code, length), (1, 0), "{}", import.ran.err);
+            assert_eq!(std::fs::metadata(&output).unwrap().len(), 0);
+        }
+        let _ = std::fs::remove_file(&output);
+    }
+}
+
+#[test]
 fn a_machine_gets_each_line_with_what_became_of_it() {
     let document = Import::with("[duo]\nautopush = on\nmotd = yes\n", &["--json"])
         .ran

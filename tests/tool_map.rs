@@ -5,6 +5,7 @@ mod world;
 
 use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, User};
 use pam_host::Code;
+use pam_host::place::set_mode;
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::wire::UserId;
 use std::fs;
@@ -180,6 +181,65 @@ fn a_link_is_not_written_through() {
         ran.err
     );
     assert_eq!(fs::read_to_string(target).unwrap(), "kept");
+}
+
+#[test]
+fn r04_where_others_can_write_no_map_is_made_and_onelogin_is_not_asked() {
+    let world = world(&[]);
+    let folder = world.place.path().join("open");
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o777);
+    let path = folder.join("users.map");
+    let ran = export(&world, &[NAME, "-o", path.to_str().unwrap()]);
+    let said = format!("the folder {} has mode 0777", folder.display());
+    assert!(ran.code == 1 && ran.err.contains(&said), "{}", ran.err);
+    assert!(!path.exists());
+    assert_eq!(world.requests(), 0);
+}
+
+/// Only root can give a file away: everybody else names one of root's.
+#[test]
+fn r04_a_file_of_another_user_is_neither_written_nor_kept_as_the_map() {
+    let world = world(&[]);
+    let folder = world.place.path().join("sticky");
+    fs::create_dir(&folder).unwrap();
+    set_mode(&folder, 0o1777);
+    let mut path = folder.join("users.map");
+    let old = export(&world, &[NAME]).out;
+    fs::write(&path, &old).unwrap();
+    set_mode(&path, 0o666);
+    if nix::unistd::geteuid().is_root() {
+        std::os::unix::fs::chown(&path, Some(65534), Some(65534)).unwrap();
+    } else {
+        path = PathBuf::from("/etc/passwd");
+    }
+    let before = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino());
+    // The same map would be left alone, with its owner, and another one would be written into it.
+    for names in [&[NAME] as &[&str], &[NAME, "bin"]] {
+        world.onelogin.clear_requests();
+        let ran = export(&world, &[names, &["-o", path.to_str().unwrap()]].concat());
+        let said = "belongs to uid ";
+        assert!(ran.code == 1 && ran.err.contains(said), "{}", ran.err);
+        assert!(ran.err.contains("remove the file, or name another one"));
+        assert_eq!(world.requests(), 0);
+        let after = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().ino());
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn r04_a_map_that_others_could_write_is_made_anew_with_its_fixed_mode() {
+    let world = world(&[]);
+    let path = output(&world);
+    let file = path.to_str().unwrap();
+    for old in ["nobody id=1\n".to_owned(), export(&world, &[NAME]).out] {
+        fs::write(&path, &old).unwrap();
+        set_mode(&path, 0o666);
+        let ran = export(&world, &[NAME, "-o", file, "--json"]);
+        assert_eq!((ran.code, &ran.json()["changed"]), (0, &true.into()));
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o7777, 0o644);
+    }
 }
 
 #[test]

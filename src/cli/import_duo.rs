@@ -4,7 +4,8 @@
 mod ini;
 
 use super::console::{Paint, paint};
-use super::{Context, Exit, Trouble, write};
+use super::write::Output;
+use super::{Context, Exit, Trouble};
 use crate::config::Proxy;
 use crate::group::PatternList;
 use crate::text::clean;
@@ -48,6 +49,9 @@ struct Told {
     note: String,
 }
 
+/// The mode of the result, which will hold a secret.
+const MODE: u32 = 0o600;
+
 /// Turns it into ours.
 pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let file = match &options.file {
@@ -74,14 +78,13 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let console = &context.console;
     match &options.output {
         None => console.say(toml.trim_end()),
-        Some(path) if path.symlink_metadata().is_ok() => {
-            return Err(Trouble::new(format!(
-                "{} is there already; name another file, and compare",
-                path.display()
-            )));
-        }
         Some(path) => {
-            write::file(path, toml.as_bytes(), 0o600)?;
+            if !Output::at(path)?.create(toml.as_bytes(), MODE)? {
+                return Err(Trouble::new(format!(
+                    "{} is there already; name another file, and compare",
+                    path.display()
+                )));
+            }
             console.note(&format!("{}: written.", shown(path)));
         }
     }

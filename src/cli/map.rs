@@ -2,7 +2,8 @@
 
 use super::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
 use super::whom::Whom;
-use super::{Context, Exit, Trouble, write};
+use super::write::Output;
+use super::{Context, Exit, Trouble};
 use crate::host::uids;
 use crate::map::{Entries, Map};
 use crate::onelogin::http::Http;
@@ -66,7 +67,7 @@ struct LeftOut {
     reason: &'static str,
 }
 
-/// The mode of a new map: it holds no secret, and is root's to write.
+/// The mode of a map: it holds no secret, and only its owner may write it.
 const MODE: u32 = 0o644;
 
 /// Does it.
@@ -75,6 +76,14 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let names = export.whom.names()?;
+    // Before many requests are made for a result that could not be kept.
+    let output = match &export.output {
+        Some(path) => Some((path, Output::at(path)?)),
+        None => None,
+    };
+    if let Some((_, output)) = &output {
+        output.existing()?;
+    }
     announce(console, config, names.len(), 0);
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
@@ -106,15 +115,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         }
     }
     let map = document.map()?;
-    match &export.output {
+    match output {
         None => console.say(map.trim_end()),
-        Some(path) => {
-            let is_same = write::original(path)?.is_some_and(|old| old.bytes == map.as_bytes());
-            if !is_same {
-                write::file(path, map.as_bytes(), MODE)?;
-            }
-            document.changed = Some(!is_same);
-            let changed = if is_same { ", unchanged" } else { "" };
+        Some((path, output)) => {
+            let is_new = output.put(map.as_bytes(), MODE)?;
+            document.changed = Some(is_new);
+            let changed = if is_new { "" } else { ", unchanged" };
             let summary = document.summary();
             console.note(&format!("{}: {summary}{changed}.", path.display()));
         }

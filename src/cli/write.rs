@@ -1,6 +1,11 @@
-//! Files outside `state_dir`: the only room of the tool that writes them. A file changes whole or
+//! Files outside `state_dir`: the only room of the tool that writes them. What an admin names for a
+//! result is in `output`; all else is a file of the system. A file changes whole or
 //! not at all, by a rename in its own folder, and keeps its owner, mode and attributes (the label of
 //! `SELinux` is one). Links are refused: what stands behind them is not what was looked at.
+
+mod output;
+
+pub(super) use output::Output;
 
 use super::Trouble;
 use base64::Engine as _;
@@ -63,13 +68,6 @@ pub(super) fn original(path: &Path) -> Result<Option<Original>, Trouble> {
         Err(errno) => return Err(trouble(path, errno)),
     };
     read(path, file).map(Some)
-}
-
-/// Writes a file: in place of an old one, with that one's owner, mode and attributes; or anew, with
-/// this mode.
-pub(super) fn file(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Trouble> {
-    let likeness = original(path)?.map_or_else(|| Likeness::own(mode), |old| old.likeness);
-    put(path, bytes, &likeness)
 }
 
 /// Writes a file with all that it is, in place of an old one or anew. When this returns, it is on
@@ -325,7 +323,7 @@ mod tests {
         let before = original(&path).unwrap().unwrap();
         assert_eq!(before.likeness.attributes.len(), usize::from(labelled));
 
-        file(&path, b"new", 0o600).unwrap();
+        put(&path, b"new", &before.likeness).unwrap();
         let after = original(&path).unwrap().unwrap();
         assert_eq!(after.bytes, b"new");
         assert_eq!(after.likeness, before.likeness);
@@ -341,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new");
         assert_eq!(original(&path).unwrap(), None);
-        file(&path, b"x", 0o600).unwrap();
+        put(&path, b"x", &Likeness::own(0o600)).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         remove(&path).unwrap();
         remove(&path).unwrap();
@@ -359,7 +357,6 @@ mod tests {
         fs::hard_link(at("one"), at("two")).unwrap();
         nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         for name in ["link", "dangling", "one", "pipe"] {
-            assert!(file(&at(name), b"lost", 0o600).is_err(), "{name}");
             let own = Likeness::own(0o600);
             assert!(put(&at(name), b"lost", &own).is_err(), "{name}");
         }
