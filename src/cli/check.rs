@@ -10,6 +10,7 @@ mod sudo;
 mod system;
 
 use super::console::{Paint, paint};
+use super::enable::edit::Behind;
 use super::finding::{Finding, Severity};
 use super::machine::Machine;
 use super::{Context, Exit, Trouble};
@@ -20,6 +21,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 
 pub(super) use ssh::Sshd;
+pub(super) use stacks::Rewritten;
 
 /// What to look at.
 #[derive(Args)]
@@ -154,6 +156,20 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
         findings: findings.into_iter().map(Finding::cleaned).collect(),
     });
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
+}
+
+/// The stack of a service of this machine, written anew so that OneLogin is asked in it. `None`: none
+/// of which `check` would find nothing wrong.
+pub(super) fn rewritten(config: &Path, service: &str, behind: Behind) -> Option<Rewritten> {
+    let machine = Machine::this();
+    let subject = Subject {
+        machine: &machine,
+        config,
+        settings: settings(&machine, config),
+        sshd: Sshd::read(&machine),
+        user: None,
+    };
+    stacks::rewritten(&subject, service, behind)
 }
 
 /// What is there and could not be looked at is not good.

@@ -15,10 +15,11 @@ pub(super) mod trial;
 use super::console::{Console, Paint, paint};
 use super::stack::{self, Files};
 use super::terminal::{Typing, agrees, is_yes, line, line_within};
-use super::{Context, Exit, Trouble, restore, write};
+use super::{Context, Exit, Trouble, check, restore, write};
 use crate::args::DEFAULT_CONFIG;
 use crate::host::uids;
 use crate::state::State;
+use crate::text::printable;
 use crate::trust::Trusted;
 use clap::Args;
 use edit::{Behind, Plan, Source};
@@ -97,7 +98,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             "nothing was changed; put that right first, or say --anyway",
         ));
     }
-    change.judge(options.service)?;
+    change.judge(&context.console, options.service)?;
     if options.dry_run {
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
     }
@@ -141,7 +142,7 @@ impl Change {
     }
 
     /// The new stacks without a login.
-    fn judge(&self, service: Service) -> Result<(), Trouble> {
+    fn judge(&self, console: &Console, service: Service) -> Result<(), Trouble> {
         if self.through.is_empty() {
             let name = service.name();
             let first = format!("no login of {name} would go through that; nothing was changed");
@@ -157,10 +158,9 @@ impl Change {
         }
         for name in &self.through {
             if let Some(fault) = judge::judge(name, &self.plans, self.behind) {
-                return Err(Trouble::new(format!(
-                    "{}: {fault}; nothing was changed, and this stack is left to you",
-                    path(name).display()
-                )));
+                let path = path(name);
+                let why = format!("{}: {fault}", path.display());
+                return Err(by_hand(console, &path, &why, self.behind));
             }
         }
         Ok(())
@@ -289,7 +289,10 @@ impl Options {
                 "{}: includes {by}, and stays as it is.",
                 path.display()
             )),
-            Err(refusal) => return Err(by_hand(&refusal, change.behind)),
+            Err(refusal) => {
+                let why = refusal.to_string();
+                return Err(by_hand(console, &path, &why, change.behind));
+            }
         }
         Ok(())
     }
@@ -527,26 +530,36 @@ fn on_disk(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }
 
-/// Why the stack is left to the admin, and what to write.
-fn by_hand(refusal: &edit::Refusal, behind: Behind) -> Trouble {
-    let lines: &[&str] = match behind {
-        Behind::Key => &[
-            "auth  requisite  pam_onelogin.so behind=key",
-            "auth  required   pam_permit.so",
-        ],
-        Behind::Password => &["auth  required  pam_onelogin.so"],
+/// Why the stack is left to the admin; shows what to write, where `check` would call that good.
+fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Trouble {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let new = check::rewritten(Path::new(DEFAULT_CONFIG), name.unwrap_or_default(), behind);
+    let path = path.display();
+    // What is shown is what was judged, or it is not shown.
+    let new = new.filter(|new| new.text.lines().all(|line| printable(line) == line));
+    let advice = if let Some(new) = new {
+        console.note(&format!(
+            "With this as the whole of {path} it would ask OneLogin:"
+        ));
+        for line in new.text.lines() {
+            console.note(format!("    {line}").trim_end());
+        }
+        for lost in &new.lost {
+            let words = paint(Paint::Warning, "Look:");
+            console.note(&format!(
+                "{words} {} would not count any more",
+                printable(lost)
+            ));
+        }
+        format!(
+            "nothing was changed; to write {path} by hand, see above, then type: pam-onelogin check"
+        )
+    } else {
+        "nothing was changed, and this stack is left to you: see \"Stacks\" in the README, then type: \
+         pam-onelogin check"
+            .to_owned()
     };
-    let place = match behind {
-        Behind::Key => "in place of the line that checks the password",
-        Behind::Password => "behind the line that checks the password",
-    };
-    let mut sentences = vec![
-        refusal.to_string(),
-        format!("this stack is left to you; {place} it needs:"),
-    ];
-    sentences.extend(lines.iter().map(|line| format!("    {line}")));
-    sentences.push("then type: pam-onelogin check".to_owned());
-    Trouble(sentences)
+    Trouble(vec![refusal.to_owned(), advice])
 }
 
 /// How long writing may take without a trial, in seconds; what is not done then is put back.

@@ -6,6 +6,7 @@
 
 mod all;
 mod edited;
+mod refused;
 #[path = "../scene/mod.rs"]
 mod scene;
 mod services;

@@ -2,8 +2,12 @@
 
 mod judge;
 mod modules;
+mod rewrite;
+
+pub(in crate::cli) use rewrite::Rewritten;
 
 use super::Subject;
+use crate::cli::enable::edit::Behind;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
 use crate::cli::stack::{self, AUTH_ERR, FOLDERS, Kind, SUCCESS, Service, authenticate};
@@ -99,13 +103,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         if !is_ours {
             continue;
         }
-        let judge = Judge {
-            subject,
-            service: &stack.service,
-            is_ssh: subject.is_ssh(&stack.name),
-            is_login: subject.is_ssh(&stack.name) || is_login(&stack.name),
-            folders: &folders,
-        };
+        let judge = judge_of(subject, &stack.name, &stack.service, &folders);
         for finding in judge.judge() {
             found.add(&stack.name, finding);
         }
@@ -125,6 +123,46 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 .why("nobody is asked for a second factor")
                 .advice("add it to a stack: see \"Stacks\" in the README"),
         );
+    }
+}
+
+/// The stack of this service, written anew so that OneLogin is asked in it; only if nothing is wrong
+/// with the result. Two opinions agree on that: the one of `check`, and the one of `enable`.
+pub(super) fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewritten> {
+    let old = read(subject.machine, name)?.service;
+    let files = |path: &Path| subject.machine.text(path).ok().flatten();
+    let new = rewrite::rewrite(name, &old, &files, behind)?;
+    let path = old.path?;
+    let planned = |other: &Path| {
+        if other == path {
+            Some(new.text.clone())
+        } else {
+            files(other)
+        }
+    };
+    let service = stack::read(name, &planned);
+    let folders = module_folders(subject.machine);
+    let judge = judge_of(subject, name, &service, &folders);
+    let is_good = !judge
+        .judge()
+        .iter()
+        .any(|finding| finding.severity.is_bad())
+        && crate::cli::enable::judge::fault(&service, behind).is_none();
+    is_good.then_some(new)
+}
+
+fn judge_of<'a>(
+    subject: &'a Subject<'_>,
+    name: &str,
+    service: &'a Service,
+    folders: &'a [PathBuf],
+) -> Judge<'a> {
+    Judge {
+        subject,
+        service,
+        is_ssh: subject.is_ssh(name),
+        is_login: subject.is_ssh(name) || is_login(name),
+        folders,
     }
 }
 

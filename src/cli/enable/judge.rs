@@ -53,7 +53,11 @@ fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
 
 /// What is wrong with the stack of this service once these files are as planned, in one sentence.
 pub(super) fn judge(service: &str, plans: &[Planned], behind: Behind) -> Option<String> {
-    let service = planned(service, plans);
+    fault(&planned(service, plans), behind)
+}
+
+/// What is wrong with a stack, in one sentence.
+pub(in crate::cli) fn fault(service: &Stack, behind: Behind) -> Option<String> {
     if let Some(trouble) = &service.trouble {
         return Some(trouble.what.clone());
     }

@@ -158,7 +158,8 @@ fn name(entry: &Entry) -> &str {
     name.strip_suffix(".so").unwrap_or(name)
 }
 
-fn has(entry: &Entry, word: &str) -> bool {
+/// Whether this is among the arguments of a line.
+pub(super) fn has(entry: &Entry, word: &str) -> bool {
     entry.arguments().iter().any(|argument| argument == word)
 }
 

@@ -1,0 +1,363 @@
+//! The whole text of a service's stack, written anew so that OneLogin is asked behind the first
+//! factor. Whether the result is good is for the judge to say.
+
+use super::modules::{OURS, Role, has, is_second, role};
+use crate::cli::enable::edit::Behind;
+use crate::cli::stack::{Body, Entry, Files, Kind, Service, open};
+
+/// A stack that was written anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::cli) struct Rewritten {
+    /// The whole file.
+    pub(in crate::cli) text: String,
+    /// Its lines for auth.
+    pub(in crate::cli) auth: Vec<String>,
+    /// What the stack did before and does no more: `path:line: module`.
+    pub(in crate::cli) lost: Vec<String>,
+}
+
+/// Writes the stack of this service anew. `None`: what its lines for other types become is not
+/// known, or a line cannot be written again as it was meant.
+pub(in crate::cli) fn rewrite(
+    name: &str,
+    service: &Service,
+    files: Files<'_>,
+    behind: Behind,
+) -> Option<Rewritten> {
+    let path = service.path.as_ref()?;
+    let old = files(path)?;
+    let new = Auth::of(name, service.chain(Kind::Auth), behind)?;
+    let auth = new.lines();
+    let block = auth.join("\n") + "\n";
+    let mut text = String::new();
+    let mut is_written = false;
+    for line in old.lines() {
+        if keeps(line, files, 0)? {
+            text.push_str(line.trim_end());
+            text.push('\n');
+        } else if !is_written {
+            text.push_str(&block);
+            is_written = true;
+        }
+    }
+    if !is_written {
+        text.insert_str(0, &block);
+    }
+    Some(Rewritten {
+        text,
+        auth,
+        lost: new.lost,
+    })
+}
+
+/// Whether a line stays: it has nothing to do with auth. `None`: that cannot be told.
+fn keeps(line: &str, files: Files<'_>, depth: usize) -> Option<bool> {
+    if line.trim_end().ends_with('\\') || depth > MAX_DEPTH {
+        return None;
+    }
+    let mut words = line.split('#').next()?.split_whitespace();
+    let Some(first) = words.next() else {
+        return Some(true);
+    };
+    match first.trim_start_matches('-').to_ascii_lowercase().as_str() {
+        "auth" => Some(false),
+        "account" | "session" | "password" => Some(true),
+        "@include" => {
+            let (_, text) = open(words.next()?, files)?;
+            let mut has_auth = false;
+            let mut has_others = false;
+            for line in text.lines() {
+                let is_kept = keeps(line, files, depth + 1)?;
+                has_auth |= !is_kept;
+                let is_empty = line.split('#').next().is_none_or(|it| it.trim().is_empty());
+                has_others |= is_kept && !is_empty;
+            }
+            // A file with both can neither stay nor go.
+            (has_auth != has_others).then_some(has_others)
+        }
+        _ => None,
+    }
+}
+
+/// The lines for auth, in their order.
+#[derive(Default)]
+struct Auth {
+    before: Vec<String>,
+    passwords: Vec<String>,
+    faillock: Vec<String>,
+    ours: Vec<String>,
+    after: Vec<String>,
+    lost: Vec<String>,
+    behind_key: bool,
+    /// Whether `pam_faillock` counts wrong passwords.
+    counts: bool,
+}
+
+impl Auth {
+    fn of(name: &str, chain: &[Entry], behind: Behind) -> Option<Self> {
+        let mut auth = Self {
+            behind_key: behind == Behind::Key,
+            ..Self::default()
+        };
+        let has_faillock = |word| {
+            let mut entries = chain.iter();
+            entries.any(|entry| entry.is("pam_faillock") && has(entry, word))
+        };
+        auth.counts = has_faillock("preauth") && has_faillock("authfail");
+        for entry in chain.iter().filter(|entry| entry.body != Body::Substack) {
+            auth.take(name, entry)?;
+        }
+        if auth.passwords.is_empty() {
+            auth.passwords.push("pam_unix.so".to_owned());
+        }
+        Some(auth)
+    }
+
+    fn take(&mut self, name: &str, entry: &Entry) -> Option<()> {
+        let Body::Module { name: module, .. } = &entry.body else {
+            return None;
+        };
+        let control = entry.control_text.to_ascii_lowercase();
+        let is_plain = ["required", "requisite", "optional"].contains(&control.as_str());
+        let is_faillock = entry.is("pam_faillock");
+        match role(entry) {
+            Role::Ours => {
+                let others = entry.arguments().iter().filter(|word| *word != BEHIND_KEY);
+                self.ours = others.map(|word| argument(word)).collect::<Option<_>>()?;
+            }
+            Role::Permit | Role::Deny => {}
+            Role::Factor if !is_second(entry) => {
+                let words = entry.arguments().iter();
+                let words = words.filter(|word| !DROPPED.contains(&word.as_str()));
+                let words = words
+                    .map(|word| argument(word))
+                    .collect::<Option<Vec<_>>>()?;
+                let mut words: Vec<String> = [vec![module.clone()], words].concat();
+                if !self.passwords.is_empty() {
+                    words.push("use_first_pass".to_owned());
+                }
+                let password = words.join(" ");
+                let is_known = |known: &String| known.split(' ').next() == Some(module.as_str());
+                if !self.passwords.iter().any(is_known) {
+                    self.passwords.push(password);
+                }
+            }
+            _ if is_faillock && self.counts => {
+                if has(entry, "preauth") {
+                    let words = entry.arguments().iter().filter(|word| *word != "preauth");
+                    let words = words.map(|word| argument(word)).collect::<Option<_>>()?;
+                    self.faillock = words;
+                    self.before
+                        .push(line("required", module, entry.arguments())?);
+                }
+            }
+            Role::Root if name == "su" || name == "su-l" => {
+                self.before.push(line(&control, module, entry.arguments())?);
+            }
+            // It only says no, or nothing.
+            Role::Aside | Role::Gate | Role::Unknown if is_plain => {
+                let line = line(&control, module, entry.arguments())?;
+                if self.passwords.is_empty() {
+                    self.before.push(line);
+                } else {
+                    self.after.push(line);
+                }
+            }
+            _ if PLUMBING.iter().any(|module| entry.is(module)) && control.contains('=') => {}
+            _ => self.lost.push(format!(
+                "{}:{}: {}",
+                entry.path.display(),
+                entry.line,
+                entry.module().unwrap_or_default()
+            )),
+        }
+        Some(())
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let mut lines = self.before.clone();
+        let mut push = |control: &str, rest: &str| lines.push(format!("auth {control} {rest}"));
+        let mut ours = format!("{OURS}.so");
+        if self.behind_key {
+            ours = format!("{ours} {BEHIND_KEY}");
+        }
+        for word in &self.ours {
+            ours = format!("{ours} {word}");
+        }
+        if self.behind_key {
+            push("requisite", &ours);
+            push("required", "pam_permit.so");
+        } else if let ([password], false) = (self.passwords.as_slice(), self.counts) {
+            push("requisite", password);
+            push("required", &ours);
+        } else {
+            for (index, password) in self.passwords.iter().enumerate() {
+                let control = format!("[success={} default=ignore]", self.passwords.len() - index);
+                push(&control, password);
+            }
+            if self.counts {
+                let words = self.faillock.iter().map(|word| format!(" {word}"));
+                let words: String = words.collect();
+                push("[default=die]", &format!("pam_faillock.so authfail{words}"));
+                let control = "[success=1 default=ignore]";
+                push(control, &format!("pam_faillock.so authsucc{words}"));
+            }
+            push("requisite", "pam_deny.so");
+            // For exempt users, whose PAM_IGNORE alone would be a denial behind a jump.
+            push("required", "pam_permit.so");
+            push("required", &ours);
+        }
+        lines.extend(self.after.iter().cloned());
+        lines
+    }
+}
+
+fn line(control: &str, module: &str, arguments: &[String]) -> Option<String> {
+    let words = arguments.iter().map(|word| argument(word));
+    let words = words.collect::<Option<Vec<_>>>()?;
+    Some(
+        [vec![format!("auth {control} {module}")], words]
+            .concat()
+            .join(" "),
+    )
+}
+
+/// A word as it is written in a stack.
+fn argument(word: &str) -> Option<String> {
+    match word.contains([' ', '\t', '[', ']', '#', '\\', '\r']) {
+        false => Some(word.to_owned()),
+        true if word.contains([']', '[', '\\', '#', '\r']) => None,
+        true => Some(format!("[{word}]")),
+    }
+}
+
+const BEHIND_KEY: &str = "behind=key";
+
+/// Arguments of the modules that check a password, which no more fit: an empty password, and whose
+/// password is taken.
+const DROPPED: [&str; 6] = [
+    "forward_pass",
+    "nullok",
+    "nullok_secure",
+    "try_first_pass",
+    "use_first_pass",
+    "likeauth",
+];
+
+/// What leads past lines that check a password in the stacks of distributions.
+const PLUMBING: [&str; 4] = [
+    "pam_localuser",
+    "pam_succeed_if",
+    "pam_usertype",
+    "pam_debug",
+];
+
+/// How deep files may include files.
+const MAX_DEPTH: usize = 8;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::stack;
+    use std::path::Path;
+
+    const COMMON: &str = "auth [success=1 default=ignore] pam_unix.so nullok\n\
+                          auth requisite pam_deny.so\nauth required pam_permit.so\n";
+    const MIXED: &str = "auth sufficient pam_unix.so\naccount required pam_unix.so\n";
+
+    fn auth(name: &str, text: &str, behind: Behind) -> Option<(String, Vec<String>)> {
+        let files = |path: &Path| match path.to_str()?.strip_prefix("/etc/pam.d/")? {
+            "common-auth" => Some(COMMON.to_owned()),
+            "common-account" => Some("account required pam_unix.so\n".to_owned()),
+            "mixed" => Some(MIXED.to_owned()),
+            other => (other == name).then(|| text.to_owned()),
+        };
+        let service = stack::read(name, &files);
+        let new = rewrite(name, &service, &files, behind)?;
+        Some((new.text, new.lost))
+    }
+
+    #[test]
+    fn the_password_ends_the_stack_before_onelogin_is_asked() {
+        let unix = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
+        for old in [
+            "auth sufficient pam_unix.so\n",
+            "auth required pam_unix.so nullok\nauth required pam_permit.so\n",
+            "auth sufficient pam_unix.so nullok\nauth required pam_deny.so\n",
+            "@include common-auth\n",
+            "auth include mixed\n",
+            "auth required pam_onelogin.so\nauth required pam_unix.so try_first_pass\n",
+        ] {
+            assert_eq!(
+                auth("sudo", old, Behind::Password),
+                Some((unix.to_owned(), vec![]))
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_not_about_the_first_factor_stays_where_it_was() {
+        let old = "#%PAM-1.0\nauth requisite pam_nologin.so\nauth sufficient pam_unix.so\n\
+                   auth optional pam_group.so\n@include common-account\nsession required pam_env.so\n";
+        let new = "#%PAM-1.0\nauth requisite pam_nologin.so\nauth requisite pam_unix.so\n\
+                   auth required pam_onelogin.so\nauth optional pam_group.so\n\
+                   @include common-account\nsession required pam_env.so\n";
+        let found = auth("login", old, Behind::Password);
+        assert_eq!(found, Some((new.to_owned(), vec![])));
+    }
+
+    #[test]
+    fn each_module_that_checks_a_password_is_asked_and_wrong_ones_are_counted() {
+        let old = "auth required pam_faillock.so preauth deny=3\nauth sufficient pam_unix.so nullok\n\
+                   auth sufficient pam_ldap.so use_first_pass minimum_uid=1000\n\
+                   auth [default=die] pam_faillock.so authfail deny=3\n";
+        let new = "auth required pam_faillock.so preauth deny=3\n\
+                   auth [success=2 default=ignore] pam_unix.so\n\
+                   auth [success=1 default=ignore] pam_ldap.so minimum_uid=1000 use_first_pass\n\
+                   auth [default=die] pam_faillock.so authfail deny=3\n\
+                   auth [success=1 default=ignore] pam_faillock.so authsucc deny=3\n\
+                   auth requisite pam_deny.so\nauth required pam_permit.so\n\
+                   auth required pam_onelogin.so\n";
+        let found = auth("sudo", old, Behind::Password);
+        assert_eq!(found, Some((new.to_owned(), vec![])));
+    }
+
+    #[test]
+    fn behind_a_key_no_password_is_asked_and_exempt_users_pass() {
+        let old = "auth sufficient pam_unix.so\naccount required pam_unix.so\n";
+        let new = "auth requisite pam_onelogin.so behind=key\nauth required pam_permit.so\n\
+                   account required pam_unix.so\n";
+        let found = auth("sshd", old, Behind::Key);
+        assert_eq!(found, Some((new.to_owned(), vec![])));
+    }
+
+    #[test]
+    fn what_would_not_count_any_more_is_listed() {
+        let old = "auth sufficient pam_rootok.so\nauth sufficient pam_wheel.so trust\n\
+                   auth sufficient pam_fprintd.so\nauth sufficient pam_unix.so\n";
+        for (name, kept, lost) in [
+            ("su", "auth sufficient pam_rootok.so\n", vec![2, 3]),
+            ("sudo", "", vec![1, 2, 3]),
+        ] {
+            let (text, found) = auth(name, old, Behind::Password).unwrap();
+            let end = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
+            assert_eq!(text, format!("{kept}{end}"));
+            let lines = found.iter().map(|lost| lost.split(':').nth(1).unwrap());
+            let lines: Vec<u32> = lines.map(|line| line.parse().unwrap()).collect();
+            assert_eq!(lines, lost, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_stack_that_cannot_be_written_again_as_it_was_meant_is_not() {
+        for old in [
+            "@include mixed\n",
+            "@include nowhere\n",
+            "auth sufficient \\\n pam_unix.so\n",
+            "auth\n",
+            "auth sufficient pam_unix.so\nauthentication required pam_x.so\n",
+        ] {
+            assert_eq!(auth("sudo", old, Behind::Password), None, "{old}");
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! A stack that enable does not change: what it prints for the admin to write is followed to the letter.
+
+use super::*;
+use scene::{denied, password};
+
+/// What the tool prints as the whole of a stack.
+fn printed(screen: &str, name: &str) -> String {
+    let head = format!("With this as the whole of /etc/pam.d/{name} it would ask OneLogin:");
+    let mut lines = screen.lines().map(|line| line.trim_end_matches('\r'));
+    assert!(lines.any(|line| line == head), "{screen}");
+    let is_end = |line: &&str| line.starts_with("Look:") || line.starts_with("pam-onelogin:");
+    let lines = lines.take_while(|line| !is_end(line));
+    let mut text = String::new();
+    for line in lines {
+        text.push_str(line.strip_prefix("    ").unwrap_or(line));
+        text.push('\n');
+    }
+    text
+}
+
+/// What check finds wrong in a stack of this name.
+fn faults(name: &str) -> Vec<String> {
+    let output = Command::new(TOOL)
+        .args(["check", "--offline", "--json"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = document["findings"].as_array().unwrap().iter();
+    let bad = findings
+        .filter(|found| ["fault", "warning"].contains(&found["severity"].as_str().unwrap()));
+    let what = bad.map(|found| found["what"].as_str().unwrap().to_owned());
+    what.filter(|what| what.starts_with(&format!("{name}:")))
+        .collect()
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_stack_that_is_printed_for_a_refused_one_needs_both_factors() {
+    let scene = machine(&[]);
+    let rest = "@include common-account\n@include common-session-noninteractive\n";
+    let common = fs::read("/etc/pam.d/common-auth").unwrap();
+    for (old, in_common) in [
+        (
+            "auth sufficient pam_unix.so\nauth required pam_deny.so\n",
+            "",
+        ),
+        ("auth required pam_unix.so nullok\n", ""),
+        (
+            "auth required pam_env.so\nauth sufficient pam_wheel.so trust use_uid\n@include common-auth\n",
+            "",
+        ),
+        (
+            "auth [success=1 default=ignore] pam_succeed_if.so quiet user = nobody\n@include common-auth\n",
+            "",
+        ),
+        (
+            "@include common-auth\n",
+            "auth sufficient pam_unix.so\nauth required pam_deny.so\n",
+        ),
+    ] {
+        if in_common.is_empty() {
+            scene.stage.write("/etc/pam.d/common-auth", &common, 0o644);
+        } else {
+            scene
+                .stage
+                .write("/etc/pam.d/common-auth", in_common, 0o644);
+        }
+        scene
+            .stage
+            .write("/etc/pam.d/sudo", format!("{old}{rest}"), 0o644);
+        let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
+        assert!(screen.contains("nothing was changed"), "{screen}");
+        let new = printed(&screen, "sudo");
+        assert!(new.ends_with(rest), "{new}");
+        scene.stage.write("/etc/pam.d/sudo", &new, 0o644);
+        assert_eq!(faults("sudo"), [""; 0], "{new}");
+
+        fresh_codes();
+        let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+        password(&mut sudo);
+        for _ in 0..3 {
+            sudo.expect("OneLogin passcode: ");
+            sudo.line("999999");
+        }
+        denied(sudo);
+        fresh_codes();
+        let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+        sudo.expect("assword");
+        sudo.line("wrong");
+        let next = sudo.next_of(&["assword", "OneLogin"]);
+        assert_eq!(next, Some(0), "a wrong password does not reach OneLogin");
+        drop(sudo);
+        fresh_codes();
+        let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+        password(&mut sudo);
+        sudo.expect("OneLogin passcode: ");
+        sudo.line(CODE);
+        became_root(sudo);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn where_no_stack_would_be_good_none_is_printed() {
+    let scene = machine(&[]);
+    for text in [
+        "auth sufficient \\\n pam_unix.so\n",
+        "@include nowhere\nauth sufficient pam_unix.so\n",
+        "auth required pam_nosuchmodule.so\nauth sufficient pam_unix.so\n",
+    ] {
+        scene.stage.write("/etc/pam.d/sudo", text, 0o644);
+        let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
+        assert!(screen.contains("this stack is left to you"), "{screen}");
+        assert!(!screen.contains("auth "), "{screen}");
+    }
+}
