@@ -4,6 +4,7 @@
 mod tool;
 
 use pam_host::place::set_mode;
+use serde_json::Value;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
@@ -43,6 +44,125 @@ fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
 /// Whether it is about something worth knowing, and nothing else.
 fn is_noted(ran: &Ran) -> bool {
     ran.out.contains("note ") && ran.out.ends_with("\n0 faults, 0 warnings.\n")
+}
+
+/// An admin who does what is said, word for word, and asks again.
+#[test]
+fn what_to_write_into_a_stack_mends_it_when_it_is_written_to_the_letter() {
+    let mut followed = 0;
+    for folder in machines() {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let root = copied(&folder);
+        let mut before = findings(root.path());
+        for _ in 0..12 {
+            let mut told = before.iter();
+            let Some(finding) = told.find(|finding| follow(root.path(), finding)) else {
+                break;
+            };
+            followed += 1;
+            let after = findings(root.path());
+            // A finding that several services share stays for those that were not mended yet.
+            let services = |findings: &[Value]| {
+                let same = findings.iter().filter(|other| is_same(finding, other));
+                same.map(|same| what(same).0.split(", ").count())
+                    .sum::<usize>()
+            };
+            let said = format!("{name}: {finding:#}\n{after:#?}");
+            assert!(services(&after) < services(&before), "{said}");
+            for new in after.iter().filter(|found| found["severity"] == "fault") {
+                assert!(
+                    before.iter().any(|old| is_same(old, new)),
+                    "new {new:#}: {said}"
+                );
+            }
+            assert!(
+                !after.iter().any(|found| found["id"] == "not-used"),
+                "{said}"
+            );
+            before = after;
+        }
+        let left = before.iter().find(|finding| follow(root.path(), finding));
+        assert!(left.is_none(), "{name}: {left:#?}");
+    }
+    assert!(followed > 30, "{followed}");
+}
+
+/// What is bad on a machine.
+fn findings(root: &Path) -> Vec<Value> {
+    let document = check_at(root, &["--json"]).json();
+    let findings = document["findings"].as_array().unwrap().iter();
+    let bad = findings.filter(|finding| finding["severity"] != "good");
+    bad.cloned().collect()
+}
+
+/// The services of a finding, and what it says of them.
+fn what(finding: &Value) -> (&str, &str) {
+    let what = finding["what"].as_str().unwrap();
+    what.split_once(": ").unwrap_or(("", what))
+}
+
+fn is_same(one: &Value, other: &Value) -> bool {
+    (&one["id"], what(one).1) == (&other["id"], what(other).1)
+}
+
+/// Does what a finding says is to be done in a stack; whether it says such a thing.
+fn follow(root: &Path, finding: &Value) -> bool {
+    let advice = finding["advice"].as_str().unwrap_or_default();
+    let is_for_auth = "write in place of every line for auth, and of what includes such lines: ";
+    let quoted = |text: &str| -> Vec<String> {
+        let parts = text.split('"').skip(1).step_by(2);
+        parts.map(str::to_owned).collect()
+    };
+    if let Some((path, lines)) = advice.split_once(is_for_auth) {
+        let path = path.strip_prefix("in ").unwrap().trim_end_matches(", ");
+        let file = real(root, path);
+        let text = fs::read_to_string(&file).unwrap();
+        let (lines, _) = lines.split_once("; ").unwrap_or((lines, ""));
+        let mut new = quoted(lines);
+        let is_other = |line: &&str| {
+            let word = line.split_whitespace().next().unwrap_or_default();
+            let is_include = line.starts_with("@include") && line.ends_with("-auth");
+            !(is_include || word.trim_start_matches('-').eq_ignore_ascii_case("auth"))
+        };
+        new.extend(text.lines().filter(is_other).map(str::to_owned));
+        fs::write(file, new.join("\n") + "\n").unwrap();
+        return true;
+    }
+    let lines = quoted(advice);
+    let is_out = advice.ends_with("take the line out") && finding["id"] != "wrong-type";
+    let new: Vec<&str> = match lines.first() {
+        Some(new) if advice.starts_with("write in its place: ") => vec![new],
+        Some(new) if advice.starts_with("add behind it: ") => vec!["@", new],
+        Some(new) if advice.starts_with("add before it: ") => vec![new, "@"],
+        _ if is_out => vec![],
+        _ => return false,
+    };
+    let path = finding["path"].as_str().unwrap();
+    let number = usize::try_from(finding["line"].as_u64().unwrap()).unwrap();
+    if !path.contains("pam") {
+        return false;
+    }
+    let file = real(root, path);
+    let text = fs::read_to_string(&file).unwrap();
+    let mut out = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if index + 1 == number {
+            out.extend(new.iter().map(|new| if *new == "@" { line } else { new }));
+        } else {
+            out.push(line);
+        }
+    }
+    fs::write(file, out.join("\n") + "\n").unwrap();
+    true
+}
+
+/// A file of a machine, also behind a link to another place on it.
+fn real(root: &Path, path: &str) -> PathBuf {
+    let file = root.join(path.trim_start_matches('/'));
+    match fs::read_link(&file) {
+        Ok(target) => root.join(target.strip_prefix("/").unwrap()),
+        Err(_) => file,
+    }
 }
 
 #[test]
@@ -178,6 +298,16 @@ fn machines() -> Vec<PathBuf> {
 
 /// Runs it over a copy, with the modes that a machine has.
 fn check(machine: &Path, further: &[&str]) -> Ran {
+    check_at(copied(machine).path(), further)
+}
+
+fn check_at(root: &Path, further: &[&str]) -> Ran {
+    let root = root.to_str().unwrap();
+    let words = [&["check", "--offline", "--root", root], further].concat();
+    run(tool(&words), &[])
+}
+
+fn copied(machine: &Path) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for name in ["etc", "usr"] {
         let from = machine.join(name);
@@ -185,9 +315,7 @@ fn check(machine: &Path, further: &[&str]) -> Ran {
             copy(&from, &root.path().join(name));
         }
     }
-    let root = root.path().to_str().unwrap();
-    let words = [&["check", "--offline", "--root", root], further].concat();
-    run(tool(&words), &[])
+    root
 }
 
 /// Copies a folder. A link to a place on the machine stays one; a sample of a stack is copied.

@@ -1,5 +1,6 @@
 //! The stacks of PAM: whether a denial of ours is one in each of them, and which have none.
 
+mod edit;
 mod judge;
 mod modules;
 mod rewrite;
@@ -11,8 +12,9 @@ use crate::cli::enable::edit::Behind;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
 use crate::cli::stack::{self, AUTH_ERR, FOLDERS, Kind, SUCCESS, Service, authenticate};
+use edit::{Edit, Found, rewrite_advice};
 use judge::Judge;
-use modules::{OURS, Role, role};
+use modules::{OURS, Role, is_password, role};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -96,6 +98,11 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         .filter_map(|name| read(subject.machine, name))
         .collect();
     let folders = module_folders(subject.machine);
+    let adviser = Adviser {
+        subject,
+        stacks: &stacks,
+        folders: &folders,
+    };
     let mut found = Grouped::default();
     for stack in &stacks {
         let is_ours =
@@ -104,8 +111,8 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             continue;
         }
         let judge = judge_of(subject, &stack.name, &stack.service, &folders);
-        for finding in judge.judge() {
-            found.add(&stack.name, finding);
+        for one in judge.judge() {
+            found.add(&stack.name, adviser.advise(stack, one));
         }
     }
     found.into(findings);
@@ -132,32 +139,110 @@ pub(super) fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Op
     let old = read(subject.machine, name)?.service;
     let files = |path: &Path| subject.machine.text(path).ok().flatten();
     let new = rewrite::rewrite(name, &old, &files, behind)?;
-    let path = old.path?;
-    let planned = |other: &Path| {
-        if other == path {
-            Some(new.text.clone())
-        } else {
-            files(other)
-        }
-    };
-    let service = stack::read(name, &planned);
+    let service = planned(subject, name, &old.path?, &new.text);
     let folders = module_folders(subject.machine);
-    let judge = judge_of(subject, name, &service, &folders);
-    let is_good = !judge
-        .judge()
-        .iter()
-        .any(|finding| finding.severity.is_bad())
+    let found = judge_of(subject, name, &service, &folders).judge();
+    let is_good = !found.iter().any(|found| found.finding.severity.is_bad())
         && crate::cli::enable::judge::fault(&service, behind).is_none();
     is_good.then_some(new)
 }
 
+/// A service once this file of it is as planned.
+fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Service {
+    let files = |path: &Path| {
+        if path == changed {
+            Some(text.to_owned())
+        } else {
+            subject.machine.text(path).ok().flatten()
+        }
+    };
+    stack::read(name, &files)
+}
+
+/// What to write, as far as it mends the stack: each edit is made on a copy, and judged as the stack
+/// itself was.
+struct Adviser<'a> {
+    subject: &'a Subject<'a>,
+    stacks: &'a [Stack],
+    folders: &'a [PathBuf],
+}
+
+impl Adviser<'_> {
+    /// The finding with its advice.
+    fn advise(&self, stack: &Stack, found: Found) -> Finding {
+        let finding = found.finding;
+        let mut edits = found.edits.iter();
+        let advice = edits.find_map(|edit| match edit {
+            Edit::Rewrite => self.rewrite(stack),
+            edit => {
+                let mends = self.mends(stack, &finding, edit);
+                mends.then(|| format!("{}{edit}", found.lead))
+            }
+        });
+        match advice {
+            Some(advice) => finding.advice(advice),
+            None => finding,
+        }
+    }
+
+    fn rewrite(&self, stack: &Stack) -> Option<String> {
+        let ours = stack.service.chain(Kind::Auth).iter();
+        let mut ours = ours.filter(|entry| entry.is(OURS));
+        let is_alone = !stack.service.chain(Kind::Auth).iter().any(is_password);
+        let has_key = |word: &String| word == "behind=key";
+        let is_ssh = self.subject.is_ssh(&stack.name);
+        let behind =
+            if ours.any(|entry| entry.arguments().iter().any(has_key)) || is_ssh && is_alone {
+                Behind::Key
+            } else {
+                Behind::Password
+            };
+        let new = rewritten(self.subject, &stack.name, behind)?;
+        rewrite_advice(stack.service.path.as_ref()?, &new.auth, &new.lost)
+    }
+
+    /// Whether this edit takes the finding away, and brings no other one, here and in each stack that
+    /// has the file.
+    fn mends(&self, stack: &Stack, finding: &Finding, edit: &Edit) -> bool {
+        let Some(path) = edit.path() else {
+            return false;
+        };
+        let text = self.subject.machine.text(path).ok().flatten();
+        let Some(text) = text.and_then(|text| edit.apply(&text)) else {
+            return false;
+        };
+        let having = |other: &&Stack| other.service.files.iter().any(|file| file == path);
+        let mut others = self.stacks.iter().filter(having);
+        others.all(|other| {
+            let before = self.bad(&other.name, &other.service);
+            let changed = planned(self.subject, &other.name, path, &text);
+            // Not by not being asked any more.
+            let mut entries = changed.chain(Kind::Auth).iter();
+            let asks = !other.asks() || entries.any(|entry| entry.is(OURS));
+            let after = self.bad(&other.name, &changed);
+            let is_gone =
+                other.name != stack.name || !after.contains(&(finding.id, finding.what.clone()));
+            asks && is_gone && after.is_subset(&before)
+        })
+    }
+
+    /// What is wrong with a stack. An exempt user who is denied counts, too.
+    fn bad(&self, name: &str, service: &Service) -> BTreeSet<(&'static str, String)> {
+        let found = judge_of(self.subject, name, service, self.folders).judge();
+        let findings = found.into_iter().map(|found| found.finding);
+        let bad = findings.filter(|it| it.severity.is_bad() || it.id == "exempt-denied");
+        bad.map(|finding| (finding.id, finding.what)).collect()
+    }
+}
+
 fn judge_of<'a>(
     subject: &'a Subject<'_>,
-    name: &str,
+    name: &'a str,
     service: &'a Service,
     folders: &'a [PathBuf],
 ) -> Judge<'a> {
     Judge {
+        name,
         subject,
         service,
         is_ssh: subject.is_ssh(name),
@@ -181,7 +266,12 @@ struct Grouped(Vec<(Finding, Vec<String>)>);
 
 impl Grouped {
     fn add(&mut self, service: &str, finding: Finding) {
-        match self.0.iter_mut().find(|(known, _)| *known == finding) {
+        // What to write may name the stack of one service; once that is done, the next one's turn comes.
+        let is_same = |known: &Finding| {
+            (known.id, &known.what, &known.place, &known.why)
+                == (finding.id, &finding.what, &finding.place, &finding.why)
+        };
+        match self.0.iter_mut().find(|(known, _)| is_same(known)) {
             Some((_, services)) => services.push(service.to_owned()),
             None => self.0.push((finding, vec![service.to_owned()])),
         }

@@ -1,19 +1,23 @@
 //! One service's stack: what becomes of each answer of ours, and who gets in without it.
 
-use super::modules::{OURS, Role, is_second, returns, role};
+use super::edit::{Edit, Found, Spot};
+use super::modules::{OURS, Role, is_password, is_second, returns, role};
+use super::rewrite::line;
 use crate::args::Args;
 use crate::cli::check::Subject;
 use crate::cli::finding::Finding;
 use crate::cli::stack::{
-    ABORT, AUTHINFO_UNAVAIL, Action, Body, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps, Kind,
-    MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore, name,
-    set_credentials,
+    ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
+    Kind, MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore,
+    name, set_credentials,
 };
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A stack with what is known of its modules.
 pub(super) struct Judge<'a> {
+    /// The service's name.
+    pub(super) name: &'a str,
     pub(super) subject: &'a Subject<'a>,
     pub(super) service: &'a Service,
     /// Whether sshd uses it: a key comes before the stack.
@@ -41,19 +45,20 @@ impl Outcomes {
 
 impl Judge<'_> {
     /// Everything about this service.
-    pub(super) fn judge(&self) -> Vec<Finding> {
+    pub(super) fn judge(&self) -> Vec<Found> {
         if let Some(trouble) = &self.service.trouble {
             let what = format!("libpam cannot read the stack: {}", trouble.what);
             return vec![
                 Finding::fault("stack-unreadable", what)
                     .at(&trouble.path, trouble.line)
                     .why("every login here is denied")
-                    .advice("mend the line"),
+                    .advice("mend the line")
+                    .into(),
             ];
         }
-        let mut findings = Vec::new();
+        let mut findings: Vec<Found> = Vec::new();
         for kind in [Kind::Account, Kind::Session, Kind::Password] {
-            findings.extend(self.elsewhere(kind));
+            findings.extend(self.elsewhere(kind).map(Found::from));
         }
         let chain = self.chain();
         let Some(first) = self.ours().next() else {
@@ -64,12 +69,13 @@ impl Judge<'_> {
                 Finding::fault("carriage-return", "the lines end as those of Windows do")
                     .at(&entry.path, entry.line)
                     .why("libpam takes the carriage return for a part of the last word")
-                    .advice(format!("sed -i 's/\\r$//' {}", entry.path.display())),
+                    .advice(format!("sed -i 's/\\r$//' {}", entry.path.display()))
+                    .into(),
             );
             return findings;
         }
         for entry in self.ours() {
-            findings.extend(self.arguments(entry));
+            findings.extend(self.arguments(entry).into_iter().map(Found::from));
         }
         for entry in chain {
             findings.extend(self.line(entry));
@@ -78,12 +84,14 @@ impl Judge<'_> {
         let mut ends = outcomes.ends.iter();
         let is_twice = ends.any(|(is_success, way)| *is_success && way.asked_twice);
         if let Some(second) = self.ours().nth(1).filter(|_| is_twice) {
-            findings.push(
-                Finding::warning("asked-twice", "pam_onelogin is in the stack twice")
-                    .at(&second.path, second.line)
-                    .why("the user is asked twice")
-                    .advice(format!("take one out; the other is {}", spot(first))),
-            );
+            let finding = Finding::warning("asked-twice", "pam_onelogin is in the stack twice")
+                .at(&second.path, second.line)
+                .why(format!(
+                    "the user is asked twice; the other line is {}",
+                    spot(first)
+                ));
+            let edits = [Edit::TakeOut(place(second)), Edit::Rewrite];
+            findings.push(Found::mended_by(finding, edits));
         }
         findings.extend(self.denied(first, &outcomes));
         let successes = self.successes(first, &outcomes);
@@ -92,10 +100,11 @@ impl Judge<'_> {
         }
         findings.extend(successes);
         findings.extend(self.credentials(first));
-        if !findings.iter().any(|finding| finding.severity.is_bad()) {
+        if !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
                 Finding::good("stack", "pam_onelogin is asked, and its denial is final")
-                    .at(&first.path, first.line),
+                    .at(&first.path, first.line)
+                    .into(),
             );
         }
         findings
@@ -204,23 +213,31 @@ impl Judge<'_> {
     }
 
     /// A line that libpam cannot use, or a module that is not there.
-    fn line(&self, entry: &Entry) -> Option<Finding> {
+    fn line(&self, entry: &Entry) -> Option<Found> {
         let at = |finding: Finding| finding.at(&entry.path, entry.line);
         if let Body::Broken(what) = &entry.body {
-            return Some(at(Finding::fault("line", what.clone())
+            let finding = at(Finding::fault("line", what.clone())
                 .why("libpam denies at this line, whatever the modules say")
-                .advice("mend the line, or take it out")));
+                .advice("mend the line: see pam.conf(5)"));
+            return Some(Found {
+                finding,
+                edits: vec![Edit::TakeOut(place(entry))],
+                lead: "mend it, or ",
+            });
         }
         if entry.body == Body::Substack {
             return None;
         }
         if let (_, Some(fault)) = Control::parse(&entry.control_text) {
             let what = format!("the control [{}] is not understood", entry.control_text);
-            return Some(at(Finding::fault("control", what)
-                .why(format!(
-                    "{fault}; libpam then takes every answer for a denial"
-                ))
-                .advice("mend it: see pam.conf(5)")));
+            return Some(
+                at(Finding::fault("control", what)
+                    .why(format!(
+                        "{fault}; libpam then takes every answer for a denial"
+                    ))
+                    .advice("mend it: see pam.conf(5)"))
+                .into(),
+            );
         }
         if !self.is_missing(entry) {
             return None;
@@ -229,16 +246,24 @@ impl Judge<'_> {
         let what = format!("the module {module} is not there");
         if role(entry) == Role::Ours {
             let why = "every login here is denied, or goes on without a second factor";
-            return Some(at(Finding::fault("module-missing", what)
-                .why(why)
-                .advice("install the module, or mend its path")));
+            return Some(
+                at(Finding::fault("module-missing", what)
+                    .why(why)
+                    .advice("install the module, or mend its path"))
+                .into(),
+            );
         }
         if entry.is_quiet {
             return None;
         }
-        Some(at(Finding::warning("module-missing", what)
+        let finding = at(Finding::warning("module-missing", what)
             .why(format!("its line answers {}", name(MODULE_UNKNOWN)))
-            .advice("install it, or take the line out")))
+            .advice("install it, or mend its path"));
+        Some(Found {
+            finding,
+            edits: vec![Edit::TakeOut(place(entry))],
+            lead: "install it, or ",
+        })
     }
 
     fn is_missing(&self, entry: &Entry) -> bool {
@@ -254,7 +279,7 @@ impl Judge<'_> {
     }
 
     /// Whether each denial is one.
-    fn denied(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Finding> {
+    fn denied(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         let groups = self.denials().into_iter();
         let mut open: Vec<Code> = groups
             .filter(|alike| alike.first().is_some_and(|&code| outcomes.let_in(code)))
@@ -277,21 +302,23 @@ impl Judge<'_> {
                 shown.join(", ")
             )
         };
-        let advice = format!(
-            "write \"auth required {}\", or \"auth requisite pam_deny.so\" right behind the line",
-            ours.module().unwrap_or_default()
-        );
         let why = format!("the control is \"{}\"", ours.control_text);
-        Some(
-            Finding::fault("denial-lets-in", what)
-                .at(&ours.path, ours.line)
-                .why(why)
-                .advice(advice),
-        )
+        let finding = Finding::fault("denial-lets-in", what)
+            .at(&ours.path, ours.line)
+            .why(why);
+        let edits = [
+            self.with_control(ours, "required"),
+            Some(Edit::Behind(place(ours), self.own(ours, DENY))),
+            Some(Edit::Rewrite),
+        ];
+        Some(Found::mended_by(
+            finding,
+            edits.into_iter().flatten().collect::<Vec<_>>(),
+        ))
     }
 
     /// Who gets in, and who is asked when.
-    fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Finding> {
+    fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Found> {
         let chain = self.chain();
         let mut lets_in = false;
         let mut unproven = false;
@@ -314,20 +341,20 @@ impl Judge<'_> {
         }
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
         let has_factor = chain.iter().any(|entry| role(entry) == Role::Factor);
-        let mut findings = Vec::new();
+        let mut findings: Vec<Found> = Vec::new();
         if !outcomes.is_whole {
             let what = "the stack has too many ways to look at each";
-            findings.push(at(Finding::warning("too-large", what)
-                .why("what is said of it may not be all")
-                .advice("make it simpler")));
+            findings.push(
+                at(Finding::warning("too-large", what)
+                    .why("what is said of it may not be all")
+                    .advice("make it simpler"))
+                .into(),
+            );
         }
         if !lets_in {
-            findings.push(at(Finding::fault(
-                "never-lets-in",
-                "nobody gets in, whatever OneLogin says",
-            )
-            .why("with a success of pam_onelogin the stack ends in a denial, too")
-            .advice("compare it with the samples: README, \"Stacks\"")));
+            let finding = Finding::fault("never-lets-in", "nobody gets in, whatever OneLogin says")
+                .why("with a success of pam_onelogin the stack ends in a denial, too");
+            findings.push(Found::mended_by(at(finding), [Edit::Rewrite]));
         }
         let is_bombed = !bombs.is_empty();
         // What mends a line that lets in too early mends this, too.
@@ -343,24 +370,19 @@ impl Judge<'_> {
         for entry in bombs.into_iter().filter_map(|index| chain.get(index)) {
             let module = entry.module().unwrap_or_default();
             let what = format!("pam_onelogin is asked although {module} said no");
-            findings.push(
-                Finding::fault("asked-after-refusal", what)
-                    .at(&entry.path, entry.line)
-                    .why("without the password a stranger sends pushes to other people's phones")
-                    .advice(self.instead(entry, ours)),
-            );
+            let finding = Finding::fault("asked-after-refusal", what)
+                .at(&entry.path, entry.line)
+                .why("without the password a stranger sends pushes to other people's phones");
+            findings.push(Found::mended_by(
+                finding,
+                self.required_at_once(entry, ours),
+            ));
         }
         if unproven && !self.is_ssh && !is_bombed {
-            let (what, advice) = if has_factor {
-                (
-                    "the first factor can be passed by",
-                    "see that no line leads past it, and that it has no \"nullok\"",
-                )
+            let what = if has_factor {
+                "the first factor can be passed by"
             } else {
-                (
-                    "there is no first factor in the stack",
-                    "put \"auth requisite pam_unix.so\" before it",
-                )
+                "there is no first factor in the stack"
             };
             // Who runs sudo or su has logged in.
             let finding = if self.is_login {
@@ -368,20 +390,27 @@ impl Judge<'_> {
             } else {
                 Finding::warning("no-first-factor", what)
             };
-            findings.push(at(finding
-                .why("the code alone lets in, and whom the configuration exempts needs nothing")
-                .advice(advice)));
+            let why = "the code alone lets in, and whom the configuration exempts needs nothing";
+            let edits = if has_factor {
+                vec![Edit::Rewrite]
+            } else {
+                vec![
+                    Edit::Before(place(ours), self.own(ours, UNIX)),
+                    Edit::Rewrite,
+                ]
+            };
+            findings.push(Found::mended_by(at(finding.why(why)), edits));
         } else if first && has_factor && !is_bombed {
             let what = "pam_onelogin can be asked before any first factor";
-            findings.push(at(Finding::warning("asked-first", what)
-                .why("whom nothing has proven gets one prompt for a code, and no push")
-                .advice("put it behind the line of the password")));
+            let finding = at(Finding::warning("asked-first", what)
+                .why("whom nothing has proven gets one prompt for a code, and no push"));
+            findings.push(Found::mended_by(finding, [Edit::Rewrite]));
         }
         findings
     }
 
     /// What becomes of those whom the configuration exempts.
-    fn exempt(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Finding> {
+    fn exempt(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         if outcomes.let_in(IGNORE) {
             return None;
         }
@@ -392,23 +421,27 @@ impl Judge<'_> {
             Finding::note("exempt-denied", what)
         };
         let finding = finding.at(&ours.path, ours.line);
-        Some(if ours.control.action(IGNORE) == Action::Ignore {
-            finding
-                .why("PAM_IGNORE counts for nothing, and nothing else says yes")
-                .advice("behind a key: put \"auth required pam_permit.so\" behind it")
+        let mut edits = Vec::new();
+        let finding = if ours.control.action(IGNORE) == Action::Ignore {
+            // Elsewhere exempt users would get in without any factor.
+            if self.is_ssh {
+                edits.push(Edit::Behind(place(ours), self.own(ours, PERMIT)));
+            }
+            finding.why("PAM_IGNORE counts for nothing, and nothing else says yes")
         } else {
-            finding
-                .why(format!(
-                    "\"{}\" takes PAM_IGNORE for a denial",
-                    ours.control_text
-                ))
-                .advice("write \"required\" in its place")
-        })
+            edits.extend(self.with_control(ours, "required"));
+            finding.why(format!(
+                "\"{}\" takes PAM_IGNORE for a denial",
+                ours.control_text
+            ))
+        };
+        edits.push(Edit::Rewrite);
+        Some(Found::mended_by(finding, edits))
     }
 
     /// Whether setcred passes where authenticate was not called, as after a login by key. (After
     /// one that let in it does: each line that counted then counts with what setcred returns.)
-    fn credentials(&self, ours: &Entry) -> Option<Finding> {
+    fn credentials(&self, ours: &Entry) -> Option<Found> {
         let chain = self.chain();
         let jumps = if self.subject.machine.has("/etc/debian_version") {
             Jumps::AreIgnored
@@ -424,16 +457,14 @@ impl Judge<'_> {
             return None;
         }
         let what = "setcred fails where authenticate was not called";
-        Some(
-            Finding::warning("setcred", what)
-                .at(&ours.path, ours.line)
-                .why("a login by key alone, where sshd_config allows one, is closed")
-                .advice("compare it with the samples: README, \"Stacks\""),
-        )
+        let finding = Finding::warning("setcred", what)
+            .at(&ours.path, ours.line)
+            .why("a login by key alone, where sshd_config allows one, is closed");
+        Some(Found::mended_by(finding, [Edit::Rewrite]))
     }
 
     /// A line that lets in without us.
-    fn skip(&self, skip: Skip, ours: &Entry) -> Option<Finding> {
+    fn skip(&self, skip: Skip, ours: &Entry) -> Option<Found> {
         let entry = self.chain().get(skip.by)?;
         let next = self.chain().get(skip.by + 1);
         let is_proven = skip.is_proven;
@@ -442,98 +473,116 @@ impl Judge<'_> {
         let because = format!("the control \"{}\" leads past it", entry.control_text);
         let not_asked = format!("pam_onelogin is not asked when {module} says yes");
         let is_before_deny = next.is_some_and(|next| role(next) == Role::Deny);
-        let finding = match role(entry) {
+        let take_out = || vec![Edit::TakeOut(place(entry)), Edit::Rewrite];
+        let (finding, edits) = match role(entry) {
             Role::Root if self.is_login => {
                 let what = format!("{module} lets everybody in, without any factor");
-                Finding::fault("skips", what)
-                    .why(
-                        "root runs the program that uses this stack, so the module always says yes",
-                    )
-                    .advice("take the line out: it is for su and the like")
+                let why = "root runs the program that uses this stack, so the module always says \
+                           yes; it is for su and the like";
+                (Finding::fault("skips", what).why(why), take_out())
             }
-            Role::Root => Finding::note("root-skips", "root becomes others without being asked")
-                .why("pam_rootok lets root in, as is usual in su"),
-            Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => {
+            Role::Root => (
+                Finding::note("root-skips", "root becomes others without being asked")
+                    .why("pam_rootok lets root in, as is usual in su"),
+                Vec::new(),
+            ),
+            Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => (
                 Finding::note("skips", format!("who passes {module} is not asked"))
-                    .why("the distribution ships it so, for certificates and for guests")
-            }
-            Role::Gate if is_proven || self.is_ssh => {
-                Finding::warning("skips", format!("who passes {module} {words} is not asked"))
-                    .why(format!("{because}; is that what you want?"))
-                    .advice("take the line out, or use users.exempt_groups: that is logged")
-            }
+                    .why("the distribution ships it so, for certificates and for guests"),
+                Vec::new(),
+            ),
+            Role::Gate if is_proven || self.is_ssh => (
+                Finding::warning("skips", format!("who passes {module} {words} is not asked")).why(
+                    format!("{because}; is that what you want? users.exempt_groups is logged"),
+                ),
+                take_out(),
+            ),
             Role::Gate => {
                 let what = format!("who passes {module} {words} gets in without any factor");
-                Finding::warning("skips", what)
-                    .why(format!(
-                        "{because}, and past the password; is that what you want?"
-                    ))
-                    .advice("take the line out, or put it behind the password")
+                let why = format!("{because}, and past the password; is that what you want?");
+                (Finding::warning("skips", what).why(why), take_out())
             }
             Role::Factor if !skip.is_yes => {
                 let what = format!("pam_onelogin is not asked when {module} says no");
-                Finding::fault("skips", what)
-                    .why(format!("{because}, and the stack then lets in"))
-                    .advice(self.instead(entry, ours))
+                let why = format!("{because}, and the stack then lets in");
+                let finding = Finding::fault("skips", what).why(why);
+                (finding, self.required_at_once(entry, ours))
             }
-            Role::Factor if is_proven && is_second(entry) => Finding::note("skips", not_asked)
-                .why("another factor came before it, so there are two all the same"),
-            Role::Factor => Finding::fault("skips", not_asked)
-                .why(format!("{because}: one factor is enough"))
-                .advice(self.instead(entry, ours)),
+            Role::Factor if is_proven && is_second(entry) => (
+                Finding::note("skips", not_asked)
+                    .why("another factor came before it, so there are two all the same"),
+                Vec::new(),
+            ),
+            Role::Factor => {
+                let why = format!("{because}: one factor is enough");
+                let finding = Finding::fault("skips", not_asked).why(why);
+                (finding, self.required_at_once(entry, ours))
+            }
             Role::Aside if is_before_deny && entry.control_text == "sufficient" => {
-                Finding::fault("skips", format!("{module} {words} leads past pam_onelogin"))
-                    .why(format!(
-                        "it always says yes, and {because}: nobody is asked"
-                    ))
-                    .advice(
-                        "write \"[success=1 default=ignore]\" for \"sufficient\": that leads \
-                         past the pam_deny.so behind it, and no further",
-                    )
+                let what = format!("{module} {words} leads past pam_onelogin");
+                let why = format!("it always says yes, and {because}: nobody is asked");
+                let mut edits = Vec::from_iter(self.with_control(entry, PAST_DENY));
+                edits.push(Edit::Rewrite);
+                (Finding::fault("skips", what).why(why), edits)
             }
             Role::Ours | Role::Permit | Role::Deny | Role::Aside | Role::Unknown => {
-                Finding::fault("skips", format!("{module} leads past pam_onelogin"))
-                    .why(because)
-                    .advice(self.instead(entry, ours))
+                let what = format!("{module} leads past pam_onelogin");
+                let finding = Finding::fault("skips", what).why(because);
+                (finding, self.required_at_once(entry, ours))
             }
         };
-        Some(finding.at(&entry.path, entry.line))
+        let finding = finding.at(&entry.path, entry.line);
+        Some(match edits.as_slice() {
+            [] => finding.into(),
+            _ => Found::mended_by(finding, edits),
+        })
     }
 
-    /// What to write for a line that says yes too early, or no too late.
-    fn instead(&self, entry: &Entry, ours: &Entry) -> String {
-        if entry.path == ours.path || self.service.path.as_ref() == Some(&entry.path) {
-            return format!(
-                "write \"auth requisite {}\"",
-                entry.module().unwrap_or_default()
-            );
+    /// The edits for a line that says yes too early, or no too late.
+    fn required_at_once(&self, entry: &Entry, ours: &Entry) -> Vec<Edit> {
+        // In a file that others include it would lock out users of other services.
+        let is_own = entry.path == ours.path || self.service.path.as_ref() == Some(&entry.path);
+        let mut passwords = BTreeSet::new();
+        let others = self.chain().iter().filter(|other| is_password(other));
+        passwords.extend(others.filter_map(Entry::module));
+        // Users of the other module would be locked out.
+        if !is_own || is_password(entry) && passwords.len() > 1 {
+            return vec![Edit::Rewrite];
         }
-        // Each that checks the password there: who is left out is locked out.
-        let mut modules: Vec<&str> = Vec::new();
-        for other in self.chain().iter().filter(|other| other.path == entry.path) {
-            let name = other.module().unwrap_or_default();
-            if role(other) == Role::Factor && !is_second(other) && !modules.contains(&name) {
-                modules.push(name);
-            }
+        let mut edits = Vec::from_iter(self.with_control(entry, "requisite"));
+        // Wrong passwords would not be counted any more.
+        let counts = self.chain().iter().any(|other| other.is("pam_faillock"));
+        edits.insert(if counts { 0 } else { edits.len() }, Edit::Rewrite);
+        edits
+    }
+
+    /// The line of a module with another control.
+    fn with_control(&self, entry: &Entry, control: &str) -> Option<Edit> {
+        let Body::Module { name, .. } = &entry.body else {
+            return None;
+        };
+        let mut arguments = entry.arguments().to_vec();
+        if is_password(entry) {
+            arguments.retain(|word| !NO_PASSWORD.contains(&word.as_str()));
         }
-        let mut lines = Vec::new();
-        for (index, module) in modules.iter().enumerate() {
-            let behind = modules.len() - index - 1;
-            let control = match behind {
-                0 => "requisite".to_owned(),
-                _ => format!("[success={behind} default=ignore]"),
-            };
-            let word = if index == 0 { "" } else { " use_first_pass" };
-            lines.push(format!("\"auth {control} {module}{word}\""));
+        let line = line(control, name, &arguments)?;
+        Some(Edit::Replace(place(entry), self.own(entry, &line)))
+    }
+
+    /// A line as it stands in this file: in pam.conf the service comes first.
+    fn own(&self, beside: &Entry, line: &str) -> String {
+        if beside.path == Path::new(CONF) {
+            format!("{} {line}", self.name)
+        } else {
+            line.to_owned()
         }
-        if lines.is_empty() {
-            lines.push("\"auth requisite pam_unix.so\"".to_owned());
-        }
-        let path = entry.path.display();
-        format!(
-            "put {} in place of the line that includes {path}",
-            lines.join(" and ")
-        )
+    }
+}
+
+fn place(entry: &Entry) -> Spot {
+    Spot {
+        path: entry.path.clone(),
+        line: entry.line,
     }
 }
 
@@ -570,6 +619,16 @@ const OUR_DENIALS: [Code; 7] = [
     ABORT,
     MODULE_UNKNOWN,
 ];
+
+/// Arguments by which an empty password is one.
+const NO_PASSWORD: [&str; 2] = ["nullok", "nullok_secure"];
+
+const UNIX: &str = "auth requisite pam_unix.so";
+const DENY: &str = "auth requisite pam_deny.so";
+const PERMIT: &str = "auth required pam_permit.so";
+
+/// Leads past the `pam_deny` behind it, and no further.
+const PAST_DENY: &str = "[success=1 default=ignore]";
 
 /// `PAM_CRED_ERR`
 const CRED_ERR: Code = 17;

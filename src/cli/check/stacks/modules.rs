@@ -153,6 +153,11 @@ pub(super) fn is_second(entry: &Entry) -> bool {
     SECONDS.contains(&name(entry))
 }
 
+/// Whether it checks a password.
+pub(super) fn is_password(entry: &Entry) -> bool {
+    role(entry) == Role::Factor && !is_second(entry)
+}
+
 fn name(entry: &Entry) -> &str {
     let name = entry.module().unwrap_or_default();
     name.strip_suffix(".so").unwrap_or(name)

@@ -212,7 +212,8 @@ impl Auth {
     }
 }
 
-fn line(control: &str, module: &str, arguments: &[String]) -> Option<String> {
+/// A line for auth. `None`: a word of it cannot be written again.
+pub(super) fn line(control: &str, module: &str, arguments: &[String]) -> Option<String> {
     let words = arguments.iter().map(|word| argument(word));
     let words = words.collect::<Option<Vec<_>>>()?;
     Some(
