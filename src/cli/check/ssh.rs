@@ -126,6 +126,16 @@ fn without_name(what: &str) -> &str {
     what.strip_prefix("sshd: ").unwrap_or(what)
 }
 
+/// Whether each login has to show a key, or the like, before sshd asks its stack.
+pub(super) fn key_comes_first(sshd: &Sshd) -> bool {
+    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
+    let is_first = |list: &Vec<String>| {
+        let method = list.first().and_then(|first| first.split(':').next());
+        method.is_some_and(|method| firsts.contains(&method))
+    };
+    sshd.path.is_some() && sshd.global().methods().iter().all(is_first)
+}
+
 /// By which methods sshd lets in, and what of it passes through the stack.
 fn methods(subject: &Subject<'_>, view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
     let asks_pam = view.is_on(Keyword::KbdInteractive);

@@ -8,12 +8,13 @@ mod rewrite;
 pub(in crate::cli) use rewrite::Rewritten;
 
 use super::Subject;
+use super::ssh::key_comes_first;
 use crate::cli::enable::edit::Behind;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
 use crate::cli::stack::{self, AUTH_ERR, FOLDERS, Kind, SUCCESS, Service, authenticate};
 use edit::{Edit, Found, rewrite_advice};
-use judge::Judge;
+use judge::{Judge, Reach};
 use modules::{OURS, Role, is_password, role};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -246,6 +247,8 @@ fn judge_of<'a>(
         subject,
         service,
         is_ssh: subject.is_ssh(name),
+        is_behind_key: subject.is_ssh(name) && is_behind_key(subject, service),
+        reach: reach(name),
         is_login: subject.is_ssh(name) || is_login(name),
         folders,
     }
@@ -469,6 +472,24 @@ fn is_part(name: &str) -> bool {
         .contains(&name)
         || name.starts_with("system-local-")
         || name.starts_with("system-remote-")
+}
+
+/// Whether something comes before the stack in each login through sshd: by our argument, or by what
+/// sshd is set to.
+fn is_behind_key(subject: &Subject<'_>, service: &Service) -> bool {
+    let ours = service.chain(Kind::Auth).iter();
+    let mut ours = ours.filter(|entry| entry.is(OURS));
+    let says_so = ours.all(|entry| entry.arguments().iter().any(|word| word == "behind=key"));
+    says_so || key_comes_first(&subject.sshd)
+}
+
+/// Whose secrets the program of this service asks a user for who has logged in.
+fn reach(name: &str) -> Reach {
+    match name {
+        "su" | "su-l" | "polkit-1" => Reach::Others,
+        "sudo" | "sudo-i" | "doas" => Reach::Own,
+        _ => Reach::None,
+    }
 }
 
 /// Whether root runs the program of this service, for people who have not logged in yet.

@@ -22,10 +22,25 @@ pub(super) struct Judge<'a> {
     pub(super) service: &'a Service,
     /// Whether sshd uses it: a key comes before the stack.
     pub(super) is_ssh: bool,
+    /// Whether a key, or the like, comes before the stack in each login through sshd.
+    pub(super) is_behind_key: bool,
+    /// What the user of the program that uses it can reach.
+    pub(super) reach: Reach,
     /// Whether a program of root's uses it, for people who have not logged in yet.
     pub(super) is_login: bool,
     /// The folders of the modules; none: not looked for.
     pub(super) folders: &'a [PathBuf],
+}
+
+/// Whose account a program with a stack opens to somebody who is logged in already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is no such program.
+    None,
+    /// sudo and the like ask for the caller's own secrets.
+    Own,
+    /// su and the like ask for the secrets of another account.
+    Others,
 }
 
 /// Each way on which a stack ends: whether it lets in, and what happened.
@@ -384,8 +399,8 @@ impl Judge<'_> {
             } else {
                 "there is no first factor in the stack"
             };
-            // Who runs sudo or su has logged in.
-            let finding = if self.is_login {
+            // Who runs sudo has logged in, and reaches no prompt but their own.
+            let finding = if self.is_login || self.reach == Reach::Others {
                 Finding::fault("no-first-factor", what)
             } else {
                 Finding::warning("no-first-factor", what)
@@ -400,13 +415,28 @@ impl Judge<'_> {
                 ]
             };
             findings.push(Found::mended_by(at(finding.why(why)), edits));
-        } else if first && has_factor && !is_bombed {
-            let what = "pam_onelogin can be asked before any first factor";
-            let finding = at(Finding::warning("asked-first", what)
-                .why("whom nothing has proven gets one prompt for a code, and no push"));
+        } else if first && has_factor && !is_bombed && !self.is_behind_key {
+            let finding = at(self.asked_first());
             findings.push(Found::mended_by(finding, [Edit::Rewrite]));
         }
         findings
+    }
+
+    /// Our line stands before the one that checks the password.
+    fn asked_first(&self) -> Finding {
+        let mut factors = self.chain().iter();
+        let factor = factors.find(|entry| role(entry) == Role::Factor);
+        let factor = factor.and_then(Entry::module).unwrap_or_default();
+        let what = format!("pam_onelogin is asked before {factor}, the first factor");
+        match self.reach {
+            Reach::Others => Finding::fault("asked-first", what).why(
+                "a user then reaches the prompts of another account, without a secret of that account",
+            ),
+            Reach::Own => Finding::warning("asked-first", what)
+                .why("who sits at a terminal of the user can send pushes without the password"),
+            Reach::None => Finding::warning("asked-first", what)
+                .why("a user whom nothing has proven gets one prompt for a code, and no push"),
+        }
     }
 
     /// What becomes of those whom the configuration exempts.
