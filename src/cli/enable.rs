@@ -284,6 +284,13 @@ impl Options {
             }
             Ok(Plan::Already(place)) => {
                 console.note(&format!("{place}: OneLogin is asked already."));
+                if let Some(fault) = judge::judge(stack, &[], change.behind) {
+                    let words = paint(Paint::Warning, "Look:");
+                    let path = path.display();
+                    console.note(&format!(
+                        "{words} {path}: {fault}; type: pam-onelogin check"
+                    ));
+                }
             }
             Ok(Plan::Covered(by)) => console.note(&format!(
                 "{}: includes {by}, and stays as it is.",

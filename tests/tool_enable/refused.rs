@@ -115,3 +115,30 @@ fn where_no_stack_would_be_good_none_is_printed() {
         assert!(!screen.contains("auth "), "{screen}");
     }
 }
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_stack_that_asks_already_and_is_not_safe_is_named() {
+    let scene = machine(&[]);
+    let ours = "auth required pam_onelogin.so\n";
+    for (first, said) in [
+        (
+            "auth sufficient pam_unix.so\n",
+            "OneLogin would not be asked",
+        ),
+        (
+            "auth required pam_unix.so\n",
+            "a wrong password would go on to OneLogin",
+        ),
+        ("auth requisite pam_unix.so\n", ""),
+    ] {
+        for name in ["sudo", "sudo-i"] {
+            let path = format!("/etc/pam.d/{name}");
+            scene.stage.write(path, format!("{first}{ours}"), 0o644);
+        }
+        let screen = good(enable(&["sudo", "--user", "alice", "--yes"]));
+        assert!(screen.contains("OneLogin is asked already"), "{screen}");
+        assert_eq!(screen.contains("Look:"), !said.is_empty(), "{screen}");
+        assert!(screen.contains(said), "{screen}");
+    }
+}
