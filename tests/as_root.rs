@@ -64,6 +64,25 @@ fn r13_unproven_users_strangers_and_users_without_a_factor_see_the_same() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn r13_a_connection_is_made_for_every_name_alike_and_nothing_asked() {
+    let world = World::with_totp();
+    for name in [world::NAME, "daemon", "nobody-of-that-name"] {
+        let connections = world.onelogin.connections();
+        let mut login = world
+            .place
+            .alone("sshd")
+            .user(name)
+            .ssh(&connection())
+            .spawn();
+        login.wait_prompt();
+        assert_eq!(world.onelogin.connections(), connections + 1, "{name}");
+        assert_eq!(world.requests(), 0, "{name}");
+        let _ = login.kill();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn r13_an_unproven_user_gets_in_with_a_code_and_sees_no_device() {
     let world = World::with([push(), totp()], &[]);
     let outcome = world

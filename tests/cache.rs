@@ -97,24 +97,6 @@ fn r02_an_outage_is_noticed_before_the_prompt_however_warm_a_login_is() {
 }
 
 #[test]
-fn r13_a_connection_is_made_for_every_name_alike_and_nothing_asked() {
-    let world = World::with_totp();
-    for name in [world::NAME, "daemon", "nobody-of-that-name"] {
-        let connections = world.onelogin.connections();
-        let mut login = world
-            .place
-            .alone("sshd")
-            .user(name)
-            .ssh(&world::connection())
-            .spawn();
-        login.wait_prompt();
-        assert_eq!(world.onelogin.connections(), connections + 1, "{name}");
-        assert_eq!(world.requests(), 0, "{name}");
-        let _ = login.kill();
-    }
-}
-
-#[test]
 fn without_a_cache_each_login_looks_the_user_up() {
     let world = World::with([totp()], &["users.cache = 0"]);
     assert_eq!(requests_of(&world), 4);
