@@ -6,7 +6,7 @@
 .PHONY: release test-reproducible packages-arm
 .PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
-.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root test-as-nobody hosts-table fuzz check
+.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
 .PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
 CARGO ?= cargo
@@ -94,15 +94,28 @@ demo: needs
 
 test: test-full test-endurance test-clients test-root
 
+# test-rootless VARIABLES: all tests that need no root. Where root runs make, as in CI, an ordinary user runs these tests, because
+# a contributor is one. Root runs those of RUN_BY_ROOT, too: see test-root.
+define test-rootless
+	@runner=; skipped=; \
+	if [ "$$(id -u)" = 0 ]; then \
+	  if tests/as-user.sh test -r '$(CURDIR)/Cargo.toml' -a -x '$(CURDIR)/target/debug/pam-host'; \
+	  then runner="--config target.'cfg(unix)'.runner=['$(CURDIR)/tests/as-user.sh']"; \
+	  else skipped='SKIPPED: the tests as an ordinary user, who cannot read this folder. Root has run them instead.'; fi; \
+	fi; \
+	status=0; $(1) $(CARGO) test --quiet --locked --workspace $$runner || status=1; \
+	[ -z "$$skipped" ] || { echo; echo "$$skipped"; }; exit $$status
+endef
+
 # As in development: debug build, no root.
 test-quick: needs
 	$(CARGO) build --quiet --locked --workspace
-	$(CARGO) test --quiet --locked --workspace
+	$(call test-rootless)
 
 # The same tests, with the module as it is installed.
 test-full: build
 	$(CARGO) build --quiet --locked --workspace
-	PAM_ONELOGIN_MODULE=$(MODULE) $(CARGO) test --quiet --locked --workspace
+	$(call test-rootless,PAM_ONELOGIN_MODULE=$(MODULE))
 
 # Ten thousand logins in one process, and a thousand loads and unloads.
 test-endurance: build
@@ -124,27 +137,19 @@ test-sanitize: needs needs-sanitize
 	PAM_HOST_UNDER='$(MEMCHECK)' PAM_ONELOGIN_MODULE=$(CURDIR)/target/debug/libpam_onelogin.so \
 	  $(CARGO) test --quiet --locked --test libpam -- an_authenticator_code r06 an_approved_push a_text_message_is
 
+# The tests that need root. Then those that do not, but depend on who runs them: by the owner and mode of files, or because only
+# the process of an ordinary user proves a user. With the unit tests, root runs all of these.
+RUN_BY_ROOT := hosts terminal ssh names unattended as_root tool_enable tool_terminal
+RUN_BY_ROOT += libpam hostile cache factors faults tool_check tool_enroll tool_map tool_users
+
 ifeq ($(shell id -u),0)
 test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar
 	$(CARGO) build --quiet --locked --workspace
 	@skip=; tests/clients/environment.sh ssh || { [ $$? = 77 ] && skip='--skip asyncssh --skip ansible'; } || exit 1; \
-	programs=$$(for name in hosts terminal ssh names unattended as_root libpam hostile tool_enroll tool_terminal tool_users tool_enable; do \
-	  $(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'; done); \
-	$(MAKE) --no-print-directory test-as-nobody > $(CURDIR)/target/as-nobody.log 2>&1 & nobody=$$!; status=0; \
-	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs || status=1; \
-	wait $$nobody || status=1; \
-	cat $(CURDIR)/target/as-nobody.log; exit $$status
+	programs=$$($(CARGO) test --locked --lib $(addprefix --test ,$(RUN_BY_ROOT)) --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
+	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs
 	@tests/hosts-table.sh check
 
-# A part of test-root, and at its time.
-test-as-nobody:
-	@if setpriv --reuid=nobody --clear-groups test -r $(MODULE) -a -x target/debug/pam-host; then \
-	  for name in libpam hostile; do \
-	    program=$$($(CARGO) test --locked --test $$name --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
-	    echo "As an ordinary user: $$name"; \
-	    PAM_ONELOGIN_MODULE=$(MODULE) setpriv --reuid=nobody --clear-groups "$$program" --quiet || exit 1; \
-	  done; \
-	else echo 'SKIPPED: the tests as an ordinary user, who may not read this folder.'; fi
 else
 test-root:
 	@echo

@@ -6,6 +6,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
+[ $# -gt 1 ] || { echo 'on-each-release.sh: which root, and which test programs?' >&2; exit 2; }
 root=$1
 shift
 said=target/hosts
