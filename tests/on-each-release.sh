@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs test programs as root on each release: with this machine's own libpam, sshd, sudo, su and login, and with those of the
-# root in a tar file. All at once, as they mostly wait; what each says is shown when it has ended.
+# root in a tar file. All at once, as they mostly wait; what each says is shown when it has ended. On this machine, the tests also
+# find what pam_onelogin and an admin leave there (tests/leftovers.sh), and must not notice.
 #
 #   tests/on-each-release.sh target/roots/hosts-trixie.tar target/debug/deps/hosts-…
 set -eu
@@ -32,7 +33,7 @@ for program; do
     for part in sshd --skip=sshd; do
         "$program" --list "$part" 2>/dev/null | grep -q ': test$' || continue
         # shellcheck disable=SC2086 # words
-        start "$name.$part.here" tests/private-etc.sh "$program" "$part" $here
+        start "$name.$part.here" tests/leftovers.sh tests/private-etc.sh "$program" "$part" $here
         # shellcheck disable=SC2086
         start "$name.$part.there" tests/in-root.sh "$root" "$program" "$part" $there
     done

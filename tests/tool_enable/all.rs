@@ -110,21 +110,8 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
 
 /// Our profile, where pam-auth-update looks for it; and an sshd that can ask for a code.
 fn profile(scene: &Scene) {
-    let folder = Path::new("/usr/share/pam-configs");
-    let profile = folder.join("onelogin");
-    if !profile.exists() {
-        for name in ["", "upper", "work"] {
-            fs::create_dir(Path::new("/run/pam-configs").join(name)).unwrap();
-        }
-        let layers = "lowerdir=/usr/share/pam-configs,upperdir=/run/pam-configs/upper,workdir=/run/pam-configs/work";
-        let mut mount = Command::new("mount");
-        mount
-            .args(["-t", "overlay", "-o", layers, "overlay"])
-            .arg(folder);
-        assert!(mount.status().unwrap().success());
-    }
     scene.stage.write(
-        profile,
+        "/usr/share/pam-configs/onelogin",
         include_bytes!("../../packaging/deb/pam-config"),
         0o644,
     );
