@@ -89,7 +89,8 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
 
     // A package is installed during the next trial: its line stays, ours goes.
     fresh_codes();
-    end(on_trial(&["all", "--user", "alice"], 4));
+    // The trial lasts long enough for the package to be done before its end, also on a busy machine.
+    end(on_trial(&["all", "--user", "alice"], 12));
     let theirs = "Name: Theirs\nDefault: yes\nPriority: 16\nAuth-Type: Additional\nAuth:\n\toptional\tpam_permit.so theirs\n";
     scene
         .stage
@@ -101,6 +102,7 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     assert!(package.status().unwrap().success());
     let common = || fs::read_to_string("/etc/pam.d/common-auth").unwrap();
     assert!(common().contains("pam_permit.so theirs"), "{}", common());
+    assert!(record("trial", "all").exists(), "the trial was over first");
     wait_until(|| !record("trial", "all").exists(), "it is put back");
     assert!(common().contains("pam_permit.so theirs"), "{}", common());
     assert!(!common().contains("pam_onelogin"), "{}", common());
