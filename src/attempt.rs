@@ -2,16 +2,21 @@
 //! module runs it in a host program, the tool in a terminal.
 
 use crate::clock::seconds_since_boot;
-use crate::config::FailMode;
 use crate::config::file::Loaded;
-use crate::host::{Nss, interrupt_is_pending, parent_identity, process_identity, uids};
+use crate::config::{Config, FailMode};
+use crate::host::{
+    Nss, has_the_hosts_network, interrupt_is_pending, is_of_this_host, parent_identity,
+    process_identity,
+};
 use crate::log::Facts;
 use crate::login::{
     Clock, Denial, Fault, Login, Manner, Memory as _, Outcome, Prompt, Report, Unknown,
 };
 use crate::onelogin::OneLogin;
+use crate::onelogin::addresses::KeepsAddresses;
 use crate::onelogin::http::{Carrier, Exchange};
 use crate::onelogin::wire::UserId;
+use crate::outage::{Here, NotSafe, SafePlace};
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Strictness};
 use crate::state::notes::Notes;
@@ -66,16 +71,15 @@ impl Attempt<'_> {
         let request = self.request;
         let (who, proof) = who(request, &loaded.config, &loaded.map, &Nss);
         let mut decision = Decision::without(request, Outcome::Fault(Fault::Config));
-        decision.here.failmode = loaded.config.failmode;
         decision.here.proven = proof == Proof::Proven;
         match who {
             Who::Subject(subject) => {
                 decision.subject = Some(subject.name.clone());
-                self.verify(loaded, Ok(&subject), &mut decision);
+                self.verify(loaded, Ok(&subject), proof, &mut decision);
             }
-            Who::Stranger => self.verify(loaded, Err(Unknown::Account), &mut decision),
+            Who::Stranger => self.verify(loaded, Err(Unknown::Account), proof, &mut decision),
             Who::Unclear(unclear) => {
-                self.verify(loaded, Err(Unknown::Unclear(unclear)), &mut decision);
+                self.verify(loaded, Err(Unknown::Unclear(unclear)), proof, &mut decision);
             }
             Who::Exempt { name, exemption } => {
                 decision.subject = Some(name);
@@ -86,7 +90,13 @@ impl Attempt<'_> {
     }
 
     /// The flow, over this host's state and OneLogin's API.
-    fn verify(self, loaded: &Loaded, subject: Result<&Subject, Unknown>, decision: &mut Decision) {
+    fn verify(
+        self,
+        loaded: &Loaded,
+        subject: Result<&Subject, Unknown>,
+        proof: Proof,
+        decision: &mut Decision,
+    ) {
         let Self { request, uids, .. } = self;
         let config = &loaded.config;
         let state = State::open(&config.state_dir, Trusted::of(uids));
@@ -96,7 +106,18 @@ impl Attempt<'_> {
         let action = action(request);
         let notes = Notes::new(&state, seconds_since_boot);
         let mut ledger = Ledger::of(notes, &action, (&user, uid), &config.limits, strictness);
-        let mut onelogin = OneLogin::new(config, &loaded.secrets, notes, self.carrier);
+        let mut carrier = KeepsAddresses::new(config, &state, self.carrier);
+        let mut onelogin = OneLogin::new(config, &loaded.secrets, notes, &mut carrier);
+        let safe = SafePlace::check(
+            config,
+            &Here {
+                uids,
+                proof,
+                ssh_connection: request.ssh_connection.as_deref(),
+                is_of_this_host: &is_of_this_host,
+                has_the_hosts_network: &has_the_hosts_network,
+            },
+        );
         let login = Login::new(
             &mut onelogin,
             self.prompt,
@@ -105,8 +126,11 @@ impl Attempt<'_> {
             config,
             manner(request),
         );
-        decision.report = login.run(subject);
+        decision.report = login.with_outages(safe.ok()).run(subject);
         decision.remarks = remarks(&decision.report, &state, strictness, &user);
+        decision
+            .remarks
+            .extend(not_safe(&decision.report, config, safe));
         if !(self.is_same_user)() {
             // The login may have taken its denial back.
             let _ = ledger.deny();
@@ -131,9 +155,7 @@ impl Decision {
                 held_back: false,
             },
             here: Circumstances {
-                failmode: FailMode::Secure,
                 in_ssh: request.ssh_connection.is_some(),
-                is_setuid: uids().is_setuid(),
                 proven: false,
             },
             subject: None,
@@ -199,6 +221,25 @@ fn remarks(report: &Report, state: &State, strictness: Strictness, user: &str) -
         remarks.push(format!("limits.challenges is used up, codes only: {text}"));
     }
     remarks
+}
+
+/// Why `failmode = "safe"` did not let in, where somebody may have expected that.
+fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) -> Option<String> {
+    let Outcome::Unavailable(error) = &report.outcome else {
+        return None;
+    };
+    let miss = error.miss.filter(|_| config.failmode == FailMode::Safe)?;
+    let why = match safe {
+        Err(not_safe) => not_safe.why(),
+        Ok(_) if miss.is_outage() => {
+            "a code or an activation was sent, or OneLogin was there before"
+        }
+        Ok(_) => miss.weight().1,
+    };
+    Some(format!(
+        "failmode=safe lets nobody in here: {}",
+        pair("why", why)
+    ))
 }
 
 /// What the host may run the stack for more than once: an ssh connection, by its addresses and

@@ -9,7 +9,9 @@ pub use origin::{Origin, Proxy};
 use crate::factor::Factor;
 use crate::group::PatternList;
 use crate::secret::Secret;
+use ipnet::IpNet;
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use toml::Spanned;
@@ -32,6 +34,9 @@ pub struct Config {
     pub first_factor: FirstFactor,
     /// `failmode`: what happens when OneLogin cannot be reached.
     pub failmode: FailMode,
+    /// `failmode_from`: the networks of the ssh clients for whom `failmode = "safe"` counts; none of
+    /// them is of the loopback.
+    pub failmode_from: Vec<IpNet>,
     /// `state_dir`: the folder of the private files.
     pub state_dir: PathBuf,
     /// `log_level = "debug"`: shapes and timings too, never values.
@@ -220,7 +225,7 @@ pub enum FirstFactor {
 pub enum FailMode {
     /// Nobody gets in.
     Secure,
-    /// Let in, where the user does not own the process and nothing was sent yet.
+    /// An outage lets in (rule R19: `outage.rs`), before anything was sent.
     Safe,
 }
 
@@ -321,12 +326,14 @@ impl<'a> Reader<'a> {
                 ("assumed", FirstFactor::Assumed),
             ],
         );
+        let line = self.line(&top, "failmode");
         let failmode = self.word(
             &mut top,
             "failmode",
             FailMode::Secure,
             &[("secure", FailMode::Secure), ("safe", FailMode::Safe)],
         );
+        let failmode_from = self.failmode_from(&mut top, line, failmode);
         let debug = self.word(
             &mut top,
             "log_level",
@@ -368,9 +375,44 @@ impl<'a> Reader<'a> {
             limits,
             first_factor,
             failmode,
+            failmode_from,
             state_dir: state_dir.unwrap_or_else(|| PathBuf::from("/run/pam_onelogin")),
             debug,
         })
+    }
+
+    /// `failmode` is in this line.
+    fn failmode_from(
+        &mut self,
+        top: &mut Table<'a>,
+        line: usize,
+        failmode: FailMode,
+    ) -> Vec<IpNet> {
+        const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
+        let own_line = self.line(top, "failmode_from");
+        let is_set = top.entries.contains_key("failmode_from");
+        let Some(texts) = self.texts(top, "failmode_from") else {
+            if failmode == FailMode::Safe && !is_set {
+                let text =
+                    format!("\"failmode\" is \"safe\", which needs \"failmode_from\"; {WRITE}");
+                self.fault(line, text);
+            }
+            return Vec::new();
+        };
+        if texts.is_empty() {
+            self.fault(own_line, format!("\"failmode_from\" is empty; {WRITE}"));
+        }
+        let mut networks = Vec::new();
+        for text in &texts {
+            match network(text) {
+                Ok(network) => networks.push(network),
+                Err(why) => self.fault(
+                    own_line,
+                    format!("\"failmode_from\": \"{text}\" {why}; {WRITE}"),
+                ),
+            }
+        }
+        networks
     }
 
     fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLogin> {
@@ -883,6 +925,24 @@ impl<'a> Reader<'a> {
         let place = self.faults.partition_point(|&(other, _)| other <= line);
         let fault = Fault::at(self.path, line, text);
         self.faults.insert(place, (line, fault));
+    }
+}
+
+/// A network, or an address alone.
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let address = |_| text.parse::<IpAddr>().map(IpNet::from);
+    let network: IpNet = text
+        .parse()
+        .or_else(address)
+        .map_err(|_| "is not a network")?;
+    let is_mapped = network.network() != network.network().to_canonical();
+    if network.network().is_loopback() {
+        Err("is this host itself: whoever is on it can make an outage for themselves")
+    } else if is_mapped {
+        // A client's address is compared as IPv4.
+        Err("is an IPv4 network written as IPv6: write it as IPv4")
+    } else {
+        Ok(network)
     }
 }
 

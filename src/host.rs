@@ -6,6 +6,8 @@ use crate::user::{Account, LookupFailed, People, Uids};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
 use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 /// Users and groups as NSS knows them.
@@ -29,11 +31,11 @@ impl People for Nss {
             .or_else(missing)
     }
 
-    fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
+    fn groups(&self, account: &Account, wanted: &[&str]) -> Result<Groups, LookupFailed> {
         let found = |group: nix::Result<Option<Group>>| group.ok().flatten().ok_or(LookupFailed);
-        let mut wanted = Vec::new();
-        for name in named {
-            wanted.push((found(Group::from_name(name))?, *name));
+        let mut configured = Vec::new();
+        for name in wanted {
+            configured.push((found(Group::from_name(name))?, *name));
         }
         let user = User::from_name(&account.name)
             .ok()
@@ -43,14 +45,14 @@ impl People for Nss {
         let gids: Vec<Gid> = getgrouplist(&name, user.gid).map_err(|_| LookupFailed)?;
         let lists = |group: &Group| group.mem.contains(&account.name);
         // libc leaves out the groups of a source that it cannot ask, and says nothing.
-        if wanted
+        if configured
             .iter()
             .any(|(group, _)| lists(group) && !gids.contains(&group.gid))
         {
             return Err(LookupFailed);
         }
         let is_in = |(group, _): &&(Group, &str)| gids.contains(&group.gid);
-        let configured = wanted.iter().filter(is_in);
+        let configured = configured.iter().filter(is_in);
         let configured = configured.map(|(_, name)| (*name).to_owned()).collect();
         let mut names = Vec::new();
         for gid in gids {
@@ -123,6 +125,43 @@ fn identity(process: u32) -> String {
         .unwrap_or("?");
     format!("{process}@{began}")
 }
+
+/// Whether this process has the network namespace of PID 1; `None` when that cannot be told.
+#[must_use]
+pub fn has_the_hosts_network() -> Option<bool> {
+    let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
+    Some(network("self")? == network("1")?)
+}
+
+/// Whether an address belongs to this host, so that whatever answers there, or does not, runs here.
+/// Where that cannot be told, it does.
+#[must_use]
+pub fn is_of_this_host(address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    if address.is_loopback() || address.is_unspecified() {
+        return true;
+    }
+    let any: IpAddr = match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    // Nothing is sent: the system only chooses the address that it would send from.
+    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
+        socket.connect((address, DISCARD))?;
+        socket.local_addr()
+    });
+    match from {
+        Ok(from) => from.ip() == address || from.ip().is_loopback(),
+        // No route leads there: it is not of this host.
+        Err(error) => !matches!(
+            error.kind(),
+            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable
+        ),
+    }
+}
+
+/// A port that is as good as any other (RFC 863).
+const DISCARD: u16 = 9;
 
 /// Whether SIGINT or SIGQUIT is blocked and pending, for this thread or the process.
 #[must_use]
@@ -214,6 +253,22 @@ mod tests {
         ] {
             assert!(!is_running(&gone), "{gone}");
         }
+    }
+
+    #[test]
+    fn r19_the_addresses_of_this_host_are_told_from_others() {
+        for own in [
+            "127.0.0.1",
+            "127.3.2.1",
+            "::1",
+            "0.0.0.0",
+            "::",
+            "::ffff:127.0.0.1",
+        ] {
+            assert!(is_of_this_host(own.parse().unwrap()), "{own}");
+        }
+        // A reserved address (RFC 5737): nobody has it.
+        assert!(!is_of_this_host("192.0.2.77".parse().unwrap()));
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
 //! | [`login`] | the flow, and the traits it needs | its traits |
 //! | [`factor`] | devices, the menu, reading an answer | nothing |
+//! | [`outage`] | when `failmode = "safe"` lets in | nothing |
 //! | [`verdict`] | the one table from outcome to PAM code | nothing |
 //! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
@@ -57,6 +58,7 @@ pub mod login;
 pub mod map;
 pub mod module;
 pub mod onelogin;
+pub mod outage;
 pub mod pam;
 pub mod secret;
 pub mod state;

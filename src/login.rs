@@ -21,6 +21,7 @@ use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, P
 use crate::onelogin::wire::{
     Acceptance, Activation, Answer, Devices, Found, UserId, VerificationId,
 };
+use crate::outage::{Miss, Outage, SafePlace};
 use crate::secret::Secret;
 use crate::user::{Exemption, Proof, Subject, Unfit};
 use std::time::Duration;
@@ -47,6 +48,9 @@ const HELD_BACK: &str = "No more pushes, calls or messages for some minutes. ";
 /// knows there is no call, which would show in the time (rule R13).
 const ALIKE: Duration = Duration::from_secs(2);
 
+/// How long after an outage OneLogin is tried again (rule R19: 1 to 2 s).
+const SECOND_LOOK: Duration = Duration::from_millis(1500);
+
 /// One login.
 pub struct Login<'a> {
     api: &'a mut dyn Api,
@@ -55,6 +59,7 @@ pub struct Login<'a> {
     memory: &'a mut dyn Memory,
     config: &'a Config,
     manner: Manner,
+    safe: Option<SafePlace>,
     progress: Progress,
 }
 
@@ -138,8 +143,16 @@ impl<'a> Login<'a> {
             memory,
             config,
             manner,
+            safe: None,
             progress: Progress::default(),
         }
+    }
+
+    /// An outage lets in, if `failmode = "safe"` applies to this login.
+    #[must_use]
+    pub fn with_outages(mut self, safe: Option<SafePlace>) -> Self {
+        self.safe = safe;
+        self
     }
 
     /// Runs the login of a subject; `Err` names somebody whom nobody can verify, and who sees the
@@ -435,7 +448,7 @@ impl<'a> Login<'a> {
     fn prepare(&mut self) -> Result<(), Outcome> {
         let deadline = self.deadline();
         let result = self.api.prepare(deadline);
-        result.map_err(|error| self.trouble(error))
+        result.or_else(|error| self.second_look(error, |api, deadline| api.prepare(deadline)))
     }
 
     /// Reads something. Where OneLogin is asked too often and says when to come back, it is asked
@@ -458,7 +471,31 @@ impl<'a> Login<'a> {
             },
             other => other,
         };
-        result.map_err(|error| self.trouble(error))
+        result.or_else(|error| self.second_look(error, call))
+    }
+
+    /// Asks once more, a moment later and by a connection of its own, where an outage would let in. If
+    /// OneLogin is there again, the login goes on.
+    fn second_look<T>(
+        &mut self,
+        first: ApiError,
+        mut call: impl FnMut(&mut dyn Api, Deadline) -> Result<T, ApiError>,
+    ) -> Result<T, Outcome> {
+        let is_outage = first.miss.is_some_and(Miss::is_outage) && !self.progress.sent;
+        let Some(place) = self.safe.filter(|_| is_outage) else {
+            return Err(Self::trouble(first));
+        };
+        if self.clock.wait(SECOND_LOOK) == Wait::Interrupted {
+            return Err(Outcome::Denied(Denial::Interrupted));
+        }
+        self.api.disconnect();
+        let deadline = self.deadline();
+        call(self.api, deadline).map_err(|second| {
+            match Outage::seen_twice(place, first.miss, second.miss) {
+                Some(outage) => Outcome::Outage(outage, second),
+                None => Self::trouble(second),
+            }
+        })
     }
 
     /// Sends the push, the code or the link, or calls: once.
@@ -472,7 +509,7 @@ impl<'a> Login<'a> {
             holds = &holds_phone;
         }
         let result = self.api.activate(user, device, Permit { deadline, holds });
-        result.map_err(|error| self.trouble(error))
+        result.map_err(Self::trouble)
     }
 
     /// What precedes everything that sends something to the user: there must be time, it is counted,
@@ -484,7 +521,7 @@ impl<'a> Login<'a> {
             return Err(if self.progress.enrolled {
                 Outcome::Denied(Denial::LogInAgain)
             } else {
-                self.trouble(ApiError::late("login_timeout"))
+                Self::trouble(ApiError::late("login_timeout"))
             });
         }
         self.mark()
@@ -519,7 +556,7 @@ impl<'a> Login<'a> {
         let activation = self
             .api
             .activate(user, device, deadline.into())
-            .map_err(|error| self.trouble(error))?;
+            .map_err(Self::trouble)?;
         self.submit(user, device, Some(&activation.id), code)
     }
 
@@ -573,7 +610,7 @@ impl<'a> Login<'a> {
                 }
                 Err(match error.trouble {
                     Trouble::NotFound => Outcome::Denied(Denial::Expired),
-                    _ => self.trouble(error),
+                    _ => Self::trouble(error),
                 })
             }
         }
@@ -599,11 +636,8 @@ impl<'a> Login<'a> {
         self.clock.at(self.end())
     }
 
-    fn trouble(&self, error: ApiError) -> Outcome {
+    fn trouble(error: ApiError) -> Outcome {
         match error.trouble {
-            Trouble::NoConnection | Trouble::Gateway if !self.progress.sent => {
-                Outcome::Unreachable(error)
-            }
             Trouble::Interrupted => Outcome::Denied(Denial::Interrupted),
             Trouble::Credential => Outcome::Fault(Fault::Credential(error.detail)),
             Trouble::Tls => Outcome::Fault(Fault::Tls(error.detail)),
@@ -642,7 +676,7 @@ impl<'a> Login<'a> {
             // A rerun must not prolong it: a host may serve many logins from one process.
             Outcome::Denied(Denial::Before)
             | Outcome::Exempt(_)
-            | Outcome::Unreachable(_)
+            | Outcome::Outage(..)
             | Outcome::Unavailable(_)
             | Outcome::Fault(_)
             | Outcome::NoConversation

@@ -1,5 +1,6 @@
 //! OneLogin's API. `wire` is pure; `http` is the only file that knows the HTTP client.
 
+pub mod addresses;
 pub mod cache;
 pub mod client;
 pub mod http;
@@ -84,6 +85,10 @@ impl OneLogin<'_> {
 impl Api for OneLogin<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.client.prepare(deadline)
+    }
+
+    fn disconnect(&mut self) {
+        self.client.disconnect();
     }
 
     fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {

@@ -1,7 +1,6 @@
 //! The one table: how a login ended → PAM code, log line, words for the user. Pure; one `match`
 //! without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
 
-use crate::config::FailMode;
 use crate::login::{Denial, Fault, Outcome, Trouble, Unknown};
 use crate::user::{Exemption, Unclear};
 use pam::constants::PamResultCode;
@@ -9,13 +8,8 @@ use pam::constants::PamResultCode;
 /// What the verdict depends on beside the outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Circumstances {
-    /// `failmode` of the configuration.
-    pub failmode: FailMode,
     /// The PAM environment has `SSH_CONNECTION`: the host is sshd.
     pub in_ssh: bool,
-    /// The user owns the process (sudo, su): they could stop it or exhaust its descriptors, and so
-    /// make an outage.
-    pub is_setuid: bool,
     /// Something before us has proven the user. Nobody else may learn whether a name is known, and
     /// nobody else is let in without OneLogin.
     pub proven: bool,
@@ -108,19 +102,15 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             unknown(*why),
             WRONG,
         )),
-        Outcome::Unreachable(error)
-            if here.failmode == FailMode::Safe && !here.is_setuid && here.proven =>
-        {
-            Verdict {
-                code: Code::PAM_SUCCESS,
-                level: Level::Warning,
-                event: "let in by failmode=safe",
-                reason: Some(trouble(error.trouble)),
-                detail: Some(error.detail.clone()),
-                words: None,
-            }
-        }
-        Outcome::Unreachable(error) | Outcome::Unavailable(error) => here.alike(Verdict {
+        Outcome::Outage(_, error) => Verdict {
+            code: Code::PAM_SUCCESS,
+            level: Level::Warning,
+            event: "let in by failmode=safe",
+            reason: Some(trouble(error.trouble)),
+            detail: Some(error.detail.clone()),
+            words: None,
+        },
+        Outcome::Unavailable(error) => here.alike(Verdict {
             detail: Some(error.detail.clone()),
             ..no(
                 Code::PAM_AUTHINFO_UNAVAIL,
@@ -289,16 +279,14 @@ fn trouble(trouble: Trouble) -> &'static str {
 mod tests {
     use super::*;
     use crate::login::ApiError;
+    use crate::outage::tests::outage;
 
     const SUDO: Circumstances = Circumstances {
-        failmode: FailMode::Secure,
         in_ssh: false,
-        is_setuid: true,
         proven: true,
     };
     const SSH: Circumstances = Circumstances {
         in_ssh: true,
-        is_setuid: false,
         ..SUDO
     };
 
@@ -332,45 +320,33 @@ mod tests {
     }
 
     #[test]
-    fn r02_safe_covers_an_unreachable_onelogin_outside_setuid_hosts_and_nothing_else() {
-        let safe = Circumstances {
-            failmode: FailMode::Safe,
-            ..SSH
-        };
-        let unreachable = Outcome::Unreachable(error(Trouble::NoConnection));
-        let verdict = of(&unreachable, safe);
+    fn r19_an_outage_lets_in_with_a_warning_and_no_other_trouble_does() {
+        let verdict = of(
+            &Outcome::Outage(outage(), error(Trouble::NoConnection)),
+            SSH,
+        );
         assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
         assert_eq!(verdict.level, Level::Warning);
-        let unproven = Circumstances {
-            proven: false,
-            ..safe
-        };
-        assert_eq!(code(&unreachable, unproven), PamResultCode::PAM_MAXTRIES);
-        let in_sudo = Circumstances {
-            is_setuid: true,
-            ..safe
-        };
+        assert_eq!(verdict.reason, Some("no-connection"));
         assert_eq!(
-            code(&unreachable, in_sudo),
+            code(&Outcome::Unavailable(error(Trouble::NoConnection)), SSH),
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         );
-        assert_eq!(code(&unreachable, SSH), PamResultCode::PAM_AUTHINFO_UNAVAIL);
-
-        let others = [
-            Outcome::Unavailable(error(Trouble::NoConnection)),
-            Outcome::Unavailable(error(Trouble::Local)),
-            Outcome::Fault(Fault::Config),
-            Outcome::Fault(Fault::Tls(String::new())),
-            Outcome::Fault(Fault::Credential(String::new())),
-            Outcome::Denied(Denial::Code),
-            Outcome::Unknown(Unknown::User),
-            Outcome::NoConversation,
-            Outcome::Unprivileged,
-            Outcome::Panicked,
-        ];
-        for outcome in &others {
-            for here in [safe, in_sudo] {
-                let code = code(outcome, here);
+        let others = Trouble::all()
+            .map(|trouble| Outcome::Unavailable(error(trouble)))
+            .chain(Denial::all().map(Outcome::Denied))
+            .chain(Unknown::all().map(Outcome::Unknown))
+            .chain([
+                Outcome::Fault(Fault::Config),
+                Outcome::Fault(Fault::Tls(String::new())),
+                Outcome::Fault(Fault::Credential(String::new())),
+                Outcome::NoConversation,
+                Outcome::Unprivileged,
+                Outcome::Panicked,
+            ]);
+        for outcome in others {
+            for here in [SSH, SUDO] {
+                let code = code(&outcome, here);
                 assert!(
                     !matches!(code, PamResultCode::PAM_SUCCESS | PamResultCode::PAM_IGNORE),
                     "{outcome:?}"
@@ -387,7 +363,7 @@ mod tests {
         };
         let wrong = of(&Outcome::Denied(Denial::Code), unproven);
         for outcome in [
-            Outcome::Unreachable(error(Trouble::NoConnection)),
+            Outcome::Unavailable(error(Trouble::NoConnection)),
             Outcome::Unavailable(error(Trouble::ServerError)),
             Outcome::Fault(Fault::Credential(String::new())),
             Outcome::Fault(Fault::Tls(String::new())),
@@ -488,19 +464,13 @@ mod tests {
     fn what_onelogin_or_the_system_said_is_kept_for_the_log() {
         let said = || "said".to_owned();
         for outcome in [
-            Outcome::Unreachable(ApiError::new(Trouble::NoConnection, "said")),
+            Outcome::Outage(outage(), ApiError::new(Trouble::NoConnection, "said")),
             Outcome::Unavailable(ApiError::new(Trouble::BadReply, "said")),
             Outcome::Fault(Fault::Credential(said())),
             Outcome::Fault(Fault::Tls(said())),
         ] {
-            let safe = Circumstances {
-                failmode: FailMode::Safe,
-                ..SSH
-            };
-            for here in [SSH, safe] {
-                let detail = of(&outcome, here).detail;
-                assert_eq!(detail.as_deref(), Some("said"), "{outcome:?}");
-            }
+            let detail = of(&outcome, SSH).detail;
+            assert_eq!(detail.as_deref(), Some("said"), "{outcome:?}");
         }
     }
 
@@ -516,13 +486,9 @@ mod tests {
     fn only_a_denial_is_one() {
         assert!(of(&Outcome::Denied(Denial::Code), SSH).is_denial());
         assert!(of(&Outcome::Panicked, SSH).is_denial());
-        let safe = Circumstances {
-            failmode: FailMode::Safe,
-            ..SSH
-        };
-        let unreachable = Outcome::Unreachable(error(Trouble::NoConnection));
-        for outcome in [Outcome::Exempt(Exemption::User), unreachable] {
-            assert!(!of(&outcome, safe).is_denial(), "{outcome:?}");
+        let outage = Outcome::Outage(outage(), error(Trouble::NoConnection));
+        for outcome in [Outcome::Exempt(Exemption::User), outage] {
+            assert!(!of(&outcome, SSH).is_denial(), "{outcome:?}");
         }
     }
 }

@@ -12,6 +12,7 @@ use pam_onelogin::config::{
 };
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::onelogin::wire::DeviceId;
+use pam_onelogin::outage::{Miss, NotSafe, Weight};
 use sources::{
     VERDICT_SOURCE, before_tests, between, is_word, known_keys, pam_words, reasons, root,
 };
@@ -26,7 +27,9 @@ const DOCUMENTS: [(&str, &str); 4] = [
     ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
 ];
 
+const ATTEMPT_SOURCE: &str = include_str!("../src/attempt.rs");
 const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
+const LOGIN_SOURCE: &str = include_str!("../src/login.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [
     include_str!("../src/onelogin/token.rs"),
@@ -256,6 +259,72 @@ fn the_words_for_factors_in_the_log_are_in_the_readme() {
             assert!(log.contains(&format!("`{word}`")), "{word}");
         }
     }
+}
+
+// Outages
+
+#[test]
+fn the_manual_says_of_each_way_to_fail_whether_it_is_an_outage() {
+    let section = between(MANUAL, ".SS \"What counts as an outage\"\n", "\n.SS ");
+    let documented: Vec<(String, String)> = tagged(section)
+        .into_iter()
+        .map(|(tag, text)| (tag, text.split('.').next().unwrap().to_owned()))
+        .collect();
+    let misses: Vec<(String, String)> = Miss::all()
+        .map(|miss| {
+            let (weight, why) = miss.weight();
+            let weight = match weight {
+                Weight::Outage => "Counts",
+                Weight::Nothing => "Ignored",
+                Weight::Local => "Denies",
+            };
+            (why.to_owned(), weight.to_owned())
+        })
+        .collect();
+    assert_eq!(documented, misses);
+    let pause = between(
+        LOGIN_SOURCE,
+        "const SECOND_LOOK: Duration = Duration::from_",
+        ";",
+    );
+    assert_eq!(pause, "millis(1500)");
+    for text in [README, section] {
+        assert!(text.contains("1.5 seconds later"));
+    }
+    for word in ["Counts", "Ignored", "Denies"] {
+        assert!(section.contains(&format!("\\fB{word}\\fR: ")), "{word}");
+    }
+}
+
+#[test]
+fn the_manual_says_where_failmode_safe_applies_in_the_words_of_the_log() {
+    let section = between(MANUAL, ".SS \"Where safe applies\"\n", "\n.SS ");
+    let documented: Vec<String> = tagged(section).into_iter().map(|(tag, _)| tag).collect();
+    // Where it is not set, nothing is logged.
+    let reasons = NotSafe::all().filter(|reason| *reason != NotSafe::Secure);
+    let mut reasons: Vec<String> = reasons.map(|reason| reason.why().to_owned()).collect();
+    let too_late = "a code or an activation was sent, or OneLogin was there before";
+    assert!(ATTEMPT_SOURCE.contains(too_late));
+    reasons.push(too_late.to_owned());
+    assert_eq!(documented, reasons);
+    let line = "failmode=safe lets nobody in here: ";
+    assert!(ATTEMPT_SOURCE.contains(line));
+    for text in [README, MANUAL] {
+        assert!(text.contains(line), "{line}");
+    }
+}
+
+/// Tag and text of each entry of a part of the manual.
+fn tagged(section: &str) -> Vec<(String, String)> {
+    let entries = section.split(".TP\n").skip(1);
+    let entries = entries.map(|entry| entry.split_once('\n').unwrap());
+    entries
+        .map(|(tag, text)| {
+            let tag = tag.strip_prefix("\\fB").unwrap();
+            let tag = tag.strip_suffix("\\fR").unwrap();
+            (tag.replace("\\-", "-"), text.to_owned())
+        })
+        .collect()
 }
 
 // Prompts
@@ -693,7 +762,8 @@ fn security_names_each_test_of_a_rule_in_the_row_of_that_rule() {
     }
     assert_eq!(
         named.keys().copied().collect::<Vec<_>>(),
-        (1..=18).collect::<Vec<_>>()
+        // R20 is for proofs of this host, which this version does not have.
+        (1..=19).chain([21]).collect::<Vec<_>>()
     );
     let mut seen = 0;
     for test in tests().keys() {
@@ -854,6 +924,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         limits,
         first_factor,
         failmode,
+        failmode_from,
         state_dir,
         debug,
     } = config;
@@ -904,7 +975,10 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         lookup.is_none() && map_file.is_none() && sms_message.is_none(),
         "not the defaults"
     );
-    assert!(groups.is_none(), "not the defaults");
+    assert!(
+        groups.is_none() && failmode_from.is_empty(),
+        "not the defaults"
+    );
     vec![
         ("onelogin.url", "required".to_owned()),
         ("onelogin.client_id", "required".to_owned()),
@@ -995,6 +1069,7 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
                 FailMode::Safe => "safe",
             }),
         ),
+        ("failmode_from", "none".to_owned()),
         ("state_dir", word(state_dir.to_str().unwrap())),
         ("log_level", word(if *debug { "debug" } else { "info" })),
     ]

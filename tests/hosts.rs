@@ -558,7 +558,7 @@ fn r03_sudo_and_su_are_deaf_to_the_environment_of_their_caller() {
 #[ignore = "needs root: run by make test"]
 fn r02_sudo_is_denied_under_failmode_safe_when_onelogin_is_down() {
     let scene = Scene::sudo(&[
-        "failmode = \"safe\"",
+        "failmode = \"safe\"\nfailmode_from = [\"0.0.0.0/0\"]",
         "onelogin.url = \"https://127.0.0.1:1\"",
     ]);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
@@ -581,7 +581,7 @@ fn r02_sudo_is_denied_under_failmode_safe_when_onelogin_is_down() {
 #[test]
 #[ignore = "needs root: run by make test"]
 fn r02_few_descriptors_from_the_caller_never_make_root_without_a_code() {
-    let scene = Scene::new(&["failmode = \"safe\""]);
+    let scene = Scene::new(&["failmode = \"safe\"\nfailmode_from = [\"0.0.0.0/0\"]"]);
     // Alone: pam_unix of Linux-PAM 1.7 needs more descriptors than we do, and the limit would never meet us behind it.
     scene.stage.stack("sudo", OURS_ALONE);
     let person = scene.person("alice");
@@ -619,7 +619,10 @@ fn r02_few_descriptors_from_the_caller_never_make_root_without_a_code() {
 #[test]
 #[ignore = "needs root: run by make test"]
 fn r02_a_caller_who_stops_or_kills_sudo_or_su_at_any_request_does_not_become_root() {
-    let scene = Scene::sudo(&["failmode = \"safe\"", "onelogin.request_timeout = 1"]);
+    let scene = Scene::sudo(&[
+        "failmode = \"safe\"\nfailmode_from = [\"0.0.0.0/0\"]",
+        "onelogin.request_timeout = 1",
+    ]);
     scene.stage.stack("su", OURS_ALONE);
     let steps = [
         ("POST", "/auth/oauth2/", Match::token()),
@@ -683,7 +686,10 @@ fn r02_a_caller_who_stops_or_kills_sudo_or_su_at_any_request_does_not_become_roo
 #[test]
 #[ignore = "needs root: run by make test"]
 fn r14_sshd_remembers_a_push_whose_login_was_killed() {
-    let scene = Scene::new(&["failmode = \"safe\"", "factors.autopush = true"]);
+    let scene = Scene::new(&[
+        "failmode = \"safe\"\nfailmode_from = [\"0.0.0.0/0\"]",
+        "factors.autopush = true",
+    ]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
     client.expect("Push sent to Dave's phone");

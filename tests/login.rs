@@ -6,17 +6,20 @@ mod script;
 use pam_onelogin::factor::Factor;
 use pam_onelogin::login::{Limit, Trouble, Uncounted, Unguessed, Unknown};
 use pam_onelogin::onelogin::wire::{Available, Enrolment};
+use pam_onelogin::outage::Miss;
 use pam_onelogin::user::Unclear;
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Lists, Looks, NoChallenge, NoGuess,
-    PhoneBusy, Polls, Tells, Unprepared, Waits,
+    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Disconnects, Lists, Looks, NoChallenge,
+    NoGuess, PhoneBusy, Polls, Tells, Unprepared, Waits, WaitsFor,
 };
 use script::{
-    ACCEPTED, CtrlC, NOBODY, Nobody, NotText, Password, REJECTED, Script, error, one, push, sms,
-    totp,
+    ACCEPTED, CtrlC, NOBODY, Nobody, NotText, Password, REJECTED, Script, error, missed, one, push,
+    sms, totp,
 };
+use std::time::Duration;
 
+const SAFE: &str = "failmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]";
 const PASSCODE: &str = "OneLogin passcode: ";
 const AGAIN: &str = "Not accepted. OneLogin passcode: ";
 const FOR_A_PUSH: &str = "Passcode, or Enter for a push to Phone: ";
@@ -117,9 +120,12 @@ fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
-        Unprepared(error(Trouble::NoConnection)),
+        Unprepared(missed(Trouble::NoConnection, Miss::Refused)),
+        WaitsFor(SECOND_LOOK),
+        Disconnects,
+        Unprepared(missed(Trouble::NoConnection, Miss::Refused)),
     ])
-    .config("failmode = \"safe\"")
+    .config(SAFE)
     .run();
     assert_eq!(
         end,
@@ -808,13 +814,18 @@ fn r01_the_unknown_and_the_factorless_are_exempt_only_where_the_admin_says_so() 
 #[test]
 fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
     let look = |trouble| {
-        Script::of([Looks("alice", Err(error(trouble)))])
-            .config("failmode = \"safe\"")
-            .run()
+        let looked = || Looks("alice", Err(missed(trouble, Miss::Gateway)));
+        let twice = [looked(), WaitsFor(SECOND_LOOK), Disconnects, looked()];
+        Script::of(twice).config(SAFE).run()
     };
     let safe = |reason| format!("let in by failmode=safe {reason} factor=- id=-");
     assert_eq!(look(Trouble::NoConnection), safe("no-connection"));
     assert_eq!(look(Trouble::Gateway), safe("gateway"));
+    let look = |trouble| {
+        Script::of([Looks("alice", Err(error(trouble)))])
+            .config(SAFE)
+            .run()
+    };
     for (trouble, reason) in [
         (Trouble::NoSuchHost, "no-such-host"),
         (Trouble::Timeout, "timeout"),
@@ -843,12 +854,12 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
                 None,
                 "123456",
                 match trouble {
-                    Trouble::Gateway => || Err(error(Trouble::Gateway)),
-                    _ => || Err(error(Trouble::NoConnection)),
+                    Trouble::Gateway => || Err(missed(Trouble::Gateway, Miss::Gateway)),
+                    _ => || Err(missed(Trouble::NoConnection, Miss::Refused)),
                 },
             ),
         ])
-        .config("failmode = \"safe\"")
+        .config(SAFE)
         .run();
         assert!(after_a_code.starts_with("denied "), "{after_a_code}");
         let after_an_activation = Script::of([
@@ -856,9 +867,9 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
             Lists("1001", vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
-            Activates("601", Err(error(trouble))),
+            Activates("601", Err(missed(trouble, Miss::Gateway))),
         ])
-        .config("failmode = \"safe\"")
+        .config(SAFE)
         .run();
         assert!(
             after_an_activation.starts_with("denied "),
@@ -960,7 +971,7 @@ fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
 fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", Err(error(Trouble::NoConnection))),
+        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
         Waits(2),
         Asks(AGAIN, "222222"),
         Waits(2),
@@ -969,7 +980,7 @@ fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
         Denies,
     ])
     .unproven()
-    .config("failmode = \"safe\"")
+    .config(SAFE)
     .run();
     assert_eq!(end, "denied no-connection factor=- id=-");
 }
@@ -1198,7 +1209,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
         ]),
     ] {
         assert_eq!(
-            script.config("failmode = \"safe\"").run(),
+            script.config(SAFE).run(),
             "denied rate-limited factor=- id=-"
         );
     }
@@ -1594,4 +1605,52 @@ fn r21_an_approval_that_is_read_when_its_push_is_over_denies() {
     ])
     .run();
     assert_eq!(ended, "denied expired factor=push id=7");
+}
+
+/// Between two looks at an outage.
+const SECOND_LOOK: Duration = Duration::from_millis(1500);
+
+#[test]
+fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
+    let end = Script::of([
+        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
+        WaitsFor(SECOND_LOOK),
+        Disconnects,
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .config(SAFE)
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn r19_what_this_host_may_have_made_denies_at_either_look() {
+    for local in Miss::all().filter(|miss| !miss.is_outage()) {
+        let first = Script::of([Looks("alice", Err(missed(Trouble::NoConnection, local)))]);
+        let second = Script::of([
+            Looks("alice", Err(missed(Trouble::NoConnection, Miss::Silence))),
+            WaitsFor(SECOND_LOOK),
+            Disconnects,
+            Looks("alice", Err(missed(Trouble::NoConnection, local))),
+        ]);
+        for script in [first, second] {
+            let end = script.config(SAFE).run();
+            assert_eq!(end, "denied no-connection factor=- id=-", "{local:?}");
+        }
+    }
+}
+
+#[test]
+fn r19_without_failmode_safe_nothing_is_asked_twice() {
+    let end = Script::of([Looks(
+        "alice",
+        Err(missed(Trouble::NoConnection, Miss::Refused)),
+    )])
+    .run();
+    assert_eq!(end, "denied no-connection factor=- id=-");
 }

@@ -10,9 +10,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
-use world::{TOTP_CODE, World, assert_denied, push, reason, totp};
+use world::{SAFE, TOTP_CODE, World, assert_denied, push, reason, totp};
 
-const FAILMODES: [&str; 2] = ["failmode = \"secure\"", "failmode = \"safe\""];
+const FAILMODES: [&str; 2] = ["failmode = \"secure\"", SAFE];
 const ACCEPTED: &str = r#"{"status":"accepted"}"#;
 const WRONG: &str = "111111";
 const LONG: Duration = Duration::from_secs(60);

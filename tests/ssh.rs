@@ -397,7 +397,7 @@ fn r09_sshd_denies_and_goes_on_when_onelogin_is_silent_or_drips() {
     let scene = Scene::new(&[
         "onelogin.request_timeout = 1",
         "onelogin.connect_timeout = 1",
-        "failmode = \"safe\"",
+        "failmode = \"safe\"\nfailmode_from = [\"0.0.0.0/0\"]",
     ]);
     let sshd = scene.sshd("sshd-key");
     let person = scene.person("alice");

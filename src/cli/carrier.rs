@@ -9,6 +9,7 @@ use crate::onelogin::http::{Call, Carrier, Exchange, Http, Method};
 use crate::onelogin::wire::Reply;
 use crate::text::printable;
 use crate::trust::Trusted;
+use std::net::IpAddr;
 use std::time::Instant;
 
 /// Whether each connection and request is shown.
@@ -77,6 +78,18 @@ impl Carrier for Watched<'_> {
             self.count_down(call);
         }
         result
+    }
+
+    fn disconnect(&mut self) {
+        self.http.disconnect();
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.http.addresses()
+    }
+
+    fn fall_back(&mut self, addresses: Vec<IpAddr>) {
+        self.http.fall_back(addresses);
     }
 }
 

@@ -213,16 +213,14 @@ const TAIL: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FailMode;
     use crate::log::{Facts, decision};
     use crate::login::{ApiError, Denial, Outcome, Trouble};
+    use crate::outage::tests::outage;
     use crate::user::Exemption;
     use crate::verdict::{self, Circumstances};
 
     const HERE: Circumstances = Circumstances {
-        failmode: FailMode::Safe,
         in_ssh: true,
-        is_setuid: false,
         proven: true,
     };
 
@@ -237,7 +235,7 @@ mod tests {
                 Some("exempt-user"),
             ),
             (
-                Outcome::Unreachable(unreachable),
+                Outcome::Outage(outage(), unreachable),
                 "let in by failmode=safe",
                 Some("no-connection"),
             ),

@@ -6,7 +6,7 @@ use super::terminal::Countdown;
 use super::{Exit, Trouble};
 use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
-use crate::config::{Attribute, Config, FailMode};
+use crate::config::{Attribute, Config};
 use crate::host::{Nss, process_identity};
 use crate::login::{
     Api, ApiError, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt,
@@ -39,11 +39,9 @@ const MANY: usize = 50;
 /// The service whose login is looked at: one that proves its users.
 const SERVICE: &str = "sshd";
 
-/// A login there. `failmode` is left out: nobody passes by it who could not be looked up.
+/// A login there.
 const CIRCUMSTANCES: Circumstances = Circumstances {
-    failmode: FailMode::Secure,
     in_ssh: true,
-    is_setuid: false,
     proven: true,
 };
 
@@ -375,7 +373,11 @@ pub(super) fn is_no_answer(outcome: &Outcome) -> bool {
 
 /// Whether the same would be said of everybody: OneLogin cannot be asked at all.
 fn concerns_all(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Unreachable(_) | Outcome::Fault(_))
+    match outcome {
+        Outcome::Fault(_) => true,
+        Outcome::Unavailable(error) => error.trouble.is_of_the_way(),
+        _ => false,
+    }
 }
 
 /// How often OneLogin gave no usable answer, one time after another.

@@ -43,6 +43,7 @@ fn the_least_configuration_has_the_defaults_of_the_manual() {
     assert_eq!(config.push_wait.as_secs(), 45);
     assert_eq!(config.first_factor, FirstFactor::Auto);
     assert_eq!(config.failmode, FailMode::Secure);
+    assert!(config.failmode_from.is_empty());
     assert_eq!(config.state_dir, Path::new("/run/pam_onelogin"));
     assert!(!config.debug);
 }
@@ -54,6 +55,7 @@ fn every_key_is_read() {
         r#"
 first_factor = "assumed"
 failmode = "safe"
+failmode_from = ["10.20.0.0/16", "2001:db8::/32", "192.0.2.7"]
 log_level = "debug"
 state_dir = "/run/other"
 [onelogin]
@@ -95,6 +97,12 @@ wait = 20
     .unwrap_or_else(|faults| panic!("{faults:?}"));
     assert_eq!(config.first_factor, FirstFactor::Assumed);
     assert_eq!(config.failmode, FailMode::Safe);
+    let networks: Vec<_> = config
+        .failmode_from
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(networks, ["10.20.0.0/16", "2001:db8::/32", "192.0.2.7/32"]);
     assert!(config.debug);
     assert_eq!(config.state_dir, Path::new("/run/other"));
     assert!(
@@ -396,4 +404,39 @@ fn all_faults_are_reported_at_once_in_the_order_of_lines() {
 fn text_that_is_not_toml_is_a_fault_with_its_line() {
     let faults = faults("a = 1\nb = = 2\n");
     assert!(faults[0].starts_with("c.toml:2: not TOML: "), "{faults:?}");
+}
+
+#[test]
+fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
+    const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
+    for (line, fault) in [
+        (
+            "failmode = \"safe\"",
+            "\"failmode\" is \"safe\", which needs \"failmode_from\"",
+        ),
+        ("failmode_from = []", "\"failmode_from\" is empty"),
+        (
+            "failmode_from = [\"10.20.0.0/33\"]",
+            "\"failmode_from\": \"10.20.0.0/33\" is not a network",
+        ),
+        (
+            "failmode_from = [\"::ffff:10.20.0.0/112\"]",
+            "\"failmode_from\": \"::ffff:10.20.0.0/112\" is an IPv4 network written as IPv6: write it as IPv4",
+        ),
+        (
+            "failmode_from = [\"127.0.0.0/8\"]",
+            "\"failmode_from\": \"127.0.0.0/8\" is this host itself: whoever is on it can make an outage for themselves",
+        ),
+        (
+            "failmode_from = [\"::1\"]",
+            "\"failmode_from\": \"::1\" is this host itself: whoever is on it can make an outage for themselves",
+        ),
+    ] {
+        let text = format!(
+            "{line}\n[onelogin]\nurl = \"https://x.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n"
+        );
+        let faults = parse("c.toml", &text).err().unwrap();
+        let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
+        assert_eq!(faults, [format!("c.toml:1: {fault}; {WRITE}")], "{line}");
+    }
 }

@@ -40,7 +40,7 @@ impl Login<'_> {
         }
         let Activation { id, digits } = self.activate(user, device)?;
         let sent_at = self.clock.elapsed();
-        let task = Task::of(device, digits).map_err(|error| self.trouble(error))?;
+        let task = Task::of(device, digits).map_err(Self::trouble)?;
         if self.manner == Manner::Waited {
             self.prompt.tell(&task.waited());
         } else {
@@ -171,7 +171,7 @@ impl Login<'_> {
                         failures += 1;
                         pause = pause.max(error.retry_after.unwrap_or_default());
                     }
-                    Err(error) => return Err(self.trouble(error)),
+                    Err(error) => return Err(Self::trouble(error)),
                 }
             }
             let now = self.clock.elapsed();

@@ -80,9 +80,9 @@ impl Login<'_> {
         let registration = self
             .api
             .register(user, available, deadline)
-            .map_err(|error| self.trouble(error))?;
+            .map_err(Self::trouble)?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
-            self.trouble(ApiError::new(
+            Self::trouble(ApiError::new(
                 Trouble::BadReply,
                 "a registration without what the user needs for it",
             ))
@@ -114,7 +114,7 @@ impl Login<'_> {
                 let result = self
                     .api
                     .check_registration(user, &registration.id, &code, deadline);
-                match result.map_err(|error| self.trouble(error))? {
+                match result.map_err(Self::trouble)? {
                     Enrolment::Done => return Ok(()),
                     Enrolment::Pending => {}
                     Enrolment::Rejected => break,

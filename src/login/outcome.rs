@@ -2,6 +2,7 @@
 
 use super::port::{ApiError, BadAnswer};
 use crate::onelogin::wire::{Acceptance, UserId};
+use crate::outage::Outage;
 use crate::user::{Exemption, Unclear};
 
 /// How a login ended. Verdict, log line and words follow from it in `verdict.rs`.
@@ -16,8 +17,8 @@ pub enum Outcome {
     Denied(Denial),
     /// There is nobody whom OneLogin could verify.
     Unknown(Unknown),
-    /// OneLogin cannot be reached, and nothing was sent yet.
-    Unreachable(ApiError),
+    /// There is an outage, in a login to which `failmode = "safe"` applies, and nothing was sent yet.
+    Outage(Outage, ApiError),
     /// OneLogin gave no usable reply.
     Unavailable(ApiError),
     /// Something that an admin has to mend.

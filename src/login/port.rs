@@ -6,6 +6,7 @@ use crate::onelogin::wire::{
     Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
     VerificationId,
 };
+use crate::outage::Miss;
 use crate::secret::Secret;
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,8 @@ pub trait Api {
     /// # Errors
     /// As [`Api::user`].
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
+    /// Ends the connection: the next call makes one of its own.
+    fn disconnect(&mut self);
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
@@ -319,6 +322,8 @@ pub struct ApiError {
     pub detail: String,
     /// When OneLogin wants to be asked again, with 429.
     pub retry_after: Option<Duration>,
+    /// What kept the request from OneLogin, where it did not get there or came back with 502 to 504.
+    pub miss: Option<Miss>,
 }
 
 listed! {
@@ -366,6 +371,7 @@ impl ApiError {
             trouble,
             detail: detail.into(),
             retry_after: None,
+            miss: None,
         }
     }
 
@@ -377,6 +383,12 @@ impl ApiError {
 }
 
 impl Trouble {
+    /// Whether OneLogin itself was not reached, whoever asks for whom.
+    #[must_use]
+    pub fn is_of_the_way(self) -> bool {
+        matches!(self, Self::NoConnection | Self::Gateway)
+    }
+
     /// Whether nothing can have left: there was no connection.
     pub(super) fn precedes_sending(self) -> bool {
         matches!(self, Self::NoConnection | Self::NoSuchHost)

@@ -68,6 +68,11 @@ impl<'a> Client<'a> {
         self.carrier.prepare(deadline)
     }
 
+    /// Ends the connection: the next call makes one of its own.
+    pub fn disconnect(&mut self) {
+        self.carrier.disconnect();
+    }
+
     /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
     /// nothing when it is sent again.
     ///

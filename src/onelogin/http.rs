@@ -1,6 +1,7 @@
 //! HTTPS to one fixed host. The only room that names the HTTP client, and the only file that
 //! exposes a secret. Proxy and trust come from the configuration alone, and no redirect is followed (rules R3, R6).
 
+mod connect;
 mod dial;
 mod link;
 mod names;
@@ -8,22 +9,25 @@ mod progress;
 mod roots;
 mod tunnel;
 
-use crate::config::{Config, Origin, Proxy};
+use crate::config::{Config, FailMode, Origin, Proxy};
 use crate::login::{ApiError, Deadline, Trouble};
 use crate::onelogin::wire::Reply;
+use crate::outage::Miss;
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use connect::Ports;
 use dial::{Dial, Held};
 pub use link::Interrupt;
-use names::Names;
+use names::{Known, Names};
 pub use names::{Nameless, addresses};
 use once_cell::unsync::OnceCell;
 use progress::Progress;
 use serde::{Serialize, Serializer};
 use std::cell::Cell;
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -108,6 +112,15 @@ pub trait Carrier {
     /// # Errors
     /// [`ApiError`] when there is no reply. Each HTTP status is a reply.
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError>;
+    /// Ends the connection: the next request makes one of its own.
+    fn disconnect(&mut self) {}
+    /// The addresses of OneLogin, or of the proxy, as far as a name server told them.
+    fn addresses(&self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+    /// These addresses worked before. They are dialled from now on, as no name server gives an answer;
+    /// what comes of it is no outage (rule R19).
+    fn fall_back(&mut self, _addresses: Vec<IpAddr>) {}
 }
 
 /// The carrier of one login, by HTTPS. One TLS connection serves it from the first request to the last.
@@ -119,8 +132,10 @@ pub struct Http {
     connect_timeout: Duration,
     request_timeout: Duration,
     interrupt: Option<Interrupt>,
+    ports: Ports,
     agent: OnceCell<Agent>,
     progress: Arc<Progress>,
+    known: Arc<Known>,
     held: Held,
     exchanges: Vec<Exchange>,
 }
@@ -144,8 +159,14 @@ impl Http {
             connect_timeout: config.onelogin.connect_timeout,
             request_timeout: config.onelogin.request_timeout,
             interrupt,
+            // Where an outage lets in, a lack of ports must not look like one.
+            ports: match config.failmode {
+                FailMode::Safe => Ports::Bound,
+                FailMode::Secure => Ports::Chosen,
+            },
             agent: OnceCell::new(),
             progress: Arc::default(),
+            known: Arc::default(),
             held: Held::default(),
             exchanges: Vec::new(),
         }
@@ -165,6 +186,20 @@ impl Http {
 }
 
 impl Http {
+    fn explain(&self, error: &Error) -> ApiError {
+        let error = self.progress.explain(error);
+        ApiError {
+            miss: error.miss.map(|miss| {
+                if self.known.are_kept() {
+                    Miss::KeptAddress
+                } else {
+                    miss
+                }
+            }),
+            ..error
+        }
+    }
+
     /// The time for a request, and the agent to send it.
     fn begin(&self, deadline: Deadline) -> Result<(Duration, &Agent), ApiError> {
         let left = deadline.left();
@@ -177,13 +212,15 @@ impl Http {
                 .map_err(|error| ApiError::new(Trouble::Tls, error))?;
             let tunnel = self.tunnel.take();
             let place = tunnel.as_ref().map(Tunnel::place);
-            let names = Names::new(Arc::clone(&self.progress), place);
-            let progress = Arc::clone(&self.progress);
-            let dial = Dial::new(tls, tunnel, self.held.clone(), self.interrupt, progress);
+            let progress = || Arc::clone(&self.progress);
+            let names = Names::new(progress(), place, Arc::clone(&self.known));
+            let held = self.held.clone();
+            let patience = self.request_timeout.min(self.connect_timeout);
+            let ports = (self.ports, patience);
+            let dial = Dial::new(tls, tunnel, held, ports, self.interrupt, progress());
             Ok(agent(dial, names))
         })?;
-        let is_hurried = left < self.request_timeout.min(self.connect_timeout);
-        self.progress.begin(is_hurried, deadline);
+        self.progress.begin(deadline);
         Ok((time, agent))
     }
 }
@@ -206,7 +243,7 @@ impl Carrier for Http {
             .call();
         self.held.is_wanted(false);
         match result {
-            Err(error) if !self.held.is_there() => Err(self.progress.explain(&error)),
+            Err(error) if !self.held.is_there() => Err(self.explain(&error)),
             _ => Ok(()),
         }
     }
@@ -227,7 +264,24 @@ impl Carrier for Http {
             time: start.elapsed(),
             request_id: reply.and_then(|reply| reply.request_id.clone()),
         });
-        result.map_err(|error| self.progress.explain(&error))
+        let mut reply = result.map_err(|error| self.explain(&error))?;
+        reply.miss = (502..=504)
+            .contains(&reply.status)
+            .then(|| self.progress.gateway());
+        Ok(reply)
+    }
+
+    fn disconnect(&mut self) {
+        self.held.drop();
+        self.progress.disconnect();
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.known.addresses()
+    }
+
+    fn fall_back(&mut self, addresses: Vec<IpAddr>) {
+        self.known.keep(addresses);
     }
 }
 
@@ -336,6 +390,7 @@ fn exchange(
         body: Zeroizing::new(body),
         request_id,
         retry_after,
+        miss: None,
     };
     Ok((reply, date))
 }

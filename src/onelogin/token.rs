@@ -14,6 +14,9 @@ use std::rc::Rc;
 /// How long before its end a token is no longer used, in seconds.
 const MARGIN: u64 = 120;
 
+/// Where OneLogin gives out tokens.
+pub const TOKEN_PATH: &str = "/auth/oauth2/v2/token";
+
 /// Where the token comes from.
 pub struct Tokens<'a> {
     state: &'a State,
@@ -67,7 +70,7 @@ impl<'a> Tokens<'a> {
             method: Method::Post(json(&GrantBody {
                 grant_type: "client_credentials",
             })?),
-            path: "/auth/oauth2/v2/token".to_owned(),
+            path: TOKEN_PATH.to_owned(),
             query: &[],
             caller: Caller::Client {
                 id: self.client_id,

@@ -12,6 +12,7 @@ pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, regi
 pub use token::{Token, token};
 
 use crate::login::{ApiError, Trouble};
+use crate::outage::Miss;
 use json::{
     ErrorBody, Id, InArray, Names, Object, bad, envelope, matches_or_absent, plain, problem, single,
 };
@@ -28,6 +29,8 @@ pub struct Reply {
     pub request_id: Option<String>,
     /// The header `retry-after`, where it is a number of seconds.
     pub retry_after: Option<u64>,
+    /// What a reply of 502, 503 or 504 says of the way to OneLogin; `None` where the status is another.
+    pub miss: Option<Miss>,
 }
 
 macro_rules! id {

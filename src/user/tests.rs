@@ -49,9 +49,11 @@ impl People for Village {
             "alice" => &["alice", "users"],
             _ => &["root"],
         };
-        let names: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
-        let configured = names.clone();
-        Ok(Groups { configured, names })
+        let own: Vec<String> = groups.iter().map(|group| (*group).to_owned()).collect();
+        Ok(Groups {
+            configured: own.clone(),
+            names: own,
+        })
     }
 }
 

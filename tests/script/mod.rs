@@ -12,8 +12,9 @@ use pam_onelogin::onelogin::wire::{
     self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Found, Ours, Registration,
     RegistrationId, Reply, UserId, VerificationId, Verify,
 };
+use pam_onelogin::outage::{Here, Miss, SafePlace};
 use pam_onelogin::secret::Secret;
-use pam_onelogin::user::{Proof, Subject, Unfit};
+use pam_onelogin::user::{Proof, Subject, Uids, Unfit};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -77,6 +78,8 @@ pub enum Step {
     NoGuess(Unguessed),
     /// Another login's push is pending.
     PhoneBusy,
+    /// The connection is ended, so that the next call makes one of its own.
+    Disconnects,
     /// The push is over, or the phone another login's.
     PhoneLost,
     /// That a push is pending cannot be written.
@@ -155,6 +158,15 @@ pub fn offer(id: u64, factor: Factor, name: &str) -> Available {
     }
 }
 
+/// What the network says of OneLogin.
+pub fn missed(trouble: Trouble, miss: Miss) -> ApiError {
+    let miss = Some(miss);
+    ApiError {
+        miss,
+        ..error(trouble)
+    }
+}
+
 /// Trouble with OneLogin.
 pub fn error(trouble: Trouble) -> ApiError {
     ApiError::new(trouble, "")
@@ -184,6 +196,7 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
         body: body.as_bytes().to_vec().into(),
         request_id: None,
         retry_after: None,
+        miss: None,
     };
     wire::answer(Verify::Poll, &reply, ours)
 }
@@ -306,6 +319,19 @@ impl Script {
             &config,
             self.manner,
         );
+        let proof = self.subject.as_ref().map_or(Proof::Unproven, |s| s.proof);
+        let here = Here {
+            uids: Uids {
+                real: 0,
+                effective: 0,
+                saved: 0,
+            },
+            proof,
+            ssh_connection: Some("192.0.2.7 5 192.0.2.1 22"),
+            is_of_this_host: &|_| false,
+            has_the_hosts_network: &|| Some(true),
+        };
+        let login = login.with_outages(SafePlace::check(&config, &here).ok());
         let report = login.run(self.subject.as_ref().map_err(|unknown| *unknown));
         let left = self.steps.borrow().len();
         assert_eq!(
@@ -314,13 +340,8 @@ impl Script {
             report.outcome
         );
         let here = Circumstances {
-            failmode: config.failmode,
             in_ssh: false,
-            is_setuid: false,
-            proven: self
-                .subject
-                .as_ref()
-                .is_ok_and(|s| s.proof == Proof::Proven),
+            proven: proof == Proof::Proven,
         };
         let verdict = verdict::of(&report.outcome, here);
         let mut words = vec![verdict.event.to_owned()];
@@ -401,6 +422,13 @@ impl Api for Player<'_> {
         match self.0.next_if(|step| matches!(step, Step::Unprepared(_))) {
             Some(Step::Unprepared(error)) => Err(error),
             _ => Ok(()),
+        }
+    }
+
+    fn disconnect(&mut self) {
+        match self.0.next("disconnects") {
+            Step::Disconnects => {}
+            _ => panic!("disconnects out of order"),
         }
     }
 

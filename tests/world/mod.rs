@@ -22,6 +22,9 @@ pub const PUSH_CODE: &str = "654321";
 pub const PUSH_CODE_2: &str = "765432";
 pub const SMS: &str = "701";
 
+/// An outage lets in: in the logins of [`World::ssh`], if they were root's and OneLogin were not on this host.
+pub const SAFE: &str = "failmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]";
+
 pub const DIALECTS: [Dialect; 2] = [Dialect::Docs, Dialect::Live];
 
 /// A OneLogin, a configuration and a folder of services.

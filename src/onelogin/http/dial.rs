@@ -1,6 +1,7 @@
 //! Making the connection to OneLogin: TCP, perhaps through a proxy, then TLS with the roots of the configuration.
 //! One that is prepared is held until a request takes it.
 
+use super::connect::{NoConnection, Ports, Time, connect};
 use super::link::{Interrupt, Line, Link, end_of, or_late};
 use super::progress::Progress;
 use super::roots::{Bundle, Verifier};
@@ -12,11 +13,10 @@ use rustls::pki_types::{PrivateKeyDer, ServerName};
 use rustls::sign::SigningKey;
 use rustls::{ALL_VERSIONS, ClientConfig, ClientConnection};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, LazyBuffers};
 
@@ -84,6 +84,13 @@ impl Held {
         self.0.link.lock().is_ok_and(|held| held.is_some())
     }
 
+    /// Closes it.
+    pub(super) fn drop(&self) {
+        if let Ok(mut link) = self.0.link.lock() {
+            *link = None;
+        }
+    }
+
     /// If the server has not closed it, nor said anything that nobody asked for.
     fn take(&self) -> Option<Link> {
         let mut link = self.0.link.lock().ok()?.take()?;
@@ -110,6 +117,9 @@ pub(super) struct Dial {
     tls: Arc<ClientConfig>,
     tunnel: Option<Tunnel>,
     held: Held,
+    ports: Ports,
+    /// How long a connection may take.
+    patience: Duration,
     interrupt: Option<Interrupt>,
     progress: Arc<Progress>,
 }
@@ -119,6 +129,7 @@ impl Dial {
         tls: ClientConfig,
         tunnel: Option<Tunnel>,
         held: Held,
+        (ports, patience): (Ports, Duration),
         interrupt: Option<Interrupt>,
         progress: Arc<Progress>,
     ) -> Self {
@@ -126,6 +137,8 @@ impl Dial {
             tls: Arc::new(tls),
             tunnel,
             held,
+            ports,
+            patience,
             interrupt,
             progress,
         }
@@ -139,7 +152,24 @@ impl Dial {
         let end = end_of(details.timeout);
 
         self.progress.connecting(true);
-        let stream = or_late(connect(&details.addrs, end), details.timeout)?;
+        let interrupted = || self.progress.interrupted();
+        let whole = self.patience;
+        let time = Time { end, whole };
+        let stream = connect(
+            &details.addrs,
+            self.ports,
+            time,
+            self.interrupt,
+            interrupted,
+        );
+        let stream = stream.map_err(|NoConnection { error, miss }| {
+            self.progress.missed(miss);
+            error
+        });
+        let stream = or_late(stream, details.timeout)?;
+        if self.ports == Ports::Bound {
+            self.progress.peer(stream.peer_addr()?.ip());
+        }
         let mut line = Line::new(stream, self.interrupt, Arc::clone(&self.progress))?;
         self.progress.connecting(false);
 
@@ -170,35 +200,3 @@ impl Connector<()> for Dial {
         self.held.pass(link).map(Some)
     }
 }
-
-/// The first address that answers. Each but the last may take half of the time that is left.
-fn connect(addresses: &[SocketAddr], end: Instant) -> io::Result<TcpStream> {
-    use io::ErrorKind as Kind;
-    let mut last = io::Error::from(Kind::ConnectionRefused);
-    for (number, address) in addresses.iter().enumerate() {
-        let left = end.saturating_duration_since(Instant::now());
-        let is_last = number + 1 == addresses.len();
-        let time = if is_last { left } else { left / 2 };
-        match TcpStream::connect_timeout(address, time.max(LEAST)) {
-            Ok(stream) => return Ok(stream),
-            // What concerns this address alone: a refusal, a route that is not there, silence.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    Kind::AddrNotAvailable
-                        | Kind::ConnectionRefused
-                        | Kind::HostUnreachable
-                        | Kind::NetworkUnreachable
-                        | Kind::TimedOut
-                ) =>
-            {
-                last = error;
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    Err(last)
-}
-
-/// The least time that an address is given.
-const LEAST: Duration = Duration::from_millis(10);

@@ -147,6 +147,7 @@ pub(super) struct Link {
     tls: ClientConnection,
     buffers: LazyBuffers,
     made: Instant,
+    generation: usize,
 }
 
 impl Link {
@@ -158,6 +159,7 @@ impl Link {
     ) -> io::Result<Self> {
         tls.complete_io(&mut line)?;
         Ok(Self {
+            generation: line.progress.connections(),
             line,
             tls,
             buffers,
@@ -220,7 +222,7 @@ impl Transport for Link {
     }
 
     fn is_open(&mut self) -> bool {
-        self.is_quiet()
+        self.generation == self.line.progress.connections() && self.is_quiet()
     }
 
     fn is_tls(&self) -> bool {

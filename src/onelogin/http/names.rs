@@ -3,7 +3,7 @@
 use super::progress::Progress;
 use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use ureq::Error;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -15,16 +15,51 @@ use ureq::unversioned::transport::NextTimeout;
 pub(super) struct Names {
     progress: Arc<Progress>,
     proxy: Option<(String, u16)>,
-    known: Mutex<Vec<SocketAddr>>,
+    known: Arc<Known>,
 }
 
 impl Names {
-    pub(super) fn new(progress: Arc<Progress>, proxy: Option<(String, u16)>) -> Self {
+    pub(super) fn new(
+        progress: Arc<Progress>,
+        proxy: Option<(String, u16)>,
+        known: Arc<Known>,
+    ) -> Self {
         Self {
             progress,
             proxy,
-            known: Mutex::default(),
+            known,
         }
+    }
+}
+
+/// The addresses of this login.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    addresses: Mutex<Vec<SocketAddr>>,
+    /// Addresses that worked before, for the time when there is no answer, without a port.
+    kept: Mutex<Vec<IpAddr>>,
+}
+
+impl Known {
+    /// The addresses that a name server told in this login.
+    pub(super) fn addresses(&self) -> Vec<IpAddr> {
+        let known = self.addresses.lock();
+        known.map_or_else(
+            |_| Vec::new(),
+            |known| known.iter().map(SocketAddr::ip).collect(),
+        )
+    }
+
+    /// From now on these do, where there is no answer.
+    pub(super) fn keep(&self, addresses: Vec<IpAddr>) {
+        if let Ok(mut kept) = self.kept.lock() {
+            *kept = addresses;
+        }
+    }
+
+    /// Whether the addresses come from another login.
+    pub(super) fn are_kept(&self) -> bool {
+        self.kept.lock().is_ok_and(|kept| !kept.is_empty())
     }
 }
 
@@ -36,22 +71,31 @@ impl Resolver for Names {
         _timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         self.progress.connecting(false);
+        let locked = |_| Error::Io(io::Error::other("the names are locked"));
         let mut known = self
             .known
+            .addresses
             .lock()
-            .map_err(|_| Error::Io(io::Error::other("the names are locked")))?;
-        if known.is_empty() {
-            let (host, port) = match &self.proxy {
-                Some((host, port)) => (host.as_str(), *port),
-                None => (
-                    uri.host().ok_or(Error::HostNotFound)?,
-                    uri.port_u16().unwrap_or(443),
-                ),
-            };
+            .map_err(|error| locked(error.to_string()))?;
+        let (host, port) = match &self.proxy {
+            Some((host, port)) => (host.as_str(), *port),
+            None => (
+                uri.host().ok_or(Error::HostNotFound)?,
+                uri.port_u16().unwrap_or(443),
+            ),
+        };
+        let kept = self
+            .known
+            .kept
+            .lock()
+            .map_err(|error| locked(error.to_string()))?;
+        let kept = kept.iter().map(|&address| SocketAddr::new(address, port));
+        let kept: Vec<SocketAddr> = kept.collect();
+        if known.is_empty() && kept.is_empty() {
             *known = self.look_up(host, port)?;
         }
         let mut addresses = self.empty();
-        for &address in known.iter().take(MAX_ADDRESSES) {
+        for &address in known.iter().chain(&kept).take(MAX_ADDRESSES) {
             addresses.push(address);
         }
         Ok(addresses)

@@ -1,9 +1,12 @@
 //! How far a request came, and what its failure means.
 
+use crate::host::is_of_this_host;
 use crate::login::{ApiError, Deadline, Trouble};
+use crate::outage::Miss;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ureq::Error;
 
 /// How far a request came, so that its failure can be told: only before a connection is made is
@@ -13,20 +16,24 @@ pub(super) struct Progress {
     connecting: AtomicBool,
     no_such_host: AtomicBool,
     interrupted: AtomicBool,
-    hurried: AtomicBool,
     deadline: Mutex<Option<Deadline>>,
+    miss: Mutex<Option<Miss>>,
+    peer: Mutex<Option<IpAddr>>,
+    /// Connections from before the last [`Progress::disconnect`] are not used any more.
+    connections: AtomicUsize,
 }
 
 impl Progress {
-    /// A request begins, which must be written by then. `hurried`: the login's own time ends before a
-    /// connection's would.
-    pub(super) fn begin(&self, hurried: bool, deadline: Deadline) {
+    /// A request begins, which must be written by then.
+    pub(super) fn begin(&self, deadline: Deadline) {
         if let Ok(mut kept) = self.deadline.lock() {
             *kept = Some(deadline);
         }
+        if let Ok(mut miss) = self.miss.lock() {
+            *miss = None;
+        }
         self.connecting(false);
         self.no_such_host.store(false, Ordering::Relaxed);
-        self.hurried.store(hurried, Ordering::Relaxed);
     }
 
     /// Whether the request may still be written. It is asked right before that, as the process may
@@ -41,6 +48,39 @@ impl Progress {
         self.connecting.store(is_connecting, Ordering::Relaxed);
     }
 
+    /// No connection could be made.
+    pub(super) fn missed(&self, miss: Miss) {
+        if let Ok(mut kept) = self.miss.lock() {
+            *kept = Some(miss);
+        }
+    }
+
+    /// Who is at the other end of the connection that was made.
+    pub(super) fn peer(&self, address: IpAddr) {
+        if let Ok(mut peer) = self.peer.lock() {
+            *peer = Some(address);
+        }
+    }
+
+    /// What 502, 503 or 504 from the other end says.
+    pub(super) fn gateway(&self) -> Miss {
+        let peer = self.peer.lock().ok().and_then(|peer| *peer);
+        match peer {
+            Some(peer) if !is_of_this_host(peer) => Miss::Gateway,
+            _ => Miss::ThisHost,
+        }
+    }
+
+    /// The generation of the connections that are made now.
+    pub(super) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// From now on none is used that is there already.
+    pub(super) fn disconnect(&self) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The host's name does not exist.
     pub(super) fn no_such_host(&self) {
         self.no_such_host.store(true, Ordering::Relaxed);
@@ -51,14 +91,28 @@ impl Progress {
         self.interrupted.store(true, Ordering::Relaxed);
     }
 
+    /// What kept a request from OneLogin, where nobody answered it.
+    fn miss(&self, error: &Error) -> Option<Miss> {
+        let is_connecting = self.connecting.load(Ordering::Relaxed);
+        let missed = self.miss.lock().ok().and_then(|miss| *miss);
+        match error {
+            _ if self.interrupted.load(Ordering::Relaxed) => None,
+            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => None,
+            Error::HostNotFound => Some(Miss::NameServer),
+            Error::Timeout(_) | Error::Io(_) if is_connecting => missed,
+            Error::ConnectProxyFailed(_) if is_connecting => Some(self.gateway()),
+            _ => None,
+        }
+    }
+
     /// What the failure of a request means.
     pub(super) fn explain(&self, error: &Error) -> ApiError {
         let is_connecting = self.connecting.load(Ordering::Relaxed);
         let trouble = match error {
             _ if self.interrupted.load(Ordering::Relaxed) => Trouble::Interrupted,
             Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => Trouble::NoSuchHost,
-            // No connection within its own time; but the end of the login's time is no outage.
-            Error::Timeout(_) if is_connecting && !self.hurried.load(Ordering::Relaxed) => {
+            // No connection within its own time.
+            Error::Timeout(_) if is_connecting && self.miss(error) != Some(Miss::Hurry) => {
                 Trouble::NoConnection
             }
             Error::Timeout(_) => Trouble::Timeout,
@@ -85,7 +139,10 @@ impl Progress {
             }
             error => error.to_string(),
         };
-        ApiError::new(trouble, detail)
+        ApiError {
+            miss: self.miss(error),
+            ..ApiError::new(trouble, detail)
+        }
     }
 }
 

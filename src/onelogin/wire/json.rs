@@ -60,6 +60,7 @@ pub(super) fn problem(reply: &Reply, names: Names) -> ApiError {
             .retry_after
             .filter(|_| trouble == Trouble::RateLimited)
             .map(Duration::from_secs),
+        miss: reply.miss,
     }
 }
 

@@ -16,6 +16,7 @@ use pam_onelogin::login::{Denial, Login, Manner, Memory as _, Outcome, Report, T
 use pam_onelogin::map::{Entries, Map};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::wire::UserId;
+use pam_onelogin::outage::{Here, SafePlace};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
 use pam_onelogin::state::notes::Notes;
@@ -288,6 +289,17 @@ impl<'a> Judge<'a> {
             config,
             manner,
         );
+        let safe = SafePlace::check(
+            config,
+            &Here {
+                uids: *uids,
+                proof,
+                ssh_connection: request.ssh_connection.as_deref(),
+                is_of_this_host: &|_| false,
+                has_the_hosts_network: &|| Some(true),
+            },
+        );
+        let login = login.with_outages(safe.ok());
         let report = match found {
             Who::Subject(subject) => login.run(Ok(&subject)),
             Who::Stranger => login.run(Err(Unknown::Account)),
@@ -302,9 +314,7 @@ impl<'a> Judge<'a> {
         };
         assert_eq!(ledger.works(), self.works.get());
         let here = Circumstances {
-            failmode: config.failmode,
             in_ssh: request.ssh_connection.is_some(),
-            is_setuid: uids.is_setuid(),
             proven: proof == Proof::Proven,
         };
         let verdict = verdict::of(&report.outcome, here);

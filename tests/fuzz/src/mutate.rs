@@ -479,7 +479,7 @@ const PARTS: &[&str] = &[
     "config\nusers.no_factor = \"enroll\"",
     "config\nusers.no_factor = \"exempt\"",
     "config\nusers.unknown = \"exempt\"",
-    "config\nfailmode = \"safe\"",
+    "config\nfailmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]",
     "config\nfactors.allow = [\"totp\", \"temporary\"]",
     "config\nfactors.magic_link = [\"OneLogin Email\"]",
     "config\nusers.exempt_users = [\"bob\"]",
@@ -503,7 +503,7 @@ const PARTS: &[&str] = &[
 
 /// Pieces of inputs that are no stories.
 const LINES: &[&str] = &[
-    "failmode = \"safe\"\n",
+    "failmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]\n",
     "first_factor = \"assumed\"\n",
     "[users]\n",
     "[factors]\n",

@@ -36,6 +36,7 @@ pub fn replies(data: &[u8]) {
         body: body.to_vec().into(),
         request_id: None,
         retry_after: None,
+        miss: None,
     };
     answers_of(&reply);
     activations_of(&reply);
@@ -255,6 +256,8 @@ fn is_sound(config: &Config, text: &str) {
     let says = |word: &str| text.contains(word) || text.contains('\\');
     let users = &config.users;
     assert!(config.failmode == FailMode::Secure || says("safe"), "R2");
+    let has_networks = !config.failmode_from.is_empty();
+    assert!(config.failmode == FailMode::Secure || has_networks, "R19");
     assert!(
         config.first_factor == FirstFactor::Auto || says("assumed"),
         "R13"

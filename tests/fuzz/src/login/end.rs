@@ -80,16 +80,18 @@ impl Judge<'_> {
             .is_some_and(|last| serde_json::from_slice::<Value>(&last.body).is_ok())
     }
 
-    /// `failmode = "safe"`, where it applies (rule R2).
+    /// `failmode = "safe"`, where it applies (rules R2, R19): twice in a row, in an ssh login of a proven user.
     fn is_an_outage_to_let_in(&self) -> bool {
         let exchanges = self.exchanges.borrow();
-        let is_down = exchanges.last().is_some_and(|last| {
-            last.trouble == Some(Trouble::NoConnection) || matches!(last.status, Some(502..=504))
-        });
+        let is_down = |exchange: &Exchange| {
+            exchange.trouble == Some(Trouble::NoConnection)
+                || matches!(exchange.status, Some(502..=504))
+        };
+        let down = exchanges.iter().rev().take_while(|last| is_down(last));
         self.settings.config.failmode == FailMode::Safe
-            && !matches!(self.input.host, Host::Sudo | Host::Su)
+            && matches!(self.input.host, Host::Key | Host::Ssh)
             && self.is_proven()
-            && is_down
+            && down.count() >= 2
             && !self.sent_anything.get()
     }
 

@@ -5,9 +5,12 @@ use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
-use pam_onelogin::login::{ApiError, BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
+use pam_onelogin::login::{
+    ApiError, BadAnswer, Clock, Deadline, NoAnswer, Prompt, Trouble, Typed, Wait,
+};
 use pam_onelogin::onelogin::http::{Call, Carrier};
 use pam_onelogin::onelogin::wire::Reply;
+use pam_onelogin::outage::Miss;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Account, LookupFailed, People, Uids};
 use std::time::Duration;
@@ -49,11 +52,15 @@ impl Carrier for Tape<'_> {
                     body: body.into(),
                     request_id: None,
                     retry_after,
+                    miss: (502..=504).contains(&status).then_some(Miss::Gateway),
                 })
             }
             Scripted::Trouble(trouble) => {
                 exchange.trouble = Some(trouble);
-                Err(ApiError::new(trouble, ""))
+                Err(ApiError {
+                    miss: (trouble == Trouble::NoConnection).then_some(Miss::Refused),
+                    ..ApiError::new(trouble, "")
+                })
             }
         };
         judge.exchanges.borrow_mut().push(exchange);
@@ -161,9 +168,11 @@ impl People for Judge<'_> {
             return Err(LookupFailed);
         }
         let own = GROUPS.iter().filter(|(_, member)| *member == account.name);
-        let names: Vec<String> = own.map(|(group, _)| (*group).to_owned()).collect();
-        let configured = names.clone();
-        Ok(Groups { configured, names })
+        let own: Vec<String> = own.map(|(group, _)| (*group).to_owned()).collect();
+        Ok(Groups {
+            configured: own.clone(),
+            names: own,
+        })
     }
 }
 

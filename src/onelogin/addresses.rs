@@ -1,0 +1,98 @@
+//! The addresses of OneLogin that a name server told last, for the time when none does: a login goes on with them, and
+//! TLS says whether OneLogin is there. What comes of them is never an outage (rule R19).
+
+use crate::config::Config;
+use crate::login::{ApiError, Deadline};
+use crate::onelogin::http::{Call, Carrier};
+use crate::onelogin::token::TOKEN_PATH;
+use crate::onelogin::wire::Reply;
+use crate::outage::Miss;
+use crate::state::{self, State};
+use std::net::IpAddr;
+
+/// A carrier that keeps the addresses, and falls back on them.
+pub struct KeepsAddresses<'a> {
+    carrier: &'a mut dyn Carrier,
+    state: &'a State,
+    /// The file of this host, or of the proxy.
+    name: String,
+}
+
+impl<'a> KeepsAddresses<'a> {
+    /// Around a carrier.
+    #[must_use]
+    pub fn new(config: &Config, state: &'a State, carrier: &'a mut dyn Carrier) -> Self {
+        let origin = &config.onelogin.origin;
+        let proxy = config.onelogin.http_proxy.as_ref();
+        let host = proxy.map_or(origin.host(), |proxy| proxy.host.as_str());
+        Self {
+            carrier,
+            state,
+            name: format!("addresses-{}", state::name(&[host])),
+        }
+    }
+
+    /// Does something; once more, with the addresses that were kept, where the name server gave no answer. Nothing can
+    /// have been sent then.
+    fn reach<T>(
+        &mut self,
+        mut act: impl FnMut(&mut dyn Carrier) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let error = match act(self.carrier) {
+            Err(error) if error.miss == Some(Miss::NameServer) => error,
+            other => return other,
+        };
+        let kept = self.kept();
+        if kept.is_empty() {
+            return Err(error);
+        }
+        self.carrier.fall_back(kept);
+        act(self.carrier)
+    }
+
+    fn kept(&self) -> Vec<IpAddr> {
+        let content = self.state.read(&self.name);
+        let content = content.map_or_else(
+            |_| String::new(),
+            |bytes| String::from_utf8_lossy(&bytes).into_owned(),
+        );
+        content
+            .lines()
+            .filter_map(|line| line.parse().ok())
+            .collect()
+    }
+
+    /// Once for each token, so that a warm login writes nothing.
+    fn keep(&self) {
+        let addresses: Vec<String> = self
+            .carrier
+            .addresses()
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        if !addresses.is_empty() {
+            // Without them a login ends where there is no name server, as it did before.
+            let _ = self
+                .state
+                .write(&self.name, addresses.join("\n").as_bytes());
+        }
+    }
+}
+
+impl Carrier for KeepsAddresses<'_> {
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.reach(|carrier| carrier.prepare(deadline))
+    }
+
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
+        let reply = self.reach(|carrier| carrier.send(call, deadline))?;
+        if call.path == TOKEN_PATH && reply.status == 200 {
+            self.keep();
+        }
+        Ok(reply)
+    }
+
+    fn disconnect(&mut self) {
+        self.carrier.disconnect();
+    }
+}

@@ -1,0 +1,410 @@
+//! One TCP connection to whichever of several addresses answers first (RFC 8305, without a thread), and what the
+//! failures say (rule R19).
+
+use super::link::Interrupt;
+use crate::host::is_of_this_host;
+use crate::outage::{Miss, Weight};
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Socket, Type};
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::os::fd::AsFd as _;
+use std::time::{Duration, Instant};
+
+/// After this time the next address is dialled, too: RFC 8305, section 5.
+const NEXT: Duration = Duration::from_millis(250);
+
+/// How much of its time an address must have had, so that its silence is its own: one in this many parts.
+const PARTS: u32 = 2;
+
+/// How addresses are dialled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ports {
+    /// By a port that the system chooses as it connects.
+    Chosen,
+    /// By a port that is bound before, so that a lack of ports is not taken for a lack of routes.
+    Bound,
+}
+
+/// How long addresses are dialled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Time {
+    /// When it is over.
+    pub(super) end: Instant,
+    /// How long it is as the configuration has it; the end may come sooner, as a look-up took long, or the login is over.
+    pub(super) whole: Duration,
+}
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct NoConnection {
+    /// What the address said that decides, for the log.
+    pub(super) error: io::Error,
+    /// What all of them say together.
+    pub(super) miss: Miss,
+}
+
+/// An address that was dialled and has not answered yet.
+struct Dialled {
+    socket: Socket,
+    address: SocketAddr,
+    /// No port was free to be bound before.
+    without_port: bool,
+    at: Instant,
+}
+
+/// What was dialled, and what came of it.
+struct Race {
+    ports: Ports,
+    time: Time,
+    pending: Vec<Dialled>,
+    misses: Vec<(Miss, io::Error)>,
+}
+
+/// Connects to one of these addresses; `interrupted` is called when the user wants no more of it.
+pub(super) fn connect(
+    addresses: &[SocketAddr],
+    ports: Ports,
+    time: Time,
+    interrupt: Option<Interrupt>,
+    interrupted: impl Fn(),
+) -> Result<TcpStream, NoConnection> {
+    let mut race = Race {
+        ports,
+        time,
+        pending: Vec::new(),
+        misses: Vec::new(),
+    };
+    let mut waiting = alternating(addresses).into_iter();
+    // So that each has its part of the time, however many they are.
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let next = NEXT.min(time.whole / PARTS / count);
+    let mut next_at = Instant::now();
+    loop {
+        let now = Instant::now();
+        if race.pending.is_empty() || now >= next_at {
+            if let Some(address) = waiting.next() {
+                if let Some(stream) = race.dial(address) {
+                    return Ok(stream);
+                }
+                next_at = now + next;
+                continue;
+            }
+        }
+        if race.pending.is_empty() || now >= time.end {
+            return Err(race.lost(waiting.len()));
+        }
+        if interrupt.is_some_and(|is_interrupted| is_interrupted()) {
+            interrupted();
+            return Err(race.lost(waiting.len()));
+        }
+        let mut until = time.end;
+        if waiting.len() > 0 {
+            until = until.min(next_at);
+        }
+        if interrupt.is_some() {
+            until = until.min(now + NEXT);
+        }
+        if let Some(stream) = race.wait(until) {
+            return Ok(stream);
+        }
+        if race.pending.is_empty() {
+            next_at = Instant::now();
+        }
+    }
+}
+
+impl Race {
+    /// Begins a connection; it is there at once only where the server is very near.
+    fn dial(&mut self, address: SocketAddr) -> Option<TcpStream> {
+        let without_port = &mut false;
+        match dial(address, self.ports, without_port) {
+            Ok((socket, true)) => return Some(socket.into()),
+            Ok((socket, false)) => self.pending.push(Dialled {
+                socket,
+                address,
+                without_port: *without_port,
+                at: Instant::now(),
+            }),
+            Err(error) => self.missed(address, *without_port, error),
+        }
+        None
+    }
+
+    /// Waits for one of those that are pending.
+    fn wait(&mut self, until: Instant) -> Option<TcpStream> {
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up: what is left of a millisecond must not be spent by asking again and again.
+        let left = left + Duration::from_millis(1);
+        let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+        let mut descriptors: Vec<_> = self
+            .pending
+            .iter()
+            .map(|dialled| PollFd::new(dialled.socket.as_fd(), PollFlags::POLLOUT))
+            .collect();
+        let answered: Vec<bool> = match poll(&mut descriptors, left) {
+            Ok(_) | Err(Errno::EINTR) => descriptors
+                .iter()
+                .map(|descriptor| descriptor.any().unwrap_or(true))
+                .collect(),
+            Err(errno) => {
+                for dialled in std::mem::take(&mut self.pending) {
+                    self.missed(dialled.address, dialled.without_port, errno.into());
+                }
+                return None;
+            }
+        };
+        let mut answered = answered.into_iter();
+        let (ready, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|_| answered.next().unwrap_or(false));
+        self.pending = pending;
+        let ready: Vec<Dialled> = ready;
+        for dialled in ready {
+            match dialled.socket.take_error() {
+                Ok(None) => return Some(dialled.socket.into()),
+                Ok(Some(error)) | Err(error) => {
+                    self.missed(dialled.address, dialled.without_port, error);
+                }
+            }
+        }
+        None
+    }
+
+    fn missed(&mut self, address: SocketAddr, without_port: bool, error: io::Error) {
+        let miss = match miss(&error, address.ip(), self.ports) {
+            _ if without_port => Miss::NoPort,
+            // Only what would count is looked at closer.
+            miss if miss.weight().0 == Weight::Outage && self.is_near(address) => Miss::ThisHost,
+            miss => miss,
+        };
+        self.misses.push((miss, error));
+    }
+
+    /// Where it matters, whether an address is of this host.
+    fn is_near(&self, address: SocketAddr) -> bool {
+        self.ports == Ports::Bound && is_of_this_host(address.ip())
+    }
+
+    /// Nobody answered: those that are still pending were silent, if they had their time.
+    fn lost(mut self, not_dialled: usize) -> NoConnection {
+        for dialled in std::mem::take(&mut self.pending) {
+            let silence = ErrorKind::TimedOut.into();
+            if dialled.at.elapsed() < self.time.whole / PARTS {
+                self.misses.push((Miss::Hurry, silence));
+            } else {
+                self.missed(dialled.address, dialled.without_port, silence);
+            }
+        }
+        if not_dialled > 0 {
+            self.misses.push((Miss::Hurry, ErrorKind::TimedOut.into()));
+        }
+        let misses: Vec<Miss> = self.misses.iter().map(|(miss, _)| *miss).collect();
+        let miss = Miss::sum(&misses);
+        let mut misses = self.misses.into_iter();
+        let error = misses.find(|(other, _)| *other == miss);
+        NoConnection {
+            error: error.map_or(ErrorKind::Other.into(), |(_, error)| error),
+            miss,
+        }
+    }
+}
+
+/// Begins a connection, and says whether it is there.
+fn dial(address: SocketAddr, ports: Ports, without_port: &mut bool) -> io::Result<(Socket, bool)> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    if ports == Ports::Bound {
+        let any: IpAddr = match address {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // On a host with many connections a port may be free for this address all the same.
+        *without_port = socket.bind(&SocketAddr::new(any, 0).into()).is_err();
+    }
+    match socket.connect(&address.into()) {
+        Ok(()) => Ok((socket, true)),
+        Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok((socket, false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// What an error of a connection says.
+fn miss(error: &io::Error, address: IpAddr, ports: Ports) -> Miss {
+    let is_ipv6 = address.is_ipv6();
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Miss::Refused,
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Miss::NoRoute,
+        ErrorKind::TimedOut => Miss::Silence,
+        // With a port of its own, it lacks an address to send from.
+        ErrorKind::AddrNotAvailable if is_ipv6 && ports == Ports::Bound => Miss::NoIpv6,
+        _ if is_ipv6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Miss::NoIpv6,
+        _ => Miss::Other,
+    }
+}
+
+/// In their order, but the families in turns: one that leads nowhere holds up the other for one address only.
+fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
+    let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses
+        .iter()
+        .partition(|address| address.is_ipv6() == is_ipv6);
+    let (mut first, mut second) = (first.into_iter(), second.into_iter());
+    let turns = std::iter::from_fn(|| {
+        let turn: Vec<SocketAddr> = [first.next(), second.next()]
+            .into_iter()
+            .flatten()
+            .collect();
+        (!turn.is_empty()).then_some(turn)
+    });
+    turns.flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    fn connect(addresses: &[SocketAddr], ports: Ports) -> Result<TcpStream, Miss> {
+        connect_within(
+            addresses,
+            ports,
+            Duration::from_secs(5),
+            Duration::from_secs(5),
+        )
+    }
+
+    fn connect_within(
+        addresses: &[SocketAddr],
+        ports: Ports,
+        time: Duration,
+        whole: Duration,
+    ) -> Result<TcpStream, Miss> {
+        let end = Instant::now() + time;
+        super::connect(addresses, ports, Time { end, whole }, None, || ()).map_err(|none| none.miss)
+    }
+
+    /// A server whose queue of connections is full: it answers no further one.
+    fn silent() -> (Socket, SocketAddr, Vec<Socket>) {
+        let server = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        server.bind(&address("127.0.0.1:0").into()).unwrap();
+        server.listen(0).unwrap();
+        let there = server.local_addr().unwrap().as_socket().unwrap();
+        let clients = (0..4).map(|_| {
+            let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            client.set_nonblocking(true).unwrap();
+            let _ = client.connect(&there.into());
+            client
+        });
+        let clients = clients.collect();
+        (server, there, clients)
+    }
+
+    #[test]
+    fn r19_silence_counts_only_for_who_had_the_time_to_answer() {
+        let (_server, there, _clients) = silent();
+        let quick = Duration::from_millis(40);
+        let connect =
+            |time, whole| connect_within(&[there], Ports::Chosen, time, whole).unwrap_err();
+        assert_eq!(connect(quick, quick), Miss::Silence);
+        // The look-up took long, or the login is over: what is left is not what the configuration gives.
+        assert_eq!(connect(quick, 10 * quick), Miss::Hurry);
+        assert_eq!(connect(Duration::ZERO, quick), Miss::Hurry);
+        // An address that was not dialled any more.
+        let many = vec![there; 3];
+        assert_eq!(
+            connect_within(&many, Ports::Chosen, Duration::ZERO, quick).unwrap_err(),
+            Miss::Hurry
+        );
+        // However many they are, each has its part.
+        let many = vec![there; 16];
+        assert_eq!(
+            connect_within(&many, Ports::Chosen, 10 * quick, 10 * quick).unwrap_err(),
+            Miss::Silence
+        );
+    }
+
+    #[test]
+    fn the_families_take_turns() {
+        let texts = [
+            "[2001:db8::1]:1",
+            "[2001:db8::2]:1",
+            "[2001:db8::3]:1",
+            "192.0.2.1:1",
+            "192.0.2.2:1",
+        ];
+        let order: Vec<_> = alternating(&texts.map(address))
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let expected = [texts[0], texts[3], texts[1], texts[4], texts[2]];
+        assert_eq!(order, expected);
+        assert!(alternating(&[]).is_empty());
+    }
+
+    #[test]
+    fn the_first_address_that_answers_is_taken_whatever_the_others_do() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let unused = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        let there = server.local_addr().unwrap();
+        for ports in [Ports::Chosen, Ports::Bound] {
+            // A port that refuses, an address of a network that is none, a broadcast that is forbidden.
+            for before in [unused, address("255.255.255.255:1")] {
+                let stream = connect(&[before, there], ports).unwrap();
+                assert_eq!(stream.peer_addr().unwrap(), there);
+            }
+        }
+    }
+
+    #[test]
+    fn r19_a_refusal_by_this_host_is_no_outage() {
+        let unused = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
+        assert_eq!(
+            connect(&[unused], Ports::Chosen).unwrap_err(),
+            Miss::Refused
+        );
+        assert_eq!(
+            connect(&[unused], Ports::Bound).unwrap_err(),
+            Miss::ThisHost
+        );
+    }
+
+    #[test]
+    fn r19_each_error_of_a_connection_has_its_meaning() {
+        let (four, six): (IpAddr, IpAddr) =
+            ("192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap());
+        let errors = [
+            (libc::ECONNREFUSED, Miss::Refused, Miss::Refused),
+            (libc::ENETUNREACH, Miss::NoRoute, Miss::NoRoute),
+            (libc::EHOSTUNREACH, Miss::NoRoute, Miss::NoRoute),
+            (libc::ETIMEDOUT, Miss::Silence, Miss::Silence),
+            (libc::EAFNOSUPPORT, Miss::Other, Miss::NoIpv6),
+            (libc::EADDRNOTAVAIL, Miss::Other, Miss::NoIpv6),
+            (libc::EACCES, Miss::Other, Miss::Other),
+            (libc::EPERM, Miss::Other, Miss::Other),
+            (libc::EMFILE, Miss::Other, Miss::Other),
+            (libc::ENOBUFS, Miss::Other, Miss::Other),
+            (libc::ENETDOWN, Miss::Other, Miss::Other),
+            (libc::ECONNRESET, Miss::Other, Miss::Other),
+        ];
+        for (code, of_four, of_six) in errors {
+            let error = io::Error::from_raw_os_error(code);
+            assert_eq!(miss(&error, four, Ports::Bound), of_four, "{error}");
+            assert_eq!(miss(&error, six, Ports::Bound), of_six, "{error}");
+        }
+        // A port that the system was to choose may be what is not available.
+        let error = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
+        assert_eq!(miss(&error, six, Ports::Chosen), Miss::Other);
+    }
+}
