@@ -115,16 +115,66 @@ fn that_the_default_of_failmode_is_another_is_said_loudly() {
         import.ran.err
     );
 
-    let import = Import::of("[duo]\nfailmode = safe\n");
-    assert!(import.filled_in().failmode == FailMode::Safe);
-    assert!(
-        import.ran.err.contains("never in sudo and su"),
-        "{}",
-        import.ran.err
-    );
-
     let import = Import::of("[duo]\nfailmode = secure\n");
     assert!(!import.ran.err.contains("failmode"), "{}", import.ran.err);
+    assert!(
+        !import.ran.out.contains("failmode_from"),
+        "{}",
+        import.ran.out
+    );
+}
+
+#[test]
+fn r19_failmode_safe_becomes_secure_with_the_two_lines_that_safe_needs_beside_it() {
+    for text in ["[duo]\nfailmode = safe\n", "[duo]\nautopush = no\n"] {
+        let import = Import::of(text);
+        assert_eq!(import.ran.code, 0, "{}", import.ran.err);
+        let config = import.filled_in();
+        assert!(config.failmode == FailMode::Secure && config.failmode_from.is_empty());
+
+        // An admin who wants it writes the two lines in place of ours.
+        let safe = "# failmode = \"safe\"\n# failmode_from = [\"192.0.2.0/24\"]\n";
+        let instead = safe.replace("# ", "");
+        let ours = format!("{safe}failmode = \"secure\"\n");
+        assert_eq!(
+            import.ran.out.matches(&ours).count(),
+            1,
+            "{}",
+            import.ran.out
+        );
+        let config = filled_in(&import.ran.out.replace(&ours, &instead));
+        assert!(config.failmode == FailMode::Safe);
+        let networks: Vec<String> = config
+            .failmode_from
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(networks, ["192.0.2.0/24"]);
+
+        // Both places say what it needs.
+        let needs = "the networks that";
+        for said in [
+            &import.ran.out.replace("\n# ", " "),
+            import.ran.err.as_str(),
+        ] {
+            assert!(said.contains(needs) && said.contains("by ssh"), "{said}");
+        }
+        for line in [safe, &import.ran.err] {
+            assert!(line.contains("failmode_from = ["), "{line}");
+        }
+        assert!(
+            import.ran.err.contains("it never applies in sudo and su"),
+            "{}",
+            import.ran.err
+        );
+    }
+    let said = ":2: NOT AS THERE: \"safe\" needs networks here";
+    let out = Import::of("[duo]\nfailmode = safe\n").ran.out;
+    assert!(out.contains(said), "{out}");
+    let document = Import::with("[duo]\nfailmode = safe\n", &["--json"])
+        .ran
+        .json();
+    assert_eq!(document["lines"][0]["becomes"], "failmode = \"secure\"");
 }
 
 #[test]
@@ -155,7 +205,7 @@ fn files_as_they_are_found_are_read() {
 
     // login_duo's, as its package leaves it: nothing is filled in.
     let package = "[duo]\n; Duo API host\nhost = \n\n; keys\nikey = \nskey = \n\n; failmode = secure\n;     denies\nfailmode = safe\n\n;pushinfo = yes\nmotd = no\n";
-    assert!(Import::of(package).filled_in().failmode == FailMode::Safe);
+    assert!(Import::of(package).filled_in().failmode == FailMode::Secure);
 }
 
 #[test]
@@ -356,15 +406,19 @@ impl Import {
 
     /// The result as an admin completes it.
     fn filled_in(&self) -> Config {
-        let mut text = self.ran.out.clone();
-        for (empty, full) in [
-            ("#url = \"", "url = \""),
-            ("#client_id = \"", "client_id = \"id"),
-            ("#client_secret = \"", "client_secret = \"secret"),
-        ] {
-            assert_eq!(text.matches(empty).count(), 1, "{text}");
-            text = text.replace(empty, full);
-        }
-        parse("config.toml", &text).unwrap_or_else(|faults| panic!("{faults:?}: {text}"))
+        filled_in(&self.ran.out)
     }
+}
+
+fn filled_in(text: &str) -> Config {
+    let mut text = text.to_owned();
+    for (empty, full) in [
+        ("#url = \"", "url = \""),
+        ("#client_id = \"", "client_id = \"id"),
+        ("#client_secret = \"", "client_secret = \"secret"),
+    ] {
+        assert_eq!(text.matches(empty).count(), 1, "{text}");
+        text = text.replace(empty, full);
+    }
+    parse("config.toml", &text).unwrap_or_else(|faults| panic!("{faults:?}: {text}"))
 }

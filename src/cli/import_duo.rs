@@ -260,14 +260,18 @@ impl Imported {
             "secure" => SAME,
             "safe" => {
                 self.to_do.push(format!(
-                    "{place}:{} is failmode = safe: ours lets in during an outage of OneLogin alone, and never in sudo and su. Without that line nobody gets in then",
+                    "{place}:{} is failmode = safe: ours became \"secure\", which denies during an outage of OneLogin, too. {SAFE_INSTEAD}",
                     line.number
                 ));
-                "lets in during an outage of OneLogin alone, and never in sudo and su"
+                "NOT AS THERE: \"safe\" needs networks here; until then this denies during an outage, too"
             }
             _ => return Err("failmode must be \"safe\" or \"secure\"".to_owned()),
         };
-        self.failmode = Some(self.ours(line, format!("failmode = \"{}\"", *line.value), note));
+        let mut ours = self.ours(line, SECURE.to_owned(), note);
+        if note != SAME {
+            ours.text.insert_str(0, SAFE_LINES);
+        }
+        self.failmode = Some(ours);
         Ok(())
     }
 
@@ -309,10 +313,9 @@ impl Imported {
             });
         }
         if self.failmode.is_none() {
-            self.to_do.push(
-                "Duo let everybody in when its service was out of reach (failmode was not set, and its default is safe). Ours does NOT: failmode = \"secure\". Make sure that somebody gets in at the console"
-                    .to_owned(),
-            );
+            self.to_do.push(format!(
+                "Duo let everybody in when its service was out of reach (failmode was not set, and its default is safe). Ours does NOT: failmode = \"secure\". Make sure that somebody gets in at the console. {SAFE_INSTEAD}"
+            ));
         }
         self.to_do.push(
             "take pam_duo.so out of the stacks in /etc/pam.d, login_duo out of sshd_config (ForceCommand)"
@@ -352,9 +355,12 @@ impl Imported {
         );
         match &self.failmode {
             Some(ours) => section(&mut text, place, std::slice::from_ref(ours)),
-            None => text.push_str(
-                "# NOT AS WITH DUO: its default is \"safe\", which lets everybody in when its service is out of reach.\nfailmode = \"secure\"\n",
-            ),
+            None => {
+                let _ = writeln!(
+                    text,
+                    "# NOT AS WITH DUO: its default is \"safe\", which lets everybody in when its service is out of reach.\n{SAFE_LINES}{SECURE}"
+                );
+            }
         }
         text.push_str(FILL_IN);
         section(&mut text, place, &self.onelogin);
@@ -430,6 +436,21 @@ const WITHOUT_COUNTERPART: [(&str, &str); 11] = [
 ];
 
 const SAME: &str = "the same";
+
+/// Our line, whatever Duo's is: `safe` needs networks, which no file of Duo's has.
+const SECURE: &str = "failmode = \"secure\"";
+
+/// What stands before [`SECURE`] where Duo lets in. The network is one for documents, so that nobody gets in by
+/// these lines before they are filled in.
+const SAFE_LINES: &str = "\
+# To let in during an outage of OneLogin, write these two lines instead. failmode_from needs the networks that
+# people log in from by ssh, in place of this one; pam_onelogin(8) says what an outage is.
+# failmode = \"safe\"
+# failmode_from = [\"192.0.2.0/24\"]
+";
+
+/// The same for standard error.
+const SAFE_INSTEAD: &str = "To let in then, write failmode = \"safe\" and failmode_from = [\"192.0.2.0/24\"] instead, with the networks that people log in from by ssh; it never applies in sudo and su";
 const GROUPS: &str = "each text is one of Duo's lists; a group that is not there denies everybody";
 
 /// Where Duo's files are, and where Debian's package has them; the module's first.
