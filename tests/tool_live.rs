@@ -163,6 +163,22 @@ fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_se
     assert_eq!(checked.severity("no-connection"), ["fault"]);
     assert!(checked.what("no-connection").contains("127.0.0.1:1: "));
     assert!(checked.all("tls").is_empty() && checked.all("token").is_empty());
+    let why = |checked: &Checked| checked.part("no-connection", "why").to_owned();
+    assert_eq!(why(&checked), "logins are denied: reason=no-connection");
+    assert!(checked.all("failmode-safe").is_empty());
+
+    world.config(&[
+        "onelogin.url = \"https://127.0.0.1:1\"",
+        "failmode = \"safe\"",
+        "failmode_from = [\"10.20.0.0/16\"]",
+    ]);
+    let checked = Checked::of(&world, &[]);
+    assert!(why(&checked).starts_with("logins are denied, unless "));
+    // The configuration is right all the same.
+    assert_eq!(checked.severity("configuration"), ["good"]);
+    assert_eq!(checked.severity("failmode-safe"), ["warning"]);
+    assert!(checked.what("failmode-safe").ends_with("from 10.20.0.0/16"));
+    assert!(checked.all("failmode-from-everywhere").is_empty());
 }
 
 #[test]

@@ -132,13 +132,12 @@ fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_do
             "failmode safe",
             |scene| {
                 let text = fs::read_to_string(CONFIG).unwrap();
-                scene
-                    .stage
-                    .write(CONFIG, format!("failmode = \"safe\"\n{text}"), 0o600);
+                let safe = "failmode = \"safe\"\nfailmode_from = [\"10.20.0.0/16\"]";
+                scene.stage.write(CONFIG, format!("{safe}\n{text}"), 0o600);
                 scene.simulator.stop();
             },
             &[CODE],
-            "denied",
+            "reason=no-connection",
         ),
         (
             "no module",

@@ -4,9 +4,10 @@
 use super::Subject;
 use crate::cli::finding::Finding;
 use crate::config::file::{LoadError, load};
-use crate::config::{Config, Credential, Fault, SecretSource, parse};
+use crate::config::{Config, Credential, FailMode, Fault, SecretSource, parse};
 use crate::host::uids;
 use crate::trust::{Privacy, Trusted};
+use ipnet::IpNet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -64,6 +65,67 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let what = format!("the configuration is right; files of it: {files}");
         findings.push(Finding::good("configuration", what).in_file(path));
     }
+    if let Some(config) = &subject.settings {
+        failmode(path, &text, config, findings);
+    }
+}
+
+/// What `failmode = "safe"` means (rule R19): it is no fault, and somebody may have to live with it.
+fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding>) {
+    if config.failmode != FailMode::Safe {
+        return;
+    }
+    let at = |finding: Finding, key| match line_of(text, key) {
+        Some(line) => finding.at(path, line),
+        None => finding.in_file(path),
+    };
+    let networks: Vec<_> = config
+        .failmode_from
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let networks = networks.join(", ");
+    let safe = Finding::warning(
+        "failmode-safe",
+        format!("failmode is \"safe\": during an outage of OneLogin the first factor alone lets in, over ssh from {networks}"),
+    )
+    .why("a user of this host can cause an outage by filling the uplink, the NAT, the connection tracking table or the neighbour table; anybody on the way to OneLogin can, too")
+    .advice("write failmode = \"secure\", unless logins during an outage matter more than that; see \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
+    findings.push(at(safe, "failmode"));
+    let everybody: Vec<_> = EVERYBODY
+        .iter()
+        .filter(|(network, _)| covers(&config.failmode_from, network))
+        .map(|(_, family)| *family)
+        .collect();
+    if !everybody.is_empty() {
+        let from = everybody.join(" and ");
+        let everywhere = Finding::warning(
+            "failmode-from-everywhere",
+            format!("failmode_from contains every {from} address"),
+        )
+        .why("whoever has the password or key of a user, and causes an outage or waits for one, gets in from anywhere on the internet")
+        .advice("name the networks that people log in from, such as failmode_from = [\"10.20.0.0/16\"], or write failmode = \"secure\"");
+        findings.push(at(everywhere, "failmode_from"));
+    }
+}
+
+/// A part of each family that holds all its clients, and its name: those of IPv6 are in `2000::/3`.
+const EVERYBODY: [(&str, &str); 2] = [("0.0.0.0/0", "IPv4"), ("2000::/3", "IPv6")];
+
+/// Whether networks, taken together, contain this one.
+fn covers(networks: &[IpNet], all: &str) -> bool {
+    let all: Option<IpNet> = all.parse().ok();
+    let together = IpNet::aggregate(&networks.to_vec());
+    all.is_some_and(|all| together.iter().any(|network| network.contains(&all)))
+}
+
+/// The line of a key at the top of the file, from 1.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let is_it = |line: &str| {
+        let rest = line.trim_start().strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    text.lines().position(is_it).map(|index| index + 1)
 }
 
 /// The files that a configuration names.

@@ -2,7 +2,7 @@
 
 use super::{certificate, trouble};
 use crate::cli::finding::Finding;
-use crate::config::Config;
+use crate::config::{Config, FailMode};
 use crate::login::{Deadline, Trouble};
 use crate::onelogin::http::{Carrier as _, Http, Nameless, addresses};
 use crate::trust::system_bundle;
@@ -22,7 +22,7 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
         return false;
     };
     let timeout = config.onelogin.connect_timeout;
-    let Some(address) = reached(host, &addresses, timeout, findings) else {
+    let Some(address) = reached(host, &addresses, config, findings) else {
         return false;
     };
     // Behind a proxy the certificate is for the module's own connection alone.
@@ -81,7 +81,7 @@ fn named(host: &str, port: u16, findings: &mut Vec<Finding>) -> Option<Vec<Socke
                     "name-server",
                     format!("no name server told the address of {host}, in {}", ms(time)),
                 )
-                .why("logins end as if OneLogin were out of reach: reason=no-connection")
+                .why("logins are denied, whatever failmode says, unless OneLogin is at the addresses that worked last: reason=no-connection")
                 .advice("look at /etc/resolv.conf and at the network"),
                 Nameless::Local(code) => Finding::fault(
                     "name-server",
@@ -105,13 +105,14 @@ fn named(host: &str, port: u16, findings: &mut Vec<Finding>) -> Option<Vec<Socke
     Some(found)
 }
 
-/// The first address that takes a connection. Each is tried: a login tries them one after another.
+/// The first address that takes a connection. Each is tried, by itself: a login dials them shortly after one another.
 fn reached(
     host: &str,
     addresses: &[SocketAddr],
-    timeout: Duration,
+    config: &Config,
     findings: &mut Vec<Finding>,
 ) -> Option<SocketAddr> {
+    let timeout = config.onelogin.connect_timeout;
     let mut good = None;
     let mut bad = Vec::new();
     for address in addresses {
@@ -133,7 +134,10 @@ fn reached(
     if good.is_none() {
         findings.push(
             Finding::fault("no-connection", format!("{host} cannot be reached: {list}"))
-                .why("logins end by failmode: reason=no-connection")
+                .why(match config.failmode {
+                    FailMode::Secure => "logins are denied: reason=no-connection",
+                    FailMode::Safe => "logins are denied, unless this counts as an outage and failmode = \"safe\" applies: reason=no-connection",
+                })
                 .advice("look at the firewall: this host needs HTTPS to that address"),
         );
     } else if bad
@@ -145,7 +149,7 @@ fn reached(
                 "silent-address",
                 format!("an address does not answer: {list}"),
             )
-            .why("a login that tries it first waits for onelogin.connect_timeout")
+            .why("a login that tries it first dials the next one a quarter of a second later")
             .advice("let the firewall refuse what it does not let through, or mend the route"),
         );
     } else if !bad.is_empty() {
