@@ -269,7 +269,8 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
     let calls: Vec<u64> = (1..=calls(login())).collect();
     let pending = || world.kept("pending-").len();
     let begin = || {
-        world.forget_what(|name| name.starts_with("pending-") || name.starts_with("challenge-"));
+        // The directory stays: a login that looks up holds a lock, which the next one waits for.
+        world.forget_what(|name| !name.starts_with("directory-"));
         world.onelogin.clear_requests();
     };
     let first = calls.partition_point(|&number| {
@@ -280,7 +281,7 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
         let _ = stopped.kill();
         !is_pending
     });
-    let (mut sent_late, mut got_in, mut denied) = (0, 0, 0);
+    let (mut sent_late, mut approved, mut denied) = (0, 0, 0);
     for &number in &calls[first..] {
         begin();
         let mut stopped = login().later_at(number, STOPPED).stop_at(number).spawn();
@@ -298,7 +299,7 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
             // Only what was approved and read before the stop.
             let may_enter = approved_before || outcome.code != Code::SUCCESS;
             assert!(may_enter, "call {number}: {:?}", outcome.log);
-            got_in += usize::from(outcome.code == Code::SUCCESS);
+            approved += usize::from(approved_before);
             denied += usize::from(outcome.code != Code::SUCCESS);
         }
     }
@@ -307,5 +308,5 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
         sent_late <= 1,
         "{sent_late} pushes were sent after their time"
     );
-    assert!(got_in > 0 && denied > 50, "{got_in} {denied}");
+    assert!(approved > 0 && denied > 50, "{approved} {denied}");
 }
