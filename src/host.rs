@@ -7,7 +7,7 @@ use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
 /// Users and groups as NSS knows them.
@@ -141,27 +141,11 @@ pub fn is_of_this_host(address: IpAddr) -> bool {
     if address.is_loopback() || address.is_unspecified() {
         return true;
     }
-    let any: IpAddr = match address {
-        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    // Nothing is sent: the system only chooses the address that it would send from.
-    let from = UdpSocket::bind((any, 0)).and_then(|socket| {
-        socket.connect((address, DISCARD))?;
-        socket.local_addr()
-    });
-    match from {
-        Ok(from) => from.ip() == address || from.ip().is_loopback(),
-        // No route leads there: it is not of this host.
-        Err(error) => !matches!(
-            error.kind(),
-            ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable
-        ),
-    }
+    // A socket can only have an address of the host, unless net.ipv4.ip_nonlocal_bind allows any. The address that the system
+    // would send from does not tell: to a second address of an interface, it sends from the first one.
+    let bound = UdpSocket::bind((address, 0));
+    !bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
-
-/// A port that is as good as any other (RFC 863).
-const DISCARD: u16 = 9;
 
 /// Whether SIGINT or SIGQUIT is blocked and pending, for this thread or the process.
 #[must_use]
