@@ -189,14 +189,17 @@ impl Http {
     fn explain(&self, error: &Error) -> ApiError {
         let error = self.progress.explain(error);
         ApiError {
-            miss: error.miss.map(|miss| {
-                if self.known.are_kept() {
-                    Miss::KeptAddress
-                } else {
-                    miss
-                }
-            }),
+            miss: error.miss.map(|miss| self.looked_up(miss)),
             ..error
+        }
+    }
+
+    /// What was missed, at an address that was looked up in this login. Any other proves nothing.
+    fn looked_up(&self, miss: Miss) -> Miss {
+        if self.known.are_kept() {
+            Miss::KeptAddress
+        } else {
+            miss
         }
     }
 
@@ -267,7 +270,7 @@ impl Carrier for Http {
         let mut reply = result.map_err(|error| self.explain(&error))?;
         reply.miss = (502..=504)
             .contains(&reply.status)
-            .then(|| self.progress.gateway());
+            .then(|| self.looked_up(self.progress.gateway()));
         Ok(reply)
     }
 
