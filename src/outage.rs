@@ -168,12 +168,13 @@ impl SafePlace {
             let networks = &config.failmode_from;
             if !networks.iter().any(|network| network.contains(&client)) {
                 Err(NotSafe::OtherNetwork)
+            } else if (here.has_the_hosts_network)() != Some(true) {
+                // Before the next question, which is about the addresses of this network.
+                Err(NotSafe::OwnNetwork)
             } else if client.is_loopback() || (here.is_of_this_host)(client) {
                 Err(NotSafe::ThisHost)
-            } else if (here.has_the_hosts_network)() == Some(true) {
-                Ok(Self(()))
             } else {
-                Err(NotSafe::OwnNetwork)
+                Ok(Self(()))
             }
         }
     }
