@@ -30,7 +30,7 @@ listed! {
         NoPort,
         /// The address is of this host.
         ThisHost,
-        /// The time of the login was over before that of the connection.
+        /// An address was not dialled, or had less than half of its time: a look-up took long, or the login is over.
         Hurry,
         /// Any other error.
         Other,
@@ -63,7 +63,7 @@ impl Miss {
             Self::KeptAddress => (Local, "the name was not looked up in this login"),
             Self::NoPort => (Local, "no local port was free"),
             Self::ThisHost => (Local, "the address belongs to this host"),
-            Self::Hurry => (Local, "login_timeout was over first"),
+            Self::Hurry => (Local, "an address had no time to answer"),
             Self::Other => (Local, "an error of this host"),
         }
     }
