@@ -51,7 +51,7 @@ needs:
 	$(call install-packages,echo 'int main(void) { return 0; }' | cc -x c - -lpam -o /dev/null && command -v readelf,gcc libc6-dev binutils libpam0g-dev)
 
 needs-root:
-	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v strace && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 strace libnss-extrausers)
+	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 strace dnsmasq-base libnss-extrausers)
 	$(call install-packages,command -v plink && command -v sshpass && command -v rsync && command -v git && command -v cron && command -v atd && python3 -c 'import ensurepip',putty-tools sshpass rsync git cron at python3-venv)
 
 needs-hosts:
@@ -139,7 +139,7 @@ test-sanitize: needs needs-sanitize
 
 # The tests that need root. Then those that do not, but depend on who runs them: by the owner and mode of files, or because only
 # the process of an ordinary user proves a user. With the unit tests, root runs all of these.
-RUN_BY_ROOT := hosts terminal ssh names unattended as_root tool_enable tool_terminal
+RUN_BY_ROOT := hosts terminal ssh names outage unattended as_root tool_enable tool_terminal
 RUN_BY_ROOT += libpam hostile cache faults tool_check tool_enroll tool_map tool_users
 
 ifeq ($(shell id -u),0)

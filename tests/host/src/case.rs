@@ -83,6 +83,7 @@ impl Case {
                 descriptors: None,
                 file_size: None,
                 memory: None,
+                no_families: Vec::new(),
             },
             environment: BTreeMap::new(),
             preload: Vec::new(),
@@ -255,6 +256,13 @@ impl Case {
     /// The memory that the calls may take beyond what the process has, in KiB.
     pub fn memory(mut self, kib: u64) -> Self {
         self.script.memory = Some(kib);
+        self
+    }
+
+    /// `socket(2)` fails for these address families (`libc::AF_…`), as in a unit of systemd whose `RestrictAddressFamilies=`
+    /// does not list them. Such a unit also has `NoNewPrivileges=`.
+    pub fn without_families(mut self, families: impl IntoIterator<Item = i32>) -> Self {
+        self.script.no_families = families.into_iter().collect();
         self
     }
 

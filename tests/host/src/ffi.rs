@@ -375,6 +375,51 @@ pub fn ignore_file_size() {
     unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
 }
 
+/// From now on, `socket(2)` fails with `EAFNOSUPPORT` for these address families: the filter of `RestrictAddressFamilies=` in
+/// systemd.
+///
+/// # Errors
+/// Those of prctl(2).
+pub fn refuse_families(families: &[i32]) -> io::Result<()> {
+    // The low half of the first argument in `struct seccomp_data`.
+    const FAMILY: u32 = if cfg!(target_endian = "little") {
+        16
+    } else {
+        20
+    };
+    const NUMBER: u32 = 0;
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: u16::try_from(code).unwrap_or_default(),
+        jt,
+        jf,
+        k,
+    };
+    let load = |offset| step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, offset);
+    let is_equal = |to: u32, jt, jf| step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, jt, jf, to);
+    let answer = |action| step(libc::BPF_RET | libc::BPF_K, 0, 0, action);
+    let refused = answer(libc::SECCOMP_RET_ERRNO | libc::EAFNOSUPPORT.unsigned_abs());
+    let allowed = answer(libc::SECCOMP_RET_ALLOW);
+    let socket = u32::try_from(libc::SYS_socket).map_err(io::Error::other)?;
+    let mut filter = vec![load(NUMBER), is_equal(socket, 1, 0), allowed, load(FAMILY)];
+    for family in families {
+        filter.extend([is_equal(family.unsigned_abs(), 0, 1), refused]);
+    }
+    filter.push(allowed);
+    let program = libc::sock_fprog {
+        len: u16::try_from(filter.len()).map_err(io::Error::other)?,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: prctl reads the program, which lives until it returns.
+    let failed = unsafe {
+        libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0
+            || libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &program) != 0
+    };
+    if failed {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
+
 /// Bytes of the heap that are in use.
 #[must_use]
 pub fn heap_in_use() -> u64 {

@@ -409,6 +409,10 @@ fn prepare(script: &Script) -> Result<(), String> {
         )
         .map_err(|error| format!("setresuid {ids:?}: {error}"))?;
     }
+    if !script.no_families.is_empty() {
+        ffi::refuse_families(&script.no_families)
+            .map_err(|error| format!("a filter of system calls: {error}"))?;
+    }
     Ok(())
 }
 

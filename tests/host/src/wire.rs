@@ -225,6 +225,9 @@ pub struct Script {
     /// How many KiB of memory the calls may take beyond what the process has.
     #[serde(default)]
     pub memory: Option<u64>,
+    /// The address families of which the process gets no socket.
+    #[serde(default)]
+    pub no_families: Vec<i32>,
 }
 
 /// What a process does where a file may not grow (`RLIMIT_FSIZE` of 0).

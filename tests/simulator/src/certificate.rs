@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 /// What the server presents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
-    /// For `localhost` and `127.0.0.1`, signed by the CA of [`crate::Simulator::ca_pem`].
+    /// For `localhost`, `127.0.0.1`, `onelogin.test` and `onelogin.example`, signed by the CA of [`crate::Simulator::ca_pem`].
     #[default]
     Good,
     /// Signed by that CA, but for another host name.
@@ -166,7 +166,12 @@ fn authority_params(name: &str) -> Result<CertificateParams, rcgen::Error> {
 fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {
     let names: &[&str] = match kind {
         Certificate::WrongHost => &["elsewhere.example"],
-        _ => &["localhost", "127.0.0.1"],
+        _ => &[
+            "localhost",
+            "127.0.0.1",
+            "onelogin.test",
+            "onelogin.example",
+        ],
     };
     let mut params =
         CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>())?;

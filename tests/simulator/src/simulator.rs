@@ -1,6 +1,6 @@
 //! The running simulator, as tests hold it.
 
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
@@ -21,8 +21,10 @@ use crate::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
 /// What is decided before the start.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The port on 127.0.0.1; 0 is any free one.
+    /// The port; 0 is any free one.
     pub port: u16,
+    /// Where it listens; 127.0.0.1 by default.
+    pub address: Option<IpAddr>,
     /// What the server presents.
     pub certificate: Certificate,
     /// TLS 1.2 only, instead of 1.3 and 1.2.
@@ -73,8 +75,8 @@ impl Simulator {
         reason = "callers write the options in place"
     )]
     pub fn start_with(options: Options) -> Simulator {
-        let listener =
-            TcpListener::bind((Ipv4Addr::LOCALHOST, options.port)).expect("a port on 127.0.0.1");
+        let address = options.address.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let listener = TcpListener::bind((address, options.port)).expect("the port is free");
         let address = listener.local_addr().expect("the address of the listener");
         let identity = identity(options.certificate, options.tls12_only).expect("a certificate");
         let mut state = State::default();
