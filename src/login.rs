@@ -462,13 +462,15 @@ impl<'a> Login<'a> {
             Err(ApiError {
                 retry_after: Some(pause),
                 ..
-            }) if self.clock.elapsed() + pause < self.end() => match self.clock.wait(pause) {
-                Wait::Over => {
-                    let deadline = self.deadline();
-                    call(self.api, deadline)
+            }) if pause < self.end().saturating_sub(self.clock.elapsed()) => {
+                match self.clock.wait(pause) {
+                    Wait::Over => {
+                        let deadline = self.deadline();
+                        call(self.api, deadline)
+                    }
+                    Wait::Interrupted => return Err(Outcome::Denied(Denial::Interrupted)),
                 }
-                Wait::Interrupted => return Err(Outcome::Denied(Denial::Interrupted)),
-            },
+            }
             other => other,
         };
         result.or_else(|error| self.second_look(error, call))

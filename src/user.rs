@@ -199,22 +199,41 @@ fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account
     let name = request.user.as_deref().ok_or(Who::Stranger)?;
     let target = people.by_name(name).map_err(|LookupFailed| FAILED)?;
     let target = target.ok_or(Who::Stranger)?;
-    if uids.real != 0 && uids.effective == 0 && target.uid == 0 {
-        let caller = caller(uids.real, people).map_err(|LookupFailed| FAILED)?;
-        caller.ok_or(Who::Unclear(Unclear::Caller))
-    } else {
-        Ok(target)
+    if uids.real == 0 || uids.effective != 0 || target.uid == uids.real {
+        return Ok(target);
+    }
+    let caller = caller(uids.real, people).map_err(|LookupFailed| FAILED)?;
+    match caller {
+        Caller::Known(caller) if target.uid == 0 => Ok(caller),
+        // The host names its caller, and the name means somebody else.
+        Caller::Named(caller) if target.uid == 0 || caller == target.name => {
+            Err(Who::Unclear(Unclear::Caller))
+        }
+        Caller::Unknown if target.uid == 0 => Err(Who::Unclear(Unclear::Caller)),
+        Caller::Known(_) | Caller::Named(_) | Caller::Unknown => Ok(target),
     }
 }
 
-/// The account of a uid, if its name means this uid. With two stores of users, the name of a uid may
-/// belong to another account, whose exemption and OneLogin user would then be taken for the caller's.
-fn caller(uid: u32, people: &dyn People) -> Result<Option<Account>, LookupFailed> {
+/// Who has a uid.
+enum Caller {
+    /// This account.
+    Known(Account),
+    /// An account whose name means another uid: with two stores of users, the exemption and the
+    /// OneLogin user of that name would be taken for the caller's.
+    Named(String),
+    /// No account.
+    Unknown,
+}
+
+fn caller(uid: u32, people: &dyn People) -> Result<Caller, LookupFailed> {
     let Some(caller) = people.by_uid(uid)? else {
-        return Ok(None);
+        return Ok(Caller::Unknown);
     };
     let named = people.by_name(&caller.name)?;
-    Ok(named.filter(|named| named.uid == uid))
+    Ok(match named.filter(|named| named.uid == uid) {
+        Some(named) => Caller::Known(named),
+        None => Caller::Named(caller.name),
+    })
 }
 
 fn exemption(

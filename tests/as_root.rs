@@ -226,6 +226,11 @@ fn r05_a_callers_name_that_means_another_uid_in_the_first_store_names_nobody() {
             let outcome = login.answers(["111111"; 3]).run();
             assert_denied(&outcome, "a caller whose name is somebody else's");
             assert_eq!(reason(&outcome), "no-caller");
+            // sudo names its caller, and the name means the exempt account.
+            let sudo = world.place.alone("sudo").user(CALLER).ids(70_012, 0, 0);
+            let outcome = sudo.answers(["111111"; 3]).run();
+            assert_denied(&outcome, "sudo by a caller whose name is somebody else's");
+            assert_eq!(reason(&outcome), "no-caller");
             let outcome = by_caller(world.place.alone("su").user("root")).run();
             assert_eq!(reason(&outcome), "exempt-user");
         },

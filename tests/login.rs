@@ -1654,3 +1654,30 @@ fn r19_without_failmode_safe_nothing_is_asked_twice() {
     .run();
     assert_eq!(end, "denied no-connection factor=- id=-");
 }
+
+#[test]
+fn r21_the_last_poll_comes_before_the_push_is_over() {
+    let mut steps = vec![
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+    ];
+    // A poll each 2 s, then after a tenth of the wait, until 2 s before the 120 s of the push.
+    let (mut waited, end) = (Duration::ZERO, Duration::from_secs(118));
+    loop {
+        steps.push(Polls("601", "v-1", script::PENDING));
+        let pause = (waited / 10).max(Duration::from_secs(2)).min(end - waited);
+        if pause.is_zero() {
+            break;
+        }
+        steps.push(WaitsFor(pause));
+        waited += pause;
+    }
+    let end = Script::of_steps(steps)
+        .config("push.wait = 300\n[onelogin]\nlogin_timeout = 300")
+        .run();
+    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+}

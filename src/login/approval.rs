@@ -15,6 +15,9 @@ const BUSY_PAUSE: Duration = Duration::from_secs(1);
 /// The time of a poll when that of the login is over.
 const LAST_POLL: Duration = Duration::from_secs(1);
 
+/// How long before the end of a push its last poll is sent.
+const READ: Duration = Duration::from_secs(2);
+
 /// Polls that may fail in a row before they are given up.
 const POLL_FAILURES: u8 = 2;
 
@@ -153,7 +156,11 @@ impl Login<'_> {
         mut is_due: bool,
         mut poll: impl FnMut(&mut dyn Api, Deadline) -> Result<Poll<T>, ApiError>,
     ) -> Result<T, Outcome> {
-        let end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
+        let mut end = (sent_at + self.config.push_wait).min(self.config.onelogin.login_timeout);
+        if let Some(until) = self.progress.phone_until {
+            // The last poll must be read while the push is still this login's.
+            end = end.min(until.saturating_sub(READ));
+        }
         let mut failures = 0;
         // An Enter that comes late still gets the time of one request.
         let mut deadline = self.deadline().max(self.last_poll());

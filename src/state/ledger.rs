@@ -66,8 +66,8 @@ pub struct Ledger<'a> {
     places: OnceCell<Vec<String>>,
     /// What this login counted, to be taken back on acceptance.
     counted: Vec<(Kind, i64, String)>,
-    /// The push of this login that is pending: the kind and the span of its note.
-    pending: Option<(Kind, i64)>,
+    /// The push of this login that is pending: the kind, span and name of its note.
+    pending: Option<(Kind, i64, String)>,
 }
 
 impl<'a> Ledger<'a> {
@@ -104,11 +104,11 @@ impl<'a> Ledger<'a> {
     /// [`Forgotten`] when nobody can tell.
     pub fn standing(&self, life: Duration) -> Result<Standing, Forgotten> {
         let now = self.notes.now()?;
-        let pending = self.notes.find_at(pending(life), &self.phone(), now);
+        let phone = self.look_at_phone(pending(life), now)?;
         Ok(Standing {
             challenges: self.counting(Limit::Challenges, now),
             failures: self.counting(Limit::Failures, now),
-            is_phone_busy: pending.is_ok_and(|process| is_running(&process)),
+            is_phone_busy: phone.is_none(),
         })
     }
 
@@ -208,8 +208,38 @@ impl<'a> Ledger<'a> {
         is_new.then_some(()).ok_or(Unguessed::UsedBefore)
     }
 
+    /// Before the number in the name of a note of the user's phone.
     fn phone(&self) -> String {
-        name(&[&self.user, &self.uid])
+        format!("{}.", name(&[&self.user, &self.uid]))
+    }
+
+    /// The number of the next note of the phone; `None` when a login has it. The note of a login that
+    /// is gone stays for its life: whoever has looked at it, and was stopped since, then takes a number
+    /// that another has taken meanwhile, or none has.
+    fn look_at_phone(&self, kind: Kind, now: i64) -> Result<Option<u32>, Forgotten> {
+        let phone = self.phone();
+        let mut next = 0;
+        for name in self.notes.names(kind, &phone, now) {
+            let number = name.strip_prefix(&phone).and_then(|text| text.parse().ok());
+            next = number.map_or(next, |number: u32| next.max(number.saturating_add(1)));
+            match self.notes.find_at(kind, &name, now) {
+                Ok(process) if is_running(&process) => return Ok(None),
+                Ok(_) | Err(NoContent::Absent) => {}
+                Err(NoContent::Refused) => return Err(Forgotten),
+            }
+        }
+        Ok(Some(next))
+    }
+
+    /// Takes the phone under a number that was free. Of several logins, one gets it.
+    fn claim_phone(&mut self, kind: Kind, number: u32, now: i64) -> Result<Phone, Forgotten> {
+        let name = format!("{}{number}", self.phone());
+        if self.notes.make(kind, &name, &process_identity(), now)? {
+            self.pending = Some((kind, kind.span(now), name));
+            Ok(Phone::Ours)
+        } else {
+            Ok(Phone::Busy)
+        }
     }
 }
 
@@ -264,44 +294,23 @@ impl Memory for Ledger<'_> {
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
         let now = self.notes.now()?;
         let kind = pending(life);
-        let phone = self.phone();
-        match self.notes.find_at(kind, &phone, now) {
-            Ok(process) if is_running(&process) => return Ok(Phone::Busy),
-            // Of several that find the note of a login that is gone, one removes it: the next note
-            // must not be taken for that one.
-            Ok(gone) => {
-                let heir = Kind {
-                    word: "gone",
-                    ..kind
-                };
-                let gone = name(&[&self.user, &self.uid, &gone]);
-                if !self.notes.make(heir, &gone, "", now)? {
-                    return Ok(Phone::Busy);
-                }
-                self.notes.remove(kind, &phone);
-            }
-            Err(NoContent::Absent) => {}
-            Err(NoContent::Refused) => return Err(Forgotten),
-        }
-        if self.notes.make(kind, &phone, &process_identity(), now)? {
-            self.pending = Some((kind, kind.span(now)));
-            Ok(Phone::Ours)
-        } else {
-            Ok(Phone::Busy)
+        match self.look_at_phone(kind, now)? {
+            Some(number) => self.claim_phone(kind, number, now),
+            None => Ok(Phone::Busy),
         }
     }
 
     fn holds_phone(&self) -> bool {
-        let Some((kind, _)) = self.pending else {
+        let Some((kind, _, name)) = &self.pending else {
             return false;
         };
-        let found = self.notes.find(kind, &self.phone());
+        let found = self.notes.find(*kind, name);
         found.is_ok_and(|process| process == process_identity())
     }
 
     fn leave_phone(&mut self) {
-        if let Some((kind, span)) = self.pending.take() {
-            self.notes.remove_in(kind, span, &self.phone());
+        if let Some((kind, span, name)) = self.pending.take() {
+            self.notes.remove_in(kind, span, &name);
         }
     }
 

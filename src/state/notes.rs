@@ -30,7 +30,11 @@ impl Kind {
 
     /// The life is a part of the name: whoever changes it starts anew.
     fn path(self, span: i64, name: &str) -> String {
-        format!("{}-{}-{span}/{name}", self.word, self.life)
+        format!("{}/{name}", self.folder(span))
+    }
+
+    fn folder(self, span: i64) -> String {
+        format!("{}-{}-{span}", self.word, self.life)
     }
 
     /// When the note is over, and its text.
@@ -139,6 +143,19 @@ impl<'a> Notes<'a> {
     #[must_use]
     pub fn holds_in(&self, kind: Kind, span: i64, name: &str, now: i64) -> bool {
         self.find_in(kind, span, name, now) != Err(NoContent::Absent)
+    }
+
+    /// The names of the notes that may hold at this moment and begin so.
+    #[must_use]
+    pub fn names(&self, kind: Kind, beginning: &str, now: i64) -> Vec<String> {
+        let span = kind.span(now);
+        let mut found = Vec::new();
+        for span in [span, span - 1] {
+            let folder = kind.folder(span);
+            let names = self.state.names(&folder);
+            found.extend(names.filter(|name| name.starts_with(beginning)));
+        }
+        found
     }
 
     /// Writes a note anew.

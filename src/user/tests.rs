@@ -288,6 +288,14 @@ fn r05_a_callers_name_that_belongs_to_another_uid_names_nobody() {
     let their_bob = TwoStores(village(70_000, 0));
     let caller = ask(&request("root"), &config, &their_bob);
     assert_eq!(caller, Who::Unclear(Unclear::Caller));
+    // sudo names its caller by the name of their uid.
+    let caller = ask(&request("bob"), &config, &their_bob);
+    assert_eq!(caller, Who::Unclear(Unclear::Caller));
+    // `su alice` as the other bob is about alice.
+    assert_eq!(
+        name_of(&ask(&request("alice"), &config, &their_bob)),
+        "alice"
+    );
     let our_bob = TwoStores(village(1001, 0));
     assert_eq!(name_of(&ask(&request("root"), &config, &our_bob)), "bob");
 }

@@ -364,7 +364,8 @@ impl Script {
     /// late.
     fn allows(&self, deadline: Deadline) {
         let time = self.left(deadline);
-        let left = Duration::from_secs(55).saturating_sub(self.now.get());
+        let limit = config(&self.config).onelogin.login_timeout;
+        let left = limit.saturating_sub(self.now.get());
         assert!(!time.is_zero());
         assert!(
             time <= left.max(Duration::from_secs(10)),
@@ -376,7 +377,8 @@ impl Script {
     /// after an answer that came late has the time of a request.
     fn allows_poll(&self, deadline: Deadline) {
         let time = self.left(deadline);
-        let left = Duration::from_secs(55).saturating_sub(self.now.get());
+        let limit = config(&self.config).onelogin.login_timeout;
+        let left = limit.saturating_sub(self.now.get());
         let least = if self.answered.take() { 10 } else { 1 };
         assert_eq!(time, left.max(Duration::from_secs(least)));
     }

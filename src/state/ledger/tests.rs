@@ -341,7 +341,7 @@ fn r14_who_is_stopped_at_the_border_of_two_spans_takes_back_what_others_no_longe
 fn r14_two_logins_never_have_the_phone_at_once() {
     let room = Room::new();
     let path = room.dir.path();
-    for round in 0..2000 {
+    for round in 0..600 {
         let (start, end) = (Barrier::new(2), Barrier::new(2));
         let ours = AtomicUsize::new(0);
         let action = Action::Process("1@2".to_owned());
@@ -349,7 +349,8 @@ fn r14_two_logins_never_have_the_phone_at_once() {
         if round % 2 == 0 {
             let ledger = room.ledger("alice");
             let gone = format!("4194999@{round}");
-            ledger.notes.write(PHONE, &ledger.phone(), &gone).unwrap();
+            let note = format!("{}{round}", ledger.phone());
+            ledger.notes.write(PHONE, &note, &gone).unwrap();
         }
         std::thread::scope(|scope| {
             for _ in 0..2 {
@@ -420,10 +421,40 @@ fn r14_the_phone_is_free_when_its_login_is_gone_or_its_push_is_over() {
     pass(1);
     assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
     for gone in ["4194999@1", "", "garbage"] {
+        let room = Room::new();
         let mut ledger = room.ledger("alice");
-        ledger.notes.write(PHONE, &ledger.phone(), gone).unwrap();
+        let note = format!("{}0", ledger.phone());
+        ledger.notes.write(PHONE, &note, gone).unwrap();
         assert_eq!(ledger.take_phone(life).unwrap(), Phone::Ours, "{gone}");
     }
+}
+
+/// It finds the note of a login that was killed, and is stopped until that is over; another login takes the phone meanwhile.
+#[test]
+fn r21_a_login_that_was_stopped_while_it_took_the_phone_does_not_get_it_too() {
+    let room = Room::new();
+    let life = Duration::from_secs(120);
+    let (mut stopped, mut owner) = (room.ledger("alice"), room.in_action("alice", "other"));
+    // All within one span of the notes: 1_000_080 to 1_000_199.
+    NOW.set(1_000_081);
+    let killed = format!("{}0", stopped.phone());
+    stopped.notes.write(PHONE, &killed, "4194999@1").unwrap();
+    let seen_at = now().unwrap();
+    let number = stopped.look_at_phone(PHONE, seen_at).unwrap().unwrap();
+    for later in [0, 100, 118] {
+        NOW.set(1_000_081 + later);
+        assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours, "{later}");
+        let claimed = stopped.claim_phone(PHONE, number, seen_at).unwrap();
+        assert_eq!(claimed, Phone::Busy, "{later}");
+        assert!(owner.holds_phone() && !stopped.holds_phone(), "{later}");
+        owner.leave_phone();
+    }
+    // Behind the border of two spans it finds out by itself.
+    NOW.set(1_000_205);
+    assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours);
+    let claimed = stopped.claim_phone(PHONE, number, seen_at).unwrap();
+    assert_eq!(claimed, Phone::Busy);
+    assert!(owner.holds_phone() && !stopped.holds_phone());
 }
 
 #[test]
