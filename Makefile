@@ -100,7 +100,7 @@ define test-rootless
 	@runner=; skipped=; \
 	if [ "$$(id -u)" = 0 ]; then \
 	  if tests/as-user.sh test -r '$(CURDIR)/Cargo.toml' -a -x '$(CURDIR)/target/debug/pam-host'; \
-	  then runner="--config target.'cfg(unix)'.runner=['$(CURDIR)/tests/as-user.sh']"; \
+	  then runner="--config target.'cfg(unix)'.runner=['$(CURDIR)/tests/as-user.sh']"; export PAM_ONELOGIN_TESTS_BY_USER=1; \
 	  else skipped='SKIPPED: the tests as an ordinary user, who cannot read this folder. Root has run them instead.'; fi; \
 	fi; \
 	status=0; $(1) $(CARGO) test --quiet --locked --workspace $$runner || status=1; \

@@ -395,3 +395,11 @@ fn each_crate_of_the_module_has_its_reason() {
         assert!(line.contains(" # "), "{line}");
     }
 }
+
+/// The Makefile has cargo run the programs by tests/as-user.sh; another setting of cargo's could overrule that.
+#[test]
+fn where_root_has_an_ordinary_user_run_the_tests_it_is_one() {
+    if std::env::var_os("PAM_ONELOGIN_TESTS_BY_USER").is_some() {
+        assert!(!nix::unistd::getuid().is_root());
+    }
+}

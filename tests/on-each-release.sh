@@ -31,7 +31,8 @@ for program; do
     name=${name%-*}
     # A stage is for one test at a time, so those with sshd have one of their own.
     for part in sshd --skip=sshd; do
-        "$program" --list "$part" 2>/dev/null | grep -q ': test$' || continue
+        tests=$("$program" --list "$part") || { echo "on-each-release.sh: $program cannot say which tests it has" >&2; exit 1; }
+        echo "$tests" | grep -q ': test$' || continue
         # shellcheck disable=SC2086 # words
         start "$name.$part.here" tests/leftovers.sh tests/private-etc.sh "$program" "$part" $here
         # shellcheck disable=SC2086
@@ -39,6 +40,7 @@ for program; do
     done
 done
 
+[ -n "$runs" ] || { echo 'on-each-release.sh: these programs have no test' >&2; exit 1; }
 worst=0
 for run in $runs; do
     name=${run#*:}

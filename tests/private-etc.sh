@@ -41,6 +41,15 @@ for folder in /var/lib /var/cache/debconf /usr/share/pam-configs; do
         fail "an overlay on $folder cannot be mounted"
 done
 
+# What is written and removed below must lie in the layers: a link that leads out of them becomes a copy.
+for link in /etc/ssh /etc/ssh/sshd_config.d /etc/pam_onelogin /etc/systemd /etc/systemd/system /etc/pam.d /etc/pam.d/* \
+    /var/lib/pam /var/lib/pam_onelogin; do
+    [ -L "$link" ] || continue
+    real=$(readlink -f "$link")
+    rm "$link"
+    [ ! -e "$real" ] || cp -a "$real" "$link"
+done
+
 # What pam_onelogin leaves on a machine. Of sshd's settings, also those of others: the tests bring all that they need.
 rm -rf /var/lib/pam_onelogin /etc/pam_onelogin /etc/systemd/system/pam-onelogin* /etc/ssh/sshd_config.d/*
 rm -f /usr/share/pam-configs/onelogin
