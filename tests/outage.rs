@@ -26,7 +26,7 @@ use nix::unistd::{Pid, gettid, sethostname};
 use onelogin_simulator::{Action, Fault, Match, Options, Simulator, User};
 use pam_host::place::binary;
 use pam_host::{Case, Code, Outcome, Place};
-use world::{ID, NAME, assert_denied, connection, decision, fresh_code, push, totp};
+use world::{ID, NAME, assert_denied, connection, decision, fresh_code, push, reason, totp};
 
 // Outages
 
@@ -845,7 +845,9 @@ impl Internet {
         let running = thread::spawn(move || {
             unshare(CloneFlags::CLONE_NEWNET).expect("a network can be made");
             to.send(gettid()).expect("the test waits");
-            waiting.into_iter().for_each(|job| job());
+            for job in waiting {
+                job();
+            }
         });
         Self {
             jobs: Some(jobs),
