@@ -231,9 +231,7 @@ fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) 
     let miss = error.miss.filter(|_| config.failmode == FailMode::Safe)?;
     let why = match safe {
         Err(not_safe) => not_safe.why(),
-        Ok(_) if miss.is_outage() => {
-            "a code or an activation was sent, or OneLogin was there before"
-        }
+        Ok(_) if miss.is_outage() => "a code or an activation was sent before",
         Ok(_) => miss.weight().1,
     };
     Some(format!(

@@ -209,6 +209,8 @@ impl<'a> Login<'a> {
     ) -> Result<Acceptance, Outcome> {
         if self.config.factors.autopush {
             if let Some(device) = menu.autopush() {
+                // An outage shall be seen before anything is counted.
+                self.prepare()?;
                 return self.approval(user, device, self.config.factors.prompts);
             }
         }
@@ -487,6 +489,10 @@ impl<'a> Login<'a> {
         let Some(place) = self.safe.filter(|_| is_outage) else {
             return Err(Self::trouble(first));
         };
+        if self.clock.elapsed() + SECOND_LOOK >= self.end() {
+            let miss = Some(Miss::Hurry);
+            return Err(Self::trouble(ApiError { miss, ..first }));
+        }
         if self.clock.wait(SECOND_LOOK) == Wait::Interrupted {
             return Err(Outcome::Denied(Denial::Interrupted));
         }

@@ -303,7 +303,7 @@ fn the_manual_says_where_failmode_safe_applies_in_the_words_of_the_log() {
     // Where it is not set, nothing is logged.
     let reasons = NotSafe::all().filter(|reason| *reason != NotSafe::Secure);
     let mut reasons: Vec<String> = reasons.map(|reason| reason.why().to_owned()).collect();
-    let too_late = "a code or an activation was sent, or OneLogin was there before";
+    let too_late = "a code or an activation was sent before";
     assert!(ATTEMPT_SOURCE.contains(too_late));
     reasons.push(too_late.to_owned());
     assert_eq!(documented, reasons);

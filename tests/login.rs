@@ -1669,7 +1669,9 @@ fn r21_the_last_poll_comes_before_the_push_is_over() {
     let (mut waited, end) = (Duration::ZERO, Duration::from_secs(118));
     loop {
         steps.push(Polls("601", "v-1", script::PENDING));
-        let pause = (waited / 10).max(Duration::from_secs(2)).min(end - waited);
+        let pause = (waited / 10)
+            .max(Duration::from_secs(2))
+            .min(end.saturating_sub(waited));
         if pause.is_zero() {
             break;
         }
@@ -1680,4 +1682,37 @@ fn r21_the_last_poll_comes_before_the_push_is_over() {
         .config("push.wait = 300\n[onelogin]\nlogin_timeout = 300")
         .run();
     assert_eq!(end, "denied push-unanswered factor=push id=1001");
+}
+
+#[test]
+fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
+    let refused = || Unprepared(missed(Trouble::NoConnection, Miss::Refused));
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        refused(),
+        WaitsFor(SECOND_LOOK),
+        Disconnects,
+        refused(),
+    ])
+    .config(&format!("{SAFE}\nfactors.autopush = true"))
+    .run();
+    assert_eq!(
+        end,
+        "let in by failmode=safe no-connection factor=- id=1001"
+    );
+}
+
+#[test]
+fn r09_there_is_no_second_look_beyond_the_end_of_a_login() {
+    let mut busy = error(Trouble::RateLimited);
+    busy.retry_after = Some(Duration::from_secs(54));
+    let end = Script::of([
+        Looks("alice", Err(busy)),
+        Waits(54),
+        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
+    ])
+    .config(SAFE)
+    .run();
+    assert_eq!(end, "denied no-connection factor=- id=-");
 }

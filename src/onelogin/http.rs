@@ -12,7 +12,6 @@ mod tunnel;
 use crate::config::{Config, FailMode, Origin, Proxy};
 use crate::login::{ApiError, Deadline, Trouble};
 use crate::onelogin::wire::Reply;
-use crate::outage::Miss;
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use base64::Engine as _;
@@ -20,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 use connect::Ports;
 use dial::{Dial, Held};
 pub use link::Interrupt;
-use names::{Known, Names};
+use names::{Care, Known, Names};
 pub use names::{Nameless, addresses};
 use once_cell::unsync::OnceCell;
 use progress::Progress;
@@ -189,17 +188,8 @@ impl Http {
     fn explain(&self, error: &Error) -> ApiError {
         let error = self.progress.explain(error);
         ApiError {
-            miss: error.miss.map(|miss| self.looked_up(miss)),
+            miss: error.miss.map(|miss| self.known.weigh(miss)),
             ..error
-        }
-    }
-
-    /// What was missed, at an address that was looked up in this login. Any other proves nothing.
-    fn looked_up(&self, miss: Miss) -> Miss {
-        if self.known.are_kept() {
-            Miss::KeptAddress
-        } else {
-            miss
         }
     }
 
@@ -216,7 +206,11 @@ impl Http {
             let tunnel = self.tunnel.take();
             let place = tunnel.as_ref().map(Tunnel::place);
             let progress = || Arc::clone(&self.progress);
-            let names = Names::new(progress(), place, Arc::clone(&self.known));
+            let care = match self.ports {
+                Ports::Bound => Care::Whole,
+                Ports::Chosen => Care::Quick,
+            };
+            let names = Names::new(progress(), place, care, Arc::clone(&self.known));
             let held = self.held.clone();
             let patience = self.request_timeout.min(self.connect_timeout);
             let ports = (self.ports, patience);
@@ -270,7 +264,7 @@ impl Carrier for Http {
         let mut reply = result.map_err(|error| self.explain(&error))?;
         reply.miss = (502..=504)
             .contains(&reply.status)
-            .then(|| self.looked_up(self.progress.gateway()));
+            .then(|| self.known.weigh(self.progress.gateway()));
         Ok(reply)
     }
 

@@ -1,9 +1,11 @@
 //! Looking up the host's name, or that of the proxy, to whom the host's is left.
 
 use super::progress::Progress;
-use dns_lookup::{AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
+use crate::outage::Miss;
+use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use ureq::Error;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
@@ -15,18 +17,31 @@ use ureq::unversioned::transport::NextTimeout;
 pub(super) struct Names {
     progress: Arc<Progress>,
     proxy: Option<(String, u16)>,
+    care: Care,
     known: Arc<Known>,
+}
+
+/// How a name is looked up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Care {
+    /// In one go: whatever comes of it is dialled.
+    Quick,
+    /// Each family by itself. The name service gives half of an answer where the name server says
+    /// nothing to the other half, as a busy one does, or goes on to a name of the search list.
+    Whole,
 }
 
 impl Names {
     pub(super) fn new(
         progress: Arc<Progress>,
         proxy: Option<(String, u16)>,
+        care: Care,
         known: Arc<Known>,
     ) -> Self {
         Self {
             progress,
             proxy,
+            care,
             known,
         }
     }
@@ -38,6 +53,8 @@ pub(super) struct Known {
     addresses: Mutex<Vec<SocketAddr>>,
     /// Addresses that worked before, for the time when there is no answer, without a port.
     kept: Mutex<Vec<IpAddr>>,
+    /// A part of the answer is missing.
+    is_half: AtomicBool,
 }
 
 impl Known {
@@ -57,9 +74,18 @@ impl Known {
         }
     }
 
-    /// Whether the addresses come from another login.
-    pub(super) fn are_kept(&self) -> bool {
-        self.kept.lock().is_ok_and(|kept| !kept.is_empty())
+    /// What was missed at these addresses, as far as they are all that the name has in this login.
+    pub(super) fn weigh(&self, miss: Miss) -> Miss {
+        let are_kept = self.kept.lock().is_ok_and(|kept| !kept.is_empty());
+        if are_kept {
+            Miss::KeptAddress
+        } else if self.is_half.load(Ordering::Relaxed) {
+            Miss::NameServer
+        } else if self.addresses().len() > MAX_ADDRESSES {
+            Miss::Hurry
+        } else {
+            miss
+        }
     }
 }
 
@@ -107,7 +133,14 @@ const MAX_ADDRESSES: usize = 16;
 
 impl Names {
     fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
-        addresses(host, port).map_err(|nameless| match nameless {
+        let found = match self.care {
+            Care::Quick => addresses(host, port),
+            Care::Whole => whole(host, port).map(|(addresses, is_half)| {
+                self.known.is_half.store(is_half, Ordering::Relaxed);
+                addresses
+            }),
+        };
+        found.map_err(|nameless| match nameless {
             Nameless::ForNow => Error::HostNotFound,
             Nameless::NoSuchHost => {
                 self.progress.no_such_host();
@@ -134,8 +167,53 @@ pub enum Nameless {
 /// # Errors
 /// [`Nameless`] when there is none.
 pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Nameless> {
+    of_family(host, port, None)
+}
+
+/// The addresses of a host, and whether a part of the answer is missing.
+fn whole(host: &str, port: u16) -> Result<(Vec<SocketAddr>, bool), Nameless> {
+    let hosts = std::fs::read_to_string(HOSTS).unwrap_or_default();
+    if host.parse::<IpAddr>().is_ok() || is_pinned(&hosts, host) {
+        return addresses(host, port).map(|addresses| (addresses, false));
+    }
+    // With a dot at its end, a name is looked up as it stands.
+    let name = format!("{}.", host.trim_end_matches('.'));
+    let (mut found, mut missing) = (Vec::new(), None);
+    for family in [AddrFamily::Inet, AddrFamily::Inet6] {
+        match of_family(&name, port, Some(family)) {
+            Ok(addresses) => found.extend(addresses),
+            Err(Nameless::NoSuchHost) => {}
+            Err(nameless) => missing = Some(nameless),
+        }
+    }
+    match missing {
+        Some(nameless) if found.is_empty() => Err(nameless),
+        // It is a name of the search list, or none.
+        None if found.is_empty() => addresses(host, port).map(|addresses| (addresses, false)),
+        _ => Ok((found, missing.is_some())),
+    }
+}
+
+/// Where an admin writes names beside those of the name servers: hosts(5).
+const HOSTS: &str = "/etc/hosts";
+
+/// Whether a line of this file has the name: no name server is asked for it then.
+fn is_pinned(hosts: &str, host: &str) -> bool {
+    hosts.lines().any(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        let mut names = line.split_whitespace().skip(1);
+        names.any(|name| name.eq_ignore_ascii_case(host))
+    })
+}
+
+fn of_family(
+    host: &str,
+    port: u16,
+    family: Option<AddrFamily>,
+) -> Result<Vec<SocketAddr>, Nameless> {
     let hints = AddrInfoHints {
         socktype: SockType::Stream.into(),
+        address: family.map_or(0, Into::into),
         ..AddrInfoHints::default()
     };
     let found = getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
@@ -151,4 +229,40 @@ pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Nameless> {
         return Err(Nameless::NoSuchHost);
     }
     Ok(addresses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn r19_a_name_of_the_hosts_file_is_recognised_by_whole_words() {
+        let hosts = "127.0.0.1 localhost\n192.0.2.1\tx.example.com x # other.example.com\n#192.0.2.2 off.example.com\n";
+        for (name, is_there) in [
+            ("localhost", true),
+            ("X.example.com", true),
+            ("x", true),
+            ("other.example.com", false),
+            ("off.example.com", false),
+            ("example.com", false),
+            ("192.0.2.1", false),
+        ] {
+            assert_eq!(is_pinned(hosts, name), is_there, "{name}");
+        }
+    }
+
+    #[test]
+    fn r19_what_is_missed_at_half_of_the_addresses_or_at_too_many_says_nothing() {
+        let known = Known::default();
+        assert_eq!(known.weigh(Miss::Refused), Miss::Refused);
+        let address = SocketAddr::new("192.0.2.1".parse().unwrap(), 443);
+        *known.addresses.lock().unwrap() = vec![address; MAX_ADDRESSES];
+        assert_eq!(known.weigh(Miss::Refused), Miss::Refused);
+        *known.addresses.lock().unwrap() = vec![address; MAX_ADDRESSES + 1];
+        assert_eq!(known.weigh(Miss::Refused), Miss::Hurry);
+        known.is_half.store(true, Ordering::Relaxed);
+        assert_eq!(known.weigh(Miss::NoRoute), Miss::NameServer);
+        known.keep(vec![address.ip()]);
+        assert_eq!(known.weigh(Miss::NoRoute), Miss::KeptAddress);
+    }
 }
