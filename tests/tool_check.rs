@@ -4,7 +4,11 @@
 mod tool;
 
 use pam_host::place::set_mode;
+use pam_onelogin::cli::stack::{
+    self, AUTH_ERR, Code, Control, Entry, FOLDERS, IGNORE, Kind, SUCCESS,
+};
 use serde_json::Value;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
@@ -86,6 +90,121 @@ fn what_to_write_into_a_stack_mends_it_when_it_is_written_to_the_letter() {
     }
     assert!(followed > 30, "{followed}");
 }
+
+/// Each advice that can be followed to the letter, followed: with each choice of answers of the
+/// modules, what the stack denied before it denies after. OneLogin accepts in both, and its line is
+/// as it is, or required.
+#[test]
+fn what_to_write_into_a_stack_lets_in_nobody_who_was_denied() {
+    let mut compared = 0;
+    for folder in machines() {
+        let name = folder.file_name().unwrap().to_str().unwrap();
+        let root = copied(&folder);
+        for _ in 0..12 {
+            let before = services(root.path());
+            let told = findings(root.path());
+            let mut told = told.iter();
+            let Some(finding) = told.find(|finding| follow(root.path(), finding)) else {
+                break;
+            };
+            // A line that libpam cannot use, or whose module is missing, denies all.
+            if ["line", "module-missing"].contains(&finding["id"].as_str().unwrap()) {
+                continue;
+            }
+            for (service, old) in before {
+                let new = chain(root.path(), &service);
+                if old != new {
+                    compared += 1;
+                    let opened = opened(&old, &new);
+                    assert_eq!(opened, None, "{name}: {service}: {finding:#}");
+                }
+            }
+        }
+    }
+    assert!(compared > 30, "{compared}");
+}
+
+/// The chains of the services of a machine.
+fn services(root: &Path) -> Vec<(String, Vec<Entry>)> {
+    let mut names = BTreeSet::new();
+    for folder in FOLDERS {
+        for entry in fs::read_dir(root.join(&folder[1..])).into_iter().flatten() {
+            names.insert(entry.unwrap().file_name().into_string().unwrap());
+        }
+    }
+    let names = names.into_iter();
+    names
+        .map(|name| (name.clone(), chain(root, &name)))
+        .collect()
+}
+
+/// The lines for auth of a service.
+fn chain(root: &Path, name: &str) -> Vec<Entry> {
+    let files = |path: &Path| fs::read_to_string(real(root, path.to_str()?)).ok();
+    stack::read(name, &files).chain(Kind::Auth).to_vec()
+}
+
+/// Answers with which a chain denied before a change and accepts after it.
+fn opened(old: &[Entry], new: &[Entry]) -> Option<Vec<(String, Code)>> {
+    let mut required = old.to_vec();
+    for entry in required.iter_mut().filter(|entry| entry.is("pam_onelogin")) {
+        entry.control = Control::parse("required").0;
+    }
+    let asked: BTreeSet<String> = old.iter().chain(new).filter_map(question).collect();
+    let asked: Vec<String> = asked.into_iter().collect();
+    let codes = [SUCCESS, AUTH_ERR, IGNORE];
+    for choice in 0..codes.len().pow(u32::try_from(asked.len()).unwrap()) {
+        let mut answers = Vec::new();
+        let mut rest = choice;
+        for question in &asked {
+            answers.push((question.clone(), codes[rest % codes.len()]));
+            rest /= codes.len();
+        }
+        // A right or a wrong password: without one of the words for that it is no PAM_IGNORE.
+        let is_password = |question: &str| !question.contains(' ') && PASSWORDS.contains(&question);
+        let mut pairs = answers.iter();
+        if pairs.any(|(question, code)| *code == IGNORE && is_password(question)) {
+            continue;
+        }
+        let accepts = |chain: &[Entry]| {
+            let code = |index: usize| match question(&chain[index]) {
+                Some(asked) => answers.iter().find(|(one, _)| *one == asked).unwrap().1,
+                None => always(&chain[index]),
+            };
+            stack::authenticate(chain, code).0 == SUCCESS
+        };
+        if accepts(new) && !accepts(old) && !accepts(&required) {
+            return Some(answers);
+        }
+    }
+    None
+}
+
+/// What a line asks; `None`: it always answers the same.
+fn question(entry: &Entry) -> Option<String> {
+    let module = entry.module()?;
+    let has = |word: &str| entry.arguments().iter().any(|argument| argument == word);
+    if ["pam_onelogin.so", "pam_permit.so", "pam_deny.so"].contains(&module)
+        || has("authsucc")
+        || has("authfail")
+    {
+        return None;
+    }
+    if PASSWORDS.contains(&module) {
+        return Some(module.to_owned());
+    }
+    Some(format!("{module} {}", entry.arguments().join(" ")))
+}
+
+/// What such a line answers.
+fn always(entry: &Entry) -> Code {
+    let is_denial = entry.module() == Some("pam_deny.so")
+        || entry.arguments().iter().any(|word| word == "authfail");
+    if is_denial { AUTH_ERR } else { SUCCESS }
+}
+
+/// Modules that check a password.
+const PASSWORDS: [&str; 4] = ["pam_unix.so", "pam_sss.so", "pam_ldap.so", "pam_krb5.so"];
 
 /// What is bad on a machine.
 fn findings(root: &Path) -> Vec<Value> {

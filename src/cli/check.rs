@@ -66,6 +66,12 @@ impl Subject<'_> {
     fn is_ssh(&self, service: &str) -> bool {
         service == self.sshd.service()
     }
+
+    /// Whether sshd uses this service for some users, or for all; or that cannot be told.
+    fn may_be_ssh(&self, service: &str) -> bool {
+        let mut services = self.sshd.services();
+        self.sshd.cannot_be_told() || services.any(|used| used == service)
+    }
 }
 
 /// One thing that is looked at.

@@ -51,10 +51,6 @@ fn the_stack_that_is_printed_for_a_refused_one_needs_both_factors() {
             "",
         ),
         (
-            "auth [success=1 default=ignore] pam_succeed_if.so quiet user = nobody\n@include common-auth\n",
-            "",
-        ),
-        (
             "@include common-auth\n",
             "auth sufficient pam_unix.so\nauth required pam_deny.so\n",
         ),
@@ -108,6 +104,10 @@ fn where_no_stack_would_be_good_none_is_printed() {
         "auth sufficient \\\n pam_unix.so\n",
         "@include nowhere\nauth sufficient pam_unix.so\n",
         "auth required pam_nosuchmodule.so\nauth sufficient pam_unix.so\n",
+        "auth [success=1 default=ignore] pam_succeed_if.so quiet user = nobody\n@include common-auth\n",
+        "auth [success=ignore default=die] pam_succeed_if.so user ingroup wheel\n\
+         auth sufficient pam_unix.so\n",
+        "auth required pam_unix.so\nauth required pam_localuser.so\nauth required pam_ldap.so\n",
     ] {
         scene.stage.write("/etc/pam.d/sudo", text, 0o644);
         let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));

@@ -126,14 +126,34 @@ fn without_name(what: &str) -> &str {
     what.strip_prefix("sshd: ").unwrap_or(what)
 }
 
-/// Whether each login has to show a key, or the like, before sshd asks its stack.
+/// Whether each login that no `Match` block changes has to show a key, or the like, before sshd asks
+/// its stack.
 pub(super) fn key_comes_first(sshd: &Sshd) -> bool {
-    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
-    let is_first = |list: &Vec<String>| {
-        let method = list.first().and_then(|first| first.split(':').next());
-        method.is_some_and(|method| firsts.contains(&method))
+    sshd.path.is_some()
+        && sshd
+            .global()
+            .methods()
+            .iter()
+            .all(|list| is_key_first(list))
+}
+
+/// Whether each login has to: `AuthenticationMethods` says so for all, and in each `Match` block.
+pub(super) fn key_always_comes_first(sshd: &Sshd) -> bool {
+    let blocks = (0..sshd.blocks.len()).map(|index| sshd.within(index));
+    let mut views = [sshd.global()].into_iter().chain(blocks);
+    let says_so = |view: View<'_>| {
+        let value = view.value(Keyword::Methods);
+        let is_any = value.is_empty() || value.eq_ignore_ascii_case("any");
+        !is_any && view.methods().iter().all(|list| is_key_first(list))
     };
-    sshd.path.is_some() && sshd.global().methods().iter().all(is_first)
+    sshd.path.is_some() && !sshd.cannot_be_told() && views.all(says_so)
+}
+
+/// Whether this list of methods begins with a key, or the like.
+fn is_key_first(list: &[String]) -> bool {
+    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
+    let method = list.first().and_then(|first| first.split(':').next());
+    method.is_some_and(|method| firsts.contains(&method))
 }
 
 /// By which methods sshd lets in, and what of it passes through the stack.

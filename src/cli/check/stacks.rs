@@ -1,5 +1,6 @@
 //! The stacks of PAM: whether a denial of ours is one in each of them, and which have none.
 
+mod compare;
 mod edit;
 mod judge;
 mod modules;
@@ -8,14 +9,15 @@ mod rewrite;
 pub(in crate::cli) use rewrite::Rewritten;
 
 use super::Subject;
-use super::ssh::key_comes_first;
+use super::ssh::{key_always_comes_first, key_comes_first};
 use crate::cli::enable::edit::Behind;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
-use crate::cli::stack::{self, AUTH_ERR, FOLDERS, Kind, SUCCESS, Service, authenticate};
+use crate::cli::stack::{self, AUTH_ERR, Entry, FOLDERS, Kind, SUCCESS, Service, authenticate};
+use compare::Change;
 use edit::{Edit, Found, rewrite_advice};
-use judge::{Judge, Reach};
-use modules::{OURS, Role, is_password, role};
+use judge::{Judge, Key, Reach};
+use modules::{BEHIND_KEY, OURS, Role, has, is_password, role};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -138,14 +140,45 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 /// with the result. Two opinions agree on that: the one of `check`, and the one of `enable`.
 pub(super) fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewritten> {
     let old = read(subject.machine, name)?.service;
+    let mut ours = old.chain(Kind::Auth).iter().filter(|entry| entry.is(OURS));
+    if behind == Behind::Password
+        && subject.may_be_ssh(name)
+        && ours.any(|entry| has(entry, BEHIND_KEY))
+    {
+        // The key would not be needed any more.
+        return None;
+    }
     let files = |path: &Path| subject.machine.text(path).ok().flatten();
     let new = rewrite::rewrite(name, &old, &files, behind)?;
-    let service = planned(subject, name, &old.path?, &new.text);
+    let service = planned(subject, name, old.path.as_ref()?, &new.text);
     let folders = module_folders(subject.machine);
     let found = judge_of(subject, name, &service, &folders).judge();
     let is_good = !found.iter().any(|found| found.finding.severity.is_bad())
         && crate::cli::enable::judge::fault(&service, behind).is_none();
-    is_good.then_some(new)
+    let change = |new| Change::of(old.chain(Kind::Auth), new);
+    let new_chain = service.chain(Kind::Auth);
+    let is_as_strict = match behind {
+        Behind::Key => change(new_chain)?.opens_nothing_but_passwords(),
+        Behind::Password => change(new_chain)?.opens_nothing(),
+    };
+    let is_meant = is_as_strict && change(new_chain)?.locks_out_nobody();
+    (is_good && is_meant).then_some(new)
+}
+
+/// Whether two readings of a service have the same lines, wherever those stand.
+fn is_alike(one: &Service, other: &Service) -> bool {
+    let lines = |service: &Service| {
+        let kinds = Kind::ALL.map(|kind| {
+            let line = |entry: &Entry| {
+                let control = entry.control.clone();
+                (entry.body.clone(), control, entry.level, entry.is_quiet)
+            };
+            let chain = service.chain(kind).iter();
+            chain.map(line).collect::<Vec<_>>()
+        });
+        (kinds, service.trouble.is_some())
+    };
+    lines(one) == lines(other)
 }
 
 /// A service once this file of it is as planned.
@@ -187,19 +220,29 @@ impl Adviser<'_> {
     }
 
     fn rewrite(&self, stack: &Stack) -> Option<String> {
-        let ours = stack.service.chain(Kind::Auth).iter();
-        let mut ours = ours.filter(|entry| entry.is(OURS));
-        let is_alone = !stack.service.chain(Kind::Auth).iter().any(is_password);
-        let has_key = |word: &String| word == "behind=key";
-        let is_ssh = self.subject.is_ssh(&stack.name);
-        let behind =
-            if ours.any(|entry| entry.arguments().iter().any(has_key)) || is_ssh && is_alone {
-                Behind::Key
-            } else {
-                Behind::Password
-            };
+        let mut chain = stack.service.chain(Kind::Auth).iter();
+        let behind = if !self.subject.is_ssh(&stack.name) || chain.any(is_password) {
+            Behind::Password
+        } else if key(self.subject, &stack.name, &stack.service) == Key::Always {
+            Behind::Key
+        } else {
+            // Users who log in without a key would be locked out.
+            return None;
+        };
         let new = rewritten(self.subject, &stack.name, behind)?;
-        rewrite_advice(stack.service.path.as_ref()?, &new.auth, &new.lost)
+        let path = stack.service.path.as_ref()?;
+        let mut others = self.having(path).filter(|other| other.name != stack.name);
+        others
+            .all(|other| {
+                self.stays_good(other, path, &new.text) && self.is_as_strict(other, path, &new.text)
+            })
+            .then(|| rewrite_advice(path, &new.auth, &new.lost))?
+    }
+
+    /// The stacks that have this file.
+    fn having(&self, path: &Path) -> impl Iterator<Item = &Stack> {
+        let has = move |stack: &&Stack| stack.service.files.iter().any(|file| file == path);
+        self.stacks.iter().filter(has)
     }
 
     /// Whether this edit takes the finding away, and brings no other one, here and in each stack that
@@ -212,19 +255,36 @@ impl Adviser<'_> {
         let Some(text) = text.and_then(|text| edit.apply(&text)) else {
             return false;
         };
-        let having = |other: &&Stack| other.service.files.iter().any(|file| file == path);
-        let mut others = self.stacks.iter().filter(having);
-        others.all(|other| {
-            let before = self.bad(&other.name, &other.service);
-            let changed = planned(self.subject, &other.name, path, &text);
-            // Not by not being asked any more.
-            let mut entries = changed.chain(Kind::Auth).iter();
-            let asks = !other.asks() || entries.any(|entry| entry.is(OURS));
-            let after = self.bad(&other.name, &changed);
-            let is_gone =
-                other.name != stack.name || !after.contains(&(finding.id, finding.what.clone()));
-            asks && is_gone && after.is_subset(&before)
-        })
+        let changed = planned(self.subject, &stack.name, path, &text);
+        let left = self.bad(&stack.name, &changed);
+        // A line that libpam cannot use, or whose module is missing, denies until it is mended.
+        let is_broken = ["line", "module-missing"].contains(&finding.id);
+        !left.contains(&(finding.id, finding.what.clone()))
+            && self.having(path).all(|other| {
+                self.stays_good(other, path, &text)
+                    && (is_broken || self.is_as_strict(other, path, &text))
+            })
+    }
+
+    /// Whether a stack has no new findings once this file is as planned, and asks us as before; one
+    /// that does not ask us stays as it is.
+    fn stays_good(&self, stack: &Stack, path: &Path, text: &str) -> bool {
+        let changed = planned(self.subject, &stack.name, path, text);
+        if !stack.asks() {
+            return is_alike(&stack.service, &changed);
+        }
+        let mut entries = changed.chain(Kind::Auth).iter();
+        let before = self.bad(&stack.name, &stack.service);
+        let after = self.bad(&stack.name, &changed);
+        entries.any(|entry| entry.is(OURS)) && after.is_subset(&before)
+    }
+
+    /// Whether a stack lets in nobody new once this file is as planned, and locks out nobody.
+    fn is_as_strict(&self, stack: &Stack, path: &Path, text: &str) -> bool {
+        let changed = planned(self.subject, &stack.name, path, text);
+        let chains = (stack.service.chain(Kind::Auth), changed.chain(Kind::Auth));
+        Change::of(chains.0, chains.1)
+            .is_some_and(|change| change.opens_nothing() && change.locks_out_nobody())
     }
 
     /// What is wrong with a stack. An exempt user who is denied counts, too.
@@ -247,7 +307,7 @@ fn judge_of<'a>(
         subject,
         service,
         is_ssh: subject.is_ssh(name),
-        is_behind_key: subject.is_ssh(name) && is_behind_key(subject, service),
+        key: key(subject, name, service),
         reach: reach(name),
         is_login: subject.is_ssh(name) || is_login(name),
         folders,
@@ -474,13 +534,24 @@ fn is_part(name: &str) -> bool {
         || name.starts_with("system-remote-")
 }
 
-/// Whether something comes before the stack in each login through sshd: by our argument, or by what
-/// sshd is set to.
-fn is_behind_key(subject: &Subject<'_>, service: &Service) -> bool {
+/// In which logins a key comes before the stack: by our argument, or by what sshd is set to.
+fn key(subject: &Subject<'_>, name: &str, service: &Service) -> Key {
+    if !subject.is_ssh(name) {
+        Key::Open
+    } else if says_behind_key(service) || key_always_comes_first(&subject.sshd) {
+        Key::Always
+    } else if key_comes_first(&subject.sshd) {
+        Key::First
+    } else {
+        Key::Open
+    }
+}
+
+/// Whether each line of ours denies without a key.
+fn says_behind_key(service: &Service) -> bool {
     let ours = service.chain(Kind::Auth).iter();
     let mut ours = ours.filter(|entry| entry.is(OURS));
-    let says_so = ours.all(|entry| entry.arguments().iter().any(|word| word == "behind=key"));
-    says_so || key_comes_first(&subject.sshd)
+    ours.all(|entry| has(entry, BEHIND_KEY))
 }
 
 /// Whose secrets the program of this service asks a user for who has logged in.

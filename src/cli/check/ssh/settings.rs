@@ -121,6 +121,18 @@ impl Sshd {
         self.global().value(Keyword::Service)
     }
 
+    /// Each service that sshd uses: for all, or behind a `Match`.
+    pub(in crate::cli::check) fn services(&self) -> impl Iterator<Item = String> {
+        let blocks = (0..self.blocks.len()).map(|index| self.within(index));
+        let views = [self.global()].into_iter().chain(blocks);
+        views.map(|view| view.value(Keyword::Service))
+    }
+
+    /// Whether a file of it cannot be read, or they have no end.
+    pub(in crate::cli::check) fn cannot_be_told(&self) -> bool {
+        self.is_in_part || self.is_endless()
+    }
+
     /// What counts for those whom no block but `Match all` means.
     pub(super) fn global(&self) -> View<'_> {
         self.view(None)

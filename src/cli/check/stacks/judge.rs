@@ -1,7 +1,9 @@
 //! One service's stack: what becomes of each answer of ours, and who gets in without it.
 
 use super::edit::{Edit, Found, Spot};
-use super::modules::{OURS, Role, is_password, is_second, returns, role};
+use super::modules::{
+    BEHIND_KEY, OURS, Role, has, is_password, is_second, may_be_password, may_ignore, returns, role,
+};
 use super::rewrite::line;
 use crate::args::Args;
 use crate::cli::check::Subject;
@@ -22,14 +24,25 @@ pub(super) struct Judge<'a> {
     pub(super) service: &'a Service,
     /// Whether sshd uses it: a key comes before the stack.
     pub(super) is_ssh: bool,
-    /// Whether a key, or the like, comes before the stack in each login through sshd.
-    pub(super) is_behind_key: bool,
+    /// Whether a key, or the like, comes before the stack.
+    pub(super) key: Key,
     /// What the user of the program that uses it can reach.
     pub(super) reach: Reach,
     /// Whether a program of root's uses it, for people who have not logged in yet.
     pub(super) is_login: bool,
     /// The folders of the modules; none: not looked for.
     pub(super) folders: &'a [PathBuf],
+}
+
+/// In which logins through sshd a key, or the like, comes before the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    /// Some, or none.
+    Open,
+    /// Those that no `Match` block changes.
+    First,
+    /// Each: the argument of ours says so, or `AuthenticationMethods`, also behind each `Match`.
+    Always,
 }
 
 /// Whose account a program with a stack opens to somebody who is logged in already.
@@ -110,6 +123,10 @@ impl Judge<'_> {
         }
         findings.extend(self.denied(first, &outcomes));
         let successes = self.successes(first, &outcomes);
+        let is_right = successes.is_empty();
+        for entry in self.ours() {
+            findings.extend(self.behind_key(entry, is_right));
+        }
         if successes.is_empty() {
             findings.extend(self.exempt(first, &outcomes));
         }
@@ -225,6 +242,39 @@ impl Judge<'_> {
             }
             Ok(_) => Vec::new(),
         }
+    }
+
+    /// The argument for sshd in the stack of another service; `is_right`: without it the stack needs
+    /// both factors.
+    fn behind_key(&self, entry: &Entry, is_right: bool) -> Option<Found> {
+        if !has(entry, BEHIND_KEY) || self.subject.may_be_ssh(self.name) {
+            return None;
+        }
+        let Body::Module { name, .. } = &entry.body else {
+            return None;
+        };
+        let what = format!("{BEHIND_KEY} is for sshd, which does not use this stack");
+        let finding = Finding::fault("behind-key", what)
+            .at(&entry.path, entry.line)
+            .why("no key of sshd's comes before this stack, so every login here is denied")
+            .advice(format!(
+                "take {BEHIND_KEY} out of the line, and check a password before it: README, \"Stacks\""
+            ));
+        let mut arguments = entry.arguments().to_vec();
+        arguments.retain(|word| word != BEHIND_KEY);
+        let control = if entry.control_text.contains('=') {
+            format!("[{}]", entry.control_text)
+        } else {
+            entry.control_text.clone()
+        };
+        let line = line(&control, name, &arguments);
+        let line = line.filter(|_| is_right);
+        let edit = line.map(|line| Edit::Replace(place(entry), self.own(entry, &line)));
+        Some(Found {
+            finding,
+            edits: edit.into_iter().chain([Edit::Rewrite]).collect(),
+            lead: "",
+        })
     }
 
     /// A line that libpam cannot use, or a module that is not there.
@@ -406,8 +456,11 @@ impl Judge<'_> {
                 Finding::warning("no-first-factor", what)
             };
             let why = "the code alone lets in, and whom the configuration exempts needs nothing";
+            let mut before = chain.iter().take_while(|entry| !entry.is(OURS));
             let edits = if has_factor {
                 vec![Edit::Rewrite]
+            } else if before.any(may_be_password) {
+                Vec::new()
             } else {
                 vec![
                     Edit::Before(place(ours), self.own(ours, UNIX)),
@@ -415,7 +468,7 @@ impl Judge<'_> {
                 ]
             };
             findings.push(Found::mended_by(at(finding.why(why)), edits));
-        } else if first && has_factor && !is_bombed && !self.is_behind_key {
+        } else if first && has_factor && !is_bombed && self.key == Key::Open {
             let finding = at(self.asked_first());
             findings.push(Found::mended_by(finding, [Edit::Rewrite]));
         }
@@ -454,7 +507,7 @@ impl Judge<'_> {
         let mut edits = Vec::new();
         let finding = if ours.control.action(IGNORE) == Action::Ignore {
             // Elsewhere exempt users would get in without any factor.
-            if self.is_ssh {
+            if self.key == Key::Always {
                 edits.push(Edit::Behind(place(ours), self.own(ours, PERMIT)));
             }
             finding.why("PAM_IGNORE counts for nothing, and nothing else says yes")
@@ -572,11 +625,9 @@ impl Judge<'_> {
     fn required_at_once(&self, entry: &Entry, ours: &Entry) -> Vec<Edit> {
         // In a file that others include it would lock out users of other services.
         let is_own = entry.path == ours.path || self.service.path.as_ref() == Some(&entry.path);
-        let mut passwords = BTreeSet::new();
-        let others = self.chain().iter().filter(|other| is_password(other));
-        passwords.extend(others.filter_map(Entry::module));
-        // Users of the other module would be locked out.
-        if !is_own || is_password(entry) && passwords.len() > 1 {
+        let passwords = self.chain().iter().filter(|other| is_password(other));
+        // Users of the other line would be locked out.
+        if !is_own || is_password(entry) && passwords.count() > 1 {
             return vec![Edit::Rewrite];
         }
         let mut edits = Vec::from_iter(self.with_control(entry, "requisite"));
@@ -591,6 +642,9 @@ impl Judge<'_> {
         let Body::Module { name, .. } = &entry.body else {
             return None;
         };
+        if may_ignore(entry) {
+            return None;
+        }
         let mut arguments = entry.arguments().to_vec();
         if is_password(entry) {
             arguments.retain(|word| !NO_PASSWORD.contains(&word.as_str()));

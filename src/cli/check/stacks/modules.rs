@@ -94,6 +94,29 @@ const GATES: &[&str] = &[
     "pam_wheel",
 ];
 
+/// Of the gates those that do no more than look.
+const PLAIN_GATES: &[&str] = &[
+    "pam_access",
+    "pam_listfile",
+    "pam_nologin",
+    "pam_securetty",
+    "pam_shells",
+    "pam_succeed_if",
+    "pam_time",
+    "pam_usertype",
+    "pam_wheel",
+];
+
+/// Arguments by which a factor returns `PAM_IGNORE`: for users whom it does not know, while its
+/// server is down, or for users who have set up nothing.
+const IGNORING: &[&str] = &[
+    "ignore_authinfo_unavail",
+    "ignore_unknown_user",
+    "localifdown",
+    "nouserok",
+    "unknown_ok",
+];
+
 const ASIDE: &[&str] = &[
     "pam_afs_session",
     "pam_cap",
@@ -132,6 +155,9 @@ const ASIDE: &[&str] = &[
 /// The name of our module, without ".so".
 pub(super) const OURS: &str = "pam_onelogin";
 
+/// The argument of ours that denies each login without a key that sshd has accepted.
+pub(super) const BEHIND_KEY: &str = "behind=key";
+
 /// What this line is for.
 pub(super) fn role(entry: &Entry) -> Role {
     match name(entry) {
@@ -161,6 +187,28 @@ pub(super) fn is_password(entry: &Entry) -> bool {
 fn name(entry: &Entry) -> &str {
     let name = entry.module().unwrap_or_default();
     name.strip_suffix(".so").unwrap_or(name)
+}
+
+/// Whether it may check a password although nothing says so: it is unknown, or runs something of the
+/// admin.
+pub(super) fn may_be_password(entry: &Entry) -> bool {
+    let runs = ["pam_exec", "pam_python", "pam_script"];
+    role(entry) == Role::Unknown || runs.contains(&name(entry))
+}
+
+/// Whether it is a gate that looks at the user or the place, and at nothing else.
+pub(super) fn is_plain_gate(entry: &Entry) -> bool {
+    PLAIN_GATES.contains(&name(entry))
+}
+
+/// Whether a factor returns `PAM_IGNORE` for some users, or while its server is down.
+pub(super) fn may_ignore(entry: &Entry) -> bool {
+    let mut words = entry.arguments().iter();
+    let is_one = |word: &String| {
+        let word = word.split('=').next().unwrap_or_default();
+        IGNORING.contains(&word.to_ascii_lowercase().as_str())
+    };
+    role(entry) == Role::Factor && words.any(is_one)
 }
 
 /// Whether this is among the arguments of a line.
@@ -197,10 +245,9 @@ pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
     Some(match role(entry) {
         Role::Ours => return None,
         Role::Gate if entry.is("pam_faillock") && has(entry, "authfail") => &[AUTH_ERR],
-        // Who has set up none is let pass.
-        Role::Factor if is_second(entry) && (has(entry, "nullok") || has(entry, "nouserok")) => {
-            MAY_SAY_ANYTHING
-        }
+        // A user who has set up none passes.
+        Role::Factor if is_second(entry) && has(entry, "nullok") => MAY_SAY_ANYTHING,
+        Role::Factor if may_ignore(entry) => MAY_SAY_ANYTHING,
         Role::Aside if has(entry, "authsucc") => &[SUCCESS],
         Role::Factor => SAYS_NO_OR_YES,
         Role::Root => &[SUCCESS, AUTH_ERR],
@@ -217,7 +264,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_order() {
-        for list in [FACTORS, SECONDS, GATES, ASIDE] {
+        for list in [FACTORS, SECONDS, GATES, PLAIN_GATES, IGNORING, ASIDE] {
             assert!(list.is_sorted(), "{list:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! The whole text of a service's stack, written anew so that OneLogin is asked behind the first
 //! factor. Whether the result is good is for the judge to say.
 
-use super::modules::{OURS, Role, has, is_second, role};
+use super::modules::{BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role};
 use crate::cli::enable::edit::Behind;
 use crate::cli::stack::{Body, Entry, Files, Kind, Service, open};
 
@@ -17,7 +17,7 @@ pub(in crate::cli) struct Rewritten {
 }
 
 /// Writes the stack of this service anew. `None`: what its lines for other types become is not
-/// known, or a line cannot be written again as it was meant.
+/// known, or a line is not one of the plain ones whose meaning is known.
 pub(in crate::cli) fn rewrite(
     name: &str,
     service: &Service,
@@ -83,9 +83,9 @@ fn keeps(line: &str, files: Files<'_>, depth: usize) -> Option<bool> {
 #[derive(Default)]
 struct Auth {
     before: Vec<String>,
-    passwords: Vec<String>,
+    password: Option<String>,
     faillock: Vec<String>,
-    ours: Vec<String>,
+    ours: Option<Vec<String>>,
     after: Vec<String>,
     lost: Vec<String>,
     behind_key: bool,
@@ -99,78 +99,105 @@ impl Auth {
             behind_key: behind == Behind::Key,
             ..Self::default()
         };
-        let has_faillock = |word| {
-            let mut entries = chain.iter();
-            entries.any(|entry| entry.is("pam_faillock") && has(entry, word))
+        let number = |word| {
+            let entries = chain.iter();
+            let with = entries.filter(|entry| entry.is("pam_faillock") && has(entry, word));
+            with.count()
         };
-        auth.counts = has_faillock("preauth") && has_faillock("authfail");
+        auth.counts = match ["preauth", "authfail", "authsucc"].map(number) {
+            [0, 0, 0] => false,
+            [1, 1, 0 | 1] => true,
+            _ => return None,
+        };
         for entry in chain.iter().filter(|entry| entry.body != Body::Substack) {
             auth.take(name, entry)?;
         }
-        if auth.passwords.is_empty() {
-            auth.passwords.push("pam_unix.so".to_owned());
-        }
-        Some(auth)
+        let is_known = if auth.behind_key {
+            // A stack that asks for the password, and OneLogin, behind a key has three factors.
+            auth.ours.is_none() || auth.password.is_none()
+        } else {
+            auth.password.is_some()
+        };
+        is_known.then_some(auth)
     }
 
+    /// Takes one line. `None`: it is not one of the plain ones, whose meaning is known.
     fn take(&mut self, name: &str, entry: &Entry) -> Option<()> {
         let Body::Module { name: module, .. } = &entry.body else {
             return None;
         };
         let control = entry.control_text.to_ascii_lowercase();
-        let is_plain = ["required", "requisite", "optional"].contains(&control.as_str());
-        let is_faillock = entry.is("pam_faillock");
+        let is_required = ["required", "requisite"].contains(&control.as_str());
+        let is_sufficient = control == "sufficient";
+        if entry.is_quiet && (role(entry) != Role::Aside || entry.is("pam_faillock")) {
+            return None;
+        }
         match role(entry) {
             Role::Ours => {
                 let others = entry.arguments().iter().filter(|word| *word != BEHIND_KEY);
-                self.ours = others.map(|word| argument(word)).collect::<Option<_>>()?;
+                let words = others
+                    .map(|word| argument(word))
+                    .collect::<Option<Vec<_>>>()?;
+                if *self.ours.get_or_insert_with(|| words.clone()) != words {
+                    return None;
+                }
             }
-            Role::Permit | Role::Deny => {}
-            Role::Factor if !is_second(entry) => {
+            Role::Permit | Role::Deny if is_required || is_sufficient => {}
+            Role::Factor if is_password(entry) => {
+                if self.password.is_some() || may_ignore(entry) || has(entry, "use_first_pass") {
+                    return None;
+                }
                 let words = entry.arguments().iter();
-                let words = words.filter(|word| !DROPPED.contains(&word.as_str()));
+                let words = words.filter(|word| !EMPTY.contains(&word.as_str()));
                 let words = words
                     .map(|word| argument(word))
                     .collect::<Option<Vec<_>>>()?;
-                let mut words: Vec<String> = [vec![module.clone()], words].concat();
-                if !self.passwords.is_empty() {
-                    words.push("use_first_pass".to_owned());
-                }
-                let password = words.join(" ");
-                let is_known = |known: &String| known.split(' ').next() == Some(module.as_str());
-                if !self.passwords.iter().any(is_known) {
-                    self.passwords.push(password);
-                }
+                self.password = Some([vec![module.clone()], words].concat().join(" "));
             }
-            _ if is_faillock && self.counts => {
+            _ if entry.is("pam_faillock") => {
+                let is_usual = is_required
+                    || is_sufficient && has(entry, "authsucc")
+                    || control == "default=die" && has(entry, "authfail");
+                if !self.counts || !is_usual {
+                    return None;
+                }
                 if has(entry, "preauth") {
                     let words = entry.arguments().iter().filter(|word| *word != "preauth");
                     let words = words.map(|word| argument(word)).collect::<Option<_>>()?;
                     self.faillock = words;
-                    self.before
-                        .push(line("required", module, entry.arguments())?);
+                    self.before.push(line(&control, module, entry.arguments())?);
                 }
             }
-            Role::Root if name == "su" || name == "su-l" => {
+            Role::Root if is_sufficient && (name == "su" || name == "su-l") => {
                 self.before.push(line(&control, module, entry.arguments())?);
             }
-            // It only says no, or nothing.
-            Role::Aside | Role::Gate | Role::Unknown if is_plain => {
-                let line = line(&control, module, entry.arguments())?;
-                if self.passwords.is_empty() {
-                    self.before.push(line);
-                } else {
-                    self.after.push(line);
-                }
-            }
-            _ if PLUMBING.iter().any(|module| entry.is(module)) && control.contains('=') => {}
-            _ => self.lost.push(format!(
+            Role::Aside if is_required || control == "optional" => self.keep(&control, entry)?,
+            Role::Gate if is_required && is_plain_gate(entry) => self.keep(&control, entry)?,
+            // It says yes, or nothing.
+            Role::Gate | Role::Root | Role::Factor if is_sufficient => self.lost.push(format!(
                 "{}:{}: {}",
                 entry.path.display(),
                 entry.line,
                 entry.module().unwrap_or_default()
             )),
+            _ => return None,
         }
+        Some(())
+    }
+
+    /// Keeps a line where it is, before the password or behind it.
+    fn keep(&mut self, control: &str, entry: &Entry) -> Option<()> {
+        let Body::Module { name: module, .. } = &entry.body else {
+            return None;
+        };
+        let dash = if entry.is_quiet { "-" } else { "" };
+        let line = line(control, module, entry.arguments())?;
+        let side = if self.password.is_none() {
+            &mut self.before
+        } else {
+            &mut self.after
+        };
+        side.push(format!("{dash}{line}"));
         Some(())
     }
 
@@ -181,30 +208,26 @@ impl Auth {
         if self.behind_key {
             ours = format!("{ours} {BEHIND_KEY}");
         }
-        for word in &self.ours {
+        for word in self.ours.iter().flatten() {
             ours = format!("{ours} {word}");
         }
         if self.behind_key {
             push("requisite", &ours);
             push("required", "pam_permit.so");
-        } else if let ([password], false) = (self.passwords.as_slice(), self.counts) {
-            push("requisite", password);
-            push("required", &ours);
-        } else {
-            for (index, password) in self.passwords.iter().enumerate() {
-                let control = format!("[success={} default=ignore]", self.passwords.len() - index);
-                push(&control, password);
-            }
+        } else if let Some(password) = &self.password {
             if self.counts {
+                push("[success=1 default=ignore]", password);
                 let words = self.faillock.iter().map(|word| format!(" {word}"));
                 let words: String = words.collect();
                 push("[default=die]", &format!("pam_faillock.so authfail{words}"));
                 let control = "[success=1 default=ignore]";
                 push(control, &format!("pam_faillock.so authsucc{words}"));
+                push("requisite", "pam_deny.so");
+                // For exempt users, whose PAM_IGNORE alone would be a denial behind a jump.
+                push("required", "pam_permit.so");
+            } else {
+                push("requisite", password);
             }
-            push("requisite", "pam_deny.so");
-            // For exempt users, whose PAM_IGNORE alone would be a denial behind a jump.
-            push("required", "pam_permit.so");
             push("required", &ours);
         }
         lines.extend(self.after.iter().cloned());
@@ -232,26 +255,8 @@ fn argument(word: &str) -> Option<String> {
     }
 }
 
-const BEHIND_KEY: &str = "behind=key";
-
-/// Arguments of the modules that check a password, which no more fit: an empty password, and whose
-/// password is taken.
-const DROPPED: [&str; 6] = [
-    "forward_pass",
-    "nullok",
-    "nullok_secure",
-    "try_first_pass",
-    "use_first_pass",
-    "likeauth",
-];
-
-/// What leads past lines that check a password in the stacks of distributions.
-const PLUMBING: [&str; 4] = [
-    "pam_localuser",
-    "pam_succeed_if",
-    "pam_usertype",
-    "pam_debug",
-];
+/// Arguments by which an empty password is one.
+const EMPTY: [&str; 2] = ["nullok", "nullok_secure"];
 
 /// How deep files may include files.
 const MAX_DEPTH: usize = 8;
@@ -287,7 +292,7 @@ mod tests {
             "auth sufficient pam_unix.so nullok\nauth required pam_deny.so\n",
             "@include common-auth\n",
             "auth include mixed\n",
-            "auth required pam_onelogin.so\nauth required pam_unix.so try_first_pass\n",
+            "auth required pam_onelogin.so\nauth required pam_unix.so\n",
         ] {
             assert_eq!(
                 auth("sudo", old, Behind::Password),
@@ -308,19 +313,86 @@ mod tests {
     }
 
     #[test]
-    fn each_module_that_checks_a_password_is_asked_and_wrong_ones_are_counted() {
+    fn the_arguments_of_a_password_module_stay_but_for_an_empty_password() {
+        for (old, new) in [
+            (
+                "pam_unix.so nullok try_first_pass",
+                "pam_unix.so try_first_pass",
+            ),
+            ("pam_sss.so forward_pass", "pam_sss.so forward_pass"),
+            (
+                "pam_ldap.so minimum_uid=1000",
+                "pam_ldap.so minimum_uid=1000",
+            ),
+        ] {
+            let found = auth(
+                "sudo",
+                &format!("auth sufficient {old}\n"),
+                Behind::Password,
+            );
+            let new = format!("auth requisite {new}\nauth required pam_onelogin.so\n");
+            assert_eq!(found, Some((new, vec![])));
+        }
+    }
+
+    #[test]
+    fn wrong_passwords_are_counted_as_before() {
         let old = "auth required pam_faillock.so preauth deny=3\nauth sufficient pam_unix.so nullok\n\
-                   auth sufficient pam_ldap.so use_first_pass minimum_uid=1000\n\
                    auth [default=die] pam_faillock.so authfail deny=3\n";
         let new = "auth required pam_faillock.so preauth deny=3\n\
-                   auth [success=2 default=ignore] pam_unix.so\n\
-                   auth [success=1 default=ignore] pam_ldap.so minimum_uid=1000 use_first_pass\n\
+                   auth [success=1 default=ignore] pam_unix.so\n\
                    auth [default=die] pam_faillock.so authfail deny=3\n\
                    auth [success=1 default=ignore] pam_faillock.so authsucc deny=3\n\
                    auth requisite pam_deny.so\nauth required pam_permit.so\n\
                    auth required pam_onelogin.so\n";
         let found = auth("sudo", old, Behind::Password);
         assert_eq!(found, Some((new.to_owned(), vec![])));
+    }
+
+    #[test]
+    fn a_line_that_is_not_a_plain_one_is_not_written_anew() {
+        for lines in [
+            "auth [success=ignore default=die] pam_succeed_if.so user ingroup wheel",
+            "auth [success=ok default=die] pam_localuser.so",
+            "auth [success=1 default=ignore] pam_succeed_if.so uid >= 1000\nauth requisite pam_deny.so",
+            "auth required pam_acme.so",
+            "auth requisite pam_exec.so expose_authtok /bin/check",
+            "auth required pam_google_authenticator.so",
+            "auth required pam_unix.so",
+            "auth required pam_ldap.so",
+            "auth sufficient pam_ldap.so use_first_pass",
+            "auth required pam_faillock.so preauth",
+            "auth [default=die] pam_faillock.so authfail",
+            "auth optional pam_rootok.so",
+            "auth [default=1] pam_deny.so",
+        ] {
+            for old in [
+                format!("{lines}\nauth sufficient pam_unix.so\n"),
+                format!("auth sufficient pam_unix.so\n{lines}\n"),
+            ] {
+                assert_eq!(auth("sudo", &old, Behind::Password), None, "{old}");
+            }
+        }
+        let ours = "auth required pam_onelogin.so\nauth required pam_onelogin.so debug\n";
+        let old = format!("auth requisite pam_unix.so\n{ours}");
+        assert_eq!(auth("sudo", &old, Behind::Password), None);
+        let old = "auth requisite pam_onelogin.so behind=key\nauth required pam_unix.so\n";
+        assert_eq!(auth("sshd", old, Behind::Key), None);
+    }
+
+    #[test]
+    fn a_password_module_that_passes_some_users_is_not_written_anew() {
+        for word in [
+            "ignore_unknown_user",
+            "ignore_authinfo_unavail",
+            "unknown_ok",
+            "localifdown",
+            "nouserok",
+            "use_first_pass",
+        ] {
+            let old = format!("auth requisite pam_sss.so {word}\n");
+            assert_eq!(auth("sudo", &old, Behind::Password), None, "{word}");
+        }
     }
 
     #[test]
