@@ -3,7 +3,7 @@
 mod settings;
 
 use super::Subject;
-use super::stacks::{Stack, asks, has_factor, read};
+use super::stacks::{Stack, asks, has_factor, has_strict_factor, read};
 use crate::cli::finding::{Finding, Place, Severity};
 use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
@@ -183,7 +183,7 @@ fn methods(subject: &Subject<'_>, view: &View<'_>, stack: &Stack, findings: &mut
         );
         return;
     }
-    let has_first = has_factor(stack);
+    let has_first = has_strict_factor(stack);
     for &list in &usable {
         let has = |method: &str| list.iter().any(|one| one.split(':').next() == Some(method));
         let shown = list.join(",");
@@ -213,10 +213,17 @@ fn methods(subject: &Subject<'_>, view: &View<'_>, stack: &Stack, findings: &mut
             findings.push(
                 Finding::fault("sshd-methods", "sshd: the code alone lets in")
                     .of(place.clone())
-                    .why(format!(
-                        "{shown} needs no key, and the stack {} has no password",
-                        stack.name
-                    ))
+                    .why(if has_factor(stack) {
+                        format!(
+                            "{shown} needs no key, and the stack {} asks some users for no password",
+                            stack.name
+                        )
+                    } else {
+                        format!(
+                            "{shown} needs no key, and the stack {} has no password",
+                            stack.name
+                        )
+                    })
                     .advice(advice),
             );
         }

@@ -13,11 +13,13 @@ use super::ssh::{key_always_comes_first, key_comes_first};
 use crate::cli::enable::edit::Behind;
 use crate::cli::finding::Finding;
 use crate::cli::machine::Machine;
-use crate::cli::stack::{self, AUTH_ERR, Entry, FOLDERS, Kind, SUCCESS, Service, authenticate};
+use crate::cli::stack::{
+    self, AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate,
+};
 use compare::Change;
 use edit::{Edit, Found, rewrite_advice};
 use judge::{Judge, Key, Reach};
-use modules::{BEHIND_KEY, OURS, Role, has, is_password, role};
+use modules::{BEHIND_KEY, OURS, Role, has, is_password, returns, role};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -78,6 +80,17 @@ pub(super) fn asks(machine: &Machine, name: &str) -> bool {
 pub(super) fn has_factor(stack: &Stack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
     chain.any(|entry| role(entry) == Role::Factor)
+}
+
+/// Whether one of them asks each user, and says yes or no.
+pub(super) fn has_strict_factor(stack: &Stack) -> bool {
+    let mut chain = stack.service.chain(Kind::Auth).iter();
+    chain.any(|entry| role(entry) == Role::Factor && !returns(entry).is_some_and(may_pass))
+}
+
+/// Whether `PAM_IGNORE` is among these answers.
+fn may_pass(codes: &[Code]) -> bool {
+    codes.contains(&IGNORE)
 }
 
 /// Looks at each stack.
