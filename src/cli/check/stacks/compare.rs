@@ -87,13 +87,14 @@ impl<'a> Change<'a> {
         })
     }
 
-    /// Whether a user with each right password, whom the stack and OneLogin accepted before, is
-    /// accepted after, too.
+    /// Whether a user with a right password, whom the stack and OneLogin accepted before, is accepted
+    /// after, too. Of several password modules one may be the one that knows the user.
     pub(super) fn locks_out_nobody(&self) -> bool {
+        let has_passwords = self.variables.iter().any(|it| it.is_password);
         self.each(|answers| {
             let mut pairs = self.variables.iter().zip(answers);
-            let is_right = pairs.all(|(it, &code)| !it.is_password || code == SUCCESS);
-            !is_right
+            let is_right = pairs.any(|(it, &code)| it.is_password && code == SUCCESS);
+            has_passwords && !is_right
                 || !accepts(self.old, &self.of_old, answers, SUCCESS)
                 || accepts(self.new, &self.of_new, answers, SUCCESS)
         })

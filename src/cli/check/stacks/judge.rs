@@ -118,7 +118,12 @@ impl Judge<'_> {
                     "the user is asked twice; the other line is {}",
                     spot(first)
                 ));
-            let edits = [Edit::TakeOut(place(second)), Edit::Rewrite];
+            // With other arguments it asks by other settings.
+            let edits = if second.arguments() == first.arguments() {
+                vec![Edit::TakeOut(place(second)), Edit::Rewrite]
+            } else {
+                Vec::new()
+            };
             findings.push(Found::mended_by(finding, edits));
         }
         findings.extend(self.denied(first, &outcomes));

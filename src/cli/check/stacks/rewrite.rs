@@ -84,7 +84,9 @@ fn keeps(line: &str, files: Files<'_>, depth: usize) -> Option<bool> {
 struct Auth {
     before: Vec<String>,
     password: Option<String>,
-    faillock: Vec<String>,
+    /// The arguments of `pam_faillock authfail` and `authsucc`, with that word.
+    authfail: Option<String>,
+    authsucc: Option<String>,
     ours: Option<Vec<String>>,
     after: Vec<String>,
     lost: Vec<String>,
@@ -161,10 +163,13 @@ impl Auth {
                 if !self.counts || !is_usual {
                     return None;
                 }
-                if has(entry, "preauth") {
-                    let words = entry.arguments().iter().filter(|word| *word != "preauth");
-                    let words = words.map(|word| argument(word)).collect::<Option<_>>()?;
-                    self.faillock = words;
+                let words = entry.arguments().iter().map(|word| argument(word));
+                let words = words.collect::<Option<Vec<_>>>()?.join(" ");
+                if has(entry, "authfail") {
+                    self.authfail = Some(words);
+                } else if has(entry, "authsucc") {
+                    self.authsucc = Some(words);
+                } else {
                     self.before.push(line(&control, module, entry.arguments())?);
                 }
             }
@@ -217,11 +222,12 @@ impl Auth {
         } else if let Some(password) = &self.password {
             if self.counts {
                 push("[success=1 default=ignore]", password);
-                let words = self.faillock.iter().map(|word| format!(" {word}"));
-                let words: String = words.collect();
-                push("[default=die]", &format!("pam_faillock.so authfail{words}"));
+                let authfail = self.authfail.as_deref().unwrap_or("authfail");
+                push("[default=die]", &format!("pam_faillock.so {authfail}"));
+                let authsucc = self.authsucc.clone();
+                let authsucc = authsucc.unwrap_or_else(|| authfail.replace("authfail", "authsucc"));
                 let control = "[success=1 default=ignore]";
-                push(control, &format!("pam_faillock.so authsucc{words}"));
+                push(control, &format!("pam_faillock.so {authsucc}"));
                 push("requisite", "pam_deny.so");
                 // For exempt users, whose PAM_IGNORE alone would be a denial behind a jump.
                 push("required", "pam_permit.so");
@@ -337,9 +343,9 @@ mod tests {
 
     #[test]
     fn wrong_passwords_are_counted_as_before() {
-        let old = "auth required pam_faillock.so preauth deny=3\nauth sufficient pam_unix.so nullok\n\
+        let old = "auth required pam_faillock.so preauth silent deny=3\nauth sufficient pam_unix.so nullok\n\
                    auth [default=die] pam_faillock.so authfail deny=3\n";
-        let new = "auth required pam_faillock.so preauth deny=3\n\
+        let new = "auth required pam_faillock.so preauth silent deny=3\n\
                    auth [success=1 default=ignore] pam_unix.so\n\
                    auth [default=die] pam_faillock.so authfail deny=3\n\
                    auth [success=1 default=ignore] pam_faillock.so authsucc deny=3\n\
