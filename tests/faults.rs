@@ -264,15 +264,17 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
     world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
     let login = || world.ssh().answers(["", ""]);
     let polls = || world.onelogin.count("GET", "/verifications/");
-    // Warm: a login that is stopped while it looks up holds up the next one.
-    let _ = login().run();
-    let calls: Vec<u64> = (1..=calls(login())).collect();
     let pending = || world.kept("pending-").len();
+    // Warm: a login that is stopped while it looks up holds a lock, which the next one waits for.
     let begin = || {
-        // The directory stays: a login that looks up holds a lock, which the next one waits for.
+        world.later();
+        let _ = login().run();
         world.forget_what(|name| !name.starts_with("directory-"));
         world.onelogin.clear_requests();
     };
+    begin();
+    // Some calls at the end are of the log: a login may make a few less, and would not stop.
+    let calls: Vec<u64> = (1..=calls(login()) - 10).collect();
     let first = calls.partition_point(|&number| {
         begin();
         let mut stopped = login().stop_at(number).spawn();
