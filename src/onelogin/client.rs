@@ -207,3 +207,61 @@ impl<'a> Credentials<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::onelogin::token::TOKEN_PATH;
+    use std::time::Duration;
+
+    /// Gives out a token, and takes down what is sent.
+    #[derive(Default)]
+    struct Carried(Vec<String>);
+
+    impl Carrier for Carried {
+        fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
+            self.0.push("connected".to_owned());
+            Ok(())
+        }
+
+        fn send(&mut self, call: &Call<'_>, _: Deadline) -> Result<Reply, ApiError> {
+            self.0.push(call.path.clone());
+            Ok(Reply {
+                status: 200,
+                body: br#"{"access_token":"t"}"#.to_vec().into(),
+                request_id: None,
+                retry_after: None,
+                miss: None,
+            })
+        }
+    }
+
+    #[test]
+    fn r21_what_the_permit_no_longer_covers_is_not_sent_with_token_and_connection_ready() {
+        let text = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
+        let config = crate::config::parse("c", text).unwrap_or_else(|faults| panic!("{faults:?}"));
+        let secrets = Secrets {
+            verify: Secret::new("s".to_owned()),
+            lookup: None,
+        };
+        let state = State::nowhere();
+        for holds in [true, false] {
+            let mut carried = Carried::default();
+            let mut client = Client::new(&config, &secrets, &state, &mut carried);
+            let purpose = Purpose {
+                role: Role::Verify,
+                scope: "",
+            };
+            let permit = Permit {
+                deadline: Deadline::after(Duration::from_secs(9)),
+                holds: &|| holds,
+            };
+            let body = Method::Post(Vec::new().into());
+            let result = client.act(purpose, body, "/push", permit);
+            assert_eq!(result.is_ok(), holds);
+            let expected = [TOKEN_PATH, "connected", "/push"];
+            let expected = expected.get(..if holds { 3 } else { 2 }).unwrap();
+            assert_eq!(carried.0, expected);
+        }
+    }
+}
