@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use onelogin_simulator::{Simulator, User};
 use pam_host::{Case, Code};
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use world::{
     ID, NAME, SAFE, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push,
     reason, sms, totp,
@@ -178,110 +179,100 @@ fn r13_su_to_somebody_else_shows_and_sends_nothing_before_their_password() {
 #[ignore = "needs root: run by make test"]
 fn r05_a_group_of_the_same_name_in_a_second_store_of_users_exempts_nobody() {
     // mallory and people come from the second store, and with them a group that has the name of a local one.
-    in_a_second_store(
+    let store = SecondStore::new(
         "mallory:x:70011:70000::/:/bin/sh\n",
         "people:x:70000:\nmfa-exempt:x:90000:mallory\n",
-        || {
-            let world = World::with([totp()], &[]);
-            world.onelogin.add_user(User::new(1003, "mallory"));
-            for (lines, expected) in [
-                ("users.exempt_groups = [\"mfa-exempt\"]", "no-factor"),
-                ("users.groups = [\"*,!mfa-exempt\"]", "no-factor"),
-                // Who is in no group of the list is not asked; the local group is meant, and mallory is not in it.
-                ("users.groups = [\"mfa-exempt\"]", "exempt-other-groups"),
-                // A wildcard can only be compared with names.
-                ("users.groups = [\"*,!mfa-exemp?\"]", "exempt-other-groups"),
-            ] {
-                world.config(&[lines]);
-                let login = world
-                    .place
-                    .alone("sshd")
-                    .user("mallory")
-                    .ssh_with_key(&connection());
-                let outcome = login.answers(["111111"; 3]).run();
-                assert_eq!(reason(&outcome), expected, "{lines} {:?}", outcome.log);
-            }
-            // The local group still exempts its own member.
-            world.config(&["users.exempt_groups = [\"mfa-exempt\"]"]);
-            let outcome = world
-                .place
-                .alone("sshd")
-                .user(CALLER)
-                .ssh_with_key(&connection())
-                .run();
-            assert_eq!(reason(&outcome), "exempt-group", "{:?}", outcome.log);
-        },
     );
+    let world = World::with([totp()], &[]);
+    world.onelogin.add_user(User::new(1003, "mallory"));
+    let login = |user: &str| {
+        let login = world.place.alone("sshd").user(user);
+        let login = login.ssh_with_key(&connection());
+        store.of(login).answers(["111111"; 3]).run()
+    };
+    for (lines, expected) in [
+        ("users.exempt_groups = [\"mfa-exempt\"]", "no-factor"),
+        ("users.groups = [\"*,!mfa-exempt\"]", "no-factor"),
+        // Who is in no group of the list is not asked; the local group is meant, and mallory is not in it.
+        ("users.groups = [\"mfa-exempt\"]", "exempt-other-groups"),
+        // A wildcard can only be compared with names.
+        ("users.groups = [\"*,!mfa-exemp?\"]", "exempt-other-groups"),
+    ] {
+        world.config(&[lines]);
+        let outcome = login("mallory");
+        assert_eq!(reason(&outcome), expected, "{lines} {:?}", outcome.log);
+    }
+    // The local group still exempts its own member.
+    world.config(&["users.exempt_groups = [\"mfa-exempt\"]"]);
+    let outcome = login(CALLER);
+    assert_eq!(reason(&outcome), "exempt-group", "{:?}", outcome.log);
 }
 
 #[test]
 #[ignore = "needs root: run by make test"]
 fn r05_a_callers_name_that_means_another_uid_in_the_first_store_names_nobody() {
-    in_a_second_store(
-        &format!("{CALLER}:x:70012:70000::/:/bin/sh\n"),
-        "people:x:70000:\n",
-        || {
-            let world = World::with([totp()], &[&format!("users.exempt_users = [\"{CALLER}\"]")]);
-            let login = world.place.alone("su").user("root").ids(70_012, 0, 0);
-            let outcome = login.answers(["111111"; 3]).run();
-            assert_denied(&outcome, "a caller whose name is somebody else's");
-            assert_eq!(reason(&outcome), "no-caller");
-            // sudo names its caller, and the name means the exempt account.
-            let sudo = world.place.alone("sudo").user(CALLER).ids(70_012, 0, 0);
-            let outcome = sudo.answers(["111111"; 3]).run();
-            assert_denied(&outcome, "sudo by a caller whose name is somebody else's");
-            assert_eq!(reason(&outcome), "no-caller");
-            let outcome = by_caller(world.place.alone("su").user("root")).run();
-            assert_eq!(reason(&outcome), "exempt-user");
-        },
-    );
+    let passwd = format!("{CALLER}:x:70012:70000::/:/bin/sh\n");
+    let store = SecondStore::new(&passwd, "people:x:70000:\n");
+    let world = World::with([totp()], &[&format!("users.exempt_users = [\"{CALLER}\"]")]);
+    // su to root; and sudo, which names its caller, and the name means the exempt account.
+    for (service, user) in [("su", "root"), ("sudo", CALLER)] {
+        let login = world.place.alone(service).user(user).ids(70_012, 0, 0);
+        let outcome = store.of(login).answers(["111111"; 3]).run();
+        assert_denied(&outcome, "a caller whose name is somebody else's");
+        assert_eq!(reason(&outcome), "no-caller", "{service}");
+    }
+    let outcome = store
+        .of(by_caller(world.place.alone("su").user("root")))
+        .run();
+    assert_eq!(reason(&outcome), "exempt-user");
 }
 
-/// Runs this where a second store of users (libnss-extrausers) has these lines, and the local group `mfa-exempt` has one
-/// member, [`CALLER`].
-fn in_a_second_store(passwd: &str, group: &str, test: impl FnOnce() + Send + 'static) {
-    assert!(
-        std::env::var_os("PAM_HOST_PRIVATE_ETC").is_some(),
-        "this mounts something: run it by make test"
-    );
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        pam_host::place::set_mode(&path, 0o644);
-        path
-    };
-    let groups = std::fs::read_to_string("/etc/group").unwrap();
-    let sources =
-        "passwd: files extrausers\ngroup: files extrausers\nshadow: files\nhosts: files\n";
-    let mounts = [
-        (write("nsswitch.conf", sources), "/etc/nsswitch.conf"),
-        (
-            write("groups", &format!("{groups}mfa-exempt:x:5000:{CALLER}\n")),
-            "/etc/group",
-        ),
-        (write("passwd", passwd), "/var/lib/extrausers/passwd"),
-        (write("group", group), "/var/lib/extrausers/group"),
-    ];
-    // In a thread, and with it all that it starts: the others keep their files.
-    let result = std::thread::spawn(move || {
-        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNS).expect("a namespace can be made");
+/// A second store of users (libnss-extrausers), and a local group `mfa-exempt` with one member, [`CALLER`].
+struct SecondStore {
+    _folder: tempfile::TempDir,
+    mounts: String,
+}
+
+impl SecondStore {
+    fn new(passwd: &str, group: &str) -> Self {
+        assert!(
+            std::env::var_os("PAM_HOST_PRIVATE_ETC").is_some(),
+            "this writes below /var/lib: run it by make test"
+        );
+        let folder = tempfile::tempdir().unwrap();
+        let groups = std::fs::read_to_string("/etc/group").unwrap();
+        let groups = format!("{groups}mfa-exempt:x:5000:{CALLER}\n");
+        let sources =
+            "passwd: files extrausers\ngroup: files extrausers\nshadow: files\nhosts: files\n";
+        let mut mounts = String::new();
         std::fs::create_dir_all("/var/lib/extrausers").unwrap();
-        for (file, place) in &mounts {
+        pam_host::place::set_mode(folder.path(), 0o755);
+        for (name, text, place) in [
+            ("sources", sources, "/etc/nsswitch.conf"),
+            ("groups", &groups, "/etc/group"),
+            ("passwd", passwd, "/var/lib/extrausers/passwd"),
+            ("group", group, "/var/lib/extrausers/group"),
+        ] {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            pam_host::place::set_mode(&path, 0o644);
             if !std::path::Path::new(place).exists() {
                 std::fs::write(place, "").unwrap();
             }
-            let mount = std::process::Command::new("mount")
-                .arg("--bind")
-                .args([file.as_os_str(), place.as_ref()])
-                .status();
-            assert!(mount.unwrap().success(), "{place}");
+            let _ = write!(mounts, "mount --bind {} {place} && ", path.display());
         }
-        test();
-    })
-    .join();
-    if let Err(panic) = result {
-        std::panic::resume_unwind(panic);
+        Self {
+            _folder: folder,
+            mounts,
+        }
+    }
+
+    /// The case sees it; the other tests do not.
+    fn of(&self, case: Case) -> Case {
+        let script = format!("{}exec \"$0\" \"$@\"", self.mounts);
+        let unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c"];
+        let command = unshare.map(str::to_owned).into_iter();
+        case.under(command.chain([script]))
     }
 }
 

@@ -267,7 +267,7 @@ fn serve(socket: &UdpSocket, server: Server, queries: &Mutex<Vec<String>>) {
         };
         let reply = match server {
             Server::Silent => continue,
-            Server::AnswersTheSecondTime if so_far <= 2 => continue,
+            Server::AnswersTheSecondTime if so_far <= 1 => continue,
             Server::AnswersTheSecondTime => answer(query, 0, true),
             Server::Garbage => query[..11].to_vec(),
             Server::Says(code) => answer(query, code, false),

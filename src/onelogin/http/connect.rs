@@ -77,9 +77,9 @@ pub(super) fn connect(
         misses: Vec::new(),
     };
     let mut waiting = alternating(addresses).into_iter();
-    // So that each has its part of the time, however many they are.
+    // So that each has its part of the time, however many they are, and though this process may be late.
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
-    let next = NEXT.min(time.whole / PARTS / count);
+    let next = NEXT.min(time.whole / PARTS / 2 / count);
     let mut next_at = Instant::now();
     loop {
         let now = Instant::now();
