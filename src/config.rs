@@ -937,7 +937,7 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
         .map_err(|_| "is not a network")?;
     let is_mapped = network.network() != network.network().to_canonical();
     if network.network().is_loopback() {
-        Err("is this host itself: whoever is on it can make an outage for themselves")
+        Err("is this host itself, where a local user can cause an outage")
     } else if is_mapped {
         // A client's address is compared as IPv4.
         Err("is an IPv4 network written as IPv6: write it as IPv4")

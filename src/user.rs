@@ -193,7 +193,7 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
     (who, proof)
 }
 
-/// The account that must pass; `Err` where there is none, or it cannot be told.
+/// The account that must pass. `Err`: there is no such account, or the system cannot tell.
 fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account, Who> {
     const FAILED: Who = Who::Unclear(Unclear::Passwd);
     let name = request.user.as_deref().ok_or(Who::Stranger)?;

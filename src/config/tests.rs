@@ -425,11 +425,11 @@ fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
         ),
         (
             "failmode_from = [\"127.0.0.0/8\"]",
-            "\"failmode_from\": \"127.0.0.0/8\" is this host itself: whoever is on it can make an outage for themselves",
+            "\"failmode_from\": \"127.0.0.0/8\" is this host itself, where a local user can cause an outage",
         ),
         (
             "failmode_from = [\"::1\"]",
-            "\"failmode_from\": \"::1\" is this host itself: whoever is on it can make an outage for themselves",
+            "\"failmode_from\": \"::1\" is this host itself, where a local user can cause an outage",
         ),
     ] {
         let text = format!(

@@ -383,7 +383,7 @@ impl ApiError {
 }
 
 impl Trouble {
-    /// Whether OneLogin itself was not reached, whoever asks for whom.
+    /// Whether OneLogin itself was not reached, so that every user meets the same trouble.
     #[must_use]
     pub fn is_of_the_way(self) -> bool {
         matches!(self, Self::NoConnection | Self::Gateway)

@@ -214,8 +214,8 @@ impl<'a> Ledger<'a> {
     }
 
     /// The number of the next note of the phone; `None` when a login has it. The note of a login that
-    /// is gone stays for its life: whoever has looked at it, and was stopped since, then takes a number
-    /// that another has taken meanwhile, or none has.
+    /// is gone stays for its life. So a login that has looked at it and was stopped since tries a number
+    /// that another login can only have taken, too: one of them fails.
     fn look_at_phone(&self, kind: Kind, now: i64) -> Result<Option<u32>, Forgotten> {
         let phone = self.phone();
         let mut next = 0;

@@ -103,7 +103,7 @@ fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding
             "failmode-from-everywhere",
             format!("failmode_from contains every {from} address"),
         )
-        .why("whoever has the password or key of a user, and causes an outage or waits for one, gets in from anywhere on the internet")
+        .why("during an outage, anybody with a user's password or key gets in, from anywhere on the internet")
         .advice("name the networks that people log in from, such as failmode_from = [\"10.20.0.0/16\"], or write failmode = \"secure\"");
         findings.push(at(everywhere, "failmode_from"));
     }

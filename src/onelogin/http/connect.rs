@@ -30,7 +30,7 @@ pub(super) enum Ports {
 /// How long addresses are dialled.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Time {
-    /// When it is over.
+    /// The moment when it ends.
     pub(super) end: Instant,
     /// How long it is as the configuration has it; the end may come sooner, as a look-up took long, or the login is over.
     pub(super) whole: Duration,
@@ -361,7 +361,7 @@ mod tests {
             .unwrap();
         let there = server.local_addr().unwrap();
         for ports in [Ports::Chosen, Ports::Bound] {
-            // A port that refuses, an address of a network that is none, a broadcast that is forbidden.
+            // A port that refuses, or a broadcast address, which is forbidden.
             for before in [unused, address("255.255.255.255:1")] {
                 let stream = connect(&[before, there], ports).unwrap();
                 assert_eq!(stream.peer_addr().unwrap(), there);
