@@ -1,16 +1,16 @@
 //! One login with everything around it: who must pass, the state on this host, OneLogin's API. The
 //! module runs it in a host program, the tool in a terminal.
 
-use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
 use crate::config::{Config, FailMode};
+use crate::denials::Denials;
 use crate::host::{
-    Nss, has_the_hosts_network, interrupt_is_pending, is_of_this_host, parent_identity,
-    process_identity,
+    Nss, has_terminal, has_the_hosts_network, interrupt_is_blocked, interrupt_is_pending,
+    is_of_this_host, parent_identity,
 };
 use crate::log::Facts;
 use crate::login::{
-    Clock, Denial, Fault, Login, Manner, Memory as _, Outcome, Prompt, Report, Unknown,
+    Clock, Denial, Fault, Full, Limit, Login, Manner, Memory as _, Outcome, Prompt, Report, Unknown,
 };
 use crate::onelogin::OneLogin;
 use crate::onelogin::addresses::KeepsAddresses;
@@ -18,18 +18,20 @@ use crate::onelogin::http::{Carrier, Exchange};
 use crate::onelogin::wire::UserId;
 use crate::outage::{Here, NotSafe, SafePlace};
 use crate::state::State;
-use crate::state::ledger::{Action, Ledger, Strictness};
-use crate::state::notes::Notes;
+use crate::state::ledger::{Action, Ledger, Person};
 use crate::text::pair;
 use crate::trust::Trusted;
 use crate::user::{Proof, Request, Subject, Uids, Who, who};
 use crate::verdict::Circumstances;
+use ipnet::IpNet;
+use std::net::IpAddr;
 
-/// The hosts that show texts at once, so that a push needs no prompt.
-const SHOW_TEXT_AT_ONCE: [&str; 3] = ["sudo", "sudo-i", "login"];
+/// A host that shows texts at once, so that a push needs no prompt.
+const LOGIN: &str = "login";
 
-/// The hosts that block SIGINT while they authenticate, so that Ctrl-C can be seen pending.
-const BLOCK_INTERRUPTS: [&str; 2] = ["sudo", "sudo-i"];
+/// Hosts that show texts at once, and block SIGINT while they authenticate, so that Ctrl-C can be seen
+/// pending. sudo may have other names in a stack (`pam_service`): see [`is_sudo`].
+const SUDO: [&str; 2] = ["sudo", "sudo-i"];
 
 /// What sshd says for an address of a connection that is no network connection.
 const NO_ADDRESS: &str = "UNKNOWN";
@@ -46,6 +48,8 @@ pub struct Attempt<'a> {
     pub prompt: &'a mut dyn Prompt,
     /// The way to OneLogin.
     pub carrier: &'a mut dyn Carrier,
+    /// What the PAM handle keeps of denials; `None` where it cannot.
+    pub denials: Option<&'a Denials>,
     /// Whether `PAM_USER` is still who it was in the request.
     pub is_same_user: &'a dyn Fn() -> bool,
     /// Whether it goes through a stack, and so shows that this one works.
@@ -101,13 +105,16 @@ impl Attempt<'_> {
         let config = &loaded.config;
         let state = State::open(&config.state_dir, Trusted::of(uids));
         let user = decision.user(request).unwrap_or_default().to_owned();
-        let uid = subject.ok().map(|subject| subject.uid);
-        let strictness = strictness(uids);
-        let action = action(request);
-        let notes = Notes::new(&state, seconds_since_boot);
-        let mut ledger = Ledger::of(notes, &action, (&user, uid), &config.limits, strictness);
+        let origin = origin(request, uids);
+        let person = Person {
+            name: &user,
+            uid: subject.ok().map(|subject| subject.uid),
+            proof,
+            origin: origin.as_deref(),
+        };
+        let mut ledger = Ledger::of(&state, config, action(request, self.denials), &person);
         let mut carrier = KeepsAddresses::new(config, &state, self.carrier);
-        let mut onelogin = OneLogin::new(config, &loaded.secrets, notes, &mut carrier);
+        let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut carrier);
         let safe = SafePlace::check(
             config,
             &Here {
@@ -124,10 +131,10 @@ impl Attempt<'_> {
             self.clock,
             &mut ledger,
             config,
-            manner(request),
+            manner(request, uids),
         );
         decision.report = login.with_outages(safe.ok()).run(subject);
-        decision.remarks = remarks(&decision.report, &state, strictness, &user);
+        decision.remarks = remarks(&decision.report, &state, &ledger, &user);
         decision
             .remarks
             .extend(not_safe(&decision.report, config, safe));
@@ -136,9 +143,11 @@ impl Attempt<'_> {
             let _ = ledger.deny();
             decision.report.outcome = Outcome::Denied(Denial::UserChanged);
         }
-        if self.has_stack && matches!(decision.report.outcome, Outcome::Accepted(_)) {
+        let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
+        if self.has_stack && is_accepted {
             state.witness(&request.service, &user);
         }
+        ledger.sweep(!is_accepted);
     }
 }
 
@@ -152,7 +161,7 @@ impl Decision {
                 onelogin_id: None,
                 factor: None,
                 forgotten: false,
-                held_back: false,
+                held_back: None,
             },
             here: Circumstances {
                 in_ssh: request.ssh_connection.is_some(),
@@ -193,32 +202,38 @@ impl Decision {
     }
 }
 
-/// What the user can do to this process, they could do to keep it from counting.
-fn strictness(uids: Uids) -> Strictness {
-    if uids.is_setuid() {
-        Strictness::Strict
-    } else {
-        Strictness::Lenient
-    }
-}
-
 /// What an admin should know beside the decision.
-fn remarks(report: &Report, state: &State, strictness: Strictness, user: &str) -> Vec<String> {
+fn remarks(report: &Report, state: &State, ledger: &Ledger<'_>, user: &str) -> Vec<String> {
     let mut remarks = Vec::new();
+    let of_user = pair("user", user);
     if let Some(trouble) = state.trouble() {
-        let result = match strictness {
-            Strictness::Lenient => "codes only, nothing can be activated",
-            Strictness::Strict => "codes cannot be counted, nobody gets in",
-        };
         let text = pair("state", &trouble.to_string());
-        remarks.push(format!("{result}: {text}"));
+        remarks.push(format!("nothing can be counted, nobody gets in: {text}"));
     } else if report.forgotten && !matches!(report.outcome, Outcome::Accepted(_)) {
         let text = "a denial could not be written down; a rerun of the stack is a new login";
         remarks.push(text.to_owned());
     }
-    if report.held_back {
-        let text = pair("user", user);
-        remarks.push(format!("limits.challenges is used up, codes only: {text}"));
+    remarks.extend(report.held_back.map(|full| {
+        let what = match full {
+            Full::Window => "limits.challenges is used up, codes only",
+            Full::Day => "limits.challenges_per_day is used up, codes only",
+            Full::PushDenied => "a push was denied in the last hour, no push is sent",
+        };
+        format!("{what}: {of_user}")
+    }));
+    remarks.extend(ledger.last_of_the_day().map(|limit| {
+        let key = match limit {
+            Limit::Challenges => "challenges_per_day",
+            Limit::Failures => "failures_per_day",
+        };
+        format!(
+            "the last of limits.{key} is used up, somebody may hold the first factor: {of_user}"
+        )
+    }));
+    if ledger.is_push_denied() {
+        let text =
+            "a push was denied on the phone, from unknown addresses none is sent for an hour";
+        remarks.push(format!("{text}: {of_user}"));
     }
     remarks
 }
@@ -241,20 +256,40 @@ fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) 
 }
 
 /// What the host may run the stack for more than once: an ssh connection, by its addresses and
-/// ports where it has some, else by the process that serves it; or this process.
-fn action(request: &Request) -> Action {
+/// ports where it has some, else by the process that serves it; or a PAM handle.
+fn action<'a>(request: &Request, denials: Option<&'a Denials>) -> Action<'a> {
     match &request.ssh_connection {
         Some(connection) if connection.contains(NO_ADDRESS) => {
             Action::Connection(format!("{connection} {}", parent_identity()))
         }
         Some(connection) => Action::Connection(connection.clone()),
-        None => Action::Process(process_identity()),
+        None => Action::Handle(denials),
     }
 }
 
-fn manner(request: &Request) -> Manner {
+/// Where a login comes from: the address of an ssh client, of IPv6 its /64, which one client can take
+/// addresses of at will; the user whose process it is, in sudo, su and doas; else what the host tells.
+fn origin(request: &Request, uids: Uids) -> Option<String> {
+    if let Some(connection) = &request.ssh_connection {
+        let address = connection.split_ascii_whitespace().next()?;
+        let address: IpAddr = address.parse().ok()?;
+        let prefix = match address.to_canonical() {
+            address @ IpAddr::V4(_) => IpNet::from(address),
+            IpAddr::V6(address) => IpNet::new(address.into(), 64).ok()?.trunc(),
+        };
+        return Some(format!("ssh {prefix}"));
+    }
+    if uids.is_setuid() {
+        return Some(format!("uid {}", uids.real));
+    }
+    let rhost = request.rhost.as_deref().filter(|rhost| !rhost.is_empty())?;
+    Some(format!("rhost {rhost}"))
+}
+
+fn manner(request: &Request, uids: Uids) -> Manner {
     let has_tty = request.tty.as_deref().is_some_and(|tty| !tty.is_empty());
-    if has_tty && request.ssh_connection.is_none() && is_one_of(request, &SHOW_TEXT_AT_ONCE) {
+    let shows_text_at_once = request.service == LOGIN || is_sudo(request, uids);
+    if has_tty && request.ssh_connection.is_none() && shows_text_at_once {
         Manner::Waited
     } else {
         Manner::Prompted
@@ -264,13 +299,15 @@ fn manner(request: &Request) -> Manner {
 /// How a user ends a wait: sudo blocks SIGINT and SIGQUIT while it authenticates, so that they stay
 /// pending and can be seen.
 #[must_use]
-pub fn interrupt(request: &Request) -> Option<fn() -> bool> {
+pub fn interrupt(request: &Request, uids: Uids) -> Option<fn() -> bool> {
     let look: fn() -> bool = interrupt_is_pending;
-    is_one_of(request, &BLOCK_INTERRUPTS).then_some(look)
+    is_sudo(request, uids).then_some(look)
 }
 
-fn is_one_of(request: &Request, services: &[&str]) -> bool {
-    services.contains(&request.service.as_str())
+/// Whether the host is sudo: by its name, or by what it does. That changes words and waits alone.
+fn is_sudo(request: &Request, uids: Uids) -> bool {
+    SUDO.contains(&request.service.as_str())
+        || (uids.is_setuid() && interrupt_is_blocked() && has_terminal())
 }
 
 #[cfg(test)]
@@ -279,24 +316,52 @@ mod tests {
 
     #[test]
     fn r14_a_connection_without_addresses_is_named_by_the_process_that_serves_it() {
+        let denials = Denials::default();
         let named = |connection: Option<&str>| {
             let request = Request {
                 ssh_connection: connection.map(str::to_owned),
                 ..Request::default()
             };
-            match action(&request) {
-                Action::Connection(name) | Action::Process(name) => name,
+            match action(&request, Some(&denials)) {
+                Action::Connection(name) => Some(name),
+                Action::Handle(_) => None,
             }
         };
-        assert_eq!(
-            named(Some("192.0.2.7 5 192.0.2.1 22")),
-            "192.0.2.7 5 192.0.2.1 22"
-        );
+        let connection = "192.0.2.7 5 192.0.2.1 22";
+        assert_eq!(named(Some(connection)).as_deref(), Some(connection));
         let parent = parent_identity();
         assert_eq!(
             named(Some("UNKNOWN 65535 UNKNOWN 65535")),
-            format!("UNKNOWN 65535 UNKNOWN 65535 {parent}")
+            Some(format!("UNKNOWN 65535 UNKNOWN 65535 {parent}"))
         );
-        assert_eq!(named(None), process_identity());
+        assert_eq!(named(None), None);
+    }
+
+    #[test]
+    fn r22_an_origin_is_what_a_client_cannot_choose_at_will() {
+        let of = |connection: Option<&str>, rhost: Option<&str>, real| {
+            let request = Request {
+                ssh_connection: connection.map(str::to_owned),
+                rhost: rhost.map(str::to_owned),
+                ..Request::default()
+            };
+            let uids = Uids {
+                real,
+                effective: 0,
+                saved: 0,
+            };
+            origin(&request, uids)
+        };
+        let ssh = |address: &str| of(Some(&format!("{address} 5 192.0.2.1 22")), None, 0);
+        assert_eq!(ssh("192.0.2.7").as_deref(), Some("ssh 192.0.2.7/32"));
+        assert_eq!(ssh("::ffff:192.0.2.7"), ssh("192.0.2.7"));
+        assert_eq!(ssh("2001:db8::1"), ssh("2001:db8::ffff:2"));
+        assert_ne!(ssh("2001:db8::1"), ssh("2001:db8:0:1::1"));
+        assert_eq!(ssh("UNKNOWN"), None);
+        // sudo passes on what its caller says; the caller is who they are.
+        assert_eq!(of(None, Some("x"), 1000).as_deref(), Some("uid 1000"));
+        assert_eq!(of(None, Some("x"), 0).as_deref(), Some("rhost x"));
+        assert_eq!(of(None, Some(""), 0), None);
+        assert_eq!(of(None, None, 0), None);
     }
 }

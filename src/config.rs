@@ -201,13 +201,17 @@ pub struct Factors {
     pub magic_link: Vec<String>,
 }
 
-/// The table `[limits]`: for each local user, within a window.
+/// The table `[limits]`: for each OneLogin user, on this host.
 pub struct Limits {
-    /// `challenges`: pushes, text messages, e-mails and calls that led to nothing.
+    /// `challenges`: pushes, text messages, e-mails and calls that led to nothing, within a window.
     pub challenges: u32,
-    /// `failures`: codes that OneLogin refused.
+    /// `challenges_per_day`: the same, within 24 hours.
+    pub challenges_per_day: u32,
+    /// `failures`: codes that OneLogin refused, within a window.
     pub failures: u32,
-    /// `window`: for how long each counts.
+    /// `failures_per_day`: the same, within 24 hours.
+    pub failures_per_day: u32,
+    /// `window`: how long a window is.
     pub window: Duration,
 }
 
@@ -716,15 +720,40 @@ impl<'a> Reader<'a> {
     }
 
     fn limits(&mut self, mut table: Table<'a>) -> Limits {
+        // In the lines where they are set.
+        let set = |key: &str| {
+            let is_set = table.entries.contains_key(key);
+            is_set.then(|| self.line(&table, key))
+        };
+        let lines = ["challenges_per_day", "failures_per_day"].map(set);
+        let [challenges_line, failures_line] = lines;
         let challenges = self.number(&mut table, "challenges", 3, 1, 100);
+        let per_day = self.number(&mut table, "challenges_per_day", 12, 1, 200);
+        let challenges_per_day = self.per_day("challenges", challenges, per_day, challenges_line);
         let failures = self.number(&mut table, "failures", 10, 1, 100);
+        let per_day = self.number(&mut table, "failures_per_day", 50, 1, 200);
+        let failures_per_day = self.per_day("failures", failures, per_day, failures_line);
         let window = self.number(&mut table, "window", 600, 60, 86_400);
         self.leftovers(table);
+        let number = |number| u32::try_from(number).unwrap_or(1);
         Limits {
-            challenges: u32::try_from(challenges).unwrap_or(1),
-            failures: u32::try_from(failures).unwrap_or(1),
+            challenges: number(challenges),
+            challenges_per_day: number(challenges_per_day),
+            failures: number(failures),
+            failures_per_day: number(failures_per_day),
             window: Duration::from_secs(window),
         }
+    }
+
+    /// A limit of 24 hours is never the smaller one.
+    fn per_day(&mut self, key: &str, limit: u64, per_day: u64, line: Option<usize>) -> u64 {
+        if let Some(line) = line.filter(|_| per_day < limit) {
+            let text = format!(
+                "\"{key}_per_day\" is {per_day}, less than \"{key}\" ({limit}); make it at least {limit}"
+            );
+            self.fault(line, text);
+        }
+        per_day.max(limit)
     }
 
     // What follows takes one value of one kind out of a table.

@@ -215,8 +215,20 @@ pub enum NoChoice {
 pub enum Activations {
     /// They may.
     Offered,
+    /// They may, but for pushes.
+    NoPush,
     /// Codes only.
     Off,
+}
+
+impl Activations {
+    fn allow(self, factor: Factor) -> bool {
+        match self {
+            Self::Offered => true,
+            Self::NoPush => factor != Factor::Push,
+            Self::Off => false,
+        }
+    }
 }
 
 /// What one login may choose from: the default device first, then the order of `factors.allow`.
@@ -269,9 +281,7 @@ impl Menu {
                 _ => NoChoice::NoneAllowed,
             });
         }
-        if activations == Activations::Off {
-            devices.retain(|device| device.takes_codes);
-        }
+        devices.retain(|device| device.takes_codes || activations.allow(device.factor));
         if devices.is_empty() {
             return Err(NoChoice::NoneWithoutActivation);
         }
@@ -421,7 +431,7 @@ fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
     let mut options = Vec::new();
     let mut code_has_a_home = false;
     for device in devices {
-        if activations == Activations::Offered {
+        if activations.allow(device.factor) {
             match device.factor.course() {
                 Course::Approval => options.push(Choice::Approval(device.clone())),
                 Course::CodeSent => options.push(Choice::CodeTo(device.clone())),

@@ -6,7 +6,7 @@ use crate::user::{Account, LookupFailed, People, Uids};
 use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
 use std::fs::File;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read as _};
 use std::net::{IpAddr, UdpSocket};
 use std::os::fd::AsRawFd as _;
 
@@ -99,14 +99,45 @@ pub fn first_identity() -> String {
     identity(1)
 }
 
-/// Whether the process that [`process_identity`] named is still there.
+/// A name for this start of the machine. Where the kernel does not know of such a thing, they all have
+/// one name; `None` where it cannot be read.
 #[must_use]
-pub fn is_running(identity_of: &str) -> bool {
-    let pid = identity_of
-        .split('@')
-        .next()
-        .and_then(|pid| pid.parse().ok());
-    pid.is_some_and(|pid| identity(pid) == identity_of)
+pub fn boot() -> Option<String> {
+    match read("/proc/sys/kernel/random/boot_id") {
+        Ok(id) => Some(id.chars().take_while(char::is_ascii_hexdigit).collect()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Some("0".to_owned()),
+        Err(_) => None,
+    }
+}
+
+/// Whether the process that [`process_identity`] named is gone for sure. Where that cannot be told, it
+/// is there.
+#[must_use]
+pub fn is_gone(identity_of: &str) -> bool {
+    const NO_SUCH_PROCESS: Option<i32> = Some(nix::libc::ESRCH);
+    let pid = identity_of.split('@').next().unwrap_or_default();
+    if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+        return false;
+    }
+    match read(&format!("/proc/{pid}/stat")) {
+        Ok(stat) => {
+            let state = after_the_name(&stat).next().unwrap_or_default();
+            matches!(state, "Z" | "X") || format!("{pid}@{}", began(&stat)) != identity_of
+        }
+        Err(error) => {
+            error.kind() == ErrorKind::NotFound || error.raw_os_error() == NO_SUCH_PROCESS
+        }
+    }
+}
+
+/// The namespace in which process numbers of this process mean something.
+#[must_use]
+pub fn pid_namespace() -> String {
+    let link = std::fs::read_link("/proc/self/ns/pid");
+    link.map_or_else(
+        |_| "?".to_owned(),
+        |link| link.to_string_lossy().into_owned(),
+    )
 }
 
 /// Whether there is a process with this pid.
@@ -116,14 +147,34 @@ pub fn exists(pid: &str) -> bool {
 }
 
 fn identity(process: u32) -> String {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The start time is the 22nd field; the second one is the name in brackets, which may hold
-    // blanks and brackets.
-    let began = stat
-        .rsplit_once(')')
-        .and_then(|(_, rest)| rest.split_ascii_whitespace().nth(19))
-        .unwrap_or("?");
-    format!("{process}@{began}")
+    let stat = read(&format!("/proc/{process}/stat")).unwrap_or_default();
+    format!("{process}@{}", began(&stat))
+}
+
+/// When a process began, by its `stat`: the 22nd field.
+fn began(stat: &str) -> &str {
+    after_the_name(stat).nth(19).unwrap_or("?")
+}
+
+/// The fields of a process's `stat` from the third on: the second one is the name in brackets, which
+/// may hold blanks and brackets.
+fn after_the_name(stat: &str) -> std::str::SplitAsciiWhitespace<'_> {
+    let (_, rest) = stat.rsplit_once(')').unwrap_or_default();
+    rest.split_ascii_whitespace()
+}
+
+/// A short file of the kernel, in one look.
+fn read(path: &str) -> std::io::Result<String> {
+    let mut buffer = [0; 4096];
+    let mut file = File::open(path)?;
+    let length = loop {
+        match file.read(&mut buffer) {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => break result?,
+        }
+    };
+    let text = buffer.get(..length).unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
 }
 
 /// Whether this process has the network namespace of PID 1; `None` when that cannot be told.
@@ -147,18 +198,36 @@ pub fn is_of_this_host(address: IpAddr) -> bool {
     !bound.is_err_and(|error| error.kind() == ErrorKind::AddrNotAvailable)
 }
 
+/// Whether this thread blocks SIGINT.
+#[must_use]
+pub fn interrupt_is_blocked() -> bool {
+    const INTERRUPT: u64 = 1 << (2 - 1);
+    signals("SigBlk:") & INTERRUPT != 0
+}
+
+/// Whether this process has a controlling terminal.
+#[must_use]
+pub fn has_terminal() -> bool {
+    let stat = read("/proc/self/stat").unwrap_or_default();
+    // The seventh field; the third one is the first behind the name.
+    after_the_name(&stat)
+        .nth(4)
+        .is_some_and(|terminal| terminal != "0")
+}
+
 /// Whether SIGINT or SIGQUIT is blocked and pending, for this thread or the process.
 #[must_use]
 pub fn interrupt_is_pending() -> bool {
     const INTERRUPT: u64 = (1 << (2 - 1)) | (1 << (3 - 1));
-    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
-    let pending = status.lines().filter_map(|line| {
-        let mask = line
-            .strip_prefix("SigPnd:")
-            .or_else(|| line.strip_prefix("ShdPnd:"))?;
-        u64::from_str_radix(mask.trim(), 16).ok()
-    });
-    pending.fold(0, |all, mask| all | mask) & INTERRUPT != 0
+    (signals("SigPnd:") | signals("ShdPnd:")) & INTERRUPT != 0
+}
+
+/// A set of signals of this thread, by the kernel's name for it.
+fn signals(name: &str) -> u64 {
+    let status = read("/proc/thread-self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix(name));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }
 
 /// Fills the descriptors 0 to 2 where the host has closed them, for as long as it lives: a file or
@@ -227,16 +296,28 @@ mod tests {
         assert_eq!(process_identity(), process_identity());
         assert_ne!(process_identity(), parent_identity());
         assert!(!process_identity().ends_with('?'));
-        assert!(is_running(&process_identity()) && is_running(&parent_identity()));
+        assert!(!is_gone(&process_identity()) && !is_gone(&parent_identity()));
         let pid = std::process::id();
-        for gone in [
-            format!("{pid}@1"),
-            format!("{pid}"),
-            "4194999@1".to_owned(),
-            String::new(),
-        ] {
-            assert!(!is_running(&gone), "{gone}");
+        for gone in [format!("{pid}@1"), "4194999@1".to_owned()] {
+            assert!(is_gone(&gone), "{gone}");
         }
+        // What nobody has written says nothing.
+        for odd in ["", "x", "@1", "1/../self@1"] {
+            assert!(!is_gone(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn r14_a_process_that_has_ended_is_gone_although_nobody_has_waited_for_it() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let name = identity(child.id());
+        // Its state tells, not its absence.
+        while !is_gone(&name) {
+            std::thread::yield_now();
+        }
+        assert!(exists(&child.id().to_string()));
+        child.wait().unwrap();
+        assert!(is_gone(&name));
     }
 
     #[test]

@@ -23,6 +23,7 @@
 //! | [`verdict`] | the one table from outcome to PAM code | nothing |
 //! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
+//! | [`denials`] | the denials that a PAM handle keeps | nothing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
 //! | `cli` | the admin tool, with feature `cli`; nothing of it is in the module | everything |
 //! | [`trust`] | whose files are trusted | files, reading |
@@ -50,6 +51,7 @@ pub mod attempt;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod denials;
 pub mod factor;
 pub mod group;
 pub mod host;

@@ -10,14 +10,15 @@ mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, ApiError, BadAnswer, Clock, Deadline, Forgotten, Limit, Memory, NoAnswer, Permit, Phone,
-    Prompt, Trouble, Typed, Uncounted, Unguessed, Wait,
+    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, LookUp, Memory,
+    NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted, Unguessed, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
 
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
 use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
+use crate::map::Wanted;
 use crate::onelogin::wire::{
     Acceptance, Activation, Answer, Devices, Found, UserId, VerificationId,
 };
@@ -41,8 +42,14 @@ const NOT_ACCEPTED: &str = "Not accepted. ";
 /// Before a prompt that follows a code which was used before.
 const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
 
-/// Before the first prompt where nothing is sent, because too much was sent in vain.
-const HELD_BACK: &str = "No more pushes, calls or messages for some minutes. ";
+/// Before the first prompt where less is sent than could be.
+fn held_back(full: Full) -> &'static str {
+    match full {
+        Full::Window => "No more pushes, calls or messages for some minutes. ",
+        Full::Day => "No more pushes, calls or messages today. ",
+        Full::PushDenied => "A push was denied, so that none is sent for an hour. ",
+    }
+}
 
 /// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
 /// knows there is no call, which would show in the time (rule R13).
@@ -73,8 +80,10 @@ struct Progress {
     mark: Mark,
     /// Whether a factor was enrolled in this login.
     enrolled: bool,
-    /// Whether nothing was offered that sends something, because of the limit on it.
-    held_back: bool,
+    /// Why less was offered than could be sent.
+    held_back: Option<Full>,
+    /// OneLogin's answer is that nobody can be verified, however they are proven.
+    led_to_nobody: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
     until: Duration,
     /// When the push is over that this login has taken the phone for, on its clock.
@@ -185,9 +194,6 @@ impl<'a> Login<'a> {
             Err(unknown) => self.codes_only(Door::Nobody(unknown), Proof::Unproven),
             Ok(subject) => match subject.proof {
                 Proof::Unproven => self.codes_only(Door::Unasked(subject), Proof::Unproven),
-                Proof::Proven if self.memory.is_used_up(Limit::Failures) => {
-                    Err(Outcome::Denied(Denial::TooManyCodes))
-                }
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
                     Err(Closed::Nobody(unknown)) => {
@@ -216,8 +222,8 @@ impl<'a> Login<'a> {
         }
         self.prepare()?;
         let mut tries = Tries::new(self.config.factors.prompts);
-        if self.progress.held_back {
-            tries.words = HELD_BACK;
+        if let Some(full) = self.progress.held_back {
+            tries.words = held_back(full);
         }
         while tries.left() {
             let text = tries.prompt(&menu.prompt(&subject.name));
@@ -307,8 +313,9 @@ impl<'a> Login<'a> {
                 }
                 Typed::Text(answer) => {
                     let answered_at = self.clock.elapsed();
+                    // Who stands behind it is found only when a code was typed.
                     if let Door::Unasked(subject) = door {
-                        door = self.open(subject);
+                        door = self.devices_of(subject).into();
                     }
                     if let Door::Closed(Outcome::Exempt(exemption)) = door {
                         return Err(Outcome::Exempt(exemption));
@@ -330,19 +337,11 @@ impl<'a> Login<'a> {
             Door::Nobody(unknown) => Outcome::Unknown(unknown),
             Door::Closed(outcome) => {
                 // As after a wrong code: a rerun shall not tell either.
-                let _ = self.mark();
+                self.mark();
                 outcome
             }
             Door::Unasked(_) | Door::Found(..) => Outcome::Denied(tries.why),
         })
-    }
-
-    /// Who stands behind the door of an unproven user: found only when a code was typed.
-    fn open(&mut self, subject: &Subject) -> Door<'static> {
-        if self.memory.is_used_up(Limit::Failures) {
-            return Door::Closed(Outcome::Denied(Denial::TooManyCodes));
-        }
-        self.devices_of(subject).into()
     }
 
     /// Checks a code of whoever stands behind a door, if there is anybody who has such codes.
@@ -357,16 +356,75 @@ impl<'a> Login<'a> {
 
     /// Finds the subject at OneLogin, and what there is to choose from.
     fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Closed> {
-        let (user, devices) = self.find(subject)?;
-        let menu = self.offer(subject.proof, &user, devices)?;
-        Ok((user, menu))
+        // Where nothing can be counted, nothing is asked.
+        if !self.memory.works() {
+            return Err(Closed::For(Outcome::Denied(Denial::NoState)));
+        }
+        self.progress.led_to_nobody = false;
+        let result = self.find(subject).and_then(|(user, devices)| {
+            self.codes_are_left()?;
+            let menu = self.offer(subject.proof, &user, devices)?;
+            Ok((user, menu))
+        });
+        self.memory.looked_up(if self.progress.led_to_nobody {
+            LookUp::Nobody
+        } else {
+            LookUp::Else
+        });
+        result
     }
 
     fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), Closed> {
-        let user = self.user_of(subject)?;
+        let wanted = Self::wanted(subject)?;
+        let user = match self.api.kept(wanted) {
+            Some(user) => user,
+            None => self.look_up(wanted)?,
+        };
+        self.memory.meet(&user);
         self.progress.onelogin_id = Some(user.clone());
         let devices = self.read(|api, deadline| api.devices(&user, deadline))?;
         Ok((user, devices))
+    }
+
+    /// Whom OneLogin is to be asked for.
+    fn wanted(subject: &Subject) -> Result<&Wanted, Closed> {
+        subject.wanted.as_ref().map_err(|unfit| match unfit {
+            Unfit::Name => Closed::Nobody(Unknown::Name),
+            Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
+        })
+    }
+
+    /// Asks OneLogin who somebody is, unless this host knows that it leads to nothing: whoever has a
+    /// first factor could spend what OneLogin answers all hosts in an hour (rule R22).
+    fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
+        if let Wanted::Id(id) = wanted {
+            self.memory.meet(id);
+        }
+        if self.memory.recall() == Recalled::Nobody {
+            return Err(Closed::Nobody(Unknown::Lately));
+        }
+        self.codes_are_left()?;
+        self.memory.look_up().map_err(|why| {
+            Closed::For(Outcome::Denied(match why {
+                Uncounted::Full(_) => Denial::TooManyLookUps,
+                Uncounted::Forgotten => Denial::NoState,
+            }))
+        })?;
+        self.user_of(wanted)
+    }
+
+    /// Beyond the limit on codes everything is denied.
+    fn codes_are_left(&mut self) -> Result<(), Outcome> {
+        match self.memory.full(Limit::Failures) {
+            Some(full) => Err(Outcome::Denied(too_many_codes(full))),
+            None => Ok(()),
+        }
+    }
+
+    /// OneLogin's answer leads to nobody, whatever has proven the user.
+    fn nobody(&mut self, unknown: Unknown) -> Closed {
+        self.progress.led_to_nobody = true;
+        Closed::Nobody(unknown)
     }
 
     /// What there is to choose from among these devices.
@@ -385,31 +443,28 @@ impl<'a> Login<'a> {
             _ => {}
         }
         let usable = self.with_codes_that_can_be_checked(devices.usable);
-        Menu::new(usable, devices.enrolled, allow, activations).map_err(|no_choice| match no_choice
-        {
-            NoChoice::NoDevice => Closed::Nobody(Unknown::NoFactor),
-            NoChoice::NoneAllowed => Closed::Nobody(Unknown::NoAllowedFactor),
-            NoChoice::NoneWithoutActivation => match proof {
-                Proof::Proven if self.progress.held_back => {
-                    Closed::For(Outcome::Denied(Denial::TooManyChallenges))
-                }
-                Proof::Proven => Closed::For(Outcome::Denied(Denial::NoState)),
-                Proof::Unproven => Closed::Nobody(Unknown::NoAllowedFactor),
+        let menu = Menu::new(usable, devices.enrolled, allow, activations);
+        menu.map_err(|no_choice| match no_choice {
+            NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
+            NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
+            NoChoice::NoneWithoutActivation => match self.progress.held_back {
+                Some(full) => Closed::For(Outcome::Denied(too_many_challenges(full))),
+                None => Closed::Nobody(Unknown::NoAllowedFactor),
             },
         })
     }
 
-    /// Whether something may be sent to the user: not before something has proven them, not where it
-    /// could not be counted, and not beyond the limit.
+    /// What may be sent to the user: nothing before something has proven them, and not beyond the
+    /// limit.
     fn activations(&mut self, proof: Proof) -> Activations {
-        if proof == Proof::Unproven || !self.memory.works() {
+        if proof == Proof::Unproven {
             return Activations::Off;
         }
-        self.progress.held_back = self.memory.is_used_up(Limit::Challenges);
-        if self.progress.held_back {
-            Activations::Off
-        } else {
-            Activations::Offered
+        self.progress.held_back = self.memory.full(Limit::Challenges);
+        match self.progress.held_back {
+            None => Activations::Offered,
+            Some(Full::PushDenied) => Activations::NoPush,
+            Some(Full::Window | Full::Day) => Activations::Off,
         }
     }
 
@@ -428,11 +483,7 @@ impl<'a> Login<'a> {
         devices
     }
 
-    fn user_of(&mut self, subject: &Subject) -> Result<UserId, Closed> {
-        let wanted = subject.wanted.as_ref().map_err(|unfit| match unfit {
-            Unfit::Name => Closed::Nobody(Unknown::Name),
-            Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
-        })?;
+    fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
         let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
             Found::One(user) => return Ok(user),
             Found::Nobody if self.config.users.unknown == Missing::Exempt => {
@@ -443,7 +494,7 @@ impl<'a> Login<'a> {
             Found::Other => Unknown::Other,
             Found::Inactive => Unknown::Inactive,
         };
-        Err(Closed::Nobody(unknown))
+        Err(self.nobody(unknown))
     }
 
     /// The connection is made while nobody waits for it, for all names alike (rule R13).
@@ -509,7 +560,10 @@ impl<'a> Login<'a> {
     /// Sends the push, the code or the link, or calls: once.
     fn activate(&mut self, user: &UserId, device: &Device) -> Result<Activation, Outcome> {
         self.progress.factor = Some(device.factor.word());
-        let mut deadline = self.begin()?;
+        let mut deadline = self.begin(match device.factor {
+            Factor::Push => Challenge::Push,
+            _ => Challenge::Other,
+        })?;
         let (memory, mut holds): (&dyn Memory, &dyn Fn() -> bool) = (self.memory, &|| true);
         let holds_phone = || memory.holds_phone();
         if let Some(end) = self.progress.phone_until {
@@ -517,13 +571,21 @@ impl<'a> Login<'a> {
             holds = &holds_phone;
         }
         let result = self.api.activate(user, device, Permit { deadline, holds });
-        result.map_err(Self::trouble)
+        result.map_err(|error| self.unsent(error))
+    }
+
+    /// What has not left is taken back.
+    fn unsent(&mut self, error: ApiError) -> Outcome {
+        if error.trouble.precedes_sending() {
+            self.memory.unsent_challenge();
+        }
+        Self::trouble(error)
     }
 
     /// What precedes everything that sends something to the user: there must be time, it is counted,
     /// and the denial is written down, so that a process that is killed meanwhile, or a stack that
     /// is run again, sends no second one.
-    fn begin(&mut self) -> Result<Deadline, Outcome> {
+    fn begin(&mut self, challenge: Challenge) -> Result<Deadline, Outcome> {
         let limit = self.config.onelogin.login_timeout;
         if self.clock.elapsed() >= limit {
             return Err(if self.progress.enrolled {
@@ -532,11 +594,10 @@ impl<'a> Login<'a> {
                 Self::trouble(ApiError::late("login_timeout"))
             });
         }
-        self.mark()
-            .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
-        self.memory.challenge().map_err(|why| {
+        self.mark_beforehand()?;
+        self.memory.challenge(challenge).map_err(|why| {
             Outcome::Denied(match why {
-                Uncounted::UsedUp => Denial::TooManyChallenges,
+                Uncounted::Full(full) => too_many_challenges(full),
                 Uncounted::Forgotten => Denial::NoState,
             })
         })?;
@@ -557,7 +618,7 @@ impl<'a> Login<'a> {
         if !is_activated {
             return self.check(user, device, None, code);
         }
-        if let Guess::Used = self.guess(user, device, code)? {
+        if let Guess::Used = self.guess(device, code)? {
             return Ok(Checked::Used);
         }
         let deadline = self.deadline();
@@ -575,7 +636,7 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
-        match self.guess(user, device, code)? {
+        match self.guess(device, code)? {
             Guess::Counted => self.submit(user, device, verification, code),
             Guess::Used => Ok(Checked::Used),
         }
@@ -583,17 +644,19 @@ impl<'a> Login<'a> {
 
     /// What precedes every code: it is counted, and the denial is written down, so that whoever
     /// breaks off after a wrong one does not start over in the same action.
-    fn guess(&mut self, user: &UserId, device: &Device, code: &Code) -> Result<Guess, Outcome> {
+    fn guess(&mut self, device: &Device, code: &Code) -> Result<Guess, Outcome> {
         self.progress.factor = Some(device.factor.code_word());
-        match self.memory.guess(user, code) {
+        match self.memory.guess(code) {
             Ok(()) => {}
             Err(Unguessed::UsedBefore) => return Ok(Guess::Used),
-            Err(Unguessed::UsedUp) => return Err(Outcome::Denied(Denial::TooManyCodes)),
+            Err(Unguessed::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
             Err(Unguessed::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
         }
+        if let Err(outcome) = self.mark_beforehand() {
+            self.memory.unsent();
+            return Err(outcome);
+        }
         self.progress.sent = true;
-        // Where codes go on without state, they do so here, too.
-        let _ = self.mark();
         Ok(Guess::Counted)
     }
 
@@ -609,12 +672,12 @@ impl<'a> Login<'a> {
         match self.api.check(user, device, verification, code, deadline) {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
             Ok(Answer::Pending | Answer::Rejected) => {
-                self.memory.refused(user, code);
+                self.memory.refused();
                 Ok(Checked::Refused)
             }
             Err(error) => {
                 if error.trouble.precedes_sending() {
-                    self.memory.unsent(user, code);
+                    self.memory.unsent();
                 }
                 Err(match error.trouble {
                     Trouble::NotFound => Outcome::Denied(Denial::Expired),
@@ -664,17 +727,25 @@ impl<'a> Login<'a> {
         }
     }
 
-    /// Writes the denial down, once a login.
-    fn mark(&mut self) -> Result<(), Forgotten> {
-        if self.progress.mark == Mark::Written {
-            return Ok(());
+    /// Writes the denial down before something is sent, once a login.
+    fn mark_beforehand(&mut self) -> Result<(), Outcome> {
+        if self.progress.mark != Mark::Written {
+            self.memory
+                .deny_beforehand()
+                .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
+            self.progress.mark = Mark::Written;
         }
-        let result = self.memory.deny();
-        self.progress.mark = match result {
-            Ok(()) => Mark::Written,
-            Err(Forgotten) => Mark::Failed,
-        };
-        result
+        Ok(())
+    }
+
+    /// Writes the denial down, once a login.
+    fn mark(&mut self) {
+        if self.progress.mark == Mark::NotYet {
+            self.progress.mark = match self.memory.deny() {
+                Ok(()) => Mark::Written,
+                Err(Forgotten) => Mark::Failed,
+            };
+        }
     }
 
     /// Keeps what the next run of the stack for the same action has to know.
@@ -690,7 +761,7 @@ impl<'a> Login<'a> {
             | Outcome::NoConversation
             | Outcome::Unprivileged
             | Outcome::Panicked => {}
-            Outcome::Denied(_) | Outcome::Unknown(_) => drop(self.mark()),
+            Outcome::Denied(_) | Outcome::Unknown(_) => self.mark(),
         }
     }
 }
@@ -720,6 +791,21 @@ impl From<Result<(UserId, Menu), Closed>> for Door<'_> {
             Err(Closed::NoFactorYet(_)) => Door::Nobody(Unknown::NoFactor),
             Err(Closed::For(outcome)) => Door::Closed(outcome),
         }
+    }
+}
+
+fn too_many_codes(full: Full) -> Denial {
+    match full {
+        Full::Day => Denial::TooManyCodesToday,
+        Full::Window | Full::PushDenied => Denial::TooManyCodes,
+    }
+}
+
+fn too_many_challenges(full: Full) -> Denial {
+    match full {
+        Full::Window => Denial::TooManyChallenges,
+        Full::Day => Denial::TooManyChallengesToday,
+        Full::PushDenied => Denial::PushDeniedLately,
     }
 }
 

@@ -62,14 +62,26 @@ fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
 
 /// The story of a login.
 fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResultCode {
-    let clock = SystemClock::start(interrupt(request));
+    let interrupt = interrupt(request, uids());
+    let clock = SystemClock::start(interrupt);
     let mut log = Log::open(&request.service);
     let (decision, exchanges) = match settings(&mut log, words) {
         Ok((args, _)) if args.behind_key && !request.ssh_key => {
             let outcome = Outcome::Denied(Denial::NoKey);
             (Decision::without(request, outcome), Vec::new())
         }
-        Ok((_, loaded)) => attempt(handle, request, &clock, &mut log, &loaded),
+        Ok((_, loaded)) => {
+            let mut http = Http::new(&loaded.config, Trusted::of(uids()), interrupt);
+            let decision = attempt(handle, request, &clock, &mut http, &loaded);
+            let exchanges = http.into_exchanges();
+            for exchange in &exchanges {
+                log.line(Level::Debug, &shape(exchange));
+            }
+            for remark in &decision.remarks {
+                log.line(Level::Warning, remark);
+            }
+            (decision, exchanges)
+        }
         Err(outcome) => (Decision::without(request, outcome), Vec::new()),
     };
     let ms = clock.elapsed().as_millis();
@@ -79,32 +91,27 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
 
 /// The attempt, in this host program.
 fn attempt(
-    handle: &PamHandle,
+    handle: &mut PamHandle,
     request: &Request,
     clock: &SystemClock,
-    log: &mut Log,
+    http: &mut Http,
     loaded: &Loaded,
-) -> (Decision, Vec<Exchange>) {
-    let uids = uids();
-    let mut http = Http::new(&loaded.config, Trusted::of(uids), interrupt(request));
-    let decision = Attempt {
+) -> Decision {
+    if request.ssh_connection.is_none() {
+        sys::keep_denials(handle);
+    }
+    let handle = &*handle;
+    Attempt {
         request,
-        uids,
+        uids: uids(),
         clock,
-        prompt: &mut Conversation::new(handle, request.password.as_ref()),
-        carrier: &mut http,
+        prompt: &mut Conversation::new(handle, request),
+        carrier: http,
+        denials: sys::denials(handle),
         is_same_user: &|| is_still_the_user(handle, request),
         has_stack: true,
     }
-    .run(loaded);
-    let exchanges = http.into_exchanges();
-    for exchange in &exchanges {
-        log.line(Level::Debug, &shape(exchange));
-    }
-    for remark in &decision.remarks {
-        log.line(Level::Warning, remark);
-    }
-    (decision, exchanges)
+    .run(loaded)
 }
 
 /// Tells libpam, the log and the user how a login ended.

@@ -15,7 +15,7 @@ use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
 use crate::login::{Api, ApiError, Deadline, Permit};
 use crate::map::Wanted;
-use crate::state::notes::Notes;
+use crate::state::State;
 use cache::Cache;
 use client::Client;
 use http::Carrier;
@@ -36,12 +36,12 @@ impl<'a> OneLogin<'a> {
     pub fn new(
         config: &'a Config,
         secrets: &'a Secrets,
-        notes: Notes<'a>,
+        state: &'a State,
         carrier: &'a mut dyn Carrier,
     ) -> Self {
         Self {
-            client: Client::new(config, secrets, notes.state(), carrier),
-            cache: Cache::new(config, notes),
+            client: Client::new(config, secrets, state, carrier),
+            cache: Cache::new(config, state),
             config,
         }
     }
@@ -91,10 +91,11 @@ impl Api for OneLogin<'_> {
         self.client.disconnect();
     }
 
+    fn kept(&mut self, wanted: &Wanted) -> Option<UserId> {
+        self.cache.user(wanted)
+    }
+
     fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
-        if let Some(user) = self.cache.user(wanted) {
-            return Ok(Found::One(user));
-        }
         let found = self.look_up(wanted, deadline);
         if !matches!(found, Ok(Found::One(_))) {
             self.cache.unlock();

@@ -73,14 +73,27 @@ pub fn tell_error(handle: &PamHandle, text: &str) {
 /// The conversation of a login.
 pub struct Conversation<'a> {
     handle: &'a PamHandle,
-    password: Option<&'a Secret>,
+    request: &'a Request,
 }
 
 impl<'a> Conversation<'a> {
-    /// The conversation of this handle. An answer that equals `password` is put aside unseen.
+    /// The conversation of this handle. An answer that equals the password or the name of the request
+    /// is put aside unseen: the host has given it, not the user.
     #[must_use]
-    pub fn new(handle: &'a PamHandle, password: Option<&'a Secret>) -> Self {
-        Self { handle, password }
+    pub fn new(handle: &'a PamHandle, request: &'a Request) -> Self {
+        Self { handle, request }
+    }
+
+    fn taken(&self, answer: Secret) -> Typed {
+        let is_password = |password: &Secret| !password.is_empty() && answer.same_as(password);
+        let is_name = |name: &str| answer.same_as(&Secret::new(name.to_owned()));
+        if self.request.password.as_ref().is_some_and(is_password) {
+            Typed::Unusable(BadAnswer::Password)
+        } else if !answer.is_empty() && self.request.user.as_deref().is_some_and(is_name) {
+            Typed::Unusable(BadAnswer::UserName)
+        } else {
+            Typed::Text(answer)
+        }
     }
 }
 
@@ -103,15 +116,7 @@ impl Prompt for Conversation<'_> {
         }
         Ok(match Secret::from_bytes(answer.as_bytes()) {
             None => Typed::Unusable(BadAnswer::NotText),
-            Some(answer) => {
-                let is_password =
-                    |password: &Secret| !password.is_empty() && answer.same_as(password);
-                if self.password.is_some_and(is_password) {
-                    Typed::Unusable(BadAnswer::Password)
-                } else {
-                    Typed::Text(answer)
-                }
-            }
+            Some(answer) => self.taken(answer),
         })
     }
 

@@ -1,22 +1,32 @@
-//! The private files under `state_dir`. The only file that writes to disk. Without the folder
-//! nothing is cached, and nothing is activated.
+//! The private files under `state_dir`. The only file that writes to disk. Whatever cannot be
+//! written there lets nobody in.
+//!
+//! A path is looked up anew in each call: the folders above are trusted, so that only root can put
+//! another folder there, and then that one is meant.
 
+pub mod entries;
 pub mod ledger;
-pub mod notes;
 mod witness;
 
+use crate::clock::seconds_since_boot;
+use crate::host::boot;
+use crate::login::Forgotten;
 use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, renameat};
-use nix::sys::stat::{FchmodatFlags, Mode, fchmod, fchmodat, fstat, mkdirat};
-use nix::unistd::{AccessFlags, UnlinkatFlags, faccessat, gettid, linkat, mkdir, unlinkat};
+use nix::fcntl::{Flock, FlockArg, OFlag, open};
+use nix::sys::stat::{Mode, fchmod};
+use nix::sys::statfs::statfs;
+use nix::unistd::{gettid, mkdir};
+use once_cell::unsync::OnceCell;
 use ring::digest::{Context, SHA256};
+use rustix::fs::RawDir;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -28,10 +38,19 @@ const MAX_FILE: u64 = 8 << 10;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// How much of a folder is read at once, in bytes: more than the folder of a user holds.
+const FOLDER_BUFFER: usize = 32 << 10;
+
+/// Seconds since the machine started; `None` when nobody can tell.
+pub type BootClock = fn() -> Option<i64>;
+
 /// The folder `state_dir`, or why it cannot be used.
 pub struct State {
-    folder: Result<Folder, StateError>,
+    folder: Result<PathBuf, StateError>,
     trusted: Trusted,
+    clock: BootClock,
+    /// A name for this start of the machine.
+    boot: OnceCell<Option<String>>,
     /// How long locks may still be waited for.
     patience: Cell<Duration>,
 }
@@ -39,11 +58,6 @@ pub struct State {
 /// A lock that is held until it is dropped, or its process is gone.
 pub struct Lock {
     _file: Flock<File>,
-}
-
-struct Folder {
-    path: PathBuf,
-    descriptor: OwnedFd,
 }
 
 /// Why the state cannot be used.
@@ -56,14 +70,24 @@ impl fmt::Display for StateError {
     }
 }
 
+impl std::error::Error for StateError {}
+
 impl State {
-    /// Opens the folder, and makes it with mode 0700 if it is absent. Never fails: a login without
-    /// state goes on with less.
+    /// Finds the folder, and makes it with mode 0700 if it is absent. Never fails: what needs the
+    /// folder does.
     #[must_use]
     pub fn open(path: &Path, trusted: Trusted) -> Self {
+        Self::by_clock(path, trusted, seconds_since_boot)
+    }
+
+    /// As [`State::open`], by another clock.
+    #[must_use]
+    pub fn by_clock(path: &Path, trusted: Trusted, clock: BootClock) -> Self {
         Self {
-            folder: Folder::open(path, trusted),
+            folder: usable(path, trusted).map(|()| path.to_owned()),
             trusted,
+            clock,
+            boot: OnceCell::new(),
             patience: Cell::new(LOCK_PATIENCE),
         }
     }
@@ -74,6 +98,8 @@ impl State {
         Self {
             folder: Err(StateError("nothing is kept".to_owned())),
             trusted: Trusted::of(crate::host::uids()),
+            clock: seconds_since_boot,
+            boot: OnceCell::new(),
             patience: Cell::default(),
         }
     }
@@ -84,14 +110,31 @@ impl State {
         self.folder.as_ref().err()
     }
 
+    /// Seconds since the machine started.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell: nothing can be dated, then.
+    pub fn now(&self) -> Result<i64, Forgotten> {
+        (self.clock)().ok_or(Forgotten)
+    }
+
+    /// A name for this start of the machine. What was dated before it says nothing.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell.
+    pub fn boot(&self) -> Result<&str, Forgotten> {
+        let boot = self.boot.get_or_init(boot).as_deref();
+        boot.ok_or(Forgotten)
+    }
+
     /// A file's content.
     ///
     /// # Errors
     /// [`NoContent`] when the file is absent, or not ours alone.
     pub fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, NoContent> {
-        let folder = self.folder.as_ref().map_err(|_| NoContent::Absent)?;
+        let path = self.path(name).map_err(|_| NoContent::Absent)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let opened = openat(&folder.descriptor, name, flags, Mode::empty());
+        let opened = open(&path, flags, Mode::empty());
         let file = opened.map_err(|errno| match errno {
             Errno::ENOENT => NoContent::Absent,
             _ => NoContent::Refused,
@@ -106,44 +149,13 @@ impl State {
     /// # Errors
     /// [`StateError`] when it could not be written.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
-        self.place(name, content, |folder, draft| {
-            renameat(&folder.descriptor, draft, &folder.descriptor, name)
-        })
-    }
-
-    /// Makes a file, whole, if there is none of this name: of several that try at once, one does.
-    /// `false` when there is one already.
-    ///
-    /// # Errors
-    /// As [`State::write`].
-    pub fn create(&self, name: &str, content: &[u8]) -> Result<bool, StateError> {
-        let mut is_new = true;
-        self.place(name, content, |folder, draft| {
-            let (from, to) = (&folder.descriptor, &folder.descriptor);
-            let result = linkat(from, draft, to, name, AtFlags::empty());
-            folder.remove(draft);
-            is_new = result != Err(Errno::EEXIST);
-            if is_new { result } else { Ok(()) }
-        })?;
-        Ok(is_new)
-    }
-
-    /// Writes a draft, and lets `put` give it its name.
-    fn place(
-        &self,
-        name: &str,
-        content: &[u8],
-        put: impl FnOnce(&Folder, &str) -> nix::Result<()>,
-    ) -> Result<(), StateError> {
-        let folder = self.folder.as_ref().map_err(Clone::clone)?;
-        let (inner, own) = name.rsplit_once('/').unwrap_or((".", name));
-        let draft = format!("{inner}/.{own}.{}", gettid());
-        folder
-            .write_draft(inner, &draft, content)
-            .and_then(|()| put(folder, &draft).map_err(std::io::Error::from))
+        let path = self.path(name)?;
+        let draft = self.path(&format!(".{name}.{}", gettid()))?;
+        write_draft(&draft, content)
+            .and_then(|()| std::fs::rename(&draft, &path))
             .map_err(|error| {
-                folder.remove(&draft);
-                StateError(format!("{}/{name}: {error}", folder.path.display()))
+                let _ = std::fs::remove_file(&draft);
+                StateError(format!("{}: {error}", path.display()))
             })
     }
 
@@ -151,13 +163,11 @@ impl State {
     /// that is stopped may hold it for ever. `None` when it could not be had; then it goes without.
     #[must_use]
     pub fn lock(&self, kind: &str, name: &str) -> Option<Lock> {
-        let folder = self.folder.as_ref().ok()?;
         // One file for many names: locks are many, and held for a moment only.
-        let path = format!("lock-{kind}-{}", name.get(..1)?);
+        let path = self.path(&format!("lock-{kind}-{}", name.get(..1)?)).ok()?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = openat(&folder.descriptor, path.as_str(), flags, mode).ok()?;
-        let mut file = File::from(file);
+        let mut file = File::from(open(&path, flags, mode).ok()?);
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Some(Lock { _file: lock }),
@@ -170,31 +180,82 @@ impl State {
         }
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file or an entry, if it is there. What cannot be removed is there still, and counts.
     pub fn remove(&self, name: &str) {
-        if let Ok(folder) = &self.folder {
-            folder.remove(name);
+        if let Ok(path) = self.path(name) {
+            let _ = std::fs::remove_file(path);
         }
     }
 
-    /// Removes a folder, if it is there and empty.
+    /// Makes an entry in a folder below the own one: a symbolic link, which is there whole and at
+    /// once, and needs no room of its own. The folder is made if it is absent.
+    fn link(&self, folder: &str, entry: &str, target: &str) -> io::Result<Made> {
+        let folder = self.path(folder).map_err(io::Error::other)?;
+        let path = folder.join(entry);
+        let mut made = Made::InAFolder;
+        for _ in 0..2 {
+            match std::os::unix::fs::symlink(target, &path) {
+                Ok(()) => return Ok(made),
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    make_folder(&folder)?;
+                    made = Made::WithItsFolder;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(ErrorKind::NotFound.into())
+    }
+
+    /// What an entry leads to; `None` when it is not there.
+    fn target(&self, folder: &str, entry: &str) -> io::Result<Option<String>> {
+        let path = self.path(folder).map_err(io::Error::other)?.join(entry);
+        match std::fs::read_link(path) {
+            Ok(target) => Ok(Some(target.to_string_lossy().into_owned())),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Opens a folder below the own one, or that (`.`), to list it; `None` when it is not there.
+    fn listing(&self, folder: &str) -> io::Result<Option<Listing>> {
+        let path = self.path(folder).map_err(io::Error::other)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        match open(&path, flags, Mode::empty()) {
+            Ok(folder) => Ok(Some(Listing {
+                folder: File::from(folder),
+                is_read: false,
+            })),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Whether more than half of the entries that the file system can hold are free. One that does
+    /// not tell has no such bound.
+    fn has_much_room(&self) -> bool {
+        let Ok(path) = self.path(".") else {
+            return false;
+        };
+        statfs(&path).is_ok_and(|room| room.files() == 0 || room.files_free() > room.files() / 2)
+    }
+
     fn remove_folder(&self, name: &str) {
-        if let Ok(folder) = &self.folder {
-            let _ = unlinkat(&folder.descriptor, name, UnlinkatFlags::RemoveDir);
+        if let Ok(path) = self.path(name) {
+            let _ = std::fs::remove_dir(path);
         }
     }
 
-    /// The names in a folder below the own one, or in that, in no order.
-    fn names(&self, inner: &str) -> impl Iterator<Item = String> {
-        let path = self
-            .folder
-            .as_ref()
-            .ok()
-            .map(|folder| folder.path.join(inner));
-        let entries = path.and_then(|path| std::fs::read_dir(path).ok());
-        let entries = entries.into_iter().flatten().flatten();
-        entries.filter_map(|entry| entry.file_name().into_string().ok())
+    fn path(&self, name: &str) -> Result<PathBuf, StateError> {
+        let folder = self.folder.as_ref().map_err(Clone::clone)?;
+        Ok(folder.join(name))
     }
+}
+
+/// Whether an entry's folder was there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Made {
+    InAFolder,
+    WithItsFolder,
 }
 
 /// Why a file has no content for us.
@@ -206,81 +267,110 @@ pub enum NoContent {
     Refused,
 }
 
-impl Folder {
-    fn open(path: &Path, trusted: Trusted) -> Result<Self, StateError> {
-        let trouble = |text: &dyn fmt::Display| StateError(format!("{}: {text}", path.display()));
-        trusted
-            .check_parents(path)
-            .map_err(|error| trouble(&error))?;
-        match mkdir(path, Mode::S_IRWXU) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(trouble(&errno.desc())),
-        }
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let descriptor =
-            open(path, flags, Mode::empty()).map_err(|errno| trouble(&errno.desc()))?;
-        let metadata = fstat(&descriptor).map_err(|errno| trouble(&errno.desc()))?;
-        if !trusted.owns(metadata.st_uid) {
-            return Err(trouble(&format_args!("belongs to uid {}", metadata.st_uid)));
-        }
-        if metadata.st_mode & 0o077 != 0 {
-            return Err(trouble(&"is open to others; type: chmod 700"));
-        }
-        faccessat(
-            &descriptor,
-            ".",
-            AccessFlags::W_OK | AccessFlags::X_OK,
-            AtFlags::AT_EACCESS,
-        )
-        .map_err(|errno| trouble(&errno.desc()))?;
-        Ok(Self {
-            path: path.to_owned(),
-            descriptor,
-        })
+/// A folder that is open, to be listed again and again.
+struct Listing {
+    folder: File,
+    is_read: bool,
+}
+
+impl Listing {
+    /// The names in it now, in no order.
+    fn names(&mut self) -> io::Result<Vec<String>> {
+        self.read(|_| true)
     }
 
-    fn write_draft(&self, inner: &str, draft: &str, content: &[u8]) -> std::io::Result<()> {
-        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
-        let file = match self.create(draft) {
-            Err(Errno::ENOENT) => {
-                self.make_folder(inner);
-                self.create(draft)
+    /// Some names, as many as one system call gives.
+    fn some_names(&mut self) -> io::Result<Vec<String>> {
+        self.read(|is_more_at_hand| is_more_at_hand)
+    }
+
+    fn read(&mut self, goes_on: impl Fn(bool) -> bool) -> io::Result<Vec<String>> {
+        if std::mem::replace(&mut self.is_read, true) {
+            self.folder.seek(SeekFrom::Start(0))?;
+        }
+        let mut buffer = Vec::with_capacity(FOLDER_BUFFER);
+        let mut entries = RawDir::new(&self.folder, buffer.spare_capacity_mut());
+        let mut names = Vec::new();
+        while let Some(entry) = entries.next() {
+            // Names of ours are ASCII.
+            if let Ok(name) = entry?.file_name().to_str() {
+                if name != "." && name != ".." {
+                    names.push(name.to_owned());
+                }
             }
-            // A draft of this name is left over from a thread that was killed and had our number.
-            Err(Errno::EEXIST) => {
-                self.remove(draft);
-                self.create(draft)
+            if !goes_on(!entries.is_buffer_empty()) {
+                break;
             }
-            result => result,
-        }?;
-        // The host's umask may have taken more than it should, and is not ours to change.
-        fchmod(&file, mode)?;
-        File::from(file).write_all(content)
+        }
+        Ok(names)
     }
+}
 
-    /// What goes wrong here goes wrong when something is written into it.
-    fn make_folder(&self, inner: &str) {
-        let mode = Mode::S_IRWXU;
-        if mkdirat(&self.descriptor, inner, mode).is_ok() {
-            let flag = FchmodatFlags::FollowSymlink;
-            let _ = fchmodat(&self.descriptor, inner, mode, flag);
+/// Whether a folder is ours alone; it is made if it is absent.
+fn usable(path: &Path, trusted: Trusted) -> Result<(), StateError> {
+    let trouble = |text: &dyn fmt::Display| StateError(format!("{}: {text}", path.display()));
+    trusted
+        .check_parents(path)
+        .map_err(|error| trouble(&error))?;
+    let mut found = path.symlink_metadata();
+    if let Err(error) = &found {
+        if error.kind() == ErrorKind::NotFound {
+            match mkdir(path, Mode::S_IRWXU) {
+                Ok(()) | Err(Errno::EEXIST) => {}
+                Err(errno) => return Err(trouble(&errno.desc())),
+            }
+            found = path.symlink_metadata();
         }
     }
-
-    fn create(&self, draft: &str) -> nix::Result<OwnedFd> {
-        let flags =
-            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        openat(
-            &self.descriptor,
-            draft,
-            flags,
-            Mode::S_IRUSR | Mode::S_IWUSR,
-        )
+    let metadata = found.map_err(|error| trouble(&error))?;
+    if !metadata.is_dir() {
+        return Err(trouble(&"is no folder"));
     }
+    if !trusted.owns(metadata.uid()) {
+        let owner = metadata.uid();
+        return Err(trouble(&format_args!(
+            "belongs to uid {owner}; type: rm -r {}",
+            path.display()
+        )));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        // Others may have put something there, which a narrower mode would not take away.
+        return Err(trouble(&format_args!(
+            "is open to others; type: rm -r {}",
+            path.display()
+        )));
+    }
+    Ok(())
+}
 
-    fn remove(&self, name: &str) {
-        // What is not there need not be removed, and what cannot be removed is not trusted later.
-        let _ = unlinkat(&self.descriptor, name, UnlinkatFlags::NoRemoveDir);
+fn write_draft(draft: &Path, content: &[u8]) -> io::Result<()> {
+    let file = match create(draft) {
+        // A draft of this name is left over from a thread that was killed and had our number.
+        Err(Errno::EEXIST) => {
+            let _ = std::fs::remove_file(draft);
+            create(draft)
+        }
+        result => result,
+    }?;
+    // The host's umask may have taken more than it should, and is not ours to change.
+    fchmod(&file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    File::from(file).write_all(content)
+}
+
+fn create(draft: &Path) -> nix::Result<OwnedFd> {
+    let flags =
+        OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    open(draft, flags, Mode::S_IRUSR | Mode::S_IWUSR)
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    match mkdir(folder, Mode::S_IRWXU) {
+        // As for a file: the umask.
+        Ok(()) => set_permissions(folder, Permissions::from_mode(0o700)),
+        Err(Errno::EEXIST) => Ok(()),
+        Err(errno) => Err(errno.into()),
     }
 }
 
@@ -288,6 +378,16 @@ impl Folder {
 #[must_use]
 pub fn name(parts: &[&str]) -> String {
     hexadecimal(digest(parts))
+}
+
+/// As [`name`], as bytes.
+fn raw_name(parts: &[&str]) -> [u8; 16] {
+    let digest = digest(parts).finish();
+    let mut name = [0; 16];
+    for (byte, digit) in name.iter_mut().zip(digest.as_ref()) {
+        *byte = *digit;
+    }
+    name
 }
 
 /// As [`name`], with a secret for the last part.
@@ -320,7 +420,7 @@ fn hexadecimal(context: Context) -> String {
 mod tests {
     use super::*;
     use crate::user::Uids;
-    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
 
     fn trusted() -> Trusted {
         let uid = nix::unistd::getuid().as_raw();
@@ -333,6 +433,10 @@ mod tests {
 
     fn state(dir: &tempfile::TempDir) -> State {
         State::open(&dir.path().join("state"), trusted())
+    }
+
+    fn count(state: &State) -> usize {
+        state.listing(".").unwrap().unwrap().names().unwrap().len()
     }
 
     #[test]
@@ -349,23 +453,42 @@ mod tests {
             std::fs::metadata(path.join("x")).unwrap().mode() & 0o7777,
             0o600
         );
-        assert_eq!(
-            std::fs::read_dir(&path).unwrap().count(),
-            1,
-            "no draft is left"
-        );
+        assert_eq!(count(&state), 1, "no draft is left");
         state.remove("x");
         assert_eq!(state.read("x").unwrap_err(), NoContent::Absent);
     }
 
     #[test]
-    fn of_several_that_make_a_file_at_once_one_does() {
+    fn an_entry_is_made_once_with_its_folder_and_can_be_read_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        assert_eq!(state.create("x", b"one"), Ok(true));
-        assert_eq!(state.create("x", b"two"), Ok(false));
-        assert_eq!(state.read("x").unwrap().as_slice(), b"one");
-        assert_eq!(state.names("").count(), 1, "no draft is left");
+        assert!(state.link("u", "a", "one").unwrap() == Made::WithItsFolder);
+        assert!(state.link("u", "b", "two").unwrap() == Made::InAFolder);
+        let again = state
+            .link("u", "a", "three")
+            .err()
+            .map(|error| error.kind());
+        assert_eq!(again, Some(ErrorKind::AlreadyExists));
+        assert_eq!(state.target("u", "a").unwrap().as_deref(), Some("one"));
+        assert_eq!(state.target("u", "c").unwrap(), None);
+        let mut listing = state.listing("u").unwrap().unwrap();
+        assert_eq!(listing.names().unwrap().len(), 2);
+        state.remove("u/a");
+        assert_eq!(listing.names().unwrap(), ["b"], "listed anew");
+        assert!(state.listing("v").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_folder_with_many_entries_is_listed_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = state(&dir);
+        for number in 0..2_000 {
+            state.link("u", &format!("entry-{number}"), "-").unwrap();
+        }
+        let mut listing = state.listing("u").unwrap().unwrap();
+        let some = listing.some_names().unwrap().len();
+        assert!((100..2_000).contains(&some), "{some}");
+        assert_eq!(listing.names().unwrap().len(), 2_000);
     }
 
     #[test]
@@ -374,14 +497,11 @@ mod tests {
         let path = dir.path().join("state");
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(
-            state(&dir)
-                .trouble()
-                .unwrap()
-                .to_string()
-                .contains("chmod 700")
-        );
+        let advice = format!("type: rm -r {}", path.display());
+        let trouble = state(&dir).trouble().unwrap().to_string();
+        assert!(trouble.contains(&advice), "{trouble}");
         assert!(state(&dir).write("x", b"").is_err());
+        assert!(state(&dir).link("u", "x", "-").is_err());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();
         let state = state(&dir);
         state.write("x", b"one").unwrap();
@@ -413,14 +533,11 @@ mod tests {
     #[test]
     fn r04_a_draft_never_goes_into_a_file_that_is_there_already() {
         let dir = tempfile::tempdir().unwrap();
-        let state = state(&dir);
-        let target = dir.path().join("target");
+        let [target, link, file] = ["target", "link", "file"].map(|name| dir.path().join(name));
         std::fs::write(&target, "kept").unwrap();
-        symlink(&target, dir.path().join("state/.draft")).unwrap();
-        std::fs::write(dir.path().join("state/.file"), "kept").unwrap();
-        let folder = state.folder.as_ref().ok().unwrap();
-        assert!(folder.create(".draft").is_err());
-        assert!(folder.create(".file").is_err());
+        symlink(&target, &link).unwrap();
+        std::fs::write(&file, "kept").unwrap();
+        assert!(create(&link).is_err() && create(&file).is_err());
         assert_eq!(std::fs::read(&target).unwrap(), b"kept");
     }
 
@@ -431,15 +548,18 @@ mod tests {
         state.write("x", b"one").unwrap();
         symlink("x", dir.path().join("state/link")).unwrap();
         assert_eq!(state.read("link").unwrap_err(), NoContent::Refused);
+        state.link("u", "x", "-").unwrap();
+        symlink("u", dir.path().join("state/folder")).unwrap();
+        assert!(state.listing("folder").is_err());
     }
 
     #[test]
-    fn a_file_that_cannot_get_its_name_was_not_made_and_leaves_no_draft() {
+    fn a_file_that_cannot_get_its_name_leaves_no_draft() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        assert!(state.create("", b"x").is_err());
-        assert!(state.write("", b"x").is_err());
-        assert_eq!(state.names("").count(), 0);
+        std::fs::create_dir(dir.path().join("state/x")).unwrap();
+        assert!(state.write("x", b"x").is_err());
+        assert_eq!(count(&state), 1);
     }
 
     #[test]

@@ -52,6 +52,9 @@ const WRONG: &str = "OneLogin verification failed.";
 const NOT_APPROVED: &str = "The sign-in was not approved.";
 const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
 const TOO_MANY: &str = "Too many attempts. Try again in a few minutes.";
+const TOO_MANY_TODAY: &str =
+    "Too many attempts today. Try again tomorrow, or ask your administrator.";
+const NO_PUSH: &str = "A push was denied on your phone, so that none is sent for an hour. Try again then, or ask your administrator.";
 const BUSY: &str = "Another sign-in is waiting for your approval. Answer that one, then try again.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
@@ -113,7 +116,12 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         Outcome::Unavailable(error) => here.alike(Verdict {
             detail: Some(error.detail.clone()),
             ..no(
-                Code::PAM_AUTHINFO_UNAVAIL,
+                // An ssh client would run the stack again, up to six times.
+                if here.in_ssh {
+                    here.end_of_attempts()
+                } else {
+                    Code::PAM_AUTHINFO_UNAVAIL
+                },
                 Level::Error,
                 trouble(error.trouble),
                 NO_REPLY,
@@ -218,8 +226,13 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
         Denial::Expired => ("expired", WRONG),
         Denial::Interrupted => ("interrupted", WRONG),
         Denial::UsedCode => ("used-code", WRONG),
+        Denial::UserName => ("user-name-typed", WRONG),
         Denial::TooManyCodes => ("too-many-codes", TOO_MANY),
+        Denial::TooManyCodesToday => ("too-many-codes-today", TOO_MANY_TODAY),
         Denial::TooManyChallenges => ("too-many-challenges", TOO_MANY),
+        Denial::TooManyChallengesToday => ("too-many-challenges-today", TOO_MANY_TODAY),
+        Denial::PushDeniedLately => ("push-denied-lately", NO_PUSH),
+        Denial::TooManyLookUps => ("too-many-look-ups", TOO_MANY),
         Denial::PhoneBusy => ("phone-busy", BUSY),
         Denial::NoKey => ("no-key", WRONG),
         Denial::Before => ("denied-before", AGAIN),
@@ -237,6 +250,7 @@ fn unknown(unknown: Unknown) -> &'static str {
         Unknown::Several => "several-onelogin-users",
         Unknown::Other => "other-onelogin-user",
         Unknown::Inactive => "inactive-onelogin-user",
+        Unknown::Lately => "nobody-lately",
         Unknown::NoFactor => "no-factor",
         Unknown::NoAllowedFactor => "no-allowed-factor",
         Unknown::Unclear(Unclear::Caller) => "no-caller",
@@ -329,7 +343,7 @@ mod tests {
         assert_eq!(verdict.level, Level::Warning);
         assert_eq!(verdict.reason, Some("no-connection"));
         assert_eq!(
-            code(&Outcome::Unavailable(error(Trouble::NoConnection)), SSH),
+            code(&Outcome::Unavailable(error(Trouble::NoConnection)), SUDO),
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         );
         let others = Trouble::all()
@@ -375,6 +389,14 @@ mod tests {
                 (&wrong.code, wrong.words),
                 "{outcome:?}"
             );
+        }
+    }
+
+    #[test]
+    fn r22_where_onelogin_gives_no_answer_an_ssh_client_does_not_ask_again() {
+        for trouble in Trouble::all() {
+            let verdict = code(&Outcome::Unavailable(error(trouble)), SSH);
+            assert_eq!(verdict, PamResultCode::PAM_MAXTRIES, "{trouble:?}");
         }
     }
 

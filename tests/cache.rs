@@ -90,7 +90,8 @@ fn r02_an_outage_is_noticed_before_the_prompt_however_warm_a_login_is() {
     let _ = requests_of(&world);
     world.onelogin.stop();
     let outcome = world.ssh().run();
-    assert_eq!(outcome.code, Code::AUTHINFO_UNAVAIL, "{:?}", outcome.log);
+    assert_eq!(outcome.code, Code::MAXTRIES, "{:?}", outcome.log);
+    assert_eq!(reason(&outcome), "no-connection");
     assert_eq!(outcome.prompts(), [""; 0]);
 }
 
@@ -110,7 +111,10 @@ fn what_is_kept_belongs_to_the_configuration_it_was_asked_by() {
         "users.append_domain = \"example.com\"",
     ]);
     assert_eq!(requests_of(&world), 3);
+    // How long it is believed is said by whoever believes it.
     world.config(&["users.cache = 60"]);
+    assert_eq!(requests_of(&world), 1);
+    world.config(&["users.cache = 0"]);
     assert_eq!(requests_of(&world), 3);
     world.config(&[]);
     assert_eq!(requests_of(&world), 1);

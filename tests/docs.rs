@@ -434,8 +434,14 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
     let constant = |name: &str| between(&source, &format!("const {name}: &str ="), ";\n");
     let again = literals(constant("NOT_ACCEPTED"))[0];
     assert!(README.contains(&format!("`{again}`")), "{again:?}");
-    for before in ["USED_BEFORE", "HELD_BACK"] {
-        assert_shown(&format!("{}{PASSCODE}", literals(constant(before))[0]));
+    assert_shown(&format!(
+        "{}{PASSCODE}",
+        literals(constant("USED_BEFORE"))[0]
+    ));
+    let held_back = literals(between(&source, "fn held_back(full: Full)", "\n}\n"));
+    assert_eq!(held_back.len(), 3, "{held_back:?}");
+    for before in held_back {
+        assert_shown(&format!("{before}{PASSCODE}"));
     }
     let busy = literals(constant("BUSY"))[0];
     assert!(source.contains("\"{BUSY}Press Enter to wait your turn{}: \""));
@@ -481,7 +487,7 @@ fn the_sentences_of_a_denial_are_in_the_readme() {
             seen += 1;
         }
     }
-    assert_eq!(seen, 8);
+    assert_eq!(seen, 10);
 }
 
 // Files, targets, tests
@@ -763,7 +769,7 @@ fn security_names_each_test_of_a_rule_in_the_row_of_that_rule() {
     assert_eq!(
         named.keys().copied().collect::<Vec<_>>(),
         // R20 is for proofs of this host, which this version does not have.
-        (1..=19).chain([21]).collect::<Vec<_>>()
+        (1..=19).chain([21, 22]).collect::<Vec<_>>()
     );
     let mut seen = 0;
     for test in tests().keys() {
@@ -1053,7 +1059,15 @@ fn defaults(config: &Config) -> Vec<(&'static str, String)> {
         ("factors.magic_link", format!("{magic_link:?}")),
         ("push.wait", push_wait.as_secs().to_string()),
         ("limits.challenges", limits.challenges.to_string()),
+        (
+            "limits.challenges_per_day",
+            limits.challenges_per_day.to_string(),
+        ),
         ("limits.failures", limits.failures.to_string()),
+        (
+            "limits.failures_per_day",
+            limits.failures_per_day.to_string(),
+        ),
         ("limits.window", limits.window.as_secs().to_string()),
         (
             "first_factor",
@@ -1162,4 +1176,46 @@ fn menu(devices: Vec<Device>) -> Menu {
 /// The texts in quotes, as they are written; none of these sources escapes a quote before one that matters.
 fn literals(source: &str) -> Vec<&str> {
     source.split('"').skip(1).step_by(2).collect()
+}
+
+// Figures
+
+/// Three codes of a million are right at a time; each guess is one of these.
+#[test]
+fn r22_the_odds_of_a_thief_are_what_security_says() {
+    let text = format!("{LEAST}[limits]\n");
+    let limits = config::parse("c", &text).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let limits = limits.limits;
+    let windows = 86_400 / u32::try_from(limits.window.as_secs()).unwrap();
+    // The reserve of a known origin: three codes, one challenge.
+    let rows = [
+        (
+            "without limits of a day, as before",
+            limits.failures * windows,
+            limits.challenges * windows,
+        ),
+        (
+            "now",
+            limits.failures_per_day + 3,
+            limits.challenges_per_day + 1,
+        ),
+    ];
+    for (what, codes, challenges) in rows {
+        let odds = [1, 10, 100].map(|hosts| {
+            let guesses = f64::from(codes * hosts);
+            100.0 * (1.0 - (1.0 - 3e-6_f64).powf(guesses))
+        });
+        // Two digits that say something.
+        let shown = odds.map(|odds| match odds {
+            odds if odds >= 10.0 => format!("{odds:.0} %"),
+            odds if odds >= 1.0 => format!("{odds:.1} %"),
+            odds if odds >= 0.1 => format!("{odds:.2} %"),
+            odds => format!("{odds:.3} %"),
+        });
+        let row = format!(
+            "| {what} | {codes} | {} | {challenges} |",
+            shown.join(" | ")
+        );
+        assert!(SECURITY.contains(&row), "{row}");
+    }
 }

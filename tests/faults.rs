@@ -204,17 +204,20 @@ fn a_clock_that_goes_back_a_day_at_any_call_changes_nothing() {
 #[test]
 fn r02_files_that_cannot_grow_never_let_in() {
     for failmode in [SECURE, SAFE] {
-        let world = World::with([push()], &[failmode]);
-        let outcome = world.ssh().answers([WRONG; 3]).no_room_for_files().run();
+        let world = World::with([push()], &[failmode, "limits.failures = 3"]);
+        let login = |answers: [&str; 3]| world.ssh().answers(answers).no_room_for_files();
+        let outcome = login(["111111", "222222", "333333"]).run();
         assert_denied(&outcome, "no file can grow");
-        let outcome = world.ssh().answers(["", ""]).no_room_for_files().run();
-        assert_denied(&outcome, "no file can grow");
-        assert_eq!(world.onelogin.activations(), 0, "no memory, no push");
-        let right = world.ssh().answer(PUSH_CODE).no_room_for_files().run();
+        // What is counted is no file that grows.
+        assert_eq!(world.onelogin.codes(), 3);
+        let outcome = login([PUSH_CODE; 3]).run();
+        assert_eq!(reason(&outcome), "too-many-codes");
+        world.forget_counts();
+        let right = login([PUSH_CODE; 3]).run();
         assert_eq!(right.code, Code::SUCCESS, "{:?}", right.log);
         // As a host that does nothing about it: killed before anything is sent.
         let connection = connection();
-        let case = world.ssh_again(&connection).answers(["", ""]);
+        let case = world.later().ssh_again(&connection).answers(["", ""]);
         let (signal, _) = case.killed_by_files().run_to_death();
         assert_eq!(signal, Signal::SIGXFSZ);
         assert_eq!(world.onelogin.activations(), 0);
@@ -264,12 +267,12 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
     world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
     let login = || world.ssh().answers(["", ""]);
     let polls = || world.onelogin.count("GET", "/verifications/");
-    let pending = || world.kept("pending-").len();
+    let pending = || world.kept("p-").len();
     // Warm: a login that is stopped while it looks up holds a lock, which the next one waits for.
     let begin = || {
         world.later();
         let _ = login().run();
-        world.forget_what(|name| !name.starts_with("directory-"));
+        world.forget_user();
         world.onelogin.clear_requests();
     };
     begin();

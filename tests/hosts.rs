@@ -471,6 +471,38 @@ fn ctrl_c_ends_the_wait_for_a_push_in_sudo() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn sudo_is_known_by_what_it_does_and_not_by_the_name_of_its_stack() {
+    let scene = Scene::new(&["factors.autopush = true", "push.wait = 55"]);
+    scene.stage.sample("sudo", "privileges");
+    let rules = "Defaults pam_service=privileges, timestamp_timeout=0, lecture=never\nALL ALL=(ALL:ALL) ALL\n";
+    scene.stage.write("/etc/sudoers", rules, 0o440);
+    let mut sudo = scene.sudo_as("dave", &["id", "-un"]);
+    password(&mut sudo);
+    // Without a prompt, as under its own name.
+    sudo.expect("Push sent to Dave's phone. Approve it to go on.");
+    scene
+        .simulator
+        .wait_for_request(LONG, "GET", "/verifications/")
+        .expect("the push is polled");
+    sudo.type_keys("\x03");
+    denied(sudo);
+    let decision = scene.decision("user=dave");
+    assert!(
+        decision.starts_with("pam_onelogin(privileges:auth): denied"),
+        "{decision}"
+    );
+    assert!(
+        !decision.contains("timeout") && !decision.contains("expired"),
+        "{decision}"
+    );
+    assert!(
+        scene.simulator.approve_latest().is_some(),
+        "the push is still open"
+    );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn ctrl_c_ends_the_wait_in_sudo_though_onelogin_does_not_answer() {
     let scene = Scene::sudo(&["factors.autopush = true", "onelogin.request_timeout = 55"]);
     scene.simulator.fault(Fault::new(

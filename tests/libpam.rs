@@ -6,7 +6,7 @@ use onelogin_simulator::{Dialect, PushBehaviour, User};
 use pam_host::{Answer, Call, Code, Style, Texts};
 use std::time::Duration;
 use world::{
-    DIALECTS, FRESH_CODES, ID, NAME, PUSH, PUSH_CODE, PUSH_CODE_2, TOTP_CODE, World, assert_denied,
+    DIALECTS, FRESH_CODES, ID, NAME, PUSH_CODE, PUSH_CODE_2, TOTP_CODE, World, assert_denied,
     connection, decision, fresh_code, push, reason, sms, totp,
 };
 
@@ -80,23 +80,53 @@ fn r14_a_rerun_of_the_stack_is_denied_without_a_call_or_a_prompt() {
     assert_eq!(another.code, Code::SUCCESS);
 }
 
+/// As sudo runs it.
 #[test]
-fn r14_a_rerun_in_the_same_process_is_denied_too() {
+fn r14_a_rerun_by_the_same_handle_is_denied_too() {
     let world = World::with([totp()], &["first_factor = \"assumed\""]);
     let outcome = world
         .host("sudo")
         .answers(["111111", "222222", "333333", TOTP_CODE])
-        .repeat(3)
+        .calls([Call::Authenticate; 3])
         .run();
-    let codes: Vec<_> = outcome
-        .runs
-        .iter()
-        .flatten()
-        .map(|call| call.code)
-        .collect();
-    assert_eq!(codes, [Code::ABORT; 3]);
+    assert_eq!(outcome.codes(Call::Authenticate), [Code::ABORT; 3]);
     assert_eq!(world.onelogin.codes(), 3);
     assert_eq!(outcome.prompts().len(), 3, "the reruns ask nothing");
+}
+
+/// As in a VPN server, a mail server or a print server.
+#[test]
+fn r14_one_process_may_serve_many_logins_whatever_became_of_the_one_before() {
+    let world = World::with([totp()], &["first_factor = \"assumed\""]);
+    let mut server = world.host("openvpn").repeat(2).spawn();
+    for code in ["111111", "222222", "333333", TOTP_CODE] {
+        server.wait_prompt();
+        server.reply(code);
+    }
+    let outcome = server.finish();
+    let codes: Vec<_> = outcome.runs.iter().map(|calls| calls[0].code).collect();
+    assert_eq!(codes, [Code::ABORT, Code::SUCCESS], "{:?}", outcome.log);
+}
+
+/// As login(1) does after a name that was not accepted.
+#[test]
+fn r14_a_denial_by_a_handle_is_that_of_its_user_alone() {
+    let world = World::with([totp()], &["first_factor = \"assumed\""]);
+    let outcome = world
+        .place
+        .alone("login")
+        .user("root")
+        .next_user(NAME)
+        .answers(["111111", "222222", "333333", TOTP_CODE])
+        .calls([Call::Authenticate, Call::NextUser, Call::Authenticate])
+        .run();
+    let codes = outcome.codes(Call::Authenticate);
+    assert_eq!(
+        codes,
+        [Code::USER_UNKNOWN, Code::SUCCESS],
+        "{:?}",
+        outcome.log
+    );
 }
 
 #[test]
@@ -666,7 +696,7 @@ fn users_are_matched_by_the_configured_attribute() {
         world.ssh().answers([TOTP_CODE; 3]).run().code,
         Code::USER_UNKNOWN
     );
-    world.config(&[
+    world.forget_user().config(&[
         "users.match = \"email\"",
         "users.append_domain = \"example.com\"",
         "users.ignore_case = true",
@@ -742,6 +772,122 @@ fn r12_the_login_password_is_never_sent() {
     assert_eq!(reason(&outcome), "password-typed");
     assert_denied(&outcome, "the login password");
     assert_eq!(world.onelogin.codes(), 0);
+}
+
+/// As vsftpd, dovecot or cups do. The name could have the shape of a code.
+#[test]
+fn r12_the_users_name_is_never_sent() {
+    let world = World::with_totp();
+    let outcome = world.ssh().answers([NAME; 3]).run();
+    assert_eq!(reason(&outcome), "user-name-typed");
+    assert_denied(&outcome, "the user's name");
+    assert_eq!(world.onelogin.codes(), 0);
+}
+
+#[test]
+fn r22_one_first_factor_of_a_user_without_a_factor_costs_onelogin_few_calls() {
+    let world = World::with([], &[]);
+    let login = |later| world.ssh().answers(["111111"; 3]).later_at(1, later).run();
+    // A loop of logins, one after the other.
+    assert_eq!(reason(&login(0)), "no-factor");
+    assert_eq!(world.requests(), 3, "token, user, devices");
+    for _ in 0..10 {
+        assert_eq!(reason(&login(0)), "nobody-lately");
+    }
+    assert_eq!(world.requests(), 3);
+    // One each two minutes, for an hour and a bit.
+    let mut reasons: Vec<String> = (1..=28)
+        .map(|number| reason(&login(number * 125)))
+        .collect();
+    assert_eq!(world.requests(), 1 + 2 * 20);
+    assert_eq!(reasons.pop().as_deref(), Some("too-many-look-ups"));
+    assert_eq!(reason(&login(3_600 + 25 * 125)), "no-factor");
+}
+
+#[test]
+fn r22_two_accounts_of_one_onelogin_user_have_one_limit() {
+    let world = World::with([totp()], &[]);
+    let map = world
+        .place
+        .write("etc/map", "nobody id=1001\nroot id=1001\n");
+    let map = format!("users.map_file = {:?}", map.to_str().unwrap());
+    world.config(&["limits.failures = 4", &map]);
+    let login = |name: &str| {
+        let case = world.place.alone("sshd").user(name);
+        let case = case.ssh_with_key(&connection());
+        case.answers(["000001", "000002", "000003"]).run()
+    };
+    assert_eq!(reason(&login(NAME)), "wrong-code");
+    assert_eq!(reason(&login("root")), "too-many-codes");
+    assert_eq!(reason(&login(NAME)), "too-many-codes");
+    assert_eq!(world.onelogin.codes(), 4);
+}
+
+#[test]
+fn r22_a_denied_push_ends_pushes_from_unknown_addresses_and_says_so() {
+    let world = World::with([push(), totp()], &[]);
+    world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+    let denied = world.ssh().answers(["1", ""]).run();
+    assert_eq!(reason(&denied), "push-denied");
+    let line = "a push was denied on the phone, from unknown addresses none is sent for an hour: user=nobody";
+    assert!(
+        denied.log.iter().any(|log| log.contains(line)),
+        "{:?}",
+        denied.log
+    );
+    let next = world.ssh().answers([PUSH_CODE]).run();
+    let prompt = &next.prompts()[0];
+    assert!(
+        prompt.starts_with("A push was denied, so that none is sent for an hour. "),
+        "{prompt}"
+    );
+    assert!(!prompt.contains("Push"), "{prompt}");
+    assert_eq!(next.code, Code::SUCCESS, "{:?}", next.log);
+    // Now the address is known.
+    let known = world.ssh().answers([""]).run();
+    assert!(
+        known.prompts()[0].contains("Push to"),
+        "{:?}",
+        known.prompts()
+    );
+}
+
+#[test]
+fn r22_the_limits_of_a_day_hold_after_the_window_and_are_told_once() {
+    let lines = ["limits.failures = 3", "limits.failures_per_day = 6"];
+    let world = World::with([totp()], &lines);
+    let wrong = |later, text: [&str; 3]| {
+        let case = world.ssh().answers(text);
+        case.later_at(1, later).run()
+    };
+    let told = "the last of limits.failures_per_day is used up";
+    let is_told = |outcome: &pam_host::Outcome| outcome.log.iter().any(|log| log.contains(told));
+    let first = wrong(0, ["000001", "000002", "000003"]);
+    assert_eq!(
+        (reason(&first).as_str(), is_told(&first)),
+        ("wrong-code", false)
+    );
+    assert_eq!(reason(&wrong(0, ["1"; 3])), "too-many-codes");
+    let second = wrong(700, ["000004", "000005", "000006"]);
+    assert_eq!(
+        (reason(&second).as_str(), is_told(&second)),
+        ("wrong-code", true)
+    );
+    let third = wrong(1_400, ["000007"; 3]);
+    assert_eq!(
+        (reason(&third).as_str(), is_told(&third)),
+        ("too-many-codes-today", false)
+    );
+    let words = "Too many attempts today. Try again tomorrow, or ask your administrator.";
+    assert!(
+        third.texts().iter().any(|text| text == words),
+        "{:?}",
+        third.texts()
+    );
+    assert_eq!(
+        wrong(88_000, ["000008", "000009", TOTP_CODE]).code,
+        Code::SUCCESS
+    );
 }
 
 #[test]
@@ -854,18 +1000,17 @@ fn r09_a_log_that_is_stalled_or_absent_holds_up_no_login() {
 }
 
 #[test]
-fn r14_without_state_codes_go_on_and_nothing_is_activated() {
+fn r22_without_state_nobody_gets_in_and_nothing_is_asked() {
     let world = World::with([push(), sms()], &["state_dir = \"/proc/nothing\""]);
-    let outcome = world.ssh().answers(["", "1", PUSH_CODE]).run();
-    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
-    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
-    assert_eq!(world.onelogin.activations(), 0);
-    assert!(
-        outcome.decisions()[0].contains("codes only, nothing can be activated"),
-        "{:?}",
-        outcome.log
-    );
-    assert_eq!(world.onelogin.count("POST", PUSH), 0);
+    for case in [world.ssh(), world.host("sudo"), world.host("login")] {
+        let outcome = case.answers([PUSH_CODE; 3]).run();
+        assert_eq!(reason(&outcome), "no-state");
+        assert_denied(&outcome, "no state");
+        let line = "nothing can be counted, nobody gets in";
+        let lines = outcome.log.iter().filter(|log| log.contains(line));
+        assert_eq!(lines.count(), 1, "{:?}", outcome.log);
+    }
+    assert_eq!(world.requests(), 0);
 }
 
 #[test]

@@ -55,7 +55,10 @@ fn assert_secret(world: &World, log: &[String], process: Option<u32>, what: &str
             if path.is_dir() {
                 folders.push(path);
             } else {
-                places.push((name, std::fs::read(&path).unwrap()));
+                let target = std::fs::read_link(&path);
+                let target = target.map(|target| target.into_os_string().into_encoded_bytes());
+                let content = target.unwrap_or_else(|_| std::fs::read(&path).unwrap());
+                places.push((name, content));
             }
         }
     }

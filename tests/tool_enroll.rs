@@ -45,7 +45,7 @@ fn an_authenticator_is_set_up_by_qr_code_and_logs_in_afterwards() {
         screen.expect("nobody has a new factor: totp.\r\nTo try it: pam-onelogin test nobody");
         assert!(screen.finish().0.success());
         // Nothing is counted against the user, and no login was asked for.
-        assert!(world.kept("challenge-").is_empty() && world.kept("denied-").is_empty());
+        assert!(world.kept("c-").is_empty() && world.kept("denied-").is_empty());
         assert_eq!(world.onelogin.codes(), 0);
         let code = begun(&world.onelogin).code.unwrap();
         assert_eq!(

@@ -103,7 +103,7 @@ fn nothing_is_activated_counted_or_kept_and_each_time_onelogin_is_asked() {
         .collect();
     // One token, and then a look-up and the devices each time.
     assert_eq!(sent, ["POST", "GET", "GET", "GET", "GET"]);
-    for kept in ["denied-", "challenge-", "failure-", "directory-"] {
+    for kept in ["denied-", "u-", "n-", "directory-"] {
         assert!(world.kept(kept).is_empty(), "{kept}");
     }
 }
@@ -250,7 +250,7 @@ fn a_used_up_limit_is_seen() {
     assert_ne!(outcome.code, Code::SUCCESS);
     let ran = factors(&world, &["--json"]);
     let document = ran.json();
-    assert_eq!(document["held_back"], true);
+    assert_eq!(document["held_back"], "limits.challenges is used up");
     assert_eq!(document["begins"], json!({"prompt": "OneLogin passcode: "}));
     assert!(
         ran.err.contains("limits.challenges is used up"),

@@ -551,7 +551,7 @@ fn the_folder_of_private_files_is_looked_at_and_not_made() {
     set_mode(&state, 0o755);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("state"), ["fault"]);
-    assert!(checked.what("state").contains("chmod 700"));
+    assert!(checked.what("state").contains("type: rm -r "));
     // Memory is right; the folder of temporary files is on a disk, or is not.
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let memory = memory.path().join("state");

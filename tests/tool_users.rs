@@ -95,8 +95,8 @@ fn without_a_folder_for_the_state_there_is_one_token_all_the_same() {
     let world = world(&["state_dir = \"/proc/nothing\""]);
     let ran = users(&world, &[NAME, "root", "--json"]);
     assert_eq!(world.onelogin.count("POST", "/token"), 1, "{}", ran.err);
-    // A push could not be counted, so a login offers codes only: those of Protect are one.
-    assert_eq!(entry(&ran.json(), NAME)["verdict"], "pass");
+    // Nothing could be counted there, so nobody gets in.
+    assert_eq!(entry(&ran.json(), NAME)["reason"], "no-state");
 }
 
 #[test]

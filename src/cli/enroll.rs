@@ -6,14 +6,12 @@ use super::console::{Paint, paint};
 use super::survey::{Fate, known_as, request, subject, with_login, word};
 use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble, trail};
-use crate::clock::seconds_since_boot;
 use crate::config::Version;
 use crate::host::uids;
 use crate::login::{Clock as _, Further, Setup, SetupEnd};
 use crate::onelogin::OneLogin;
 use crate::onelogin::wire::UserId;
 use crate::state::State;
-use crate::state::notes::Notes;
 use crate::text::{PROMPT_CHARS, clean, pair};
 use crate::trust::Trusted;
 use crate::verdict::Level;
@@ -80,10 +78,9 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     console.note(&format!("Looked up by {}.", known_as(&subject, config)));
     hold_interrupts();
     let state = State::open(&config.state_dir, Trusted::of(uids()));
-    let notes = Notes::new(&state, seconds_since_boot);
     let clock = Countdown::start(console);
     let mut carrier = Watched::new(config, console, &clock, Steps::Hidden);
-    let mut onelogin = OneLogin::new(config, &loaded.secrets, notes, &mut carrier);
+    let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut carrier);
     let further = if options.another {
         Further::Allowed
     } else {
@@ -93,7 +90,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let mut terminal = Terminal(console);
     let setup = with_login(
         config,
-        notes,
+        &state,
         &mut onelogin,
         &mut terminal,
         &clock,

@@ -6,7 +6,7 @@ use super::{Context, Exit, Trouble};
 use crate::config::{Config, VerifyForm};
 use crate::factor::{Device, Factor};
 use crate::host::uids;
-use crate::login::{Beginning, Preview};
+use crate::login::{Beginning, Full, Preview};
 use crate::onelogin::http::Http;
 use crate::onelogin::wire::UserId;
 use crate::state::State;
@@ -38,7 +38,8 @@ struct Document<'a> {
     /// How many further devices are of kinds that this version cannot use.
     other_devices: usize,
     begins: Begins,
-    held_back: bool,
+    /// Why less is offered than could be sent.
+    held_back: Option<&'static str>,
     requests: usize,
 }
 
@@ -86,12 +87,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             devices.enrolled.saturating_sub(devices.usable.len())
         }),
         begins: beginning(&preview.beginning, config, &options.user),
-        held_back: preview.held_back,
+        held_back: preview.held_back.map(why_less),
         requests: http.into_exchanges().len(),
     };
     document.show(console, &fate);
     if let Some(trouble) = state.trouble() {
-        let text = format!("Nothing can be sent to anybody: {trouble}");
+        let text = format!("Nobody gets in, as nothing can be counted: {trouble}");
         console.note(&paint(Paint::Warning, &text));
     }
     console.document(&document);
@@ -116,9 +117,9 @@ impl Document<'_> {
                 self.other_devices
             ));
         }
-        if self.held_back {
-            let text = "limits.challenges is used up: codes only for some minutes.";
-            console.note(&paint(Paint::Warning, text));
+        if let Some(why) = self.held_back {
+            let text = format!("Not all that could be sent is offered: {why}.");
+            console.note(&paint(Paint::Warning, &text));
         }
         let text = match &self.begins {
             Begins::Prompt(prompt) => {
@@ -176,8 +177,8 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
             Some("not in factors.allow")
         } else if config.onelogin.verify == VerifyForm::Activated && device.factor == Factor::Duo {
             Some("not with onelogin.verify = \"activated\"")
-        } else if preview.held_back {
-            Some("limits.challenges is used up")
+        } else if let Some(full) = preview.held_back {
+            Some(why_less(full))
         } else if state.trouble().is_some() {
             Some("needs state_dir")
         } else {
@@ -193,6 +194,15 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
         }
     };
     devices.into_iter().map(entry).collect()
+}
+
+/// Why less is offered than could be sent.
+fn why_less(full: Full) -> &'static str {
+    match full {
+        Full::Window => "limits.challenges is used up",
+        Full::Day => "limits.challenges_per_day is used up",
+        Full::PushDenied => "a push was denied in the last hour",
+    }
 }
 
 fn beginning(beginning: &Beginning, config: &Config, user: &str) -> Begins {

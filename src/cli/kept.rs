@@ -2,17 +2,16 @@
 
 use super::Trouble;
 use super::survey::{request, subject};
-use crate::clock::seconds_since_boot;
 use crate::config::Config;
 use crate::config::file::Loaded;
-use crate::host::{Nss, process_identity, uids};
+use crate::host::{Nss, uids};
+use crate::login::Memory as _;
+use crate::map::Wanted;
 use crate::onelogin::cache::Cache;
 use crate::state::State;
-use crate::state::ledger::{Action, Ledger, Standing, Strictness};
-use crate::state::notes::Notes;
+use crate::state::ledger::{Action, Ledger, Person, Standing};
 use crate::trust::Trusted;
-use crate::user::{self, People as _, Subject};
-use std::time::Duration;
+use crate::user::{self, People as _, Proof, Subject};
 
 /// A local user, and what is kept of them.
 pub(super) struct Kept<'a> {
@@ -44,31 +43,55 @@ impl<'a> Kept<'a> {
     }
 
     pub(super) fn standing(&self) -> Result<Standing, Trouble> {
-        let life = Duration::from_secs(self.loaded.config.factors.expires_in.into());
-        let standing = self.ledger().standing(life);
-        standing.map_err(|_| Trouble::new(NO_CLOCK))
+        // A folder that is not there yet.
+        if self.state.trouble().is_some() {
+            return Ok(Standing::default());
+        }
+        let standing = self.ledger().standing();
+        standing.map_err(|_| Trouble::new(NO_ANSWER))
     }
 
     /// Takes back what was counted.
     pub(super) fn reset(&self) -> Result<(), Trouble> {
+        if self.state.trouble().is_some() {
+            return Ok(());
+        }
         let reset = self.ledger().reset();
-        reset.map_err(|_| Trouble::new(NO_CLOCK))
+        reset.map_err(|_| Trouble::new(NO_ANSWER))
     }
 
-    /// The memory of the user, as a login has it.
+    /// The memory of the user, as a login has it: of the OneLogin user too, if it is known who that is.
     fn ledger(&self) -> Ledger<'_> {
         let user::Account { name, uid } = &self.account;
-        let notes = Notes::new(&self.state, seconds_since_boot);
-        let action = Action::Process(process_identity());
-        let limits = &self.loaded.config.limits;
-        let user = (name.as_str(), Some(*uid));
-        Ledger::of(notes, &action, user, limits, Strictness::Strict)
+        let config = &self.loaded.config;
+        let person = Person {
+            name,
+            uid: Some(*uid),
+            proof: Proof::Proven,
+            origin: None,
+        };
+        let mut ledger = Ledger::of(&self.state, config, Action::Handle(None), &person);
+        let id = match self.subject().map(|subject| subject.wanted) {
+            Some(Ok(Wanted::Id(id))) => Some(id),
+            Some(Ok(wanted)) => {
+                let kept = Cache::new(config, &self.state).kept(&wanted);
+                kept.map(|(_, id)| id).or_else(|| ledger.pointed_at())
+            }
+            _ => ledger.pointed_at(),
+        };
+        if let Some(id) = id {
+            ledger.meet(&id);
+        }
+        ledger
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        subject(&request(&self.account.name), self.loaded).ok()
     }
 
     /// How long ago the user was looked up, where that is believed.
     pub(super) fn cached(&self) -> Option<i64> {
-        let subject = subject(&request(&self.account.name), self.loaded).ok()?;
-        age(&subject, &self.loaded.config, &self.state)
+        age(&self.subject()?, &self.loaded.config, &self.state)
     }
 }
 
@@ -84,8 +107,8 @@ pub(super) fn state(loaded: &Loaded) -> State {
 
 /// How many seconds ago this subject was looked up, where a login believes that.
 pub(super) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
-    let notes = Notes::new(state, seconds_since_boot);
-    Cache::new(config, notes).age(subject.wanted.as_ref().ok()?)
+    let (age, _) = Cache::new(config, state).kept(subject.wanted.as_ref().ok()?)?;
+    Some(age)
 }
 
-const NO_CLOCK: &str = "the clock of this machine cannot be read";
+const NO_ANSWER: &str = "the clock of this machine, or state_dir, cannot be read";

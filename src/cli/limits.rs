@@ -2,6 +2,7 @@
 
 use super::kept::Kept;
 use super::{Context, Exit, Trouble, trail};
+use crate::state::ledger::Standing;
 use crate::text::{PROMPT_CHARS, clean, pair};
 use crate::verdict::Level;
 use clap::{Args, Subcommand};
@@ -16,9 +17,10 @@ pub(super) struct Options {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Forgets the challenges and refused codes of a user that count now
+    /// Forgets what was counted of a user: challenges, refused codes, look-ups, a denied push
     #[command(
-        after_help = "The next login starts anew. Denials of connections that are open stay, and codes that were used."
+        after_help = "The next login starts anew. Denials of connections that are open stay, and codes that were used. \
+            Counts are those of the OneLogin user: of several local users that are one there, all start anew."
     )]
     Reset {
         /// The local user
@@ -32,6 +34,10 @@ struct Document<'a> {
     user: &'a str,
     challenges: usize,
     failures: usize,
+    unproven_failures: usize,
+    reserve: usize,
+    look_ups: usize,
+    push_denied: bool,
     by: &'a str,
 }
 
@@ -44,27 +50,48 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let before = kept.standing()?;
     kept.reset()?;
     let after = kept.standing()?;
-    if after.challenges > 0 || after.failures > 0 {
+    let counts = |standing: Standing| {
+        let Standing {
+            challenges: [_, challenges],
+            codes: [_, failures],
+            unproven_codes: [_, unproven],
+            reserve,
+            look_ups,
+            is_push_denied,
+            origins: _,
+            is_phone_busy: _,
+        } = standing;
+        let counts = [challenges, failures, unproven, reserve, look_ups];
+        (counts, is_push_denied)
+    };
+    if counts(after) != ([0; 5], false) {
         return Err(Trouble::new(format!(
             "what was counted of {user} could not be taken back, or a login counts right now"
         )));
     }
-    let (challenges, failures) = (before.challenges, before.failures);
+    let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
+        counts(before);
     let by = trail::admin();
     // Whoever reads the log later must see why the counts do not add up.
     let line = format!(
-        "limits reset {} challenges={challenges} failures={failures} {}",
+        "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
         pair("user", user),
         pair("by", &by),
     );
     trail::leave(Level::Notice, &line);
     context.console.say(&format!(
-        "{user} has all of the limits again; taken back: challenges {challenges}, refused codes {failures}."
+        "{user} has all of the limits again. Taken back: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
+        failures + unproven_failures + reserve,
+        if push_denied { ", the pause after a denied push" } else { "" }
     ));
     context.console.document(&Document {
         user,
         challenges,
         failures,
+        unproven_failures,
+        reserve,
+        look_ups,
+        push_denied,
         by: &by,
     });
     Ok(Exit::Good)

@@ -54,9 +54,19 @@ struct Tally {
 struct Figures {
     challenges: usize,
     challenges_limit: u32,
+    challenges_today: usize,
+    challenges_today_limit: u32,
     failures: usize,
     failures_limit: u32,
+    failures_today: usize,
+    failures_today_limit: u32,
+    unproven_failures: usize,
+    unproven_failures_today: usize,
     window_seconds: u64,
+    reserve: usize,
+    known_origins: usize,
+    look_ups: usize,
+    push_denied: bool,
     phone_busy: bool,
     cached_seconds: Option<i64>,
 }
@@ -144,42 +154,84 @@ impl Figures {
         let kept = Kept::of(user, loaded)?;
         let standing = kept.standing()?;
         let limits = &loaded.config.limits;
+        let [challenges, challenges_today] = standing.challenges;
+        let [failures, failures_today] = standing.codes;
+        let [unproven_failures, unproven_failures_today] = standing.unproven_codes;
         Ok(Self {
-            challenges: standing.challenges,
+            challenges,
             challenges_limit: limits.challenges,
-            failures: standing.failures,
+            challenges_today,
+            challenges_today_limit: limits.challenges_per_day,
+            failures,
             failures_limit: limits.failures,
+            failures_today,
+            failures_today_limit: limits.failures_per_day,
+            unproven_failures,
+            unproven_failures_today,
             window_seconds: limits.window.as_secs(),
+            reserve: standing.reserve,
+            known_origins: standing.origins,
+            look_ups: standing.look_ups,
+            push_denied: standing.is_push_denied,
             phone_busy: standing.is_phone_busy,
             cached_seconds: kept.cached(),
         })
     }
 
-    fn lines(&self) -> [String; 4] {
+    fn lines(&self) -> Vec<String> {
         let window = self.window_seconds;
-        let of = |what: &str, count: usize, most: u32| {
-            let text = format!("{count} of {most} in {window} s");
-            let used_up = if u32::try_from(count).is_ok_and(|count| count >= most) {
+        let line = |what: &str, text: String| format!("  {what:<15}{text}");
+        let of = |what: &str, [count, today]: [usize; 2], [most, most_today]: [u32; 2]| {
+            let is_full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|it| it >= most);
+            let used_up = if is_full(count, most) || is_full(today, most_today) {
                 ", used up"
             } else {
                 ""
             };
-            format!("  {what:<15}{text}{used_up}")
+            line(
+                what,
+                format!(
+                    "{count} of {most} in {window} s, {today} of {most_today} in 24 h{used_up}"
+                ),
+            )
         };
-        let phone = if self.phone_busy {
-            "waits for the answer to a push"
-        } else {
-            "free"
+        let failures = [self.failures_limit, self.failures_today_limit];
+        let phone = match (self.phone_busy, self.push_denied) {
+            (true, _) => "waits for the answer to a push",
+            (false, true) => "a push was denied: none for an hour, but from known addresses",
+            (false, false) => "free",
         };
         let cached = match self.cached_seconds {
             Some(age) => format!("looked up {age} s ago, and believed"),
             None => "nothing is kept; the next login asks".to_owned(),
         };
-        [
-            of("challenges", self.challenges, self.challenges_limit),
-            of("refused codes", self.failures, self.failures_limit),
-            format!("  {:<15}{phone}", "phone"),
-            format!("  {:<15}{cached}", "user, devices"),
+        let origins = format!(
+            "{}; used of their reserve in 24 h: {}",
+            self.known_origins, self.reserve
+        );
+        vec![
+            of(
+                "challenges",
+                [self.challenges, self.challenges_today],
+                [self.challenges_limit, self.challenges_today_limit],
+            ),
+            of(
+                "refused codes",
+                [self.failures, self.failures_today],
+                failures,
+            ),
+            of(
+                "… unproven",
+                [self.unproven_failures, self.unproven_failures_today],
+                failures,
+            ),
+            line("known addresses", format!(" {origins}")),
+            line(
+                "look-ups",
+                format!("{} in an hour led to nobody", self.look_ups),
+            ),
+            line("phone", phone.to_owned()),
+            line("user, devices", cached),
         ]
     }
 }

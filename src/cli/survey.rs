@@ -4,9 +4,9 @@
 use super::console::{Console, Paint};
 use super::terminal::Countdown;
 use super::{Exit, Trouble};
-use crate::clock::seconds_since_boot;
 use crate::config::file::Loaded;
 use crate::config::{Attribute, Config};
+use crate::denials::Denials;
 use crate::host::{Nss, process_identity};
 use crate::login::{
     Api, ApiError, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt,
@@ -17,8 +17,7 @@ use crate::onelogin::OneLogin;
 use crate::onelogin::http::Carrier;
 use crate::onelogin::wire::UserId;
 use crate::state::State;
-use crate::state::ledger::{Action, Ledger, Strictness};
-use crate::state::notes::Notes;
+use crate::state::ledger::{Action, Ledger, Person};
 use crate::text::{LOG_CHARS, clean};
 use crate::user::{Request, Subject, Unfit, Who, who};
 use crate::verdict::{self, Circumstances};
@@ -49,7 +48,7 @@ const CIRCUMSTANCES: Circumstances = Circumstances {
 pub(super) struct Survey<'a> {
     loaded: &'a Loaded,
     console: &'a Console,
-    notes: Notes<'a>,
+    state: &'a State,
     onelogin: OneLogin<'a>,
 }
 
@@ -87,7 +86,14 @@ impl Next {
             Outcome::NoConversation => Self::Answer,
             Outcome::Denied(Denial::Interrupted) => Self::Nothing,
             Outcome::Unknown(Unknown::NoFactor) => Self::Enroll,
-            Outcome::Denied(Denial::TooManyCodes | Denial::TooManyChallenges) => Self::Reset,
+            Outcome::Denied(
+                Denial::TooManyCodes
+                | Denial::TooManyCodesToday
+                | Denial::TooManyChallenges
+                | Denial::TooManyChallengesToday
+                | Denial::PushDeniedLately
+                | Denial::TooManyLookUps,
+            ) => Self::Reset,
             outcome if is_no_answer(outcome) => Self::Check,
             _ => Self::Read,
         }
@@ -115,12 +121,11 @@ impl<'a> Survey<'a> {
         carrier: &'a mut dyn Carrier,
         console: &'a Console,
     ) -> Self {
-        let notes = Notes::new(state, seconds_since_boot);
         Self {
             loaded,
             console,
-            notes,
-            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, notes, carrier),
+            state,
+            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, state, carrier),
         }
     }
 
@@ -167,7 +172,7 @@ impl<'a> Survey<'a> {
             let clock = Countdown::start(self.console);
             let (config, api) = (&self.loaded.config, &mut self.onelogin);
             let (answer, pause) =
-                with_login(config, self.notes, api, &mut Nobody, &clock, subject, &ask);
+                with_login(config, self.state, api, &mut Nobody, &clock, subject, &ask);
             match pause {
                 Some(pause) if left > 0 => {
                     left -= 1;
@@ -321,16 +326,16 @@ pub(super) fn fresh(mut loaded: Loaded) -> Loaded {
 /// A login of this subject in this process.
 pub(super) fn with_login<T>(
     config: &Config,
-    notes: Notes<'_>,
+    state: &State,
     api: &mut dyn Api,
     prompt: &mut dyn Prompt,
     clock: &dyn Clock,
     subject: &Subject,
     run: impl FnOnce(Login<'_>) -> T,
 ) -> T {
-    let action = Action::Process(process_identity());
-    let user = (subject.name.as_str(), Some(subject.uid));
-    let mut ledger = Ledger::of(notes, &action, user, &config.limits, Strictness::Lenient);
+    let denials = Denials::default();
+    let action = Action::Handle(Some(&denials));
+    let mut ledger = Ledger::of(state, config, action, &Person::of(subject)).for_an_admin();
     run(Login::new(
         api,
         prompt,

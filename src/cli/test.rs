@@ -9,6 +9,7 @@ use super::terminal::{Countdown, Terminal, hold_interrupts};
 use super::{Context, Exit, Trouble, trail};
 use crate::attempt::{Attempt, Decision};
 use crate::config::file::Loaded;
+use crate::denials::Denials;
 use crate::host::{process_identity, uids};
 use crate::log;
 use crate::login::{Clock as _, Outcome};
@@ -81,6 +82,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         clock: &clock,
         prompt: &mut Terminal(console),
         carrier: &mut carrier,
+        denials: Some(&Denials::default()),
         is_same_user: &|| true,
         has_stack: false,
     }

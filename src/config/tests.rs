@@ -407,6 +407,33 @@ fn text_that_is_not_toml_is_a_fault_with_its_line() {
 }
 
 #[test]
+fn r22_a_limit_of_a_day_is_never_below_that_of_a_window() {
+    let config = |lines: &str| {
+        let text = format!(
+            "[limits]\n{lines}\n[onelogin]\nurl = \"https://x.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n"
+        );
+        parse("c.toml", &text)
+    };
+    let faults = config("failures = 10\nfailures_per_day = 9").err().unwrap();
+    let fault =
+        "c.toml:3: \"failures_per_day\" is 9, less than \"failures\" (10); make it at least 10";
+    assert_eq!(faults[0].to_string(), fault);
+    let limits = config("failures = 100\nchallenges = 50")
+        .ok()
+        .unwrap()
+        .limits;
+    assert_eq!(
+        (limits.failures_per_day, limits.challenges_per_day),
+        (100, 50)
+    );
+    let limits = config("").ok().unwrap().limits;
+    assert_eq!(
+        (limits.failures_per_day, limits.challenges_per_day),
+        (50, 12)
+    );
+}
+
+#[test]
 fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
     const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
     for (line, fault) in [

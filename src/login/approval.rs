@@ -6,8 +6,8 @@ use super::{
 };
 use std::time::Duration;
 
-/// Where the phone shows the push of another login.
-const BUSY: &str = "Another sign-in under your name awaits approval; if it is not you, deny it. ";
+/// Where the phone shows the push of another login, perhaps of one that the user has broken off.
+const BUSY: &str = "Your phone still shows an earlier sign-in. If you did not start it, deny it. ";
 
 /// How often another login's push is looked at.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -133,13 +133,17 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         // Where there is a prompt, Enter says that it is approved.
         let is_due = self.manner == Manner::Prompted;
-        let acceptance = self.wait(sent_at, is_due, |api, deadline| {
+        let result = self.wait(sent_at, is_due, |api, deadline| {
             Ok(match api.poll(user, device, verification, deadline)? {
                 Answer::Accepted(acceptance) => Poll::Over(acceptance),
                 Answer::Rejected => Poll::No,
                 Answer::Pending => Poll::NotYet,
             })
-        })?;
+        });
+        if device.factor == Factor::Push && matches!(result, Err(Outcome::Denied(Denial::Push))) {
+            self.memory.push_denied();
+        }
+        let acceptance = result?;
         // Another login may have sent its own push since this one's was over: whose the approval is,
         // nobody can tell.
         if self.memory.holds_phone() {

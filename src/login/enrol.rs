@@ -1,7 +1,9 @@
 //! Enrolment at login: a proven user without a factor registers one, then logs in with it.
 
 use super::approval::Poll;
-use super::{Acceptance, ApiError, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown};
+use super::{
+    Acceptance, ApiError, Challenge, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown,
+};
 use crate::factor::{Code, Factor};
 use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
 use crate::secret::Secret;
@@ -76,11 +78,11 @@ impl Login<'_> {
 
     fn register(&mut self, user: &UserId, available: &Available) -> Result<(), Outcome> {
         self.progress.factor = Some(available.factor.word());
-        let deadline = self.begin()?;
+        let deadline = self.begin(Challenge::Other)?;
         let registration = self
             .api
             .register(user, available, deadline)
-            .map_err(Self::trouble)?;
+            .map_err(|error| self.unsent(error))?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             Self::trouble(ApiError::new(
                 Trouble::BadReply,

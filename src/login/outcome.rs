@@ -1,6 +1,6 @@
 //! How a login ends. Verdict, log line and words follow from it in `verdict.rs`.
 
-use super::port::{ApiError, BadAnswer};
+use super::port::{ApiError, BadAnswer, Full};
 use crate::onelogin::wire::{Acceptance, UserId};
 use crate::outage::Outage;
 use crate::user::{Exemption, Unclear};
@@ -55,17 +55,27 @@ listed! {
         Interrupted,
         /// The code was used before on this host.
         UsedCode,
+        /// The host answered with the user's name.
+        UserName,
         /// Too many codes were refused.
         TooManyCodes,
+        /// Too many codes were refused in 24 hours.
+        TooManyCodesToday,
         /// Too many challenges led to nothing, and there is no device for a code.
         TooManyChallenges,
+        /// As `TooManyChallenges`, in 24 hours.
+        TooManyChallengesToday,
+        /// A push was denied on the phone in the last hour, and there is no other device.
+        PushDeniedLately,
+        /// OneLogin was asked too often about somebody who has nothing to log in with.
+        TooManyLookUps,
         /// A push of another login was pending all the time.
         PhoneBusy,
         /// The stack is for those whom sshd lets in by a key, and there was none.
         NoKey,
         /// This action was denied before.
         Before,
-        /// Only codes are offered while the state cannot be written, and there is no device for one.
+        /// What has to be remembered cannot be written.
         NoState,
         /// `PAM_USER` is not who it was when the login began.
         UserChanged,
@@ -90,6 +100,8 @@ listed! {
         Other,
         /// The OneLogin user is not active.
         Inactive,
+        /// OneLogin said a moment ago that there is nobody, or nothing to log in with.
+        Lately,
         /// The user has no device.
         NoFactor,
         /// The user has no device that is allowed here.
@@ -120,14 +132,15 @@ pub struct Report {
     pub factor: Option<&'static str>,
     /// A denial could not be written down: the host may run the stack again.
     pub forgotten: bool,
-    /// Nothing was offered that sends something to the user: `limits.challenges` is used up.
-    pub held_back: bool,
+    /// Why less was offered than could be sent to the user.
+    pub held_back: Option<Full>,
 }
 
 impl From<BadAnswer> for Denial {
     fn from(bad: BadAnswer) -> Self {
         match bad {
             BadAnswer::Password => Self::Password,
+            BadAnswer::UserName => Self::UserName,
             BadAnswer::NotText => Self::NoCode,
         }
     }

@@ -19,6 +19,9 @@ pub trait Api {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Ends the connection: the next call makes one of its own.
     fn disconnect(&mut self);
+    /// Who this was when it was looked up lately, if that is still believed: nothing is asked then,
+    /// neither for the user nor for the devices. If not, other logins wait until this one has asked.
+    fn kept(&mut self, wanted: &Wanted) -> Option<UserId>;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
@@ -126,6 +129,8 @@ pub enum Typed {
 pub enum BadAnswer {
     /// It equals `PAM_AUTHTOK`: a client answered the visible prompt with the login password.
     Password,
+    /// It equals `PAM_USER`: the host answers any visible prompt with the user's name.
+    UserName,
     /// It cannot be a code of any kind.
     NotText,
 }
@@ -212,32 +217,55 @@ pub enum Wait {
 pub trait Memory {
     /// Whether this action has been denied before.
     fn is_denied(&self) -> bool;
-    /// Whether [`Memory::deny`] can be expected to work.
+    /// Whether anything can be remembered. Where nothing can, nobody gets in.
     fn works(&self) -> bool;
-    /// Remembers a denial of this action.
+    /// Remembers a denial of this action, before something is sent: whoever ends the process
+    /// meanwhile does not start over.
     ///
     /// # Errors
     /// [`Forgotten`] when it could not be written.
+    fn deny_beforehand(&mut self) -> Result<(), Forgotten>;
+    /// Remembers a denial of this action.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when it was not written.
     fn deny(&mut self) -> Result<(), Forgotten>;
-    /// OneLogin accepted: the denial is forgotten, and what this login counted is taken back.
+    /// OneLogin accepted: the denial is forgotten, what this login counted is taken back, and where it
+    /// came from is known.
     fn allow(&mut self);
 
+    /// What this host knows of the user before OneLogin is asked who it is.
+    fn recall(&mut self) -> Recalled;
+    /// Counts a look-up, before it is sent.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
+    fn look_up(&mut self) -> Result<(), Uncounted>;
+    /// How the look-up ended that was counted last, if one was. Only one that led to nobody counts on.
+    fn looked_up(&mut self, end: LookUp);
+    /// Who the user is at OneLogin: from here on it is counted for them, whatever their name is here.
+    fn meet(&mut self, user: &UserId);
+
     /// Whether the user has used a limit up.
-    fn is_used_up(&self, limit: Limit) -> bool;
+    fn full(&self, limit: Limit) -> Option<Full>;
     /// Counts a challenge, before it is sent.
     ///
     /// # Errors
     /// [`Uncounted`] when it must not be sent.
-    fn challenge(&mut self) -> Result<(), Uncounted>;
+    fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted>;
+    /// The challenge that was counted last has not left.
+    fn unsent_challenge(&mut self);
+    /// The push was denied on the phone.
+    fn push_denied(&mut self);
     /// Counts a code as refused and as used, before it is sent.
     ///
     /// # Errors
     /// [`Unguessed`] when it must not be sent.
-    fn guess(&mut self, user: &UserId, code: &Code) -> Result<(), Unguessed>;
-    /// OneLogin refused this code: it is not used, and may be typed again.
-    fn refused(&mut self, user: &UserId, code: &Code);
-    /// This code, the last one that was counted, has not left: it is neither refused nor used.
-    fn unsent(&mut self, user: &UserId, code: &Code);
+    fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
+    /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
+    fn refused(&mut self);
+    /// The code that was counted last has not left: it is neither refused nor used.
+    fn unsent(&mut self);
 
     /// Asks for the user's phone, for a push that is pending this long at most.
     ///
@@ -259,6 +287,44 @@ pub enum Limit {
     Failures,
 }
 
+/// Something that is sent to the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// A push, which shows on the phone.
+    Push,
+    /// A message, a call, an enrolment.
+    Other,
+}
+
+/// Which limit is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// That of `limits.window`.
+    Window,
+    /// That of 24 hours.
+    Day,
+    /// Pushes alone: one was denied on the phone in the last hour.
+    PushDenied,
+}
+
+/// What this host knows of a user before OneLogin is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recalled {
+    /// Nothing that would end the login.
+    Nothing,
+    /// OneLogin said a moment ago that they have nothing to log in with.
+    Nobody,
+}
+
+/// How a look-up ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUp {
+    /// OneLogin's answer is why the login is denied.
+    Nobody,
+    /// In any other way.
+    Else,
+}
+
 /// Whose push is on the phone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phone {
@@ -276,7 +342,7 @@ pub struct Forgotten;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncounted {
     /// The limit is used up.
-    UsedUp,
+    Full(Full),
     /// It could not be written.
     Forgotten,
 }
@@ -285,7 +351,7 @@ pub enum Uncounted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unguessed {
     /// The limit on refused codes is used up.
-    UsedUp,
+    Full(Full),
     /// The code was used before on this host.
     UsedBefore,
     /// It could not be counted.
@@ -301,15 +367,6 @@ impl From<Forgotten> for Uncounted {
 impl From<Forgotten> for Unguessed {
     fn from(_: Forgotten) -> Self {
         Self::Forgotten
-    }
-}
-
-impl From<Uncounted> for Unguessed {
-    fn from(uncounted: Uncounted) -> Self {
-        match uncounted {
-            Uncounted::UsedUp => Self::UsedUp,
-            Uncounted::Forgotten => Self::Forgotten,
-        }
     }
 }
 

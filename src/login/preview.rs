@@ -1,7 +1,7 @@
 //! What a login would begin with, for the admin who wants to know before it happens. It reads what a
 //! login reads, decides by the same code, and asks, counts, activates and writes down nothing.
 
-use super::{Closed, Denial, Devices, Limit, Login, Menu, Outcome, Subject, UserId};
+use super::{Closed, Denial, Devices, Full, Login, Menu, Outcome, Subject, UserId};
 
 /// A login that did not take place.
 pub struct Preview {
@@ -11,8 +11,8 @@ pub struct Preview {
     pub onelogin_id: Option<UserId>,
     /// Their devices, as far as they were listed.
     pub devices: Option<Devices>,
-    /// Nothing would be offered that sends something: `limits.challenges` is used up.
-    pub held_back: bool,
+    /// Why less would be offered than could be sent.
+    pub held_back: Option<Full>,
 }
 
 /// How a login would begin.
@@ -33,10 +33,9 @@ impl Login<'_> {
             Err(closed) => (closed.into(), None),
             Ok((user, devices)) => {
                 let offer = self.offer(subject.proof, &user, devices.clone());
+                let offer = self.codes_are_left().map_err(Closed::from).and(offer);
                 let beginning = match offer {
-                    _ if self.memory.is_used_up(Limit::Failures) => {
-                        Beginning::End(Outcome::Denied(Denial::TooManyCodes))
-                    }
+                    _ if !self.memory.works() => Beginning::End(Outcome::Denied(Denial::NoState)),
                     Ok(menu) => Beginning::Menu(menu),
                     Err(closed) => closed.into(),
                 };
@@ -56,7 +55,7 @@ impl Login<'_> {
     /// # Errors
     /// How a login would end for somebody who cannot be told.
     pub fn identify(mut self, subject: &Subject) -> Result<UserId, Outcome> {
-        Ok(self.user_of(subject)?)
+        Ok(self.user_of(Self::wanted(subject)?)?)
     }
 }
 
@@ -68,7 +67,7 @@ impl Preview {
             beginning: Beginning::End(outcome),
             onelogin_id: None,
             devices: None,
-            held_back: false,
+            held_back: None,
         }
     }
 }

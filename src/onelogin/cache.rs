@@ -5,16 +5,12 @@ use crate::config::{Attribute, Config, Version};
 use crate::factor::{Device, Factor};
 use crate::map::Wanted;
 use crate::onelogin::wire::{DeviceId, Devices, UserId};
-use crate::state;
-use crate::state::Lock;
-use crate::state::notes::{Kind, Notes};
+use crate::state::{self, Lock, State};
 use serde::{Deserialize, Serialize};
 
 /// The cache of one login.
 pub struct Cache<'a> {
-    notes: Notes<'a>,
-    /// `None`: nothing is believed.
-    kind: Option<Kind>,
+    state: &'a State,
     config: &'a Config,
     /// The name of the entry that this login asks for.
     name: String,
@@ -28,16 +24,11 @@ pub struct Cache<'a> {
 }
 
 impl<'a> Cache<'a> {
-    /// The cache under these notes.
+    /// The cache in this folder.
     #[must_use]
-    pub fn new(config: &'a Config, notes: Notes<'a>) -> Self {
-        let life = i64::try_from(config.users.cache.as_secs()).unwrap_or(0);
+    pub fn new(config: &'a Config, state: &'a State) -> Self {
         Self {
-            notes,
-            kind: (life > 0).then_some(Kind {
-                word: "directory",
-                life,
-            }),
+            state,
             config,
             name: String::new(),
             found: None,
@@ -49,23 +40,27 @@ impl<'a> Cache<'a> {
     /// The user of this name or id, if it was looked up lately, active, with devices. If not, other
     /// logins wait until this one has asked.
     pub fn user(&mut self, wanted: &Wanted) -> Option<UserId> {
-        let kind = self.kind?;
+        self.found = None;
+        if self.config.users.cache.is_zero() {
+            return None;
+        }
         self.name = self.name_of(wanted);
-        self.found = self.read(kind);
+        self.found = self.read();
         if self.found.is_none() {
-            self.lock = self.notes.state().lock("directory", &self.name);
-            self.found = self.read(kind);
-            self.asked = self.notes.now().ok();
+            self.lock = self.state.lock("directory", &self.name);
+            self.found = self.read();
+            self.asked = self.state.now().ok();
         }
         let (user, _) = self.found.as_ref()?;
         self.lock = None;
         Some(user.clone())
     }
 
-    /// How many seconds ago this name or id was looked up, if that is still believed.
+    /// How many seconds ago this name or id was looked up, and who it was, if that is still believed.
     #[must_use]
-    pub fn age(&self, wanted: &Wanted) -> Option<i64> {
-        self.notes.age(self.kind?, &self.name_of(wanted))
+    pub fn kept(&self, wanted: &Wanted) -> Option<(i64, UserId)> {
+        let (asked, user, _) = self.entry(&self.name_of(wanted))?;
+        Some((self.state.now().ok()? - asked, user))
     }
 
     /// The devices that belong to [`Cache::user`].
@@ -78,15 +73,17 @@ impl<'a> Cache<'a> {
     /// Keeps what OneLogin said just now, if it is of use: that somebody has no device is believed
     /// only fresh, as an exemption may rest on it.
     pub fn keep(&mut self, user: &UserId, devices: &Devices) {
-        if let Some(kind) = self.kind.filter(|_| !devices.usable.is_empty()) {
+        let asked = self.asked.filter(|_| !devices.usable.is_empty());
+        if let (Some(asked), Some(file)) = (asked, self.file(&self.name)) {
             let entry = Entry {
+                asked,
                 user: user.as_str().to_owned(),
                 enrolled: devices.enrolled,
                 devices: devices.usable.iter().map(DeviceEntry::from).collect(),
             };
-            if let (Ok(text), Some(asked)) = (serde_json::to_string(&entry), self.asked) {
+            if let Ok(text) = serde_json::to_vec(&entry) {
                 // What cannot be kept is asked for again next time.
-                let _ = self.notes.write_at(kind, &self.name, &text, asked);
+                let _ = self.state.write(&file, &text);
             }
         }
         self.lock = None;
@@ -99,9 +96,14 @@ impl<'a> Cache<'a> {
 
     /// Believes nothing of this user any more.
     pub fn forget(&mut self) {
-        if let Some(kind) = self.kind {
-            self.notes.remove(kind, &self.name);
+        if let Some(file) = self.file(&self.name).filter(|_| !self.name.is_empty()) {
+            self.state.remove(&file);
         }
+    }
+
+    /// Its times are those of this start of the machine.
+    fn file(&self, name: &str) -> Option<String> {
+        Some(format!("directory-{}-{name}", self.state.boot().ok()?))
     }
 
     /// A digest of everything that the answer depends on.
@@ -134,24 +136,34 @@ impl<'a> Cache<'a> {
         state::name(&parts)
     }
 
-    /// An entry that cannot be read is none.
-    fn read(&self, kind: Kind) -> Option<(UserId, Devices)> {
-        let text = self.notes.find(kind, &self.name).ok()?;
-        let entry: Entry = serde_json::from_str(&text).ok()?;
+    fn read(&self) -> Option<(UserId, Devices)> {
+        let (_, user, devices) = self.entry(&self.name)?;
+        Some((user, devices))
+    }
+
+    /// When somebody was looked up, and what was found. An entry that cannot be read is none.
+    fn entry(&self, name: &str) -> Option<(i64, UserId, Devices)> {
+        let text = self.state.read(&self.file(name)?).ok()?;
+        let entry: Entry = serde_json::from_slice(&text).ok()?;
+        let life = i64::try_from(self.config.users.cache.as_secs()).unwrap_or(0);
+        let age = self.state.now().ok()?.checked_sub(entry.asked)?;
         let devices: Option<Vec<Device>> =
             entry.devices.into_iter().map(DeviceEntry::device).collect();
         let devices = Devices {
             usable: devices?,
             enrolled: entry.enrolled,
         };
-        let has_devices = devices.enrolled > 0 && !devices.usable.is_empty();
-        Some((UserId::parse(&entry.user)?, devices)).filter(|_| has_devices)
+        let is_of_use = devices.enrolled > 0 && !devices.usable.is_empty();
+        let holds = is_of_use && (0..life).contains(&age);
+        Some((entry.asked, UserId::parse(&entry.user)?, devices)).filter(|_| holds)
     }
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
+    /// In seconds since the machine started.
+    asked: i64,
     user: String,
     enrolled: usize,
     devices: Vec<DeviceEntry>,
@@ -194,7 +206,6 @@ impl DeviceEntry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::State;
     use crate::trust::Trusted;
     use crate::user::Uids;
 
@@ -205,7 +216,7 @@ mod tests {
             effective: uid,
             saved: uid,
         });
-        State::open(&dir.path().join("state"), trusted)
+        State::by_clock(&dir.path().join("state"), trusted, || Some(1_000))
     }
 
     fn config(version: u8) -> Config {
@@ -223,21 +234,20 @@ mod tests {
     fn what_is_kept_is_found_as_it_was_and_by_its_own_version_of_the_api_only() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        let notes = Notes::new(&state, || Some(1_000));
         let (first, second) = (config(1), config(2));
         let user = UserId::parse("1001").unwrap();
         let id = DeviceId::parse("501").unwrap();
         let mut device = Device::new(id, Factor::Push, "Phone".to_owned(), true);
         device.takes_codes = false;
-        let mut cache = Cache::new(&first, notes);
+        let mut cache = Cache::new(&first, &state);
         assert_eq!(cache.user(&alice()), None);
         let devices = Devices {
             usable: vec![device.clone()],
             enrolled: 2,
         };
         cache.keep(&user, &devices);
-        assert_eq!(Cache::new(&second, notes).user(&alice()), None);
-        let mut cache = Cache::new(&first, notes);
+        assert_eq!(Cache::new(&second, &state).user(&alice()), None);
+        let mut cache = Cache::new(&first, &state);
         assert_eq!(cache.user(&alice()), Some(user.clone()));
         let found = cache.devices(&user).unwrap();
         assert_eq!((found.usable, found.enrolled), (vec![device], 2));
@@ -248,7 +258,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (own, other) = (state(&dir), state(&dir));
         let config = config(2);
-        let mut cache = Cache::new(&config, Notes::new(&own, || Some(1_000)));
+        let mut cache = Cache::new(&config, &own);
         assert_eq!(cache.user(&alice()), None);
         cache.unlock();
         assert!(other.lock("directory", &cache.name).is_some());

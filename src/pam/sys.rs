@@ -1,6 +1,8 @@
-//! The two calls of libpam that pam-bindings lacks. The only file with `unsafe`.
+//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe. The only file with
+//! `unsafe`.
 #![allow(unsafe_code)]
 
+use crate::denials::Denials;
 use libc::{c_char, c_int, c_uint};
 use pam::module::PamHandle;
 use std::ffi::CStr;
@@ -31,4 +33,24 @@ pub fn environment(handle: &PamHandle, name: &CStr) -> Option<Vec<u8>> {
 pub fn fail_delay(handle: &mut PamHandle, microseconds: u32) {
     // SAFETY: the handle is the live one that libpam gave to the hook. A refusal changes nothing.
     let _ = unsafe { pam_fail_delay(std::ptr::from_mut(handle), microseconds) };
+}
+
+/// The name of what we keep in a PAM handle. Another version of the module finds nothing under its own.
+const DENIALS: &str = concat!("pam_onelogin-denials-", env!("CARGO_PKG_VERSION"));
+
+/// The denials that this handle keeps; `None` where there are none. Source: `pam_get_data(3)`.
+#[must_use]
+pub fn denials(handle: &PamHandle) -> Option<&Denials> {
+    // SAFETY: whatever is kept under this name was put there by `keep_denials` of this version of the
+    // module: a `Denials`, which is nothing but bytes, so that other builds of it have the same form.
+    // libpam keeps it until `pam_end`, or until it is put there anew, which needs the handle for writing.
+    unsafe { handle.get_data(DENIALS) }.ok()
+}
+
+/// Has this handle keep denials from now on, if it does not yet. Where libpam cannot,
+/// [`denials`] finds none.
+pub fn keep_denials(handle: &mut PamHandle) {
+    if denials(handle).is_none() {
+        let _ = handle.set_data(DENIALS, Box::<Denials>::default());
+    }
 }

@@ -1,342 +1,869 @@
-//! What this host remembers of one user: denials, counted challenges and refused codes, used codes,
-//! the pending push (rules R14, R18). Each is a note, made whole and at once: no lock is held, so a
-//! process that is stopped or killed holds up nobody and takes back nothing.
+//! What this host remembers of one user: denials, counted challenges, codes and look-ups, used codes,
+//! the pending push (rules R14, R18, R22). What concerns OneLogin's user is counted for that user,
+//! whatever their names are here; before it is known who that is, for the name and uid.
 
-use super::notes::{Kind, Notes};
-use super::{NoContent, name, name_of};
-use crate::config::Limits;
+use super::entries::{Claim, DAY, Entry, Folder, Kind, NOTHING, SWEPT, minute};
+use super::{Made, State, name, name_of, raw_name};
+use crate::config::{Attribute, Config, Limits};
+use crate::denials::Denials;
 use crate::factor::Code;
-use crate::host::{is_running, process_identity};
-use crate::login::{Forgotten, Limit, Memory, Phone, Uncounted, Unguessed};
+use crate::host::{exists, is_gone, pid_namespace, process_identity};
+use crate::login::{
+    Challenge, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted, Unguessed,
+};
 use crate::onelogin::wire::UserId;
+use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Denials: longer than a host keeps one login waiting, and short enough that the next connection
-/// with the same addresses and ports is not meant.
-const DENIED: Kind = Kind {
-    word: "denied",
-    life: 600,
-};
+/// How long a folder takes the denials of ssh connections, in seconds. They hold for this one and the
+/// next: longer than a host keeps one login waiting, and short enough that the next connection with
+/// the same addresses and ports is not meant.
+const SPAN: i64 = 600;
 
-/// Used codes (rule R18).
-const USED: Kind = Kind {
-    word: "used",
-    life: 600,
-};
+/// How many look-ups in an hour may end with nobody.
+const LOOK_UPS: usize = 20;
+
+/// What a known origin has beyond the limits, in 24 hours.
+const RESERVE_CODES: usize = 3;
+const RESERVE_PUSHES: usize = 1;
+
+/// How many origins of a user are known.
+const ORIGINS: usize = 16;
+
+/// When an origin and a pointer are written down again, in minutes: at the half of their life, so that
+/// there are few of them.
+const ORIGIN_AGAIN: i64 = 15 * DAY;
+const POINTER_AGAIN: i64 = DAY / 2;
+
+/// How many entries are removed from a folder in which nothing counts: a denial makes one.
+const OVER_SWEPT: usize = 3;
 
 /// The action that a host may run the stack for more than once.
-pub enum Action {
+pub enum Action<'a> {
     /// One ssh connection, named by `SSH_CONNECTION`.
     Connection(String),
-    /// One process, named by [`process_identity`].
-    Process(String),
+    /// One PAM handle, by what it keeps; `None` where it cannot.
+    Handle(Option<&'a Denials>),
 }
 
-/// Whether a code may be sent that cannot be counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Strictness {
-    /// It may: codes go on when the folder cannot be written.
-    Lenient,
-    /// It may not: the user owns the process, and could see to it that nothing is counted.
-    Strict,
+/// Who logs in, by what is known before OneLogin is asked.
+pub struct Person<'a> {
+    /// The name of the account; of several that one process serves, the one that is meant.
+    pub name: &'a str,
+    /// Its uid, where there is such an account.
+    pub uid: Option<u32>,
+    /// Whether something before us has proven the user.
+    pub proof: Proof,
+    /// Where the login comes from, in words of one kind; `None` where that cannot be told.
+    pub origin: Option<&'a str>,
 }
 
-/// How a user stands with the limits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+impl<'a> Person<'a> {
+    /// Somebody whom an admin means, who comes from nowhere.
+    #[must_use]
+    pub fn of(subject: &'a Subject) -> Self {
+        Self {
+            name: &subject.name,
+            uid: Some(subject.uid),
+            proof: subject.proof,
+            origin: None,
+        }
+    }
+}
+
+/// How a user stands with the limits: what counts within the window, and within 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Standing {
-    /// Challenges that count now.
-    pub challenges: usize,
-    /// Refused codes that count now.
-    pub failures: usize,
+    /// Challenges.
+    pub challenges: [usize; 2],
+    /// Codes that were refused after a first factor.
+    pub codes: [usize; 2],
+    /// Codes that were refused before anything had proven the user.
+    pub unproven_codes: [usize; 2],
+    /// Codes and pushes of known origins beyond the limits, in 24 hours.
+    pub reserve: usize,
+    /// Look-ups within an hour that led to nobody.
+    pub look_ups: usize,
+    /// How many origins are known.
+    pub origins: usize,
+    /// Whether no push is sent to unknown origins, as one was denied on the phone.
+    pub is_push_denied: bool,
     /// Whether a login waits for the answer to a push.
     pub is_phone_busy: bool,
 }
 
 /// The memory of one user in one action.
 pub struct Ledger<'a> {
-    notes: Notes<'a>,
+    state: &'a State,
+    url: &'a str,
     limits: &'a Limits,
-    strictness: Strictness,
-    user: String,
-    uid: String,
-    /// The name of this action's denial.
+    action: Action<'a>,
+    /// The names of this action's denial: in a folder, and in a handle.
     denial: String,
-    /// The names of the user's places for what is counted.
-    places: OnceCell<Vec<String>>,
+    denied_user: [u8; 16],
+    proof: Proof,
+    /// A digest of where the login comes from.
+    origin: Option<String>,
+    /// What is known of the local name.
+    local: String,
+    local_folder: OnceCell<Folder<'a>>,
+    /// The OneLogin user, once known.
+    user: Option<(UserId, Folder<'a>)>,
+    counts_look_ups: bool,
     /// What this login counted, to be taken back on acceptance.
-    counted: Vec<(Kind, i64, String)>,
-    /// The push of this login that is pending: the kind, span and name of its note.
-    pending: Option<(Kind, i64, String)>,
+    counted: Vec<String>,
+    /// The code that was counted last: its entry as a used one.
+    used: Option<String>,
+    look_up: Option<String>,
+    /// The push of this login that is pending: its entry, what that leads to, and when it is over.
+    pending: Option<(String, String, i64)>,
+    last_of_the_day: Option<Limit>,
+    push_denied: bool,
 }
 
 impl<'a> Ledger<'a> {
-    /// The memory for this action of this user, by the name and uid of the account; a process may
-    /// serve several users, one after another.
+    /// The memory for this action of this person.
     #[must_use]
     pub fn of(
-        notes: Notes<'a>,
-        action: &Action,
-        (user, uid): (&str, Option<u32>),
-        limits: &'a Limits,
-        strictness: Strictness,
+        state: &'a State,
+        config: &'a Config,
+        action: Action<'a>,
+        person: &Person<'_>,
     ) -> Self {
-        let (kind, action) = match action {
-            Action::Connection(connection) => ("connection", connection),
-            Action::Process(process) => ("process", process),
+        let users = &config.users;
+        let url = config.onelogin.origin.as_str();
+        let attribute = users.attribute.as_ref().map(Attribute::name);
+        let domain = users.append_domain.as_deref();
+        let uid = person.uid.map_or_else(String::new, |uid| uid.to_string());
+        let proof = match person.proof {
+            Proof::Proven => "proven",
+            Proof::Unproven => "unproven",
+        };
+        let connection = match &action {
+            Action::Connection(connection) => connection.as_str(),
+            Action::Handle(_) => "",
         };
         Self {
-            notes,
-            limits,
-            strictness,
-            user: user.to_owned(),
-            uid: uid.map_or_else(String::new, |uid| uid.to_string()),
-            denial: name(&[kind, action, user]),
-            places: OnceCell::new(),
+            state,
+            url,
+            limits: &config.limits,
+            denial: name(&[connection, person.name]),
+            denied_user: raw_name(&[person.name]),
+            action,
+            proof: person.proof,
+            origin: person.origin.map(|origin| name(&[proof, origin])),
+            local: name(&[
+                url,
+                attribute.as_deref().unwrap_or_default(),
+                domain.unwrap_or_default(),
+                person.name,
+                &uid,
+            ]),
+            local_folder: OnceCell::new(),
+            user: None,
+            counts_look_ups: true,
             counted: Vec::new(),
+            used: None,
+            look_up: None,
             pending: None,
+            last_of_the_day: None,
+            push_denied: false,
         }
     }
 
-    /// How the user stands with the limits. `life` is that of a push.
+    /// For an admin's tool: its look-ups are not counted, and what is known of earlier ones is nothing
+    /// to it.
+    #[must_use]
+    pub fn for_an_admin(mut self) -> Self {
+        self.counts_look_ups = false;
+        self
+    }
+
+    /// Which limit of 24 hours this login has used up by the last that it counted.
+    #[must_use]
+    pub fn last_of_the_day(&self) -> Option<Limit> {
+        self.last_of_the_day
+    }
+
+    /// Whether a push of this login was denied on the phone.
+    #[must_use]
+    pub fn is_push_denied(&self) -> bool {
+        self.push_denied
+    }
+
+    /// Who the user was at OneLogin when they were looked up last, in this day.
+    #[must_use]
+    pub fn pointed_at(&self) -> Option<UserId> {
+        let seen = self.local_folder().ok()?.seen().ok()?;
+        let newest = newest_pointer(&seen, minute(self.state).ok()?)?;
+        let id = self.local_folder().ok()?.target(&newest.name()).ok()??;
+        UserId::parse(&id)
+    }
+
+    /// How the user stands with the limits.
     ///
     /// # Errors
     /// [`Forgotten`] when nobody can tell.
-    pub fn standing(&self, life: Duration) -> Result<Standing, Forgotten> {
-        let now = self.notes.now()?;
-        let phone = self.look_at_phone(pending(life), now)?;
-        Ok(Standing {
-            challenges: self.counting(Limit::Challenges, now),
-            failures: self.counting(Limit::Failures, now),
-            is_phone_busy: phone.is_none(),
-        })
+    pub fn standing(&self) -> Result<Standing, Forgotten> {
+        let (minute, now) = (minute(self.state)?, self.state.now()?);
+        let window = minutes(self.limits.window);
+        let mut standing = Standing::default();
+        if let Some((_, folder)) = &self.user {
+            let seen = folder.seen()?;
+            let of = |kind| [window, DAY].map(|life| count(&seen, kind, life, minute));
+            standing.challenges = of(Kind::Challenge);
+            standing.codes = of(Kind::Code);
+            standing.unproven_codes = of(Kind::UnprovenCode);
+            standing.reserve = [Kind::ReserveCode, Kind::ReservePush]
+                .map(|kind| count(&seen, kind, DAY, minute))
+                .iter()
+                .sum();
+            standing.origins = origins(&seen, minute).len();
+            standing.is_push_denied = is_push_denied(&seen, minute);
+            standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
+        }
+        let seen = self.local_folder()?.seen()?;
+        standing.look_ups = count(&seen, Kind::LookUp, Kind::LookUp.life(), minute);
+        Ok(standing)
     }
 
-    /// Takes back what was counted of the user, whichever login counted it. For an admin alone.
+    /// Takes back what was counted of the user, whichever login counted it. For an admin alone. Used
+    /// codes and the pending push stay: a code counts once, and a push is one at a time. A login that is
+    /// at work meanwhile may take back the place of another one: one count less.
     ///
     /// # Errors
     /// [`Forgotten`] when nobody can tell what is counted now.
     pub fn reset(&self) -> Result<(), Forgotten> {
-        let now = self.notes.now()?;
-        for limit in [Limit::Challenges, Limit::Failures] {
-            let kind = self.kind(limit);
-            let span = kind.span(now);
-            for place in self.places(limit) {
-                self.notes.remove_in(kind, span, place);
-                self.notes.remove_in(kind, span - 1, place);
+        if let Some((_, folder)) = &self.user {
+            take_back(folder)?;
+        }
+        take_back(self.local_folder()?)
+    }
+
+    /// Removes what is over; so much at most that nobody waits for it.
+    pub fn sweep(&self, is_denied: bool) {
+        let folders = [
+            self.user.as_ref().map(|(_, folder)| folder),
+            self.local_folder.get(),
+        ];
+        let mut left = SWEPT;
+        for folder in folders.into_iter().flatten() {
+            left -= folder.sweep(left);
+        }
+        if is_denied && matches!(self.action, Action::Connection(_)) && left == SWEPT {
+            self.sweep_a_folder();
+        }
+    }
+
+    /// Removes a few entries of a folder in which nothing counts: of denials that are over, of another
+    /// start of the machine. Each denial makes one entry at most and this removes some, so that there
+    /// are no more of them in the long run.
+    fn sweep_a_folder(&self) {
+        let (Ok(now), Ok(boot)) = (self.state.now(), self.state.boot()) else {
+            return;
+        };
+        let Ok(Some(mut all)) = self.state.listing(".") else {
+            return;
+        };
+        let is_over = |name: &String| is_over(name, boot, now) || is_abandoned(name);
+        let Some(over) = all
+            .names()
+            .ok()
+            .and_then(|names| names.into_iter().find(is_over))
+        else {
+            return;
+        };
+        let Ok(Some(mut listing)) = self.state.listing(&over) else {
+            return self.state.remove(&over);
+        };
+        let names = listing.some_names().unwrap_or_default();
+        for name in names.iter().take(OVER_SWEPT) {
+            self.state.remove(&format!("{over}/{name}"));
+        }
+        if names.len() <= OVER_SWEPT {
+            self.state.remove_folder(&over);
+        }
+    }
+
+    fn local_folder(&self) -> Result<&Folder<'a>, Forgotten> {
+        self.local_folder.get_or_try_init(|| {
+            let name = format!("n-{}-{}", self.state.boot()?, self.local);
+            Ok(Folder::new(self.state, name))
+        })
+    }
+
+    fn folder(&self) -> Result<&Folder<'a>, Forgotten> {
+        let (_, folder) = self.user.as_ref().ok_or(Forgotten)?;
+        Ok(folder)
+    }
+
+    fn kind(&self, limit: Limit) -> Kind {
+        match (limit, self.proof) {
+            (Limit::Challenges, _) => Kind::Challenge,
+            (Limit::Failures, Proof::Proven) => Kind::Code,
+            (Limit::Failures, Proof::Unproven) => Kind::UnprovenCode,
+        }
+    }
+
+    /// How many may be counted within the window, and within 24 hours.
+    fn most(&self, limit: Limit) -> [usize; 2] {
+        let limits = self.limits;
+        let most = match limit {
+            Limit::Challenges => [limits.challenges, limits.challenges_per_day],
+            Limit::Failures => [limits.failures, limits.failures_per_day],
+        };
+        most.map(|most| usize::try_from(most).unwrap_or_default())
+    }
+
+    /// How many places are free of both limits beside these entries.
+    fn free<'e>(
+        &self,
+        limit: Limit,
+        entries: impl Iterator<Item = &'e Entry>,
+        now: i64,
+    ) -> [usize; 2] {
+        let kind = self.kind(limit);
+        let window = minutes(self.limits.window);
+        let [mut free, mut free_today] = self.most(limit);
+        for entry in entries.filter(|entry| entry.kind == kind) {
+            free = free.saturating_sub(entry.counts(window, now).into());
+            free_today = free_today.saturating_sub(entry.counts(DAY, now).into());
+        }
+        [free, free_today]
+    }
+
+    /// The origin of this login, if OneLogin has accepted the user from there.
+    fn known_origin(&self, seen: &[Entry], now: i64) -> Option<&str> {
+        let origin = self.origin.as_deref()?;
+        origins(seen, now).contains(&origin).then_some(origin)
+    }
+
+    /// How many places of the reserve are free beside these entries.
+    fn free_reserve<'e>(
+        limit: Limit,
+        origin: &str,
+        entries: impl Iterator<Item = &'e Entry>,
+        now: i64,
+    ) -> (Kind, usize) {
+        let (kind, most) = match limit {
+            Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
+            Limit::Failures => (Kind::ReserveCode, RESERVE_CODES),
+        };
+        let is_of_it = |entry: &&Entry| {
+            entry.kind == kind && entry.rest.starts_with(origin) && entry.counts(DAY, now)
+        };
+        (kind, most.saturating_sub(entries.filter(is_of_it).count()))
+    }
+
+    /// Counts one: within the limits, else of the reserve of a known origin. What was counted in
+    /// minutes before leaves fewer places in this one: at no moment has more been counted within the
+    /// length of a window, or a day, than may be.
+    fn count(
+        &self,
+        limit: Limit,
+        folder: &Folder<'_>,
+        minute: i64,
+        seen: &[Entry],
+    ) -> Result<Result<Counted, Full>, Forgotten> {
+        let earlier = || seen.iter().filter(|entry| entry.minute != minute);
+        let [free, free_today] = self.free(limit, earlier(), minute);
+        let most = free.min(free_today);
+        let place = folder.make_in_a_place(self.kind(limit), minute, "", most, seen)?;
+        if let Some((place, name)) = place {
+            let is_last_of_the_day = place + 1 == free_today;
+            return Ok(Ok(Counted {
+                name,
+                is_last_of_the_day,
+            }));
+        }
+        if let Some(origin) = self.known_origin(seen, minute) {
+            let (kind, most) = Self::free_reserve(limit, origin, earlier(), minute);
+            let before = format!("{origin}-");
+            if let Some((_, name)) = folder.make_in_a_place(kind, minute, &before, most, seen)? {
+                return Ok(Ok(Counted {
+                    name,
+                    is_last_of_the_day: false,
+                }));
+            }
+        }
+        Ok(Err(which(free, free_today)))
+    }
+
+    fn counted(&mut self, limit: Limit, counted: Option<Counted>) {
+        if let Some(counted) = counted {
+            self.counted.push(counted.name);
+            if counted.is_last_of_the_day {
+                self.last_of_the_day = Some(limit);
+            }
+        }
+    }
+
+    /// The folders of denials that count now.
+    fn spans(&self) -> Result<[String; 2], Forgotten> {
+        let (boot, span) = (self.state.boot()?, self.state.now()?.div_euclid(SPAN));
+        Ok([span, span - 1].map(|span| format!("denied-{boot}-{span}")))
+    }
+
+    fn write_denial(&self) -> Result<(), Forgotten> {
+        match &self.action {
+            Action::Handle(denials) => {
+                let denials = denials.ok_or(Forgotten)?;
+                denials.add(self.denied_user, self.state.now()?);
+            }
+            Action::Connection(_) => {
+                let [span, _] = self.spans()?;
+                match self.state.link(&span, &self.denial, NOTHING) {
+                    Ok(Made::InAFolder | Made::WithItsFolder) => {}
+                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                    Err(_) => return Err(Forgotten),
+                }
             }
         }
         Ok(())
     }
 
-    fn kind(&self, limit: Limit) -> Kind {
-        Kind {
-            word: match limit {
-                Limit::Challenges => "challenge",
-                Limit::Failures => "failure",
-            },
-            life: seconds(self.limits.window),
-        }
-    }
-
-    fn most(&self, limit: Limit) -> usize {
-        let most = match limit {
-            Limit::Challenges => self.limits.challenges,
-            Limit::Failures => self.limits.failures,
+    /// Where OneLogin has accepted the user from, unless that is known for some time still.
+    fn know_origin(&self) -> Result<(), Forgotten> {
+        let (Some(origin), folder) = (self.origin.as_deref(), self.folder()?) else {
+            return Ok(());
         };
-        usize::try_from(most).unwrap_or_default()
-    }
-
-    /// The user's places for what is counted. In each span of time one is taken once, so that parallel
-    /// logins cannot get beyond the last one.
-    fn places(&self, limit: Limit) -> impl Iterator<Item = &String> {
-        let most = self.limits.challenges.max(self.limits.failures);
-        let place = |number: u32| name(&[&self.user, &self.uid, &number.to_string()]);
-        let places = self.places.get_or_init(|| (0..most).map(place).collect());
-        places.iter().take(self.most(limit))
-    }
-
-    /// How many places of a span are taken by what holds.
-    fn taken(&self, limit: Limit, span: i64, now: i64) -> usize {
-        let kind = self.kind(limit);
-        let places = self.places(limit);
-        places
-            .filter(|place| self.notes.holds_in(kind, span, place, now))
-            .count()
-    }
-
-    /// How many count now.
-    fn counting(&self, limit: Limit, now: i64) -> usize {
-        let span = self.kind(limit).span(now);
-        self.taken(limit, span, now) + self.taken(limit, span - 1, now)
-    }
-
-    /// Counts one. What was counted in the span before and still holds leaves fewer places in this
-    /// one: at no moment has more than the limit been counted within the length of a window.
-    fn count(&mut self, limit: Limit) -> Result<(), Uncounted> {
-        let kind = self.kind(limit);
-        // Again, where the first try met the border of two spans.
-        for _ in 0..2 {
-            let now = self.notes.now()?;
-            let span = kind.span(now);
-            let before = self.taken(limit, span - 1, now);
-            let free = self.most(limit).saturating_sub(before);
-            let places: Vec<String> = self.places(limit).take(free).cloned().collect();
-            for place in places {
-                if self.notes.make(kind, &place, "", now)? {
-                    self.counted.push((kind, span, place));
-                    return Ok(());
-                }
-            }
-            if kind.span(self.notes.now()?) == span {
-                break;
-            }
-        }
-        Err(Uncounted::UsedUp)
-    }
-
-    /// Makes a code this login's alone, before it is sent: of two logins that send the same one at
-    /// once, one is refused here.
-    fn claim(&self, user: &UserId, code: &Code) -> Result<(), Unguessed> {
-        let name = used(user, code);
-        let now = self.notes.now()?;
-        let is_new = match self.notes.find_at(USED, &name, now) {
-            Ok(_) => false,
-            Err(NoContent::Absent) => self.notes.make(USED, &name, "", now)?,
-            Err(NoContent::Refused) => return Err(Unguessed::Forgotten),
+        let (seen, now) = (folder.seen()?, minute(self.state)?);
+        let is_fresh = |entry: &Entry| {
+            entry.kind == Kind::Origin && entry.rest == origin && entry.counts(ORIGIN_AGAIN, now)
         };
-        is_new.then_some(()).ok_or(Unguessed::UsedBefore)
-    }
-
-    /// Before the number in the name of a note of the user's phone.
-    fn phone(&self) -> String {
-        format!("{}.", name(&[&self.user, &self.uid]))
-    }
-
-    /// The number of the next note of the phone; `None` when a login has it. The note of a login that
-    /// is gone stays for its life. So a login that has looked at it and was stopped since tries a number
-    /// that another login can only have taken, too: one of them fails.
-    fn look_at_phone(&self, kind: Kind, now: i64) -> Result<Option<u32>, Forgotten> {
-        let phone = self.phone();
-        let mut next = 0;
-        for name in self.notes.names(kind, &phone, now) {
-            let number = name.strip_prefix(&phone).and_then(|text| text.parse().ok());
-            next = number.map_or(next, |number: u32| next.max(number.saturating_add(1)));
-            match self.notes.find_at(kind, &name, now) {
-                Ok(process) if is_running(&process) => return Ok(None),
-                Ok(_) | Err(NoContent::Absent) => {}
-                Err(NoContent::Refused) => return Err(Forgotten),
-            }
+        let known = origins(&seen, now);
+        let has_room = known.contains(&origin) || known.len() < ORIGINS;
+        if has_room && !seen.iter().any(is_fresh) {
+            folder.make(&Kind::Origin.name(now, origin), NOTHING)?;
         }
-        Ok(Some(next))
+        Ok(())
     }
 
-    /// Takes the phone under a number that was free. Of several logins, one gets it.
-    fn claim_phone(&mut self, kind: Kind, number: u32, now: i64) -> Result<Phone, Forgotten> {
-        let name = format!("{}{number}", self.phone());
-        if self.notes.make(kind, &name, &process_identity(), now)? {
-            self.pending = Some((kind, kind.span(now), name));
-            Ok(Phone::Ours)
-        } else {
-            Ok(Phone::Busy)
+    /// Who the name stood for, unless that is known for some time still.
+    fn know_user(&self) -> Result<(), Forgotten> {
+        let now = minute(self.state)?;
+        let known = self.pointed_at();
+        let Some(user) = self.user.as_ref().map(|(user, _)| user.clone()) else {
+            return Ok(());
+        };
+        let folder = self.local_folder()?;
+        let seen = folder.seen()?;
+        let is_fresh = newest_pointer(&seen, now).is_some_and(|it| it.counts(POINTER_AGAIN, now));
+        if !is_fresh || known.as_ref() != Some(&user) {
+            folder.make(&Kind::Pointer.name(now, ""), user.as_str())?;
         }
+        Ok(())
     }
+}
+
+/// One more that was counted.
+struct Counted {
+    name: String,
+    /// The day has no place left.
+    is_last_of_the_day: bool,
 }
 
 impl Memory for Ledger<'_> {
     fn is_denied(&self) -> bool {
-        self.notes.holds(DENIED, &self.denial)
+        if !self.works() {
+            return false;
+        }
+        match &self.action {
+            Action::Handle(denials) => {
+                let now = self.state.now();
+                let is_held =
+                    |denials: &Denials| now.map_or(true, |now| denials.hold(self.denied_user, now));
+                denials.is_some_and(is_held)
+            }
+            Action::Connection(_) => {
+                let is_there = |span: &String| {
+                    let entry = self.state.target(span, &self.denial);
+                    !matches!(entry, Ok(None))
+                };
+                self.spans()
+                    .map_or(true, |spans| spans.iter().any(is_there))
+            }
+        }
     }
 
     fn works(&self) -> bool {
-        self.notes.state().trouble().is_none()
+        let state = self.state;
+        state.trouble().is_none() && state.now().is_ok() && state.boot().is_ok()
+    }
+
+    fn deny_beforehand(&mut self) -> Result<(), Forgotten> {
+        self.write_denial()
     }
 
     fn deny(&mut self) -> Result<(), Forgotten> {
-        self.notes.sweep();
-        self.notes.write(DENIED, &self.denial, "")
-    }
-
-    fn is_used_up(&self, limit: Limit) -> bool {
-        self.notes
-            .now()
-            .is_ok_and(|now| self.counting(limit, now) >= self.most(limit))
-    }
-
-    fn challenge(&mut self) -> Result<(), Uncounted> {
-        self.count(Limit::Challenges)
-    }
-
-    fn guess(&mut self, user: &UserId, code: &Code) -> Result<(), Unguessed> {
-        let result = self.claim(user, code).and_then(|()| {
-            self.count(Limit::Failures).map_err(|uncounted| {
-                self.refused(user, code);
-                uncounted.into()
-            })
-        });
-        match result {
-            Err(Unguessed::Forgotten) if self.strictness == Strictness::Lenient => Ok(()),
-            other => other,
-        }
-    }
-
-    fn refused(&mut self, user: &UserId, code: &Code) {
-        self.notes.remove(USED, &used(user, code));
-    }
-
-    fn unsent(&mut self, user: &UserId, code: &Code) {
-        self.refused(user, code);
-        if let Some((kind, span, place)) = self.counted.pop() {
-            self.notes.remove_in(kind, span, &place);
-        }
-    }
-
-    fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
-        let now = self.notes.now()?;
-        let kind = pending(life);
-        match self.look_at_phone(kind, now)? {
-            Some(number) => self.claim_phone(kind, number, now),
-            None => Ok(Phone::Busy),
-        }
-    }
-
-    fn holds_phone(&self) -> bool {
-        let Some((kind, _, name)) = &self.pending else {
-            return false;
-        };
-        let found = self.notes.find(*kind, name);
-        found.is_ok_and(|process| process == process_identity())
-    }
-
-    fn leave_phone(&mut self) {
-        if let Some((kind, span, name)) = self.pending.take() {
-            self.notes.remove_in(kind, span, &name);
+        // Nothing bounds how often strangers are denied; what precedes something that is sent is counted.
+        let is_bounded = matches!(self.action, Action::Handle(_)) || self.state.has_much_room();
+        if is_bounded {
+            self.write_denial()
+        } else {
+            Err(Forgotten)
         }
     }
 
     fn allow(&mut self) {
-        self.notes.remove(DENIED, &self.denial);
-        for (kind, span, place) in self.counted.drain(..) {
-            self.notes.remove_in(kind, span, &place);
+        match &self.action {
+            Action::Handle(denials) => {
+                if let Some(denials) = denials {
+                    denials.remove(self.denied_user);
+                }
+            }
+            Action::Connection(_) => {
+                for span in self.spans().iter().flatten() {
+                    self.state.remove(&format!("{span}/{}", self.denial));
+                }
+            }
+        }
+        let counted = std::mem::take(&mut self.counted);
+        if let Ok(folder) = self.folder() {
+            for name in &counted {
+                folder.remove(name);
+            }
+        }
+        // Without it the user has no reserve.
+        let _ = self.know_origin();
+    }
+
+    fn recall(&mut self) -> Recalled {
+        if !self.counts_look_ups {
+            return Recalled::Nothing;
+        }
+        let (Ok(folder), Ok(now)) = (self.local_folder(), minute(self.state)) else {
+            return Recalled::Nothing;
+        };
+        let Ok(seen) = folder.seen() else {
+            return Recalled::Nothing;
+        };
+        if count(&seen, Kind::Nobody, Kind::Nobody.life(), now) > 0 {
+            return Recalled::Nobody;
+        }
+        if self.user.is_none() {
+            if let Some(user) = self.pointed_at() {
+                self.meet(&user);
+            }
+        }
+        Recalled::Nothing
+    }
+
+    fn look_up(&mut self) -> Result<(), Uncounted> {
+        if !self.counts_look_ups {
+            return Ok(());
+        }
+        let life = Kind::LookUp.life();
+        let folder = self.local_folder()?;
+        let claim: Claim<Full> = folder.claim(|minute, seen| {
+            let is_earlier = |entry: &&Entry| {
+                entry.kind == Kind::LookUp && entry.minute != minute && entry.counts(life, minute)
+            };
+            let free = LOOK_UPS.saturating_sub(seen.iter().filter(is_earlier).count());
+            let place = folder.make_in_a_place(Kind::LookUp, minute, "", free, seen)?;
+            Ok(place.map(|(_, name)| vec![name]).ok_or(Full::Window))
+        });
+        let names = claim?.map_err(Uncounted::Full)?;
+        self.look_up = names.into_iter().next();
+        Ok(())
+    }
+
+    fn looked_up(&mut self, end: LookUp) {
+        let Some(name) = self.look_up.take() else {
+            return;
+        };
+        let minute = minute(self.state);
+        if end == LookUp::Nobody {
+            if let (Ok(folder), Ok(minute)) = (self.local_folder(), minute) {
+                // Without it OneLogin is asked again, as often as look-ups may be counted.
+                let _ = folder.make(&Kind::Nobody.name(minute, ""), NOTHING);
+            }
+        } else {
+            if let Ok(folder) = self.local_folder() {
+                folder.remove(&name);
+            }
+            let _ = self.know_user();
+        }
+    }
+
+    fn meet(&mut self, user: &UserId) {
+        if self.user.as_ref().is_some_and(|(known, _)| known == user) {
+            return;
+        }
+        if let Ok(boot) = self.state.boot() {
+            let name = format!("u-{boot}-{}", name(&[self.url, user.as_str()]));
+            self.user = Some((user.clone(), Folder::new(self.state, name)));
+        }
+    }
+
+    fn full(&self, limit: Limit) -> Option<Full> {
+        // What cannot be read cannot be counted either: the login ends there.
+        let (seen, now) = (self.folder().ok()?.seen().ok()?, minute(self.state).ok()?);
+        let [free, free_today] = self.free(limit, seen.iter(), now);
+        let origin = self.known_origin(&seen, now);
+        let reserve = origin.map_or(0, |origin| {
+            let (_, free) = Self::free_reserve(limit, origin, seen.iter(), now);
+            free
+        });
+        if free.min(free_today) + reserve == 0 {
+            return Some(which(free, free_today));
+        }
+        let is_paused = limit == Limit::Challenges && origin.is_none();
+        (is_paused && is_push_denied(&seen, now)).then_some(Full::PushDenied)
+    }
+
+    fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
+        let folder = self.folder()?;
+        let mut counted = None;
+        let claim: Claim<Full> = folder.claim(|minute, seen| {
+            let is_unknown = self.known_origin(seen, minute).is_none();
+            if challenge == Challenge::Push && is_unknown && is_push_denied(seen, minute) {
+                return Ok(Err(Full::PushDenied));
+            }
+            Ok(match self.count(Limit::Challenges, folder, minute, seen)? {
+                Ok(one) => Ok(vec![counted.insert(one).name.clone()]),
+                Err(full) => Err(full),
+            })
+        });
+        claim?.map_err(Uncounted::Full)?;
+        self.counted(Limit::Challenges, counted);
+        Ok(())
+    }
+
+    fn unsent_challenge(&mut self) {
+        if let (Some(name), Ok(folder)) = (self.counted.pop(), self.folder()) {
+            folder.remove(&name);
+        }
+    }
+
+    fn push_denied(&mut self) {
+        self.push_denied = true;
+        if let (Ok(folder), Ok(minute)) = (self.folder(), minute(self.state)) {
+            // Without it the limit on challenges holds.
+            let _ = folder.make(&Kind::PushDenied.name(minute, ""), NOTHING);
+        }
+    }
+
+    /// Makes a code this login's alone, before it is sent, and counts it: of two logins that send the
+    /// same one at once, one is refused here.
+    fn guess(&mut self, code: &Code) -> Result<(), Unguessed> {
+        let (user, folder) = self.user.as_ref().ok_or(Forgotten)?;
+        let digest = name_of(&[user.as_str()], code.secret());
+        let mut counted = None;
+        let claim: Claim<Unguessed> = folder.claim(|minute, seen| {
+            let is_it = |entry: &Entry| {
+                let life = Kind::Used.life();
+                entry.kind == Kind::Used && entry.rest == digest && entry.counts(life, minute)
+            };
+            let own = Kind::Used.name(minute, &digest);
+            if seen.iter().any(is_it) || !folder.make(&own, NOTHING)? {
+                return Ok(Err(Unguessed::UsedBefore));
+            }
+            match self.count(Limit::Failures, folder, minute, seen) {
+                Ok(Ok(one)) => Ok(Ok(vec![own, counted.insert(one).name.clone()])),
+                Ok(Err(full)) => {
+                    folder.remove(&own);
+                    Ok(Err(Unguessed::Full(full)))
+                }
+                Err(forgotten) => {
+                    folder.remove(&own);
+                    Err(forgotten)
+                }
+            }
+        });
+        self.used = claim??.into_iter().next();
+        self.counted(Limit::Failures, counted);
+        Ok(())
+    }
+
+    fn refused(&mut self) {
+        if let (Some(name), Ok(folder)) = (self.used.take(), self.folder()) {
+            folder.remove(&name);
+        }
+    }
+
+    fn unsent(&mut self) {
+        self.refused();
+        self.unsent_challenge();
+    }
+
+    fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
+        let folder = self.folder()?;
+        let mut pending = None;
+        let claim: Claim<Phone> = folder.claim(|minute, seen| {
+            let now = self.state.now()?;
+            if is_phone_busy(folder, seen, minute, now)? {
+                return Ok(Err(Phone::Busy));
+            }
+            let numbers = seen
+                .iter()
+                .filter(|entry| entry.kind == Kind::Pending && entry.minute == minute);
+            let numbers = numbers.filter_map(|entry| entry.rest.parse::<u32>().ok());
+            let next = numbers.max().map_or(0, |last| last.saturating_add(1));
+            let end = now + i64::try_from(life.as_secs()).unwrap_or(0);
+            let name = Kind::Pending.name(minute, &next.to_string());
+            let target = format!(
+                "{} {} {} {end}",
+                process_identity(),
+                pid_namespace(),
+                nonce()
+            );
+            if !folder.make(&name, &target)? {
+                return Ok(Err(Phone::Busy));
+            }
+            pending = Some((name.clone(), target, end));
+            Ok(Ok(vec![name]))
+        });
+        match claim? {
+            Ok(_) => {
+                self.pending = pending;
+                Ok(Phone::Ours)
+            }
+            Err(busy) => Ok(busy),
+        }
+    }
+
+    fn holds_phone(&self) -> bool {
+        let (Some((name, target, end)), Ok(folder)) = (&self.pending, self.folder()) else {
+            return false;
+        };
+        let is_over = self.state.now().map_or(true, |now| now >= *end);
+        !is_over
+            && folder
+                .target(name)
+                .is_ok_and(|found| found.as_ref() == Some(target))
+    }
+
+    fn leave_phone(&mut self) {
+        if let (Some((name, ..)), Ok(folder)) = (self.pending.take(), self.folder()) {
+            folder.remove(&name);
         }
     }
 }
 
-/// The push that is on a phone, by the life of its verification.
-fn pending(life: Duration) -> Kind {
-    Kind {
-        word: "pending",
-        life: seconds(life),
+/// How many of a kind count.
+fn count(seen: &[Entry], kind: Kind, life: i64, now: i64) -> usize {
+    let is_meant = |entry: &&Entry| entry.kind == kind && entry.counts(life, now);
+    seen.iter().filter(is_meant).count()
+}
+
+/// The origins that are known, each once.
+fn origins(seen: &[Entry], now: i64) -> Vec<&str> {
+    let mut origins = Vec::new();
+    for entry in seen {
+        let is_known = entry.kind == Kind::Origin && entry.counts(Kind::Origin.life(), now);
+        if is_known && !origins.contains(&entry.rest.as_str()) {
+            origins.push(entry.rest.as_str());
+        }
+    }
+    origins
+}
+
+fn is_push_denied(seen: &[Entry], now: i64) -> bool {
+    count(seen, Kind::PushDenied, Kind::PushDenied.life(), now) > 0
+}
+
+fn newest_pointer(seen: &[Entry], now: i64) -> Option<&Entry> {
+    let is_meant = |entry: &&Entry| entry.kind == Kind::Pointer && entry.counts(DAY, now);
+    seen.iter()
+        .filter(is_meant)
+        .max_by_key(|entry| entry.minute)
+}
+
+/// Which of two limits is to be named; of both, the one that lasts longer.
+fn which(free: usize, free_today: usize) -> Full {
+    if free_today <= free {
+        Full::Day
+    } else {
+        Full::Window
     }
 }
 
-/// The name of a used code. It is that of the OneLogin user: several accounts here may be one there.
-fn used(user: &UserId, code: &Code) -> String {
-    name_of(&[user.as_str()], code.secret())
+/// Whether some login's push waits for its answer: it is not over, and its process is there.
+fn is_phone_busy(
+    folder: &Folder<'_>,
+    seen: &[Entry],
+    minute: i64,
+    now: i64,
+) -> Result<bool, Forgotten> {
+    for entry in seen {
+        if entry.kind == Kind::Pending && entry.counts(Kind::Pending.life(), minute) {
+            if let Some(target) = folder.target(&entry.name())? {
+                if is_pending(&target, now) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+    Ok(false)
 }
 
-fn seconds(time: Duration) -> i64 {
-    i64::try_from(time.as_secs()).unwrap_or(i64::MAX)
+/// Whether a push is not over whose entry leads to this, and its login is still there. A process of
+/// another namespace cannot be looked at: it is there.
+fn is_pending(target: &str, now: i64) -> bool {
+    let parts: Vec<&str> = target.split(' ').collect();
+    let [process, namespace, _, end] = parts.as_slice() else {
+        return true;
+    };
+    let is_over = end.parse().is_ok_and(|end: i64| now >= end);
+    !is_over && (*namespace != pid_namespace() || !is_gone(process))
+}
+
+/// What tells two logins of one process apart.
+fn nonce() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Removes what counts for a limit.
+fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
+    for entry in folder.seen()?.iter() {
+        match entry.kind {
+            Kind::Code
+            | Kind::UnprovenCode
+            | Kind::Challenge
+            | Kind::PushDenied
+            | Kind::ReserveCode
+            | Kind::ReservePush
+            | Kind::LookUp
+            | Kind::Nobody => folder.remove(&entry.name()),
+            Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
+        }
+    }
+    Ok(())
+}
+
+/// Whether nothing in a folder can count any more: it is of another start of the machine, or of
+/// denials that are over.
+fn is_over(folder: &str, boot: &str, now: i64) -> bool {
+    let mut parts = folder.splitn(3, '-');
+    let (Some(kind), Some(of), rest) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    match kind {
+        "u" | "n" | "directory" => of != boot,
+        "denied" => {
+            let span = rest.and_then(|rest| rest.parse::<i64>().ok());
+            of != boot || span.is_some_and(|span| span < now.div_euclid(SPAN) - 1)
+        }
+        // As version 0.1.0 made them.
+        "challenge" | "failure" | "used" | "pending" => true,
+        _ => false,
+    }
+}
+
+/// Whether a file is the draft of a process that is gone.
+fn is_abandoned(name: &str) -> bool {
+    let process = name
+        .strip_prefix('.')
+        .and_then(|name| name.rsplit_once('.'));
+    process.is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !exists(pid))
+}
+
+fn minutes(time: Duration) -> i64 {
+    i64::try_from(time.as_secs().div_ceil(60)).unwrap_or(DAY)
 }
 
 #[cfg(test)]

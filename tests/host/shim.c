@@ -38,6 +38,7 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/un.h>
@@ -266,6 +267,11 @@ WRAP(int, -1, mkdirat, (int folder, const char *path, mode_t mode), (folder, pat
 WRAP(int, -1, rename, (const char *from, const char *to), (from, to), const char *, const char *)
 WRAP(int, -1, renameat, (int a, const char *from, int b, const char *to), (a, from, b, to), int, const char *, int, const char *)
 WRAP(int, -1, unlink, (const char *path), (path), const char *)
+WRAP(int, -1, rmdir, (const char *path), (path), const char *)
+WRAP(int, -1, symlink, (const char *target, const char *path), (target, path), const char *, const char *)
+WRAP(int, -1, chmod, (const char *path, mode_t mode), (path, mode), const char *, mode_t)
+WRAP(ssize_t, -1, getdents64, (int fd, void *to, size_t size), (fd, to, size), int, void *, size_t)
+WRAP(int, -1, statfs64, (const char *path, struct statfs64 *to), (path, to), const char *, struct statfs64 *)
 WRAP(int, -1, faccessat, (int folder, const char *path, int mode, int flags), (folder, path, mode, flags), int, const char *, int, int)
 WRAP(ssize_t, -1, readlink, (const char *path, char *to, size_t size), (path, to, size), const char *, char *, size_t)
 WRAP(char *, NULL, realpath, (const char *path, char *to), (path, to), const char *, char *)

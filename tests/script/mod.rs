@@ -4,8 +4,9 @@
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Device, Factor};
 use pam_onelogin::login::{
-    Api, ApiError, BadAnswer, Clock, Deadline, Forgotten, Limit, Login, Manner, Memory, NoAnswer,
-    Permit, Phone, Prompt, Trouble, Typed, Uncounted, Unguessed, Unknown, Wait,
+    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, Login, LookUp,
+    Manner, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted,
+    Unguessed, Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::wire::{
@@ -76,6 +77,20 @@ pub enum Step {
     NoChallenge(Uncounted),
     /// A code must not be sent.
     NoGuess(Unguessed),
+    /// A look-up must not be sent.
+    NoLookUp(Uncounted),
+    /// OneLogin said a moment ago that there is nobody.
+    NobodyLately,
+    /// It is remembered that there is nobody.
+    RemembersNobody,
+    /// This id is what was kept of the user.
+    Keeps(&'static str),
+    /// What is counted is counted for this id.
+    Meets(&'static str),
+    /// It is remembered that a push was denied.
+    RemembersDeniedPush,
+    /// A challenge that has not left is given back.
+    GivesBack,
     /// Another login's push is pending.
     PhoneBusy,
     /// The connection is ended, so that the next call makes one of its own.
@@ -112,6 +127,14 @@ pub fn one(id: &str) -> Result<Found, ApiError> {
 /// A OneLogin Protect.
 pub fn push(id: &str) -> Device {
     device(id, Factor::Push, "Phone")
+}
+
+/// A OneLogin Protect whose codes are a device of their own.
+pub fn only_push(id: &str) -> Device {
+    Device {
+        takes_codes: false,
+        ..push(id)
+    }
 }
 
 /// An authenticator app.
@@ -202,6 +225,7 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
 }
 
 /// The steps of one login, and who logs in.
+#[allow(clippy::struct_excessive_bools)] // each is a wish of its own
 pub struct Script {
     steps: RefCell<VecDeque<Step>>,
     start: Instant,
@@ -212,8 +236,9 @@ pub struct Script {
     manner: Manner,
     denied_before: bool,
     memory_works: bool,
-    used_up: Option<Limit>,
+    used_up: Option<(Limit, Full)>,
     can_ask: bool,
+    nobody_is_wrong: bool,
 }
 
 impl Script {
@@ -241,6 +266,7 @@ impl Script {
             memory_works: true,
             used_up: None,
             can_ask: true,
+            nobody_is_wrong: false,
         }
     }
 
@@ -293,8 +319,19 @@ impl Script {
     }
 
     /// The user has used this limit up.
-    pub fn used_up(mut self, limit: Limit) -> Self {
-        self.used_up = Some(limit);
+    pub fn used_up(self, limit: Limit) -> Self {
+        self.full(limit, Full::Window)
+    }
+
+    /// The user has used up this part of a limit.
+    pub fn full(mut self, limit: Limit, full: Full) -> Self {
+        self.used_up = Some((limit, full));
+        self
+    }
+
+    /// It must not be remembered that there is nobody.
+    pub fn remembering_nobody_is_wrong(mut self) -> Self {
+        self.nobody_is_wrong = true;
         self
     }
 
@@ -431,6 +468,13 @@ impl Api for Player<'_> {
         match self.0.next("disconnects") {
             Step::Disconnects => {}
             _ => panic!("disconnects out of order"),
+        }
+    }
+
+    fn kept(&mut self, _: &Wanted) -> Option<UserId> {
+        match self.0.next_if(|step| matches!(step, Step::Keeps(_))) {
+            Some(Step::Keeps(id)) => UserId::parse(id),
+            _ => None,
         }
     }
 
@@ -644,6 +688,10 @@ impl Memory for Player<'_> {
         self.0.memory_works
     }
 
+    fn deny_beforehand(&mut self) -> Result<(), Forgotten> {
+        self.deny()
+    }
+
     fn deny(&mut self) -> Result<(), Forgotten> {
         match self.0.next("remembers a denial") {
             Step::Denies => Ok(()),
@@ -652,11 +700,43 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn is_used_up(&self, limit: Limit) -> bool {
-        self.0.used_up == Some(limit)
+    fn recall(&mut self) -> Recalled {
+        match self.0.next_if(|step| matches!(step, Step::NobodyLately)) {
+            Some(_) => Recalled::Nobody,
+            None => Recalled::Nothing,
+        }
     }
 
-    fn challenge(&mut self) -> Result<(), Uncounted> {
+    fn look_up(&mut self) -> Result<(), Uncounted> {
+        match self.0.next_if(|step| matches!(step, Step::NoLookUp(_))) {
+            Some(Step::NoLookUp(why)) => Err(why),
+            _ => Ok(()),
+        }
+    }
+
+    fn looked_up(&mut self, end: LookUp) {
+        if end == LookUp::Nobody {
+            assert!(!self.0.nobody_is_wrong, "remembers nobody");
+            // Where a script says nothing of it, it is not about that.
+            let _ = self.0.next_if(|step| matches!(step, Step::RemembersNobody));
+        } else {
+            let steps = self.0.steps.borrow();
+            assert!(!matches!(steps.front(), Some(Step::RemembersNobody)));
+        }
+    }
+
+    fn meet(&mut self, user: &UserId) {
+        if let Some(Step::Meets(id)) = self.0.next_if(|step| matches!(step, Step::Meets(_))) {
+            assert_eq!(user.as_str(), id);
+        }
+    }
+
+    fn full(&self, limit: Limit) -> Option<Full> {
+        let (used_up, full) = self.0.used_up?;
+        (used_up == limit).then_some(full)
+    }
+
+    fn challenge(&mut self, _: Challenge) -> Result<(), Uncounted> {
         if let Some(Step::NoChallenge(why)) =
             self.0.next_if(|step| matches!(step, Step::NoChallenge(_)))
         {
@@ -668,7 +748,21 @@ impl Memory for Player<'_> {
         Ok(())
     }
 
-    fn guess(&mut self, _: &UserId, _: &Code) -> Result<(), Unguessed> {
+    fn unsent_challenge(&mut self) {
+        match self.0.next("gives a challenge back") {
+            Step::GivesBack => {}
+            _ => panic!("gives a challenge back out of order"),
+        }
+    }
+
+    fn push_denied(&mut self) {
+        match self.0.next("remembers a denied push") {
+            Step::RemembersDeniedPush => {}
+            _ => panic!("remembers a denied push out of order"),
+        }
+    }
+
+    fn guess(&mut self, _: &Code) -> Result<(), Unguessed> {
         if let Some(Step::NoGuess(why)) = self.0.next_if(|step| matches!(step, Step::NoGuess(_))) {
             return Err(why);
         }
@@ -681,9 +775,9 @@ impl Memory for Player<'_> {
         Ok(())
     }
 
-    fn refused(&mut self, _: &UserId, _: &Code) {}
+    fn refused(&mut self) {}
 
-    fn unsent(&mut self, _: &UserId, _: &Code) {}
+    fn unsent(&mut self) {}
 
     fn take_phone(&mut self, _: Duration) -> Result<Phone, Forgotten> {
         if self

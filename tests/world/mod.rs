@@ -101,41 +101,57 @@ impl World {
 
     /// So much later that nothing is remembered of the users, only the token.
     pub fn later(&self) -> &Self {
-        self.forget_what(|_| true)
+        self.forget_what(|path| !path.starts_with("token-"))
     }
 
     /// Forgets what counts for the limits over several logins, and which codes were accepted, so that one login more is not
     /// held back by those before. Denials and the token stay.
     pub fn forget_counts(&self) -> &Self {
-        self.forget_what(|name| !name.starts_with("denied-"))
+        self.forget_what(|path| !path.starts_with("denied-") && !path.starts_with("token-"))
     }
 
-    /// Forgets what is in the folders of these names.
+    /// As `forget_counts`; but what was looked up stays.
+    pub fn forget_user(&self) -> &Self {
+        self.forget_what(|path| path.starts_with("u-") || path.starts_with("n-"))
+    }
+
+    /// Forgets the private files of these names, in the folder of the state and below it.
     pub fn forget_what(&self, goes: impl Fn(&str) -> bool) -> &Self {
-        let folders = std::fs::read_dir(self.place.state_path());
-        for entry in folders.into_iter().flatten().flatten() {
-            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            if is_folder && goes(&entry.file_name().to_string_lossy()) {
-                std::fs::remove_dir_all(entry.path()).unwrap();
+        for (name, path) in self.all_kept() {
+            if goes(&name) {
+                std::fs::remove_file(path).unwrap();
             }
         }
         self
     }
 
-    /// The private files whose names, with those of their folders, begin so.
-    pub fn kept(&self, beginning: &str) -> Vec<PathBuf> {
-        let inside = |path: PathBuf| {
-            if !path.is_dir() {
-                return vec![path];
+    /// The private files and entries, by their names below the folder of the state.
+    fn all_kept(&self) -> Vec<(String, PathBuf)> {
+        let mut all = Vec::new();
+        let folder = self.place.state_path();
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let inner = std::fs::read_dir(entry.path());
+            match inner {
+                Ok(inner) => all.extend(inner.map(|entry| entry.unwrap().path())),
+                Err(_) => all.push(entry.path()),
             }
-            let entries = std::fs::read_dir(&path).unwrap();
-            entries.map(|entry| entry.unwrap().path()).collect()
+        }
+        let name = |path: &PathBuf| path.strip_prefix(&folder).unwrap().display().to_string();
+        all.into_iter().map(|path| (name(&path), path)).collect()
+    }
+
+    /// The private files whose names begin so, and the entries: by the letter of their kind, as `c-`.
+    pub fn kept(&self, beginning: &str) -> Vec<PathBuf> {
+        let is_meant = |name: &str| {
+            name.starts_with(beginning)
+                || name
+                    .split('/')
+                    .nth(1)
+                    .is_some_and(|name| name.starts_with(beginning))
         };
-        let entries = std::fs::read_dir(self.place.state_path()).unwrap();
-        entries
-            .map(|entry| entry.unwrap())
-            .filter(|entry| entry.file_name().to_string_lossy().starts_with(beginning))
-            .flat_map(|entry| inside(entry.path()))
+        let all = self.all_kept().into_iter();
+        all.filter(|(name, _)| is_meant(name))
+            .map(|(_, path)| path)
             .collect()
     }
 
@@ -210,7 +226,12 @@ pub fn assert_denied(outcome: &Outcome, what: &str) {
     if outcome.notes.failed.is_some() {
         return;
     }
-    for earlier in ["used-code", "too-many-codes", "too-many-challenges"] {
+    for earlier in [
+        "used-code",
+        "too-many-",
+        "push-denied-lately",
+        "nobody-lately",
+    ] {
         let earlier = format!("reason={earlier}");
         assert!(
             outcome.log.iter().all(|line| !line.contains(&earlier)),

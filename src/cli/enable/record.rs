@@ -8,7 +8,7 @@ use super::{all, authselect, sshd};
 use crate::cli::Trouble;
 use crate::cli::write::{self, Likeness, Original};
 use crate::clock::{seconds_since_boot, unix_now};
-use crate::host::{first_identity, is_running, process_identity};
+use crate::host::{first_identity, is_gone, process_identity};
 use nix::fcntl::{Flock, FlockArg};
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
@@ -315,7 +315,7 @@ fn without_our_lines(record: &Record, file: &Changed, now: Original) -> Result<R
 impl Record {
     /// Whether it is to be put back now.
     pub(in crate::cli) fn is_overdue(&self) -> bool {
-        let is_interrupted = self.writer.as_deref().is_some_and(|who| !is_running(who));
+        let is_interrupted = self.writer.as_deref().is_some_and(is_gone);
         is_interrupted || self.left() == 0
     }
 

@@ -1,71 +1,128 @@
 //! What is remembered, in a real folder.
 
 use super::*;
+use crate::config::parse;
 use crate::factor::Factor;
 use crate::secret::Secret;
-use crate::state::State;
 use crate::trust::Trusted;
 use crate::user::Uids;
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Barrier;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 
-const LIMITS: Limits = Limits {
-    challenges: 3,
-    failures: 4,
-    window: Duration::from_secs(600),
-};
-
-const PHONE: Kind = Kind {
-    word: "pending",
-    life: 120,
-};
+const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
+    [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
+const OFFICE: &str = "ssh 192.0.2.7/32";
+const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
 struct Room {
     dir: tempfile::TempDir,
     state: State,
+    config: Config,
 }
+
+/// Another login.
+struct By<'a> {
+    name: &'a str,
+    connection: &'a str,
+    id: &'a str,
+    proof: Proof,
+    origin: Option<&'a str>,
+}
+
+const ALICE: By<'static> = By {
+    name: "alice",
+    connection: "1.2.3.4 5 6.7.8.9 22",
+    id: "1001",
+    proof: Proof::Proven,
+    origin: None,
+};
 
 impl Room {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
-        Self { dir, state }
+        Self {
+            dir,
+            state,
+            config: parse("c", CONFIG).unwrap_or_else(|faults| panic!("{faults:?}")),
+        }
     }
 
-    /// Another login, in an action of its own.
-    fn ledger<'a>(&'a self, user: &'a str) -> Ledger<'a> {
-        self.in_action(user, "1.2.3.4 5 6.7.8.9 22")
+    /// Before it is known who it is at OneLogin.
+    fn stranger(&self, by: &By<'_>) -> Ledger<'_> {
+        let action = Action::Connection(by.connection.to_owned());
+        Ledger::of(&self.state, &self.config, action, &person(by))
     }
 
-    fn in_action<'a>(&'a self, user: &'a str, connection: &str) -> Ledger<'a> {
-        let action = Action::Connection(connection.to_owned());
-        self.of(user, &action)
+    fn ledger(&self, by: &By<'_>) -> Ledger<'_> {
+        let mut ledger = self.stranger(by);
+        ledger.meet(&UserId::parse(by.id).unwrap());
+        ledger
     }
 
-    fn of<'a>(&'a self, user: &'a str, action: &Action) -> Ledger<'a> {
-        let notes = Notes::new(&self.state, now);
-        let account = (user, Some(1000));
-        Ledger::of(notes, action, account, &LIMITS, Strictness::Strict)
+    fn alice(&self) -> Ledger<'_> {
+        self.ledger(&ALICE)
     }
 
-    /// The paths of all files.
-    fn files(&self) -> Vec<String> {
-        let folders = self.state.names("");
-        let files = folders.flat_map(|folder| {
-            let names: Vec<String> = self.state.names(&folder).collect();
-            names
-                .into_iter()
-                .map(move |name| format!("{folder}/{name}"))
-        });
-        files.collect()
+    /// Those of a kind, in the folders of OneLogin users and of local names.
+    fn entries(&self, kind: Kind) -> Vec<Entry> {
+        let all = self.paths();
+        let entries = all
+            .iter()
+            .filter_map(|path| Entry::parse(path.rsplit('/').next()?));
+        entries.filter(|entry| entry.kind == kind).collect()
+    }
+
+    fn paths(&self) -> Vec<String> {
+        let mut paths = Vec::new();
+        for folder in names(&self.state, ".") {
+            for name in names(&self.state, &folder) {
+                paths.push(format!("{folder}/{name}"));
+            }
+        }
+        paths
+    }
+
+    /// A code that OneLogin refused.
+    fn refuse(&self, by: &By<'_>, text: &str) -> Result<(), Unguessed> {
+        let mut ledger = self.ledger(by);
+        ledger.guess(&code(text))?;
+        ledger.refused();
+        Ok(())
+    }
+
+    /// A code that OneLogin accepted.
+    fn accept(&self, by: &By<'_>, text: &str) -> Result<(), Unguessed> {
+        let mut ledger = self.ledger(by);
+        ledger.guess(&code(text))?;
+        ledger.allow();
+        Ok(())
+    }
+
+    fn challenge(&self, by: &By<'_>) -> Result<(), Uncounted> {
+        self.ledger(by).challenge(Challenge::Push)
+    }
+}
+
+fn names(state: &State, folder: &str) -> Vec<String> {
+    let listing = state.listing(folder).ok().flatten();
+    listing.map_or(Vec::new(), |mut listing| listing.names().unwrap())
+}
+
+fn person<'a>(by: &By<'a>) -> Person<'a> {
+    Person {
+        name: by.name,
+        uid: Some(1000),
+        proof: by.proof,
+        origin: by.origin,
     }
 }
 
 thread_local! {
-    static NOW: Cell<i64> = const { Cell::new(1_000_000) };
+    static NOW: Cell<i64> = const { Cell::new(1_000_020) };
 }
 
 #[allow(clippy::unnecessary_wraps)] // as the clock has it
@@ -85,224 +142,217 @@ fn open(path: &Path) -> State {
         effective: uid,
         saved: uid,
     });
-    State::open(&path.join("state"), trusted)
-}
-
-fn alice() -> UserId {
-    UserId::parse("1001").unwrap()
+    State::by_clock(&path.join("state"), trusted, now)
 }
 
 fn code(text: &str) -> Code {
     Factor::Totp.code(&Secret::new(text.to_owned())).unwrap()
 }
 
-#[test]
-fn r14_a_denial_is_remembered_for_its_action_and_user_only() {
-    let room = Room::new();
-    let connection = "1.2.3.4 5 6.7.8.9 22";
-    assert!(!room.ledger("alice").is_denied());
-    room.ledger("alice").deny().unwrap();
-    assert!(room.ledger("alice").is_denied());
-    assert!(!room.ledger("bob").is_denied());
-    assert!(!room.in_action("alice", "1.2.3.4 6 6.7.8.9 22").is_denied());
-    let process = Action::Process(connection.to_owned());
-    let process = room.of("alice", &process);
-    assert!(!process.is_denied());
-    room.ledger("alice").allow();
-    assert!(!room.ledger("alice").is_denied());
+/// Codes, no two alike.
+fn codes() -> impl Iterator<Item = String> {
+    (0..).map(|number| format!("{number:06}"))
 }
 
 #[test]
-fn r14_an_old_denial_is_over_and_a_corrupt_one_holds() {
+fn r14_a_denial_is_remembered_for_its_connection_and_user_only() {
     let room = Room::new();
-    let mut ledger = room.ledger("alice");
-    ledger.deny().unwrap();
-    pass(599);
-    assert!(ledger.is_denied());
-    pass(1);
-    assert!(!ledger.is_denied());
-    ledger.deny().unwrap();
-    let path = room.files().pop().unwrap();
-    for corrupt in ["garbage", "", "1", "x y", "\u{fffd} \u{fffd}"] {
-        room.state.write(&path, corrupt.as_bytes()).unwrap();
-        assert!(ledger.is_denied(), "{corrupt:?}");
+    assert!(!room.alice().is_denied());
+    room.alice().deny().unwrap();
+    assert!(room.alice().is_denied());
+    let bob = By {
+        name: "bob",
+        ..ALICE
+    };
+    let other = By {
+        connection: "1.2.3.4 6 6.7.8.9 22",
+        ..ALICE
+    };
+    assert!(!room.ledger(&bob).is_denied() && !room.ledger(&other).is_denied());
+    room.alice().allow();
+    assert!(!room.alice().is_denied());
+}
+
+#[test]
+fn r14_a_denial_of_a_connection_holds_for_ten_minutes_at_least_and_twenty_at_most() {
+    let room = Room::new();
+    for start in [1_000_200, 1_000_799, 1_000_800] {
+        NOW.set(start);
+        let mut ledger = room.alice();
+        ledger.deny_beforehand().unwrap();
+        NOW.set(start + 600);
+        assert!(ledger.is_denied());
+        NOW.set(start + 1_200);
+        assert!(!ledger.is_denied());
     }
 }
 
 #[test]
-fn r14_without_a_clock_every_action_is_a_denied_one() {
+fn r14_a_denial_in_a_handle_is_in_no_folder_and_ends_with_the_handle() {
     let room = Room::new();
-    let notes = Notes::new(&room.state, || None);
-    let action = Action::Process("1@2".to_owned());
-    let mut ledger = Ledger::of(
-        notes,
-        &action,
-        ("alice", None),
-        &LIMITS,
-        Strictness::Lenient,
-    );
-    assert!(ledger.is_denied());
-    assert!(ledger.deny().is_err());
+    let of = |handle| {
+        Ledger::of(
+            &room.state,
+            &room.config,
+            Action::Handle(handle),
+            &person(&ALICE),
+        )
+    };
+    let denials = Denials::default();
+    of(Some(&denials)).deny_beforehand().unwrap();
+    assert!(of(Some(&denials)).is_denied());
+    assert_eq!(room.paths(), [""; 0]);
+    let other = Denials::default();
+    assert!(!of(Some(&other)).is_denied());
+    of(Some(&denials)).allow();
+    assert!(!of(Some(&denials)).is_denied());
+    // A handle that can keep nothing: nothing is sent, then.
+    assert!(of(None).deny_beforehand().is_err());
+}
+
+#[test]
+fn r22_without_a_clock_or_a_folder_nothing_works() {
+    let room = Room::new();
+    let trusted = Trusted::of(crate::host::uids());
+    let dir = room.dir.path();
+    for state in [
+        State::by_clock(&dir.join("state"), trusted, || None),
+        State::by_clock(&dir.join("no/such"), trusted, now),
+    ] {
+        let action = Action::Connection("c".to_owned());
+        let mut ledger = Ledger::of(&state, &room.config, action, &person(&ALICE));
+        ledger.meet(&UserId::parse("1001").unwrap());
+        assert!(!ledger.works());
+        assert!(ledger.deny_beforehand().is_err() && ledger.deny().is_err());
+        assert_eq!(ledger.challenge(Challenge::Push), Err(Uncounted::Forgotten));
+        assert_eq!(ledger.guess(&code("123456")), Err(Unguessed::Forgotten));
+        assert_eq!(ledger.look_up(), Err(Uncounted::Forgotten));
+        assert!(ledger.take_phone(LIFE).is_err() && !ledger.holds_phone());
+    }
 }
 
 #[test]
 fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
     let room = Room::new();
-    let mut first = room.ledger("alice");
-    assert_eq!(first.challenge(), Ok(()));
+    let mut first = room.alice();
+    assert_eq!(first.challenge(Challenge::Push), Ok(()));
     first.allow();
-    assert_eq!(
-        room.files(),
-        [""; 0],
-        "nothing is left of a login that passed"
-    );
-    for _ in 0..LIMITS.challenges {
-        assert!(!room.ledger("alice").is_used_up(Limit::Challenges));
-        assert_eq!(room.ledger("alice").challenge(), Ok(()));
+    assert_eq!(room.paths(), [""; 0], "nothing is left of it");
+    for _ in 0..3 {
+        assert_eq!(room.alice().full(Limit::Challenges), None);
+        assert_eq!(room.challenge(&ALICE), Ok(()));
     }
-    assert!(room.ledger("alice").is_used_up(Limit::Challenges));
-    assert_eq!(room.ledger("alice").challenge(), Err(Uncounted::UsedUp));
-    assert!(!room.ledger("alice").is_used_up(Limit::Failures));
-    assert!(!room.ledger("bob").is_used_up(Limit::Challenges));
-    pass(600);
-    assert!(!room.ledger("alice").is_used_up(Limit::Challenges));
+    let full = Full::Window;
+    assert_eq!(room.alice().full(Limit::Challenges), Some(full));
+    assert_eq!(room.challenge(&ALICE), Err(Uncounted::Full(full)));
+    assert_eq!(room.alice().full(Limit::Failures), None);
+    let bob = By {
+        id: "1002",
+        ..ALICE
+    };
+    assert_eq!(room.ledger(&bob).full(Limit::Challenges), None);
+    pass(660);
+    assert_eq!(room.alice().full(Limit::Challenges), None);
 }
 
 #[test]
-fn r14_within_no_window_more_is_counted_than_the_limit() {
-    // Whatever the moments, and wherever the spans of time begin.
-    for start in [1_000_000, 1_000_199, 1_000_200, 1_000_201, 1_000_599] {
+fn r22_two_names_of_one_onelogin_user_have_one_limit() {
+    let room = Room::new();
+    let work = By {
+        name: "alice-admin",
+        ..ALICE
+    };
+    for (by, code) in [&ALICE, &work].into_iter().cycle().zip(codes()).take(4) {
+        assert_eq!(room.refuse(by, &code), Ok(()));
+    }
+    for by in [&ALICE, &work] {
+        let full = Err(Unguessed::Full(Full::Window));
+        assert_eq!(room.refuse(by, "999999"), full);
+        assert_eq!(room.ledger(by).full(Limit::Failures), Some(Full::Window));
+    }
+}
+
+#[test]
+fn r22_within_no_window_and_no_day_more_is_counted_than_the_limits() {
+    // Whatever the moments, and wherever the minutes begin.
+    for start in [1_000_000, 1_000_019, 1_000_020, 1_000_059] {
         let room = Room::new();
         NOW.set(start);
-        let mut counted = Vec::new();
-        for step in [0, 1, 250, 100, 248, 1, 1, 300, 298, 1, 1, 599, 1] {
+        let mut counted: Vec<i64> = Vec::new();
+        let within =
+            |counted: &[i64], time| counted.iter().filter(|&&at| at > NOW.get() - time).count();
+        for step in [
+            0, 1, 59, 1, 250, 100, 248, 1, 1, 59, 1, 300, 298, 1, 1, 599, 1, 70_000, 1, 700, 20_000,
+        ] {
             pass(step);
-            if room.ledger("alice").challenge().is_ok() {
+            if room.challenge(&ALICE).is_ok() {
                 counted.push(NOW.get());
             }
-            let within = counted.iter().filter(|&&at| at > NOW.get() - 600).count();
-            assert!(within <= 3, "{counted:?}");
-            assert_eq!(
-                room.ledger("alice").is_used_up(Limit::Challenges),
-                within == 3
+            assert!(
+                within(&counted, 600) <= 3 && within(&counted, 86_400) <= 5,
+                "{counted:?}"
             );
         }
-        assert!(counted.len() > 6, "{counted:?}");
+        assert!(counted.len() > 5, "{counted:?}");
     }
 }
 
 #[test]
-fn r14_parallel_logins_cannot_beat_the_count() {
+fn r22_the_last_of_a_day_is_told_once() {
+    let room = Room::new();
+    let mut told = Vec::new();
+    for code in codes().take(9) {
+        let mut ledger = room.alice();
+        let is_counted = ledger.guess(&super::tests::code(&code)).is_ok();
+        ledger.refused();
+        told.push((is_counted, ledger.last_of_the_day().is_some()));
+        pass(400);
+    }
+    let ends = told
+        .iter()
+        .position(|&(is_counted, _)| !is_counted)
+        .unwrap();
+    assert_eq!(ends, 6, "{told:?}");
+    let last: Vec<_> = told.iter().map(|&(_, is_last)| is_last).collect();
+    assert_eq!(
+        last.iter().position(|&is_last| is_last),
+        Some(5),
+        "{told:?}"
+    );
+    assert_eq!(
+        last.iter().filter(|&&is_last| is_last).count(),
+        1,
+        "{told:?}"
+    );
+    assert_eq!(room.alice().full(Limit::Failures), Some(Full::Day));
+    pass(86_400);
+    assert_eq!(room.alice().full(Limit::Failures), None);
+}
+
+#[test]
+fn r22_parallel_logins_cannot_beat_the_limits() {
     let room = Room::new();
     let path = room.dir.path();
-    let counted: usize = std::thread::scope(|scope| {
-        let logins: Vec<_> = (0..16)
-            .map(|_| {
-                scope.spawn(|| {
+    for round in 0..20 {
+        let id = format!("{round}");
+        let (start, counted) = (Barrier::new(27), AtomicUsize::new(0));
+        let texts: Vec<String> = codes().take(27).collect();
+        std::thread::scope(|scope| {
+            for text in &texts {
+                let (start, counted, config, id) = (&start, &counted, &room.config, &id);
+                scope.spawn(move || {
                     let state = open(path);
-                    let notes = Notes::new(&state, now);
-                    let action = Action::Process("1@2".to_owned());
-                    let account = ("alice", Some(1000));
-                    let mut ledger =
-                        Ledger::of(notes, &action, account, &LIMITS, Strictness::Strict);
-                    usize::from(ledger.challenge().is_ok())
-                })
-            })
-            .collect();
-        logins.into_iter().map(|login| login.join().unwrap()).sum()
-    });
-    assert_eq!(counted, 3);
-    assert_eq!(room.files().len(), 3, "no draft is left");
-}
-
-#[test]
-fn r14_codes_are_counted_before_they_are_sent() {
-    let room = Room::new();
-    for number in 0..LIMITS.failures {
-        let code = code(&format!("00000{number}"));
-        let mut ledger = room.ledger("alice");
-        assert_eq!(ledger.guess(&alice(), &code), Ok(()));
-        ledger.refused(&alice(), &code);
+                    let action = Action::Connection(text.clone());
+                    let mut ledger = Ledger::of(&state, config, action, &person(&ALICE));
+                    ledger.meet(&UserId::parse(id).unwrap());
+                    start.wait();
+                    let is_counted = ledger.guess(&code(text)).is_ok();
+                    counted.fetch_add(usize::from(is_counted), Ordering::SeqCst);
+                });
+            }
+        });
+        assert_eq!(counted.into_inner(), 4, "round {round}");
     }
-    let mut ledger = room.ledger("alice");
-    assert!(ledger.is_used_up(Limit::Failures));
-    assert_eq!(
-        ledger.guess(&alice(), &code("999999")),
-        Err(Unguessed::UsedUp)
-    );
-    // A code that was not sent is not used.
-    assert!(room.files().iter().all(|file| !file.starts_with("used-")));
-    pass(600);
-    assert_eq!(
-        room.ledger("alice").guess(&alice(), &code("999999")),
-        Ok(())
-    );
-}
-
-#[test]
-fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
-    let room = Room::new();
-    let mut login = room.ledger("alice");
-    assert_eq!(login.guess(&alice(), &code("123456")), Ok(()));
-    login.allow();
-    let again = |room: &Room, id: &str, text: &str| {
-        let mut ledger = room.ledger("alice");
-        let result = ledger.guess(&UserId::parse(id).unwrap(), &code(text));
-        ledger.allow();
-        result
-    };
-    assert_eq!(again(&room, "1001", "123456"), Err(Unguessed::UsedBefore));
-    assert_eq!(again(&room, "1002", "123456"), Ok(()));
-    pass(599);
-    assert_eq!(again(&room, "1001", "123456"), Err(Unguessed::UsedBefore));
-    pass(1);
-    assert_eq!(again(&room, "1001", "123456"), Ok(()));
-
-    let mut login = room.ledger("alice");
-    assert_eq!(login.guess(&alice(), &code("654321")), Ok(()));
-    login.refused(&alice(), &code("654321"));
-    assert_eq!(login.guess(&alice(), &code("654321")), Ok(()));
-}
-
-#[test]
-fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
-    let room = Room::new();
-    let (mut first, mut second) = (room.ledger("alice"), room.in_action("alice", "other"));
-    assert_eq!(first.guess(&alice(), &code("123456")), Ok(()));
-    assert_eq!(
-        second.guess(&alice(), &code("123456")),
-        Err(Unguessed::UsedBefore)
-    );
-}
-
-#[test]
-fn r14_a_code_that_has_not_left_is_neither_refused_nor_used() {
-    let room = Room::new();
-    let mut login = room.ledger("alice");
-    login.guess(&alice(), &code("111111")).unwrap();
-    login.refused(&alice(), &code("111111"));
-    login.guess(&alice(), &code("123456")).unwrap();
-    login.unsent(&alice(), &code("123456"));
-    assert_eq!(room.files().len(), 1, "the refused one");
-    assert_eq!(login.guess(&alice(), &code("123456")), Ok(()));
-}
-
-#[test]
-fn r14_an_acceptance_takes_back_what_its_own_login_counted_and_no_more() {
-    let room = Room::new();
-    NOW.set(1_000_190);
-    let mut thief = room.ledger("alice");
-    for wrong in ["000001", "000002"] {
-        thief.guess(&alice(), &code(wrong)).unwrap();
-    }
-    NOW.set(1_000_210);
-    let mut owner = room.ledger("alice");
-    owner.guess(&alice(), &code("123456")).unwrap();
-    owner.allow();
-    let left = ["000003", "000004", "000005"]
-        .iter()
-        .filter(|wrong| room.ledger("alice").guess(&alice(), &code(wrong)).is_ok());
-    assert_eq!(left.count(), 2);
 }
 
 /// Time goes on with each look at the clock.
@@ -312,56 +362,417 @@ fn ticking() -> Option<i64> {
 }
 
 #[test]
-fn r14_who_is_stopped_at_the_border_of_two_spans_takes_back_what_others_no_longer_see() {
+fn r22_who_is_stopped_until_the_minute_is_over_takes_back_and_looks_again() {
     let room = Room::new();
-    let notes = Notes::new(&room.state, ticking);
-    let action = Action::Process("1@2".to_owned());
-    let mut ledger = Ledger::of(
-        notes,
-        &action,
-        ("alice", Some(1000)),
-        &LIMITS,
-        Strictness::Strict,
+    let state = State::by_clock(
+        &room.dir.path().join("state"),
+        Trusted::of(crate::host::uids()),
+        ticking,
     );
-    // The border is at 1_000_200: the clock is looked at before, the note is there behind it.
-    NOW.set(1_000_198);
-    assert_eq!(ledger.challenge(), Ok(()));
-    assert_eq!(room.files().len(), 1);
+    let action = || Action::Connection("c".to_owned());
+    let mut ledger = Ledger::of(&state, &room.config, action(), &person(&ALICE));
+    ledger.meet(&UserId::parse("1001").unwrap());
+    // The clock is looked at in the last second of a minute, and again in the next.
+    NOW.set(1_000_078);
+    assert_eq!(ledger.challenge(Challenge::Other), Ok(()));
+    let minutes: Vec<i64> = room
+        .entries(Kind::Challenge)
+        .iter()
+        .map(|it| it.minute)
+        .collect();
+    assert_eq!(minutes, [1_000_080 / 60]);
+    NOW.set(1_000_138);
+    assert_eq!(ledger.guess(&code("123456")), Ok(()));
+    assert_eq!(room.entries(Kind::Used).len(), 1);
+    assert_eq!(room.entries(Kind::Code).len(), 1);
+}
+
+/// Each look at the clock is a minute later.
+fn racing() -> Option<i64> {
+    pass(60);
+    now()
+}
+
+#[test]
+fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
+    let room = Room::new();
+    let state = State::by_clock(
+        &room.dir.path().join("state"),
+        Trusted::of(crate::host::uids()),
+        racing,
+    );
+    let action = Action::Connection("c".to_owned());
+    let mut ledger = Ledger::of(&state, &room.config, action, &person(&ALICE));
+    ledger.meet(&UserId::parse("1001").unwrap());
+    assert_eq!(ledger.challenge(Challenge::Push), Err(Uncounted::Forgotten));
+    assert_eq!(ledger.guess(&code("123456")), Err(Unguessed::Forgotten));
+    assert!(ledger.take_phone(LIFE).is_err());
+    assert_eq!(room.paths(), [""; 0]);
+}
+
+#[test]
+fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
+    let room = Room::new();
+    let stranger = By {
+        proof: Proof::Unproven,
+        ..ALICE
+    };
+    for code in codes().take(4) {
+        assert_eq!(room.refuse(&stranger, &code), Ok(()));
+    }
+    let full = Full::Window;
+    assert_eq!(room.refuse(&stranger, "999999"), Err(Unguessed::Full(full)));
+    assert_eq!(room.alice().full(Limit::Failures), None);
+    assert_eq!(room.refuse(&ALICE, "999999"), Ok(()));
+}
+
+#[test]
+fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
+    let room = Room::new();
+    let at_home = By {
+        origin: Some(OFFICE),
+        ..ALICE
+    };
+    let elsewhere = By {
+        origin: Some("ssh 198.51.100.1/32"),
+        ..ALICE
+    };
+    assert_eq!(room.accept(&at_home, "900000"), Ok(()));
+    assert_eq!(room.alice().standing().unwrap().origins, 1);
+    // A thief uses everything up.
+    let mut codes = codes();
+    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    while room.challenge(&elsewhere).is_ok() {}
+    assert_eq!(room.ledger(&at_home).full(Limit::Failures), None);
+    assert_eq!(room.challenge(&at_home), Ok(()));
+    let full = Full::Window;
+    assert_eq!(
+        room.challenge(&at_home),
+        Err(Uncounted::Full(full)),
+        "one a day"
+    );
+    for _ in 0..3 {
+        let code = codes.next().unwrap();
+        assert_eq!(room.refuse(&at_home, &code), Ok(()));
+    }
+    assert_eq!(room.refuse(&at_home, "999999"), Err(Unguessed::Full(full)));
+    assert_eq!(room.ledger(&at_home).full(Limit::Failures), Some(full));
+    // It is that of this origin, for a day; what is accepted is given back.
+    pass(86_340);
+    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    let day = Full::Day;
+    assert_eq!(room.refuse(&at_home, "999998"), Err(Unguessed::Full(day)));
+    pass(120);
+    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    for code in ["910000", "920000", "930000", "940000"] {
+        assert_eq!(room.accept(&at_home, code), Ok(()));
+    }
+}
+
+#[test]
+fn r22_the_reserve_never_lets_a_used_code_pass() {
+    let room = Room::new();
+    let at_home = By {
+        origin: Some(OFFICE),
+        ..ALICE
+    };
+    room.accept(&at_home, "900000").unwrap();
+    for code in codes().take(4) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    assert_eq!(room.refuse(&at_home, "900000"), Err(Unguessed::UsedBefore));
+}
+
+#[test]
+fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
+    let room = Room::new();
+    let unproven = By {
+        origin: Some(OFFICE),
+        proof: Proof::Unproven,
+        ..ALICE
+    };
+    room.accept(&unproven, "900000").unwrap();
+    for code in codes().take(4) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    let proven = By {
+        proof: Proof::Proven,
+        ..unproven
+    };
+    assert_eq!(
+        room.refuse(&proven, "999999"),
+        Err(Unguessed::Full(Full::Window))
+    );
+}
+
+#[test]
+fn r22_so_many_origins_are_known_and_one_of_every_day_takes_the_place_of_none() {
+    let room = Room::new();
+    let from = |origin: &str, code: &str| {
+        let by = By {
+            origin: Some(origin),
+            ..ALICE
+        };
+        room.accept(&by, code).unwrap();
+    };
+    let mut codes = codes();
+    // The office, each day of a month.
+    for _ in 0..30 {
+        from(OFFICE, &codes.next().unwrap());
+        pass(86_400);
+    }
     assert!(
-        room.files().concat().contains("-1667/"),
+        room.entries(Kind::Origin).len() <= 3,
         "{:?}",
-        room.files()
+        room.entries(Kind::Origin)
     );
-    NOW.set(1_000_798);
-    let refused = ledger.guess(&alice(), &code("123456"));
-    assert_eq!(refused, Err(Unguessed::UsedBefore), "and never twice");
+    for number in 0..20 {
+        from(&format!("ssh {number}"), &codes.next().unwrap());
+    }
+    assert_eq!(room.alice().standing().unwrap().origins, ORIGINS);
+    pass(31 * 86_400);
+    assert_eq!(room.alice().standing().unwrap().origins, 0);
+}
+
+#[test]
+fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
+    let room = Room::new();
+    let at_home = By {
+        origin: Some(OFFICE),
+        ..ALICE
+    };
+    room.accept(&at_home, "900000").unwrap();
+    let mut login = room.alice();
+    login.challenge(Challenge::Push).unwrap();
+    login.push_denied();
+    assert!(login.is_push_denied());
+    for _ in 0..2 {
+        assert_eq!(room.alice().full(Limit::Challenges), Some(Full::PushDenied));
+        let refused = Err(Uncounted::Full(Full::PushDenied));
+        assert_eq!(room.challenge(&ALICE), refused);
+        pass(3_590);
+    }
+    assert_eq!(room.ledger(&at_home).full(Limit::Challenges), None);
+    assert_eq!(room.challenge(&at_home), Ok(()));
+    // A message shows on no phone as a push.
+    assert_eq!(room.alice().challenge(Challenge::Other), Ok(()));
+    pass(60);
+    assert_eq!(room.challenge(&ALICE), Ok(()));
+}
+
+#[test]
+fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
+    let room = Room::new();
+    for _ in 0..40 {
+        let mut ledger = room.stranger(&ALICE);
+        assert_eq!(ledger.recall(), Recalled::Nothing);
+        ledger.look_up().unwrap();
+        ledger.looked_up(LookUp::Else);
+    }
+    assert!(room.entries(Kind::LookUp).is_empty());
+    let mut asked = 0;
+    // One who asks each five seconds, for an hour.
+    for _ in 0..720 {
+        let mut ledger = room.stranger(&ALICE);
+        if ledger.recall() == Recalled::Nothing && ledger.look_up().is_ok() {
+            asked += 1;
+            ledger.looked_up(LookUp::Nobody);
+        }
+        pass(5);
+    }
+    assert_eq!(asked, LOOK_UPS);
+    assert_eq!(room.alice().standing().unwrap().look_ups, LOOK_UPS);
+    // Of another uid, or another name, nothing is known.
+    let other = By {
+        name: "bob",
+        ..ALICE
+    };
+    assert_eq!(room.stranger(&other).look_up(), Ok(()));
+}
+
+#[test]
+fn r22_who_is_killed_while_it_looks_up_has_counted() {
+    let room = Room::new();
+    for _ in 0..LOOK_UPS {
+        assert_eq!(room.stranger(&ALICE).look_up(), Ok(()));
+    }
+    let full = Err(Uncounted::Full(Full::Window));
+    assert_eq!(room.stranger(&ALICE).look_up(), full);
+}
+
+#[test]
+fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
+    let room = Room::new();
+    for start in [1_000_020, 1_000_079] {
+        NOW.set(start);
+        let mut ledger = room.stranger(&ALICE);
+        ledger.look_up().unwrap();
+        ledger.looked_up(LookUp::Nobody);
+        NOW.set(start + 60);
+        assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nobody);
+        NOW.set(start + 120);
+        assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nothing);
+    }
+}
+
+#[test]
+fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
+    let room = Room::new();
+    let mut ledger = room.stranger(&ALICE);
+    ledger.look_up().unwrap();
+    ledger.meet(&UserId::parse("1001").unwrap());
+    ledger.looked_up(LookUp::Else);
+    for code in codes().take(4) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    let mut again = room.stranger(&ALICE);
+    assert_eq!(again.full(Limit::Failures), None, "nobody is known yet");
+    again.recall();
+    assert_eq!(again.full(Limit::Failures), Some(Full::Window));
+    // One pointer for many look-ups; the newest one holds.
+    for (id, pointers) in [("1001", 1), ("1002", 2)] {
+        pass(60);
+        let mut ledger = room.stranger(&ALICE);
+        ledger.look_up().unwrap();
+        ledger.meet(&UserId::parse(id).unwrap());
+        ledger.looked_up(LookUp::Else);
+        assert_eq!(room.entries(Kind::Pointer).len(), pointers);
+    }
+    assert_eq!(room.stranger(&ALICE).pointed_at(), UserId::parse("1002"));
+}
+
+#[test]
+fn an_admins_look_ups_are_neither_counted_nor_denied() {
+    let room = Room::new();
+    let mut login = room.stranger(&ALICE);
+    login.look_up().unwrap();
+    login.looked_up(LookUp::Nobody);
+    for _ in 0..2 * LOOK_UPS {
+        let mut ledger = room.stranger(&ALICE).for_an_admin();
+        assert_eq!(ledger.recall(), Recalled::Nothing);
+        ledger.look_up().unwrap();
+        ledger.looked_up(LookUp::Nobody);
+    }
+    assert_eq!(room.alice().standing().unwrap().look_ups, 1);
+}
+
+#[test]
+fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
+    let room = Room::new();
+    assert_eq!(room.accept(&ALICE, "123456"), Ok(()));
+    let other = By {
+        id: "1002",
+        ..ALICE
+    };
+    assert_eq!(room.accept(&ALICE, "123456"), Err(Unguessed::UsedBefore));
+    assert_eq!(room.accept(&other, "123456"), Ok(()));
+    pass(600);
+    assert_eq!(room.accept(&ALICE, "123456"), Err(Unguessed::UsedBefore));
+    pass(60);
+    assert_eq!(room.accept(&ALICE, "123456"), Ok(()));
+    assert_eq!(room.refuse(&ALICE, "654321"), Ok(()));
+    assert_eq!(room.refuse(&ALICE, "654321"), Ok(()));
+}
+
+#[test]
+fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
+    let room = Room::new();
+    let (mut first, mut second) = (room.alice(), room.alice());
+    assert_eq!(first.guess(&code("123456")), Ok(()));
+    assert_eq!(second.guess(&code("123456")), Err(Unguessed::UsedBefore));
+}
+
+#[test]
+fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
+    let room = Room::new();
+    let mut login = room.alice();
+    login.guess(&code("111111")).unwrap();
+    login.refused();
+    login.guess(&code("123456")).unwrap();
+    login.unsent();
+    assert_eq!(room.paths().len(), 1, "the refused one");
+    assert_eq!(login.guess(&code("123456")), Ok(()));
+    login.unsent();
+    for code in codes().skip(7).take(3) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    assert_eq!(
+        room.refuse(&ALICE, "999999"),
+        Err(Unguessed::Full(Full::Window))
+    );
+    assert!(room.entries(Kind::Used).is_empty());
+}
+
+#[test]
+fn r18_the_code_itself_is_not_written_down() {
+    let room = Room::new();
+    room.accept(&ALICE, "123456").unwrap();
+    assert!(!room.paths().is_empty());
+    for path in room.paths() {
+        let (folder, name) = path.split_once('/').unwrap();
+        let target = room.state.target(folder, name).unwrap().unwrap();
+        assert!(
+            !path.contains("123456") && target == NOTHING,
+            "{path} {target}"
+        );
+    }
+}
+
+#[test]
+fn r14_an_acceptance_takes_back_what_its_own_login_counted_and_no_more() {
+    let room = Room::new();
+    let mut thief = room.alice();
+    for wrong in ["000001", "000002"] {
+        thief.guess(&code(wrong)).unwrap();
+    }
+    let mut owner = room.alice();
+    owner.guess(&code("111111")).unwrap();
+    owner.refused();
+    owner.guess(&code("123456")).unwrap();
+    owner.allow();
+    assert_eq!(room.alice().standing().unwrap().codes, [2, 2]);
+}
+
+#[test]
+fn r14_challenges_and_refused_codes_are_counted_apart() {
+    let room = Room::new();
+    while room.challenge(&ALICE).is_ok() {}
+    for code in codes().take(4) {
+        assert_eq!(room.refuse(&ALICE, &code), Ok(()), "{code}");
+    }
+}
+
+#[test]
+fn r14_a_challenge_that_has_not_left_is_given_back() {
+    let room = Room::new();
+    let mut login = room.alice();
+    login.challenge(Challenge::Push).unwrap();
+    login.unsent_challenge();
+    assert_eq!(room.paths(), [""; 0]);
 }
 
 #[test]
 fn r14_two_logins_never_have_the_phone_at_once() {
     let room = Room::new();
     let path = room.dir.path();
-    for round in 0..600 {
+    for round in 0..400 {
         let (start, end) = (Barrier::new(2), Barrier::new(2));
         let ours = AtomicUsize::new(0);
-        let action = Action::Process("1@2".to_owned());
-        // In every other round the note of a login that is gone is there.
+        // In every other round the entry of a login that is gone is there.
         if round % 2 == 0 {
-            let ledger = room.ledger("alice");
-            let gone = format!("4194999@{round}");
-            let note = format!("{}{round}", ledger.phone());
-            ledger.notes.write(PHONE, &note, &gone).unwrap();
+            let name = Kind::Pending.name(NOW.get() / 60, &round.to_string());
+            let target = format!("4194999@1 {} 0 {}", pid_namespace(), NOW.get() + 60);
+            room.alice().folder().unwrap().make(&name, &target).unwrap();
         }
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     let state = open(path);
-                    let notes = Notes::new(&state, now);
-                    let account = ("alice", Some(1000));
-                    let mut login =
-                        Ledger::of(notes, &action, account, &LIMITS, Strictness::Strict);
+                    let action = Action::Connection("c".to_owned());
+                    let mut login = Ledger::of(&state, &room.config, action, &person(&ALICE));
+                    login.meet(&UserId::parse("1001").unwrap());
                     start.wait();
-                    let phone = login.take_phone(Duration::from_secs(120)).unwrap();
+                    let phone = login.take_phone(LIFE).unwrap();
                     ours.fetch_add(usize::from(phone == Phone::Ours), Ordering::SeqCst);
                     end.wait();
                     login.leave_phone();
@@ -373,153 +784,153 @@ fn r14_two_logins_never_have_the_phone_at_once() {
 }
 
 #[test]
-fn r14_a_login_whose_push_is_over_does_not_free_the_phone_of_another() {
+fn r14_the_phone_is_one_logins_at_a_time_whatever_the_users_name() {
     let room = Room::new();
-    let life = Duration::from_secs(120);
-    let (mut late, mut owner) = (room.ledger("alice"), room.in_action("alice", "other"));
-    assert_eq!(late.take_phone(life).unwrap(), Phone::Ours);
-    pass(121);
-    assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours);
-    late.leave_phone();
-    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Busy);
-}
-
-#[test]
-fn r18_the_code_itself_is_not_written_down() {
-    let room = Room::new();
-    room.ledger("alice")
-        .guess(&alice(), &code("123456"))
-        .unwrap();
-    for name in room.files() {
-        let content = room.state.read(&name).unwrap();
-        assert!(!name.contains("123456") && !content.windows(6).any(|part| part == b"123456"));
-    }
-}
-
-#[test]
-fn r14_the_phone_is_one_logins_at_a_time() {
-    let room = Room::new();
-    let life = Duration::from_secs(120);
-    let (mut first, mut second) = (room.ledger("alice"), room.in_action("alice", "other"));
-    assert_eq!(first.take_phone(life).unwrap(), Phone::Ours);
-    assert_eq!(second.take_phone(life).unwrap(), Phone::Busy);
-    assert_eq!(room.ledger("bob").take_phone(life).unwrap(), Phone::Ours);
+    let work = By {
+        name: "alice-admin",
+        ..ALICE
+    };
+    let (mut first, mut second) = (room.alice(), room.ledger(&work));
+    assert_eq!(first.take_phone(LIFE).unwrap(), Phone::Ours);
+    assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Busy);
+    let other = By {
+        id: "1002",
+        ..ALICE
+    };
+    assert_eq!(room.ledger(&other).take_phone(LIFE).unwrap(), Phone::Ours);
     // Who does not have it cannot give it away.
     second.leave_phone();
-    assert_eq!(second.take_phone(life).unwrap(), Phone::Busy);
+    assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Busy);
     first.leave_phone();
-    assert_eq!(second.take_phone(life).unwrap(), Phone::Ours);
+    assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Ours);
 }
 
 #[test]
-fn r14_the_phone_is_free_when_its_login_is_gone_or_its_push_is_over() {
+fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
     let room = Room::new();
-    let life = Duration::from_secs(120);
-    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
+    let (mut late, mut owner) = (room.alice(), room.alice());
+    assert_eq!(late.take_phone(LIFE).unwrap(), Phone::Ours);
     pass(119);
-    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Busy);
+    assert!(late.holds_phone());
+    assert_eq!(owner.take_phone(LIFE).unwrap(), Phone::Busy);
     pass(1);
-    assert_eq!(room.ledger("alice").take_phone(life).unwrap(), Phone::Ours);
-    for gone in ["4194999@1", "", "garbage"] {
+    assert!(!late.holds_phone());
+    assert_eq!(owner.take_phone(LIFE).unwrap(), Phone::Ours);
+    late.leave_phone();
+    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Busy);
+
+    let own = pid_namespace();
+    let end = NOW.get() + 100;
+    for (target, phone) in [
+        (format!("4194999@1 {own} 0 {end}"), Phone::Ours),
+        (
+            format!("{} {own} 0 {}", process_identity(), NOW.get()),
+            Phone::Ours,
+        ),
+        (format!("{} {own} 0 {end}", process_identity()), Phone::Busy),
+        // A process of another container cannot be looked at.
+        (format!("4194999@1 pid:[1] 0 {end}"), Phone::Busy),
+        ("garbage".to_owned(), Phone::Busy),
+    ] {
         let room = Room::new();
-        let mut ledger = room.ledger("alice");
-        let note = format!("{}0", ledger.phone());
-        ledger.notes.write(PHONE, &note, gone).unwrap();
-        assert_eq!(ledger.take_phone(life).unwrap(), Phone::Ours, "{gone}");
+        let name = Kind::Pending.name(NOW.get() / 60, "0");
+        room.alice().folder().unwrap().make(&name, &target).unwrap();
+        assert_eq!(room.alice().take_phone(LIFE).unwrap(), phone, "{target}");
     }
 }
 
-/// It finds the note of a login that was killed, and is stopped until that is over; another login takes the phone meanwhile.
 #[test]
-fn r21_a_login_that_was_stopped_while_it_took_the_phone_does_not_get_it_too() {
+fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     let room = Room::new();
-    let life = Duration::from_secs(120);
-    let (mut stopped, mut owner) = (room.ledger("alice"), room.in_action("alice", "other"));
-    // All within one span of the notes: 1_000_080 to 1_000_199.
-    NOW.set(1_000_081);
-    let killed = format!("{}0", stopped.phone());
-    stopped.notes.write(PHONE, &killed, "4194999@1").unwrap();
-    let seen_at = now().unwrap();
-    let number = stopped.look_at_phone(PHONE, seen_at).unwrap().unwrap();
-    for later in [0, 100, 118] {
-        NOW.set(1_000_081 + later);
-        assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours, "{later}");
-        let claimed = stopped.claim_phone(PHONE, number, seen_at).unwrap();
-        assert_eq!(claimed, Phone::Busy, "{later}");
-        assert!(owner.holds_phone() && !stopped.holds_phone(), "{later}");
-        owner.leave_phone();
-    }
-    // Behind the border of two spans it finds out by itself.
-    NOW.set(1_000_205);
-    assert_eq!(owner.take_phone(life).unwrap(), Phone::Ours);
-    let claimed = stopped.claim_phone(PHONE, number, seen_at).unwrap();
-    assert_eq!(claimed, Phone::Busy);
-    assert!(owner.holds_phone() && !stopped.holds_phone());
+    let at_home = By {
+        origin: Some(OFFICE),
+        ..ALICE
+    };
+    room.accept(&at_home, "900000").unwrap();
+    let mut codes = codes();
+    while room.refuse(&ALICE, &codes.next().unwrap()).is_ok() {}
+    while room.challenge(&ALICE).is_ok() {}
+    room.challenge(&at_home).unwrap();
+    let mut login = room.alice();
+    login.push_denied();
+    assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
+    let mut look_up = room.stranger(&ALICE);
+    look_up.look_up().unwrap();
+    look_up.looked_up(LookUp::Nobody);
+    room.alice().reset().unwrap();
+    let standing = Standing {
+        origins: 1,
+        is_phone_busy: true,
+        ..Standing::default()
+    };
+    assert_eq!(room.alice().standing().unwrap(), standing);
+    assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nothing);
+    assert_eq!(room.accept(&ALICE, "900000"), Err(Unguessed::UsedBefore));
 }
 
 #[test]
-fn without_a_folder_only_codes_go_on_and_only_where_nobody_could_have_arranged_it() {
-    let dir = tempfile::tempdir().unwrap();
-    let state = open(&dir.path().join("no/such"));
-    let action = Action::Process("1@2".to_owned());
-    let notes = Notes::new(&state, now);
-    let of = |strictness| Ledger::of(notes, &action, ("alice", Some(1000)), &LIMITS, strictness);
-    let mut lenient = of(Strictness::Lenient);
-    assert!(!lenient.works());
-    assert!(!lenient.is_denied());
-    assert!(lenient.deny().is_err());
-    assert_eq!(lenient.challenge(), Err(Uncounted::Forgotten));
-    assert!(lenient.take_phone(Duration::from_secs(1)).is_err());
-    assert_eq!(lenient.guess(&alice(), &code("123456")), Ok(()));
-    let strict = of(Strictness::Strict).guess(&alice(), &code("123456"));
-    assert_eq!(strict, Err(Unguessed::Forgotten));
-}
-
-#[test]
-fn r14_challenges_and_refused_codes_are_counted_apart() {
+fn r14_what_is_over_is_swept_a_little_at_a_time_and_what_counts_stays() {
     let room = Room::new();
-    for _ in 0..LIMITS.challenges {
-        assert_eq!(room.ledger("alice").challenge(), Ok(()));
+    for code in codes().take(5) {
+        room.refuse(&ALICE, &code).unwrap();
+        pass(600);
     }
-    for number in 0..LIMITS.failures {
-        let code = code(&format!("00000{number}"));
-        assert_eq!(
-            room.ledger("alice").guess(&alice(), &code),
-            Ok(()),
-            "{number}"
-        );
-    }
-    assert_eq!(room.ledger("alice").challenge(), Err(Uncounted::UsedUp));
+    room.accept(&ALICE, "900000").unwrap();
+    pass(86_400 - 3_000 + 180);
+    let sweep = |room: &Room| {
+        let ledger = room.alice();
+        ledger.full(Limit::Failures);
+        ledger.sweep(true);
+    };
+    sweep(&room);
+    assert_eq!(room.entries(Kind::Code).len(), 4);
+    assert!(room.entries(Kind::Used).is_empty());
+    pass(86_400);
+    sweep(&room);
+    assert_eq!(room.paths(), [""; 0]);
 }
 
 #[test]
-fn r18_a_code_that_was_not_sent_is_not_used() {
+fn r14_the_folders_of_denials_that_are_over_go() {
     let room = Room::new();
-    for number in 0..LIMITS.failures {
-        let code = code(&format!("00000{number}"));
-        let mut ledger = room.ledger("alice");
-        assert_eq!(ledger.guess(&alice(), &code), Ok(()));
-        ledger.refused(&alice(), &code);
+    let deny = |count: usize| {
+        for number in 0..count {
+            let connection = format!("{number} {}", NOW.get());
+            let by = By {
+                connection: &connection,
+                ..ALICE
+            };
+            let mut ledger = room.stranger(&by);
+            ledger.deny().unwrap();
+            ledger.sweep(true);
+        }
+    };
+    deny(30);
+    assert_eq!(room.paths().len(), 30);
+    pass(1_200);
+    deny(15);
+    assert_eq!(room.paths().len(), 15, "three for each");
+    // Of another start of the machine, of version 0.1.0, and of a process that was killed.
+    for path in [
+        "u-0123-x/f-5-0",
+        "denied-0123-7/x",
+        "failure-600-7/x",
+        "challenge-600-7/x",
+    ] {
+        let (folder, name) = path.split_once('/').unwrap();
+        room.state.link(folder, name, NOTHING).unwrap();
     }
-    let unsent = room.ledger("alice").guess(&alice(), &code("999999"));
-    assert_eq!(unsent, Err(Unguessed::UsedUp));
-    let files = room.files();
-    assert!(
-        files.iter().all(|file| !file.starts_with("used-")),
-        "{files:?}"
-    );
-}
-
-#[test]
-fn r18_a_note_of_a_used_code_that_cannot_be_read_is_told_from_one_that_holds() {
-    let room = Room::new();
+    room.state.write("directory-0123-x", b"").unwrap();
+    std::fs::write(room.dir.path().join("state/.token-x.4194999"), "").unwrap();
+    room.state.write("token-x", b"kept").unwrap();
+    pass(1_200);
+    deny(16);
+    let mut names = names(&room.state, ".");
+    names.sort();
+    let boot = room.state.boot().unwrap();
+    let span = NOW.get() / SPAN;
     assert_eq!(
-        room.ledger("alice").guess(&alice(), &code("123456")),
-        Ok(())
+        names,
+        [format!("denied-{boot}-{span}"), "token-x".to_owned()]
     );
-    let files = room.files();
-    let used = files.iter().find(|file| file.starts_with("used-")).unwrap();
-    room.state.write(used, b"garbage").unwrap();
-    let again = room.ledger("alice").guess(&alice(), &code("123456"));
-    assert_eq!(again, Err(Unguessed::Forgotten));
 }

@@ -11,6 +11,7 @@ use crate::story::{Host, Story};
 use calls::Sent;
 use pam_onelogin::config::file::Secrets;
 use pam_onelogin::config::{self, Config, FirstFactor, SecretSource};
+use pam_onelogin::denials::Denials;
 use pam_onelogin::log::{self, Facts};
 use pam_onelogin::login::{Denial, Login, Manner, Memory as _, Outcome, Report, Trouble, Unknown};
 use pam_onelogin::map::{Entries, Map};
@@ -18,8 +19,7 @@ use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::wire::UserId;
 use pam_onelogin::outage::{Here, SafePlace};
 use pam_onelogin::secret::Secret;
-use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
-use pam_onelogin::state::notes::Notes;
+use pam_onelogin::state::ledger::{self, Action, Ledger};
 use pam_onelogin::state::{self, State};
 use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{Proof, Request, Uids, Who, who};
@@ -27,6 +27,7 @@ use pam_onelogin::verdict::{self, Circumstances, Verdict};
 use ports::{Person, Tape};
 use std::cell::{Cell, RefCell};
 use std::os::unix::fs::PermissionsExt as _;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 /// What an admin writes at least. `%config` adds to it. Nothing is believed of a login before: each one asks, so that its
@@ -206,6 +207,8 @@ struct Judge<'a> {
     registrations: Cell<usize>,
     sent_anything: Cell<bool>,
     works: Cell<bool>,
+    /// What the PAM handle keeps.
+    denials: Rc<Denials>,
 }
 
 impl<'a> Judge<'a> {
@@ -232,6 +235,7 @@ impl<'a> Judge<'a> {
             loud: Cell::default(),
             registrations: Cell::default(),
             sent_anything: Cell::default(),
+            denials: Rc::default(),
         }
     }
 
@@ -263,20 +267,18 @@ impl<'a> Judge<'a> {
         };
         let action = match &request.ssh_connection {
             Some(connection) => Action::Connection(connection.clone()),
-            None => Action::Process("1@2".to_owned()),
+            None => Action::Handle(Some(&self.denials)),
         };
-        let uid = ports::account(|account| account.0 == name).map(|account| account.uid);
-        let strictness = if uids.is_setuid() {
-            Strictness::Strict
-        } else {
-            Strictness::Lenient
+        let person = ledger::Person {
+            name: &name,
+            uid: ports::account(|account| account.0 == name).map(|account| account.uid),
+            proof,
+            origin: None,
         };
-        let user = (name.as_str(), uid);
-        let notes = Notes::new(state, boot_clock);
-        let mut ledger = Ledger::of(notes, &action, user, &config.limits, strictness);
+        let mut ledger = Ledger::of(state, config, action, &person);
         let mut tape = Tape(self);
         let mut person = Person(self);
-        let mut onelogin = OneLogin::new(config, secrets, notes, &mut tape);
+        let mut onelogin = OneLogin::new(config, secrets, state, &mut tape);
         let manner = match self.input.host {
             Host::Sudo | Host::Login => Manner::Waited,
             Host::Key | Host::Ssh | Host::Su => Manner::Prompted,
@@ -309,7 +311,7 @@ impl<'a> Judge<'a> {
                 onelogin_id: None,
                 factor: None,
                 forgotten: false,
-                held_back: false,
+                held_back: None,
             },
         };
         assert_eq!(ledger.works(), self.works.get());
@@ -337,7 +339,8 @@ impl<'a> Judge<'a> {
 
     /// The host may run the stack again for the same connection or process.
     fn run_again(&self, story: Story, state: &State, outcome: &Outcome) {
-        let again = Judge::new(self.settings, story);
+        let mut again = Judge::new(self.settings, story);
+        again.denials = Rc::clone(&self.denials);
         match outcome {
             Outcome::Accepted(_) => {
                 // A code counts once on this host (rule R18).
@@ -433,6 +436,11 @@ impl Folder {
         Self(folder)
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("state")
+    }
+
     /// The state, empty; or one that cannot be used.
     pub(crate) fn open(&self, shut: bool) -> State {
         let path = self.0.path().join(if shut { "shut" } else { "state" });
@@ -446,6 +454,6 @@ impl Folder {
             effective: uid,
             saved: uid,
         };
-        State::open(&path, Trusted::of(uids))
+        State::by_clock(&path, Trusted::of(uids), boot_clock)
     }
 }

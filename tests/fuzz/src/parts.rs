@@ -1,22 +1,22 @@
 //! The targets for one part of a login alone: more inputs a second than a whole story.
 
 use crate::json;
-use crate::login::{BOOTED, FOLDER, boot_clock};
+use crate::login::FOLDER;
 use crate::reading::{self, Asked, Version};
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
 use pam_onelogin::factor::{Activations, Choice, Device, Factor, Menu, Pick};
-use pam_onelogin::login::{ApiError, Deadline, Limit, Memory as _};
+use pam_onelogin::login::{ApiError, Deadline};
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::OneLogin;
+use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Carrier};
 use pam_onelogin::onelogin::wire::{
-    self, Answer, DeviceId, Enrolment, Equal, Found, Ours, RegistrationId, Reply, UserId,
+    self, Answer, DeviceId, Devices, Enrolment, Equal, Found, Ours, RegistrationId, Reply, UserId,
     VerificationId, Verify,
 };
 use pam_onelogin::secret::Secret;
 use pam_onelogin::state;
-use pam_onelogin::state::ledger::{Action, Ledger, Strictness};
-use pam_onelogin::state::notes::Notes;
+use pam_onelogin::state::entries::Entry;
 use std::time::Duration;
 
 /// The user of whom replies must speak.
@@ -337,61 +337,55 @@ pub fn map(data: &[u8]) {
     }
 }
 
-/// The private files that a login finds: a token, a denial, challenges that were counted.
+/// The private files that a login finds: a token, a user who was looked up, entries.
 pub fn state_files(data: &[u8]) {
     const LEAST: &str =
         "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
     let Ok(config) = config::parse("c", LEAST) else {
         panic!("the least configuration");
     };
+    for line in String::from_utf8_lossy(data).lines() {
+        if let Some(entry) = Entry::parse(line) {
+            assert_eq!(Entry::parse(&entry.name()), Some(entry), "{line}");
+        }
+    }
     FOLDER.with(|folder| {
         let state = folder.open(false);
-        let origin = config.onelogin.origin.as_str();
-        let window = config.limits.window.as_secs().to_string();
-        let span = BOOTED / 600;
-        let denial = state::name(&["connection", "c", "alice"]);
-        let mut names = vec![
-            format!("token-{}", state::name(&[origin, "i"])),
-            format!("denied-600-{span}/{denial}"),
-        ];
-        assert_eq!(window, "600", "the span below");
-        for number in 0..config.limits.challenges {
-            let place = state::name(&["alice", "1001", &number.to_string()]);
-            names.push(format!("challenge-600-{span}/{place}"));
-        }
-        for name in names {
-            state.write(&name, data).expect("a private file");
-        }
-
-        let action = Action::Connection("c".to_owned());
-        let user = ("alice", Some(1001));
-        let (limits, strict) = (&config.limits, Strictness::Strict);
-        let notes = Notes::new(&state, boot_clock);
-        let mut ledger = Ledger::of(notes, &action, user, limits, strict);
-        let holds = is_not_over(data);
-        assert_eq!(ledger.is_denied(), holds, "R14: a denial");
-        assert_eq!(
-            ledger.is_used_up(Limit::Challenges),
-            holds,
-            "R14: challenges"
+        let wanted = Wanted::Name("alice".to_owned());
+        let user = UserId::parse("1001").expect("an id");
+        let mut cache = Cache::new(&config, &state);
+        assert_eq!(cache.user(&wanted), None);
+        let device = DeviceId::parse("501").expect("an id");
+        let device = Device::new(device, Factor::Totp, "App".to_owned(), true);
+        cache.keep(
+            &user,
+            &Devices {
+                usable: vec![device],
+                enrolled: 1,
+            },
         );
-        ledger.deny().expect("a denial");
-        assert!(ledger.is_denied(), "R14");
-        ledger.allow();
-        assert!(!ledger.is_denied());
+        let origin = config.onelogin.origin.as_str();
+        let token = format!("token-{}", state::name(&[origin, "i"]));
+        let names = std::fs::read_dir(folder.path()).expect("the folder");
+        let names = names.map(|name| name.expect("a name").file_name());
+        let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();
+        assert!(names.iter().any(|name| name.starts_with("directory-")));
+        names.push(token);
+        for name in names.iter().filter(|name| !name.starts_with("lock-")) {
+            state.write(name, data).expect("a private file");
+        }
+        if let Some((age, _)) = Cache::new(&config, &state).kept(&wanted) {
+            let life = config.users.cache.as_secs();
+            assert!(u64::try_from(age).is_ok_and(|age| age < life), "{age}");
+        }
+        drop(cache);
 
         let secrets = config::file::Secrets {
             verify: Secret::new("s".to_owned()),
             lookup: None,
         };
         let mut teller = Teller(None);
-        let mut onelogin = OneLogin::new(
-            &config,
-            &secrets,
-            Notes::new(&state, boot_clock),
-            &mut teller,
-        );
-        let wanted = Wanted::Name("alice".to_owned());
+        let mut onelogin = OneLogin::new(&config, &secrets, &state, &mut teller);
         let _ = pam_onelogin::login::Api::user(
             &mut onelogin,
             &wanted,
@@ -426,14 +420,6 @@ fn stored(file: &[u8]) -> Option<(String, u64)> {
 
 /// Whether a note still means something: it is not over before the time that it begins with. What
 /// is no note does, as somebody wrote it.
-fn is_not_over(note: &[u8]) -> bool {
-    let until = std::str::from_utf8(note).ok().and_then(|text| {
-        let (until, _) = text.split_once(' ')?;
-        until.parse::<i64>().ok()
-    });
-    until.is_none_or(|until| until > BOOTED)
-}
-
 fn unix_now() -> u64 {
     pam_onelogin::clock::unix_now()
 }

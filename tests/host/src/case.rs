@@ -76,6 +76,7 @@ impl Case {
                 texts: Texts::Shown,
                 live: false,
                 repeat: 1,
+                next_user: None,
                 lean: false,
                 ids: None,
                 umask: None,
@@ -97,6 +98,12 @@ impl Case {
     /// `PAM_USER`, any bytes but NUL.
     pub fn user(mut self, name: impl Into<Text>) -> Self {
         self.script.user = Some(name.into());
+        self
+    }
+
+    /// Who it is from [`Call::NextUser`] on.
+    pub fn next_user(mut self, name: impl Into<Text>) -> Self {
+        self.script.next_user = Some(name.into());
         self
     }
 

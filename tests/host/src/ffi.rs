@@ -179,6 +179,7 @@ impl<'a> Transaction<'a> {
                 Call::OpenSession => pam_open_session(handle, flags),
                 Call::CloseSession => pam_close_session(handle, flags),
                 Call::Password => pam_chauthtok(handle, flags),
+                Call::NextUser => return Code::SYSTEM_ERR,
             }
         })
     }

@@ -138,6 +138,7 @@ struct Words {
     confdir: CString,
     service: CString,
     user: Option<CString>,
+    next_user: Option<CString>,
     items: Vec<(Item, CString)>,
     environment: Vec<CString>,
 }
@@ -164,6 +165,7 @@ impl Words {
             confdir: ffi::c_path(&script.confdir)?,
             service: ffi::c_string(script.service.as_bytes())?,
             user: script.user.as_ref().map(c_text).transpose()?,
+            next_user: script.next_user.as_ref().map(c_text).transpose()?,
             items,
             environment,
         })
@@ -211,7 +213,10 @@ impl Words {
             if script.calls.is_empty() && failed {
                 break;
             }
-            let code = transaction.call(call, script.silent);
+            let code = match (call, &self.next_user) {
+                (Call::NextUser, Some(user)) => transaction.set(Item::User, user),
+                _ => transaction.call(call, script.silent),
+            };
             if calls.is_empty() {
                 returned = Instant::now();
             }

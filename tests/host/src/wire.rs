@@ -103,6 +103,8 @@ pub enum Call {
     CloseSession,
     /// `pam_chauthtok`
     Password,
+    /// `pam_set_item` of `PAM_USER` with the name of [`crate::Case::next_user`]
+    NextUser,
 }
 
 /// What the bytes of [`Answer::Masked`] are combined with, by exclusive or.
@@ -204,6 +206,8 @@ pub struct Script {
     /// How many times the whole is done, from `pam_start` to `pam_end`, in this one process.
     #[serde(default = "once")]
     pub repeat: u32,
+    /// Who it is from [`Call::NextUser`] on.
+    pub next_user: Option<Text>,
     /// Whether only the last time is reported.
     #[serde(default)]
     pub lean: bool,
