@@ -7,7 +7,7 @@
 .PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
 .PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
-.PHONY: needs needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
+.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -49,6 +49,10 @@ endef
 needs:
 	@command -v $(CARGO) >/dev/null || { echo 'This needs a Rust toolchain, 1.85 or newer: https://rustup.rs' >&2; exit 1; }
 	$(call install-packages,echo 'int main(void) { return 0; }' | cc -x c - -lpam -o /dev/null && command -v readelf,gcc libc6-dev binutils libpam0g-dev)
+
+# Those that need no root have strace count system calls.
+needs-tests: needs
+	$(call install-packages,command -v strace,strace)
 
 needs-root:
 	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 strace dnsmasq-base libnss-extrausers)
@@ -108,12 +112,12 @@ define test-rootless
 endef
 
 # As in development: debug build, no root.
-test-quick: needs
+test-quick: needs-tests
 	$(CARGO) build --quiet --locked --workspace
 	$(call test-rootless)
 
 # The same tests, with the module as it is installed.
-test-full: build
+test-full: build needs-tests
 	$(CARGO) build --quiet --locked --workspace
 	$(call test-rootless,PAM_ONELOGIN_MODULE=$(MODULE))
 
