@@ -11,7 +11,7 @@
  *   PAM_HOST_LATER       from that call on, the clocks that nobody can set are this many seconds later
  *   PAM_HOST_FAIL_ERRNO  the errno of what fails
  *   PAM_HOST_MARK        the host looks at the path PAM_HOST_MARK/begin before pam_authenticate and at PAM_HOST_MARK/end
- *                        after it, which a tracer sees
+ *                        after it, which a tracer sees (more marks: src/calls.rs)
  *   PAM_HOST_SHORT       reads and writes move one byte at a time
  *   PAM_HOST_NAMES       what getaddrinfo answers to the module: an EAI_ number
  *

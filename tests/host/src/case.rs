@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
 use std::os::unix::fs::FileExt as _;
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -20,6 +20,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
+use crate::calls::{Calls, MARKS};
 use crate::log::Log;
 use crate::place::{binary, quiet, set_mode, shim};
 use crate::wire::{
@@ -330,10 +331,13 @@ impl Case {
     /// look at `/trace/begin` and one at `/trace/end`.
     pub fn traced(self, to: impl Into<PathBuf>) -> Self {
         let calls = "trace=open,openat,openat2,access,faccessat,connect,execve";
-        let command = ["strace", "-f", "-qq", "-s", "4096", "-e", calls, "-o"];
-        let command = command.map(OsString::from).into_iter();
-        self.under(command.chain([to.into().into_os_string()]))
-            .env("PAM_HOST_MARK", "/trace")
+        self.strace(&["-s", "4096", "-e", calls], to.into())
+    }
+
+    fn strace(self, options: &[&str], to: PathBuf) -> Self {
+        let command = ["strace", "-f", "-qq"].iter().chain(options).chain(&["-o"]);
+        let command = command.map(OsString::from).chain([to.into_os_string()]);
+        self.under(command).env("PAM_HOST_MARK", MARKS)
     }
 
     /// Nothing watches the module, so that what it costs is its own: no [`Report::notes`].
@@ -373,6 +377,22 @@ impl Case {
     #[must_use]
     pub fn run(self) -> Outcome {
         self.start().finish()
+    }
+
+    /// Runs it to its end under strace(1), and counts the system calls of libpam and its modules: all, and those in a folder.
+    ///
+    /// # Panics
+    /// As [`Case::run`]; when strace is missing, or has seen no call.
+    #[must_use]
+    pub fn run_counted(self, folder: &Path) -> (Outcome, Calls) {
+        let place = TempDir::with_prefix("pam-trace-").expect("a temporary folder can be made");
+        let trace = place.path().join("trace");
+        // Paths and names of files are whole whatever `-s` says; of what is read and written, nothing is kept.
+        let outcome = self.strace(&["-y", "-s", "0"], trace.clone()).run();
+        let text = fs::read_to_string(trace).expect("strace writes what it sees");
+        let calls = Calls::of(&text, folder);
+        assert!(calls.all > 0, "strace has seen no call of libpam");
+        (outcome, calls)
     }
 
     /// Runs it to its end, which may be a signal before it reports: the signal, and what was logged by then.
@@ -440,7 +460,9 @@ impl Case {
             preload.push(":");
             preload.push(sanitizer);
         }
-        let mut child = pam_host_command(&self.under)
+        let mut command = pam_host_command(&self.under);
+        let program = command.get_program().to_owned();
+        let mut child = command
             .env_clear()
             .envs(env::var_os("ASAN_OPTIONS").map(|options| ("ASAN_OPTIONS", options)))
             .envs(&self.environment)
@@ -450,7 +472,7 @@ impl Case {
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
-            .expect("pam-host can be started");
+            .unwrap_or_else(|error| panic!("{program:?} cannot be started: {error}"));
         let mut to = child.stdin.take().expect("pam-host has a standard input");
         let from = child.stdout.take().expect("pam-host has a standard output");
         let mut script = serde_json::to_string(&self.script).expect("a script is JSON");

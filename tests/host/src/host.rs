@@ -14,6 +14,7 @@ use nix::sys::stat::{Mode, umask};
 use nix::time::{ClockId, clock_gettime};
 use nix::unistd::{Uid, dup2_stderr, dup2_stdin, dup2_stdout, setresuid};
 
+use crate::calls::Border;
 use crate::ffi::{self, Conversation, Item, Reply, Transaction};
 use crate::snapshot;
 use crate::wire::{
@@ -175,19 +176,25 @@ impl Words {
     fn transaction(&self, script: &Script, play: &RefCell<Play<'_>>) -> Result<Done, String> {
         play.borrow_mut().asked = None;
         play.borrow_mut().answered = None;
+        let border = &Border::new();
         let processor = processor_time();
         let begun = Instant::now();
         let conversation: Option<Conversation<'_>> = script.conversation.then(|| {
-            let converse = |style: Style, text: &[u8]| play.borrow_mut().message(style, text);
+            let converse = move |style: Style, text: &[u8]| {
+                border.outside(|| play.borrow_mut().message(style, text))
+            };
             Box::new(converse) as Conversation<'_>
         });
-        let mut transaction = Transaction::start(
-            &self.confdir,
-            &self.service,
-            self.user.as_deref(),
-            conversation,
-        )
-        .map_err(|code| format!("pam_start_confdir: {code}"))?;
+        let mut transaction = border
+            .inside(|| {
+                Transaction::start(
+                    &self.confdir,
+                    &self.service,
+                    self.user.as_deref(),
+                    conversation,
+                )
+            })
+            .map_err(|code| format!("pam_start_confdir: {code}"))?;
         let start = begun.elapsed();
         for (item, text) in &self.items {
             let code = transaction.set(*item, text);
@@ -215,7 +222,7 @@ impl Words {
             }
             let code = match (call, &self.next_user) {
                 (Call::NextUser, Some(user)) => transaction.set(Item::User, user),
-                _ => transaction.call(call, script.silent),
+                _ => border.inside(|| transaction.call(call, script.silent)),
             };
             if calls.is_empty() {
                 returned = Instant::now();
@@ -223,7 +230,7 @@ impl Words {
             calls.push(Called { call, code });
         }
         let status = calls.last().map_or(Code::SUCCESS, |called| called.code);
-        let delays = transaction.end(status);
+        let delays = border.inside(|| transaction.end(status));
         let (asked, answered) = (play.borrow().asked, play.borrow().answered);
         let cost = Cost {
             start: microseconds(start),

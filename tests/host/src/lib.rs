@@ -1,6 +1,7 @@
 //! PAM applications for tests and the demo.
 //!
 //! - [`case`]: one scripted run of the real libpam in a process of its own, without root
+//! - [`calls`]: the system calls of a run, counted
 //! - [`place`]: private service folders and configuration files; where the built module is
 //! - [`log`]: a socket that receives syslog lines
 //! - [`proxy`]: a wire with a delay, which counts round trips
@@ -10,6 +11,7 @@
 //! - [`wire`], [`snapshot`]: what the library and the binary `pam-host` tell each other
 //! - [`host`], [`ffi`]: the binary's inside
 
+pub mod calls;
 pub mod case;
 pub mod ffi;
 pub mod host;
@@ -22,6 +24,7 @@ pub mod snapshot;
 pub mod tunnel;
 pub mod wire;
 
+pub use calls::Calls;
 pub use case::{Case, Outcome, Running, Step};
 pub use log::Log;
 pub use place::Place;

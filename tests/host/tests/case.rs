@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pam_host::{Answer, Call, Case, Code, Place, Step, Style, Text, Texts, place};
+use pam_host::{Answer, Call, Calls, Case, Code, Place, Step, Style, Text, Texts, place};
 
 /// A place whose "module" is the helper.
 fn place() -> Place {
@@ -35,6 +35,28 @@ fn a_stack_that_denies_gives_its_code_and_no_setcred() {
     let outcome = place.case("test").user("root").run();
     assert_eq!(outcome.code, Code::AUTH_ERR);
     assert_eq!(outcome.codes(Call::Setcred), []);
+}
+
+#[test]
+fn the_system_calls_of_a_module_are_counted_and_those_of_the_conversation_are_not() {
+    let place = place();
+    let file = place.write("kept/file", "");
+    let folder = file.parent().unwrap();
+    let count = |arguments: &str| {
+        let case = helper(&place, &format!("auth=0 cred=0 {arguments}"));
+        case.further(Answer::Text("yes".into())).run_counted(folder)
+    };
+    let (quiet, floor) = count("");
+    assert_eq!((quiet.code, floor.in_folder), (Code::SUCCESS, 0));
+    let (_, opened) = count(&format!("leak={}", file.display()));
+    let one_more = Calls {
+        all: floor.all + 1,
+        in_folder: 1,
+    };
+    assert_eq!(opened, one_more);
+    // The conversation looks at the threads of the process.
+    let (asked, calls) = count("ask=?");
+    assert_eq!((asked.prompts().len(), calls), (1, floor));
 }
 
 #[test]
