@@ -318,7 +318,7 @@ PEERS := $(CURDIR)/target/peers
 
 # The other modules are unpacked, not installed: an installation could change stacks.
 needs-bench: needs
-	$(call install-packages,command -v valgrind,valgrind)
+	$(call install-packages,command -v valgrind && command -v strace,valgrind strace)
 	@test -e $(PEERS)/lib || { \
 	  echo 'Unpacking the modules to compare with into target/peers.'; \
 	  mkdir -p $(PEERS)/download && cd $(PEERS)/download && \

@@ -33,6 +33,8 @@ pub struct Contender {
     pub asks: bool,
     /// What it talks to, if anything.
     pub wires: Option<Rc<Wires>>,
+    /// Where it keeps its state, if that is known.
+    pub state: Option<PathBuf>,
     place: Place,
     service: &'static str,
     code: Box<dyn Fn() -> String>,
@@ -140,27 +142,43 @@ impl Contender {
         Ok(made)
     }
 
-    /// This module, with these certificates and that of the simulator's CA behind them.
+    /// This module in sshd, with these certificates and that of the simulator's CA behind them.
     #[must_use]
     pub fn ours(name: &'static str, bundle: &str) -> Self {
+        Self::ours_in(name, "sshd", bundle, &[])
+    }
+
+    /// This module in sshd or sudo, with further lines of configuration.
+    #[must_use]
+    pub fn ours_in(
+        name: &'static str,
+        service: &'static str,
+        bundle: &str,
+        further: &'static [&str],
+    ) -> Self {
         let wires = Wires::to(onelogin());
         let server = Rc::clone(&wires);
         let bundle = bundle.to_owned() + wires.server.ca_pem();
         let mut made = Self::new(
             name,
             Place::new(),
-            "sshd",
+            service,
             Some(wires),
             move |place, way| {
                 let ca = place.write("etc/ca.pem", &bundle);
                 let port = server.way(way).port();
                 let url = format!("onelogin.url = \"https://localhost:{port}\"");
-                let text = settings(&server.server, &ca, Some(&place.state_path()), &[&url]);
+                let lines = [&[url.as_str()], further].concat();
+                let text = settings(&server.server, &ca, Some(&place.state_path()), &lines);
                 let file = place.write(format!("etc/{}.toml", folder(way)), text);
                 format!("config={}", file.display())
             },
         );
-        made.case = Box::new(|case| case.ssh_with_key(&connection()));
+        made.state = Some(made.place.state_path());
+        made.case = Box::new(move |case| match service {
+            "sudo" => case.tty("/dev/pts/7"),
+            _ => case.ssh_with_key(&connection()),
+        });
         made.code = Box::new(fresh_code);
         made
     }
@@ -209,6 +227,7 @@ impl Contender {
             module: place.module().to_owned(),
             asks: true,
             wires,
+            state: None,
             place,
             service,
             code: Box::new(|| "123456".to_owned()),

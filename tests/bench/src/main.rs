@@ -6,7 +6,7 @@ use std::{env, fs, io};
 
 use pam_bench::contender::{Contender, Way, system_bundle};
 use pam_bench::fleet;
-use pam_bench::measure::{instructions, log_in, push};
+use pam_bench::measure::{SystemCalls, instructions, log_in, push, system_calls};
 use pam_bench::report::{Results, Row, chart, comparison, here, insert, libraries, targets};
 
 fn main() -> ExitCode {
@@ -68,15 +68,26 @@ fn bench(bare: &Path, peers: &Path) -> io::Result<()> {
         }
     }
     let mut rows = measured(&contenders)?.into_iter();
-    let ours = rows
+    let mut ours = rows
         .next()
         .ok_or_else(|| io::Error::other("nothing was measured"))?;
+    let further = |service, lines| {
+        let contender = Contender::ours_in("pam_onelogin", service, &bundle, lines);
+        // Warm.
+        let _ = log_in(&contender, Way::Near);
+        counted(&contender)
+    };
+    ours.calls_in_sudo = further("sudo", &[ASSUMED]);
     let (duo, others): (Vec<_>, Vec<_>) = rows.partition(|row| row.name.starts_with("pam_duo"));
     eprintln!("Two pushes.");
     let results = Results {
         ours,
         duo: duo.try_into().ok(),
         others,
+        calls_with_more_failures: [
+            further("sshd", &[MORE_FAILURES]),
+            further("sudo", &[ASSUMED, MORE_FAILURES]),
+        ],
         push: push(),
     };
     write(&results)
@@ -85,6 +96,8 @@ fn bench(bare: &Path, peers: &Path) -> io::Result<()> {
 /// All modules by turns, so that what else the machine does meets all alike.
 fn measured(contenders: &[Contender]) -> io::Result<Vec<Row>> {
     let mut rows = Vec::new();
+    // Counted first: later, more logins and another span of time would be behind them.
+    eprintln!("System calls.");
     for contender in contenders {
         // Warm, on both ways.
         for way in [Way::Near, Way::Far] {
@@ -97,6 +110,8 @@ fn measured(contenders: &[Contender]) -> io::Result<Vec<Row>> {
             near: Vec::new(),
             far: Vec::new(),
             instructions: None,
+            calls: counted(contender),
+            calls_in_sudo: None,
         });
     }
     eprintln!("{LOGINS} logins with {} modules, near and far.", rows.len());
@@ -118,6 +133,13 @@ fn measured(contenders: &[Contender]) -> io::Result<Vec<Row>> {
     Ok(rows)
 }
 
+fn counted(contender: &Contender) -> Option<SystemCalls> {
+    let calls = system_calls(contender);
+    calls
+        .inspect_err(|error| eprintln!("SKIPPED: system calls of {}: {error}", contender.name))
+        .ok()
+}
+
 fn write(results: &Results) -> io::Result<()> {
     let (targets, here) = (targets(results), here(LOGINS));
     fs::create_dir_all("docs")?;
@@ -136,6 +158,10 @@ fn write(results: &Results) -> io::Result<()> {
     insert(Path::new(README), "bench", &short)
 }
 
+/// A real sudo proves its user by its real uid, which only root can set.
+const ASSUMED: &str = "first_factor = \"assumed\"";
+const MORE_FAILURES: &str = "limits.failures = 100";
+
 const README: &str = "README.md";
 
 /// An odd number has a median.
@@ -153,6 +179,12 @@ const NOTES: &str = "\
 - Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
 - Computing is the processor time of the process from `pam_start` to `pam_end`, with loading and unloading the module.
 - Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic linker's.
+- System calls are counted by strace in the same functions: those of libpam, the module and the dynamic linker, without those of
+  the conversation, which is the host's. Of three logins, the fewest.
+- System calls in the state folder: those that name `state_dir` or a path below it, or a descriptor that is open there, `close`
+  included. The other modules have no such folder.
+- pam_onelogin is measured as sshd runs it, after a key that was accepted. Its system calls are counted as sudo runs it, too, with
+  the first factor assumed, and where `limits.failures` is 100 instead of 10: their number must not depend on the limits.
 - pam_onelogin and the bare module trust the certificates of the system and the one of the test's CA, but where the row says one
   certificate. pam_duo trusts that one alone, as it is built with a short list of its own.
 - pam_duo is Debian's, against a stand-in for Duo's service, with a passcode. On loopback it waits for its own small writes (Nagle's

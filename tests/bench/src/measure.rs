@@ -1,11 +1,11 @@
-//! Logins, counted and timed; instructions, counted by callgrind.
+//! Logins, counted and timed; instructions, counted by callgrind; system calls, counted by strace.
 
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use pam_host::{Code, Cost, Running};
+use pam_host::{Calls, Code, Cost, Running};
 
 use crate::contender::{Contender, Way, with_push};
 
@@ -107,6 +107,47 @@ pub fn instructions(contender: &Contender, folder: &Path) -> io::Result<u64> {
     total.ok_or_else(|| io::Error::other(format!("{} has no total", profile.display())))
 }
 
+/// The system calls of one login.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SystemCalls {
+    /// Of libpam, the module and the dynamic linker.
+    pub all: usize,
+    /// In the folder where the module keeps its state, if that is known.
+    pub in_state: Option<usize>,
+}
+
+/// The system calls of one login, in the functions where [`instructions`] are counted. Of three logins, the fewest: a minute or a
+/// cache that ends during one of them costs more, and so does a reply in two pieces.
+///
+/// # Errors
+/// When there is no strace.
+///
+/// # Panics
+/// When a login is no success.
+pub fn system_calls(contender: &Contender) -> io::Result<SystemCalls> {
+    if !Path::new(STRACE).exists() {
+        return Err(io::Error::other(format!("no {STRACE}")));
+    }
+    let state = contender.state.as_deref();
+    let counts = [(); 3].map(|()| {
+        let case = contender.case(Way::Near);
+        let case = if contender.asks {
+            case.answer(contender.code().as_str())
+        } else {
+            case
+        };
+        let (outcome, calls) = case.run_counted(state.unwrap_or(Path::new("/nonexistent")));
+        assert_eq!(outcome.code, Code::SUCCESS, "{}", contender.name);
+        calls
+    });
+    let [first, others @ ..] = counts;
+    let fewest = |of: fn(&Calls) -> usize| others.iter().map(of).fold(of(&first), usize::min);
+    Ok(SystemCalls {
+        all: fewest(|calls| calls.all),
+        in_state: state.map(|_| fewest(|calls| calls.in_folder)),
+    })
+}
+
 /// What pushes came to.
 #[derive(Clone, Copy, Debug)]
 pub struct Push {
@@ -154,3 +195,4 @@ pub fn push() -> Push {
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const VALGRIND: &str = "/usr/bin/valgrind";
+const STRACE: &str = "/usr/bin/strace";
