@@ -7,7 +7,9 @@ use std::{env, fs, io};
 use pam_bench::contender::{Contender, Way, system_bundle};
 use pam_bench::fleet;
 use pam_bench::measure::{SystemCalls, instructions, log_in, push, system_calls};
-use pam_bench::report::{Results, Row, chart, comparison, here, insert, libraries, targets};
+use pam_bench::report::{
+    BARE_WITH_ONE, OURS_WITH_ONE, Results, Row, chart, comparison, here, insert, libraries, targets,
+};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
@@ -46,8 +48,8 @@ fn bench(bare: &Path, peers: &Path) -> io::Result<()> {
         &bare,
         &ours,
     );
-    let with_one = Contender::bare("… with one certificate", "", &bare, &ours);
-    let ours_with_one = Contender::ours("pam_onelogin with one certificate", "");
+    let with_one = Contender::bare(BARE_WITH_ONE, "", &bare, &ours);
+    let ours_with_one = Contender::ours(OURS_WITH_ONE, "");
     let duo = [
         Contender::duo(&peers, "sshd"),
         Contender::duo(&peers, "sudo"),
