@@ -7,7 +7,7 @@ use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::fmt;
 use std::fs::{File, Metadata};
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
@@ -295,12 +295,33 @@ pub fn system_bundle() -> Result<(PathBuf, File), FileError> {
 pub const MAX_BUNDLE: u64 = 4 << 20;
 
 /// In one piece: a buffer that grows would leave copies behind that nobody wipes.
-fn read_at_most(file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let room = usize::try_from(length.min(max)).unwrap_or_default();
-    let mut bytes = Zeroizing::new(Vec::with_capacity(room + 1));
-    file.take(max + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| refused(&error.to_string()))?;
+/// Reads a file that had this length a moment ago. Where it has as many bytes still, nothing more is
+/// asked for: there is room for one more, which a file that has grown would have filled.
+fn read_at_most(mut file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let failed = |error: std::io::Error| refused(&error.to_string());
+    let length = usize::try_from(length.min(max)).unwrap_or_default();
+    let mut bytes = Zeroizing::new(vec![0; length + 1]);
+    let mut end = 0;
+    while end < length {
+        match file.read(bytes.get_mut(end..).unwrap_or_default()) {
+            Ok(0) => break,
+            Ok(count) => end += count,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    let has_grown = end > length;
+    bytes.truncate(end);
+    if has_grown {
+        let more = max
+            .saturating_add(1)
+            .saturating_sub(u64::try_from(end).unwrap_or(max));
+        // A secret that is moved to a larger buffer would stay in the smaller one.
+        let mut grown = Zeroizing::new(Vec::with_capacity(usize::try_from(max).unwrap_or(end) + 1));
+        grown.extend_from_slice(&bytes);
+        file.take(more).read_to_end(&mut grown).map_err(failed)?;
+        bytes = grown;
+    }
     if u64::try_from(bytes.len()).is_ok_and(|length| length > max) {
         return Err(too_long(max));
     }
@@ -310,7 +331,7 @@ fn read_at_most(file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>,
 /// A folder that cannot be looked at.
 fn unseen(folder: &Path, error: &std::io::Error) -> FileError {
     match error.kind() {
-        std::io::ErrorKind::PermissionDenied => FileError::NotPermitted,
+        ErrorKind::PermissionDenied => FileError::NotPermitted,
         _ => FileError::Refused(format!("{}: {error}", folder.display())),
     }
 }

@@ -1,9 +1,9 @@
-//! What a login asks of OneLogin, and how often it waits for the network: counted, never timed. No root.
+//! What a login asks of OneLogin, how often it waits for the network, and its system calls: counted, never timed. No root.
 
 mod world;
 
 use onelogin_simulator::{Device, Dialect, Options, PushBehaviour, Tickets};
-use pam_host::{Code, Proxy};
+use pam_host::{Case, Code, Proxy};
 use std::time::Duration;
 use world::{DIALECTS, World, fresh_code, push, sms, totp};
 
@@ -31,6 +31,10 @@ const WARM_PUSH: Course = course(2, &[2, 1, 1]);
 const WARM_MESSAGE: Course = course(2, &[2, 1, 1]);
 /// The stack runs again after a denial.
 const RERUN: Course = course(0, &[0]);
+
+/// System calls in the state folder of a warm login with a code, whatever the limits are.
+const STATE_CALLS_IN_SSH: usize = 24;
+const STATE_CALLS_IN_SUDO: usize = 20;
 
 const fn course(requests: usize, trips: &'static [usize]) -> Course {
     Course { requests, trips }
@@ -84,6 +88,37 @@ fn a_rerun_after_a_denial_costs_nothing() {
     slow.costs(&RERUN, &[], Code::MAXTRIES);
 }
 
+/// What a login does in `state_dir` does not grow with what `limits` allow.
+#[test]
+fn r22_a_warm_login_makes_few_calls_in_the_state_folder() {
+    let counted = [10, 100].map(|failures| {
+        let limit = format!("limits.failures = {failures}");
+        // A real sudo proves its user by its real uid, which only root can set here.
+        let world = World::with([totp()], &["first_factor = \"assumed\"", &limit]);
+        let ssh = state_calls(&world, World::ssh);
+        let sudo = state_calls(&world, |world| world.host("sudo"));
+        (ssh, sudo)
+    });
+    let [(ssh, sudo), _] = counted;
+    assert_eq!(counted, [(ssh, sudo); 2], "(ssh, sudo) for 10 and for 100");
+    assert!(ssh <= STATE_CALLS_IN_SSH, "ssh: {ssh}");
+    assert!(sudo <= STATE_CALLS_IN_SUDO, "sudo: {sudo}");
+}
+
+/// The system calls in the state folder of a warm login: the fewest of three, as a minute or a cache that ends during one of
+/// them costs more.
+fn state_calls(world: &World, case: fn(&World) -> Case) -> usize {
+    let warm = case(world).answer(fresh_code()).run();
+    assert_eq!(warm.code, Code::SUCCESS, "{:?}", warm.log);
+    let counts = [(); 3].map(|()| {
+        let case = case(world).answer(fresh_code()).unwatched();
+        let (outcome, calls) = case.run_counted(&world.place.state_path());
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        calls.in_folder
+    });
+    counts.into_iter().min().unwrap()
+}
+
 /// A world behind a wire that counts.
 struct Slow {
     world: World,
@@ -118,7 +153,7 @@ impl Slow {
         self
     }
 
-    fn case(&self) -> pam_host::Case {
+    fn case(&self) -> Case {
         self.world.ssh_again(&self.connection)
     }
 

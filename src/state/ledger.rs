@@ -103,6 +103,8 @@ pub struct Ledger<'a> {
     /// The names of this action's denial: in a folder, and in a handle.
     denial: String,
     denied_user: [u8; 16],
+    /// The folder in which this login has written its denial.
+    denied_in: Option<String>,
     proof: Proof,
     /// A digest of where the login comes from.
     origin: Option<String>,
@@ -151,6 +153,7 @@ impl<'a> Ledger<'a> {
             limits: &config.limits,
             denial: name(&[connection, person.name]),
             denied_user: raw_name(&[person.name]),
+            denied_in: None,
             action,
             proof: person.proof,
             origin: person.origin.map(|origin| name(&[proof, origin])),
@@ -406,7 +409,7 @@ impl<'a> Ledger<'a> {
         Ok([span, span - 1].map(|span| format!("denied-{boot}-{span}")))
     }
 
-    fn write_denial(&self) -> Result<(), Forgotten> {
+    fn write_denial(&mut self) -> Result<(), Forgotten> {
         match &self.action {
             Action::Handle(denials) => {
                 let denials = denials.ok_or(Forgotten)?;
@@ -419,6 +422,7 @@ impl<'a> Ledger<'a> {
                     Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
                     Err(_) => return Err(Forgotten),
                 }
+                self.denied_in = Some(span);
             }
         }
         Ok(())
@@ -515,7 +519,7 @@ impl Memory for Ledger<'_> {
                 }
             }
             Action::Connection(_) => {
-                for span in self.spans().iter().flatten() {
+                if let Some(span) = self.denied_in.take() {
                     self.state.remove(&format!("{span}/{}", self.denial));
                 }
             }
