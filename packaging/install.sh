@@ -16,6 +16,10 @@ who=$2
 if [ "$task" = uninstall ] && [ -z "${DESTDIR-}" ]; then
     . packaging/stacks.sh
     refuse_while_in_use '' || exit 1
+    # While systemd still has the unit.
+    if [ -d /run/systemd/system ]; then
+        systemctl --quiet disable --now run-pam_onelogin.mount || :
+    fi
 fi
 
 sed -e '/^#/d' -e '/^$/d' \

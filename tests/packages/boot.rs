@@ -184,6 +184,45 @@ fn the_package_is_removed_with_its_unit_and_timers_when_what_it_was_told_to_chan
     });
 }
 
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn the_private_files_may_have_a_file_system_of_their_own_which_goes_with_the_package() {
+    on_each_release(|machine, _| {
+        let unit = machine.sh(&format!("systemctl is-enabled {MOUNT} || true"));
+        assert_eq!(unit.trim(), "disabled");
+        assert_eq!(machine.own_mounts(), "");
+        machine.sh(&format!("systemctl enable --now {MOUNT}"));
+        machine.has_its_own_mount();
+
+        // After a start it is there before systemd-tmpfiles labels the folder, and before anybody can log in.
+        machine.restart();
+        machine.has_its_own_mount();
+        let mounted = machine.moment(MOUNT, "ActiveEnterTimestampMonotonic");
+        for (unit, moment) in [
+            (
+                "systemd-tmpfiles-setup.service",
+                "ExecMainStartTimestampMonotonic",
+            ),
+            ("sysinit.target", "ActiveEnterTimestampMonotonic"),
+        ] {
+            let began = machine.moment(unit, moment);
+            assert!(
+                0 < mounted && mounted <= began,
+                "{unit}: {began}, and {mounted}"
+            );
+        }
+
+        // Also while a process has the folder open.
+        machine.sh(
+            "systemd-run --quiet --collect --unit=inside --working-directory=/run/pam_onelogin sleep infinity",
+        );
+        machine.sh("dpkg -r libpam-onelogin");
+        assert_eq!(machine.own_mounts(), "");
+        assert!(!machine.sh("ls /run").contains("pam_onelogin"));
+        assert_eq!(machine.units(), "");
+    });
+}
+
 /// A Debian with the package in it, filled in; alice, who may use sudo.
 struct Machine {
     root: Root,
@@ -467,9 +506,34 @@ impl Machine {
     /// What systemd knows of us, on the disk and in its memory.
     fn units(&self) -> String {
         self.sh(
-            "find /etc/systemd /run/systemd /var/lib/systemd -name 'pam-onelogin*' && \
-             systemctl list-units --all --no-legend 'pam-onelogin*'",
+            "find /etc/systemd /run/systemd /var/lib/systemd -name '*pam[-_]onelogin*' && \
+             systemctl list-units --all --no-legend '*pam[-_]onelogin*'",
         )
+    }
+
+    /// What is mounted on the folder of the private files: type and options, a line for each.
+    fn own_mounts(&self) -> String {
+        self.sh("findmnt --noheadings --list --output FSTYPE,OPTIONS --mountpoint /run/pam_onelogin || true")
+    }
+
+    /// One tmpfs for root alone, with as many inodes as the unit says.
+    fn has_its_own_mount(&self) {
+        let mounts = self.own_mounts();
+        assert_eq!(mounts.lines().count(), 1, "{mounts}");
+        for word in [
+            "tmpfs ",
+            "nosuid",
+            "nodev",
+            "noexec",
+            "mode=700",
+            "size=65536k",
+        ] {
+            assert!(mounts.contains(word), "{word}: {mounts}");
+        }
+        let folder = self.sh("stat -c '%a %u:%g' /run/pam_onelogin");
+        assert_eq!(folder.trim(), "700 0:0");
+        let inodes = self.sh("stat -f -c %c /run/pam_onelogin");
+        assert_eq!(inodes.trim(), "262144");
     }
 
     /// A time of a unit, since its init began to count; 0 if it has not happened.
@@ -593,6 +657,7 @@ exec "$@"
 "#;
 const INSTALL: &str = "dpkg -i /root/libpam-onelogin_*.deb";
 const RESTORE: &str = "pam-onelogin-restore.service";
+const MOUNT: &str = "run-pam_onelogin.mount";
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const HOUR: u32 = 3600;
 const WATCHDOG: Duration = Duration::from_secs(60);

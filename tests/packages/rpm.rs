@@ -18,6 +18,7 @@ fn the_rpm_has_its_files_owners_modes_and_flags() {
         "/usr/lib64/security/pam_onelogin.so 100644 root:root",
         "/usr/sbin/pam-onelogin 100755 root:root",
         "/usr/lib/tmpfiles.d/pam_onelogin.conf 100644 root:root",
+        "/usr/lib/systemd/system/run-pam_onelogin.mount 100644 root:root",
         "/usr/share/selinux/packages/pam_onelogin.pp 100644 root:root",
         "/usr/share/authselect/vendor/onelogin/system-auth 100644 root:root",
         "/usr/share/man/man5/pam_onelogin.conf.5.gz 100644 root:root d",
@@ -101,11 +102,11 @@ fn the_rpm_is_installed_used_upgraded_and_erased_without_a_trace() {
 /// Where systemctl is. Nothing runs there: what the scripts tell a running systemd, tests/packages/boot.rs sees with the .deb.
 #[test]
 #[ignore = "needs root and clean systems: run by make test-packages"]
-fn the_rpm_is_erased_with_the_link_of_its_unit_and_with_the_records_of_the_tool() {
+fn the_rpm_is_erased_with_the_links_of_its_units_and_with_the_records_of_the_tool() {
     let root = Root::unpack("boot-bookworm");
     let links = || {
         let mut links = root.files("/etc/systemd");
-        links.retain(|path, _| path.contains("pam-onelogin"));
+        links.retain(|path, _| path.contains("onelogin"));
         links.into_keys().collect::<Vec<_>>()
     };
     let before = root.stacks();
@@ -114,16 +115,21 @@ fn the_rpm_is_erased_with_the_link_of_its_unit_and_with_the_records_of_the_tool(
         assert!(success, "{said}");
     };
     install(&["-i", "--nodeps", package("rpm").to_str().unwrap()]);
-    // As `enable --try` does.
-    root.sh("systemctl enable pam-onelogin-restore.service");
+    // The mount unit is off; then as `enable --try` does.
+    let is_mount = |path: &String| path.contains("run-pam_onelogin.mount");
+    assert!(!links().iter().any(is_mount), "{:?}", links());
+    root.sh("systemctl enable pam-onelogin-restore.service run-pam_onelogin.mount");
     assert_eq!(
         links(),
-        ["/etc/systemd/system/sysinit.target.wants/pam-onelogin-restore.service"]
+        [
+            "/etc/systemd/system/local-fs.target.wants/run-pam_onelogin.mount",
+            "/etc/systemd/system/sysinit.target.wants/pam-onelogin-restore.service"
+        ]
     );
     let folder = tempfile::tempdir().unwrap();
     let later = later_package("rpm", "0.1.1", folder.path());
     install(&["-U", "--nodeps", later.to_str().unwrap()]);
-    assert_eq!(links().len(), 1, "an upgrade took the link away");
+    assert_eq!(links().len(), 2, "an upgrade took a link away");
 
     // Not while the tool has switched something on; it says how to switch it off.
     root.sh(&format!("ln -s {RPM_MODULE} {}", module_path()));
