@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::system::*;
 
 /// What the hosts of the module may do because of it, and nothing else.
-const ALLOWED: [&str; 14] = [
+const ALLOWED: [&str; 20] = [
     "allow pam_onelogin_host cert_t:dir { getattr search };",
     "allow pam_onelogin_host cert_t:file { getattr open read };",
     "allow pam_onelogin_host cert_t:lnk_file { getattr read };",
@@ -21,6 +21,12 @@ const ALLOWED: [&str; 14] = [
     "allow pam_onelogin_host pam_onelogin_etc_t:file { getattr open read };",
     "allow pam_onelogin_host pam_onelogin_run_t:dir { add_name create getattr open read remove_name rmdir search setattr write };",
     "allow pam_onelogin_host pam_onelogin_run_t:file { create getattr link lock open read rename setattr unlink write };",
+    "allow pam_onelogin_host pam_onelogin_run_t:lnk_file { create getattr read rename unlink };",
+    "allow pam_onelogin_host proc_t:dir search;",
+    "allow pam_onelogin_host sysctl_kernel_t:dir search;",
+    "allow pam_onelogin_host sysctl_kernel_t:file { getattr open read };",
+    "allow pam_onelogin_host sysctl_t:dir search;",
+    "allow pam_onelogin_host tmpfs_t:filesystem getattr;",
     "allow pam_onelogin_host var_run_t:dir { add_name getattr search write };",
 ];
 
@@ -68,6 +74,8 @@ fn the_policy_module_links_and_lets_the_hosts_do_what_the_module_needs_and_no_mo
             format!("type_transition {host} var_run_t:dir pam_onelogin_run_t pam_onelogin;");
         assert!(transition.contains(&wanted), "{transition:?}");
     }
+    can_be_a_mount_point(&ask);
+    the_boot_id_is_a_sysctl_of_the_kernel(&ask);
     // Debian's policy does not know the program of OpenSSH 9.8 yet; once one does, it is covered.
     assert!(!named.contains("sshd_session_t"), "{named:?}");
     assert_eq!(named.len(), 8, "{named:?}");
@@ -107,6 +115,46 @@ fn the_policy_module_links_and_lets_the_hosts_do_what_the_module_needs_and_no_mo
     let (success, said) = root.rpm(&["-e", "pam_onelogin"]);
     assert!(success, "{said}");
     assert!(!stores());
+}
+
+/// What becomes of the folder when run-pam_onelogin.mount is switched on: systemd makes it where it is not there yet, runs mount,
+/// and systemd-tmpfiles gives the root of the tmpfs its label.
+fn can_be_a_mount_point(ask: &dyn Fn(&str, &[&str]) -> BTreeSet<String>) {
+    for (source, target, class, right) in [
+        ("init_t", "pam_onelogin_run_t", "dir", "create"),
+        ("mount_t", "pam_onelogin_run_t", "dir", "mounton"),
+        ("mount_t", "tmpfs_t", "filesystem", "mount"),
+        ("mount_t", "tmpfs_t", "filesystem", "unmount"),
+        ("systemd_tmpfiles_t", "tmpfs_t", "dir", "relabelfrom"),
+        (
+            "systemd_tmpfiles_t",
+            "pam_onelogin_run_t",
+            "dir",
+            "relabelto",
+        ),
+        ("pam_onelogin_run_t", "tmpfs_t", "filesystem", "associate"),
+    ] {
+        let rules = ask(
+            "sesearch",
+            &["-A", "-s", source, "-t", target, "-c", class, "-p", right],
+        );
+        // Not by a boolean, which may be off.
+        let is_allowed = rules.iter().any(|rule| !rule.contains("]:"));
+        assert!(is_allowed, "{source} {target}:{class} {right}: {rules:?}");
+    }
+}
+
+/// The boot id has no label of its own.
+fn the_boot_id_is_a_sysctl_of_the_kernel(ask: &dyn Fn(&str, &[&str]) -> BTreeSet<String>) {
+    let labels = ask("seinfo", &["--flat", "--genfscon", "proc"]);
+    let of_boot_id = labels.iter().filter_map(|line| {
+        let mut words = line.split_whitespace().skip(2);
+        let (path, label) = (words.next()?, words.next()?);
+        let is_above = "/sys/kernel/random/boot_id".starts_with(path);
+        is_above.then_some((path.len(), label))
+    });
+    let label = of_boot_id.max().map(|(_, label)| label);
+    assert_eq!(label, Some("system_u:object_r:sysctl_kernel_t:s0"));
 }
 
 /// A policy as newer distributions have it: with a type of its own for sshd-session.
