@@ -16,6 +16,7 @@ mod kept;
 mod limits;
 mod machine;
 mod map;
+mod mount;
 mod program;
 mod restore;
 pub mod stack;

@@ -15,7 +15,7 @@ pub(super) mod trial;
 use super::console::{Console, Paint, paint};
 use super::stack::{self, Files};
 use super::terminal::{Typing, agrees, is_yes, line, line_within};
-use super::{Context, Exit, Trouble, check, restore, write};
+use super::{Context, Exit, Trouble, check, mount, restore, write};
 use crate::args::DEFAULT_CONFIG;
 use crate::host::uids;
 use crate::state::State;
@@ -91,6 +91,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let change = options.prepare(context, &user.name)?;
     change.show(&context.console);
     if change.plans.is_empty() {
+        options.mount(context);
         return Ok(options.report(context, "unchanged", &change, Exit::Good));
     }
     if !change.objections.is_empty() && !options.anyway {
@@ -100,6 +101,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     }
     change.judge(&context.console, options.service)?;
     if options.dry_run {
+        options.mount(context);
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
     }
     let loaded = context.load()?;
@@ -109,6 +111,9 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     if !options.yes && !agrees(&context.console, "Write this?") {
         return Err(Trouble::new("nothing was changed"));
     }
+    // Before the folder is opened, and before a stack asks: what is counted is out of the reach of
+    // users from the first login on.
+    mount::switch_on(&context.console, &loaded.config.state_dir);
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
     let record = options.write(context, &change, &state, &user.name)?;
     if options.try_for.is_none() {
@@ -209,6 +214,19 @@ impl Options {
             let name = crate::text::clean(&name, crate::text::PROMPT_CHARS);
             Trouble::new(format!("there is no user {name} on this host"))
         })
+    }
+
+    /// A file system of its own for the private files, where the stacks stay as they are.
+    fn mount(&self, context: &Context) {
+        // Where the configuration has faults it is not known which folder is meant.
+        if let Ok(loaded) = context.load() {
+            let act = if self.dry_run {
+                mount::announce
+            } else {
+                mount::switch_on
+            };
+            act(&context.console, &loaded.config.state_dir);
+        }
     }
 
     /// Finds out what to change.

@@ -2,6 +2,7 @@
 //! user's: none of it reaches them (rule R3).
 
 use std::ffi::OsStr;
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A program that is told nothing but what the caller adds.
@@ -16,9 +17,7 @@ pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
 
 /// Runs one of these paths, whichever is there first, to its end; `None` where none is, or it cannot be run.
 pub(super) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
-    let mut output = paths
-        .iter()
-        .filter(|path| std::path::Path::new(path).exists());
+    let mut output = paths.iter().filter(|path| Path::new(path).exists());
     let mut command = clean(output.next()?);
     command
         .args(arguments)
@@ -31,4 +30,14 @@ pub(super) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
 pub(super) fn output_of(paths: &[&str], arguments: &[&str]) -> Option<String> {
     let output = run(paths, arguments).filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs this program to its end; whether it is there and ended well.
+pub(super) fn works(program: &str, arguments: &[&str]) -> bool {
+    run(&[program], arguments).is_some_and(|output| output.status.success())
+}
+
+/// Whether systemd has started this system, and can be asked.
+pub(super) fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
 }

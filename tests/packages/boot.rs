@@ -223,6 +223,73 @@ fn the_private_files_may_have_a_file_system_of_their_own_which_goes_with_the_pac
     });
 }
 
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn after_enable_a_user_who_fills_run_keeps_nobody_out() {
+    on_each_release(|machine, onelogin| {
+        let enable = |words: &str| machine.sh(&format!("pam-onelogin enable {words} 2>&1"));
+        let is_said = format!("{MOUNT} is switched on");
+        let said = enable("sudo --no-trial --dry-run");
+        assert!(
+            said.contains(&format!("{MOUNT} would be switched on")),
+            "{said}"
+        );
+        assert_eq!(machine.own_mounts(), "");
+
+        let before = machine.stacks();
+        let said = enable("sudo --no-trial --yes");
+        assert!(said.contains(&is_said), "{said}");
+        machine.has_its_own_mount();
+        machine.alice_becomes_root("123456");
+        // Neither a second service nor a second run mounts once more, and what was counted stays.
+        for words in ["su --no-trial --yes", "sudo --no-trial --yes"] {
+            let counted = machine.sh("ls /run/pam_onelogin");
+            let said = enable(words);
+            assert!(!said.contains(MOUNT), "{said}");
+            machine.has_its_own_mount();
+            assert_eq!(machine.sh("ls /run/pam_onelogin"), counted);
+        }
+
+        machine.alice_fills_run();
+        machine.alice_becomes_root_without_room("234567");
+        assert_eq!(onelogin.codes(), 2);
+
+        // Other services may go on with it. systemd reads no units while there is little room.
+        machine.sh("rm -r /run/shared && mount -o remount,size=64m,nr_inodes=64k /run");
+        machine.sh("pam-onelogin disable sudo");
+        machine.has_its_own_mount();
+        machine.sh("pam-onelogin disable su");
+        machine.has_its_own_mount();
+        assert_eq!(machine.changed(&before), "");
+        machine.sh("dpkg -r libpam-onelogin");
+        assert_eq!(machine.own_mounts(), "");
+        assert_eq!(machine.units(), "");
+    });
+}
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
+    on_each_release(|machine, _| {
+        machine.drop_in(MOUNT, "[Mount]\nOptions=no-such-option\n");
+        let said = machine.sh("pam-onelogin enable sudo --no-trial --yes 2>&1");
+        let sentence = format!(
+            "{MOUNT} could not be switched on, so /run/pam_onelogin gets no file system of its own; \
+             see: pam-onelogin check"
+        );
+        assert!(said.lines().any(|line| line == sentence), "{said}");
+        assert_eq!(machine.own_mounts(), "");
+        // Nothing that would fail again at the next start.
+        let unit = machine.sh(&format!("systemctl is-enabled {MOUNT} || true"));
+        assert_eq!(unit.trim(), "disabled");
+        assert_eq!(
+            machine.sh("systemctl list-units --failed --no-legend '*onelogin*'"),
+            ""
+        );
+        machine.alice_becomes_root("123456");
+    });
+}
+
 /// A Debian with the package in it, filled in; alice, who may use sudo.
 struct Machine {
     root: Root,
@@ -586,13 +653,39 @@ impl Machine {
     }
 
     fn alice_becomes_root(&self, code: &str) {
-        let mut sudo = self.sudo();
-        sudo.expect("OneLogin passcode: ");
-        sudo.line(code);
-        sudo.expect("root\r\n");
-        sudo.line("");
-        let (status, screen) = sudo.finish();
-        assert!(status.success(), "{screen}");
+        become_root(self.sudo(), code);
+    }
+
+    /// As [`Machine::alice_becomes_root`], without systemd-run, which needs room in /run.
+    fn alice_becomes_root_without_room(&self, code: &str) {
+        let mut sudo = Pty::spawn(self.inside(ALICE.into_iter().chain([
+            "sudo",
+            "-k",
+            "sh",
+            "-c",
+            "id -un && read -r end",
+        ])));
+        sudo.expect("password for alice: ");
+        sudo.line(PASSWORD);
+        become_root(sudo, code);
+    }
+
+    /// Leaves neither a block nor an inode on the file system of /run. It gets a smaller one first, so that she is done soon.
+    fn alice_fills_run(&self) {
+        self.sh(
+            "mkdir -m 1777 /run/shared && blocks=$(df --output=used /run | tail -n 1) && \
+            inodes=$(df --output=iused /run | tail -n 1) && \
+            mount -o remount,size=$((blocks + 1024))k,nr_inodes=$((inodes + 100)) /run",
+        );
+        let full = "cd /run/shared; number=0; while true >$number; do number=$((number + 1)); done; cat /dev/zero >0; true";
+        let said = self
+            .inside(ALICE.into_iter().chain(["sh", "-c", full]))
+            .output()
+            .unwrap();
+        let said = both(&said);
+        assert_eq!(said.matches("No space left on device").count(), 2, "{said}");
+        let refused = self.sh("mkdir /run/more 2>&1 || true");
+        assert!(refused.contains("No space left"), "{refused}");
     }
 
     /// Named by our process numbers' namespace, too: others may run these tests at the same time.
@@ -636,6 +729,16 @@ impl Drop for Machine {
     }
 }
 
+/// The rest of a sudo that is behind the password.
+fn become_root(mut sudo: Pty, code: &str) {
+    sudo.expect("OneLogin passcode: ");
+    sudo.line(code);
+    sudo.expect("root\r\n");
+    sudo.line("");
+    let (status, screen) = sudo.finish();
+    assert!(status.success(), "{screen}");
+}
+
 /// A cgroup with those in it.
 fn take_away(folder: &Path) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -658,6 +761,8 @@ exec "$@"
 const INSTALL: &str = "dpkg -i /root/libpam-onelogin_*.deb";
 const RESTORE: &str = "pam-onelogin-restore.service";
 const MOUNT: &str = "run-pam_onelogin.mount";
+/// Makes what follows a process of hers.
+const ALICE: [&str; 4] = ["setpriv", "--reuid=alice", "--regid=alice", "--init-groups"];
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 const HOUR: u32 = 3600;
 const WATCHDOG: Duration = Duration::from_secs(60);

@@ -185,7 +185,7 @@ fn by_password_alone(scene: &Scene) {
 
 /// Forgets which codes were used.
 fn fresh_codes() {
-    let _ = fs::remove_dir_all("/run/pam_onelogin");
+    let _ = fs::remove_dir_all(STATE);
 }
 
 fn replace(scene: &Scene, old: &str, new: &str) {
@@ -214,6 +214,7 @@ fn wait_until(holds: impl Fn() -> bool, what: &str) {
 
 const KILL: &str = "signal=SIGKILL";
 const TOOL: &str = env!("CARGO_BIN_EXE_pam-onelogin");
+const STATE: &str = "/run/pam_onelogin";
 const RECORDS: &str = "/var/lib/pam_onelogin";
 const CONFIG: &str = "/etc/pam_onelogin/config.toml";
 const IN_PLACE: &str = "Otherwise everything is put back";

@@ -1,6 +1,7 @@
 //! sudo, su and the console: a trial login before anything is written; what goes wrong in it; back to the byte.
 
 use super::*;
+use nix::mount::{MsFlags, mount, umount};
 
 #[test]
 #[ignore = "needs root: run by make test"]
@@ -80,6 +81,35 @@ fn a_dry_run_shows_the_change_and_makes_none() {
     }
     assert_eq!(stacks(), before);
     assert!(!Path::new(RECORDS).exists());
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn without_systemd_enable_says_that_nothing_is_mounted_and_goes_on() {
+    let _scene = machine(&[]);
+    let enabled = || {
+        let screen = good(enable(&["sudo", "--yes", "--no-trial"]));
+        good(tool(&["disable", "sudo"]));
+        screen
+    };
+    let sentence = "systemd does not run here, so /run/pam_onelogin gets no file system of its own; \
+                    see: pam-onelogin check\r\n";
+    let screen = enabled();
+    assert!(screen.contains(sentence), "{screen}");
+    // Where the admin has mounted one there is nothing to say.
+    fs::create_dir_all(STATE).unwrap();
+    let none: Option<&str> = None;
+    mount(
+        none,
+        STATE,
+        Some("tmpfs"),
+        MsFlags::empty(),
+        Some("mode=0700"),
+    )
+    .unwrap();
+    let screen = enabled();
+    umount(STATE).unwrap();
+    assert!(!screen.contains("systemd"), "{screen}");
 }
 
 #[test]

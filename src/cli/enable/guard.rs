@@ -6,10 +6,9 @@ use super::service::Service;
 use super::trial::own_program;
 use crate::cli::Trouble;
 use crate::cli::console::Console;
-use crate::cli::program::{clean, run};
+use crate::cli::program::{clean, systemd_runs, works};
 use crate::host::process_identity;
 use std::io::Read as _;
-use std::path::Path;
 use std::process::Stdio;
 
 /// Starts them; when this returns, the first one waits.
@@ -29,7 +28,7 @@ pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result
         .take()
         .ok_or_else(|| Trouble::new("no process to wait: it says nothing"))?;
     said.read_exact(&mut ready).map_err(failed)?;
-    if !Path::new(SYSTEMD).is_dir() {
+    if !systemd_runs() {
         return Ok(());
     }
     let unit = process_identity().replace('@', "-");
@@ -57,9 +56,4 @@ pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result
     Ok(())
 }
 
-fn works(program: &str, arguments: &[&str]) -> bool {
-    run(&[program], arguments).is_some_and(|output| output.status.success())
-}
-
-const SYSTEMD: &str = "/run/systemd/system";
 const UNIT: &str = "pam-onelogin-restore.service";

@@ -1,0 +1,96 @@
+//! The small file system of its own that the private files get from `run-pam_onelogin.mount`, so that
+//! no local user can fill it by filling `/run`. systemd mounts it; nothing is written here.
+
+use super::console::Console;
+use super::program::{systemd_runs, works};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Switches the unit on for good, where `state_dir` is the folder that it mounts, and says what came
+/// of it. Without it logins go on as before, so nothing here is an error.
+///
+/// A first mount hides what logins have counted in the folder until then, and a login that runs at
+/// this moment goes on with the folder that it has open. Once for a host, at its admin's command:
+/// that is accepted.
+pub(super) fn switch_on(console: &Console, state_dir: &Path) {
+    if state_dir != Path::new(FOLDER) || is_on() {
+        return;
+    }
+    let without = |why: &str| {
+        if !is_mounted() {
+            console.note(&format!(
+                "{why}, so {FOLDER} gets no file system of its own; see: pam-onelogin check"
+            ));
+        }
+    };
+    if !systemd_runs() {
+        without("systemd does not run here");
+        return;
+    }
+    let was_enabled = systemctl(&["is-enabled", UNIT]);
+    // What is mounted already is not mounted a second time: systemd knows of it.
+    if systemctl(&["enable", "--now", UNIT]) {
+        // The root of a new tmpfs has the label of any tmpfs, which sshd may not write to.
+        works("/usr/bin/systemd-tmpfiles", &["--create", TMPFILES]);
+        console.note(&format!(
+            "{UNIT} is switched on: {FOLDER} has a small file system of its own."
+        ));
+        return;
+    }
+    if !was_enabled {
+        // It would fail again at each start of the machine.
+        systemctl(&["disable", UNIT]);
+        systemctl(&["reset-failed", UNIT]);
+    }
+    without(&format!("{UNIT} could not be switched on"));
+}
+
+/// Says that [`switch_on`] would do so.
+pub(super) fn announce(console: &Console, state_dir: &Path) {
+    if state_dir == Path::new(FOLDER) && systemd_runs() && !is_on() {
+        console.note(&format!(
+            "{UNIT} would be switched on: {FOLDER} gets a small file system of its own."
+        ));
+    }
+}
+
+/// Whether it is mounted now and will be after a restart, by our unit or by the admin's `/etc/fstab`.
+fn is_on() -> bool {
+    systemd_runs() && systemctl(&["is-active", UNIT]) && systemctl(&["is-enabled", UNIT])
+}
+
+/// Whether the folder is on another file system than the one above it.
+fn is_mounted() -> bool {
+    let device = |path: &Path| path.symlink_metadata().ok().map(|found| found.dev());
+    let folder = Path::new(FOLDER);
+    let own = device(folder);
+    own.is_some() && own != folder.parent().and_then(device)
+}
+
+fn systemctl(arguments: &[&str]) -> bool {
+    works("/usr/bin/systemctl", &[&["--quiet"], arguments].concat())
+}
+
+/// What the unit mounts.
+const FOLDER: &str = "/run/pam_onelogin";
+
+const UNIT: &str = "run-pam_onelogin.mount";
+
+/// What gives the folder its label in a running system, by its name in `tmpfiles.d`.
+const TMPFILES: &str = "pam_onelogin.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn the_unit_mounts_the_folder_that_is_the_default() {
+        let unit = include_str!("../../packaging/systemd/run-pam_onelogin.mount");
+        assert!(unit.contains(&format!("\nWhere={FOLDER}\n")));
+        assert_eq!(UNIT, format!("{}.mount", FOLDER[1..].replace('/', "-")));
+        let text = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";
+        let config = parse("", text).unwrap();
+        assert_eq!(config.state_dir, Path::new(FOLDER));
+    }
+}
