@@ -552,12 +552,23 @@ fn the_folder_of_private_files_is_looked_at_and_not_made() {
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("state"), ["fault"]);
     assert!(checked.what("state").contains("type: rm -r "));
-    // Memory is right; the folder of temporary files is on a disk, or is not.
+    assert!(
+        checked
+            .part("state", "why")
+            .ends_with("nobody gets in, by any service")
+    );
+    // In memory, but any local user can fill it.
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();
     let memory = memory.path().join("state");
     world.config(&[&format!("state_dir = {:?}", memory.to_str().unwrap())]);
     let checked = Checked::of(&world, &[]);
-    assert_eq!(checked.severity("state"), ["good"], "{}", checked.ran.out);
+    let out = &checked.ran.out;
+    assert_eq!(checked.severity("state-shared"), ["warning"], "{out}");
+    assert!(checked.what("state-shared").contains("/dev/shm"), "{out}");
+    let line = format!("tmpfs {} tmpfs mode=0700,", memory.display());
+    let advice = checked.part("state-shared", "advice");
+    assert!(advice.contains(&line), "{advice}");
+    assert!(checked.all("state").is_empty() && checked.all("state-on-disk").is_empty());
     assert!(!memory.exists());
 }
 

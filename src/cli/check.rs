@@ -4,6 +4,7 @@
 mod module;
 mod onelogin;
 mod settings;
+mod shared;
 mod ssh;
 mod stacks;
 mod sudo;

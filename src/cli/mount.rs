@@ -54,6 +54,34 @@ pub(super) fn announce(console: &Console, state_dir: &Path) {
     }
 }
 
+/// What to do so that this folder has a file system of its own.
+pub(super) fn advice(folder: &Path, has_selinux: bool) -> String {
+    let can_be_switched_on = folder == Path::new(FOLDER) && systemd_runs() && is_installed();
+    advice_for(folder, can_be_switched_on, has_selinux)
+}
+
+fn advice_for(folder: &Path, can_be_switched_on: bool, has_selinux: bool) -> String {
+    if can_be_switched_on {
+        let label = if has_selinux {
+            format!(" && systemd-tmpfiles --create {TMPFILES}")
+        } else {
+            String::new()
+        };
+        return format!("systemctl enable --now {UNIT}{label}");
+    }
+    let folder = folder.display();
+    let label = if has_selinux { LABEL } else { "" };
+    format!(
+        "this line in /etc/fstab, then: mount {folder}; the line: \
+         tmpfs {folder} tmpfs {OPTIONS},X-mount.mkdir=0700{label} 0 0"
+    )
+}
+
+fn is_installed() -> bool {
+    let mut folders = UNITS.iter();
+    folders.any(|folder| Path::new(folder).join(UNIT).exists())
+}
+
 /// Whether it is mounted now and will be after a restart, by our unit or by the admin's `/etc/fstab`.
 fn is_on() -> bool {
     systemd_runs() && systemctl(&["is-active", UNIT]) && systemctl(&["is-enabled", UNIT])
@@ -76,6 +104,20 @@ const FOLDER: &str = "/run/pam_onelogin";
 
 const UNIT: &str = "run-pam_onelogin.mount";
 
+/// Where systemd looks for units that are installed.
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// How it is mounted; the unit says why.
+const OPTIONS: &str = "mode=0700,nosuid,nodev,noexec,nr_inodes=262144,size=64m";
+
+/// The label of the folder, where nothing else gives it.
+const LABEL: &str = ",rootcontext=system_u:object_r:pam_onelogin_run_t:s0";
+
 /// What gives the folder its label in a running system, by its name in `tmpfiles.d`.
 const TMPFILES: &str = "pam_onelogin.conf";
 
@@ -83,6 +125,26 @@ const TMPFILES: &str = "pam_onelogin.conf";
 mod tests {
     use super::*;
     use crate::config::parse;
+
+    #[test]
+    fn the_advice_is_the_unit_or_a_line_that_mounts_the_same() {
+        let folder = Path::new(FOLDER);
+        assert_eq!(
+            advice_for(folder, true, false),
+            "systemctl enable --now run-pam_onelogin.mount"
+        );
+        assert_eq!(
+            advice_for(folder, true, true),
+            "systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
+        );
+        let unit = include_str!("../../packaging/systemd/run-pam_onelogin.mount");
+        assert!(unit.contains(&format!("\nOptions={OPTIONS}\n")));
+        let line = format!("tmpfs /run/x tmpfs {OPTIONS},X-mount.mkdir=0700");
+        let said = advice_for(Path::new("/run/x"), false, false);
+        assert!(said.ends_with(&format!("{line} 0 0")), "{said}");
+        let said = advice_for(Path::new("/run/x"), false, true);
+        assert!(said.ends_with(&format!("{line}{LABEL} 0 0")), "{said}");
+    }
 
     #[test]
     fn the_unit_mounts_the_folder_that_is_the_default() {

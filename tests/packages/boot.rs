@@ -253,6 +253,8 @@ fn after_enable_a_user_who_fills_run_keeps_nobody_out() {
         machine.alice_fills_run();
         machine.alice_becomes_root_without_room("234567");
         assert_eq!(onelogin.codes(), 2);
+        let findings = machine.sh("pam-onelogin --json check || true");
+        assert!(!findings.contains("state-shared"), "{findings}");
 
         // Other services may go on with it. systemd reads no units while there is little room.
         machine.sh("rm -r /run/shared && mount -o remount,size=64m,nr_inodes=64k /run");
@@ -287,6 +289,19 @@ fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
             ""
         );
         machine.alice_becomes_root("123456");
+
+        // A folder for everybody on that file system: the state is shared, and check says what to type.
+        machine.sh("mkdir -m 1777 /run/shared && rm -r /etc/systemd/system/*.mount.d && systemctl daemon-reload");
+        let check = || machine.sh("pam-onelogin --json check || true");
+        let findings = check();
+        let advice = format!("\"systemctl enable --now {MOUNT}\"");
+        assert!(
+            findings.contains("state-shared") && findings.contains(&advice),
+            "{findings}"
+        );
+        machine.sh(&format!("systemctl enable --now {MOUNT}"));
+        let findings = check();
+        assert!(!findings.contains("state-shared"), "{findings}");
     });
 }
 

@@ -1,13 +1,17 @@
 //! What the module leans on here: the folder of its private files, the log, `SELinux`.
 
 use super::Subject;
+use super::shared::{Shared, shared_with};
 use crate::cli::finding::Finding;
+use crate::cli::mount;
 use crate::cli::program::output_of;
 use crate::config::file::load;
 use crate::host::uids;
 use crate::state::State;
 use crate::trust::Trusted;
+use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, faccessat};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 
@@ -32,21 +36,29 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
         let parents = trusted.check_parents(folder);
         parents.err().map(|error| error.to_string())
     };
-    if let Some(trouble) = trouble {
+    if let Some(trouble) = trouble.or_else(|| unwritable(first_there(folder)?)) {
         findings.push(
-            Finding::fault("state", trouble).in_file(folder).why(
-                "nothing can be counted or kept: codes only, and nobody gets in by sudo or su",
-            ),
+            Finding::fault("state", trouble)
+                .in_file(folder)
+                .why("a login that cannot be counted is denied: nobody gets in, by any service"),
         );
         return;
     }
-    if is_on_disk(folder) == Some(true) {
+    let is_on_disk = is_on_disk(folder) == Some(true);
+    if is_on_disk {
         findings.push(
             Finding::warning("state-on-disk", "state_dir outlives a restart")
                 .in_file(folder)
                 .why("what is counted there is dated by the time since the start")
                 .advice("state_dir = \"/run/pam_onelogin\""),
         );
+    }
+    let shared = shared_with(folder);
+    if let Some(shared) = &shared {
+        let advice = mount::advice(folder, Path::new(SELINUX).exists());
+        findings.push(filled_by(shared, folder, advice));
+    }
+    if is_on_disk || shared.is_some() {
         return;
     }
     let what = if folder.exists() {
@@ -57,10 +69,33 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
     findings.push(Finding::good("state", what).in_file(folder));
 }
 
-/// Whether the folder, or the first one above it that is there, is in anything but memory.
+/// Why this process cannot write into a folder, such as on a file system that is read-only.
+fn unwritable(folder: &Path) -> Option<String> {
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    let errno = faccessat(AT_FDCWD, folder, rights, AtFlags::AT_EACCESS).err()?;
+    let folder = folder.display();
+    Some(format!("{folder}: cannot be written: {}", errno.desc()))
+}
+
+/// What others can fill.
+fn filled_by(shared: &Shared, folder: &Path, advice: String) -> Finding {
+    let (who, where_to) = (shared.writers.words(), shared.path.display());
+    let what = format!("{who} can write into {where_to}, on the file system of state_dir");
+    Finding::warning("state-shared", what)
+        .in_file(folder)
+        .why(format!("{who} can fill it, and then nobody gets in"))
+        .advice(advice)
+}
+
+/// The folder, or the first one above it that is there.
+fn first_there(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.exists())
+}
+
+/// Whether it is, or will be made, in anything but memory.
 fn is_on_disk(folder: &Path) -> Option<bool> {
-    let there = folder.ancestors().find(|folder| folder.exists())?;
-    Some(statfs(there).ok()?.filesystem_type() != TMPFS_MAGIC)
+    let file_system = statfs(first_there(folder)?).ok()?;
+    Some(file_system.filesystem_type() != TMPFS_MAGIC)
 }
 
 fn log(findings: &mut Vec<Finding>) {
@@ -128,6 +163,53 @@ const POLICY: &str = "pam_onelogin";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::check::shared::Writers;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::thread;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_of() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        assert_eq!(unwritable(path), None);
+        set_permissions(path, Permissions::from_mode(0o500)).unwrap();
+        let why = if uids().effective == 0 {
+            // Modes do not bind root; a file system that is read-only does. This thread sees it alone.
+            let read_only = || {
+                let none: Option<&str> = None;
+                unshare(CloneFlags::CLONE_NEWNS).unwrap();
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(none, "/", none, private, none).unwrap();
+                let tmpfs = Some("tmpfs");
+                mount(tmpfs, path, tmpfs, MsFlags::MS_RDONLY, none).unwrap();
+                unwritable(path)
+            };
+            thread::scope(|scope| scope.spawn(read_only).join().unwrap())
+        } else {
+            unwritable(path)
+        };
+        let why = why.unwrap();
+        let begin = format!("{}: cannot be written: ", path.display());
+        assert!(why.starts_with(&begin), "{why}");
+    }
+
+    #[test]
+    fn whoever_can_fill_the_file_system_is_named() {
+        let shared = Shared {
+            path: "/run/lock".into(),
+            writers: Writers::Everybody,
+        };
+        let found = filled_by(&shared, Path::new("/run/pam_onelogin"), "do".to_owned());
+        assert_eq!(
+            found.what,
+            "any local user can write into /run/lock, on the file system of state_dir"
+        );
+        let why = "any local user can fill it, and then nobody gets in";
+        assert_eq!(found.why.as_deref(), Some(why));
+    }
 
     #[test]
     fn our_policy_is_looked_for_by_its_whole_name() {
