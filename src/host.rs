@@ -202,7 +202,7 @@ pub fn is_of_this_host(address: IpAddr) -> bool {
 #[must_use]
 pub fn interrupt_is_blocked() -> bool {
     const INTERRUPT: u64 = 1 << (2 - 1);
-    signals("SigBlk:") & INTERRUPT != 0
+    signals(&["SigBlk:"]) & INTERRUPT != 0
 }
 
 /// Whether this process has a controlling terminal.
@@ -219,15 +219,17 @@ pub fn has_terminal() -> bool {
 #[must_use]
 pub fn interrupt_is_pending() -> bool {
     const INTERRUPT: u64 = (1 << (2 - 1)) | (1 << (3 - 1));
-    (signals("SigPnd:") | signals("ShdPnd:")) & INTERRUPT != 0
+    signals(&["SigPnd:", "ShdPnd:"]) & INTERRUPT != 0
 }
 
-/// A set of signals of this thread, by the kernel's name for it.
-fn signals(name: &str) -> u64 {
+/// The signals of this thread in sets that the kernel calls so.
+fn signals(names: &[&str]) -> u64 {
     let status = read("/proc/thread-self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix(name));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0)
+    let masks = status.lines().filter_map(|line| {
+        let mask = names.iter().find_map(|name| line.strip_prefix(name))?;
+        u64::from_str_radix(mask.trim(), 16).ok()
+    });
+    masks.fold(0, |all, mask| all | mask)
 }
 
 /// Fills the descriptors 0 to 2 where the host has closed them, for as long as it lives: a file or
