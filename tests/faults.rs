@@ -6,7 +6,7 @@ mod world;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
-use onelogin_simulator::PushBehaviour;
+use onelogin_simulator::{Dialect, PushBehaviour};
 use pam_host::{Case, Code, Outcome};
 use world::{PUSH_CODE, SAFE, TOTP_CODE, World, assert_denied, connection, push, reason, totp};
 
@@ -253,6 +253,92 @@ fn r02_with_little_memory_a_login_may_abort_and_nobody_gets_in() {
             world.ssh().answer(TOTP_CODE).memory(64_000).run().code,
             Code::SUCCESS
         );
+    }
+}
+
+/// A login is stopped before each call. Meanwhile somebody else uses up what is left of the limit: once at once, and once in
+/// another minute, so that the stopped one finds its own out of date.
+#[test]
+fn r22_who_is_stopped_at_any_call_cannot_get_beyond_the_limits() {
+    let lines = ["limits.failures = 2", "onelogin.login_timeout = 300"];
+    // In the other dialect a refused code drops the token, and who is stopped while it asks for one holds a lock for two seconds.
+    let world = World::with([totp()], &lines).speaking(Dialect::Live);
+    let warm = || {
+        world.later();
+        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        world.forget_user().onelogin.clear_requests();
+    };
+    // Codes that are no two alike.
+    let login = |from: u32| {
+        world
+            .ssh()
+            .answers([0, 1, 2].map(|next| format!("{:06}", from + next)))
+    };
+    warm();
+    let calls = calls(login(0));
+    let mut refused = 0;
+    // Before the prompt, a third of all calls and more, nothing is counted.
+    for number in calls / 3..=calls - 10 {
+        for later in [0, 61] {
+            warm();
+            let case = login(10).stop_at(number);
+            let case = if later > 0 {
+                case.later_at(number, later).stop_at(number)
+            } else {
+                case
+            };
+            let mut stopped = case.spawn();
+            stopped.wait_stop();
+            let before = world.onelogin.codes();
+            let other = login(20).later_at(1, later).run();
+            assert_denied_by_a_limit(&other, before);
+            stopped.signal(Signal::SIGCONT);
+            let outcome = stopped.finish();
+            let sent = world.onelogin.codes();
+            let what = format!(
+                "call {number}, {:?}, {later} s: {:?}",
+                outcome.notes.failed, outcome.log
+            );
+            assert!(outcome.code != Code::SUCCESS, "{what}");
+            // What a stopped login has counted and was too late to send stays counted.
+            assert!(sent <= 2 && sent <= world.kept("f-").len(), "{what}");
+            refused += usize::from(reason(&outcome) == "too-many-codes");
+        }
+    }
+    assert!(refused > 50, "{refused}");
+}
+
+/// It sent the codes that were left, and no more.
+fn assert_denied_by_a_limit(outcome: &Outcome, sent_before: usize) {
+    assert_eq!(
+        reason(outcome),
+        "too-many-codes",
+        "{sent_before} {:?}",
+        outcome.log
+    );
+}
+
+/// What a killed login has sent, it has counted.
+#[test]
+fn r22_a_login_that_is_killed_before_any_call_has_counted_what_it_sent() {
+    for (device, answer, kind) in [(push(), "", "c-"), (totp(), WRONG, "f-")] {
+        let world = World::with([device], &[ONE_TRY, "push.wait = 1"]);
+        let login = || world.later().ssh().answers([answer, ""]);
+        world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+        let cold = calls(login());
+        // OneLogin may see what was sent only when the next login is under way already.
+        let sent = || world.onelogin.activations() + world.onelogin.codes();
+        let (before, mut counted) = (sent(), 0);
+        for number in 1..=cold {
+            if login().kill_at(number).run_or_die().is_ok() {
+                assert!(number > cold / 2, "{number} of {cold}");
+                break;
+            }
+            let own = world.kept(kind).len();
+            counted += own;
+            assert!(own <= 1 && sent() - before <= counted, "call {number}");
+        }
+        assert!(sent() - before > 5, "{} {before}", sent());
     }
 }
 
