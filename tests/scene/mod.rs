@@ -125,7 +125,7 @@ impl Scene {
         self.stage
             .decisions()
             .iter()
-            .filter(|line| line.contains("denied"))
+            .filter(|line| line.contains(": denied "))
             .count()
     }
 }
