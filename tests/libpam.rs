@@ -94,6 +94,25 @@ fn r14_a_rerun_by_the_same_handle_is_denied_too() {
     assert_eq!(outcome.prompts().len(), 3, "the reruns ask nothing");
 }
 
+/// As in a screen locker, which keeps its handle.
+#[test]
+fn r14_a_handle_is_asked_again_a_minute_after_its_denial() {
+    let world = World::with([totp()], &["first_factor = \"assumed\""]);
+    let locker = || {
+        let case = world.host("locker");
+        case.answers(["111111", "222222", "333333", TOTP_CODE])
+    };
+    let first = locker().calls([Call::Authenticate]).run();
+    // From the first call of the second login on, the clocks are later.
+    for (seconds, end) in [(50, Code::ABORT), (61, Code::SUCCESS)] {
+        world.forget_counts();
+        let login = locker().calls([Call::Authenticate; 2]);
+        let outcome = login.later_at(first.notes.calls + 1, seconds).run();
+        let codes = outcome.codes(Call::Authenticate);
+        assert_eq!(codes, [Code::ABORT, end], "{seconds} s {:?}", outcome.log);
+    }
+}
+
 /// As in a VPN server, a mail server or a print server.
 #[test]
 fn r14_one_process_may_serve_many_logins_whatever_became_of_the_one_before() {
