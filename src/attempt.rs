@@ -147,6 +147,9 @@ impl Attempt<'_> {
         if self.has_stack && is_accepted {
             state.witness(&request.service, &user);
         }
+        if !is_accepted {
+            ledger.renew_denial();
+        }
         ledger.sweep(!is_accepted);
     }
 }

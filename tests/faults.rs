@@ -7,7 +7,7 @@ mod world;
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{Dialect, PushBehaviour};
-use pam_host::{Case, Code, Outcome};
+use pam_host::{Call, Case, Code, Outcome};
 use world::{PUSH_CODE, SAFE, TOTP_CODE, World, assert_denied, connection, push, reason, totp};
 
 const SECURE: &str = "failmode = \"secure\"";
@@ -152,6 +152,29 @@ fn r14_a_process_that_is_killed_before_any_call_leaves_nothing_that_lets_in() {
             let sent = world.onelogin.activations() + world.onelogin.codes();
             assert!(sent <= 1, "call {number}: {sent}");
         }
+    }
+}
+
+/// The minute of a denial begins when its login ends, not when the first code is sent: a user who leaves a prompt or a
+/// push alone for a minute gets no further codes from the same handle.
+#[test]
+fn r14_a_minute_that_passes_during_a_login_gives_a_rerun_no_further_codes() {
+    let world = World::with([totp()], &["first_factor = \"assumed\""]);
+    let login = |codes: usize, runs: usize| {
+        world.forget_counts();
+        let case = world
+            .host("sudo")
+            .answers(std::iter::repeat_n(WRONG, codes));
+        case.calls(std::iter::repeat_n(Call::Authenticate, runs))
+    };
+    // Up to here the third code is not refused yet, so that the login goes on.
+    let during = calls(login(2, 1));
+    for number in (1..=during).step_by(5) {
+        world.onelogin.clear_requests();
+        let outcome = login(6, 2).later_at(number, 61).run();
+        assert_denied(&outcome, &format!("call {number}"));
+        let codes = world.onelogin.codes();
+        assert!(codes <= 3, "call {number}: {codes} {:#?}", outcome.log);
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Ledger<'a> {
     denied_user: [u8; 16],
     /// The folder in which this login has written its denial.
     denied_in: Option<String>,
+    /// Whether this login has written its denial into the handle.
+    denied_in_handle: bool,
     proof: Proof,
     /// A digest of where the login comes from.
     origin: Option<String>,
@@ -154,6 +156,7 @@ impl<'a> Ledger<'a> {
             denial: name(&[connection, person.name]),
             denied_user: raw_name(&[person.name]),
             denied_in: None,
+            denied_in_handle: false,
             action,
             proof: person.proof,
             origin: person.origin.map(|origin| name(&[proof, origin])),
@@ -243,6 +246,18 @@ impl<'a> Ledger<'a> {
             take_back(folder)?;
         }
         take_back(self.local_folder()?)
+    }
+
+    /// Lets the denial that this login has written into the handle hold from now on: it was written
+    /// before something was sent, and the user may have taken a minute since then. Called when the
+    /// login ends without an acceptance. A login that was denied because of an earlier denial has
+    /// written none, so it does not prolong that one.
+    pub fn renew_denial(&self) {
+        if let (Action::Handle(Some(denials)), true) = (&self.action, self.denied_in_handle) {
+            if let Ok(now) = self.state.now() {
+                denials.add(self.denied_user, now);
+            }
+        }
     }
 
     /// Removes what is over; so much at most that nobody waits for it.
@@ -414,6 +429,7 @@ impl<'a> Ledger<'a> {
             Action::Handle(denials) => {
                 let denials = denials.ok_or(Forgotten)?;
                 denials.add(self.denied_user, self.state.now()?);
+                self.denied_in_handle = true;
             }
             Action::Connection(_) => {
                 let [span, _] = self.spans()?;

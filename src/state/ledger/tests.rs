@@ -212,6 +212,27 @@ fn r14_a_denial_in_a_handle_is_in_no_folder_and_ends_with_the_handle() {
 }
 
 #[test]
+fn r14_a_denial_in_a_handle_holds_for_a_minute_from_the_end_of_its_login() {
+    let room = Room::new();
+    let denials = Denials::default();
+    let login = || {
+        let action = Action::Handle(Some(&denials));
+        Ledger::of(&room.state, &room.config, action, &person(&ALICE))
+    };
+    NOW.set(1_000_000);
+    let mut first = login();
+    first.deny_beforehand().unwrap();
+    NOW.set(1_000_055);
+    first.renew_denial();
+    NOW.set(1_000_114);
+    assert!(login().is_denied());
+    // A rerun that is denied for that reason does not prolong it.
+    login().renew_denial();
+    NOW.set(1_000_115);
+    assert!(!login().is_denied());
+}
+
+#[test]
 fn r22_without_a_clock_or_a_folder_nothing_works() {
     let room = Room::new();
     let trusted = Trusted::of(crate::host::uids());
