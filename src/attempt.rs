@@ -275,18 +275,21 @@ fn action<'a>(request: &Request, denials: Option<&'a Denials>) -> Action<'a> {
 fn origin(request: &Request, uids: Uids) -> Option<String> {
     if let Some(connection) = &request.ssh_connection {
         let address = connection.split_ascii_whitespace().next()?;
-        let address: IpAddr = address.parse().ok()?;
-        let prefix = match address.to_canonical() {
-            address @ IpAddr::V4(_) => IpNet::from(address),
-            IpAddr::V6(address) => IpNet::new(address.into(), 64).ok()?.trunc(),
-        };
-        return Some(format!("ssh {prefix}"));
+        return Some(format!("ssh {}", prefix(address)?));
     }
     if uids.is_setuid() {
         return Some(format!("uid {}", uids.real));
     }
-    let rhost = request.rhost.as_deref().filter(|rhost| !rhost.is_empty())?;
-    Some(format!("rhost {rhost}"))
+    // A name is what a name server says of an address, which may be the client's own.
+    Some(format!("rhost {}", prefix(request.rhost.as_deref()?)?))
+}
+
+fn prefix(address: &str) -> Option<IpNet> {
+    let address: IpAddr = address.parse().ok()?;
+    Some(match address.to_canonical() {
+        address @ IpAddr::V4(_) => IpNet::from(address),
+        IpAddr::V6(address) => IpNet::new(address.into(), 64).ok()?.trunc(),
+    })
 }
 
 fn manner(request: &Request, uids: Uids) -> Manner {
@@ -363,8 +366,9 @@ mod tests {
         assert_eq!(ssh("UNKNOWN"), None);
         // sudo passes on what its caller says; the caller is who they are.
         assert_eq!(of(None, Some("x"), 1000).as_deref(), Some("uid 1000"));
-        assert_eq!(of(None, Some("x"), 0).as_deref(), Some("rhost x"));
-        assert_eq!(of(None, Some(""), 0), None);
+        let rhost = of(None, Some("192.0.2.7"), 0);
+        assert_eq!(rhost.as_deref(), Some("rhost 192.0.2.7/32"));
+        assert_eq!(of(None, Some("a.name.of.the.client"), 0), None);
         assert_eq!(of(None, None, 0), None);
     }
 }

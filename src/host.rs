@@ -114,30 +114,43 @@ pub fn boot() -> Option<String> {
 /// is there.
 #[must_use]
 pub fn is_gone(identity_of: &str) -> bool {
-    const NO_SUCH_PROCESS: Option<i32> = Some(nix::libc::ESRCH);
-    let pid = identity_of.split('@').next().unwrap_or_default();
-    if pid.is_empty() || !pid.bytes().all(|byte| byte.is_ascii_digit()) {
+    let (pid, began_at) = identity_of.split_once('@').unwrap_or_default();
+    if !is_number(pid) || !is_number(began_at) {
         return false;
     }
     match read(&format!("/proc/{pid}/stat")) {
         Ok(stat) => {
             let state = after_the_name(&stat).next().unwrap_or_default();
-            matches!(state, "Z" | "X") || format!("{pid}@{}", began(&stat)) != identity_of
+            matches!(state, "Z" | "X") || began(&stat) != began_at
         }
-        Err(error) => {
-            error.kind() == ErrorKind::NotFound || error.raw_os_error() == NO_SUCH_PROCESS
-        }
+        Err(error) => says_gone(&error),
     }
 }
 
-/// The namespace in which process numbers of this process mean something.
+/// What the kernel says of a process that is not there. Any other failure says nothing of it.
+fn says_gone(error: &std::io::Error) -> bool {
+    const NO_SUCH_PROCESS: Option<i32> = Some(nix::libc::ESRCH);
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == NO_SUCH_PROCESS
+}
+
+/// The namespace in which process numbers of this process mean something; `None` when it cannot be
+/// read.
 #[must_use]
-pub fn pid_namespace() -> String {
-    let link = std::fs::read_link("/proc/self/ns/pid");
-    link.map_or_else(
-        |_| "?".to_owned(),
-        |link| link.to_string_lossy().into_owned(),
-    )
+pub fn pid_namespace() -> Option<String> {
+    let link = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(link.to_string_lossy().into_owned())
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// As [`process_identity`]; `None` when this process cannot be told from others.
+#[must_use]
+pub fn sure_identity() -> Option<String> {
+    let identity = process_identity();
+    let (_, began_at) = identity.split_once('@')?;
+    is_number(began_at).then_some(identity)
 }
 
 /// Whether there is a process with this pid.
@@ -304,8 +317,18 @@ mod tests {
             assert!(is_gone(&gone), "{gone}");
         }
         // What nobody has written says nothing.
-        for odd in ["", "x", "@1", "1/../self@1"] {
+        for odd in ["", "x", "@1", "1/../self@1", "4194999", "4194999@?"] {
             assert!(!is_gone(odd), "{odd}");
+        }
+    }
+
+    #[test]
+    fn r14_a_process_that_cannot_be_looked_at_is_not_gone() {
+        use nix::errno::Errno;
+        let says = |errno: Errno| says_gone(&errno.into());
+        assert!(says(Errno::ENOENT) && says(Errno::ESRCH));
+        for errno in [Errno::EMFILE, Errno::ENFILE, Errno::EACCES, Errno::EIO] {
+            assert!(!says(errno), "{errno}");
         }
     }
 

@@ -45,9 +45,11 @@ const USED_BEFORE: &str = "That passcode was used before; wait for the next one.
 /// Before the first prompt where less is sent than could be.
 fn held_back(full: Full) -> &'static str {
     match full {
-        Full::Window => "No more pushes, calls or messages for some minutes. ",
-        Full::Day => "No more pushes, calls or messages today. ",
-        Full::PushDenied => "A push was denied, so that none is sent for an hour. ",
+        Full::Window => {
+            "Too many pushes, calls or messages. Type a code, or try those again later. "
+        }
+        Full::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
+        Full::PushDenied => "A push was denied. No push is sent for one hour. ",
     }
 }
 
@@ -361,16 +363,22 @@ impl<'a> Login<'a> {
             return Err(Closed::For(Outcome::Denied(Denial::NoState)));
         }
         self.progress.led_to_nobody = false;
-        let result = self.find(subject).and_then(|(user, devices)| {
+        let found = self.find(subject);
+        let is_found = found.is_ok();
+        let result = found.and_then(|(user, devices)| {
             self.codes_are_left()?;
             let menu = self.offer(subject.proof, &user, devices)?;
             Ok((user, menu))
         });
-        self.memory.looked_up(if self.progress.led_to_nobody {
-            LookUp::Nobody
-        } else {
-            LookUp::Else
-        });
+        let end = match &result {
+            _ if self.progress.led_to_nobody => LookUp::Nobody,
+            Err(Closed::NoFactorYet(_) | Closed::For(Outcome::Exempt(_))) => LookUp::Else,
+            _ if is_found => LookUp::Found {
+                is_kept: self.api.keeps(),
+            },
+            _ => LookUp::Else,
+        };
+        self.memory.looked_up(end);
         result
     }
 
@@ -445,6 +453,10 @@ impl<'a> Login<'a> {
         let usable = self.with_codes_that_can_be_checked(devices.usable);
         let menu = Menu::new(usable, devices.enrolled, allow, activations);
         menu.map_err(|no_choice| match no_choice {
+            // Once something has proven them, they can enrol one.
+            NoChoice::NoDevice if no_factor == NoFactor::Enroll && proof == Proof::Unproven => {
+                Closed::Nobody(Unknown::NoFactor)
+            }
             NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
             NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
             NoChoice::NoneWithoutActivation => match self.progress.held_back {
@@ -625,7 +637,13 @@ impl<'a> Login<'a> {
         let activation = self
             .api
             .activate(user, device, deadline.into())
-            .map_err(Self::trouble)?;
+            .map_err(|error| {
+                // Without a connection the code has not left.
+                if error.trouble.precedes_sending() {
+                    self.memory.unsent();
+                }
+                Self::trouble(error)
+            })?;
         self.submit(user, device, Some(&activation.id), code)
     }
 

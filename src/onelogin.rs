@@ -95,6 +95,10 @@ impl Api for OneLogin<'_> {
         self.cache.user(wanted)
     }
 
+    fn keeps(&self) -> bool {
+        self.cache.keeps()
+    }
+
     fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
         let found = self.look_up(wanted, deadline);
         if !matches!(found, Ok(Found::One(_))) {

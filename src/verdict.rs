@@ -49,13 +49,14 @@ pub struct Verdict {
 }
 
 const WRONG: &str = "OneLogin verification failed.";
-const NOT_APPROVED: &str = "The sign-in was not approved.";
-const AGAIN: &str = "OneLogin verification failed for this session. Start a new one to try again.";
-const TOO_MANY: &str = "Too many attempts. Try again in a few minutes.";
+const NOT_APPROVED: &str = "The sign-in was not approved. Log in again to try again.";
+const AGAIN: &str =
+    "OneLogin verification was denied a moment ago. Wait a minute, or start a new login.";
+const TOO_MANY: &str = "Too many attempts. Try again later, or ask your administrator.";
 const TOO_MANY_TODAY: &str =
-    "Too many attempts today. Try again tomorrow, or ask your administrator.";
-const NO_PUSH: &str = "A push was denied on your phone, so that none is sent for an hour. Try again then, or ask your administrator.";
-const BUSY: &str = "Another sign-in is waiting for your approval. Answer that one, then try again.";
+    "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
+const NO_PUSH: &str = "A push was denied on your phone. No push is sent for one hour. If you did not deny it, tell your administrator.";
+const BUSY: &str = "Another sign-in is waiting for your approval. If you did not start it, deny it. Then try again.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =

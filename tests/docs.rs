@@ -441,6 +441,7 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
     let held_back = literals(between(&source, "fn held_back(full: Full)", "\n}\n"));
     assert_eq!(held_back.len(), 3, "{held_back:?}");
     for before in held_back {
+        assert!(MANUAL.contains(before), "the page: {before}");
         assert_shown(&format!("{before}{PASSCODE}"));
     }
     let busy = literals(constant("BUSY"))[0];
@@ -484,6 +485,10 @@ fn the_sentences_of_a_denial_are_in_the_readme() {
         let text = text.split('"').nth(1).unwrap();
         if text.ends_with('.') {
             assert_shown(text);
+            assert!(
+                MANUAL.replace("\\-", "-").contains(text),
+                "the page: {text}"
+            );
             seen += 1;
         }
     }
@@ -1190,7 +1195,7 @@ fn r22_the_odds_of_a_thief_are_what_security_says() {
     // The reserve of a known origin: three codes, one challenge.
     let rows = [
         (
-            "without limits of a day, as before",
+            "without limits of a day, as in older builds",
             limits.failures * windows,
             limits.challenges * windows,
         ),

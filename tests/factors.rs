@@ -447,7 +447,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
     assert_eq!(world.onelogin.activations(), 2);
     assert_eq!(
         outcome.prompts()[0],
-        "No more pushes, calls or messages for some minutes. OneLogin passcode: "
+        "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: "
     );
     let held_back = "limits.challenges is used up, codes only: user=nobody";
     assert!(

@@ -823,6 +823,21 @@ fn r22_one_first_factor_of_a_user_without_a_factor_costs_onelogin_few_calls() {
     assert_eq!(reason(&login(3_600 + 25 * 125)), "no-factor");
 }
 
+/// As with a file-size limit of the caller in sudo, or where no block is free.
+#[test]
+fn r22_who_breaks_off_where_nothing_can_be_kept_costs_onelogin_few_calls() {
+    let world = World::with_totp();
+    for _ in 0..30 {
+        let _ = world.ssh().no_room_for_files().run();
+    }
+    assert_eq!(world.requests(), 20 * 3, "token, user, devices");
+    let world = World::with([totp()], &["users.cache = 0"]);
+    for _ in 0..30 {
+        let _ = world.ssh().run();
+    }
+    assert_eq!(world.requests(), 1 + 20 * 2);
+}
+
 #[test]
 fn r22_two_accounts_of_one_onelogin_user_have_one_limit() {
     let world = World::with([totp()], &[]);
@@ -857,7 +872,7 @@ fn r22_a_denied_push_ends_pushes_from_unknown_addresses_and_says_so() {
     let next = world.ssh().answers([PUSH_CODE]).run();
     let prompt = &next.prompts()[0];
     assert!(
-        prompt.starts_with("A push was denied, so that none is sent for an hour. "),
+        prompt.starts_with("A push was denied. No push is sent for one hour. "),
         "{prompt}"
     );
     assert!(!prompt.contains("Push"), "{prompt}");
@@ -897,7 +912,7 @@ fn r22_the_limits_of_a_day_hold_after_the_window_and_are_told_once() {
         (reason(&third).as_str(), is_told(&third)),
         ("too-many-codes-today", false)
     );
-    let words = "Too many attempts today. Try again tomorrow, or ask your administrator.";
+    let words = "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
     assert!(
         third.texts().iter().any(|text| text == words),
         "{:?}",

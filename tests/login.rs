@@ -156,8 +156,7 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
 
 #[test]
 fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
-    const HELD_BACK: &str =
-        "No more pushes, calls or messages for some minutes. OneLogin passcode: ";
+    const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: ";
     // autopush or Enter: neither sends anything.
     let end = Script::of([
         Looks("alice", one("1001")),
@@ -293,7 +292,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
 
 #[test]
 fn r14_a_push_waits_until_the_one_before_is_answered() {
-    let busy = "Your phone still shows an earlier sign-in. If you did not start it, deny it. Press Enter to wait your turn (or type a code): ";
+    let busy = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn (or type a code): ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -337,7 +336,7 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
         Lists("1001", vec![push("601")]),
         PhoneBusy,
         Tells(
-            "Your phone still shows an earlier sign-in. If you did not start it, deny it. Yours comes next.",
+            "An earlier sign-in waits for your approval. If you did not start it, deny it. Yours comes next.",
         ),
     ];
     for _ in 0..55 {
@@ -649,10 +648,36 @@ fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         DeniesInVain,
+        GivesBack,
         DeniesInVain,
     ])
     .run();
     assert_eq!(end, "denied no-state factor=totp id=1001");
+}
+
+#[test]
+fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", || Err(error(Trouble::NoConnection))),
+        GivesBack,
+    ])
+    .run();
+    assert_eq!(end, "denied no-connection factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Activates("501", Err(error(Trouble::NoConnection))),
+        GivesBack,
+    ])
+    .config("[onelogin]\nverify = \"activated\"")
+    .run();
+    assert_eq!(end, "denied no-connection factor=totp id=1001");
 }
 
 #[test]
@@ -721,6 +746,36 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     .remembering_nobody_is_wrong()
     .run();
     assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    // Who can enrol a factor once they are proven.
+    let end = Script::of([
+        Asks(PASSCODE, "111111"),
+        Looks("alice", one("1001")),
+        Lists("1001", Vec::new()),
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Denies,
+    ])
+    .unproven()
+    .config("[users]\nno_factor = \"enroll\"")
+    .remembering_nobody_is_wrong()
+    .run();
+    assert_eq!(end, "denied no-factor factor=- id=1001");
+}
+
+#[test]
+fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
+    let end = Script::of([
+        Keeps("1001"),
+        Meets("1001"),
+        Lists("1001", vec![totp("501")]),
+        Denies,
+    ])
+    .used_up(Limit::Failures)
+    .run();
+    assert_eq!(end, "denied too-many-codes factor=- id=1001");
 }
 
 #[test]
@@ -767,7 +822,7 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601"), sms("701")]),
         Asks(
-            "A push was denied, so that none is sent for an hour. OneLogin verification for alice\n\n 1. Text message\n\nPasscode or option (1): ",
+            "A push was denied. No push is sent for one hour. OneLogin verification for alice\n\n 1. Text message\n\nPasscode or option (1): ",
             "654321",
         ),
         Denies,
@@ -1017,7 +1072,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
     }
 
     for trouble in [Trouble::NoConnection, Trouble::Gateway] {
-        let after_a_code = Script::of([
+        let mut steps = vec![
             Looks("alice", one("1001")),
             Lists("1001", vec![totp("501")]),
             Asks(PASSCODE, "123456"),
@@ -1031,9 +1086,12 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
                     _ => || Err(missed(Trouble::NoConnection, Miss::Refused)),
                 },
             ),
-        ])
-        .config(SAFE)
-        .run();
+        ];
+        // Without a connection nothing has left.
+        if trouble == Trouble::NoConnection {
+            steps.push(GivesBack);
+        }
+        let after_a_code = Script::of_steps(steps).config(SAFE).run();
         assert!(after_a_code.starts_with("denied "), "{after_a_code}");
         let mut steps = vec![
             Looks("alice", one("1001")),
@@ -1042,7 +1100,6 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
             Denies,
             Activates("601", Err(missed(trouble, Miss::Gateway))),
         ];
-        // Without a connection nothing has left.
         if trouble == Trouble::NoConnection {
             steps.push(GivesBack);
         }

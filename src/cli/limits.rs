@@ -19,8 +19,8 @@ pub(super) struct Options {
 enum Action {
     /// Forgets what was counted of a user: challenges, refused codes, look-ups, a denied push
     #[command(
-        after_help = "The next login starts anew. Denials of connections that are open stay, and codes that were used. \
-            Counts are those of the OneLogin user: of several local users that are one there, all start anew."
+        after_help = "The user has the full limits again. Not reset: denials of open ssh connections, used codes, an open push. \
+            If several local users share one OneLogin user, all are reset."
     )]
     Reset {
         /// The local user

@@ -7,7 +7,7 @@ use super::{
 use std::time::Duration;
 
 /// Where the phone shows the push of another login, perhaps of one that the user has broken off.
-const BUSY: &str = "Your phone still shows an earlier sign-in. If you did not start it, deny it. ";
+const BUSY: &str = "An earlier sign-in waits for your approval. If you did not start it, deny it. ";
 
 /// How often another login's push is looked at.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);

@@ -22,6 +22,8 @@ pub trait Api {
     /// Who this was when it was looked up lately, if that is still believed: nothing is asked then,
     /// neither for the user nor for the devices. If not, other logins wait until this one has asked.
     fn kept(&mut self, wanted: &Wanted) -> Option<UserId>;
+    /// Whether [`Api::kept`] will know what was looked up now.
+    fn keeps(&self) -> bool;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
@@ -241,7 +243,8 @@ pub trait Memory {
     /// # Errors
     /// [`Uncounted`] when it must not be sent.
     fn look_up(&mut self) -> Result<(), Uncounted>;
-    /// How the look-up ended that was counted last, if one was. Only one that led to nobody counts on.
+    /// How the look-up ended that was counted last, if one was. One that led to nobody counts on, and
+    /// one that the next login would have to repeat, unless this one is accepted.
     fn looked_up(&mut self, end: LookUp);
     /// Who the user is at OneLogin: from here on it is counted for them, whatever their name is here.
     fn meet(&mut self, user: &UserId);
@@ -321,7 +324,12 @@ pub enum Recalled {
 pub enum LookUp {
     /// OneLogin's answer is why the login is denied.
     Nobody,
-    /// In any other way.
+    /// There is somebody to verify.
+    Found {
+        /// The next login need not ask.
+        is_kept: bool,
+    },
+    /// In any other way: OneLogin gave no answer, or the login ends in an exemption or an enrolment.
     Else,
 }
 

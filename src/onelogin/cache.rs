@@ -21,6 +21,8 @@ pub struct Cache<'a> {
     lock: Option<Lock>,
     /// When the look-up began.
     asked: Option<i64>,
+    /// Whether what was looked up is kept.
+    is_kept: bool,
 }
 
 impl<'a> Cache<'a> {
@@ -34,7 +36,14 @@ impl<'a> Cache<'a> {
             found: None,
             lock: None,
             asked: None,
+            is_kept: false,
         }
+    }
+
+    /// Whether what was looked up now is kept for the next login.
+    #[must_use]
+    pub fn keeps(&self) -> bool {
+        self.is_kept
     }
 
     /// The user of this name or id, if it was looked up lately, active, with devices. If not, other
@@ -83,7 +92,7 @@ impl<'a> Cache<'a> {
             };
             if let Ok(text) = serde_json::to_vec(&entry) {
                 // What cannot be kept is asked for again next time.
-                let _ = self.state.write(&file, &text);
+                self.is_kept = self.state.write(&file, &text).is_ok();
             }
         }
         self.lock = None;

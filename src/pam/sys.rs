@@ -35,8 +35,10 @@ pub fn fail_delay(handle: &mut PamHandle, microseconds: u32) {
     let _ = unsafe { pam_fail_delay(std::ptr::from_mut(handle), microseconds) };
 }
 
-/// The name of what we keep in a PAM handle. Another version of the module finds nothing under its own.
-const DENIALS: &str = concat!("pam_onelogin-denials-", env!("CARGO_PKG_VERSION"));
+/// The name of what we keep in a PAM handle, with its size. Another version of the module finds nothing
+/// under its own.
+const DENIALS: &str = concat!("pam_onelogin-denials-192-", env!("CARGO_PKG_VERSION"));
+const _: () = assert!(size_of::<Denials>() == 192 && align_of::<Denials>() == 1);
 
 /// The denials that this handle keeps; `None` where there are none. Source: `pam_get_data(3)`.
 #[must_use]

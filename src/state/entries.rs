@@ -39,8 +39,10 @@ listed! {
         ReserveCode,
         /// A push beyond the limit, from such an origin.
         ReservePush,
-        /// A question to OneLogin about who somebody is.
+        /// A question to OneLogin about who somebody is, whom something before us has proven.
         LookUp,
+        /// As `LookUp`, about somebody whom nothing has proven.
+        UnprovenLookUp,
         /// OneLogin's answer was that somebody has nothing to log in with.
         Nobody,
         /// Who somebody is at OneLogin.
@@ -66,6 +68,7 @@ impl Kind {
             Self::ReserveCode => 'r',
             Self::ReservePush => 'q',
             Self::LookUp => 'l',
+            Self::UnprovenLookUp => 'k',
             Self::Nobody => 'd',
             Self::Pointer => 'i',
         }
@@ -84,7 +87,7 @@ impl Kind {
             Self::Used => 10,
             // Its target says when the push is over: the longest may wait a quarter of an hour.
             Self::Pending => 16,
-            Self::PushDenied | Self::LookUp => 60,
+            Self::PushDenied | Self::LookUp | Self::UnprovenLookUp => 60,
             Self::Origin => 30 * DAY,
             Self::Nobody => 1,
         }

@@ -7,13 +7,14 @@ use super::{Made, State, name, name_of, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
-use crate::host::{exists, is_gone, pid_namespace, process_identity};
+use crate::host::{exists, is_gone, pid_namespace, sure_identity};
 use crate::login::{
     Challenge, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted, Unguessed,
 };
 use crate::onelogin::wire::UserId;
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
+use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -22,8 +23,13 @@ use std::time::Duration;
 /// the same addresses and ports is not meant.
 const SPAN: i64 = 600;
 
-/// How many look-ups in an hour may end with nobody.
+/// How many look-ups in an hour may come to nothing; those from a known origin beyond that, each origin
+/// for itself.
 const LOOK_UPS: usize = 20;
+
+/// How many pushes of one user may be pending by their entries. Of those, one is; the others are of
+/// logins that were killed.
+const PENDING: usize = 32;
 
 /// What a known origin has beyond the limits, in 24 hours.
 const RESERVE_CODES: usize = 3;
@@ -84,7 +90,7 @@ pub struct Standing {
     pub unproven_codes: [usize; 2],
     /// Codes and pushes of known origins beyond the limits, in 24 hours.
     pub reserve: usize,
-    /// Look-ups within an hour that led to nobody.
+    /// Look-ups within an hour that came to nothing.
     pub look_ups: usize,
     /// How many origins are known.
     pub origins: usize,
@@ -121,6 +127,8 @@ pub struct Ledger<'a> {
     /// The code that was counted last: its entry as a used one.
     used: Option<String>,
     look_up: Option<String>,
+    /// Look-ups of this login that count unless it is accepted.
+    look_ups: Vec<String>,
     /// The push of this login that is pending: its entry, what that leads to, and when it is over.
     pending: Option<(String, String, i64)>,
     last_of_the_day: Option<Limit>,
@@ -173,6 +181,7 @@ impl<'a> Ledger<'a> {
             counted: Vec::new(),
             used: None,
             look_up: None,
+            look_ups: Vec::new(),
             pending: None,
             last_of_the_day: None,
             push_denied: false,
@@ -231,7 +240,10 @@ impl<'a> Ledger<'a> {
             standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
         }
         let seen = self.local_folder()?.seen()?;
-        standing.look_ups = count(&seen, Kind::LookUp, Kind::LookUp.life(), minute);
+        standing.look_ups = [Kind::LookUp, Kind::UnprovenLookUp]
+            .map(|kind| count(&seen, kind, kind.life(), minute))
+            .iter()
+            .sum();
         Ok(standing)
     }
 
@@ -418,6 +430,14 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// What stands before the places of look-ups beyond the limit: those of this origin, if the user whom
+    /// the name stood for lately is known to come from there.
+    fn reserve_of_look_ups(&self) -> Option<String> {
+        let (_, folder) = self.user.as_ref()?;
+        let (seen, now) = (folder.seen().ok()?, minute(self.state).ok()?);
+        Some(format!("{}-", self.known_origin(&seen, now)?))
+    }
+
     /// The folders of denials that count now.
     fn spans(&self) -> Result<[String; 2], Forgotten> {
         let (boot, span) = (self.state.boot()?, self.state.now()?.div_euclid(SPAN));
@@ -540,6 +560,12 @@ impl Memory for Ledger<'_> {
                 }
             }
         }
+        let look_ups = std::mem::take(&mut self.look_ups);
+        if let Ok(folder) = self.local_folder() {
+            for name in &look_ups {
+                folder.remove(name);
+            }
+        }
         let counted = std::mem::take(&mut self.counted);
         if let Ok(folder) = self.folder() {
             for name in &counted {
@@ -575,15 +601,26 @@ impl Memory for Ledger<'_> {
         if !self.counts_look_ups {
             return Ok(());
         }
-        let life = Kind::LookUp.life();
+        let kind = match self.proof {
+            Proof::Proven => Kind::LookUp,
+            Proof::Unproven => Kind::UnprovenLookUp,
+        };
+        let reserve = self.reserve_of_look_ups();
         let folder = self.local_folder()?;
         let claim: Claim<Full> = folder.claim(|minute, seen| {
-            let is_earlier = |entry: &&Entry| {
-                entry.kind == Kind::LookUp && entry.minute != minute && entry.counts(life, minute)
-            };
-            let free = LOOK_UPS.saturating_sub(seen.iter().filter(is_earlier).count());
-            let place = folder.make_in_a_place(Kind::LookUp, minute, "", free, seen)?;
-            Ok(place.map(|(_, name)| vec![name]).ok_or(Full::Window))
+            for before in iter::once(String::new()).chain(reserve.clone()) {
+                let is_earlier = |entry: &&Entry| {
+                    let is_of_it = place_of(&entry.rest).0 == before;
+                    let is_it = entry.kind == kind && is_of_it && entry.minute != minute;
+                    is_it && entry.counts(kind.life(), minute)
+                };
+                let free = LOOK_UPS.saturating_sub(seen.iter().filter(is_earlier).count());
+                let place = folder.make_in_a_place(kind, minute, &before, free, seen)?;
+                if let Some((_, name)) = place {
+                    return Ok(Ok(vec![name]));
+                }
+            }
+            Ok(Err(Full::Window))
         });
         let names = claim?.map_err(Uncounted::Full)?;
         self.look_up = names.into_iter().next();
@@ -594,17 +631,22 @@ impl Memory for Ledger<'_> {
         let Some(name) = self.look_up.take() else {
             return;
         };
-        let minute = minute(self.state);
-        if end == LookUp::Nobody {
-            if let (Ok(folder), Ok(minute)) = (self.local_folder(), minute) {
-                // Without it OneLogin is asked again, as often as look-ups may be counted.
-                let _ = folder.make(&Kind::Nobody.name(minute, ""), NOTHING);
+        let (Ok(folder), Ok(minute)) = (self.local_folder(), minute(self.state)) else {
+            return;
+        };
+        match end {
+            // Without the entry OneLogin is asked again, as often as look-ups may be counted.
+            LookUp::Nobody => drop(folder.make(&Kind::Nobody.name(minute, ""), NOTHING)),
+            LookUp::Else => folder.remove(&name),
+            LookUp::Found { is_kept } => {
+                if is_kept {
+                    folder.remove(&name);
+                } else {
+                    // The next login asks again: an acceptance alone gives it back.
+                    self.look_ups.push(name);
+                }
+                let _ = self.know_user();
             }
-        } else {
-            if let Ok(folder) = self.local_folder() {
-                folder.remove(&name);
-            }
-            let _ = self.know_user();
         }
     }
 
@@ -714,7 +756,8 @@ impl Memory for Ledger<'_> {
         let mut pending = None;
         let claim: Claim<Phone> = folder.claim(|minute, seen| {
             let now = self.state.now()?;
-            if is_phone_busy(folder, seen, minute, now)? {
+            let entries = count(seen, Kind::Pending, Kind::Pending.life(), minute);
+            if entries >= PENDING || is_phone_busy(folder, seen, minute, now)? {
                 return Ok(Err(Phone::Busy));
             }
             let numbers = seen
@@ -724,12 +767,10 @@ impl Memory for Ledger<'_> {
             let next = numbers.max().map_or(0, |last| last.saturating_add(1));
             let end = now + i64::try_from(life.as_secs()).unwrap_or(0);
             let name = Kind::Pending.name(minute, &next.to_string());
-            let target = format!(
-                "{} {} {} {end}",
-                process_identity(),
-                pid_namespace(),
-                nonce()
-            );
+            // Others must be able to tell that this login is there still.
+            let process = sure_identity().ok_or(Forgotten)?;
+            let namespace = pid_namespace().ok_or(Forgotten)?;
+            let target = format!("{process} {namespace} {} {end}", nonce());
             if !folder.make(&name, &target)? {
                 return Ok(Err(Phone::Busy));
             }
@@ -761,6 +802,12 @@ impl Memory for Ledger<'_> {
             folder.remove(&name);
         }
     }
+}
+
+/// What stands before the place in the rest of a name, and the place.
+fn place_of(rest: &str) -> (&str, &str) {
+    let at = rest.rfind('-').map_or(0, |dash| dash + 1);
+    rest.split_at(at)
 }
 
 /// How many of a kind count.
@@ -828,7 +875,9 @@ fn is_pending(target: &str, now: i64) -> bool {
         return true;
     };
     let is_over = end.parse().is_ok_and(|end: i64| now >= end);
-    !is_over && (*namespace != pid_namespace() || !is_gone(process))
+    let is_of_here = pid_namespace().as_deref() == Some(*namespace);
+    let is_dead = is_of_here && is_gone(process);
+    !is_over && !is_dead
 }
 
 /// What tells two logins of one process apart.
@@ -848,6 +897,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
             | Kind::ReserveCode
             | Kind::ReservePush
             | Kind::LookUp
+            | Kind::UnprovenLookUp
             | Kind::Nobody => folder.remove(&entry.name()),
             Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
         }

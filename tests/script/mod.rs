@@ -89,7 +89,7 @@ pub enum Step {
     Meets(&'static str),
     /// It is remembered that a push was denied.
     RemembersDeniedPush,
-    /// A challenge that has not left is given back.
+    /// A code or a challenge that has not left is given back.
     GivesBack,
     /// Another login's push is pending.
     PhoneBusy,
@@ -478,6 +478,10 @@ impl Api for Player<'_> {
         }
     }
 
+    fn keeps(&self) -> bool {
+        true
+    }
+
     fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
         self.0.allows(deadline);
         let Wanted::Name(name) = wanted else {
@@ -777,7 +781,12 @@ impl Memory for Player<'_> {
 
     fn refused(&mut self) {}
 
-    fn unsent(&mut self) {}
+    fn unsent(&mut self) {
+        match self.0.next("gives a code back") {
+            Step::GivesBack => {}
+            _ => panic!("gives a code back out of order"),
+        }
+    }
 
     fn take_phone(&mut self, _: Duration) -> Result<Phone, Forgotten> {
         if self

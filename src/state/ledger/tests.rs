@@ -3,6 +3,7 @@
 use super::*;
 use crate::config::parse;
 use crate::factor::Factor;
+use crate::host::process_identity;
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use crate::user::Uids;
@@ -14,6 +15,7 @@ use std::sync::atomic::AtomicUsize;
 const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
     [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
 const OFFICE: &str = "ssh 192.0.2.7/32";
+const FOUND: LookUp = LookUp::Found { is_kept: true };
 const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
@@ -643,7 +645,7 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
     let mut ledger = room.stranger(&ALICE);
     ledger.look_up().unwrap();
     ledger.meet(&UserId::parse("1001").unwrap());
-    ledger.looked_up(LookUp::Else);
+    ledger.looked_up(FOUND);
     for code in codes().take(4) {
         room.refuse(&ALICE, &code).unwrap();
     }
@@ -657,7 +659,7 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
         let mut ledger = room.stranger(&ALICE);
         ledger.look_up().unwrap();
         ledger.meet(&UserId::parse(id).unwrap());
-        ledger.looked_up(LookUp::Else);
+        ledger.looked_up(FOUND);
         assert_eq!(room.entries(Kind::Pointer).len(), pointers);
     }
     assert_eq!(room.stranger(&ALICE).pointed_at(), UserId::parse("1002"));
@@ -783,7 +785,11 @@ fn r14_two_logins_never_have_the_phone_at_once() {
         // In every other round the entry of a login that is gone is there.
         if round % 2 == 0 {
             let name = Kind::Pending.name(NOW.get() / 60, &round.to_string());
-            let target = format!("4194999@1 {} 0 {}", pid_namespace(), NOW.get() + 60);
+            let target = format!(
+                "4194999@1 {} 0 {}",
+                pid_namespace().unwrap(),
+                NOW.get() + 60
+            );
             room.alice().folder().unwrap().make(&name, &target).unwrap();
         }
         std::thread::scope(|scope| {
@@ -841,7 +847,7 @@ fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
     late.leave_phone();
     assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Busy);
 
-    let own = pid_namespace();
+    let own = pid_namespace().unwrap();
     let end = NOW.get() + 100;
     for (target, phone) in [
         (format!("4194999@1 {own} 0 {end}"), Phone::Ours),
@@ -850,7 +856,8 @@ fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
             Phone::Ours,
         ),
         (format!("{} {own} 0 {end}", process_identity()), Phone::Busy),
-        // A process of another container cannot be looked at.
+        // One that could not say when it began, and one of another container, which cannot be looked at.
+        (format!("4194999@? {own} 0 {end}"), Phone::Busy),
         (format!("4194999@1 pid:[1] 0 {end}"), Phone::Busy),
         ("garbage".to_owned(), Phone::Busy),
     ] {
@@ -955,4 +962,159 @@ fn r14_the_folders_of_denials_that_are_over_go() {
         names,
         [format!("denied-{boot}-{span}"), "token-x".to_owned()]
     );
+}
+
+#[test]
+fn r21_a_push_whose_entry_is_anothers_is_not_held() {
+    let room = Room::new();
+    let mut login = room.alice();
+    assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
+    let name = Kind::Pending.name(NOW.get() / 60, "0");
+    let ledger = room.alice();
+    let folder = ledger.folder().unwrap();
+    folder.remove(&name);
+    let other = format!("1@1 pid:[1] 0 {}", NOW.get() + 120);
+    folder.make(&name, &other).unwrap();
+    assert!(!login.holds_phone());
+}
+
+#[test]
+fn r22_logins_that_are_killed_with_the_phone_leave_few_entries() {
+    let room = Room::new();
+    let own = pid_namespace().unwrap();
+    for number in 0..PENDING {
+        let name = Kind::Pending.name(NOW.get() / 60, &number.to_string());
+        let target = format!("4194999@1 {own} 0 {}", NOW.get() + 120);
+        let ledger = room.alice();
+        assert_eq!(
+            room.alice().take_phone(LIFE).unwrap(),
+            Phone::Ours,
+            "{number}"
+        );
+        ledger.folder().unwrap().remove(&name);
+        ledger.folder().unwrap().make(&name, &target).unwrap();
+    }
+    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Busy);
+    pass(20 * 60);
+    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Ours);
+}
+
+#[test]
+fn r22_the_reserve_of_one_origin_is_not_anothers() {
+    let room = Room::new();
+    let [office, home] = [OFFICE, "ssh 203.0.113.9/32"].map(|origin| By {
+        origin: Some(origin),
+        ..ALICE
+    });
+    room.accept(&office, "900000").unwrap();
+    room.accept(&home, "910000").unwrap();
+    let mut codes = codes();
+    for by in [&ALICE, &ALICE, &ALICE, &ALICE, &office, &office, &office] {
+        room.refuse(by, &codes.next().unwrap()).unwrap();
+    }
+    assert!(room.refuse(&office, "999999").is_err());
+    pass(60);
+    assert_eq!(room.refuse(&home, &codes.next().unwrap()), Ok(()));
+}
+
+#[test]
+fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
+    let room = Room::new();
+    let mut ledger = room.stranger(&ALICE);
+    ledger.look_up().unwrap();
+    ledger.meet(&UserId::parse("1001").unwrap());
+    ledger.looked_up(FOUND);
+    let mut ledger = room.stranger(&ALICE);
+    ledger.recall();
+    ledger.meet(&UserId::parse("1002").unwrap());
+    ledger.guess(&code("123456")).unwrap();
+    assert_eq!(room.alice().standing().unwrap().codes, [0, 0]);
+    // Who a failed look-up would have found, nobody knows.
+    pass(13 * 3_600);
+    let mut ledger = room.stranger(&ALICE);
+    ledger.recall();
+    ledger.look_up().unwrap();
+    ledger.looked_up(LookUp::Else);
+    assert_eq!(room.entries(Kind::Pointer).len(), 1);
+}
+
+#[test]
+fn r22_a_window_is_rounded_up_to_minutes() {
+    let mut room = Room::new();
+    room.config.limits.window = Duration::from_secs(90);
+    for code in codes().take(4) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    pass(120);
+    let full = Err(Unguessed::Full(Full::Window));
+    assert_eq!(room.refuse(&ALICE, "999999"), full);
+}
+
+#[test]
+fn r22_what_seems_to_be_counted_later_counts() {
+    let room = Room::new();
+    pass(300);
+    for code in codes().take(4) {
+        room.refuse(&ALICE, &code).unwrap();
+    }
+    pass(-300);
+    let full = Full::Window;
+    assert_eq!(room.refuse(&ALICE, "999999"), Err(Unguessed::Full(full)));
+    assert_eq!(room.alice().full(Limit::Failures), Some(full));
+}
+
+#[test]
+fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
+    let room = Room::new();
+    let at_home = By {
+        origin: Some(OFFICE),
+        ..ALICE
+    };
+    let mut first = room.stranger(&at_home);
+    first.look_up().unwrap();
+    first.meet(&UserId::parse("1001").unwrap());
+    first.looked_up(FOUND);
+    first.allow();
+    let full = Err(Uncounted::Full(Full::Window));
+    // Nobody's first factor.
+    let unproven = By {
+        proof: Proof::Unproven,
+        ..ALICE
+    };
+    for _ in 0..LOOK_UPS {
+        room.stranger(&unproven).look_up().unwrap();
+    }
+    assert_eq!(room.stranger(&unproven).look_up(), full);
+    // The user's.
+    for _ in 0..LOOK_UPS {
+        room.stranger(&ALICE).look_up().unwrap();
+    }
+    assert_eq!(room.stranger(&ALICE).look_up(), full);
+    for _ in 0..LOOK_UPS {
+        let mut own = room.stranger(&at_home);
+        own.recall();
+        assert_eq!(own.look_up(), Ok(()));
+    }
+    let mut own = room.stranger(&at_home);
+    own.recall();
+    assert_eq!(own.look_up(), full);
+}
+
+#[test]
+fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
+    let room = Room::new();
+    let look_up = || {
+        let mut ledger = room.stranger(&ALICE);
+        let result = ledger.look_up();
+        ledger.meet(&UserId::parse("1001").unwrap());
+        ledger.looked_up(LookUp::Found { is_kept: false });
+        (ledger, result)
+    };
+    for _ in 0..LOOK_UPS - 1 {
+        assert_eq!(look_up().1, Ok(()));
+    }
+    let (mut accepted, _) = look_up();
+    assert_eq!(look_up().1, Err(Uncounted::Full(Full::Window)));
+    accepted.allow();
+    assert_eq!(look_up().1, Ok(()));
 }
