@@ -99,15 +99,18 @@ pub fn first_identity() -> String {
     identity(1)
 }
 
-/// A name for this start of the machine. Where the kernel does not know of such a thing, they all have
-/// one name; `None` where it cannot be read.
-#[must_use]
-pub fn boot() -> Option<String> {
-    match read("/proc/sys/kernel/random/boot_id") {
-        Ok(id) => Some(id.chars().take_while(char::is_ascii_hexdigit).collect()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Some("0".to_owned()),
-        Err(_) => None,
-    }
+/// A name for this start of the machine, the same for all processes on it.
+///
+/// # Errors
+/// Why it cannot be read, with its path. There is no other name: a process that chose one would not see
+/// what others have counted.
+pub fn boot() -> Result<String, String> {
+    const PATH: &str = "/proc/sys/kernel/random/boot_id";
+    let id = read(PATH).map_err(|error| format!("{PATH}: {error}"))?;
+    let id: String = id.chars().take_while(char::is_ascii_hexdigit).collect();
+    (!id.is_empty())
+        .then_some(id)
+        .ok_or_else(|| format!("{PATH}: is no id"))
 }
 
 /// Whether the process that [`process_identity`] named is gone for sure. Where that cannot be told, it

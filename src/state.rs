@@ -18,7 +18,6 @@ use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::statfs;
 use nix::unistd::{gettid, mkdir};
-use once_cell::unsync::OnceCell;
 use ring::digest::{Context, SHA256};
 use rustix::fs::RawDir;
 use std::cell::Cell;
@@ -50,7 +49,7 @@ pub struct State {
     trusted: Trusted,
     clock: BootClock,
     /// A name for this start of the machine.
-    boot: OnceCell<Option<String>>,
+    boot: Option<String>,
     /// How long locks may still be waited for.
     patience: Cell<Duration>,
 }
@@ -83,11 +82,13 @@ impl State {
     /// As [`State::open`], by another clock.
     #[must_use]
     pub fn by_clock(path: &Path, trusted: Trusted, clock: BootClock) -> Self {
+        let usable = usable(path, trusted).and_then(|()| boot().map_err(StateError));
+        let boot = usable.as_ref().ok().cloned();
         Self {
-            folder: usable(path, trusted).map(|()| path.to_owned()),
+            folder: usable.map(|_| path.to_owned()),
             trusted,
             clock,
-            boot: OnceCell::new(),
+            boot,
             patience: Cell::new(LOCK_PATIENCE),
         }
     }
@@ -99,7 +100,7 @@ impl State {
             folder: Err(StateError("nothing is kept".to_owned())),
             trusted: Trusted::of(crate::host::uids()),
             clock: seconds_since_boot,
-            boot: OnceCell::new(),
+            boot: None,
             patience: Cell::default(),
         }
     }
@@ -121,10 +122,9 @@ impl State {
     /// A name for this start of the machine. What was dated before it says nothing.
     ///
     /// # Errors
-    /// [`Forgotten`] when nobody can tell.
+    /// [`Forgotten`] without a folder.
     pub fn boot(&self) -> Result<&str, Forgotten> {
-        let boot = self.boot.get_or_init(boot).as_deref();
-        boot.ok_or(Forgotten)
+        self.boot.as_deref().ok_or(Forgotten)
     }
 
     /// A file's content.

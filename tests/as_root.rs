@@ -448,6 +448,22 @@ fn r22_where_nothing_can_be_written_nobody_gets_in_and_the_log_says_so() {
     assert_eq!(login(["333333", "444444", "765432"]).code, Code::SUCCESS);
 }
 
+/// As in a unit with `ProcSubset=pid`: a name of its own for this start of the machine would hide what others have counted.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r22_where_the_start_of_the_machine_has_no_name_nobody_gets_in() {
+    const HIDE: &str = "mount -t proc -o subset=pid proc /proc && exec \"$@\"";
+    let world = World::with([totp()], &[]);
+    let case = world.ssh().answer(TOTP_CODE);
+    let outcome = case.under(["unshare", "-m", "sh", "-c", HIDE, "sh"]).run();
+    assert_eq!(reason(&outcome), "no-state", "{:?}", outcome.log);
+    let line = "nobody gets in: state=\"/proc/sys/kernel/random/boot_id: ";
+    assert!(outcome.log.concat().contains(line), "{:?}", outcome.log);
+    assert_eq!(world.onelogin.codes(), 0);
+    let right = world.ssh().answer(TOTP_CODE).run();
+    assert_eq!(right.code, Code::SUCCESS, "{:?}", right.log);
+}
+
 /// A stranger's connections: each is denied, and none takes what logins need.
 #[test]
 #[ignore = "needs root: run by make test"]
