@@ -823,6 +823,30 @@ fn r22_one_first_factor_of_a_user_without_a_factor_costs_onelogin_few_calls() {
     assert_eq!(reason(&login(3_600 + 25 * 125)), "no-factor");
 }
 
+/// Processes, each with three codes that nobody else types.
+#[test]
+fn r22_however_many_logins_at_once_send_no_more_codes_than_the_limit() {
+    let world = World::with([totp()], &[]);
+    // One stack for all of them: it is not written anew while they read it.
+    world.place.service("sshd", &["auth required @module@"]);
+    std::thread::scope(|scope| {
+        for number in 0..32 {
+            let case = world
+                .place
+                .case("sshd")
+                .user(NAME)
+                .ssh_with_key(&connection());
+            let codes = [0, 1, 2].map(|next| format!("{:06}", number * 3 + next));
+            scope.spawn(move || {
+                let outcome = case.answers(codes).run();
+                assert_eq!(outcome.code, Code::MAXTRIES, "{:?}", outcome.log);
+            });
+        }
+    });
+    assert_eq!(world.onelogin.codes(), 10);
+    assert_eq!(world.kept("f-").len(), 10);
+}
+
 /// As with a file-size limit of the caller in sudo, or where no block is free.
 #[test]
 fn r22_who_breaks_off_where_nothing_can_be_kept_costs_onelogin_few_calls() {
