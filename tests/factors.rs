@@ -292,7 +292,7 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     second.reply("");
     let busy = second.wait_prompt().text.to_string();
     assert!(
-        busy.starts_with("Your phone still shows an earlier sign-in. "),
+        busy.starts_with("An earlier sign-in waits for your approval. "),
         "{busy}"
     );
     assert_eq!(world.onelogin.activations(), 1);
