@@ -5,6 +5,9 @@ mod world;
 
 use pam_host::{Answer, Code, Outcome, Place};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 use world::{FRESH_CODES, World};
 
 /// What the heap may differ by after nine times as many logins: tables of the C library and of the test's host.
@@ -12,6 +15,9 @@ const SLACK_OF_HEAP: u64 = 32 << 10;
 
 /// The same for the pages in memory, which come and go with the heap's holes.
 const SLACK_OF_PAGES: u64 = 1 << 20;
+
+/// How often codes are forgotten that were used.
+const A_WHILE: Duration = Duration::from_millis(20);
 
 /// What each load of a module that is unloaded again may leave on the heap: values of Rust's standard library that live as
 /// long as the module's image, and are never freed. One more reason to stay mapped.
@@ -32,15 +38,30 @@ fn assert_flat(outcome: &Outcome, times: u32, slack: u64) {
     assert_eq!(outcome.first.differences(&outcome.after), [""; 0]);
 }
 
+/// So many logins, as over years. Used codes are remembered for ten minutes, which would be those of all logins here.
+fn endured(world: &World, times: u32) -> Outcome {
+    let case = world
+        .ssh()
+        .respond(Answer::Count(FRESH_CODES))
+        .endure(times);
+    let (over, ends) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while ends.recv_timeout(A_WHILE) == Err(RecvTimeoutError::Timeout) {
+                world.forget_used_codes();
+            }
+        });
+        let outcome = case.run();
+        drop(over);
+        outcome
+    })
+}
+
 #[test]
 #[ignore = "takes a minute: run by make test-endurance"]
 fn r08_ten_thousand_logins_in_one_process_leave_no_memory_and_no_descriptor_behind() {
     let world = World::with_totp();
-    let outcome = world
-        .ssh()
-        .respond(Answer::Count(FRESH_CODES))
-        .endure(10_000)
-        .run();
+    let outcome = endured(&world, 10_000);
     assert_flat(&outcome, 10_000, SLACK_OF_HEAP);
 }
 
@@ -50,11 +71,7 @@ fn r08_ten_thousand_logins_in_one_process_leave_no_memory_and_no_descriptor_behi
 #[ignore = "takes a minute: run by make test-endurance"]
 fn r08_a_thousand_times_loaded_and_unloaded_the_module_leaves_nothing_behind() {
     let mut world = World::with_totp();
-    let outcome = world
-        .ssh()
-        .respond(Answer::Count(FRESH_CODES))
-        .endure(1_000)
-        .run();
+    let outcome = endured(&world, 1_000);
     assert_flat(&outcome, 1_000, SLACK_OF_HEAP);
     assert!(outcome.mapped, "the module stays");
 
@@ -62,11 +79,7 @@ fn r08_a_thousand_times_loaded_and_unloaded_the_module_leaves_nothing_behind() {
     let removable = removable(world.place.module(), folder.path());
     world.place = Place::with_module(&removable);
     world.config(&[]);
-    let outcome = world
-        .ssh()
-        .respond(Answer::Count(FRESH_CODES))
-        .endure(1_000)
-        .run();
+    let outcome = endured(&world, 1_000);
     assert_flat(&outcome, 1_000, LEFT_BY_A_LOAD * 900);
     assert!(
         !outcome.mapped,

@@ -115,6 +115,15 @@ impl World {
         self.forget_what(|path| path.starts_with("u-") || path.starts_with("n-"))
     }
 
+    /// Forgets which codes were used. A login may be at work meanwhile.
+    pub fn forget_used_codes(&self) {
+        for (name, path) in self.all_kept() {
+            if name.contains("/x-") {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
     /// Forgets the private files of these names, in the folder of the state and below it.
     pub fn forget_what(&self, goes: impl Fn(&str) -> bool) -> &Self {
         for (name, path) in self.all_kept() {
