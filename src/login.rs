@@ -589,7 +589,7 @@ impl<'a> Login<'a> {
     /// What has not left is taken back.
     fn unsent(&mut self, error: ApiError) -> Outcome {
         if error.trouble.precedes_sending() {
-            self.memory.unsent_challenge();
+            self.memory.unsent();
         }
         Self::trouble(error)
     }
@@ -637,13 +637,7 @@ impl<'a> Login<'a> {
         let activation = self
             .api
             .activate(user, device, deadline.into())
-            .map_err(|error| {
-                // Without a connection the code has not left.
-                if error.trouble.precedes_sending() {
-                    self.memory.unsent();
-                }
-                Self::trouble(error)
-            })?;
+            .map_err(|error| self.unsent(error))?;
         self.submit(user, device, Some(&activation.id), code)
     }
 
@@ -693,15 +687,10 @@ impl<'a> Login<'a> {
                 self.memory.refused();
                 Ok(Checked::Refused)
             }
-            Err(error) => {
-                if error.trouble.precedes_sending() {
-                    self.memory.unsent();
-                }
-                Err(match error.trouble {
-                    Trouble::NotFound => Outcome::Denied(Denial::Expired),
-                    _ => Self::trouble(error),
-                })
+            Err(error) if error.trouble == Trouble::NotFound => {
+                Err(Outcome::Denied(Denial::Expired))
             }
+            Err(error) => Err(self.unsent(error)),
         }
     }
 

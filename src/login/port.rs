@@ -256,8 +256,6 @@ pub trait Memory {
     /// # Errors
     /// [`Uncounted`] when it must not be sent.
     fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted>;
-    /// The challenge that was counted last has not left.
-    fn unsent_challenge(&mut self);
     /// The push was denied on the phone.
     fn push_denied(&mut self);
     /// Counts a code as refused and as used, before it is sent.
@@ -267,7 +265,7 @@ pub trait Memory {
     fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
     /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
     fn refused(&mut self);
-    /// The code that was counted last has not left: it is neither refused nor used.
+    /// The code or challenge that was counted last has not left: a code is neither refused nor used.
     fn unsent(&mut self);
 
     /// Asks for the user's phone, for a push that is pending this long at most.

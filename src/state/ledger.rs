@@ -694,12 +694,6 @@ impl Memory for Ledger<'_> {
         Ok(())
     }
 
-    fn unsent_challenge(&mut self) {
-        if let (Some(name), Ok(folder)) = (self.counted.pop(), self.folder()) {
-            folder.remove(&name);
-        }
-    }
-
     fn push_denied(&mut self) {
         self.push_denied = true;
         if let (Ok(folder), Ok(minute)) = (self.folder(), minute(self.state)) {
@@ -748,7 +742,9 @@ impl Memory for Ledger<'_> {
 
     fn unsent(&mut self) {
         self.refused();
-        self.unsent_challenge();
+        if let (Some(name), Ok(folder)) = (self.counted.pop(), self.folder()) {
+            folder.remove(&name);
+        }
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {

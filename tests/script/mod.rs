@@ -752,13 +752,6 @@ impl Memory for Player<'_> {
         Ok(())
     }
 
-    fn unsent_challenge(&mut self) {
-        match self.0.next("gives a challenge back") {
-            Step::GivesBack => {}
-            _ => panic!("gives a challenge back out of order"),
-        }
-    }
-
     fn push_denied(&mut self) {
         match self.0.next("remembers a denied push") {
             Step::RemembersDeniedPush => {}
@@ -782,9 +775,9 @@ impl Memory for Player<'_> {
     fn refused(&mut self) {}
 
     fn unsent(&mut self) {
-        match self.0.next("gives a code back") {
+        match self.0.next("gives something back") {
             Step::GivesBack => {}
-            _ => panic!("gives a code back out of order"),
+            _ => panic!("gives something back out of order"),
         }
     }
 

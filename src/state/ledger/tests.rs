@@ -771,7 +771,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
     let room = Room::new();
     let mut login = room.alice();
     login.challenge(Challenge::Push).unwrap();
-    login.unsent_challenge();
+    login.unsent();
     assert_eq!(room.paths(), [""; 0]);
 }
 
