@@ -188,18 +188,16 @@ impl State {
     }
 
     /// Makes an entry in a folder below the own one: a symbolic link, which is there whole and at
-    /// once, and needs no room of its own. The folder is made if it is absent.
-    fn link(&self, folder: &str, entry: &str, target: &str) -> io::Result<Made> {
+    /// once, and needs no room of its own. The folder is made if it is absent. `false` when there is one of
+    /// this name.
+    fn link(&self, folder: &str, entry: &str, target: &str) -> io::Result<bool> {
         let folder = self.path(folder).map_err(io::Error::other)?;
         let path = folder.join(entry);
-        let mut made = Made::InAFolder;
         for _ in 0..2 {
             match std::os::unix::fs::symlink(target, &path) {
-                Ok(()) => return Ok(made),
-                Err(error) if error.kind() == ErrorKind::NotFound => {
-                    make_folder(&folder)?;
-                    made = Made::WithItsFolder;
-                }
+                Ok(()) => return Ok(true),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::NotFound => make_folder(&folder)?,
                 Err(error) => return Err(error),
             }
         }
@@ -249,13 +247,6 @@ impl State {
         let folder = self.folder.as_ref().map_err(Clone::clone)?;
         Ok(folder.join(name))
     }
-}
-
-/// Whether an entry's folder was there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Made {
-    InAFolder,
-    WithItsFolder,
 }
 
 /// Why a file has no content for us.
@@ -462,13 +453,10 @@ mod tests {
     fn an_entry_is_made_once_with_its_folder_and_can_be_read_and_removed() {
         let dir = tempfile::tempdir().unwrap();
         let state = state(&dir);
-        assert!(state.link("u", "a", "one").unwrap() == Made::WithItsFolder);
-        assert!(state.link("u", "b", "two").unwrap() == Made::InAFolder);
-        let again = state
-            .link("u", "a", "three")
-            .err()
-            .map(|error| error.kind());
-        assert_eq!(again, Some(ErrorKind::AlreadyExists));
+        assert!(state.listing("u").unwrap().is_none());
+        assert!(state.link("u", "a", "one").unwrap());
+        assert!(state.link("u", "b", "two").unwrap());
+        assert!(!state.link("u", "a", "three").unwrap());
         assert_eq!(state.target("u", "a").unwrap().as_deref(), Some("one"));
         assert_eq!(state.target("u", "c").unwrap(), None);
         let mut listing = state.listing("u").unwrap().unwrap();

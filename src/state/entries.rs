@@ -7,7 +7,7 @@
 use super::{Listing, State};
 use crate::login::Forgotten;
 use std::cell::RefCell;
-use std::io::{self, ErrorKind};
+use std::io;
 use std::rc::Rc;
 
 /// How many entries that are over one login removes at most.
@@ -254,11 +254,8 @@ impl<'a> Folder<'a> {
     /// # Errors
     /// [`Forgotten`] when it could not be written.
     pub(super) fn make(&self, name: &str, target: &str) -> Result<bool, Forgotten> {
-        match self.state.link(&self.name, name, target) {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-            Err(_) => Err(Forgotten),
-        }
+        let made = self.state.link(&self.name, name, target);
+        made.map_err(|_| Forgotten)
     }
 
     /// What an entry leads to; `None` when it is not there.

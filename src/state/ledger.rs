@@ -3,7 +3,7 @@
 //! whatever their names are here; before it is known who that is, for the name and uid.
 
 use super::entries::{Claim, DAY, Entry, Folder, Kind, NOTHING, SWEPT, minute};
-use super::{Made, State, name, name_of, raw_name};
+use super::{State, name, name_of, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
@@ -453,11 +453,8 @@ impl<'a> Ledger<'a> {
             }
             Action::Connection(_) => {
                 let [span, _] = self.spans()?;
-                match self.state.link(&span, &self.denial, NOTHING) {
-                    Ok(Made::InAFolder | Made::WithItsFolder) => {}
-                    Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-                    Err(_) => return Err(Forgotten),
-                }
+                let made = self.state.link(&span, &self.denial, NOTHING);
+                made.map_err(|_| Forgotten)?;
                 self.denied_in = Some(span);
             }
         }
