@@ -4,6 +4,7 @@
 mod world;
 
 use onelogin_simulator::{Action, Certificate, Fault, Match, Options, PushBehaviour};
+use pam_host::root::free_port;
 use pam_host::{Code, Outcome};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -228,12 +229,7 @@ fn r02_each_http_fault_of_a_server_on_this_host_denies_under_either_failmode() {
 
 #[test]
 fn r02_r19_no_connection_to_a_server_on_this_host_lets_in_under_either_failmode() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!(
-        "onelogin.url = \"https://localhost:{}\"",
-        unused.local_addr().unwrap().port()
-    );
-    drop(unused);
+    let url = format!("onelogin.url = \"https://localhost:{}\"", free_port());
     let world = World::with([totp()], &[SECURE, &url]);
     let outcome = with_code(&world);
     assert_eq!(outcome.code, Code::MAXTRIES);

@@ -4,6 +4,7 @@
 mod world;
 
 use onelogin_simulator::{Options, Tickets};
+use pam_host::root::free_port;
 use pam_host::{Code, Manner, Outcome, Proxy, Tunnels};
 use std::time::Duration;
 use world::{SAFE, World, assert_denied, fresh_code, reason, totp};
@@ -91,9 +92,7 @@ fn r11_the_credential_of_a_proxy_is_for_the_proxy_alone() {
 
 #[test]
 fn r02_r19_whatever_a_proxy_on_this_host_does_it_lets_nobody_in() {
-    let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = unused.local_addr().unwrap().port();
-    drop(unused);
+    let nobody = free_port();
     let says = |text| Tunnels::new(Manner::Says(text));
     let proxies = [
         (says("HTTP/1.1 502 Bad Gateway\r\n\r\n"), "no-connection"),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{self, BufRead, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{OpenOptionsExt, chown, symlink};
@@ -11,7 +12,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use std::{env, thread};
+use std::{env, iter, thread};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -723,17 +724,33 @@ fn keygen(path: &Path) {
     assert!(status.success(), "ssh-keygen: {status}");
 }
 
-/// A port of 127.0.0.1 at which nobody listens.
+/// A port of 127.0.0.1 at which nobody listens, for a program that binds it itself, perhaps more than once.
+///
+/// It is below those that the kernel hands out, so that no connection of another test comes to have it in between.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
-    listener
-        .local_addr()
-        .expect("the address of the listener")
-        .port()
+    const LOWEST: u16 = 20_000;
+    let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .expect("the kernel's range of ports");
+    let handed_out: u16 = range
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok())
+        .expect("a range of ports");
+    let span = u64::from(
+        handed_out
+            .checked_sub(LOWEST)
+            .filter(|span| *span > 0)
+            .expect("ports below that range"),
+    );
+    iter::repeat_with(|| RandomState::new().build_hasher().finish() % span)
+        .take(1000)
+        .map(|place| LOWEST + u16::try_from(place).expect("less than the span"))
+        .find(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok())
+        .expect("a port on 127.0.0.1")
 }
 
 /// What sshd says, line by line; also kept in a file, for people.
