@@ -2,6 +2,7 @@
 
 use crate::login::{Clock, Deadline, Wait};
 use nix::time::{ClockId, clock_gettime};
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The longest sleep between two looks at the pending signals.
@@ -48,6 +49,10 @@ impl Clock for SystemClock {
             }
             std::thread::sleep(left.min(SLICE));
         }
+    }
+
+    fn jitter(&self) -> Duration {
+        Duration::from_millis(RandomState::new().build_hasher().finish() % 1000)
     }
 }
 

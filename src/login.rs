@@ -2,12 +2,14 @@
 //! conversation, the clock, and what this host remembers of the user. It imports no adapter.
 
 mod approval;
+mod ending;
 mod enrol;
 mod outcome;
 mod port;
 mod preview;
 mod setup;
 
+pub use ending::{Again, Ending, GiveBack, Row, Seen};
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
     Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, LookUp, Memory,
@@ -56,6 +58,9 @@ fn held_back(full: Full) -> &'static str {
 /// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
 /// knows there is no call, which would show in the time (rule R13).
 const ALIKE: Duration = Duration::from_secs(2);
+
+/// How long after a refusal by a limit OneLogin is asked again at the soonest, where it names no time.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// How long after an outage OneLogin is tried again (rule R19: 1 to 2 s).
 const SECOND_LOOK: Duration = Duration::from_millis(1500);
@@ -516,29 +521,63 @@ impl<'a> Login<'a> {
         result.or_else(|error| self.second_look(error, |api, deadline| api.prepare(deadline)))
     }
 
-    /// Reads something. Where OneLogin is asked too often and says when to come back, it is asked
-    /// once more, if the time allows that.
+    /// Reads something. Where OneLogin is asked too often, it is asked once more a moment later, if the time allows that.
     fn read<T>(
         &mut self,
         mut call: impl FnMut(&mut dyn Api, Deadline) -> Result<T, ApiError>,
     ) -> Result<T, Outcome> {
         let deadline = self.deadline();
         let result = match call(self.api, deadline) {
-            Err(ApiError {
-                retry_after: Some(pause),
-                ..
-            }) if pause < self.end().saturating_sub(self.clock.elapsed()) => {
-                match self.clock.wait(pause) {
-                    Wait::Over => {
-                        let deadline = self.deadline();
-                        call(self.api, deadline)
-                    }
-                    Wait::Interrupted => return Err(Outcome::Denied(Denial::Interrupted)),
-                }
+            Err(error) if error.ending.row().read == Again::Later => {
+                self.later(error, &mut call)?
             }
             other => other,
         };
         result.or_else(|error| self.second_look(error, call))
+    }
+
+    /// Asks once more after a pause, if the time allows that.
+    fn later<T>(
+        &mut self,
+        error: ApiError,
+        call: &mut impl FnMut(&mut dyn Api, Deadline) -> Result<T, ApiError>,
+    ) -> Result<Result<T, ApiError>, Outcome> {
+        let pause = error.retry_after;
+        let pause = pause.unwrap_or_else(|| REFUSED + self.clock.jitter());
+        if pause >= self.end().saturating_sub(self.clock.elapsed()) {
+            return Ok(Err(error));
+        }
+        match self.clock.wait(pause) {
+            Wait::Over => {
+                let deadline = self.deadline();
+                Ok(call(self.api, deadline))
+            }
+            Wait::Interrupted => Err(Outcome::Denied(Denial::Interrupted)),
+        }
+    }
+
+    /// Sees to it that there is a token, before something is counted and sent.
+    fn authorise(&mut self) -> Result<(), Outcome> {
+        self.read(|api, deadline| api.authorise(deadline))
+    }
+
+    /// Sends something that must not be sent twice; once more where OneLogin has not seen it, or where it can be counted
+    /// twice.
+    fn send<T>(
+        &mut self,
+        counted: Option<Limit>,
+        mut call: impl FnMut(&mut Self) -> Result<T, ApiError>,
+    ) -> Result<T, ApiError> {
+        let error = match call(self) {
+            Err(error) => error,
+            sent => return sent,
+        };
+        let is_again = match error.ending.row().act {
+            Again::AtOnce => true,
+            Again::Counted => counted.is_some_and(|limit| self.memory.count_again(limit).is_ok()),
+            Again::Never | Again::Later => false,
+        };
+        if is_again { call(self) } else { Err(error) }
     }
 
     /// Asks once more, a moment later and by a connection of its own, where an outage would let in. If
@@ -572,24 +611,29 @@ impl<'a> Login<'a> {
     /// Sends the push, the code or the link, or calls: once.
     fn activate(&mut self, user: &UserId, device: &Device) -> Result<Activation, Outcome> {
         self.progress.factor = Some(device.factor.word());
+        self.authorise()?;
         let mut deadline = self.begin(match device.factor {
             Factor::Push => Challenge::Push,
             _ => Challenge::Other,
         })?;
-        let (memory, mut holds): (&dyn Memory, &dyn Fn() -> bool) = (self.memory, &|| true);
-        let holds_phone = || memory.holds_phone();
-        if let Some(end) = self.progress.phone_until {
+        let phone_until = self.progress.phone_until;
+        if let Some(end) = phone_until {
             deadline = deadline.min(self.clock.at(end));
-            holds = &holds_phone;
         }
-        let result = self.api.activate(user, device, Permit { deadline, holds });
-        result.map_err(|error| self.unsent(error))
+        let result = self.send(Some(Limit::Challenges), |login| {
+            let memory: &dyn Memory = login.memory;
+            let holds = &|| phone_until.is_none() || memory.holds_phone();
+            login.api.activate(user, device, Permit { deadline, holds })
+        });
+        result.map_err(|error| self.give_back(error))
     }
 
-    /// What has not left is taken back.
-    fn unsent(&mut self, error: ApiError) -> Outcome {
-        if error.trouble.precedes_sending() {
-            self.memory.unsent();
+    /// What OneLogin has not seen does not count.
+    fn give_back(&mut self, error: ApiError) -> Outcome {
+        match error.ending.row().give_back {
+            GiveBack::Always => self.memory.unsent(),
+            GiveBack::Sometimes => self.memory.turned_away(),
+            GiveBack::Never => {}
         }
         Self::trouble(error)
     }
@@ -630,14 +674,16 @@ impl<'a> Login<'a> {
         if !is_activated {
             return self.check(user, device, None, code);
         }
+        self.authorise()?;
         if let Guess::Used = self.guess(device, code)? {
             return Ok(Checked::Used);
         }
         let deadline = self.deadline();
         let activation = self
-            .api
-            .activate(user, device, deadline.into())
-            .map_err(|error| self.unsent(error))?;
+            .send(Some(Limit::Failures), |login| {
+                login.api.activate(user, device, deadline.into())
+            })
+            .map_err(|error| self.give_back(error))?;
         self.submit(user, device, Some(&activation.id), code)
     }
 
@@ -648,6 +694,7 @@ impl<'a> Login<'a> {
         verification: Option<&VerificationId>,
         code: &Code,
     ) -> Result<Checked, Outcome> {
+        self.authorise()?;
         match self.guess(device, code)? {
             Guess::Counted => self.submit(user, device, verification, code),
             Guess::Used => Ok(Checked::Used),
@@ -681,7 +728,10 @@ impl<'a> Login<'a> {
         code: &Code,
     ) -> Result<Checked, Outcome> {
         let deadline = self.deadline();
-        match self.api.check(user, device, verification, code, deadline) {
+        let result = self.send(Some(Limit::Failures), |login| {
+            login.api.check(user, device, verification, code, deadline)
+        });
+        match result {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
             Ok(Answer::Pending | Answer::Rejected) => {
                 self.memory.refused();
@@ -690,7 +740,7 @@ impl<'a> Login<'a> {
             Err(error) if error.trouble == Trouble::NotFound => {
                 Err(Outcome::Denied(Denial::Expired))
             }
-            Err(error) => Err(self.unsent(error)),
+            Err(error) => Err(self.give_back(error)),
         }
     }
 

@@ -17,7 +17,7 @@ use crate::login::{Api, ApiError, Deadline, Permit};
 use crate::map::Wanted;
 use crate::state::State;
 use cache::Cache;
-use client::Client;
+use client::{Client, Role};
 use http::Carrier;
 use wire::{
     Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
@@ -85,6 +85,10 @@ impl OneLogin<'_> {
 impl Api for OneLogin<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.client.prepare(deadline)
+    }
+
+    fn authorise(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.client.authorise(Role::Verify, deadline)
     }
 
     fn disconnect(&mut self) {

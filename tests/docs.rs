@@ -11,6 +11,7 @@ use pam_onelogin::config::{
     SecretSource, Users, VerifyForm, Version,
 };
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
+use pam_onelogin::login::{Again, Ending, GiveBack, Seen};
 use pam_onelogin::onelogin::wire::DeviceId;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
 use sources::{
@@ -509,6 +510,45 @@ fn each_sample_stack_is_in_the_readme() {
 }
 
 /// The run itself compares the versions, too; this needs no root.
+#[test]
+fn the_table_of_endings_says_what_the_code_does() {
+    let head = "| the request | seen | count | GET, token call, poll | code, activation, enrolment |\n|---|---|---|---|---|\n";
+    let table = between(README, head, "\n\n");
+    let rows: Vec<Vec<&str>> = table
+        .lines()
+        .map(|row| {
+            row.trim_matches('|')
+                .split('|')
+                .skip(1)
+                .map(str::trim)
+                .collect()
+        })
+        .collect();
+    let again = |again| match again {
+        Again::Never => "not repeated",
+        Again::AtOnce => "repeated at once",
+        Again::Counted => "repeated if it can be counted twice",
+        Again::Later => "repeated later",
+    };
+    let expected: Vec<Vec<&str>> = Ending::all()
+        .map(|ending| {
+            let row = ending.row();
+            let seen = match row.seen {
+                Seen::No => "no",
+                Seen::Perhaps => "perhaps",
+                Seen::Yes => "yes",
+            };
+            let count = match row.give_back {
+                GiveBack::Never => "kept",
+                GiveBack::Always => "given back",
+                GiveBack::Sometimes => "given back, 3 times a minute",
+            };
+            vec![seen, count, again(row.read), again(row.act)]
+        })
+        .collect();
+    assert_eq!(rows, expected);
+}
+
 #[test]
 fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
     let table = between(

@@ -4,19 +4,21 @@
 mod script;
 
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{Full, Limit, Trouble, Uncounted, Unguessed, Unknown};
+use pam_onelogin::login::{
+    Again, Ending, Full, GiveBack, Limit, Trouble, Uncounted, Unguessed, Unknown,
+};
 use pam_onelogin::onelogin::wire::{Available, Enrolment};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::user::Unclear;
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, Denies, DeniesInVain, Disconnects, GivesBack, Keeps, Lists,
-    Looks, Meets, NoChallenge, NoGuess, NoLookUp, NobodyLately, PhoneBusy, Polls,
-    RemembersDeniedPush, RemembersNobody, Tells, Unprepared, Waits, WaitsFor,
+    Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
+    Keeps, Lists, Looks, Meets, NoChallenge, NoGuess, NoLookUp, NoToken, NobodyLately, PhoneBusy,
+    Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits, WaitsFor,
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
-    error, missed, one, only_push, push, sms, totp,
+    ended, error, missed, one, only_push, push, sms, totp,
 };
 use std::time::Duration;
 
@@ -1050,9 +1052,11 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
     assert_eq!(look(Trouble::NoConnection), safe("no-connection"));
     assert_eq!(look(Trouble::Gateway), safe("gateway"));
     let look = |trouble| {
-        Script::of([Looks("alice", Err(error(trouble)))])
-            .config(SAFE)
-            .run()
+        let mut steps = vec![Looks("alice", Err(error(trouble)))];
+        if trouble == Trouble::RateLimited {
+            steps.extend([Waits(1), Looks("alice", Err(error(trouble)))]);
+        }
+        Script::of_steps(steps).config(SAFE).run()
     };
     for (trouble, reason) in [
         (Trouble::NoSuchHost, "no-such-host"),
@@ -1131,6 +1135,152 @@ fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
     ])
     .run();
     assert_eq!(end, "denied timeout factor=sms id=1001");
+}
+
+/// The reply to a code that ends in this way.
+fn ends_in(ending: Ending) -> script::Answers {
+    match ending {
+        Ending::NotSent => || Err(ended(Ending::NotSent)),
+        Ending::CutShort => || Err(ended(Ending::CutShort)),
+        Ending::Lost => || Err(ended(Ending::Lost)),
+        Ending::NoReply => || Err(ended(Ending::NoReply)),
+        Ending::IdleTimeout => || Err(ended(Ending::IdleTimeout)),
+        Ending::FrontEndLimit => || Err(ended(Ending::FrontEndLimit)),
+        Ending::RateLimited => || Err(ended(Ending::RateLimited)),
+        Ending::TokenReplaced => || Err(ended(Ending::TokenReplaced)),
+        Ending::TokenRefused => || Err(ended(Ending::TokenRefused)),
+        Ending::TokenChanged => || Err(ended(Ending::TokenChanged)),
+        Ending::Answered => || Err(ended(Ending::Answered)),
+    }
+}
+
+/// What follows in a script where a request has ended in this way, and `again` is the same request with a good end.
+fn follows(ending: Ending, limit: Limit, again: Vec<Step>) -> (Vec<Step>, bool) {
+    let row = ending.row();
+    match (row.act, row.give_back) {
+        (Again::AtOnce, _) => (again, true),
+        (Again::Counted, _) => {
+            let mut steps = vec![CountsAgain(limit, Ok(()))];
+            steps.extend(again);
+            (steps, true)
+        }
+        (_, GiveBack::Always) => (vec![GivesBack], false),
+        (_, GiveBack::Sometimes) => (vec![TurnsAway], false),
+        (_, GiveBack::Never) => (Vec::new(), false),
+    }
+}
+
+#[test]
+fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
+    for ending in Ending::all() {
+        let good = vec![Checks("501", None, "123456", ACCEPTED), Allows];
+        let (end, is_accepted) = follows(ending, Limit::Failures, good);
+        let mut steps = vec![
+            Looks("alice", one("1001")),
+            Lists("1001", vec![totp("501")]),
+            Asks(PASSCODE, "123456"),
+            Denies,
+            Checks("501", None, "123456", ends_in(ending)),
+        ];
+        steps.extend(end);
+        let outcome = Script::of_steps(steps).run();
+        assert_eq!(
+            outcome.starts_with("accepted "),
+            is_accepted,
+            "{ending:?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn r16_an_activation_is_sent_and_counted_as_the_table_of_endings_says() {
+    for ending in Ending::all() {
+        let good = vec![
+            Activates("701", Ok("v1")),
+            Asks(FROM_THE_TEXT, "1234"),
+            Checks("701", Some("v1"), "1234", ACCEPTED),
+            Allows,
+        ];
+        let (end, is_accepted) = follows(ending, Limit::Challenges, good);
+        let mut steps = vec![
+            Looks("alice", one("1001")),
+            Lists("1001", vec![sms("701")]),
+            Asks(FOR_A_TEXT, ""),
+            Denies,
+            Activates("701", Err(ended(ending))),
+        ];
+        steps.extend(end);
+        let outcome = Script::of_steps(steps).run();
+        assert_eq!(
+            outcome.starts_with("accepted "),
+            is_accepted,
+            "{ending:?}: {outcome}"
+        );
+    }
+}
+
+#[test]
+fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
+    let begins = || {
+        vec![
+            Looks("alice", one("1001")),
+            Lists("1001", vec![totp("501")]),
+            Asks(PASSCODE, "123456"),
+            Denies,
+        ]
+    };
+    let checks = |ending| Checks("501", None, "123456", ends_in(ending));
+    // Each count is given back once: that of the first sending served for the second.
+    let mut steps = begins();
+    steps.extend([
+        checks(Ending::CutShort),
+        checks(Ending::CutShort),
+        GivesBack,
+    ]);
+    let outcome = Script::of_steps(steps).run();
+    assert_eq!(outcome, "denied connection-lost factor=totp id=1001");
+    let mut steps = begins();
+    steps.extend([
+        checks(Ending::TokenReplaced),
+        checks(Ending::TokenReplaced),
+        GivesBack,
+    ]);
+    let outcome = Script::of_steps(steps).run();
+    assert_eq!(outcome, "denied credential factor=totp id=1001");
+    let mut steps = begins();
+    steps.extend([
+        checks(Ending::TokenChanged),
+        CountsAgain(Limit::Failures, Err(Uncounted::Full(Full::Window))),
+    ]);
+    let outcome = Script::of_steps(steps).run();
+    assert_eq!(outcome, "denied credential factor=totp id=1001");
+}
+
+#[test]
+fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
+    let limited = || error(Trouble::RateLimited);
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        NoToken(limited()),
+        Waits(1),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        NoToken(limited()),
+        Waits(1),
+        NoToken(limited()),
+    ])
+    .run();
+    assert_eq!(end, "denied rate-limited factor=- id=1001");
 }
 
 #[test]

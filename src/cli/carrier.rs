@@ -63,6 +63,10 @@ impl Carrier for Watched<'_> {
         result
     }
 
+    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.http.refresh(deadline)
+    }
+
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let start = Instant::now();
         let result = self.http.send(call, deadline);
@@ -98,7 +102,7 @@ impl Watched<'_> {
     fn count_down(&self, call: &Call<'_>) {
         let is_sent = matches!(call.method, Method::Post(_));
         let is_asked_for = matches!(call.method, Method::Get) && self.clock.counts_nothing();
-        let path = &call.path;
+        let path = call.path;
         if (is_sent && (path.ends_with("/verifications") || path.ends_with("/trigger")))
             || (is_asked_for && path.contains("/registrations/"))
         {

@@ -189,6 +189,10 @@ impl<'a> Countdown<'a> {
 }
 
 impl Clock for Countdown<'_> {
+    fn jitter(&self) -> Duration {
+        self.clock.jitter()
+    }
+
     fn elapsed(&self) -> Duration {
         self.clock.elapsed()
     }

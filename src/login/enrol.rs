@@ -2,7 +2,8 @@
 
 use super::approval::Poll;
 use super::{
-    Acceptance, ApiError, Challenge, Denial, Door, Login, Outcome, Tries, Trouble, Typed, Unknown,
+    Acceptance, ApiError, Challenge, Denial, Door, Limit, Login, Outcome, Tries, Trouble, Typed,
+    Unknown,
 };
 use crate::factor::{Code, Factor};
 use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
@@ -78,11 +79,13 @@ impl Login<'_> {
 
     fn register(&mut self, user: &UserId, available: &Available) -> Result<(), Outcome> {
         self.progress.factor = Some(available.factor.word());
+        self.authorise()?;
         let deadline = self.begin(Challenge::Other)?;
         let registration = self
-            .api
-            .register(user, available, deadline)
-            .map_err(|error| self.unsent(error))?;
+            .send(Some(Limit::Challenges), |login| {
+                login.api.register(user, available, deadline)
+            })
+            .map_err(|error| self.give_back(error))?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             Self::trouble(ApiError::new(
                 Trouble::BadReply,
@@ -113,9 +116,11 @@ impl Login<'_> {
             };
             if let Some(code) = code {
                 let deadline = self.deadline();
-                let result = self
-                    .api
-                    .check_registration(user, &registration.id, &code, deadline);
+                let result = self.send(None, |login| {
+                    login
+                        .api
+                        .check_registration(user, &registration.id, &code, deadline)
+                });
                 match result.map_err(Self::trouble)? {
                     Enrolment::Done => return Ok(()),
                     Enrolment::Pending => {}

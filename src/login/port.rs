@@ -1,5 +1,6 @@
 //! What a login needs from outside: OneLogin, the person, the clock, the memory of denials.
 
+use super::ending::Ending;
 use crate::factor::{Code, Device};
 use crate::map::Wanted;
 use crate::onelogin::wire::{
@@ -17,6 +18,11 @@ pub trait Api {
     /// # Errors
     /// As [`Api::user`].
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
+    /// Gets the token for what is sent next, if there is none.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
+    fn authorise(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Ends the connection: the next call makes one of its own.
     fn disconnect(&mut self);
     /// Who this was when it was looked up lately, if that is still believed: nothing is asked then,
@@ -34,7 +40,8 @@ pub trait Api {
     /// # Errors
     /// As [`Api::user`].
     fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError>;
-    /// Activates a device: sends the push, the code or the link, or calls. Never sent twice.
+    /// Activates a device: sends the push, the code or the link, or calls. It is sent once; the error says by its
+    /// [`Ending`] whether it may be sent once more.
     ///
     /// # Errors
     /// As [`Api::user`].
@@ -44,7 +51,7 @@ pub trait Api {
         device: &Device,
         permit: Permit<'_>,
     ) -> Result<Activation, ApiError>;
-    /// Checks a code, of an activated verification or directly. Never sent twice.
+    /// Checks a code, of an activated verification or directly; as [`Api::activate`].
     ///
     /// # Errors
     /// As [`Api::user`].
@@ -72,7 +79,7 @@ pub trait Api {
     /// # Errors
     /// As [`Api::user`].
     fn available(&mut self, user: &UserId, deadline: Deadline) -> Result<Vec<Available>, ApiError>;
-    /// Begins an enrolment. Never sent twice.
+    /// Begins an enrolment; as [`Api::activate`].
     ///
     /// # Errors
     /// As [`Api::user`].
@@ -82,7 +89,7 @@ pub trait Api {
         available: &Available,
         deadline: Deadline,
     ) -> Result<Registration, ApiError>;
-    /// Checks the code that ends an enrolment. Never sent twice.
+    /// Checks the code that ends an enrolment; as [`Api::activate`].
     ///
     /// # Errors
     /// As [`Api::user`].
@@ -203,6 +210,8 @@ pub trait Clock {
     fn at(&self, elapsed: Duration) -> Deadline;
     /// Lets time pass.
     fn wait(&self, time: Duration) -> Wait;
+    /// Less than a second, another time at each call: hosts that were refused together do not come back together.
+    fn jitter(&self) -> Duration;
 }
 
 /// How a wait ended.
@@ -265,8 +274,15 @@ pub trait Memory {
     fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
     /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
     fn refused(&mut self);
-    /// The code or challenge that was counted last has not left: a code is neither refused nor used.
+    /// OneLogin has not seen the code or challenge that was counted last: a code is neither refused nor used.
     fn unsent(&mut self);
+    /// As `unsent`, three times in a minute for a user: a front end refused it.
+    fn turned_away(&mut self);
+    /// Counts what was counted last a second time, as it is sent a second time.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
+    fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted>;
 
     /// Asks for the user's phone, for a push that is pending this long at most.
     ///
@@ -387,6 +403,8 @@ pub struct ApiError {
     pub retry_after: Option<Duration>,
     /// What kept the request from OneLogin, where it did not get there or came back with 502 to 504.
     pub miss: Option<Miss>,
+    /// Whether OneLogin may have seen the request, and what follows from that.
+    pub ending: Ending,
 }
 
 listed! {
@@ -435,13 +453,20 @@ impl ApiError {
             detail: detail.into(),
             retry_after: None,
             miss: None,
+            ending: Ending::Answered,
         }
     }
 
-    /// The time that this key sets is over.
+    /// The time that this key sets is over, before anything was written.
     #[must_use]
     pub fn late(key: &str) -> Self {
-        Self::new(Trouble::Timeout, key)
+        Self::new(Trouble::Timeout, key).ended(Ending::NotSent)
+    }
+
+    /// The same error of a request that ended in this way.
+    #[must_use]
+    pub fn ended(self, ending: Ending) -> Self {
+        Self { ending, ..self }
     }
 }
 
@@ -450,11 +475,6 @@ impl Trouble {
     #[must_use]
     pub fn is_of_the_way(self) -> bool {
         matches!(self, Self::NoConnection | Self::Gateway)
-    }
-
-    /// Whether nothing can have left: there was no connection.
-    pub(super) fn precedes_sending(self) -> bool {
-        matches!(self, Self::NoConnection | Self::NoSuchHost)
     }
 
     /// Whether asking again may help: for polls only.

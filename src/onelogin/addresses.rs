@@ -84,6 +84,10 @@ impl Carrier for KeepsAddresses<'_> {
         self.reach(|carrier| carrier.prepare(deadline))
     }
 
+    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.reach(|carrier| carrier.refresh(deadline))
+    }
+
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let reply = self.reach(|carrier| carrier.send(call, deadline))?;
         if call.path == TOKEN_PATH && reply.status == 200 {

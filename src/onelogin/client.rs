@@ -1,9 +1,9 @@
-//! Calls by token: which credential a call uses, what is sent again and what never is (rule R16).
+//! Calls by token: which credential a call uses, and what is sent again (rule R16).
 
 use crate::config::Config;
 use crate::config::file::Secrets;
-use crate::login::{ApiError, Deadline, Permit, Trouble};
-use crate::onelogin::http::{Call, Caller, Carrier, Method};
+use crate::login::{ApiError, Deadline, Ending, Permit, Trouble};
+use crate::onelogin::http::{Call, Caller, Carrier, Method, send_again};
 use crate::onelogin::token::Tokens;
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
@@ -73,8 +73,7 @@ impl<'a> Client<'a> {
         self.carrier.disconnect();
     }
 
-    /// Reads something. A token that is not taken is replaced once: only here, as a GET changes
-    /// nothing when it is sent again.
+    /// Reads something. A token that is not taken is replaced once.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply.
@@ -85,41 +84,17 @@ impl<'a> Client<'a> {
         query: &[(&str, &str)],
         deadline: Deadline,
     ) -> Result<Reply, ApiError> {
-        let reply = self.send(purpose, Method::Get, path, query, deadline)?;
+        let token = self.bearer(purpose.role, deadline)?;
+        let call = call(Method::Get, path, query, &token);
+        let reply = send_again(self.carrier, &call, deadline)?;
         if reply.status != 401 {
             return Ok(reply);
         }
-        self.credentials.tokens(purpose.role).forget();
-        self.send(purpose, Method::Get, path, query, deadline)
+        self.again(purpose, call, &token, reply, deadline)
     }
 
-    /// Sends something that must not be sent twice, and only while its permit holds. After a 401 the
-    /// next try starts cold.
-    ///
-    /// # Errors
-    /// [`ApiError`] when there is no reply.
-    pub fn act(
-        &mut self,
-        purpose: Purpose,
-        method: Method,
-        path: &str,
-        permit: Permit<'_>,
-    ) -> Result<Reply, ApiError> {
-        let Permit { deadline, holds } = permit;
-        let _ = self.bearer(purpose.role, deadline)?;
-        self.carrier.prepare(deadline)?;
-        // Nothing that takes time is between this look and the request (rule R21).
-        if !holds() {
-            return Err(ApiError::late("factors.expires_in"));
-        }
-        let reply = self.ask(purpose, method, path, deadline)?;
-        if reply.status == 401 {
-            self.credentials.tokens(purpose.role).forget();
-        }
-        Ok(reply)
-    }
-
-    /// Asks something by POST that changes nothing, and whose 401 says nothing about the token.
+    /// Asks something by POST that changes nothing. A 401 of its own is an answer; one as for a token that has ended makes
+    /// the token be replaced once.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply.
@@ -130,7 +105,114 @@ impl<'a> Client<'a> {
         path: &str,
         deadline: Deadline,
     ) -> Result<Reply, ApiError> {
-        self.send(purpose, method, path, &[], deadline)
+        let token = self.bearer(purpose.role, deadline)?;
+        let call = call(method, path, &[], &token);
+        let reply = send_again(self.carrier, &call, deadline)?;
+        if !reply.is_of_dead_token() {
+            return Ok(reply);
+        }
+        self.again(purpose, call, &token, reply, deadline)
+    }
+
+    /// Sends a call again with another token, if OneLogin gives one.
+    fn again(
+        &mut self,
+        purpose: Purpose,
+        call: Call<'_>,
+        token: &Secret,
+        reply: Reply,
+        deadline: Deadline,
+    ) -> Result<Reply, ApiError> {
+        let Some(token) = self.replace(purpose.role, token, deadline)? else {
+            return Ok(reply);
+        };
+        let call = Call {
+            caller: Caller::Bearer(&token),
+            ..call
+        };
+        send_again(self.carrier, &call, deadline)
+    }
+
+    /// Sends something that must not be sent twice, once, and only while its permit holds. `devices` is the path of the
+    /// user's devices: where the reply is that of a token that has ended, reading them says whether it has.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply, or one that may be sent again.
+    pub fn act(
+        &mut self,
+        purpose: Purpose,
+        method: Method,
+        path: &str,
+        devices: &str,
+        permit: Permit<'_>,
+    ) -> Result<Reply, ApiError> {
+        let Permit { deadline, holds } = permit;
+        // What fails before it is written has not been seen.
+        let unsent = |error: ApiError| error.ended(Ending::NotSent);
+        let token = self.bearer(purpose.role, deadline).map_err(unsent)?;
+        self.carrier.refresh(deadline).map_err(unsent)?;
+        // Nothing that takes time is between this look and the request (rule R21).
+        if !holds() {
+            return Err(ApiError::late("factors.expires_in"));
+        }
+        let reply = self
+            .carrier
+            .send(&call(method, path, &[], &token), deadline)?;
+        if reply.is_of_dead_token() {
+            self.doubt(purpose, &token, devices, deadline)?;
+        }
+        Ok(reply)
+    }
+
+    /// Finds out whether a token has ended, with which something was sent that got the reply of such a token. It returns
+    /// where the reply stands as it is.
+    fn doubt(
+        &mut self,
+        purpose: Purpose,
+        token: &Secret,
+        devices: &str,
+        deadline: Deadline,
+    ) -> Result<(), ApiError> {
+        let credential =
+            |detail: &str, ending| Err(ApiError::new(Trouble::Credential, detail).ended(ending));
+        if self.credentials.lookup.is_some() {
+            // This credential need not have the scope to read devices.
+            return match self.replace(purpose.role, token, deadline) {
+                Ok(Some(_)) => credential(
+                    "status=401, and OneLogin gave another token",
+                    Ending::TokenChanged,
+                ),
+                Err(error) if error.trouble == Trouble::Credential => Err(error),
+                Ok(None) | Err(_) => Ok(()),
+            };
+        }
+        let read = call(Method::Get, devices, &[], token);
+        match send_again(self.carrier, &read, deadline) {
+            Ok(reply) if reply.status == 401 => {}
+            Ok(_) | Err(_) => return Ok(()),
+        }
+        match self.replace(purpose.role, token, deadline) {
+            Ok(Some(_)) => credential("status=401, the token has ended", Ending::TokenReplaced),
+            Ok(None) => credential(
+                "status=401, and OneLogin gives the same token again",
+                Ending::TokenRefused,
+            ),
+            // It has not been evaluated either way.
+            Err(error) => Err(error.ended(Ending::TokenRefused)),
+        }
+    }
+
+    fn replace(
+        &mut self,
+        role: Role,
+        token: &Secret,
+        deadline: Deadline,
+    ) -> Result<Option<Rc<Secret>>, ApiError> {
+        let which = self.table_of(role);
+        let tokens = self.credentials.tokens(role);
+        tokens
+            .replace(token, self.carrier, deadline)
+            .map_err(|error| of_token(error, which))
     }
 
     /// Adds to an error of the credential which one it concerns, and what it needs.
@@ -166,28 +248,29 @@ impl<'a> Client<'a> {
         let tokens = self.credentials.tokens(role);
         tokens
             .bearer(self.carrier, deadline)
-            .map_err(|error| ApiError {
-                detail: format!("{} for the token of {which}", error.detail),
-                ..error
-            })
+            .map_err(|error| of_token(error, which))
     }
+}
 
-    fn send(
-        &mut self,
-        purpose: Purpose,
-        method: Method,
-        path: &str,
-        query: &[(&str, &str)],
-        deadline: Deadline,
-    ) -> Result<Reply, ApiError> {
-        let token = self.bearer(purpose.role, deadline)?;
-        let call = Call {
-            method,
-            path: path.to_owned(),
-            query,
-            caller: Caller::Bearer(&token),
-        };
-        self.carrier.send(&call, deadline)
+/// An error of a token call, with the table of its credential.
+fn of_token(error: ApiError, which: &str) -> ApiError {
+    ApiError {
+        detail: format!("{} for the token of {which}", error.detail),
+        ..error
+    }
+}
+
+fn call<'c>(
+    method: Method,
+    path: &'c str,
+    query: &'c [(&'c str, &'c str)],
+    token: &'c Secret,
+) -> Call<'c> {
+    Call {
+        method,
+        path,
+        query,
+        caller: Caller::Bearer(token),
     }
 }
 
@@ -225,12 +308,13 @@ mod tests {
         }
 
         fn send(&mut self, call: &Call<'_>, _: Deadline) -> Result<Reply, ApiError> {
-            self.0.push(call.path.clone());
+            self.0.push(call.path.to_owned());
             Ok(Reply {
                 status: 200,
                 body: br#"{"access_token":"t"}"#.to_vec().into(),
                 request_id: None,
                 retry_after: None,
+                is_of_front_end: false,
                 miss: None,
             })
         }
@@ -257,7 +341,7 @@ mod tests {
                 holds: &|| holds,
             };
             let body = Method::Post(Vec::new().into());
-            let result = client.act(purpose, body, "/push", permit);
+            let result = client.act(purpose, body, "/push", "/devices", permit);
             assert_eq!(result.is_ok(), holds);
             let expected = [TOKEN_PATH, "connected", "/push"];
             let expected = expected.get(..if holds { 3 } else { 2 }).unwrap();

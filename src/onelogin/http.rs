@@ -10,7 +10,7 @@ mod roots;
 mod tunnel;
 
 use crate::config::{Config, FailMode, Origin, Proxy};
-use crate::login::{ApiError, Deadline, Trouble};
+use crate::login::{Again, ApiError, Deadline, Ending, Trouble};
 use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
 use crate::trust::Trusted;
@@ -31,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tunnel::Tunnel;
-use ureq::http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, TRANSFER_ENCODING};
 use ureq::{Agent, Error};
 use zeroize::Zeroizing;
 
@@ -44,12 +44,17 @@ const MAX_HEAD: usize = 16 << 10;
 /// How long an idle connection is kept: a person types slower than the client's own 15 s.
 const IDLE: Duration = Duration::from_secs(600);
 
+/// How long a connection may have been idle for something that must not be sent twice. A front end closes idle connections;
+/// a request that it meets on the way is lost, and nobody can tell that. How long OneLogin keeps them is not documented;
+/// a few seconds are usual.
+const FRESH: Duration = Duration::from_secs(2);
+
 /// A request.
 pub struct Call<'a> {
     /// What to do.
     pub method: Method,
     /// The path, from `/`.
-    pub path: String,
+    pub path: &'a str,
     /// The query; values are percent-encoded on the way.
     pub query: &'a [(&'a str, &'a str)],
     /// Who is calling.
@@ -106,6 +111,14 @@ pub trait Carrier {
     /// # Errors
     /// [`ApiError`] when there is none to be had.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
+    /// Sees to it that the next request goes over a connection that was made or used a moment ago: the one that there is, or a
+    /// new one.
+    ///
+    /// # Errors
+    /// As [`Carrier::prepare`].
+    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.prepare(deadline)
+    }
     /// Sends a request, once, and reads the reply.
     ///
     /// # Errors
@@ -122,6 +135,26 @@ pub trait Carrier {
     fn fall_back(&mut self, _addresses: Vec<IpAddr>) {}
 }
 
+/// Sends a request that changes nothing, once more where the table says so: by a new connection.
+///
+/// # Errors
+/// As [`Carrier::send`].
+pub fn send_again(
+    carrier: &mut dyn Carrier,
+    call: &Call<'_>,
+    deadline: Deadline,
+) -> Result<Reply, ApiError> {
+    let result = carrier.send(call, deadline);
+    let ending = result
+        .as_ref()
+        .map_or_else(|error| error.ending, Reply::ending);
+    if ending.row().read != Again::AtOnce {
+        return result;
+    }
+    carrier.disconnect();
+    carrier.send(call, deadline)
+}
+
 /// The carrier of one login, by HTTPS. One TLS connection serves it from the first request to the last.
 pub struct Http {
     origin: Origin,
@@ -136,6 +169,8 @@ pub struct Http {
     progress: Arc<Progress>,
     known: Arc<Known>,
     held: Held,
+    /// When the connection was made, or carried the last reply.
+    used: Option<Instant>,
     exchanges: Vec<Exchange>,
 }
 
@@ -167,6 +202,7 @@ impl Http {
             progress: Arc::default(),
             known: Arc::default(),
             held: Held::default(),
+            used: None,
             exchanges: Vec::new(),
         }
     }
@@ -202,7 +238,7 @@ impl Http {
         }
         let agent = self.agent.get_or_try_init(|| {
             let tls = dial::tls(self.ca_file.as_deref(), self.trusted)
-                .map_err(|error| ApiError::new(Trouble::Tls, error))?;
+                .map_err(|error| ApiError::new(Trouble::Tls, error).ended(Ending::NotSent))?;
             let tunnel = self.tunnel.take();
             let place = tunnel.as_ref().map(Tunnel::place);
             let progress = || Arc::clone(&self.progress);
@@ -226,7 +262,7 @@ impl Carrier for Http {
     /// The connection is made as for a request, which ends when it is there; the next request takes
     /// it.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        if !self.exchanges.is_empty() || self.held.is_there() {
+        if self.used.is_some() {
             return Ok(());
         }
         let (time, agent) = self.begin(deadline)?;
@@ -241,8 +277,18 @@ impl Carrier for Http {
         self.held.is_wanted(false);
         match result {
             Err(error) if !self.held.is_there() => Err(self.explain(&error)),
-            _ => Ok(()),
+            _ => {
+                self.used = Some(Instant::now());
+                Ok(())
+            }
         }
+    }
+
+    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        if !self.used.is_some_and(|used| used.elapsed() < FRESH) {
+            self.disconnect();
+        }
+        self.prepare(deadline)
     }
 
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
@@ -255,12 +301,13 @@ impl Carrier for Http {
         self.exchanges.push(Exchange {
             date,
             method: call.method.name(),
-            path: call.path.clone(),
+            path: call.path.to_owned(),
             status: reply.map(|reply| reply.status),
             bytes: reply.map_or(0, |reply| reply.body.len()),
             time: start.elapsed(),
             request_id: reply.and_then(|reply| reply.request_id.clone()),
         });
+        self.used = reply.map(|_| Instant::now());
         let mut reply = result.map_err(|error| self.explain(&error))?;
         reply.miss = (502..=504)
             .contains(&reply.status)
@@ -271,6 +318,7 @@ impl Carrier for Http {
     fn disconnect(&mut self) {
         self.held.drop();
         self.progress.disconnect();
+        self.used = None;
     }
 
     fn addresses(&self) -> Vec<IpAddr> {
@@ -372,6 +420,7 @@ fn exchange(
     let request_id = header("x-request-id");
     let date = header("date");
     let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
+    let is_html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/html"));
     let status = response.status().as_u16();
     if response.status().is_success() && !is_framed(response.headers()) {
         let text = "a reply that does not say once how long it is";
@@ -385,6 +434,7 @@ fn exchange(
     let reply = Reply {
         status,
         body: Zeroizing::new(body),
+        is_of_front_end: is_html && request_id.is_none(),
         request_id,
         retry_after,
         miss: None,
@@ -434,5 +484,5 @@ fn agent(dial: Dial, names: Names) -> Agent {
 }
 
 fn local(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(Trouble::Local, error.to_string())
+    ApiError::new(Trouble::Local, error.to_string()).ended(Ending::NotSent)
 }

@@ -4,7 +4,7 @@
 use crate::clock::unix_now;
 use crate::config::Origin;
 use crate::login::{ApiError, Deadline};
-use crate::onelogin::http::{Call, Caller, Carrier, Method, exposed, json};
+use crate::onelogin::http::{Call, Caller, Carrier, Method, exposed, json, send_again};
 use crate::onelogin::wire;
 use crate::secret::Secret;
 use crate::state::{self, State};
@@ -57,38 +57,62 @@ impl<'a> Tokens<'a> {
         if self.current.is_none() {
             self.current = self.stored().map(Rc::new);
         }
-        // Of many logins at once one asks for the token that they share.
-        let mut lock = None;
-        if self.current.is_none() {
-            lock = self.state.lock("token", &self.digest);
-            self.current = self.stored().map(Rc::new);
-        }
         if let Some(token) = &self.current {
             return Ok(Rc::clone(token));
+        }
+        self.ask(None, carrier, deadline)
+    }
+
+    /// Another token than this one, which OneLogin does not take any more: of the private files, where another login may
+    /// have put it, else from OneLogin. `None` where OneLogin gives the same one again.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
+    pub fn replace(
+        &mut self,
+        old: &Secret,
+        carrier: &mut dyn Carrier,
+        deadline: Deadline,
+    ) -> Result<Option<Rc<Secret>>, ApiError> {
+        self.current = None;
+        let token = self.ask(Some(old), carrier, deadline)?;
+        Ok((!token.same_as(old)).then_some(token))
+    }
+
+    /// Of many logins at once one asks OneLogin for the token that they share.
+    fn ask(
+        &mut self,
+        old: Option<&Secret>,
+        carrier: &mut dyn Carrier,
+        deadline: Deadline,
+    ) -> Result<Rc<Secret>, ApiError> {
+        let lock = self.state.lock("token", &self.digest);
+        let stored = self
+            .stored()
+            .filter(|token| !old.is_some_and(|old| old.same_as(token)));
+        if let Some(token) = stored {
+            return Ok(self.keep(token));
         }
         let call = Call {
             method: Method::Post(json(&GrantBody {
                 grant_type: "client_credentials",
             })?),
-            path: TOKEN_PATH.to_owned(),
+            path: TOKEN_PATH,
             query: &[],
             caller: Caller::Client {
                 id: self.client_id,
                 secret: self.client_secret,
             },
         };
-        let token = wire::token(&carrier.send(&call, deadline)?)?;
+        let token = wire::token(&send_again(carrier, &call, deadline)?)?;
         self.store(&token);
         drop(lock);
-        let bearer = Rc::new(token.bearer);
-        self.current = Some(Rc::clone(&bearer));
-        Ok(bearer)
+        Ok(self.keep(token.bearer))
     }
 
-    /// Drops the token everywhere: OneLogin did not take it.
-    pub fn forget(&mut self) {
-        self.current = None;
-        self.state.remove(&self.name());
+    /// The token of this login from now on.
+    fn keep(&mut self, token: Secret) -> Rc<Secret> {
+        Rc::clone(self.current.insert(Rc::new(token)))
     }
 
     fn name(&self) -> String {

@@ -30,7 +30,7 @@ pub fn devices(
     user: &UserId,
     deadline: Deadline,
 ) -> Result<Devices, ApiError> {
-    let path = format!("/api/1/users/{}/otp_devices", user.as_str());
+    let path = devices_of(user);
     let reply = client.get(DEVICES, &path, &[], deadline)?;
     wire::otp_devices(&reply).map_err(|error| client.explain(DEVICES, error))
 }
@@ -54,7 +54,7 @@ pub fn activate(
         sms_message: message.filter(|_| device.factor == Factor::Sms),
     })?;
     let path = path(user, &device.id, "trigger");
-    let reply = client.act(VERIFY, Method::Post(body), &path, permit)?;
+    let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
     wire::trigger(&reply, ours(user, device)).map_err(|error| client.explain(VERIFY, error))
 }
 
@@ -118,12 +118,16 @@ fn verify(
 ) -> Result<Answer, ApiError> {
     let path = path(user, &device.id, "verify");
     let reply = match verify {
-        // 401 is "pending" here, and says nothing about the token.
+        // 401 is "pending" here.
         Verify::Poll => client.ask(VERIFY, method, &path, deadline)?,
-        Verify::Code => client.act(VERIFY, method, &path, deadline.into())?,
+        Verify::Code => client.act(VERIFY, method, &path, &devices_of(user), deadline.into())?,
     };
     wire::otp_answer(verify, &reply, ours(user, device))
         .map_err(|error| client.explain(VERIFY, error))
+}
+
+fn devices_of(user: &UserId) -> String {
+    format!("/api/1/users/{}/otp_devices", user.as_str())
 }
 
 fn path(user: &UserId, device: &DeviceId, call: &str) -> String {

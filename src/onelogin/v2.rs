@@ -37,7 +37,7 @@ pub fn devices(
     factors: &Factors,
     deadline: Deadline,
 ) -> Result<Devices, ApiError> {
-    let path = format!("{}/devices", base(user));
+    let path = devices_of(user);
     let reply = client.get(DEVICES, &path, &[], deadline)?;
     wire::devices(&reply, &factors.magic_link).map_err(|error| client.explain(DEVICES, error))
 }
@@ -60,7 +60,7 @@ pub fn activate(
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
     let path = format!("{}/verifications", base(user));
-    let reply = client.act(VERIFY, Method::Post(body), &path, permit)?;
+    let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
     wire::activation(&reply, ours(user, device, None))
         .map_err(|error| client.explain(VERIFY, error))
 }
@@ -95,7 +95,7 @@ pub fn check(
             (Method::Put(json(&PutBody { otp, device_id })?), path)
         }
     };
-    let reply = client.act(VERIFY, method, &path, deadline.into())?;
+    let reply = client.act(VERIFY, method, &path, &devices_of(user), deadline.into())?;
     wire::answer(Verify::Code, &reply, ours(user, device, verification))
         .map_err(|error| client.explain(VERIFY, error))
 }
@@ -152,7 +152,13 @@ pub fn register(
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
     let path = format!("{}/registrations", base(user));
-    let reply = client.act(ENROL, Method::Post(body), &path, deadline.into())?;
+    let reply = client.act(
+        ENROL,
+        Method::Post(body),
+        &path,
+        &devices_of(user),
+        deadline.into(),
+    )?;
     wire::registration(&reply, user).map_err(|error| client.explain(ENROL, error))
 }
 
@@ -170,7 +176,13 @@ pub fn check_registration(
     let path = format!("{}/registrations/{}", base(user), registration.as_str());
     let otp = code.secret();
     let body = json(&RegistrationCodeBody { otp })?;
-    let reply = client.act(ENROL, Method::Put(body), &path, deadline.into())?;
+    let reply = client.act(
+        ENROL,
+        Method::Put(body),
+        &path,
+        &devices_of(user),
+        deadline.into(),
+    )?;
     wire::enrolment(Verify::Code, &reply, registration)
         .map_err(|error| client.explain(ENROL, error))
 }
@@ -193,6 +205,10 @@ pub fn poll_registration(
 
 /// How long an enrolment may take, in seconds: the most that OneLogin allows.
 const ENROLMENT_LIFE: u32 = 900;
+
+fn devices_of(user: &UserId) -> String {
+    format!("{}/devices", base(user))
+}
 
 fn base(user: &UserId) -> String {
     format!("/api/2/mfa/users/{}", user.as_str())

@@ -11,7 +11,7 @@ pub use directory::{
 pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
 pub use token::{Token, token};
 
-use crate::login::{ApiError, Trouble};
+use crate::login::{ApiError, Ending, Trouble};
 use crate::outage::Miss;
 use json::{
     ErrorBody, Id, InArray, Names, Object, bad, envelope, matches_or_absent, plain, problem, single,
@@ -29,8 +29,30 @@ pub struct Reply {
     pub request_id: Option<String>,
     /// The header `retry-after`, where it is a number of seconds.
     pub retry_after: Option<u64>,
+    /// Whether a front end wrote it, and not OneLogin: `text/html`, and no name for the request.
+    pub is_of_front_end: bool,
     /// What a reply of 502, 503 or 504 says of the way to OneLogin; `None` where the status is another.
     pub miss: Option<Miss>,
+}
+
+impl Reply {
+    /// How the request ended.
+    #[must_use]
+    pub fn ending(&self) -> Ending {
+        match self.status {
+            408 => Ending::IdleTimeout,
+            429 if self.is_of_front_end => Ending::FrontEndLimit,
+            429 => Ending::RateLimited,
+            _ => Ending::Answered,
+        }
+    }
+
+    /// Whether it is what OneLogin answers to a token that has ended, in version 1 or 2. A wrong code could get the same
+    /// answer: nothing is recorded of that.
+    #[must_use]
+    pub fn is_of_dead_token(&self) -> bool {
+        self.status == 401 && json::is_of_dead_token(&self.body)
+    }
 }
 
 macro_rules! id {

@@ -39,6 +39,8 @@ listed! {
         ReserveCode,
         /// A push beyond the limit, from such an origin.
         ReservePush,
+        /// A count that was given back, as a front end refused the request.
+        TurnedAway,
         /// A question to OneLogin about who somebody is, whom something before us has proven.
         LookUp,
         /// As `LookUp`, about somebody whom nothing has proven.
@@ -67,6 +69,7 @@ impl Kind {
             Self::Origin => 'o',
             Self::ReserveCode => 'r',
             Self::ReservePush => 'q',
+            Self::TurnedAway => 'b',
             Self::LookUp => 'l',
             Self::UnprovenLookUp => 'k',
             Self::Nobody => 'd',
@@ -89,7 +92,7 @@ impl Kind {
             Self::Pending => 16,
             Self::PushDenied | Self::LookUp | Self::UnprovenLookUp => 60,
             Self::Origin => 30 * DAY,
-            Self::Nobody => 1,
+            Self::Nobody | Self::TurnedAway => 1,
         }
     }
 

@@ -35,6 +35,9 @@ const PENDING: usize = 32;
 const RESERVE_CODES: usize = 3;
 const RESERVE_PUSHES: usize = 1;
 
+/// How many counts of a user are given back in a minute because a front end refused the request.
+const TURNED_AWAY: usize = 3;
+
 /// How many origins of a user are known.
 const ORIGINS: usize = 16;
 
@@ -744,6 +747,40 @@ impl Memory for Ledger<'_> {
         }
     }
 
+    fn turned_away(&mut self) {
+        let Ok(folder) = self.folder() else {
+            return;
+        };
+        let claim: Claim<()> = folder.claim(|minute, seen| {
+            let is_earlier = |entry: &&Entry| {
+                let life = Kind::TurnedAway.life();
+                entry.kind == Kind::TurnedAway
+                    && entry.minute != minute
+                    && entry.counts(life, minute)
+            };
+            let free = TURNED_AWAY.saturating_sub(seen.iter().filter(is_earlier).count());
+            let place = folder.make_in_a_place(Kind::TurnedAway, minute, "", free, seen)?;
+            Ok(place.map(|(_, name)| vec![name]).ok_or(()))
+        });
+        if matches!(claim, Ok(Ok(_))) {
+            self.unsent();
+        }
+    }
+
+    fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted> {
+        let folder = self.folder()?;
+        let mut counted = None;
+        let claim: Claim<Full> = folder.claim(|minute, seen| {
+            Ok(match self.count(limit, folder, minute, seen)? {
+                Ok(one) => Ok(vec![counted.insert(one).name.clone()]),
+                Err(full) => Err(full),
+            })
+        });
+        claim?.map_err(Uncounted::Full)?;
+        self.counted(limit, counted);
+        Ok(())
+    }
+
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
         let folder = self.folder()?;
         let mut pending = None;
@@ -889,6 +926,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
             | Kind::PushDenied
             | Kind::ReserveCode
             | Kind::ReservePush
+            | Kind::TurnedAway
             | Kind::LookUp
             | Kind::UnprovenLookUp
             | Kind::Nobody => folder.remove(&entry.name()),

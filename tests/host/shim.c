@@ -98,6 +98,12 @@ unsigned long pam_host_calls(void)
     return calls;
 }
 
+/* Called by pam-host, through dlsym: with PAM_HOST_FAIL_HOW=later, the clocks are later from now on. */
+void pam_host_pass(void)
+{
+    fail_at = calls > 0 ? calls : 1;
+}
+
 __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
 {
     va_list arguments;

@@ -4,8 +4,8 @@
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Device, Factor};
 use pam_onelogin::login::{
-    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, Login, LookUp,
-    Manner, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted,
+    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Ending, Forgotten, Full, Limit, Login,
+    LookUp, Manner, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted,
     Unguessed, Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
@@ -89,8 +89,14 @@ pub enum Step {
     Meets(&'static str),
     /// It is remembered that a push was denied.
     RemembersDeniedPush,
-    /// A code or a challenge that has not left is given back.
+    /// A code or a challenge that OneLogin has not seen is given back.
     GivesBack,
+    /// As `GivesBack`, as far as front ends may refuse requests.
+    TurnsAway,
+    /// What is sent a second time is counted a second time, or cannot be.
+    CountsAgain(Limit, Result<(), Uncounted>),
+    /// OneLogin gives no token.
+    NoToken(ApiError),
     /// Another login's push is pending.
     PhoneBusy,
     /// The connection is ended, so that the next call makes one of its own.
@@ -192,7 +198,27 @@ pub fn missed(trouble: Trouble, miss: Miss) -> ApiError {
 
 /// Trouble with OneLogin.
 pub fn error(trouble: Trouble) -> ApiError {
-    ApiError::new(trouble, "")
+    ApiError::new(trouble, "").ended(match trouble {
+        Trouble::NoConnection | Trouble::NoSuchHost => Ending::NotSent,
+        Trouble::Timeout => Ending::NoReply,
+        Trouble::Broken => Ending::Lost,
+        Trouble::RateLimited => Ending::RateLimited,
+        _ => Ending::Answered,
+    })
+}
+
+/// A request that ended in this way.
+pub fn ended(ending: Ending) -> ApiError {
+    error(match ending {
+        Ending::NotSent => Trouble::NoConnection,
+        Ending::CutShort | Ending::Lost => Trouble::Broken,
+        Ending::NoReply => Trouble::Timeout,
+        Ending::IdleTimeout => Trouble::RequestRefused,
+        Ending::FrontEndLimit | Ending::RateLimited => Trouble::RateLimited,
+        Ending::TokenReplaced | Ending::TokenRefused | Ending::TokenChanged => Trouble::Credential,
+        Ending::Answered => Trouble::ServerError,
+    })
+    .ended(ending)
 }
 
 /// A text for a step that is made at run time.
@@ -219,6 +245,7 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
         body: body.as_bytes().to_vec().into(),
         request_id: None,
         retry_after: None,
+        is_of_front_end: false,
         miss: None,
     };
     wire::answer(Verify::Poll, &reply, ours)
@@ -464,6 +491,14 @@ impl Api for Player<'_> {
         }
     }
 
+    fn authorise(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.0.allows(deadline);
+        match self.0.next_if(|step| matches!(step, Step::NoToken(_))) {
+            Some(Step::NoToken(error)) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn disconnect(&mut self) {
         match self.0.next("disconnects") {
             Step::Disconnects => {}
@@ -681,6 +716,10 @@ impl Clock for Player<'_> {
             _ => panic!("waits {time:?} out of order"),
         }
     }
+
+    fn jitter(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 impl Memory for Player<'_> {
@@ -778,6 +817,20 @@ impl Memory for Player<'_> {
         match self.0.next("gives something back") {
             Step::GivesBack => {}
             _ => panic!("gives something back out of order"),
+        }
+    }
+
+    fn turned_away(&mut self) {
+        match self.0.next("gives something back that a front end refused") {
+            Step::TurnsAway => {}
+            _ => panic!("gives something back that a front end refused, out of order"),
+        }
+    }
+
+    fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted> {
+        match self.0.next(&format!("counts again {limit:?}")) {
+            Step::CountsAgain(expected, result) if expected == limit => result,
+            _ => panic!("counts again {limit:?} out of order"),
         }
     }
 

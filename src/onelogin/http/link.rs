@@ -208,9 +208,15 @@ impl Transport for Link {
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), Error> {
         self.until(timeout)?;
+        let progress = Arc::clone(&self.line.progress);
         let mut stream = Stream::new(&mut self.tls, &mut self.line);
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        or_late(stream.write_all(output), timeout)
+        progress.writing();
+        // Without the flush, an error would show at the next read only: as if all had been written.
+        let result = stream.write_all(output).and_then(|()| stream.flush());
+        or_late(result, timeout)?;
+        progress.written();
+        Ok(())
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {

@@ -1,12 +1,12 @@
 //! How far a request came, and what its failure means.
 
 use crate::host::is_of_this_host;
-use crate::login::{ApiError, Deadline, Trouble};
+use crate::login::{ApiError, Deadline, Ending, Trouble};
 use crate::outage::Miss;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use ureq::Error;
 
 /// How far a request came, so that its failure can be told: only before a connection is made is
@@ -16,12 +16,18 @@ pub(super) struct Progress {
     connecting: AtomicBool,
     no_such_host: AtomicBool,
     interrupted: AtomicBool,
+    /// How much of the request is written: [`NOTHING`], [`A_PART`] or [`ALL`].
+    written: AtomicU8,
     deadline: Mutex<Option<Deadline>>,
     miss: Mutex<Option<Miss>>,
     peer: Mutex<Option<IpAddr>>,
     /// Connections from before the last [`Progress::disconnect`] are not used any more.
     connections: AtomicUsize,
 }
+
+const NOTHING: u8 = 0;
+const A_PART: u8 = 1;
+const ALL: u8 = 2;
 
 impl Progress {
     /// A request begins, which must be written by then.
@@ -34,6 +40,17 @@ impl Progress {
         }
         self.connecting(false);
         self.no_such_host.store(false, Ordering::Relaxed);
+        self.written.store(NOTHING, Ordering::Relaxed);
+    }
+
+    /// A part of the request is about to be written, or all of it.
+    pub(super) fn writing(&self) {
+        self.written.store(A_PART, Ordering::Relaxed);
+    }
+
+    /// All is written that was to be written so far.
+    pub(super) fn written(&self) {
+        self.written.store(ALL, Ordering::Relaxed);
     }
 
     /// Whether the request may still be written. It is asked right before that, as the process may
@@ -105,6 +122,17 @@ impl Progress {
         }
     }
 
+    /// Whether OneLogin may have seen a request that failed for this reason.
+    fn ending(&self, trouble: Trouble) -> Ending {
+        match (self.written.load(Ordering::Relaxed), trouble) {
+            (ALL, Trouble::Timeout | Trouble::Interrupted) => Ending::NoReply,
+            (ALL, Trouble::Broken) => Ending::Lost,
+            (ALL, _) => Ending::Answered,
+            (A_PART, Trouble::Broken) => Ending::CutShort,
+            _ => Ending::NotSent,
+        }
+    }
+
     /// What the failure of a request means.
     pub(super) fn explain(&self, error: &Error) -> ApiError {
         let is_connecting = self.connecting.load(Ordering::Relaxed);
@@ -141,7 +169,7 @@ impl Progress {
         };
         ApiError {
             miss: self.miss(error),
-            ..ApiError::new(trouble, detail)
+            ..ApiError::new(trouble, detail).ended(self.ending(trouble))
         }
     }
 }

@@ -61,7 +61,25 @@ pub(super) fn problem(reply: &Reply, names: Names) -> ApiError {
             .filter(|_| trouble == Trouble::RateLimited)
             .map(Duration::from_secs),
         miss: reply.miss,
+        ending: reply.ending(),
     }
+}
+
+/// Recorded from version 1, and told of version 2 by OneLogin's own client.
+pub(super) fn is_of_dead_token(body: &[u8]) -> bool {
+    let Ok(Object(error)) = serde_json::from_slice::<Object<ErrorBody>>(body) else {
+        return false;
+    };
+    let says = |message: &Option<serde_json::Value>, text: &str| {
+        message.as_ref().and_then(serde_json::Value::as_str) == Some(text)
+    };
+    let is_of_v1 = error.status.as_ref().is_some_and(|status| {
+        status.kind.as_deref() == Some("Unauthorized")
+            && says(&status.message, "Authentication Failure")
+    });
+    let is_of_v2 =
+        error.name.as_deref() == Some("UnauthorizedError") && says(&error.message, "Unauthorized");
+    is_of_v1 || is_of_v2
 }
 
 pub(super) fn bad(detail: &str) -> ApiError {

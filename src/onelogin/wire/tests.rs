@@ -10,6 +10,7 @@ fn reply(status: u16, body: &str) -> Reply {
         body: Zeroizing::new(body.as_bytes().to_vec()),
         request_id: None,
         retry_after: None,
+        is_of_front_end: false,
         miss: None,
     }
 }

@@ -36,6 +36,7 @@ pub fn replies(data: &[u8]) {
         body: body.to_vec().into(),
         request_id: None,
         retry_after: None,
+        is_of_front_end: false,
         miss: None,
     };
     answers_of(&reply);

@@ -307,6 +307,12 @@ impl Case {
         case.fail_call(number, 0).how("later")
     }
 
+    /// From [`Call::TimePasses`] on, the clocks that nobody can set are this many seconds later.
+    pub fn time_passes(self, seconds: u32) -> Self {
+        let case = self.env("PAM_HOST_LATER", seconds.to_string());
+        case.how("later")
+    }
+
     fn how(self, how: &str) -> Self {
         self.env("PAM_HOST_FAIL_HOW", how)
     }

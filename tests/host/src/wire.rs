@@ -105,6 +105,8 @@ pub enum Call {
     Password,
     /// `pam_set_item` of `PAM_USER` with the name of [`crate::Case::next_user`]
     NextUser,
+    /// No call: the time of [`crate::Case::time_passes`] does
+    TimePasses,
 }
 
 /// What the bytes of [`Answer::Masked`] are combined with, by exclusive or.

@@ -88,7 +88,7 @@ impl Carrier for Replies<'_> {
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let reply = self.http.send(call, deadline)?;
         self.seen.push(Seen {
-            path: call.path.clone(),
+            path: call.path.to_owned(),
             status: reply.status,
             shape: shape(&reply.body),
         });

@@ -6,7 +6,7 @@ use crate::story::{Answered, Scripted};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
 use pam_onelogin::login::{
-    ApiError, BadAnswer, Clock, Deadline, NoAnswer, Prompt, Trouble, Typed, Wait,
+    ApiError, BadAnswer, Clock, Deadline, Ending, NoAnswer, Prompt, Trouble, Typed, Wait,
 };
 use pam_onelogin::onelogin::http::{Call, Carrier};
 use pam_onelogin::onelogin::wire::Reply;
@@ -52,6 +52,7 @@ impl Carrier for Tape<'_> {
                     body: body.into(),
                     request_id: None,
                     retry_after,
+                    is_of_front_end: false,
                     miss: (502..=504).contains(&status).then_some(Miss::Gateway),
                 })
             }
@@ -59,7 +60,12 @@ impl Carrier for Tape<'_> {
                 exchange.trouble = Some(trouble);
                 Err(ApiError {
                     miss: (trouble == Trouble::NoConnection).then_some(Miss::Refused),
-                    ..ApiError::new(trouble, "")
+                    ..ApiError::new(trouble, "").ended(match trouble {
+                        Trouble::NoConnection | Trouble::NoSuchHost => Ending::NotSent,
+                        Trouble::Timeout => Ending::NoReply,
+                        Trouble::Broken => Ending::Lost,
+                        _ => Ending::Answered,
+                    })
                 })
             }
         };
@@ -144,6 +150,10 @@ impl Clock for Judge<'_> {
         }
         self.now.set(end);
         Wait::Over
+    }
+
+    fn jitter(&self) -> Duration {
+        Duration::ZERO
     }
 }
 
