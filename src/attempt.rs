@@ -165,6 +165,7 @@ impl Decision {
                 factor: None,
                 forgotten: false,
                 held_back: None,
+                odd_devices: 0,
             },
             here: Circumstances {
                 in_ssh: request.ssh_connection.is_some(),

@@ -89,6 +89,8 @@ struct Progress {
     enrolled: bool,
     /// Why less was offered than could be sent.
     held_back: Option<Full>,
+    /// How many entries of the list of devices could not be read.
+    odd_devices: usize,
     /// OneLogin's answer is that nobody can be verified, however they are proven.
     led_to_nobody: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
@@ -193,6 +195,7 @@ impl<'a> Login<'a> {
             factor: self.progress.factor,
             forgotten: self.progress.mark == Mark::Failed,
             held_back: self.progress.held_back,
+            odd_devices: self.progress.odd_devices,
         }
     }
 
@@ -396,6 +399,7 @@ impl<'a> Login<'a> {
         self.memory.meet(&user);
         self.progress.onelogin_id = Some(user.clone());
         let devices = self.read(|api, deadline| api.devices(&user, deadline))?;
+        self.progress.odd_devices = devices.odd;
         Ok((user, devices))
     }
 

@@ -77,6 +77,9 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
             for exchange in &exchanges {
                 log.line(Level::Debug, &shape(exchange));
             }
+            if let Some(skipped) = skipped(decision.report.odd_devices) {
+                log.line(Level::Debug, &skipped);
+            }
             for remark in &decision.remarks {
                 log.line(Level::Warning, remark);
             }
@@ -154,6 +157,12 @@ fn settings(log: &mut Log, words: &[&CStr]) -> Result<(Args, Loaded), Outcome> {
             Err(Outcome::Fault(Fault::Config))
         }
     }
+}
+
+/// What was left out of a list of devices, at level debug: how many entries, never what stands there.
+fn skipped(entries: usize) -> Option<String> {
+    let text = "entries of the list of devices that cannot be read are skipped";
+    (entries > 0).then(|| format!("{text}: count={entries}"))
 }
 
 /// A request in the log, at level debug.

@@ -1,6 +1,7 @@
 //! Replies as somebody between us and OneLogin would shape them: cut short, doubled, sent before they were asked
 //! for, longer or shorter than they say. None but a whole and well-formed acceptance that answers the code lets in,
-//! under either `failmode`. The built module in the real libpam; no root.
+//! under either `failmode`. And replies of OneLogin's own with something odd in them that the decision does not need,
+//! which end no login. The built module in the real libpam; no root.
 
 mod world;
 
@@ -10,7 +11,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 use std::time::Duration;
-use world::{SAFE, TOTP_CODE, World, assert_denied, push, reason, totp};
+use world::{SAFE, TOTP, TOTP_CODE, World, assert_denied, push, reason, totp};
 
 const FAILMODES: [&str; 2] = ["failmode = \"secure\"", SAFE];
 const ACCEPTED: &str = r#"{"status":"accepted"}"#;
@@ -306,4 +307,86 @@ fn r06_what_a_server_says_on_a_prepared_connection_before_it_is_asked_is_no_repl
     assert_denied(&outcome, "an acceptance that came first");
     assert_eq!(reason(&outcome), "wrong-code");
     assert_eq!(world.onelogin.connections(), connections + 2, "made anew");
+}
+
+/// Whatever lists devices says this.
+fn lists(world: &World, list: &str) {
+    world.onelogin.clear_faults();
+    let body = Action::Body(list.to_owned());
+    world
+        .onelogin
+        .fault(Fault::new(Match::new("GET", "devices"), body));
+}
+
+/// The list of version 1 with these entries.
+fn enveloped(entries: &str) -> String {
+    let status = r#"{"error":false,"code":200,"type":"success","message":"Success"}"#;
+    format!(r#"{{"status":{status},"data":{{"otp_devices":[{entries}]}}}}"#)
+}
+
+#[test]
+fn odd_entries_among_the_devices_end_no_login_and_are_one_line_at_level_debug() {
+    let key = "Google Authenticator";
+    let second = format!(
+        r#"[null,{{"device_id":"{TOTP}","auth_factor_name":"{key}","default":"yes"}},{{"device_id":null,"auth_factor_name":"odd-0816"}}]"#
+    );
+    let first = enveloped(&format!(
+        r#"{{"id":"odd-0816"}},{{"id":{TOTP},"auth_factor_name":"{key}","default":1,"user_display_name":7}},[]"#
+    ));
+    for (version, list) in [(2, second), (1, first)] {
+        for level in ["debug", "info"] {
+            let version = format!("onelogin.api_version = {version}");
+            let level_line = format!("log_level = \"{level}\"");
+            let world = World::with([totp()], &[&version, &level_line]);
+            lists(&world, &list);
+            let outcome = world.ssh().answer(TOTP_CODE).run();
+            assert_eq!(outcome.code, Code::SUCCESS, "{version} {:?}", outcome.log);
+            let told = outcome.log.iter().filter(|line| line.contains("skipped"));
+            let told: Vec<_> = told.collect();
+            assert_eq!(told.len(), usize::from(level == "debug"), "{told:?}");
+            assert!(
+                told.iter().all(|line| line.ends_with(": count=2")),
+                "{told:?}"
+            );
+            let log = format!("{:?}", outcome.log);
+            assert!(!log.contains("0816"), "{log}");
+        }
+    }
+}
+
+#[test]
+fn r01_whose_devices_cannot_be_read_is_neither_exempt_nor_enrolled() {
+    for no_factor in ["exempt", "enroll", "deny"] {
+        for (version, list) in [(2, "[null]".to_owned()), (1, enveloped("{}"))] {
+            let version = format!("onelogin.api_version = {version}");
+            if version.ends_with('1') && no_factor == "enroll" {
+                continue;
+            }
+            let no_factor = format!("users.no_factor = \"{no_factor}\"");
+            let world = World::with([totp()], &[&version, &no_factor]);
+            lists(&world, &list);
+            let outcome = world.ssh().answers([TOTP_CODE; 3]).run();
+            assert_denied(&outcome, &format!("{version} {no_factor}"));
+            assert_eq!(
+                reason(&outcome),
+                "no-allowed-factor",
+                "{version} {no_factor}"
+            );
+            assert_eq!(world.onelogin.count("POST", "/registrations"), 0);
+            assert_eq!(world.onelogin.codes(), 0);
+        }
+    }
+}
+
+#[test]
+fn what_a_login_does_not_need_of_a_user_may_have_any_type() {
+    let world = World::with([totp()], &[]);
+    let user = format!(
+        r#"[{{"id":{},"username":"{}","email":7,"external_id":[],"custom_attributes":[],"state":1,"status":1}}]"#,
+        world::ID,
+        world::NAME
+    );
+    let on = Match::new("GET", "/api/2/users?");
+    world.onelogin.fault(Fault::new(on, Action::Body(user)));
+    assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
 }

@@ -134,6 +134,8 @@ pub struct Report {
     pub forgotten: bool,
     /// Why less was offered than could be sent to the user.
     pub held_back: Option<Full>,
+    /// How many entries of the list of devices could not be read.
+    pub odd_devices: usize,
 }
 
 impl From<BadAnswer> for Denial {

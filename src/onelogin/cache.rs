@@ -161,6 +161,7 @@ impl<'a> Cache<'a> {
         let devices = Devices {
             usable: devices?,
             enrolled: entry.enrolled,
+            odd: 0,
         };
         let is_of_use = devices.enrolled > 0 && !devices.usable.is_empty();
         let holds = is_of_use && (0..life).contains(&age);
@@ -253,6 +254,7 @@ mod tests {
         let devices = Devices {
             usable: vec![device.clone()],
             enrolled: 2,
+            odd: 0,
         };
         cache.keep(&user, &devices);
         assert_eq!(Cache::new(&second, &state).user(&alice()), None);

@@ -14,7 +14,8 @@ pub use token::{Token, token};
 use crate::login::{ApiError, Ending, Trouble};
 use crate::outage::Miss;
 use json::{
-    ErrorBody, Id, InArray, Names, Object, bad, envelope, matches_or_absent, plain, problem, single,
+    ErrorBody, Id, InArray, Maybe, Names, Object, Scalar, bad, envelope, matches_or_absent, plain,
+    problem, single,
 };
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -145,36 +146,42 @@ pub enum Verify {
     Poll,
 }
 
+/// The HTTP statuses of a reply to what begins: it may be done, made or taken on.
+const BEGUN: std::ops::RangeInclusive<u16> = 200..=202;
+
 /// Reads the reply to a verify call.
 ///
 /// Acceptance is one of two shapes under HTTP 200 or 201 and nothing else: `status` is the string
 /// `accepted`, in the object or in the single element of an array; or `status` is the object
 /// `{type: "success", code: 200, error: false, message: "Success"}`. Each id that is present must
-/// be ours.
+/// be ours. No mark of an error stands beside it, but for `error: false` beside the string. `pending`
+/// and `rejected` are read under HTTP 202 too, and whatever stands beside them.
 ///
 /// # Errors
 /// What a reply that is neither an answer nor a refusal means.
 pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, ApiError> {
     match (reply.status, verify) {
-        (200 | 201, _) => {}
+        (200..=202, _) => {}
         // OneLogin documents 401 for a wrong code, and answers it to a bad token too: either way
         // the code was not accepted. 400 and 422 are what a malformed code gets.
         (400 | 401 | 422, Verify::Code) => return Ok(Answer::Rejected),
         _ => return Err(problem(reply, Names::Only)),
     }
     let body: AnswerBody = single(&reply.body)?;
-    if body.is_an_error() || !body.is_ours(verify, ours) {
-        return Err(bad(
-            "the reply speaks of another verification or of an error",
-        ));
+    if !body.is_ours(verify, ours) {
+        return Err(bad("the reply speaks of another verification"));
+    }
+    match &body.status {
+        Status::Word(word) if word == "pending" => return Ok(Answer::Pending),
+        Status::Word(word) if word == "rejected" => return Ok(Answer::Rejected),
+        Status::Word(_) | Status::Object(_) => {}
+    }
+    if reply.status == 202 || body.is_an_error() {
+        return Err(bad("an error beside the status, or HTTP 202"));
     }
     match body.status {
-        Status::Word(word) => match word.as_str() {
-            "accepted" => Ok(Answer::Accepted(Acceptance(()))),
-            "pending" => Ok(Answer::Pending),
-            "rejected" => Ok(Answer::Rejected),
-            _ => Err(bad("the status is none that is known")),
-        },
+        Status::Word(word) if word == "accepted" => Ok(Answer::Accepted(Acceptance(()))),
+        Status::Word(_) => Err(bad("the status is none that is known")),
         Status::Object(_) if body.in_array => Err(bad("a status object in an array")),
         Status::Object(Object(status)) if status.is_success() => {
             Ok(Answer::Accepted(Acceptance(())))
@@ -188,7 +195,7 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
 /// # Errors
 /// What a reply that is not an activation of ours means.
 pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
-    if !matches!(reply.status, 200 | 201) {
+    if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
     }
     let body: ActivationBody = single(&reply.body)?;
@@ -201,7 +208,8 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError>
         .ok_or_else(|| bad("the verification's id is malformed"))?;
     let digits = body
         .factor_data
-        .and_then(|Object(data)| data.verification_token)
+        .0
+        .and_then(|data| data.verification_token.into_id())
         .map(|token| token.0);
     let are_fit = |digits: &String| {
         (1..=10).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
@@ -217,7 +225,7 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError>
 /// # Errors
 /// What a reply that is no trigger of ours means.
 pub fn trigger(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
-    if reply.status != 200 {
+    if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
     }
     let bodies: Vec<TriggerBody> = plain(envelope(&reply.body)?);
@@ -298,17 +306,21 @@ impl InArray for AnswerBody {
 }
 
 impl AnswerBody {
+    /// `error: false` beside a word says that it is none. The object of a success says so within.
     fn is_an_error(&self) -> bool {
+        let is_no_error = matches!(
+            (&self.status, &self.error),
+            (_, None) | (Status::Word(_), Some(serde_json::Value::Bool(false)))
+        );
         let marks = [
             &self.status_code,
-            &self.error,
             &self.errors,
             &self.code,
             &self.name,
             &self.message,
             &self.data,
         ];
-        marks.into_iter().any(Option::is_some)
+        !is_no_error || marks.into_iter().any(Option::is_some)
     }
 
     fn is_ours(&self, verify: Verify, ours: Ours<'_>) -> bool {
@@ -350,13 +362,16 @@ struct ActivationBody {
     id: Id,
     user_id: Option<Id>,
     device_id: Option<Id>,
-    factor_data: Option<Object<FactorData>>,
+    #[serde(default)]
+    factor_data: Maybe<FactorData>,
 }
 
 #[derive(Deserialize)]
 struct FactorData {
-    verification_token: Option<Id>,
-    totp_url: Option<String>,
+    #[serde(default)]
+    verification_token: Scalar,
+    #[serde(default)]
+    totp_url: Scalar,
 }
 
 impl InArray for ActivationBody {

@@ -534,9 +534,15 @@ impl Api for Player<'_> {
             Step::Lists(expected, devices) if expected == user.as_str() => Ok(Devices {
                 enrolled: devices.len(),
                 usable: devices,
+                odd: 0,
             }),
             Step::ListsOf(expected, enrolled, usable) if expected == user.as_str() => {
-                Ok(Devices { usable, enrolled })
+                let odd = 0;
+                Ok(Devices {
+                    usable,
+                    enrolled,
+                    odd,
+                })
             }
             _ => panic!("lists devices of {} out of order", user.as_str()),
         }

@@ -1,11 +1,13 @@
 //! Users and their devices.
 
-use super::json::{Id, Names, Object, bad, envelope, object, objects, plain, problem};
+use super::json::{
+    Entry, Id, Maybe, Names, Object, Scalar, bad, entries, envelope, object, problem,
+};
 use super::{DeviceId, Reply, UserId};
 use crate::config::{Attribute, Version};
 use crate::factor::{Device, Factor};
 use crate::login::ApiError;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 
 /// What a user search found (rule R5).
@@ -49,13 +51,14 @@ pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
     }
-    let users: Vec<UserBody> = match version {
-        Version::V2 => objects(&reply.body)?,
-        Version::V1 => plain(envelope(&reply.body)?),
+    let users: Vec<Entry<UserBody>> = match version {
+        Version::V2 => entries(&reply.body)?,
+        Version::V1 => envelope(&reply.body)?,
     };
     match users.as_slice() {
         [] => Ok(Found::Nobody),
-        [user] => user.found(equal),
+        [Entry::Read(Object(user))] => user.found(equal),
+        [Entry::Odd(_)] => Err(odd_user()),
         _ => Ok(Found::Several),
     }
 }
@@ -79,14 +82,20 @@ pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
     }
-    let users: Vec<UserBody> = objects(&reply.body)?;
+    let users: Vec<Entry<UserBody>> = entries(&reply.body)?;
     match users.as_slice() {
         [] => Ok(Candidate::Nobody),
-        [user] => UserId::parse(&user.id.0)
+        [Entry::Read(Object(user))] => UserId::parse(&user.id.0)
             .map(Candidate::One)
             .ok_or_else(|| bad("the user's id is malformed")),
+        [Entry::Odd(_)] => Err(odd_user()),
         _ => Ok(Candidate::Several),
     }
+}
+
+/// An entry that cannot be read is a hit all the same (rule R5): it is not nobody.
+fn odd_user() -> ApiError {
+    bad("the only hit is not a user with an id")
 }
 
 /// Reads the reply to `GET /api/2/users/<id>`.
@@ -106,8 +115,10 @@ pub fn user(reply: &Reply, equal: Equal<'_>) -> Result<Found, ApiError> {
 pub struct Devices {
     /// Devices that can be used.
     pub usable: Vec<Device>,
-    /// All that are enrolled.
+    /// All that are enrolled, whatever their entries look like.
     pub enrolled: usize,
+    /// How many of them have an entry that cannot be read.
+    pub odd: usize,
 }
 
 /// Reads the reply to `GET /api/2/mfa/users/<id>/devices`. Keyed on `auth_factor_name`; display
@@ -120,14 +131,8 @@ pub fn devices(reply: &Reply, magic_links: &[String]) -> Result<Devices, ApiErro
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
     }
-    let bodies: Vec<DeviceBody> = objects(&reply.body)?;
-    Ok(Devices {
-        enrolled: bodies.len(),
-        usable: bodies
-            .into_iter()
-            .filter_map(|body| body.device(magic_links))
-            .collect(),
-    })
+    let entries: Vec<Entry<DeviceBody>> = entries(&reply.body)?;
+    Ok(Devices::of(entries, |body| body.device(magic_links)))
 }
 
 /// Reads the reply to `GET /api/1/users/<id>/otp_devices`. A Protect stands there twice where it
@@ -140,27 +145,61 @@ pub fn otp_devices(reply: &Reply) -> Result<Devices, ApiError> {
         return Err(problem(reply, Names::AndMessages));
     }
     let Object(list): Object<OtpDevices> = envelope(&reply.body)?;
-    let bodies = plain(list.otp_devices);
-    Ok(Devices {
-        enrolled: bodies.len(),
-        usable: bodies
-            .into_iter()
-            .filter_map(OtpDeviceBody::device)
-            .collect(),
-    })
+    Ok(Devices::of(list.otp_devices, OtpDeviceBody::device))
+}
+
+/// What an entry of a list of devices is.
+enum Listed {
+    Usable(Device),
+    /// Of a factor that we do not know, or not in use.
+    NotUsable,
+    /// Not the entry of a device.
+    Odd,
+}
+
+impl Devices {
+    /// Each entry is a device that is enrolled: one that cannot be used, or not be read, never makes
+    /// "no device", on which an exemption or an enrolment could rest.
+    fn of<T>(entries: Vec<Entry<T>>, listed: impl Fn(T) -> Listed) -> Self {
+        let mut devices = Self {
+            usable: Vec::new(),
+            enrolled: entries.len(),
+            odd: 0,
+        };
+        for entry in entries {
+            match entry.read().map_or(Listed::Odd, &listed) {
+                Listed::Usable(device) => devices.usable.push(device),
+                Listed::NotUsable => {}
+                Listed::Odd => devices.odd += 1,
+            }
+        }
+        devices
+    }
 }
 
 #[derive(Deserialize)]
-pub(super) struct UserBody {
+struct UserBody {
     id: Id,
-    username: Option<String>,
-    email: Option<String>,
-    samaccountname: Option<String>,
-    userprincipalname: Option<String>,
+    #[serde(default)]
+    username: Scalar,
+    #[serde(default)]
+    email: Scalar,
+    #[serde(default)]
+    samaccountname: Scalar,
+    #[serde(default)]
+    userprincipalname: Scalar,
+    #[serde(default, deserialize_with = "id_or_nothing")]
     external_id: Option<Id>,
-    custom_attributes: Option<BTreeMap<String, serde_json::Value>>,
-    state: Option<i64>,
-    status: Option<i64>,
+    #[serde(default)]
+    custom_attributes: Maybe<BTreeMap<String, serde_json::Value>>,
+    #[serde(default)]
+    state: Scalar,
+    #[serde(default)]
+    status: Scalar,
+}
+
+fn id_or_nothing<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Id>, D::Error> {
+    Scalar::deserialize(deserializer).map(Scalar::into_id)
 }
 
 impl UserBody {
@@ -178,9 +217,9 @@ impl UserBody {
         if !is_ours {
             return Ok(Found::Other);
         }
-        if (self.state, self.status) != (Some(1), Some(1)) {
+        let [Scalar::Number(1), Scalar::Number(1)] = [&self.state, &self.status] else {
             return Ok(Found::Inactive);
-        }
+        };
         UserId::parse(&self.id.0)
             .map(Found::One)
             .ok_or_else(|| bad("the user's id is malformed"))
@@ -188,12 +227,12 @@ impl UserBody {
 
     fn attribute(&self, attribute: &Attribute) -> Option<&str> {
         match attribute {
-            Attribute::Username => self.username.as_deref(),
-            Attribute::Email => self.email.as_deref(),
-            Attribute::SamAccountName => self.samaccountname.as_deref(),
-            Attribute::UserPrincipalName => self.userprincipalname.as_deref(),
+            Attribute::Username => self.username.text(),
+            Attribute::Email => self.email.text(),
+            Attribute::SamAccountName => self.samaccountname.text(),
+            Attribute::UserPrincipalName => self.userprincipalname.text(),
             Attribute::ExternalId => self.external_id.as_ref().map(|id| id.0.as_str()),
-            Attribute::Custom(name) => self.custom_attributes.as_ref()?.get(name)?.as_str(),
+            Attribute::Custom(name) => self.custom_attributes.0.as_ref()?.get(name)?.as_str(),
         }
     }
 }
@@ -221,68 +260,76 @@ pub(super) fn factor(
 }
 
 /// The first name that is not empty.
-pub(super) fn first_name(names: [Option<String>; 2]) -> String {
-    let mut names = names.into_iter().flatten();
+fn first_name(names: [Scalar; 2]) -> String {
+    let mut names = names.into_iter().filter_map(Scalar::into_text);
     names.find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 #[derive(Deserialize)]
-pub(super) struct DeviceBody {
+struct DeviceBody {
     device_id: Id,
     auth_factor_name: String,
-    user_display_name: Option<String>,
-    type_display_name: Option<String>,
-    default: Option<bool>,
+    #[serde(default)]
+    user_display_name: Scalar,
+    #[serde(default)]
+    type_display_name: Scalar,
+    #[serde(default)]
+    default: Scalar,
 }
 
 impl DeviceBody {
-    fn device(self, magic_links: &[String]) -> Option<Device> {
-        let type_name = self.type_display_name.clone().unwrap_or_default();
-        Some(Device::new(
-            DeviceId::parse(&self.device_id.0)?,
-            factor(&self.auth_factor_name, &type_name, magic_links)?,
-            first_name([self.user_display_name, self.type_display_name]),
-            self.default.unwrap_or(false),
-        ))
+    fn device(self, magic_links: &[String]) -> Listed {
+        let Some(id) = DeviceId::parse(&self.device_id.0) else {
+            return Listed::Odd;
+        };
+        let type_name = self.type_display_name.text().unwrap_or_default();
+        let Some(factor) = factor(&self.auth_factor_name, type_name, magic_links) else {
+            return Listed::NotUsable;
+        };
+        let name = first_name([self.user_display_name, self.type_display_name]);
+        let is_default = self.default.is() == Some(true);
+        Listed::Usable(Device::new(id, factor, name, is_default))
     }
 }
 
 #[derive(Deserialize)]
-pub(super) struct OtpDevices {
-    otp_devices: Vec<Object<OtpDeviceBody>>,
+struct OtpDevices {
+    otp_devices: Vec<Entry<OtpDeviceBody>>,
 }
 
 #[derive(Deserialize)]
-pub(super) struct OtpDeviceBody {
+struct OtpDeviceBody {
     id: Id,
     auth_factor_name: String,
-    user_display_name: Option<String>,
-    type_display_name: Option<String>,
-    default: Option<bool>,
-    needs_trigger: Option<bool>,
-    active: Option<bool>,
+    #[serde(default)]
+    user_display_name: Scalar,
+    #[serde(default)]
+    type_display_name: Scalar,
+    #[serde(default)]
+    default: Scalar,
+    #[serde(default)]
+    needs_trigger: Scalar,
+    #[serde(default)]
+    active: Scalar,
 }
 
 impl OtpDeviceBody {
-    fn device(self) -> Option<Device> {
-        if self.active == Some(false) {
-            return None;
-        }
-        let factor = match (factor(&self.auth_factor_name, "", &[])?, self.needs_trigger) {
-            (Factor::Push, Some(true)) => Factor::Push,
-            (Factor::Push, _) => Factor::ProtectCode,
-            // A call needs digits to key in, which version 1 does not give.
-            (Factor::Voice, _) => return None,
-            (other, _) => other,
+    fn device(self) -> Listed {
+        let Some(id) = DeviceId::parse(&self.id.0) else {
+            return Listed::Odd;
         };
-        let mut device = Device::new(
-            DeviceId::parse(&self.id.0)?,
-            factor,
-            first_name([self.user_display_name, self.type_display_name]),
-            self.default.unwrap_or(false),
-        );
+        let needs_trigger = self.needs_trigger.is() == Some(true);
+        let factor = match factor(&self.auth_factor_name, "", &[]) {
+            _ if self.active.is() == Some(false) => return Listed::NotUsable,
+            // A call needs digits to key in, which version 1 does not give.
+            None | Some(Factor::Voice) => return Listed::NotUsable,
+            Some(Factor::Push) if !needs_trigger => Factor::ProtectCode,
+            Some(other) => other,
+        };
+        let name = first_name([self.user_display_name, self.type_display_name]);
+        let mut device = Device::new(id, factor, name, self.default.is() == Some(true));
         // A code of the app is the other entry's.
         device.takes_codes &= factor != Factor::Push;
-        Some(device)
+        Listed::Usable(device)
     }
 }

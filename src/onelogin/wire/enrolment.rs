@@ -1,8 +1,10 @@
 //! Enrolment of a factor. None of this is an acceptance.
 
 use super::directory::factor;
-use super::json::{Id, InArray, Names, Object, bad, matches_or_absent, objects, problem, single};
-use super::{FactorData, RegistrationId, Reply, UserId, Verify};
+use super::json::{
+    Entry, Id, InArray, Maybe, Names, bad, entries, matches_or_absent, problem, single,
+};
+use super::{BEGUN, FactorData, RegistrationId, Reply, UserId, Verify};
 use crate::factor::Factor;
 use crate::login::ApiError;
 use crate::secret::Secret;
@@ -27,8 +29,9 @@ pub fn factors(reply: &Reply, magic_links: &[String]) -> Result<Vec<Available>, 
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
     }
-    let bodies: Vec<FactorBody> = objects(&reply.body)?;
-    let known = bodies.into_iter().filter_map(|body| {
+    let entries: Vec<Entry<FactorBody>> = entries(&reply.body)?;
+    let known = entries.into_iter().filter_map(Entry::read);
+    let known = known.filter_map(|body| {
         let factor = factor(&body.auth_factor_name, &body.name, magic_links)?;
         let can_enrol = matches!(
             factor,
@@ -58,16 +61,16 @@ pub struct Registration {
 /// # Errors
 /// What a reply that is no registration means.
 pub fn registration(reply: &Reply, user: &UserId) -> Result<Registration, ApiError> {
-    if !matches!(reply.status, 200 | 201) {
+    if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
     }
     let body: RegistrationBody = single(&reply.body)?;
     if !matches_or_absent(body.user_id.as_ref(), user.as_str()) {
         return Err(bad("the registration is another user's"));
     }
-    let data = body.factor_data;
-    let (address, token) = data.map_or((None, None), |Object(d)| {
-        (d.totp_url, d.verification_token.map(|token| token.0))
+    let (address, token) = body.factor_data.0.map_or((None, None), |data| {
+        let token = data.verification_token.into_id().map(|token| token.0);
+        (data.totp_url.into_text(), token)
     });
     let visible = |text: &Secret| text.len() <= 512 && text.all(|c| !c.is_control());
     Ok(Registration {
@@ -99,7 +102,7 @@ pub fn enrolment(
     ours: &RegistrationId,
 ) -> Result<Enrolment, ApiError> {
     match (reply.status, verify) {
-        (200 | 201, _) => {}
+        (200..=202, _) => {}
         (400 | 401 | 422, Verify::Code) => return Ok(Enrolment::Pending),
         (404, _) => return Ok(Enrolment::Rejected),
         _ => return Err(problem(reply, Names::Only)),
@@ -110,6 +113,7 @@ pub fn enrolment(
         return Err(bad("the reply speaks of another registration"));
     }
     match body.status.as_str() {
+        "accepted" if reply.status == 202 => Err(bad("done, under HTTP 202")),
         "accepted" => Ok(Enrolment::Done),
         "pending" => Ok(Enrolment::Pending),
         "rejected" => Ok(Enrolment::Rejected),
@@ -128,7 +132,8 @@ pub(super) struct FactorBody {
 pub(super) struct RegistrationBody {
     id: Id,
     user_id: Option<Id>,
-    factor_data: Option<Object<FactorData>>,
+    #[serde(default)]
+    factor_data: Maybe<FactorData>,
 }
 
 impl InArray for RegistrationBody {

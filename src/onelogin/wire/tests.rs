@@ -289,7 +289,7 @@ fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
     }
     assert_eq!(read(401, "").unwrap_err().trouble, Trouble::Credential);
     assert_eq!(
-        read(202, r#"{"id":"v-1"}"#).unwrap_err().trouble,
+        read(204, r#"{"id":"v-1"}"#).unwrap_err().trouble,
         Trouble::BadReply
     );
 }
@@ -343,6 +343,7 @@ fn r05_a_user_is_one_hit_that_is_equal_and_active() {
         one,
         "null",
         r#"[{"username":"alice","state":1,"status":1}]"#,
+        "[null]",
         r#"[{"id":"1/2","username":"alice","state":1,"status":1}]"#,
     ] {
         assert_eq!(search(body), Err(Trouble::BadReply), "{body}");
@@ -381,7 +382,8 @@ fn devices_are_known_by_their_factor_name() {
             ("5", Factor::Sms, "", false),
         ]
     );
-    for body in ["{}", "", r#"[{"auth_factor_name":"SMS"}]"#] {
+    assert_eq!(devices.odd, 1);
+    for body in ["{}", ""] {
         let error = super::devices(&reply(200, body), &[]).unwrap_err();
         assert_eq!(error.trouble, Trouble::BadReply, "{body}");
     }
@@ -827,11 +829,12 @@ fn r05_only_http_200_says_who_or_what_there_is() {
         assert!(factors(&list, &[]).is_err(), "{status}");
         let none = reply(status, &envelope(r#"{"otp_devices":[]}"#));
         assert!(otp_devices(&none).is_err(), "{status}");
-        assert!(trigger(&reply(status, &token), ours).is_err(), "{status}");
     }
-    for status in [200, 201, 204, 302, 400, 401, 404, 429, 500, 503] {
+    for status in [200, 201, 202, 204, 302, 400, 401, 404, 429, 500, 503] {
         let begun = registration(&reply(status, r#"{"id":"r-1"}"#), &user);
-        assert_eq!(begun.is_ok(), matches!(status, 200 | 201), "{status}");
+        assert_eq!(begun.is_ok(), matches!(status, 200..=202), "{status}");
+        let begun = trigger(&reply(status, &token), ours);
+        assert_eq!(begun.is_ok(), matches!(status, 200..=202), "{status}");
     }
 }
 
@@ -886,5 +889,460 @@ fn each_status_is_a_trouble_of_its_own_and_only_429_may_name_a_time() {
         assert_eq!(error.trouble, trouble, "{status}");
         let named = (status == 429).then_some(std::time::Duration::from_secs(7));
         assert_eq!(error.retry_after, named, "{status}");
+    }
+}
+
+/// An odd entry of a list of devices, in version 2 and in version 1.
+const ODD_DEVICES: [(&str, &str); 9] = [
+    ("null", "null"),
+    ("7", "7"),
+    ("[\"3\",\"SMS\"]", "[3,\"OneLogin SMS\"]"),
+    ("{}", "{}"),
+    (
+        r#"{"device_id":"3","auth_factor_name":null}"#,
+        r#"{"id":3,"auth_factor_name":null}"#,
+    ),
+    (r#"{"device_id":"3"}"#, r#"{"id":3}"#),
+    (
+        r#"{"device_id":null,"auth_factor_name":"SMS"}"#,
+        r#"{"id":null,"auth_factor_name":"OneLogin SMS"}"#,
+    ),
+    (
+        r#"{"device_id":"3","device_id":"4","auth_factor_name":"SMS"}"#,
+        r#"{"id":3,"id":4,"auth_factor_name":"OneLogin SMS"}"#,
+    ),
+    (
+        r#"{"device_id":"a/b","auth_factor_name":"SMS"}"#,
+        r#"{"id":-3,"auth_factor_name":"OneLogin SMS"}"#,
+    ),
+];
+
+/// Both lists of devices with these entries.
+fn lists(second: &str, first: &str) -> [Result<Devices, ApiError>; 2] {
+    let first = format!(r#"{{{OK},"data":{{"otp_devices":[{first}]}}}}"#);
+    [
+        devices(&reply(200, &format!("[{second}]")), &[]),
+        otp_devices(&reply(200, &first)),
+    ]
+}
+
+#[test]
+fn an_odd_entry_among_the_devices_is_skipped_and_counted() {
+    let good = (
+        r#"{"device_id":"9","auth_factor_name":"Google Authenticator"}"#,
+        r#"{"id":9,"auth_factor_name":"Google Authenticator"}"#,
+    );
+    for (second, first) in ODD_DEVICES {
+        let lists = lists(
+            &format!("{second},{},{second}", good.0),
+            &format!("{first},{},{first}", good.1),
+        );
+        for list in lists {
+            let list = list.unwrap_or_else(|error| panic!("{second}: {error:?}"));
+            let ids: Vec<_> = list
+                .usable
+                .iter()
+                .map(|device| device.id.as_str())
+                .collect();
+            assert_eq!(
+                (ids, list.enrolled, list.odd),
+                (vec!["9"], 3, 2),
+                "{second}"
+            );
+        }
+    }
+}
+
+#[test]
+fn r01_a_list_of_odd_entries_alone_is_not_a_list_without_devices() {
+    for (second, first) in ODD_DEVICES {
+        for list in lists(second, first) {
+            let list = list.unwrap_or_else(|error| panic!("{second}: {error:?}"));
+            assert_eq!(
+                (list.usable.len(), list.enrolled, list.odd),
+                (0, 1, 1),
+                "{second}"
+            );
+        }
+    }
+    for list in [
+        "null",
+        "{}",
+        "\"\"",
+        "7",
+        r#"{"otp_devices":null}"#,
+        "[null",
+    ] {
+        let first = format!(r#"{{{OK},"data":{{"otp_devices":{list}}}}}"#);
+        assert!(otp_devices(&reply(200, &first)).is_err(), "{list}");
+        assert!(devices(&reply(200, list), &[]).is_err(), "{list}");
+    }
+}
+
+#[test]
+fn what_a_device_does_not_need_may_have_any_type() {
+    for odd in ["null", "7", "\"yes\"", "[]", "{}", "[true]", "1.5"] {
+        let rest = format!(
+            r#""user_display_name":{odd},"type_display_name":{odd},"default":{odd},"phone_number":{odd}"#
+        );
+        let lists = lists(
+            &format!(r#"{{"device_id":3,"auth_factor_name":"SMS",{rest}}}"#),
+            &format!(
+                r#"{{"id":"3","auth_factor_name":"OneLogin SMS",{rest},"needs_trigger":{odd},"active":{odd}}}"#
+            ),
+        );
+        for list in lists {
+            let list = list.unwrap_or_else(|error| panic!("{odd}: {error:?}"));
+            let [device] = list.usable.as_slice() else {
+                panic!("{odd}: {list:?}");
+            };
+            assert_eq!(
+                (device.id.as_str(), device.factor),
+                ("3", Factor::Sms),
+                "{odd}"
+            );
+            assert!(!device.default, "{odd}");
+            assert_eq!((list.enrolled, list.odd), (1, 0), "{odd}");
+        }
+    }
+}
+
+#[test]
+fn yes_and_no_are_read_as_text_and_as_number_too() {
+    for (yes, no) in [("true", "false"), ("\"true\"", "\"false\""), ("1", "0")] {
+        let read = |default: &str, needs_trigger: &str, active: &str| {
+            let [second, first] = lists(
+                &format!(r#"{{"device_id":3,"auth_factor_name":"OneLogin","default":{default}}}"#),
+                &format!(
+                    r#"{{"id":3,"auth_factor_name":"OneLogin Protect","default":{default},"needs_trigger":{needs_trigger},"active":{active}}}"#
+                ),
+            );
+            (second.unwrap().usable, first.unwrap().usable)
+        };
+        let (second, first) = read(yes, yes, yes);
+        assert!(second[0].default && first[0].default, "{yes}");
+        assert_eq!(first[0].factor, Factor::Push, "{yes}");
+        let (second, first) = read(no, no, yes);
+        assert!(!second[0].default && !first[0].default, "{no}");
+        assert_eq!(first[0].factor, Factor::ProtectCode, "{no}");
+        assert!(read(yes, yes, no).1.is_empty(), "{no}");
+    }
+}
+
+#[test]
+fn r05_an_odd_entry_of_a_search_is_a_hit() {
+    let one = r#"{"id":1,"username":"alice","state":1,"status":1}"#;
+    for odd in [
+        "null",
+        "7",
+        "{}",
+        "[]",
+        "\"\"",
+        r#"{"id":null}"#,
+        r#"{"id":2,"id":3}"#,
+    ] {
+        for list in [
+            format!("{one},{odd}"),
+            format!("{odd},{one}"),
+            format!("{odd},{odd}"),
+        ] {
+            assert_eq!(search(&format!("[{list}]")), Ok(Found::Several), "{list}");
+            let candidate = candidate(&reply(200, &format!("[{list}]")));
+            assert_eq!(candidate.unwrap(), Candidate::Several, "{list}");
+        }
+        // Alone it leads to nobody, and is not nobody.
+        assert_eq!(search(&format!("[{odd}]")), Err(Trouble::BadReply), "{odd}");
+        assert!(
+            candidate(&reply(200, &format!("[{odd}]"))).is_err(),
+            "{odd}"
+        );
+    }
+}
+
+#[test]
+fn r05_attributes_that_are_not_compared_may_have_any_type() {
+    let one = Ok(Found::One(UserId::parse("1").unwrap()));
+    for odd in ["null", "7", "true", "[]", "{}", "1.5", "[{\"a\":1}]"] {
+        let body = format!(
+            r#"[{{"id":1,"username":"alice","email":{odd},"samaccountname":{odd},"userprincipalname":{odd},"external_id":{odd},"custom_attributes":{odd},"locked_until":{odd},"state":1,"status":1}}]"#
+        );
+        assert_eq!(search(&body), one, "{odd}");
+        // The one that is compared is text, and nothing is made of anything else.
+        let body = format!(r#"[{{"id":1,"username":{odd},"state":1,"status":1}}]"#);
+        assert_eq!(search(&body), Ok(Found::Other), "{odd}");
+    }
+    let body = r#"[{"id":1,"username":7,"state":1,"status":1}]"#;
+    assert_eq!(by(&Attribute::Username, "7", false, body), Ok(Found::Other));
+}
+
+#[test]
+fn r05_a_state_of_an_odd_type_is_not_active() {
+    for odd in ["null", "\"1\"", "1.0", "true", "[1]", "{}", "\"active\""] {
+        for (state, status) in [(odd, "1"), ("1", odd), (odd, odd)] {
+            let body =
+                format!(r#"[{{"id":1,"username":"alice","state":{state},"status":{status}}}]"#);
+            assert_eq!(search(&body), Ok(Found::Inactive), "{body}");
+        }
+    }
+}
+
+#[test]
+fn a_begun_verification_or_enrolment_is_read_under_202_and_with_odd_data() {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    for status in [200, 201, 202] {
+        for data in [
+            "[]",
+            "null",
+            "{}",
+            "\"\"",
+            "7",
+            r#"{"verification_token":[]}"#,
+        ] {
+            let body = format!(r#"{{"id":"v-1","user_id":1001,"factor_data":{data}}}"#);
+            let begun = activation(&reply(status, &body), ours);
+            let begun = begun.unwrap_or_else(|error| panic!("{status} {data}: {error:?}"));
+            assert_eq!((begun.id.as_str(), begun.digits), ("v-1", None), "{data}");
+            let begun = registration(&reply(status, &body), &user);
+            let begun = begun.unwrap_or_else(|error| panic!("{status} {data}: {error:?}"));
+            assert!(begun.address.is_none() && begun.token.is_none(), "{data}");
+        }
+        let odd = r#"{"id":"v-1","factor_data":{"verification_token":"012345","totp_url":[]}}"#;
+        let begun = activation(&reply(status, odd), ours).unwrap();
+        assert_eq!(begun.digits.as_deref(), Some("012345"));
+        let token =
+            format!(r#"{{{OK},"data":[{{"id":1001,"device_id":501,"state_token":"a1"}}]}}"#);
+        assert_eq!(
+            trigger(&reply(status, &token), ours).unwrap().id.as_str(),
+            "a1"
+        );
+    }
+}
+
+#[test]
+fn r06_pending_and_rejected_are_read_under_202_and_an_acceptance_is_not() {
+    for verify in [Verify::Code, Verify::Poll] {
+        for word in ["pending", "rejected"] {
+            let body = format!(r#"{{"id":"v-1","status":"{word}"}}"#);
+            assert_eq!(read(verify, 202, &body), word);
+            assert_eq!(read(verify, 202, &format!("[{body}]")), word);
+        }
+        for body in [r#"{"id":"v-1","status":"accepted"}"#, SUCCESS] {
+            assert_eq!(read(verify, 202, body), "BadReply", "{body}");
+        }
+    }
+    let ours = RegistrationId::parse("r-1").unwrap();
+    for (word, known) in [
+        ("pending", Some(Enrolment::Pending)),
+        ("rejected", Some(Enrolment::Rejected)),
+        ("accepted", None),
+    ] {
+        let body = format!(r#"{{"id":"r-1","status":"{word}"}}"#);
+        let read = enrolment(Verify::Poll, &reply(202, &body), &ours);
+        assert_eq!(read.ok(), known, "{word}");
+    }
+}
+
+#[test]
+fn r06_beside_an_acceptance_stands_no_error_but_one_that_is_literally_false() {
+    for (error, accepted) in [
+        ("false", true),
+        ("null", true),
+        ("true", false),
+        ("0", false),
+        ("\"\"", false),
+        ("\"false\"", false),
+        ("[]", false),
+        ("{}", false),
+        ("[false]", false),
+    ] {
+        let body = format!(r#"{{"id":"v-1","status":"accepted","error":{error}}}"#);
+        for verify in [Verify::Code, Verify::Poll] {
+            for body in [body.clone(), format!("[{body}]")] {
+                let read = read(verify, 200, &body);
+                assert_eq!(read == "accepted", accepted, "{body}");
+                assert!(accepted || read == "BadReply", "{body}");
+            }
+        }
+    }
+    for mark in ["errors", "statusCode", "code", "name", "message", "data"] {
+        let body = format!(r#"{{"id":"v-1","status":"accepted","error":false,"{mark}":false}}"#);
+        assert_eq!(read(Verify::Poll, 200, &body), "BadReply", "{mark}");
+    }
+    // The other shape says it within.
+    let body = format!(r#"{{{OK},"error":false}}"#);
+    assert_eq!(read(Verify::Code, 200, &body), "BadReply");
+}
+
+#[test]
+fn marks_of_an_error_beside_pending_or_rejected_end_nothing() {
+    for word in ["pending", "rejected"] {
+        for mark in [
+            r#""error":true"#,
+            r#""message":"Authentication pending""#,
+            r#""data":{}"#,
+            r#""code":200"#,
+        ] {
+            let body = format!(r#"{{"id":"v-1","status":"{word}",{mark}}}"#);
+            for verify in [Verify::Code, Verify::Poll] {
+                assert_eq!(read(verify, 200, &body), word, "{body}");
+            }
+        }
+    }
+    assert_eq!(
+        read(Verify::Poll, 200, r#"{"id":"v-2","status":"pending"}"#),
+        "BadReply"
+    );
+}
+
+#[test]
+fn r17_the_times_of_a_token_are_read_as_text_and_as_number() {
+    let expires = |created: &str, life: &str| {
+        let body = format!(r#"{{"access_token":"t","created_at":{created},"expires_in":{life}}}"#);
+        let token = super::token(&reply(200, &body));
+        token
+            .unwrap_or_else(|error| panic!("{body}: {error:?}"))
+            .expires
+    };
+    let text = "\"2026-01-01T00:00:00Z\"";
+    let end = Some(1_767_225_600 + 36_000);
+    assert_eq!(expires(text, "36000"), end);
+    assert_eq!(expires(text, "\"36000\""), end);
+    assert_eq!(expires("1767225600", "36000"), end);
+    assert_eq!(expires("1767225600", "\"36000\""), end);
+    // Milliseconds would be an end that never comes.
+    for odd in [
+        "1767225600000",
+        "-1",
+        "1.5",
+        "true",
+        "[]",
+        "{}",
+        "\"1767225600\"",
+    ] {
+        assert_eq!(expires(odd, "36000"), None, "{odd}");
+    }
+    for odd in [
+        "null",
+        "-1",
+        "1.5",
+        "true",
+        "[]",
+        "{}",
+        "\"\"",
+        "\"ten hours\"",
+        "\"+5\"",
+    ] {
+        assert_eq!(expires(text, odd), None, "{odd}");
+    }
+}
+
+#[test]
+fn a_token_is_read_out_of_an_object_and_out_of_a_list_in_an_object() {
+    let token = r#"{"access_token":"t0k","created_at":"2026-01-01T00:00:00Z","expires_in":36000}"#;
+    let status = r#""status":{"error":false,"code":200,"type":"success","message":"Success"}"#;
+    for body in [
+        format!(r#"{{"data":{token}}}"#),
+        format!(r#"{{{status},"data":{token}}}"#),
+        format!(r#"{{"data":[{token}]}}"#),
+        format!(r#"{{{status},"data":[{token}]}}"#),
+    ] {
+        let read = super::token(&reply(200, &body));
+        let read = read.unwrap_or_else(|error| panic!("{body}: {error:?}"));
+        assert_eq!(read.bearer.expose(), "t0k", "{body}");
+        assert_eq!(read.expires, Some(1_767_225_600 + 36_000), "{body}");
+    }
+    for body in [
+        format!(r#"{{"data":{{"data":{token}}}}}"#),
+        format!(r#"{{"data":[[{token}]]}}"#),
+        format!("[{token}]"),
+        r#"{"data":["t0k"]}"#.to_owned(),
+        r#"{"data":"t0k"}"#.to_owned(),
+        r#"{"data":[]}"#.to_owned(),
+    ] {
+        assert!(super::token(&reply(200, &body)).is_err(), "{body}");
+    }
+}
+
+/// As recorded from the service: every user of a tenant without `username`, with null for what a
+/// directory would fill.
+#[test]
+fn a_user_as_recorded_is_found_by_e_mail_and_not_by_an_empty_username() {
+    let body = r#"[{"id":123456789,"username":"","email":"alice@example.com","samaccountname":null,"userprincipalname":null,"distinguished_name":null,"external_id":null,"directory_id":null,"member_of":null,"group_id":null,"role_ids":[1,2],"openid_name":"alice","locked_until":null,"invitation_sent_at":"2021-05-04T12:00:00.000Z","preferred_locale_code":null,"custom_attributes":null,"state":1,"status":1}]"#;
+    let one = Ok(Found::One(UserId::parse("123456789").unwrap()));
+    assert_eq!(by(&Attribute::Email, "alice@example.com", false, body), one);
+    for attribute in [
+        Attribute::Username,
+        Attribute::SamAccountName,
+        Attribute::UserPrincipalName,
+        Attribute::ExternalId,
+    ] {
+        assert_eq!(by(&attribute, "alice", false, body), Ok(Found::Other));
+    }
+}
+
+/// As in a fixture that looks like a reply: Protect once, beside an authenticator; neither is the
+/// default.
+#[test]
+fn devices_as_recorded_are_read_though_none_is_the_default() {
+    let body = format!(
+        r#"{{{OK},"data":{{"otp_devices":[
+        {{"active":true,"default":false,"auth_factor_name":"OneLogin Protect","type_display_name":"OneLogin Protect","needs_trigger":true,"user_display_name":"OneLogin Protect","id":1234567}},
+        {{"active":true,"default":false,"auth_factor_name":"Google Authenticator","type_display_name":"Google Authenticator","needs_trigger":false,"user_display_name":"Google Authenticator","id":"7654321"}}
+    ]}}}}"#
+    );
+    let first = otp_devices(&reply(200, &body)).unwrap();
+    let numbers = r#"[
+        {"device_id":1234567,"user_display_name":"Phone","type_display_name":"OneLogin Protect","auth_factor_name":"OneLogin","default":false},
+        {"device_id":"7654321","user_display_name":"App","type_display_name":"Google Authenticator","auth_factor_name":"Google Authenticator","default":false}
+    ]"#;
+    let second = devices(&reply(200, numbers), &[]).unwrap();
+    for list in [first, second] {
+        let seen: Vec<_> = list
+            .usable
+            .iter()
+            .map(|device| (device.id.as_str(), device.factor, device.default))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("1234567", Factor::Push, false),
+                ("7654321", Factor::Totp, false)
+            ]
+        );
+        assert_eq!((list.enrolled, list.odd), (2, 0));
+    }
+    let none = format!(r#"{{"data":{{"otp_devices":[]}},{OK}}}"#);
+    assert_eq!(otp_devices(&reply(200, &none)).unwrap().enrolled, 0);
+}
+
+#[test]
+fn a_registration_that_is_answered_as_an_object_or_in_a_list_is_read() {
+    let user = UserId::parse("1001").unwrap();
+    let object = r#"{"id":"0ca1e6ff-0000-4a9e-9a61-1f2e3d4c5b6a","status":"pending","expires_at":"2024-12-01T10:00:00Z","auth_factor_name":"OneLogin","type_display_name":"OneLogin Protect","user_display_name":"Phone","factor_data":{"verification_token":"01-1912451"}}"#;
+    for body in [object.to_owned(), format!("[{object}]")] {
+        let begun = registration(&reply(201, &body), &user).unwrap();
+        assert_eq!(begun.id.as_str(), "0ca1e6ff-0000-4a9e-9a61-1f2e3d4c5b6a");
+        assert!(begun.token.is_some() && begun.address.is_none());
+    }
+}
+
+#[test]
+fn an_odd_entry_among_the_factors_is_skipped() {
+    for odd in [
+        "null",
+        "{}",
+        r#"{"factor_id":null,"name":"A","auth_factor_name":"SMS"}"#,
+        r#"{"factor_id":1,"name":"A","auth_factor_name":null}"#,
+    ] {
+        let good = r#"{"factor_id":2,"name":"Protect","auth_factor_name":"OneLogin"}"#;
+        let body = format!("[{odd},{good}]");
+        let factors = factors(&reply(200, &body), &[]).unwrap();
+        let seen: Vec<_> = factors.iter().map(|factor| factor.id).collect();
+        assert_eq!(seen, [2], "{odd}");
     }
 }

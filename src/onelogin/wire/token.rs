@@ -1,7 +1,7 @@
 //! Access tokens.
 
 use super::Reply;
-use super::json::{Names, Object, bad, object, problem};
+use super::json::{Names, Object, Scalar, bad, object, problem};
 use crate::login::{ApiError, Trouble};
 use crate::secret::Secret;
 use serde::Deserialize;
@@ -33,9 +33,14 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
         _ => return Err(problem(reply, Names::AndMessages)),
     }
     let body = match object(&reply.body)? {
-        TokenReply::Flat(Object(body)) => body,
-        TokenReply::Wrapped { data } => {
-            let Object(body) = data.into_iter().next().ok_or_else(|| bad("no token"))?;
+        TokenReply::Flat(Object(body))
+        | TokenReply::Wrapped {
+            data: Wrapped::One(Object(body)),
+        } => body,
+        TokenReply::Wrapped {
+            data: Wrapped::List(list),
+        } => {
+            let Object(body) = list.into_iter().next().ok_or_else(|| bad("no token"))?;
             body
         }
         TokenReply::Error { .. } => {
@@ -51,14 +56,27 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
     if !is_fit {
         return Err(bad("the access token is malformed"));
     }
-    let created = body.created_at.as_deref().and_then(unix_seconds);
-    let expires = created
-        .zip(body.expires_in)
-        .map(|(at, life)| at.saturating_add(life));
+    let created = match body.created_at {
+        Scalar::Number(seconds) => Some(seconds).filter(|&seconds| seconds < FAR),
+        Scalar::Text(iso) => unix_seconds(&iso),
+        Scalar::Bool(_) | Scalar::Other => None,
+    };
+    let life = match body.expires_in {
+        Scalar::Number(seconds) => Some(seconds),
+        // `parse` takes a sign, too.
+        Scalar::Text(text) if text.starts_with('+') => None,
+        Scalar::Text(text) => text.parse().ok(),
+        Scalar::Bool(_) | Scalar::Other => None,
+    };
+    let expires = created.zip(life);
+    let expires = expires.map(|(at, life)| at.saturating_add(life));
     Ok(Token { bearer, expires })
 }
 
-pub(super) fn unix_seconds(iso: &str) -> Option<u64> {
+/// The year 5138 in seconds since 1970. A time behind it is one in milliseconds.
+const FAR: u64 = 100_000_000_000;
+
+fn unix_seconds(iso: &str) -> Option<u64> {
     use time::format_description::well_known::Rfc3339;
     let time = time::OffsetDateTime::parse(iso, &Rfc3339).ok()?;
     u64::try_from(time.unix_timestamp()).ok()
@@ -66,10 +84,10 @@ pub(super) fn unix_seconds(iso: &str) -> Option<u64> {
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-pub(super) enum TokenReply {
+enum TokenReply {
     Flat(Object<TokenBody>),
     Wrapped {
-        data: Vec<Object<TokenBody>>,
+        data: Wrapped,
     },
     Error {
         #[serde(rename = "status")]
@@ -78,8 +96,17 @@ pub(super) enum TokenReply {
 }
 
 #[derive(Deserialize)]
-pub(super) struct TokenBody {
+#[serde(untagged)]
+enum Wrapped {
+    One(Object<TokenBody>),
+    List(Vec<Object<TokenBody>>),
+}
+
+#[derive(Deserialize)]
+struct TokenBody {
     access_token: String,
-    created_at: Option<String>,
-    expires_in: Option<u64>,
+    #[serde(default)]
+    created_at: Scalar,
+    #[serde(default)]
+    expires_in: Scalar,
 }

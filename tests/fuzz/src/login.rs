@@ -312,6 +312,7 @@ impl<'a> Judge<'a> {
                 factor: None,
                 forgotten: false,
                 held_back: None,
+                odd_devices: 0,
             },
         };
         assert_eq!(ledger.works(), self.works.get());

@@ -11,8 +11,8 @@ use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Carrier};
 use pam_onelogin::onelogin::wire::{
-    self, Answer, DeviceId, Devices, Enrolment, Equal, Found, Ours, RegistrationId, Reply, UserId,
-    VerificationId, Verify,
+    self, Answer, Candidate, DeviceId, Devices, Enrolment, Equal, Found, Ours, RegistrationId,
+    Reply, UserId, VerificationId, Verify,
 };
 use pam_onelogin::secret::Secret;
 use pam_onelogin::state;
@@ -47,8 +47,14 @@ pub fn replies(data: &[u8]) {
             Version::V1 => wire::otp_devices(&reply),
             Version::V2 => wire::devices(&reply, &[]),
         };
+        let enrolled = reading::enrolled(version, reply.status, &reply.body);
+        assert!(
+            devices.is_ok() || enrolled.is_none() || !is_plain(&reply),
+            "an odd entry ends a login"
+        );
         if let Ok(devices) = devices {
-            assert!(devices.usable.len() <= devices.enrolled);
+            assert!(devices.usable.len() + devices.odd <= devices.enrolled);
+            assert_eq!(Some(devices.enrolled), enrolled, "R1");
             if devices.enrolled == 0 {
                 assert!(
                     reading::is_without_devices(version, reply.status, &reply.body),
@@ -80,7 +86,20 @@ pub fn replies(data: &[u8]) {
     if let Ok(token) = wire::token(&reply) {
         assert!(token.bearer.all(|c| c.is_ascii_graphic()) && !token.bearer.is_empty());
         assert_eq!(reply.status, 200);
+        let is_it = |object: &json::Object<'_>| {
+            let life = reading::seconds(object, "expires_in");
+            object.text("access_token").as_deref() == Some(token.bearer.expose())
+                && token
+                    .expires
+                    .is_none_or(|end| Some(end) >= life && life.is_some())
+        };
+        assert!(reading::tokens(&reply.body).iter().any(is_it), "R17");
     }
+}
+
+/// Whether a reply can be read by anybody: numbers in range, texts in UTF-8.
+fn is_plain(reply: &Reply) -> bool {
+    serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok()
 }
 
 /// An input as a reply: status and body.
@@ -100,7 +119,7 @@ pub fn status_and_body(data: &[u8]) -> (u16, &[u8]) {
 fn answers_of(reply: &Reply) {
     let (user, device) = (id(UserId::parse(USER)), id(DeviceId::parse(DEVICE)));
     let begun = id(VerificationId::parse(VERIFICATION));
-    let is_plain = serde_json::from_slice::<serde_json::Value>(&reply.body).is_ok();
+    let is_plain = is_plain(reply);
     for version in [Version::V1, Version::V2] {
         for verify in [Verify::Code, Verify::Poll] {
             for verification in [None, Some(&begun)] {
@@ -224,11 +243,23 @@ fn users_of(reply: &Reply) {
                         "R1"
                     );
                 }
+                Ok(Found::Several) => {
+                    let hits = reading::hits(version, reply.status, &reply.body);
+                    assert!(is_list && hits > Some(1), "R5");
+                }
                 Ok(_) | Err(_) => {}
             }
         }
     }
-    let _ = wire::candidate(reply);
+    let candidate = wire::candidate(reply).ok();
+    if let Some(hits) = candidate.map(|candidate| match candidate {
+        Candidate::Nobody => 0..=0,
+        Candidate::One(_) => 1..=1,
+        Candidate::Several => 2..=usize::MAX,
+    }) {
+        let all = reading::hits(Version::V2, reply.status, &reply.body);
+        assert!(all.is_some_and(|all| hits.contains(&all)), "R5");
+    }
 }
 
 /// A configuration. What weakens it must have been written, and each fault names a line.
@@ -363,6 +394,7 @@ pub fn state_files(data: &[u8]) {
             &Devices {
                 usable: vec![device],
                 enrolled: 1,
+                odd: 0,
             },
         );
         let origin = config.onelogin.origin.as_str();

@@ -32,7 +32,7 @@ pub enum Version {
 /// Two shapes: `status` is the text `accepted`, in the object or in the only element of an array;
 /// or it is an object that says success in four ways, in an object. Version 1 has the second alone.
 /// Each id that is there is ours; a reply to a poll names the verification. No mark of an error
-/// stands beside it, and no `data`.
+/// stands beside it, and no `data`; but beside the text `error` may be written as `false`.
 #[must_use]
 pub fn is_acceptance(asked: &Asked, status: u16, body: &[u8]) -> bool {
     let statuses: &[u16] = match asked.version {
@@ -59,16 +59,9 @@ pub fn is_acceptance(asked: &Asked, status: u16, body: &[u8]) -> bool {
                 && status.is("error", "false")
                 && status.text("message").as_deref() == Some("Success")
         });
-    let marks = [
-        "statusCode",
-        "error",
-        "errors",
-        "code",
-        "name",
-        "message",
-        "data",
-    ];
-    let is_clean = marks.iter().all(|mark| object.at(mark) == Value::Absent);
+    let marks = ["statusCode", "errors", "code", "name", "message", "data"];
+    let is_clean = marks.iter().all(|mark| object.at(mark) == Value::Absent)
+        && (object.at("error") == Value::Absent || (is_word && object.is("error", "false")));
     let is_named = match (&asked.verification, asked.code) {
         // A code that is posted makes a verification that nobody could know before.
         (None, true) => is_ours_or_absent(&object, "id", None),
@@ -127,6 +120,12 @@ pub fn is_nobody(version: Version, status: u16, body: &[u8]) -> bool {
     users(version, true, status, body).is_some_and(|users| users.is_empty())
 }
 
+/// How many hits a search has, whatever stands in them.
+#[must_use]
+pub fn hits(version: Version, status: u16, body: &[u8]) -> Option<usize> {
+    users(version, true, status, body).map(|users| users.len())
+}
+
 fn users(version: Version, is_list: bool, status: u16, body: &[u8]) -> Option<Vec<&[u8]>> {
     if status != 200 || !is_json(body) {
         return None;
@@ -156,7 +155,13 @@ pub fn devices(version: Version, status: u16, body: &[u8]) -> Option<Vec<(String
 /// Whether a list says, well-formed, that there is no device.
 #[must_use]
 pub fn is_without_devices(version: Version, status: u16, body: &[u8]) -> bool {
-    device_list(version, status, body).is_some_and(|list| list.is_empty())
+    enrolled(version, status, body) == Some(0)
+}
+
+/// How many devices a list has, whatever stands in its elements; `None` where there is no list.
+#[must_use]
+pub fn enrolled(version: Version, status: u16, body: &[u8]) -> Option<usize> {
+    device_list(version, status, body).map(|list| list.len())
 }
 
 fn device_list(version: Version, status: u16, body: &[u8]) -> Option<Vec<&[u8]>> {
@@ -181,7 +186,7 @@ pub fn verification(
     user: &str,
     device: &str,
 ) -> Option<String> {
-    if !matches!(status, 200 | 201) || !is_json(body) {
+    if !matches!(status, 200..=202) || !is_json(body) {
         return None;
     }
     let list = match version {
@@ -199,6 +204,31 @@ pub fn verification(
     let is_ours = is_ours_or_absent(&object, users_key, Some(user))
         && is_ours_or_absent(&object, "device_id", Some(device));
     is_ours.then_some(id)
+}
+
+/// Where a reply of the token endpoint may hold a token: in itself, in the object `data`, or in the
+/// first element of the list `data`.
+#[must_use]
+pub fn tokens(body: &[u8]) -> Vec<Object<'_>> {
+    let Some(flat) = Object::read(body).filter(|_| is_json(body)) else {
+        return Vec::new();
+    };
+    let wrapped = match flat.at("data") {
+        Value::Once(data) => match array(data) {
+            Some(list) => list.first().and_then(|first| Object::read(first)),
+            None => Object::read(data),
+        },
+        Value::Absent | Value::Ambiguous => None,
+    };
+    [Some(flat), wrapped].into_iter().flatten().collect()
+}
+
+/// A whole number of seconds, written as a number or as text.
+#[must_use]
+pub fn seconds(object: &Object<'_>, key: &str) -> Option<u64> {
+    let text = object.id(key)?;
+    let is_plain = text.bytes().all(|b| b.is_ascii_digit());
+    text.parse().ok().filter(|_| is_plain)
 }
 
 /// `data` of a version-1 envelope that says success.
