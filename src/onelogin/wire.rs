@@ -14,7 +14,7 @@ pub use token::{Token, token};
 use crate::login::{ApiError, Ending, Trouble};
 use crate::outage::Miss;
 use json::{
-    ErrorBody, Id, InArray, Maybe, Names, Object, Scalar, bad, envelope, matches_or_absent, plain,
+    Id, InArray, Maybe, Names, Object, Scalar, bad, envelope, matches_or_absent, object, plain,
     problem, single,
 };
 use serde::Deserialize;
@@ -165,6 +165,7 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
         // OneLogin documents 401 for a wrong code, and answers it to a bad token too: either way
         // the code was not accepted. 400 and 422 are what a malformed code gets.
         (400 | 401 | 422, Verify::Code) => return Ok(Answer::Rejected),
+        (403, Verify::Code) if Refusal::of(reply).is_forbidden() => return Ok(Answer::Rejected),
         _ => return Err(problem(reply, Names::Only)),
     }
     let body: AnswerBody = single(&reply.body)?;
@@ -259,23 +260,65 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         }
         return Err(bad("HTTP 200 without the envelope of a success"));
     }
-    let message = serde_json::from_slice::<ErrorBody>(&reply.body)
-        .ok()
-        .and_then(|body| body.status?.message?.as_str().map(str::to_owned))
-        .unwrap_or_default();
-    match (reply.status, message.as_str(), verify) {
-        (401, "Authentication pending on OL Protect", Verify::Poll) => Ok(Answer::Pending),
-        (400, "State token is invalid or expired", _) => Err(ApiError {
+    let refusal = Refusal::of(reply);
+    match (reply.status, refusal.message(), verify) {
+        (401, message, Verify::Poll) if message.starts_with("Authentication pending") => {
+            Ok(Answer::Pending)
+        }
+        (400, "State token is invalid or expired", _)
+        | (401, "State token is invalid or expired", Verify::Poll) => Err(ApiError {
             trouble: Trouble::NotFound,
             ..problem(reply, Names::AndMessages)
         }),
         (401, "Insufficient Permission", _) | (400, "User does not exist", _) => {
             Err(problem(reply, Names::AndMessages))
         }
-        // Every other refusal of a code says that it was not accepted.
-        (401, "Failed authentication with this factor", Verify::Poll)
-        | (400 | 401 | 422, _, Verify::Code) => Ok(Answer::Rejected),
+        // What a token gets that is no longer good.
+        (401, "Authentication Failure", Verify::Poll) => Err(problem(reply, Names::Only)),
+        // Every other refusal says that it was not accepted. How a push that was denied is answered is
+        // not documented, other than that it is no longer pending.
+        (401, _, Verify::Poll) | (400 | 401 | 422, _, Verify::Code) => Ok(Answer::Rejected),
+        (403, _, Verify::Code) if refusal.is_forbidden() => Ok(Answer::Rejected),
         _ => Err(problem(reply, Names::Only)),
+    }
+}
+
+/// What an error says, in the form of either version; whatever else stands in it.
+#[derive(Default, Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    name: Scalar,
+    #[serde(default)]
+    status: Maybe<RefusalStatus>,
+}
+
+#[derive(Deserialize)]
+struct RefusalStatus {
+    #[serde(default, rename = "type")]
+    kind: Scalar,
+    #[serde(default)]
+    message: Scalar,
+}
+
+impl Refusal {
+    fn of(reply: &Reply) -> Self {
+        object(&reply.body).unwrap_or_default()
+    }
+
+    /// The message in the envelope of version 1.
+    fn message(&self) -> &str {
+        let message = self
+            .status
+            .0
+            .as_ref()
+            .and_then(|status| status.message.text());
+        message.unwrap_or_default()
+    }
+
+    /// Whether it says that this code may not be checked so, which is no word about the credential.
+    fn is_forbidden(&self) -> bool {
+        let kind = self.status.0.as_ref().and_then(|status| status.kind.text());
+        [self.name.text(), kind].contains(&Some("ForbiddenAction"))
     }
 }
 

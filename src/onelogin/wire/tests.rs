@@ -691,7 +691,110 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
         "no answer to a code"
     );
     assert_eq!(read(Verify::Code, 401, ""), "rejected");
-    assert_eq!(read(Verify::Poll, 401, ""), "Credential");
+}
+
+/// What is made of a reply in version 1.
+fn read_first(verify: Verify, status: u16, body: &str) -> String {
+    let (user, device, _) = id();
+    let ours = Ours {
+        user: &user,
+        device: &device,
+        verification: None,
+    };
+    match otp_answer(verify, &reply(status, body), ours) {
+        Ok(Answer::Accepted(_)) => "accepted".to_owned(),
+        Ok(Answer::Pending) => "pending".to_owned(),
+        Ok(Answer::Rejected) => "rejected".to_owned(),
+        Err(error) => format!("{:?}", error.trouble),
+    }
+}
+
+#[test]
+fn a_poll_of_version_1_is_pending_by_the_beginning_of_its_message() {
+    let error = |message: &str| {
+        format!(
+            r#"{{"status":{{"error":true,"code":401,"type":"Unauthorized","message":{message}}}}}"#
+        )
+    };
+    for message in [
+        r#""Authentication pending on OL Protect""#,
+        r#""Authentication pending""#,
+        r#""Authentication pending.""#,
+        r#""Authentication pending on OneLogin Protect (Phone)""#,
+    ] {
+        assert_eq!(read_first(Verify::Poll, 401, &error(message)), "pending");
+        assert_eq!(read_first(Verify::Code, 401, &error(message)), "rejected");
+        for status in [200, 202, 400, 403, 500] {
+            let read = read_first(Verify::Poll, status, &error(message));
+            assert_ne!(read, "pending", "{status}");
+        }
+    }
+    for message in [
+        r#""authentication pending""#,
+        r#""No Authentication pending""#,
+        r#""Authentication""#,
+        r#"["Authentication pending"]"#,
+        r#"{"description":"Authentication pending"}"#,
+    ] {
+        let read = read_first(Verify::Poll, 401, &error(message));
+        assert_eq!(read, "rejected", "{message}");
+    }
+}
+
+#[test]
+fn any_other_401_to_a_poll_of_version_1_is_a_refusal() {
+    let error = |message: &str| {
+        format!(
+            r#"{{"status":{{"error":true,"code":401,"type":"Unauthorized","message":"{message}"}}}}"#
+        )
+    };
+    for body in [
+        error("Failed authentication with this factor"),
+        error("Authentication denied on OL Protect"),
+        error("Request was denied"),
+        error(""),
+        r#"{"message":"denied"}"#.to_owned(),
+        r#"{"status":7}"#.to_owned(),
+        r#"{"status":{"type":7,"message":7}}"#.to_owned(),
+        "<html>".to_owned(),
+        String::new(),
+    ] {
+        assert_eq!(read_first(Verify::Poll, 401, &body), "rejected", "{body}");
+    }
+    // What is documented for a lack of permission and a token that is over, and what a dead bearer gets.
+    for (message, trouble) in [
+        ("Insufficient Permission", "Credential"),
+        ("Authentication Failure", "Credential"),
+        ("State token is invalid or expired", "NotFound"),
+    ] {
+        assert_eq!(read_first(Verify::Poll, 401, &error(message)), trouble);
+    }
+    // An odd type beside the message takes nothing from it.
+    let odd = r#"{"status":{"error":1,"code":"401","type":[],"message":"Authentication pending"}}"#;
+    assert_eq!(read_first(Verify::Poll, 401, odd), "pending");
+}
+
+#[test]
+fn a_forbidden_action_is_a_refused_code_and_other_403_concern_the_credential() {
+    let second = r#"{"statusCode":403,"name":"ForbiddenAction","message":"x"}"#;
+    let first = r#"{"status":{"error":true,"code":403,"type":"ForbiddenAction","message":"x"}}"#;
+    for body in [second, first] {
+        assert_eq!(read(Verify::Code, 403, body), "rejected", "{body}");
+        assert_eq!(read_first(Verify::Code, 403, body), "rejected", "{body}");
+        assert_eq!(read(Verify::Poll, 403, body), "Credential", "{body}");
+        assert_eq!(read_first(Verify::Poll, 403, body), "Credential", "{body}");
+    }
+    for body in [
+        "",
+        "<html>",
+        r#"{"statusCode":403,"name":"Forbidden"}"#,
+        r#"{"message":"ForbiddenAction"}"#,
+        r#"{"name":["ForbiddenAction"]}"#,
+        r#"{"status":{"type":"Forbidden","message":"ForbiddenAction"}}"#,
+    ] {
+        assert_eq!(read(Verify::Code, 403, body), "Credential", "{body}");
+        assert_eq!(read_first(Verify::Code, 403, body), "Credential", "{body}");
+    }
 }
 
 #[test]
