@@ -737,7 +737,7 @@ impl<'a> Login<'a> {
         });
         match result {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
-            Ok(Answer::Pending | Answer::Rejected) => {
+            Ok(Answer::Pending | Answer::Rejected | Answer::Unfit) => {
                 self.memory.refused();
                 Ok(Checked::Refused)
             }

@@ -153,7 +153,7 @@ impl Api for OneLogin<'_> {
             }
             (Version::V2, _) => v2::check(client, user, device, verification, code, deadline),
         };
-        self.after(result, |answer| matches!(answer, Answer::Accepted(_)))
+        self.after(result, |answer| !matches!(answer, Answer::Unfit))
     }
 
     fn poll(

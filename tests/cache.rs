@@ -169,15 +169,27 @@ fn what_is_kept_counts_from_the_look_up_and_not_from_its_end() {
 }
 
 #[test]
-fn a_refused_code_and_a_failed_activation_drop_what_is_kept() {
-    let world = World::with_totp();
-    let _ = requests_of(&world);
-    let refused = world.ssh().answers(["000001", "000002", "000003"]).run();
-    assert_eq!(reason(&refused), "wrong-code");
-    assert!(
-        requests_of(&world) >= 3,
-        "user and devices are asked for again"
-    );
+fn a_failed_activation_and_a_code_for_a_device_that_is_gone_drop_what_is_kept() {
+    for (dialect, wrong) in DIALECTS.map(|dialect| (dialect, ["000001", "000002", "000003"])) {
+        let world = World::with_totp().speaking(dialect);
+        let _ = requests_of(&world);
+        let refused = world.ssh().answers(wrong).run();
+        assert_eq!(reason(&refused), "wrong-code");
+        assert_eq!(requests_of(&world), 1, "a wrong code costs no look-up");
+    }
+    // How OneLogin answers is not known.
+    for status in [400, 403, 404, 422] {
+        let world = World::with_totp();
+        let _ = requests_of(&world);
+        let body = r#"{"name":"ForbiddenAction"}"#.to_owned();
+        let gone = Action::Status(status, body, Vec::new());
+        world
+            .onelogin
+            .fault(Fault::new(Match::code(), gone).times(1));
+        let outcome = world.ssh().answer("000001").run();
+        assert_ne!(outcome.code, Code::SUCCESS);
+        assert!(requests_of(&world) >= 3, "{status}: the user is looked up");
+    }
 
     // The device was replaced at OneLogin; the one that is kept is gone.
     let world = World::with_sms();

@@ -136,7 +136,7 @@ impl Login<'_> {
         let result = self.wait(sent_at, is_due, |api, deadline| {
             Ok(match api.poll(user, device, verification, deadline)? {
                 Answer::Accepted(acceptance) => Poll::Over(acceptance),
-                Answer::Rejected => Poll::No,
+                Answer::Rejected | Answer::Unfit => Poll::No,
                 Answer::Pending => Poll::NotYet,
             })
         });

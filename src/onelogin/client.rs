@@ -253,11 +253,9 @@ impl<'a> Client<'a> {
 }
 
 /// An error of a token call, with the table of its credential.
-fn of_token(error: ApiError, which: &str) -> ApiError {
-    ApiError {
-        detail: format!("{} for the token of {which}", error.detail),
-        ..error
-    }
+fn of_token(mut error: ApiError, which: &str) -> ApiError {
+    error.detail = format!("{} for the token of {which}", error.detail);
+    error
 }
 
 fn call<'c>(

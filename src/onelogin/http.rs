@@ -285,7 +285,7 @@ impl Carrier for Http {
     }
 
     fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        if !self.used.is_some_and(|used| used.elapsed() < FRESH) {
+        if self.used.is_none_or(|used| used.elapsed() >= FRESH) {
             self.disconnect();
         }
         self.prepare(deadline)

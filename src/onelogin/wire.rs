@@ -123,6 +123,8 @@ pub enum Answer {
     Pending,
     /// Denied on the phone, or a wrong code.
     Rejected,
+    /// A code that was not accepted, by HTTP 400, 403 or 422: it may be wrong, or the device may be gone.
+    Unfit,
 }
 
 /// Whose verification a reply must speak of.
@@ -164,8 +166,9 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
         (200..=202, _) => {}
         // OneLogin documents 401 for a wrong code, and answers it to a bad token too: either way
         // the code was not accepted. 400 and 422 are what a malformed code gets.
-        (400 | 401 | 422, Verify::Code) => return Ok(Answer::Rejected),
-        (403, Verify::Code) if Refusal::of(reply).is_forbidden() => return Ok(Answer::Rejected),
+        (401, Verify::Code) => return Ok(Answer::Rejected),
+        (400 | 422, Verify::Code) => return Ok(Answer::Unfit),
+        (403, Verify::Code) if Refusal::of(reply).is_forbidden() => return Ok(Answer::Unfit),
         _ => return Err(problem(reply, Names::Only)),
     }
     let body: AnswerBody = single(&reply.body)?;
@@ -277,8 +280,9 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         (401, "Authentication Failure", Verify::Poll) => Err(problem(reply, Names::Only)),
         // Every other refusal says that it was not accepted. How a push that was denied is answered is
         // not documented, other than that it is no longer pending.
-        (401, _, Verify::Poll) | (400 | 401 | 422, _, Verify::Code) => Ok(Answer::Rejected),
-        (403, _, Verify::Code) if refusal.is_forbidden() => Ok(Answer::Rejected),
+        (401, _, _) => Ok(Answer::Rejected),
+        (400 | 422, _, Verify::Code) => Ok(Answer::Unfit),
+        (403, _, Verify::Code) if refusal.is_forbidden() => Ok(Answer::Unfit),
         _ => Err(problem(reply, Names::Only)),
     }
 }

@@ -34,7 +34,7 @@ fn read(verify: Verify, status: u16, body: &str) -> String {
     match answer(verify, &reply(status, body), ours) {
         Ok(Answer::Accepted(_)) => "accepted".to_owned(),
         Ok(Answer::Pending) => "pending".to_owned(),
-        Ok(Answer::Rejected) => "rejected".to_owned(),
+        Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
         Err(error) => format!("{:?}", error.trouble),
     }
 }
@@ -632,7 +632,7 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
     let read = |verify, status, body: &str| match otp_answer(verify, &reply(status, body), ours) {
         Ok(Answer::Accepted(_)) => "accepted".to_owned(),
         Ok(Answer::Pending) => "pending".to_owned(),
-        Ok(Answer::Rejected) => "rejected".to_owned(),
+        Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
         Err(error) => format!("{:?}", error.trouble),
     };
     let error = |code: u16, message: &str| {
@@ -704,7 +704,7 @@ fn read_first(verify: Verify, status: u16, body: &str) -> String {
     match otp_answer(verify, &reply(status, body), ours) {
         Ok(Answer::Accepted(_)) => "accepted".to_owned(),
         Ok(Answer::Pending) => "pending".to_owned(),
-        Ok(Answer::Rejected) => "rejected".to_owned(),
+        Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
         Err(error) => format!("{:?}", error.trouble),
     }
 }
