@@ -246,6 +246,28 @@ fn each_approval_lets_in_and_a_refusal_or_silence_does_not() {
     }
 }
 
+/// As the models of a Python package have it, which were generated and never seen answered. Devices, activations and polls are
+/// understood; the flat reply to a right code is no acceptance in either version (rule R6).
+#[test]
+fn by_the_models_of_a_python_package_a_push_lets_in_and_the_flat_reply_to_a_code_does_not() {
+    let world = approving(Device::protect("601", "Phone"), 2, Dialect::Py4);
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+    let outcome = start(&world).answer("").run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+    let outcome = start(&world).answer("").run();
+    assert_eq!(reason(&outcome), "push-denied");
+    for api in [1, 2] {
+        for (factor, device, code, _) in at_hand() {
+            let world = World::with([device], &[&version(api)]).speaking(Dialect::Py4);
+            let outcome = world.ssh().answer(code).run();
+            assert_denied(&outcome, factor);
+            assert_eq!(reason(&outcome), "bad-reply", "{factor} v{api}");
+            assert_eq!(world.onelogin.codes(), 1, "{factor} v{api}");
+        }
+    }
+}
+
 #[test]
 fn an_approval_of_another_login_counts_for_nobody_else() {
     // Two hosts, which do not know of each other's push.

@@ -25,7 +25,8 @@ pub const SMS: &str = "701";
 /// An outage lets in: in the logins of [`World::ssh`], if they were root's and OneLogin were not on this host.
 pub const SAFE: &str = "failmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]";
 
-pub const DIALECTS: [Dialect; 2] = [Dialect::Docs, Dialect::Live];
+/// The likeliest, which is the default, and the documented one. For the third see tests/factors.rs.
+pub const DIALECTS: [Dialect; 2] = [Dialect::Live, Dialect::Docs];
 
 /// A OneLogin, a configuration and a folder of services.
 pub struct World {

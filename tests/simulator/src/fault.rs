@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::front::Page;
 use crate::http::Incoming;
 
 /// Which requests a fault is for; `None` is "any".
@@ -156,6 +157,8 @@ pub enum Action {
     Status(u16, String, Vec<(String, String)>),
     /// 200 with this body instead.
     Body(String),
+    /// A page of the front end instead; then the connection is closed.
+    Page(Page),
     /// One more header on the reply.
     Header(String, String),
     /// The request is handled and logged at once, the reply sent so many milliseconds later.

@@ -43,6 +43,8 @@ pub(crate) struct Reply {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
+    /// `Transfer-Encoding: chunked` instead of a `Content-Length`.
+    pub(crate) chunked: bool,
 }
 
 impl Reply {
@@ -51,6 +53,7 @@ impl Reply {
             status,
             headers: Vec::new(),
             body: body.to_string(),
+            chunked: false,
         }
     }
 
@@ -61,9 +64,12 @@ impl Reply {
 
     /// The reply on the wire; a content type is added unless there is one.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut text = head(self.status, self.body.len() as u64);
-        if self.status == 204 && self.body.is_empty() {
-            text = format!("HTTP/1.1 204 {}\r\n", reason(204));
+        let mut text = format!("HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        let is_bare = self.status == 204 && self.body.is_empty();
+        if self.chunked && !is_bare {
+            text.push_str("Transfer-Encoding: chunked\r\n");
+        } else if !is_bare {
+            text = head(self.status, self.body.len() as u64);
         }
         if !self
             .headers
@@ -76,7 +82,15 @@ impl Reply {
             text.extend([name, ": ", value, "\r\n"]);
         }
         text.push_str("\r\n");
-        text.push_str(&self.body);
+        if self.chunked && !is_bare {
+            if !self.body.is_empty() {
+                let length = format!("{:x}", self.body.len());
+                text.extend([&length, "\r\n", &self.body, "\r\n"]);
+            }
+            text.push_str("0\r\n\r\n");
+        } else {
+            text.push_str(&self.body);
+        }
         text.into_bytes()
     }
 }
@@ -278,7 +292,7 @@ fn decode(text: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-fn reason(status: u16) -> &'static str {
+pub(crate) fn reason(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

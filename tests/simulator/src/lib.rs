@@ -1,12 +1,13 @@
 //! A stateful stand-in for `OneLogin`'s REST API, over TLS on loopback: for tests, the demo and benchmarks.
 //!
 //! `simulator` is what callers hold, `server` and `http` carry the bytes, `api` answers, `state` remembers,
-//! `fault` spoils replies on demand. Where the real API is undocumented, the comment at the place says what was chosen.
+//! `front` is `OneLogin`'s front end, `fault` spoils replies on demand. Where the real API is undocumented, the comment at the place says what was chosen.
 
 mod api;
 mod certificate;
 mod device;
 mod fault;
+mod front;
 mod http;
 mod message;
 mod samples;
@@ -20,12 +21,14 @@ mod user;
 pub use certificate::Certificate;
 pub use device::{Device, Factor};
 pub use fault::{Action, Fault, Match};
+pub use front::Page;
 pub use message::Message;
 pub use samples::samples;
 pub use scope::{Scope, ScopeRules};
 pub use simulator::{Options, Simulator, Tickets};
 pub use state::{
-    Dialect, ExpiredPoll, Outcome, ProtectListing, PushBehaviour, Registration, Request, WrongCode,
+    Dialect, ExpiredPoll, Outcome, ProtectListing, PushBehaviour, Registration, Reissue, Request,
+    Usernames, WrongCode,
 };
 pub use totp::totp;
 pub use user::User;

@@ -66,6 +66,7 @@ fn obey(simulator: &Simulator, words: &[&str]) -> Option<()> {
         ["approve"] => report("approved", simulator.approve_latest()),
         ["deny"] => report("denied", simulator.deny_latest()),
         ["expire-tokens"] => simulator.expire_tokens(),
+        ["revoke-tokens"] => simulator.revoke_tokens(),
         ["expire"] => {
             simulator.expire_verifications();
             simulator.expire_registrations();
@@ -93,6 +94,7 @@ fn obey(simulator: &Simulator, words: &[&str]) -> Option<()> {
             simulator.set_protect_listing(match name {
                 "once" => ProtectListing::Once,
                 "twice" => ProtectListing::Twice,
+                "triggered" => ProtectListing::Triggered,
                 _ => return None,
             });
             println!("protect {name}");
@@ -165,7 +167,7 @@ impl Arguments {
         let ca_out = env::temp_dir().join(format!("onelogin-simulator-{}.pem", process::id()));
         let mut arguments = Arguments {
             port: 0,
-            dialect: Dialect::Docs,
+            dialect: Dialect::default(),
             ca_out,
             exit_on_eof: false,
         };
@@ -194,8 +196,8 @@ impl Arguments {
 const USAGE: &str = "usage: onelogin-simulator [--port N] [--dialect docs|live|py4] [--ca-out FILE] [--exit-on-eof]";
 const COMMANDS: &str = "\
 commands: approve, deny (the newest push, call, link or enrolment), registrations, requests,
-          expire (verifications and registrations), expire-tokens,
-          dialect docs|live|py4, protect once|twice, scope-rules documented|observed,
+          expire (verifications and registrations), expire-tokens, revoke-tokens,
+          dialect docs|live|py4, protect once|twice|triggered, scope-rules documented|observed,
           scope authentication-only|read-users|read-all|manage-users|manage-all,
           quit, help";
 const USERS: &str = "\

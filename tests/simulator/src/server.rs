@@ -12,6 +12,7 @@ use rustls::{ConnectionTrafficSecrets, ServerConfig, ServerConnection, StreamOwn
 
 use crate::api;
 use crate::fault::{Action, Plan};
+use crate::front::{self, Caller, Page};
 use crate::http::{Connection, Incoming, NoRequest, Reply, head};
 use crate::state::{Request, State, http_date};
 
@@ -135,10 +136,14 @@ fn serve(shared: &Shared, socket: &TcpStream, number: u64) -> io::Result<()> {
         shared.changed.notify_all();
     }
     let mut connection = Connection::new(stream);
+    let caller = Caller {
+        address: socket.peer_addr()?,
+        connection: number,
+    };
     loop {
         match connection.request() {
             Ok(request) => {
-                let keep = exchange(shared, &mut connection.stream, socket, number, &request)?;
+                let keep = exchange(shared, &mut connection.stream, socket, caller, &request)?;
                 if !keep {
                     return connection.stream.close();
                 }
@@ -158,7 +163,7 @@ fn exchange(
     shared: &Shared,
     stream: &mut Stream,
     socket: &TcpStream,
-    number: u64,
+    caller: Caller,
     request: &Incoming,
 ) -> io::Result<bool> {
     let (plan, answer) = {
@@ -166,12 +171,16 @@ fn exchange(
         let plan = state.faults.for_request(request);
         // Before the request is handled: it may be about the token that it carries.
         let client = api::client(&state, request);
+        state.v1_calls += usize::from(front::is_v1(request));
         let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
-        let mut answer = Answer::new(&plan, reply, request.keep_alive, state.requests.len());
-        answer.date(&http_date(state.settings.ahead));
-        state
-            .requests
-            .push(Request::new(number, request, answer.status(), client));
+        let mut answer = Answer::new(&plan, reply);
+        answer.dress(&plan, &state, request, caller);
+        state.requests.push(Request::new(
+            caller.connection,
+            request,
+            answer.status(),
+            client,
+        ));
         (plan, answer)
     };
     shared.changed.notify_all();
@@ -203,6 +212,10 @@ fn exchange(
         },
         Answer::Raw(bytes) => {
             stream.send(&bytes)?;
+            return Ok(false);
+        }
+        Answer::Page(page) => {
+            stream.send(&page.bytes())?;
             return Ok(false);
         }
         Answer::RawThenDrop(bytes) => {
@@ -246,6 +259,7 @@ fn hold(mut socket: &TcpStream) -> io::Result<()> {
 /// What goes onto the wire.
 enum Answer {
     Reply(Reply),
+    Page(Page),
     Raw(Vec<u8>),
     RawThenDrop(Vec<u8>),
     Huge(u64),
@@ -257,18 +271,18 @@ enum Answer {
 }
 
 impl Answer {
-    fn new(plan: &Plan, reply: Option<Reply>, keep_alive: bool, number: usize) -> Answer {
-        let mut reply = match (&plan.instead, reply) {
+    fn new(plan: &Plan, reply: Option<Reply>) -> Answer {
+        let reply = match (&plan.instead, reply) {
             (None, Some(reply)) => reply,
             (Some(Action::Status(status, body, headers)), _) => Reply {
-                status: *status,
                 headers: headers.clone(),
-                body: body.clone(),
+                ..Reply::new(*status, body)
             },
             (Some(Action::Body(body)), _) => Reply::new(200, body),
             (Some(Action::Redirect(location)), _) => {
                 Reply::new(302, "").header("Location", location)
             }
+            (Some(Action::Page(page)), _) => return Answer::Page(*page),
             (Some(Action::Raw(bytes)), _) => return Answer::Raw(bytes.clone()),
             (Some(Action::RawThenDrop(bytes)), _) => return Answer::RawThenDrop(bytes.clone()),
             (Some(Action::Huge(bytes)), _) => return Answer::Huge(*bytes),
@@ -278,29 +292,31 @@ impl Answer {
             (Some(Action::Silence), _) => return Answer::Silence,
             (Some(_) | None, _) => return Answer::Drop,
         };
-        reply
-            .headers
-            .push(("x-request-id".to_owned(), format!("sim-{number}")));
-        reply.headers.extend(plan.headers.iter().cloned());
-        if !keep_alive {
-            reply = reply.header("Connection", "close");
-        }
         Answer::Reply(reply)
     }
 
-    /// As servers do, unless a fault has a date of its own.
-    fn date(&mut self, now: &str) {
-        if let Answer::Reply(reply) = self {
-            let is_date = |(name, _): &(String, String)| name.eq_ignore_ascii_case("date");
-            if !reply.headers.iter().any(is_date) {
-                reply.headers.push(("Date".to_owned(), now.to_owned()));
-            }
+    /// The headers of a reply: the front end's, those of faults, and a date unless a fault has one of its own.
+    fn dress(&mut self, plan: &Plan, state: &State, request: &Incoming, caller: Caller) {
+        let Answer::Reply(reply) = self else {
+            return;
+        };
+        front::dress(reply, state, request, caller);
+        reply.headers.extend(plan.headers.iter().cloned());
+        let mut further = |name: &str, value: String| reply.headers.push((name.to_owned(), value));
+        if !request.keep_alive {
+            further("Connection", "close".to_owned());
+        }
+        let is_date = |(name, _): &(String, String)| name.eq_ignore_ascii_case("date");
+        if !reply.headers.iter().any(is_date) {
+            let now = http_date(state.settings.ahead);
+            reply.headers.push(("Date".to_owned(), now));
         }
     }
 
     fn status(&self) -> u16 {
         match self {
             Answer::Reply(reply) => reply.status,
+            Answer::Page(page) => page.status(),
             Answer::Huge(_) | Answer::EndlessHeaders | Answer::EndlessHints | Answer::Tickets => {
                 200
             }

@@ -13,7 +13,7 @@ use crate::scope::{Scope, ScopeRules};
 use crate::server::{self, Shared};
 use crate::state::{
     Account, Dialect, ExpiredPoll, Outcome, ProtectListing, Purpose, PushBehaviour, Registration,
-    Request, State, Verification, WrongCode,
+    Reissue, Request, State, Usernames, Verification, WrongCode,
 };
 use crate::user::User;
 use crate::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET};
@@ -37,6 +37,10 @@ pub struct Options {
     pub case_sensitive: bool,
     /// How replies are written.
     pub dialect: Dialect,
+    /// Whether users have names to log in with.
+    pub usernames: Usernames,
+    /// What the token call gives after [`Simulator::revoke_tokens`].
+    pub reissue: Reissue,
 }
 
 /// Whether session tickets are sent. Nobody waits for them, but who counts round trips sees them as one.
@@ -82,6 +86,8 @@ impl Simulator {
         let mut state = State::default();
         state.settings.case_sensitive = options.case_sensitive;
         state.settings.dialect = options.dialect;
+        state.settings.usernames = options.usernames;
+        state.settings.reissue = options.reissue;
         state.credentials.insert(
             DEFAULT_CLIENT_ID.to_owned(),
             DEFAULT_CLIENT_SECRET.to_owned(),
@@ -143,9 +149,18 @@ impl Simulator {
         self.shared.state().settings.expired_poll = reply;
     }
 
-    /// Whether `device_id` and `user_id` of the MFA replies are JSON numbers where they can be.
+    /// Whether `device_id` and `user_id` of the MFA replies are JSON numbers where they can be, as clients in use
+    /// have seen them in the list of devices.
     pub fn set_numeric_ids(&self, numeric: bool) {
         self.shared.state().settings.numeric_ids = numeric;
+    }
+
+    /// Changes the messages with which API v1 answers a poll of a push that is pending, and of one that was denied; both
+    /// are 401.
+    pub fn set_v1_poll_texts(&self, pending: impl Into<String>, refused: impl Into<String>) {
+        let mut state = self.shared.state();
+        state.settings.v1_pending = pending.into();
+        state.settings.v1_refused = refused.into();
     }
 
     /// Changes how API v1 lists Protect devices.
@@ -467,8 +482,24 @@ impl Simulator {
     #[must_use]
     pub fn access_tokens(&self) -> Vec<String> {
         let state = self.shared.state();
-        let tokens = state.tokens.iter();
+        let tokens = state.tokens.iter().filter(|token| !token.revoked);
         tokens.map(|token| token.access.clone()).collect()
+    }
+
+    /// Makes all access tokens dead before their time: each call with one is refused as if it had none, though nothing was
+    /// told of it. What the token call gives then is up to [`Options::reissue`].
+    pub fn revoke_tokens(&self) {
+        let mut state = self.shared.state();
+        let is_given_again = state.settings.reissue == Reissue::Same;
+        for token in &mut state.tokens {
+            token.revoked = true;
+            token.current &= is_given_again;
+        }
+    }
+
+    /// Changes what the token call gives after [`Simulator::revoke_tokens`].
+    pub fn set_reissue(&self, reissue: Reissue) {
+        self.shared.state().settings.reissue = reissue;
     }
 
     /// Ends all access tokens; the token call gives a new one.
@@ -492,7 +523,7 @@ impl Simulator {
     /// `expires_in_s` seconds from then. Tokens given before stay valid.
     pub fn set_token_lifetime(&self, created_ago_s: u64, expires_in_s: u64) {
         let mut state = self.shared.state();
-        state.settings.token_created_ago = Duration::from_secs(created_ago_s);
+        state.settings.token_created_ago = Some(Duration::from_secs(created_ago_s));
         state.settings.token_expires_in = Duration::from_secs(expires_in_s);
         state
             .tokens

@@ -20,9 +20,11 @@ use crate::user::User;
 pub enum Dialect {
     /// As documented: arrays for polls, text messages and the answers to an enrolment's code, `"status":{…}` for a right
     /// code of a login, 401 for a wrong one.
-    #[default]
     Docs,
-    /// As clients in use expect: objects, and `"status":"accepted"`, `"rejected"` or `"pending"` with 200.
+    /// The likeliest, by recorded replies and by clients in use: objects, `"status":"accepted"`, `"rejected"` or `"pending"`
+    /// with 200; a token that is some minutes old when it is given; and headers as recorded (chunked replies and counters in
+    /// API v1, `x-request-id` as `HAProxy` writes it).
+    #[default]
     Live,
     /// As the models of the Python package `onelogin` 4.0.1 demand: objects, an integer `device_id` in the reply to an
     /// activation but strings elsewhere, and a flat `{"error","code","type","message"}` for a right code, in v1 too.
@@ -71,6 +73,30 @@ pub enum ProtectListing {
     Once,
     /// Twice, under one id: with `"needs_trigger": true` and with `false`, as the documentation's text says.
     Twice,
+    /// Once, with `"needs_trigger": true`, as a fixture shows that looks like a real reply. A code goes by `trigger`, then
+    /// `verify` with `state_token` and code, as a client in use sends it.
+    Triggered,
+}
+
+/// Whether users have names to log in with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Usernames {
+    /// Those of each [`User`].
+    #[default]
+    Given,
+    /// The user name `""` and no name of Active Directory, only an e-mail address: so were all users of the only tenant that
+    /// was recorded.
+    Empty,
+}
+
+/// What the token call gives after [`crate::Simulator::revoke_tokens`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reissue {
+    /// A new token.
+    #[default]
+    New,
+    /// The same token again, which stays dead.
+    Same,
 }
 
 /// What has become of a verification or a registration.
@@ -203,6 +229,8 @@ pub(crate) struct State {
     /// The connections that are open, by their numbers.
     pub(crate) sockets: BTreeMap<u64, TcpStream>,
     pub(crate) closed: u64,
+    /// The calls of API v1 so far: they alone count for the rate limit.
+    pub(crate) v1_calls: usize,
     /// How many times bytes that nobody asked for were sent.
     pub(crate) unasked: u64,
     pub(crate) stopping: bool,
@@ -217,12 +245,29 @@ pub(crate) struct Settings {
     pub(crate) scope_rules: ScopeRules,
     pub(crate) numeric_ids: bool,
     pub(crate) case_sensitive: bool,
+    pub(crate) usernames: Usernames,
+    pub(crate) reissue: Reissue,
+    /// What API v1 says to a poll of a push that is pending, and of one that was denied.
+    pub(crate) v1_pending: String,
+    pub(crate) v1_refused: String,
     /// Fields that the list of users never has.
     pub(crate) omitted: Vec<String>,
     /// How far the server's clock is ahead, in seconds.
     pub(crate) ahead: i64,
-    pub(crate) token_created_ago: Duration,
+    /// `None` is as the dialect has it.
+    pub(crate) token_created_ago: Option<Duration>,
     pub(crate) token_expires_in: Duration,
+}
+
+impl Settings {
+    /// How old a token is when it is given out for the first time: once 3 min 24 s was recorded.
+    pub(crate) fn token_age(&self) -> Duration {
+        let recorded = match self.dialect {
+            Dialect::Live => Duration::from_secs(204),
+            Dialect::Docs | Dialect::Py4 => Duration::ZERO,
+        };
+        self.token_created_ago.unwrap_or(recorded)
+    }
 }
 
 impl Default for Settings {
@@ -236,15 +281,19 @@ impl Default for Settings {
             scope_rules: ScopeRules::default(),
             numeric_ids: false,
             case_sensitive: false,
+            usernames: Usernames::default(),
+            reissue: Reissue::default(),
+            v1_pending: "Authentication pending on OL Protect".to_owned(),
+            v1_refused: "Failed authentication with this factor".to_owned(),
             omitted: Vec::new(),
             ahead: 0,
-            token_created_ago: Duration::ZERO,
+            token_created_ago: None,
             token_expires_in: Duration::from_secs(36_000),
         }
     }
 }
 
-/// An access token. It is valid as long as it is in the list and not past `expires`.
+/// An access token. It is valid as long as it is in the list, not revoked and not past `expires`.
 #[derive(Clone)]
 pub(crate) struct Token {
     pub(crate) client: String,
@@ -255,6 +304,8 @@ pub(crate) struct Token {
     pub(crate) expires: Instant,
     /// Whether the next token call gives it out again.
     pub(crate) current: bool,
+    /// Refused everywhere, whether it is given out again or not.
+    pub(crate) revoked: bool,
 }
 
 pub(crate) struct Account {
@@ -521,6 +572,13 @@ pub(crate) fn iso(moment: OffsetDateTime) -> String {
         moment.second(),
         moment.millisecond()
     )
+}
+
+/// Seconds since 1970, by a clock that is so many seconds ahead.
+pub(crate) fn unix_time(ahead: i64) -> i64 {
+    OffsetDateTime::now_utc()
+        .unix_timestamp()
+        .saturating_add(ahead)
 }
 
 /// The moment in the form of the header `Date`, by a clock that is so many seconds ahead.

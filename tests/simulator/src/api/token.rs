@@ -24,10 +24,7 @@ pub(super) fn issue(state: &mut State, request: &Incoming) -> Reply {
         .find(|t| t.client == client && t.current && now < t.expires)
         .cloned();
     let token = known.unwrap_or_else(|| {
-        let (ago, lifetime) = (
-            state.settings.token_created_ago,
-            state.settings.token_expires_in,
-        );
+        let (ago, lifetime) = (state.settings.token_age(), state.settings.token_expires_in);
         let token = Token {
             client,
             access: random_hex() + &random_hex(),
@@ -36,6 +33,7 @@ pub(super) fn issue(state: &mut State, request: &Incoming) -> Reply {
             expires_in: lifetime.as_secs(),
             expires: now + lifetime.saturating_sub(ago),
             current: true,
+            revoked: false,
         };
         state.tokens.push(token.clone());
         token
@@ -77,7 +75,7 @@ pub(super) fn bearer_client(state: &State, request: &Incoming) -> Option<String>
     let now = Instant::now();
     let access = bearer(request.header("authorization")?)?;
     let mut tokens = state.tokens.iter();
-    let token = tokens.find(|token| token.access == access && now < token.expires)?;
+    let token = tokens.find(|t| t.access == access && !t.revoked && now < t.expires)?;
     Some(token.client.clone())
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::{bad_request, not_found, success, v1};
 use crate::http::{Incoming, Reply, pairs};
-use crate::state::State;
+use crate::state::{State, Usernames};
 use crate::user::User;
 
 /// `GET /api/2/users`. Several filters must all fit. Documented but not here: dates, `app_id`, `sort`, `cursor`;
@@ -42,16 +42,25 @@ pub(super) fn list(state: &State, query: &str) -> Reply {
             _ => return bad_request(&format!("unknown attribute: {name}")),
         }
     }
-    let users: Vec<&User> = state
-        .accounts
-        .values()
-        .map(|account| &account.user)
-        .collect();
+    let accounts = state.accounts.values();
+    let users = accounts.map(|account| json_of(state, &account.user));
     search.run(
-        &users,
+        users.collect(),
         state.settings.case_sensitive,
         &state.settings.omitted,
     )
+}
+
+/// A user as the account has it, which may be without any user name.
+fn json_of(state: &State, user: &User) -> Value {
+    let mut user = user.json();
+    if state.settings.usernames == Usernames::Empty {
+        user["username"] = "".into();
+        for name in ["samaccountname", "userprincipalname"] {
+            user[name] = Value::Null;
+        }
+    }
+    user
 }
 
 /// `GET /api/2/users/:id`.
@@ -60,7 +69,9 @@ pub(super) fn one(state: &State, id: &str) -> Reply {
         .parse::<u64>()
         .ok()
         .and_then(|id| state.accounts.get(&id));
-    user.map_or_else(not_found, |account| Reply::new(200, &account.user.json()))
+    user.map_or_else(not_found, |account| {
+        Reply::new(200, &json_of(state, &account.user))
+    })
 }
 
 /// `GET /api/1/users`. Documented but not here: dates, `directory_id`, `manager_ad_id`, `sort`; refused like unknown ones.
@@ -93,7 +104,7 @@ pub(super) fn list_v1(state: &State, request: &Incoming) -> Reply {
     let users = state
         .accounts
         .values()
-        .map(|account| v1_user(&account.user));
+        .map(|account| v1_user(state, &account.user));
     let hits: Vec<Value> = users
         .filter(|user| {
             let mut filters = filters.iter();
@@ -133,13 +144,13 @@ pub(super) fn list_v1(state: &State, request: &Incoming) -> Reply {
 /// `GET /api/1/users/:id`: an array of one.
 pub(super) fn one_v1(state: &State, id: &str) -> Reply {
     let account = id.parse().ok().and_then(|id: u64| state.accounts.get(&id));
-    let user = account.map(|account| v1_user(&account.user));
+    let user = account.map(|account| v1_user(state, &account.user));
     user.map_or_else(|| v1::no_user(id), |user| v1::data(json!([user])))
 }
 
 /// A user as v1 shows it: the roles are called `role_id`.
-fn v1_user(user: &User) -> Value {
-    let mut user = user.json();
+fn v1_user(state: &State, user: &User) -> Value {
+    let mut user = json_of(state, user);
     let roles = user["role_ids"].take();
     user["role_id"] = roles;
     with_fields(user, |name| name != "role_ids")
@@ -179,10 +190,9 @@ struct Search {
 }
 
 impl Search {
-    fn run(&self, users: &[&User], case_sensitive: bool, omitted: &[String]) -> Reply {
+    fn run(&self, users: Vec<Value>, case_sensitive: bool, omitted: &[String]) -> Reply {
         let hits: Vec<Value> = users
-            .iter()
-            .map(|user| user.json())
+            .into_iter()
             .filter(|user| {
                 self.filters
                     .iter()

@@ -71,7 +71,10 @@ fn refused(message: &str) -> Refusal {
 }
 
 fn failed() -> Refusal {
-    let message = "Failed authentication with this factor";
+    unauthorized("Failed authentication with this factor")
+}
+
+fn unauthorized(message: &str) -> Refusal {
     Refusal(envelope(401, "Unauthorized", message))
 }
 
@@ -98,13 +101,18 @@ fn factors(state: &State, user: u64) -> Reply {
 
 /// `GET otp_devices`.
 fn devices(state: &State, user: u64) -> Reply {
-    let twice = state.settings.protect_listing == ProtectListing::Twice;
+    let listing = state.settings.protect_listing;
     let mut list = Vec::new();
     for device in mfa::devices_of(state, user) {
-        if twice && device.factor == Factor::Protect {
-            list.extend(shown(device, true));
-        }
-        list.extend(shown(device, !device.factor.takes_code_directly()));
+        let ways: &[bool] = match (&device.factor, listing) {
+            (Factor::Protect, ProtectListing::Twice) => &[true, false],
+            (Factor::Protect, ProtectListing::Triggered) => &[true],
+            (factor, _) => &[!factor.takes_code_directly()],
+        };
+        list.extend(
+            ways.iter()
+                .filter_map(|&triggered| shown(device, triggered)),
+        );
     }
     data(json!({"otp_devices": list}))
 }
@@ -295,11 +303,8 @@ fn triggered(
             let verification = state.verifications.iter().find(own).ok_or_else(stale)?;
             match verification.outcome {
                 Outcome::Accepted => true,
-                Outcome::Rejected => false,
-                Outcome::Pending => {
-                    let message = "Authentication pending on OL Protect";
-                    return Err(Refusal(envelope(401, "Unauthorized", message)));
-                }
+                Outcome::Rejected => return Err(unauthorized(&state.settings.v1_refused)),
+                Outcome::Pending => return Err(unauthorized(&state.settings.v1_pending)),
             }
         }
     };

@@ -194,6 +194,11 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Reply>> {
         headers,
         body: String::new(),
     };
+    if reply.header("transfer-encoding") == Some("chunked") {
+        assert_eq!(reply.header("content-length"), None, "{reply:?}");
+        let body = unchunked(&bytes[length..])?;
+        return Ok(body.map(|body| Reply { body, ..reply }));
+    }
     let size: usize = match reply.header("content-length") {
         Some(size) => size.parse().unwrap(),
         None if reply.status == 204 => 0,
@@ -204,4 +209,26 @@ fn parse(bytes: &[u8]) -> io::Result<Option<Reply>> {
     };
     reply.body = String::from_utf8(body.to_vec()).unwrap();
     Ok(Some(reply))
+}
+
+/// The body that the chunks make, once all of them are there.
+fn unchunked(mut bytes: &[u8]) -> io::Result<Option<String>> {
+    let mut body = Vec::new();
+    loop {
+        let size = httparse::parse_chunk_size(bytes).map_err(|_| io::Error::other("a chunk"))?;
+        let httparse::Status::Complete((length, size)) = size else {
+            return Ok(None);
+        };
+        let end = length + usize::try_from(size).unwrap();
+        let Some((chunk, rest)) = bytes.get(length..end).zip(bytes.get(end..end + 2)) else {
+            return Ok(None);
+        };
+        assert_eq!(rest, b"\r\n");
+        body.extend_from_slice(chunk);
+        bytes = &bytes[end + 2..];
+        if size == 0 {
+            assert!(bytes.is_empty(), "something behind the last chunk");
+            return Ok(Some(String::from_utf8(body).unwrap()));
+        }
+    }
 }

@@ -5,6 +5,7 @@
 mod client;
 mod factors;
 mod faults;
+mod recorded;
 mod registrations;
 mod scopes;
 mod server;
@@ -18,21 +19,25 @@ use onelogin_simulator::{
 };
 use serde_json::{Value, json};
 
+/// With the sample users, as documented.
 fn sample() -> Simulator {
-    let simulator = Simulator::start();
-    samples(&simulator);
-    simulator
+    speaking(Dialect::Docs)
 }
 
 fn live() -> Simulator {
-    let simulator = sample();
-    simulator.set_dialect(Dialect::Live);
-    simulator
+    speaking(Dialect::Live)
 }
 
 fn py4() -> Simulator {
-    let simulator = sample();
-    simulator.set_dialect(Dialect::Py4);
+    speaking(Dialect::Py4)
+}
+
+fn speaking(dialect: Dialect) -> Simulator {
+    let simulator = Simulator::start_with(Options {
+        dialect,
+        ..Options::default()
+    });
+    samples(&simulator);
     simulator
 }
 

@@ -295,7 +295,6 @@ fn unknown_users_and_devices_have_the_documented_errors() {
     let bad = (401, "Authentication Failure".to_owned());
     assert_eq!(outcome(&client.get("/api/1/users")), bad);
     simulator.set_dialect(onelogin_simulator::Dialect::Live);
-    let bad = (401, "Unauthorized".to_owned());
     assert_eq!(outcome(&client.get("/api/1/users")), bad);
 }
 
