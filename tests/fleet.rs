@@ -9,7 +9,7 @@
 mod script;
 mod world;
 
-use onelogin_simulator::PushBehaviour;
+use onelogin_simulator::{ProtectListing, PushBehaviour};
 use pam_bench::fleet::{self, Factor, Habit, Host, VISIT};
 use pam_host::{Case, Code};
 use script::{ACCEPTED, PENDING, Script, Step, one, push};
@@ -60,35 +60,43 @@ fn the_flow_polls_as_the_model_says() {
 
 #[test]
 fn the_module_calls_as_often_as_the_model_says() {
-    let world = World::with_totp();
-    let mut visit = Visit::to(&world);
-    for (later, factor) in VISIT.into_iter().zip(Habit::Codes.visit()) {
-        let login = visit.ssh();
-        visit.costs(later, factor, login.answer(fresh_code()));
-    }
+    for version in [1, 2] {
+        let api = format!("onelogin.api_version = {version}");
+        let world = World::with([world::totp()], &[&api]);
+        let mut visit = Visit::to(&world, version);
+        for (later, factor) in VISIT.into_iter().zip(Habit::Codes.visit()) {
+            let login = visit.ssh();
+            visit.costs(later, factor, login.answer(fresh_code()));
+        }
 
-    let world = World::with([world::push()], &["first_factor = \"assumed\""]);
-    let behaviour = PushBehaviour::ApproveAfterPolls(0);
-    world.onelogin.on_push(behaviour);
-    let mut visit = Visit::to(&world);
-    let login = visit.ssh();
-    visit.costs(0, Factor::PushThenEnter, login.answers(["", ""]));
-    // Approved before the first poll.
-    let factor = Factor::Push(Duration::from_secs(1));
-    let login = world.host("sudo");
-    visit.costs(60, factor, login.answer(""));
+        let world = World::with([world::push()], &[&api, "first_factor = \"assumed\""]);
+        world.onelogin.set_protect_listing(ProtectListing::Twice);
+        let behaviour = PushBehaviour::ApproveAfterPolls(0);
+        world.onelogin.on_push(behaviour);
+        let mut visit = Visit::to(&world, version);
+        let login = visit.ssh();
+        visit.costs(0, Factor::PushThenEnter, login.answers(["", ""]));
+        // Approved before the first poll.
+        let factor = Factor::Push(Duration::from_secs(1));
+        let login = world.host("sudo");
+        visit.costs(60, factor, login.answer(""));
+    }
 }
 
 /// Logins that follow each other at once, for which the model is told the seconds of a visit.
 struct Visit<'a> {
     world: &'a World,
+    version: u8,
     host: Host,
 }
 
 impl<'a> Visit<'a> {
-    fn to(world: &'a World) -> Self {
-        let host = Host::default();
-        Self { world, host }
+    fn to(world: &'a World, version: u8) -> Self {
+        Self {
+            world,
+            version,
+            host: Host::default(),
+        }
     }
 
     fn ssh(&self) -> Case {
@@ -96,11 +104,15 @@ impl<'a> Visit<'a> {
     }
 
     fn costs(&mut self, second: u64, factor: Factor, login: Case) {
-        let before = self.world.requests();
+        let onelogin = &self.world.onelogin;
+        let requests = || (onelogin.count("", ""), onelogin.count("", "/api/1/"));
+        let before = requests();
         let outcome = login.run();
         assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         let expected = self.host.calls(Duration::from_secs(second), 0, factor);
-        let counted = self.world.requests() - before;
-        assert_eq!(counted, expected, "{factor:?} {second}");
+        let after = requests();
+        let calls = (after.0 - before.0, after.1 - before.1);
+        let expected = (expected.all(), expected.counted(self.version));
+        assert_eq!(calls, expected, "{factor:?} {second} v{}", self.version);
     }
 }
