@@ -3,6 +3,7 @@
 //! - [`case`]: one scripted run of the real libpam in a process of its own, without root
 //! - [`calls`]: the system calls of a run, counted
 //! - [`place`]: private service folders and configuration files; where the built module is
+//! - [`edge`]: the real `HAProxy` as the front end of a simulator
 //! - [`log`]: a socket that receives syslog lines
 //! - [`proxy`]: a wire with a delay, which counts round trips
 //! - [`tunnel`]: a proxy that is asked for connections to others
@@ -13,6 +14,7 @@
 
 pub mod calls;
 pub mod case;
+pub mod edge;
 pub mod ffi;
 pub mod host;
 pub mod log;
@@ -26,6 +28,7 @@ pub mod wire;
 
 pub use calls::Calls;
 pub use case::{Case, Outcome, Running, Step};
+pub use edge::Edge;
 pub use log::Log;
 pub use place::Place;
 pub use proxy::Proxy;

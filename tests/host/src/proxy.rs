@@ -2,9 +2,9 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,7 @@ struct Shared {
     server: u16,
     round_trip: Duration,
     trips: AtomicUsize,
+    spoke: Mutex<Option<Instant>>,
     stopping: AtomicBool,
 }
 
@@ -39,6 +40,7 @@ impl Proxy {
             server,
             round_trip,
             trips: AtomicUsize::new(0),
+            spoke: Mutex::new(None),
             stopping: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -61,6 +63,16 @@ impl Proxy {
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// When the server last said something, on whichever connection: by its own clock, before it travels.
+    #[must_use]
+    pub fn spoke(&self) -> Option<Instant> {
+        *self
+            .shared
+            .spoke
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many round trips there were so far.
@@ -102,13 +114,21 @@ impl Shared {
         };
         let noted = Arc::clone(&asked);
         upward.start(move || noted.store(true, Ordering::SeqCst), || {});
+        let listening = Arc::clone(self);
+        let hear = move || {
+            let mut spoke = listening
+                .spoke
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *spoke = Some(Instant::now());
+        };
         let shared = Arc::clone(self);
         let count = move || {
             if asked.swap(false, Ordering::SeqCst) {
                 shared.trips.fetch_add(1, Ordering::SeqCst);
             }
         };
-        downward.start(|| {}, count);
+        downward.start(hear, count);
         Ok(())
     }
 }

@@ -52,6 +52,8 @@ pub enum Certificate {
 /// A server's TLS configuration and the CA certificate for its clients.
 pub(crate) struct Identity {
     pub(crate) ca_pem: String,
+    /// The chain that is presented, then the key.
+    pub(crate) server_pem: String,
     pub(crate) config: ServerConfig,
 }
 
@@ -122,6 +124,8 @@ pub(crate) fn identity(
         Certificate::Stolen => &KeyPair::generate()?,
         _ => &key,
     };
+    let links = chain.iter().map(rcgen::Certificate::pem);
+    let server_pem = links.chain([signs.serialize_pem()]).collect();
     let signs = PrivatePkcs8KeyDer::from(signs.serialize_der());
     // Not checked here: a thief has no key that fits.
     let presented = CertifiedKey::new(
@@ -141,6 +145,7 @@ pub(crate) fn identity(
     config.enable_secret_extraction = true;
     Ok(Identity {
         ca_pem: root.pem(),
+        server_pem,
         config,
     })
 }

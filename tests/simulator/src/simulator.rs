@@ -59,6 +59,7 @@ pub struct Simulator {
     address: SocketAddr,
     url: String,
     ca_pem: String,
+    server_pem: String,
     listener: Option<JoinHandle<()>>,
 }
 
@@ -112,6 +113,7 @@ impl Simulator {
             address,
             url: format!("{scheme}://localhost:{}", address.port()),
             ca_pem: identity.ca_pem,
+            server_pem: identity.server_pem,
             listener: Some(thread),
         }
     }
@@ -132,6 +134,12 @@ impl Simulator {
     #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
+    }
+
+    /// Certificate and key, as PEM, for a front end that ends TLS before a simulator without it.
+    #[must_use]
+    pub fn server_pem(&self) -> &str {
+        &self.server_pem
     }
 
     /// Changes the way replies are written.
