@@ -424,6 +424,26 @@ impl<'a> Ledger<'a> {
         Ok(Err(which(free, free_today)))
     }
 
+    /// Counts one, unless `refuse` names a limit that forbids it.
+    fn claim_one(
+        &mut self,
+        limit: Limit,
+        refuse: impl Fn(&Self, i64, &[Entry]) -> Option<Full>,
+    ) -> Result<(), Uncounted> {
+        let folder = self.folder()?;
+        let mut counted = None;
+        let claim: Claim<Full> = folder.claim(|minute, seen| {
+            if let Some(full) = refuse(self, minute, seen) {
+                return Ok(Err(full));
+            }
+            let one = self.count(limit, folder, minute, seen)?;
+            Ok(one.map(|one| vec![counted.insert(one).name.clone()]))
+        });
+        claim?.map_err(Uncounted::Full)?;
+        self.counted(limit, counted);
+        Ok(())
+    }
+
     fn counted(&mut self, limit: Limit, counted: Option<Counted>) {
         if let Some(counted) = counted {
             self.counted.push(counted.name);
@@ -677,21 +697,11 @@ impl Memory for Ledger<'_> {
     }
 
     fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
-        let folder = self.folder()?;
-        let mut counted = None;
-        let claim: Claim<Full> = folder.claim(|minute, seen| {
-            let is_unknown = self.known_origin(seen, minute).is_none();
-            if challenge == Challenge::Push && is_unknown && is_push_denied(seen, minute) {
-                return Ok(Err(Full::PushDenied));
-            }
-            Ok(match self.count(Limit::Challenges, folder, minute, seen)? {
-                Ok(one) => Ok(vec![counted.insert(one).name.clone()]),
-                Err(full) => Err(full),
-            })
-        });
-        claim?.map_err(Uncounted::Full)?;
-        self.counted(Limit::Challenges, counted);
-        Ok(())
+        self.claim_one(Limit::Challenges, |ledger, minute, seen| {
+            let is_unknown = ledger.known_origin(seen, minute).is_none();
+            let is_paused = challenge == Challenge::Push && is_unknown;
+            (is_paused && is_push_denied(seen, minute)).then_some(Full::PushDenied)
+        })
     }
 
     fn push_denied(&mut self) {
@@ -768,17 +778,7 @@ impl Memory for Ledger<'_> {
     }
 
     fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted> {
-        let folder = self.folder()?;
-        let mut counted = None;
-        let claim: Claim<Full> = folder.claim(|minute, seen| {
-            Ok(match self.count(limit, folder, minute, seen)? {
-                Ok(one) => Ok(vec![counted.insert(one).name.clone()]),
-                Err(full) => Err(full),
-            })
-        });
-        claim?.map_err(Uncounted::Full)?;
-        self.counted(limit, counted);
-        Ok(())
+        self.claim_one(limit, |_, _, _| None)
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
