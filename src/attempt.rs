@@ -108,7 +108,7 @@ impl Attempt<'_> {
         let origin = origin(request, uids);
         let person = Person {
             name: &user,
-            uid: subject.ok().map(|subject| subject.uid),
+            uid: subject.as_ref().ok().map(|subject| subject.uid),
             proof,
             origin: origin.as_deref(),
         };

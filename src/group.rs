@@ -39,7 +39,8 @@ struct Pattern {
 pub enum Misfit {
     /// A pattern is empty.
     Empty,
-    /// A pattern holds white space.
+    /// A pattern holds white space that no group name has, or beside a wildcard: patterns of a list are
+    /// divided by commas, and a list of `pam_duo`'s by spaces.
     Space,
     /// Nothing is included: such a list matches nobody, and so exempts everybody.
     OnlyExcludes,
@@ -50,7 +51,7 @@ impl fmt::Display for Misfit {
         f.write_str(match self {
             Self::Empty => "holds an empty pattern; write \"users,!wheel\"",
             Self::Space => {
-                "holds white space; put commas between the patterns of one list, and give each list quotes of its own"
+                "holds white space that is not inside the name of a group; put commas without spaces between the patterns of one list, give each list quotes of its own, and write ? for a space in a pattern with * or ?"
             }
             Self::OnlyExcludes => {
                 "excludes only, so it matches nobody and everybody would be exempt; write \"*,\" before it"
@@ -65,9 +66,6 @@ impl PatternList {
     /// # Errors
     /// [`Misfit`] when it cannot be meant.
     pub fn parse(text: &str) -> Result<Self, Misfit> {
-        if text.contains(char::is_whitespace) {
-            return Err(Misfit::Space);
-        }
         let patterns: Vec<Pattern> = text
             .split(',')
             .map(|text| match text.strip_prefix('!') {
@@ -81,6 +79,9 @@ impl PatternList {
                 },
             })
             .collect();
+        if !patterns.iter().all(Pattern::has_spaces_of_a_name) {
+            return Err(Misfit::Space);
+        }
         if patterns.iter().any(|pattern| pattern.text.is_empty()) {
             return Err(Misfit::Empty);
         }
@@ -112,6 +113,16 @@ impl Pattern {
     /// Whether it names one group.
     fn is_literal(&self) -> bool {
         !self.text.contains(['*', '?'])
+    }
+
+    /// Whether its white space can be that of a name, such as `Domain Admins`. A pattern with a wildcard
+    /// and a space, or with ` !`, may as well be two patterns without their comma.
+    fn has_spaces_of_a_name(&self) -> bool {
+        let is_one_name = self.is_literal()
+            && self.text.trim() == self.text
+            && !self.text.contains(" !")
+            && self.text.chars().all(|c| c == ' ' || !c.is_whitespace());
+        is_one_name || !self.text.contains(char::is_whitespace)
     }
 
     /// A literal is compared by gid; a wildcard can only be compared with names.
@@ -234,11 +245,34 @@ mod tests {
             ("users,", Misfit::Empty),
             ("users,!", Misfit::Empty),
             ("users !wheel", Misfit::Space),
+            ("users, wheel", Misfit::Space),
+            ("users ,wheel", Misfit::Space),
+            ("*,! wheel", Misfit::Space),
+            (" users", Misfit::Space),
+            ("users ", Misfit::Space),
+            (" ", Misfit::Space),
+            ("users *admin", Misfit::Space),
+            ("Domain *", Misfit::Space),
+            ("Domain\tAdmins", Misfit::Space),
+            ("Domain\u{a0}Admins", Misfit::Space),
             ("!wheel", Misfit::OnlyExcludes),
             ("!wheel,!*admin", Misfit::OnlyExcludes),
         ] {
             assert_eq!(PatternList::parse(text), Err(misfit), "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_group_name_with_spaces_is_valid() {
+        let list = "Domain Admins,*,!Domain Guests";
+        assert!(matches(list, &["Domain Admins"]));
+        assert!(matches(list, &["staff"]));
+        assert!(!matches(list, &["Domain Admins", "Domain Guests"]));
+        let list = PatternList::parse(list).unwrap();
+        let literals: Vec<_> = list.literals().collect();
+        assert_eq!(literals, ["Domain Admins", "Domain Guests"]);
+        // In a pattern with a wildcard, ? fits a space.
+        assert!(matches("Domain?A*", &["Domain Admins"]));
     }
 
     #[test]

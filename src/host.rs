@@ -2,8 +2,10 @@
 //! descriptors, its pending signals.
 
 use crate::group::Groups;
+use crate::pam::sys::{GroupEntry, GroupKey, GroupReader, MAX_GROUP};
 use crate::user::{Account, LookupFailed, People, Uids};
-use nix::unistd::{Gid, Group, Uid, User, getgrouplist, getresuid};
+use nix::errno::Errno;
+use nix::unistd::{Gid, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{ErrorKind, Read as _};
@@ -22,43 +24,50 @@ impl People for Nss {
         // nix answers None for the error codes by which libc says "no such user".
         User::from_name(name)
             .map(|user| user.map(account))
-            .or_else(missing)
+            .or_else(|errno| missing(&format!("user {name}"), errno))
     }
 
     fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed> {
         User::from_uid(Uid::from_raw(uid))
             .map(|user| user.map(account))
-            .or_else(missing)
+            .or_else(|errno| missing(&format!("uid {uid}"), errno))
     }
 
     fn groups(&self, account: &Account, wanted: &[&str]) -> Result<Groups, LookupFailed> {
-        let found = |group: nix::Result<Option<Group>>| group.ok().flatten().ok_or(LookupFailed);
+        let name = c_string("user", &account.name)?;
+        let mut reader = GroupReader::default();
         let mut configured = Vec::new();
-        for name in wanted {
-            configured.push((found(Group::from_name(name))?, *name));
+        for group in wanted {
+            let key = c_string("group", group)?;
+            let found = reader.read(GroupKey::Name(&key), &name);
+            let found = found.map_err(|error| unread(&format!("group {group}"), &error))?;
+            let found = found.ok_or_else(|| LookupFailed(format!("there is no group {group}")))?;
+            configured.push((found, *group));
         }
-        let user = User::from_name(&account.name)
-            .ok()
-            .flatten()
-            .ok_or(LookupFailed)?;
-        let name = CString::new(account.name.as_str()).map_err(|_| LookupFailed)?;
-        let gids: Vec<Gid> = getgrouplist(&name, user.gid).map_err(|_| LookupFailed)?;
-        let lists = |group: &Group| group.mem.contains(&account.name);
+        let user = primary_group(&account.name)?;
+        let gids: Vec<Gid> = getgrouplist(&name, user)
+            .map_err(|errno| failed(&format!("the groups of user {}", account.name), errno))?;
         // libc leaves out the groups of a source that it cannot ask, and says nothing.
-        if configured
+        let is_in = |group: &GroupEntry| gids.contains(&Gid::from_raw(group.gid));
+        if let Some((_, group)) = configured
             .iter()
-            .any(|(group, _)| lists(group) && !gids.contains(&group.gid))
+            .find(|(group, _)| group.lists && !is_in(group))
         {
-            return Err(LookupFailed);
+            let user = &account.name;
+            return Err(LookupFailed(format!(
+                "group {group} lists user {user}, and is not among the groups of the user"
+            )));
         }
-        let is_in = |(group, _): &&(Group, &str)| gids.contains(&group.gid);
-        let configured = configured.iter().filter(is_in);
-        let configured = configured.map(|(_, name)| (*name).to_owned()).collect();
         let mut names = Vec::new();
-        for gid in gids {
-            // A gid without a name is a sign that the group database answers in part only.
-            names.push(found(Group::from_gid(gid))?.name);
+        for gid in &gids {
+            let found = reader.read(GroupKey::Gid(gid.as_raw()), &name);
+            let found = found.map_err(|error| unread(&format!("gid {gid}"), &error))?;
+            // A sign that the group database answers in part only.
+            let found = found.ok_or_else(|| LookupFailed(format!("gid {gid} has no name")))?;
+            names.push(found.name);
         }
+        let configured = configured.iter().filter(|(group, _)| is_in(group));
+        let configured = configured.map(|(_, name)| (*name).to_owned()).collect();
         Ok(Groups { configured, names })
     }
 }
@@ -278,13 +287,41 @@ fn account(user: User) -> Account {
     }
 }
 
-/// The codes by which `getpwnam_r(3)` may say "no such user"; all others are failures.
-fn missing(errno: nix::errno::Errno) -> Result<Option<Account>, LookupFailed> {
-    use nix::errno::Errno::{ENOENT, ESRCH};
-    match errno {
-        ENOENT | ESRCH => Ok(None),
-        _ => Err(LookupFailed),
+fn primary_group(name: &str) -> Result<Gid, LookupFailed> {
+    match User::from_name(name) {
+        Ok(Some(user)) => Ok(user.gid),
+        Ok(None) => Err(LookupFailed(format!("there is no user {name}"))),
+        Err(errno) => Err(failed(&format!("user {name}"), errno)),
     }
+}
+
+/// The codes by which `getpwnam_r(3)` may say "no such user"; all others are failures.
+fn missing(what: &str, errno: Errno) -> Result<Option<Account>, LookupFailed> {
+    match errno {
+        Errno::ENOENT | Errno::ESRCH => Ok(None),
+        _ => Err(failed(what, errno)),
+    }
+}
+
+fn failed(what: &str, errno: Errno) -> LookupFailed {
+    LookupFailed(format!("{what} cannot be looked up: {}", errno.desc()))
+}
+
+/// Why a group could not be read.
+fn unread(what: &str, error: &std::io::Error) -> LookupFailed {
+    if error.raw_os_error() == Some(nix::libc::ERANGE) {
+        let mib = MAX_GROUP >> 20;
+        // Some sources say so of any group that stands behind a large one.
+        return LookupFailed(format!(
+            "{what} cannot be looked up: the record of a group is larger than {mib} MiB"
+        ));
+    }
+    LookupFailed(format!("{what} cannot be looked up: {error}"))
+}
+
+/// A name for libc.
+fn c_string(what: &str, name: &str) -> Result<CString, LookupFailed> {
+    CString::new(name).map_err(|_| LookupFailed(format!("the name of a {what} holds a NUL")))
 }
 
 #[cfg(test)]
@@ -306,7 +343,11 @@ mod tests {
         let groups = Nss.groups(&root, &["root", "nogroup"]).unwrap();
         assert!(groups.has("root") && !groups.has("nogroup"), "{groups:?}");
         assert!(groups.names.contains(&"root".to_owned()), "{groups:?}");
-        assert!(Nss.groups(&root, &["root", "no-such-group"]).is_err());
+        // What could not be looked up is named, also a name with a space.
+        for absent in ["no-such-group", "Domain Admins"] {
+            let LookupFailed(why) = Nss.groups(&root, &["root", absent]).unwrap_err();
+            assert_eq!(why, format!("there is no group {absent}"));
+        }
     }
 
     #[test]
@@ -327,7 +368,6 @@ mod tests {
 
     #[test]
     fn r14_a_process_that_cannot_be_looked_at_is_not_gone() {
-        use nix::errno::Errno;
         let says = |errno: Errno| says_gone(&errno.into());
         assert!(says(Errno::ENOENT) && says(Errno::ESRCH));
         for errno in [Errno::EMFILE, Errno::ENFILE, Errno::EACCES, Errno::EIO] {

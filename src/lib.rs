@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | [`module`] | the six PAM entry points and the story of a login | everything |
 //! | [`attempt`] | one login with everything around it, for the module and the tool | its parts |
-//! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |
+//! | [`pam`] | the PAM handle as values, the conversation as a prompt; `pam::sys` has all `unsafe` | libpam |
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
 //! | [`config::file`] | opens and checks the files that an admin wrote | files, reading |

@@ -58,9 +58,17 @@ impl Uids {
     }
 }
 
-/// The system's users and groups could not be asked.
-#[derive(Debug)]
-pub struct LookupFailed;
+/// The system's users and groups could not be asked, or do not fit together: what could not be looked
+/// up, for the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LookupFailed(pub String);
+
+impl LookupFailed {
+    /// The one value that stands for all in lists of reasons.
+    pub fn all() -> impl Iterator<Item = Self> {
+        std::iter::once(Self::default())
+    }
+}
 
 /// What the system says about people.
 pub trait People {
@@ -154,14 +162,24 @@ listed! {
 
 listed! {
     /// Why it cannot be told who stands at the door.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Unclear {
         /// The real uid that must pass has no passwd entry, or its name belongs to another uid.
-        Caller,
+        Caller(LookupFailed),
         /// The passwd database could not be asked.
-        Passwd,
+        Passwd(LookupFailed),
         /// The group database could not be asked, or a configured group does not exist.
-        Groups,
+        Groups(LookupFailed),
+    }
+}
+
+impl Unclear {
+    /// What could not be looked up, for the log.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        match self {
+            Self::Caller(failed) | Self::Passwd(failed) | Self::Groups(failed) => &failed.0,
+        }
     }
 }
 
@@ -188,28 +206,29 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
             uid: account.uid,
             proof,
         }),
-        Err(LookupFailed) => Who::Unclear(Unclear::Groups),
+        Err(failed) => Who::Unclear(Unclear::Groups(failed)),
     };
     (who, proof)
 }
 
 /// The account that must pass. `Err`: there is no such account, or the system cannot tell.
 fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account, Who> {
-    const FAILED: Who = Who::Unclear(Unclear::Passwd);
+    let failed = |failed| Who::Unclear(Unclear::Passwd(failed));
     let name = request.user.as_deref().ok_or(Who::Stranger)?;
-    let target = people.by_name(name).map_err(|LookupFailed| FAILED)?;
+    let target = people.by_name(name).map_err(failed)?;
     let target = target.ok_or(Who::Stranger)?;
     if uids.real == 0 || uids.effective != 0 || target.uid == uids.real {
         return Ok(target);
     }
-    let caller = caller(uids.real, people).map_err(|LookupFailed| FAILED)?;
-    match caller {
+    let uid = uids.real;
+    let nobody = |why: String| Err(Who::Unclear(Unclear::Caller(LookupFailed(why))));
+    match caller(uid, people).map_err(failed)? {
         Caller::Known(caller) if target.uid == 0 => Ok(caller),
         // The host names its caller, and the name means somebody else.
-        Caller::Named(caller) if target.uid == 0 || caller == target.name => {
-            Err(Who::Unclear(Unclear::Caller))
-        }
-        Caller::Unknown if target.uid == 0 => Err(Who::Unclear(Unclear::Caller)),
+        Caller::Named(caller) if target.uid == 0 || caller == target.name => nobody(format!(
+            "uid {uid} has the name {caller}, which belongs to another uid"
+        )),
+        Caller::Unknown if target.uid == 0 => nobody(format!("uid {uid} has no name")),
         Caller::Known(_) | Caller::Named(_) | Caller::Unknown => Ok(target),
     }
 }

@@ -100,12 +100,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
                 _ => here.alike(verdict),
             }
         }
-        Outcome::Unknown(why) => here.alike(no(
-            Code::PAM_USER_UNKNOWN,
-            Level::Notice,
-            unknown(*why),
-            WRONG,
-        )),
+        Outcome::Unknown(why) => here.alike(Verdict {
+            detail: why.detail().map(str::to_owned),
+            ..no(Code::PAM_USER_UNKNOWN, Level::Notice, unknown(why), WRONG)
+        }),
         Outcome::Outage(_, error) => Verdict {
             code: Code::PAM_SUCCESS,
             level: Level::Warning,
@@ -242,7 +240,7 @@ fn denied(denial: Denial) -> (&'static str, &'static str) {
     }
 }
 
-fn unknown(unknown: Unknown) -> &'static str {
+fn unknown(unknown: &Unknown) -> &'static str {
     match unknown {
         Unknown::Account => "no-account",
         Unknown::Name => "name-refused",
@@ -254,9 +252,9 @@ fn unknown(unknown: Unknown) -> &'static str {
         Unknown::Lately => "nobody-lately",
         Unknown::NoFactor => "no-factor",
         Unknown::NoAllowedFactor => "no-allowed-factor",
-        Unknown::Unclear(Unclear::Caller) => "no-caller",
-        Unknown::Unclear(Unclear::Passwd) => "passwd-lookup",
-        Unknown::Unclear(Unclear::Groups) => "group-lookup",
+        Unknown::Unclear(Unclear::Caller(_)) => "no-caller",
+        Unknown::Unclear(Unclear::Passwd(_)) => "passwd-lookup",
+        Unknown::Unclear(Unclear::Groups(_)) => "group-lookup",
     }
 }
 

@@ -227,6 +227,88 @@ fn r05_a_callers_name_that_means_another_uid_in_the_first_store_names_nobody() {
     assert_eq!(reason(&outcome), "exempt-user");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_group_with_sixty_thousand_members_can_be_named() {
+    // Names as long as those of a directory: with them the record is larger than 1 MiB.
+    let mut members = String::new();
+    for number in 0..60_000 {
+        let _ = write!(members, "first.last-{number:05}@ad,");
+    }
+    assert!(members.len() > 1 << 20);
+    let store = SecondStore::new(
+        "mallory:x:70011:70000::/:/bin/sh\n",
+        &format!("people:x:70000:\nDomain Admins:x:70001:{members}mallory\n"),
+    );
+    let world = World::with([totp()], &[]);
+    world.onelogin.add_user(User::new(1003, "mallory"));
+    for (line, expected) in [
+        ("users.exempt_groups = [\"Domain Admins\"]", "exempt-group"),
+        ("users.groups = [\"Domain Admins\"]", "no-factor"),
+        (
+            "users.groups = [\"*,!Domain Admins\"]",
+            "exempt-other-groups",
+        ),
+        // The name of each group of the user is read.
+        ("users.groups = [\"Domain?A*\"]", "no-factor"),
+        ("users.exempt_groups = [\"root\"]", "no-factor"),
+    ] {
+        world.forget_user().config(&[line]);
+        let login = world.place.alone("sshd").user("mallory");
+        let login = store.of(login.ssh_with_key(&connection()));
+        let outcome = login.answers(["111111"; 3]).run();
+        assert_eq!(reason(&outcome), expected, "{line} {:?}", outcome.log);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn what_could_not_be_looked_up_is_named_in_the_log() {
+    let without = SecondStore::new("mallory:x:70011:70000::/:/bin/sh\n", "");
+    // What could make the host program take all memory is not read. Nobody has such a group.
+    let large = SecondStore::new(
+        "mallory:x:70011:70000::/:/bin/sh\n",
+        &format!(
+            "people:x:70000:\nlarge:x:70002:{}mallory\n",
+            "first.last-00000@ad,".repeat(900_000)
+        ),
+    );
+    let world = World::with([totp()], &[]);
+    for (store, line, detail) in [
+        (
+            &without,
+            "users.exempt_groups = [\"root\"]",
+            "gid 70000 has no name",
+        ),
+        (
+            &without,
+            "users.groups = [\"root\", \"*,!Domain Admins\"]",
+            "there is no group Domain Admins",
+        ),
+        (
+            &large,
+            "users.exempt_groups = [\"large\"]",
+            "group large cannot be looked up: the record of a group is larger than 16 MiB",
+        ),
+    ] {
+        world.config(&[line, "factors.prompts = 1"]);
+        let login = world.place.alone("sshd").user("mallory");
+        let login = store.of(login.ssh_with_key(&connection()));
+        let outcome = login.answer("111111").run();
+        assert_denied(&outcome, line);
+        let decision = decision(&outcome);
+        let told = format!("reason=group-lookup detail=\"{detail}\"");
+        assert!(decision.contains(&told), "{line} {decision}");
+    }
+    assert_eq!(world.requests(), 0);
+    // A caller without a name is named by their uid.
+    let login = world.place.alone("su").user("root").ids(54_321, 0, 0);
+    let outcome = login.answers(["111111"; 3]).run();
+    let decision = decision(&outcome);
+    let told = "reason=no-caller detail=\"uid 54321 has no name\"";
+    assert!(decision.contains(told), "{decision}");
+}
+
 /// A second store of users (libnss-extrausers), and a local group `mfa-exempt` with one member, [`CALLER`].
 struct SecondStore {
     _folder: tempfile::TempDir,

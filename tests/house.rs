@@ -221,7 +221,7 @@ fn imports_keep_their_direction() {
         ("group", &[]),
         ("listed", &[]),
         ("trust", &["user"]),
-        ("host", &["group", "user"]),
+        ("host", &["group", "pam::sys", "user"]),
         ("clock", &["host", "login"]),
         (
             "login",

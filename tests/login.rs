@@ -9,7 +9,7 @@ use pam_onelogin::login::{
 };
 use pam_onelogin::onelogin::wire::{Available, Enrolment};
 use pam_onelogin::outage::Miss;
-use pam_onelogin::user::Unclear;
+use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
@@ -905,7 +905,10 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
     assert_eq!(unproven, "denied wrong-code factor=protect-code id=1001");
     for (unknown, reason) in [
         (Unknown::Account, "no-account"),
-        (Unknown::Unclear(Unclear::Groups), "group-lookup"),
+        (
+            Unknown::Unclear(Unclear::Groups(LookupFailed::default())),
+            "group-lookup",
+        ),
     ] {
         let stranger = Script::of([
             Asks(PASSCODE, "xxx"),

@@ -22,7 +22,7 @@ host = api-xxxxxxxx.duosecurity.com
 cafile = /etc/ssl/duo.pem
 http_proxy = http://user:proxy-password@proxy.example.com:3128
 groups = users,!wheel  admin* ; those only
-  domain\\ users
+  domain\\ users,!domain\\ g*
 failmode = secure
 pushinfo = yes
 autopush = yes
@@ -57,7 +57,7 @@ fn each_option_becomes_ours_or_is_named_with_its_line_and_the_result_is_read() {
     assert!(proxy.credential.is_none());
     assert!(import.ran.err.contains(":7: the proxy's user and password"));
     assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(3));
-    let groups = "groups = [\"users,!wheel\", \"admin*\", \"domain?users\"]";
+    let groups = "groups = [\"users,!wheel\", \"admin*\", \"domain users,!domain?g*\"]";
     assert_eq!(import.below(8), Some(groups), "{}", import.ran.out);
     // Each line of an option stands somewhere in the result.
     for (number, line) in (1..).zip(EVERYTHING.lines()) {

@@ -100,6 +100,24 @@ fn without_a_folder_for_the_state_there_is_one_token_all_the_same() {
 }
 
 #[test]
+fn the_group_that_cannot_be_looked_up_is_named() {
+    for lines in [
+        ["users.groups = [\"root\", \"Domain Admins\"]"],
+        ["users.exempt_groups = [\"Domain Admins\"]"],
+    ] {
+        let world = world(&lines);
+        let ran = users(&world, &[NAME]);
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        let told = "group-lookup, there is no group Domain Admins\n";
+        assert!(ran.out.contains(told), "{}{}", ran.out, ran.err);
+        let document = users(&world, &[NAME, "--json"]).json();
+        let detail = &entry(&document, NAME)["detail"];
+        assert_eq!(detail, "there is no group Domain Admins");
+        assert_eq!(world.requests(), 0);
+    }
+}
+
+#[test]
 fn groups_and_lists_are_taken_apart() {
     let world = world(&[]);
     let list = world

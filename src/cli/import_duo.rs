@@ -236,8 +236,9 @@ impl Imported {
 
     fn groups(&mut self, place: &str, line: &Line) {
         for list in ini::words(&line.value) {
-            // A blank within a name stands for itself there; here `?` stands for it.
-            let list = clean(&list, CHARS).replace(' ', "?");
+            let list = clean(&list, CHARS);
+            let patterns: Vec<_> = list.split(',').map(with_spaces).collect();
+            let list = patterns.join(",");
             match PatternList::parse(&list) {
                 Ok(_) => self.groups.push((line.number, list.clone())),
                 Err(misfit) => {
@@ -410,6 +411,15 @@ fn number(line: &Line) -> Result<i64, String> {
 /// As Duo reads it: everything else is no.
 fn is_yes(value: &str) -> bool {
     matches!(value, "yes" | "true" | "on" | "1")
+}
+
+/// A pattern of a list of groups. A space in a name stands for itself; beside a wildcard `?` stands for it.
+fn with_spaces(pattern: &str) -> String {
+    if pattern.contains(['*', '?']) {
+        pattern.replace(' ', "?")
+    } else {
+        pattern.to_owned()
+    }
 }
 
 /// A text in quotes. Those of JSON are good TOML once control characters are gone.

@@ -84,7 +84,7 @@ listed! {
 
 listed! {
     /// Why there is nobody to verify.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Unknown {
         /// The system does not know the name.
         Account,
@@ -108,6 +108,17 @@ listed! {
         NoAllowedFactor,
         /// It cannot be told who it is.
         Unclear(Unclear),
+    }
+}
+
+impl Unknown {
+    /// What could not be looked up, for the log.
+    #[must_use]
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Unclear(unclear) => Some(unclear.detail()),
+            _ => None,
+        }
     }
 }
 

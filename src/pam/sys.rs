@@ -1,11 +1,12 @@
-//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe. The only file with
-//! `unsafe`.
+//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe; and the look-up of a
+//! group, for which nix has no more than 1 MiB. The only file with `unsafe`.
 #![allow(unsafe_code)]
 
 use crate::denials::Denials;
 use libc::{c_char, c_int, c_uint};
 use pam::module::PamHandle;
 use std::ffi::CStr;
+use std::io;
 
 unsafe extern "C" {
     fn pam_getenv(handle: *const PamHandle, name: *const c_char) -> *const c_char;
@@ -54,5 +55,110 @@ pub fn denials(handle: &PamHandle) -> Option<&Denials> {
 pub fn keep_denials(handle: &mut PamHandle) {
     if denials(handle).is_none() {
         let _ = handle.set_data(DENIALS, Box::<Denials>::default());
+    }
+}
+
+/// The largest record of a group that is read, in bytes: with names of 12 letters it has 800,000 members,
+/// as each takes a pointer and an end too. Without a limit a broken name service could take all the memory of the host program.
+pub const MAX_GROUP: usize = 16 << 20;
+
+/// The buffer for the first try, in bytes; enough for a thousand members.
+const FIRST_BUFFER: usize = 16 << 10;
+
+/// By what a group is looked up.
+#[derive(Clone, Copy)]
+pub enum GroupKey<'a> {
+    /// Its name.
+    Name(&'a CStr),
+    /// Its number.
+    Gid(u32),
+}
+
+/// A line of the group database.
+pub struct GroupEntry {
+    /// Its name, as the database spells it.
+    pub name: String,
+    /// Its number.
+    pub gid: u32,
+    /// Whether its list of members has the account that was asked for.
+    pub lists: bool,
+}
+
+/// Looks up groups, with a buffer that grows as far as [`MAX_GROUP`] and is kept from one to the next.
+#[derive(Default)]
+pub struct GroupReader {
+    buffer: Vec<c_char>,
+}
+
+impl GroupReader {
+    /// The group with this name or number, and whether it lists the account. `None`: there is no such
+    /// group. Source: `getgrnam_r(3)`.
+    ///
+    /// # Errors
+    /// Why the group cannot be read: ERANGE where its record is larger than [`MAX_GROUP`], or whatever
+    /// the name service says.
+    pub fn read(&mut self, key: GroupKey<'_>, account: &CStr) -> io::Result<Option<GroupEntry>> {
+        let mut size = self.buffer.len().max(FIRST_BUFFER);
+        loop {
+            // Too little memory is an error here, and must not end the host program.
+            let missing = size.saturating_sub(self.buffer.len());
+            self.buffer.try_reserve_exact(missing)?;
+            self.buffer.resize(size, 0);
+            match self.call(key, account) {
+                (0, entry) => return Ok(entry),
+                (libc::ENOENT | libc::ESRCH, _) => return Ok(None),
+                (libc::ERANGE, _) if size < MAX_GROUP => size = (size * 4).min(MAX_GROUP),
+                (code, _) => return Err(io::Error::from_raw_os_error(code)),
+            }
+        }
+    }
+
+    /// One call with the buffer as it is: its error code, and what it found.
+    fn call(&mut self, key: GroupKey<'_>, account: &CStr) -> (c_int, Option<GroupEntry>) {
+        let mut entry = libc::group {
+            gr_name: std::ptr::null_mut(),
+            gr_passwd: std::ptr::null_mut(),
+            gr_gid: libc::gid_t::MAX,
+            gr_mem: std::ptr::null_mut(),
+        };
+        let mut found = std::ptr::null_mut();
+        let (buffer, size) = (self.buffer.as_mut_ptr(), self.buffer.len());
+        // SAFETY: all pointers are to values that live until the end of this function, `size` is the
+        // length of the buffer, which libc aligns by itself, and a name ends in a NUL.
+        let code = unsafe {
+            match key {
+                GroupKey::Name(name) => {
+                    libc::getgrnam_r(name.as_ptr(), &raw mut entry, buffer, size, &raw mut found)
+                }
+                GroupKey::Gid(gid) => {
+                    libc::getgrgid_r(gid, &raw mut entry, buffer, size, &raw mut found)
+                }
+            }
+        };
+        if code != 0 || found.is_null() {
+            return (code, None);
+        }
+        // A name service that fills no name in is broken.
+        if entry.gr_name.is_null() {
+            return (libc::EIO, None);
+        }
+        // SAFETY: with code 0 and a result that is not null the call has filled the entry. Its name, which
+        // is not null, and its members are strings that end in a NUL, its list of members ends in a null
+        // pointer, and all are in the buffer, which is not touched before they are copied
+        // or compared.
+        let entry = unsafe {
+            let mut lists = false;
+            let mut member = entry.gr_mem;
+            while !member.is_null() && !(*member).is_null() {
+                lists |= CStr::from_ptr(*member) == account;
+                member = member.add(1);
+            }
+            GroupEntry {
+                name: CStr::from_ptr(entry.gr_name).to_string_lossy().into_owned(),
+                gid: entry.gr_gid,
+                lists,
+            }
+        };
+        (0, Some(entry))
     }
 }

@@ -18,7 +18,7 @@ impl People for Village {
     }
     fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed> {
         if self.broken {
-            return Err(LookupFailed);
+            return Err(LookupFailed("out of order".to_owned()));
         }
         let uid = match name {
             "root" | "toor" => 0,
@@ -42,7 +42,7 @@ impl People for Village {
     }
     fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
         if named.contains(&"missing") {
-            return Err(LookupFailed);
+            return Err(LookupFailed("missing".to_owned()));
         }
         let groups: &[&str] = match account.name.as_str() {
             "bob" => &["bob", "robots", "users"],
@@ -90,6 +90,10 @@ fn name_of(who: &Who) -> &str {
     }
 }
 
+fn unclear_caller(why: &str) -> Who {
+    Who::Unclear(Unclear::Caller(LookupFailed(why.to_owned())))
+}
+
 #[test]
 fn r05_the_subject_is_pam_user_as_passwd_spells_it() {
     let who = ask(&request("ALICE"), &config(""), &village(0, 0));
@@ -129,7 +133,7 @@ fn on_the_way_to_root_the_caller_must_pass() {
     // A caller without a passwd entry is nobody.
     assert_eq!(
         ask(&request("root"), &config, &village(4242, 0)),
-        Who::Unclear(Unclear::Caller)
+        unclear_caller("uid 4242 has no name")
     );
 }
 
@@ -148,7 +152,7 @@ fn a_failed_look_up_is_not_a_missing_user() {
     village.broken = true;
     assert_eq!(
         ask(&request("alice"), &config(""), &village),
-        Who::Unclear(Unclear::Passwd)
+        Who::Unclear(Unclear::Passwd(LookupFailed("out of order".to_owned())))
     );
 }
 
@@ -199,7 +203,7 @@ fn a_group_that_cannot_be_looked_up_denies() {
         let config = config(&format!("[users]\n{lines}"));
         assert_eq!(
             ask(&request("alice"), &config, &village(0, 0)),
-            Who::Unclear(Unclear::Groups),
+            Who::Unclear(Unclear::Groups(LookupFailed("missing".to_owned()))),
             "{lines}"
         );
     }
@@ -286,11 +290,12 @@ fn r05_a_callers_name_that_belongs_to_another_uid_names_nobody() {
     }
     let config = config("[users]\nexempt_users = [\"bob\"]");
     let their_bob = TwoStores(village(70_000, 0));
+    let nobody = unclear_caller("uid 70000 has the name bob, which belongs to another uid");
     let caller = ask(&request("root"), &config, &their_bob);
-    assert_eq!(caller, Who::Unclear(Unclear::Caller));
+    assert_eq!(caller, nobody);
     // sudo names its caller by the name of their uid.
     let caller = ask(&request("bob"), &config, &their_bob);
-    assert_eq!(caller, Who::Unclear(Unclear::Caller));
+    assert_eq!(caller, nobody);
     // `su alice` as the other bob is about alice.
     assert_eq!(
         name_of(&ask(&request("alice"), &config, &their_bob)),
@@ -409,7 +414,7 @@ impl People for Groupless {
         self.0.by_uid(uid)
     }
     fn groups(&self, _: &Account, _: &[&str]) -> Result<Groups, LookupFailed> {
-        Err(LookupFailed)
+        Err(LookupFailed("out of order".to_owned()))
     }
 }
 
@@ -420,5 +425,6 @@ fn groups_are_asked_for_only_where_the_configuration_names_any() {
     assert!(matches!(who, Who::Subject(_)), "{who:?}");
     let named = config("[users]\nexempt_groups = [\"robots\"]");
     let who = ask(&request("alice"), &named, &groupless);
-    assert_eq!(who, Who::Unclear(Unclear::Groups));
+    let out_of_order = LookupFailed("out of order".to_owned());
+    assert_eq!(who, Who::Unclear(Unclear::Groups(out_of_order)));
 }

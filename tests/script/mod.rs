@@ -396,7 +396,7 @@ impl Script {
             has_the_hosts_network: &|| Some(true),
         };
         let login = login.with_outages(SafePlace::check(&config, &here).ok());
-        let report = login.run(self.subject.as_ref().map_err(|unknown| *unknown));
+        let report = login.run(self.subject.as_ref().map_err(Clone::clone));
         let left = self.steps.borrow().len();
         assert_eq!(
             left, 0,

@@ -175,7 +175,7 @@ impl People for Judge<'_> {
             .iter()
             .all(|name| GROUPS.iter().any(|(group, _)| group == name))
         {
-            return Err(LookupFailed);
+            return Err(LookupFailed::default());
         }
         let own = GROUPS.iter().filter(|(_, member)| *member == account.name);
         let own: Vec<String> = own.map(|(group, _)| (*group).to_owned()).collect();
