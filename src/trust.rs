@@ -265,20 +265,30 @@ fn check_mode(metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
     Err(FileError::Refused(text))
 }
 
-/// The system's CA bundle at its fixed places: the real path behind links whose folders are all
-/// root's.
+/// Where distributions keep the CA bundle, in the order in which it is looked for.
+pub const BUNDLES: [&str; 6] = [
+    // Debian, Arch, Alpine
+    "/etc/ssl/certs/ca-certificates.crt",
+    // EL, and Fedora until 43
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    // Fedora from 44 on
+    "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+    // SUSE
+    "/etc/ssl/ca-bundle.pem",
+    // NixOS
+    "/etc/ssl/certs/ca-bundle.crt",
+    // Alpine, a second name
+    "/etc/ssl/cert.pem",
+];
+
+/// The system's CA bundle, the first of [`BUNDLES`] that is there: the real path behind links whose
+/// folders are all root's.
 ///
 /// # Errors
 /// [`FileError`] when there is none, or the one there is could have been changed by others.
 pub fn system_bundle() -> Result<(PathBuf, File), FileError> {
-    const PLACES: [&str; 4] = [
-        "/etc/ssl/certs/ca-certificates.crt",
-        "/etc/pki/tls/certs/ca-bundle.crt",
-        "/etc/ssl/ca-bundle.pem",
-        "/etc/ssl/cert.pem",
-    ];
     let root_only = Trusted { own: None };
-    for place in PLACES.map(Path::new) {
+    for place in BUNDLES.map(Path::new) {
         let Ok(real) = place.canonicalize() else {
             continue;
         };

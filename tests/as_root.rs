@@ -309,6 +309,51 @@ fn what_could_not_be_looked_up_is_named_in_the_log() {
     assert!(decision.contains(told), "{decision}");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_ca_bundle_is_found_where_each_distribution_keeps_it() {
+    let world = World::with_totp();
+    let config = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let lines = config.lines().filter(|line| !line.contains("ca_file"));
+    world.place.config(lines.collect::<Vec<_>>().join("\n"));
+    let ca = world.place.write("bundle", world.onelogin.ca_pem());
+    std::fs::create_dir_all("/etc/pki").unwrap();
+    // No other file is there.
+    let with_bundle = |place: Option<&str>| {
+        let mut script =
+            "mount -t tmpfs -o mode=755 tmpfs /etc/ssl && mount -t tmpfs -o mode=755 tmpfs /etc/pki && "
+                .to_owned();
+        if let Some(place) = place {
+            let ca = ca.display();
+            let _ = write!(
+                script,
+                "mkdir -p $(dirname {place}) && cat {ca} > {place} && "
+            );
+        }
+        script.push_str("exec \"$0\" \"$@\"");
+        let unshare = ["unshare", "--mount", "--propagation", "private", "sh", "-c"];
+        let command = unshare.map(str::to_owned).into_iter().chain([script]);
+        let login = world.place.alone("sshd").user(NAME);
+        let login = login.ssh_with_key(&connection()).under(command);
+        login.answer(fresh_code()).run()
+    };
+    for place in [
+        "/etc/ssl/certs/ca-certificates.crt",
+        "/etc/pki/tls/certs/ca-bundle.crt",
+        // Fedora 44
+        "/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem",
+        "/etc/ssl/ca-bundle.pem",
+        // NixOS
+        "/etc/ssl/certs/ca-bundle.crt",
+        "/etc/ssl/cert.pem",
+    ] {
+        let outcome = with_bundle(Some(place));
+        assert_eq!(outcome.code, Code::SUCCESS, "{place}: {:?}", outcome.log);
+    }
+    let outcome = with_bundle(None);
+    assert_eq!(reason(&outcome), "tls", "{:?}", outcome.log);
+}
+
 /// A second store of users (libnss-extrausers), and a local group `mfa-exempt` with one member, [`CALLER`].
 struct SecondStore {
     _folder: tempfile::TempDir,

@@ -14,6 +14,7 @@ use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::login::{Again, Ending, GiveBack, Seen};
 use pam_onelogin::onelogin::wire::DeviceId;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
+use pam_onelogin::trust::BUNDLES;
 use sources::{
     VERDICT_SOURCE, before_tests, between, is_word, known_keys, pam_words, reasons, root,
 };
@@ -719,6 +720,18 @@ fn each_call_at_onelogin_is_in_the_readme_and_no_other() {
         }
     }
     assert_eq!(called, documented);
+}
+
+#[test]
+fn the_manual_lists_the_places_of_the_ca_bundle_in_their_order() {
+    let manual = include_str!("../man/pam_onelogin.conf.5");
+    let entry = between(manual, "\\fBonelogin.ca_file\\fR\n", "\n.br\n");
+    let lines = entry.lines().filter_map(|line| line.strip_prefix("\\fI"));
+    let places = lines.map(|line| {
+        let place = line.split("\\fR").next().unwrap();
+        place.replace("\\-", "-")
+    });
+    assert_eq!(places.collect::<Vec<_>>(), BUNDLES);
 }
 
 #[test]

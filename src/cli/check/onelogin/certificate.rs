@@ -4,6 +4,7 @@
 use crate::cli::finding::Finding;
 use crate::clock::unix_now;
 use crate::login::ApiError;
+use crate::trust::BUNDLES;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -91,8 +92,22 @@ impl Shown {
     }
 }
 
-/// One that the module does not take.
-pub(super) fn refused(error: &ApiError, shown: Option<&Shown>, host: &str, ca: &str) -> Finding {
+/// One that the module does not take, with the certificates of this file; `None`: there is no bundle.
+pub(super) fn refused(
+    error: &ApiError,
+    shown: Option<&Shown>,
+    host: &str,
+    ca: Option<&str>,
+) -> Finding {
+    let Some(ca) = ca else {
+        return Finding::fault("tls", format!("no certificate is trusted: {}", error.detail))
+            .why("everybody is denied, whatever failmode says: reason=tls")
+            .advice(format!(
+                "install ca-certificates, so that one of these files is there and only root can change it: \
+                 {}; or set onelogin.ca_file",
+                BUNDLES.join(", ")
+            ));
+    };
     let advice = match shown {
         None => format!("does the proxy look into TLS? Then its CA belongs into onelogin.ca_file; else look at what {host} shows"),
         Some(shown) if shown.ends < now() => {
@@ -181,3 +196,24 @@ const SOON: i64 = 14;
 
 /// How many of its names are told.
 const SOME: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::login::Trouble;
+
+    #[test]
+    fn where_there_is_no_bundle_the_advice_names_each_place_of_one() {
+        let error = ApiError::new(Trouble::Tls, "no CA bundle at its usual places");
+        let finding = refused(&error, None, "example.onelogin.com", None);
+        assert_eq!(
+            finding.what,
+            "no certificate is trusted: no CA bundle at its usual places"
+        );
+        let advice = finding.advice.unwrap();
+        assert!(
+            BUNDLES.iter().all(|place| advice.contains(place)),
+            "{advice}"
+        );
+    }
+}

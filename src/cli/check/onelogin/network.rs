@@ -32,13 +32,18 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
     };
     let deadline = Deadline::after(config.onelogin.request_timeout);
     let ca = ca_file(config);
+    let ca = ca.as_deref();
     match http.prepare(deadline) {
         Ok(()) => {
             findings.push(match shown {
-                Some(shown) => shown.accepted(&ca),
+                Some(shown) => shown.accepted(ca.unwrap_or_default()),
                 None => Finding::good(
                     "certificate",
-                    format!("the certificate of {} is trusted by {ca}", origin.host()),
+                    format!(
+                        "the certificate of {} is trusted by {}",
+                        origin.host(),
+                        ca.unwrap_or_default()
+                    ),
                 ),
             });
             true
@@ -48,7 +53,7 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
                 &error,
                 shown.as_ref(),
                 origin.host(),
-                &ca,
+                ca,
             ));
             false
         }
@@ -159,15 +164,13 @@ fn reached(
     good
 }
 
-/// Which certificates are trusted.
-fn ca_file(config: &Config) -> String {
-    match &config.onelogin.ca_file {
-        Some(path) => path.display().to_string(),
-        None => system_bundle().map_or_else(
-            |error| error.to_string(),
-            |(path, _)| path.display().to_string(),
-        ),
-    }
+/// Which certificates are trusted; `None`: the system has no bundle, or others could have changed it.
+fn ca_file(config: &Config) -> Option<String> {
+    let path = match &config.onelogin.ca_file {
+        Some(path) => path.clone(),
+        None => system_bundle().ok()?.0,
+    };
+    Some(path.display().to_string())
 }
 
 fn ms(time: Duration) -> String {
