@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::system::*;
 
 /// What the hosts of the module may do because of it, and nothing else.
-const ALLOWED: [&str; 20] = [
+const ALLOWED: [&str; 21] = [
     "allow pam_onelogin_host cert_t:dir { getattr search };",
     "allow pam_onelogin_host cert_t:file { getattr open read };",
     "allow pam_onelogin_host cert_t:lnk_file { getattr read };",
@@ -23,6 +23,7 @@ const ALLOWED: [&str; 20] = [
     "allow pam_onelogin_host pam_onelogin_run_t:file { create getattr link lock open read rename setattr unlink write };",
     "allow pam_onelogin_host pam_onelogin_run_t:lnk_file { create getattr read rename unlink };",
     "allow pam_onelogin_host proc_t:dir search;",
+    "allow pam_onelogin_host squid_port_t:tcp_socket name_connect;",
     "allow pam_onelogin_host sysctl_kernel_t:dir search;",
     "allow pam_onelogin_host sysctl_kernel_t:file { getattr open read };",
     "allow pam_onelogin_host sysctl_t:dir search;",
@@ -74,6 +75,7 @@ fn the_policy_module_links_and_lets_the_hosts_do_what_the_module_needs_and_no_mo
             format!("type_transition {host} var_run_t:dir pam_onelogin_run_t pam_onelogin;");
         assert!(transition.contains(&wanted), "{transition:?}");
     }
+    a_proxy_is_reached_at_its_usual_ports(&ask);
     can_be_a_mount_point(&ask);
     the_boot_id_is_a_sysctl_of_the_kernel(&ask);
     // Debian's policy does not know the program of OpenSSH 9.8 yet; once one does, it is covered.
@@ -115,6 +117,27 @@ fn the_policy_module_links_and_lets_the_hosts_do_what_the_module_needs_and_no_mo
     let (success, said) = root.rpm(&["-e", "pam_onelogin"]);
     assert!(success, "{said}");
     assert!(!stores());
+}
+
+/// At 443, 3128 and 8080. In Fedora's policy 3128 is of `squid_port_t`, in Debian's of `http_cache_port_t`; both know both types.
+fn a_proxy_is_reached_at_its_usual_ports(ask: &dyn Fn(&str, &[&str]) -> BTreeSet<String>) {
+    let reached = ALLOWED.iter().filter_map(|rule| {
+        let rule = rule.strip_prefix("allow pam_onelogin_host ")?;
+        rule.strip_suffix(":tcp_socket name_connect;")
+    });
+    let reached: Vec<&str> = reached.collect();
+    assert!(reached.contains(&"squid_port_t"));
+    for port in ["443", "3128", "8080"] {
+        let labels = ask("seinfo", &["--flat", &format!("--portcon={port}")]);
+        let is_reached = |line: &&String| {
+            let is_one = line.starts_with(&format!("portcon tcp {port} "));
+            is_one
+                && reached
+                    .iter()
+                    .any(|name| line.contains(&format!(":{name}:")))
+        };
+        assert_eq!(labels.iter().filter(is_reached).count(), 1, "{labels:?}");
+    }
 }
 
 /// What becomes of the folder when run-pam_onelogin.mount is switched on: systemd makes it where it is not there yet, runs mount,
