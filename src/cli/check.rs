@@ -21,7 +21,7 @@ use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(super) use ssh::Sshd;
+pub(super) use ssh::{ForSome, Said, Sshd};
 pub(super) use stacks::Rewritten;
 
 /// What to look at.

@@ -268,8 +268,7 @@ impl Options {
         drop(change.plans.splice(place..place, settings));
         change.through = judge::through(self.service, &change.plans);
         if self.service == Service::All && change.through.contains(&"sshd") {
-            let objection = sshd::hides_prompts(user).map(str::to_owned);
-            change.objections.extend(objection);
+            change.objections.extend(sshd::hides_prompts(user));
         }
         Ok(change)
     }

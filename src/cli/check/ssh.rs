@@ -8,7 +8,7 @@ use crate::cli::finding::{Finding, Place, Severity};
 use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
 
-pub(in crate::cli) use settings::Sshd;
+pub(in crate::cli) use settings::{ForSome, Said, Sshd};
 
 /// Looks at sshd's configuration, where its stack asks us.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
@@ -71,6 +71,37 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     {
         findings.push(Finding::good("sshd", "sshd lets nobody in without its stack").in_file(path));
     }
+    if global.is_on(Keyword::UsePam) {
+        for (index, block) in sshd.blocks.iter().enumerate() {
+            in_vain(sshd, index, block, findings);
+        }
+    }
+}
+
+/// A `Match` block that lets in by password, where each way in begins with a key all the same. Whom it
+/// means was let in by password before the settings for all asked for a key.
+fn in_vain(sshd: &Sshd, index: usize, block: &Block, findings: &mut Vec<Finding>) {
+    let says = |keyword| sshd.own(index, keyword);
+    let password = says(Keyword::Password).filter(Said::is_on);
+    let (Some(said), None) = (password, says(Keyword::Methods)) else {
+        return;
+    };
+    let view = sshd.within(index);
+    if block.is_for_all() || view.lets_in_without_key() {
+        return;
+    }
+    let condition = &block.condition;
+    let what =
+        format!("sshd, for \"Match {condition}\": PasswordAuthentication yes lets nobody in");
+    let methods = view.value(Keyword::Methods);
+    findings.push(
+        Finding::warning("sshd-password", what)
+            .of(Some(said.place.clone()))
+            .why(format!(
+                "AuthenticationMethods {methods} count there too: who has no key is kept out"
+            ))
+            .advice("give them keys, and take that line out"),
+    );
 }
 
 /// What a `Match` block changes.

@@ -12,7 +12,7 @@ use super::trial::Scratch;
 use crate::cli::Trouble;
 use crate::cli::write::{self, Likeness};
 use running::unread;
-use settings::{KEY, PASSWORD, Settings, objections_for_some};
+use settings::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
 use std::path::Path;
 
 /// What sshd needs.
@@ -51,14 +51,19 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     })
 }
 
-/// Why nobody would come in by ssh with a password any more, once sshd's stack asks for a code.
-pub(super) fn hides_prompts(user: &str) -> Option<&'static str> {
+/// Why nobody would come in by ssh with a password any more, or some would not, once sshd's stack asks
+/// for a code.
+pub(super) fn hides_prompts(user: &str) -> Vec<String> {
     // Without sshd there is nobody to keep out.
-    let settings = Settings::of(None, user).ok()?;
-    settings.hides_prompts().then_some(
+    let Ok(settings) = Settings::of(None, user) else {
+        return Vec::new();
+    };
+    let for_all = settings.hides_prompts().then(|| {
         "sshd takes passwords in a way that cannot ask for a code, and would keep out who has no key; \
-         sshd_config needs \"KbdInteractiveAuthentication yes\" and \"PasswordAuthentication no\"",
-    )
+         sshd_config needs \"KbdInteractiveAuthentication yes\" and \"PasswordAuthentication no\""
+            .to_owned()
+    });
+    for_all.into_iter().chain(hidden_from_some()).collect()
 }
 
 /// Our file, where sshd would read it, and would then need nothing else.

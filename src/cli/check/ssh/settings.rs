@@ -91,6 +91,27 @@ pub(super) struct Block {
     values: Values,
 }
 
+/// A value, and where it stands.
+#[derive(Clone, Copy)]
+pub(in crate::cli) struct Said<'a> {
+    pub(in crate::cli) value: &'a str,
+    pub(in crate::cli) place: &'a Place,
+}
+
+/// What a `Match` block says itself of ways to log in.
+pub(in crate::cli) struct ForSome<'a> {
+    /// Behind `Match`: users, groups, addresses.
+    pub(in crate::cli) condition: &'a str,
+    pub(in crate::cli) methods: Option<Said<'a>>,
+    pub(in crate::cli) password: Option<Said<'a>>,
+    pub(in crate::cli) keyboard: Option<Said<'a>>,
+    pub(in crate::cli) pubkey: Option<Said<'a>>,
+    /// Whether `KbdInteractiveAuthentication` is on for them, here or for all.
+    pub(in crate::cli) shows_prompts: bool,
+    /// Whether they can log in without a key.
+    pub(in crate::cli) without_key: bool,
+}
+
 /// What counts for all, or for some: the first that has a value.
 pub(super) struct View<'a>(Vec<&'a Values>);
 
@@ -107,13 +128,31 @@ impl Sshd {
         sshd
     }
 
-    /// The `AuthenticationMethods` that count for some only, with the place and behind which `Match`.
-    pub(in crate::cli) fn methods_of_some(&self) -> impl Iterator<Item = (&Place, &str, &str)> {
-        let blocks = self.blocks.iter();
-        blocks.filter_map(|block| {
-            let (methods, place) = block.values.get(&Keyword::Methods)?;
-            Some((place, block.condition.as_str(), methods.as_str()))
+    /// What `Match` blocks say of ways to log in, for some only.
+    pub(in crate::cli) fn for_some(&self) -> impl Iterator<Item = ForSome<'_>> {
+        let blocks = self.blocks.iter().enumerate();
+        let blocks = blocks.filter(|(_, block)| !block.is_for_all());
+        blocks.map(|(index, block)| ForSome {
+            condition: &block.condition,
+            methods: self.own(index, Keyword::Methods),
+            password: self.own(index, Keyword::Password),
+            keyboard: self.own(index, Keyword::KbdInteractive),
+            pubkey: self.own(index, Keyword::Pubkey),
+            shows_prompts: self.within(index).is_on(Keyword::KbdInteractive),
+            without_key: self.within(index).lets_in_without_key(),
         })
+    }
+
+    /// What this block says itself, or one that it is in.
+    pub(super) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
+        let mut index = Some(block);
+        while let Some(block) = index.and_then(|index| self.blocks.get(index)) {
+            if let Some((value, place)) = block.values.get(&keyword) {
+                return Some(Said { value, place });
+            }
+            index = block.parent;
+        }
+        None
     }
 
     /// The service whose stack sshd uses.
@@ -212,6 +251,12 @@ impl Sshd {
     }
 }
 
+impl Said<'_> {
+    pub(in crate::cli) fn is_on(&self) -> bool {
+        is_yes(self.value)
+    }
+}
+
 impl Block {
     pub(super) fn is_for_all(&self) -> bool {
         let everybody = ["all", "user *", "group *", "host *", "address *"];
@@ -237,7 +282,7 @@ impl View<'_> {
     }
 
     pub(super) fn is_on(&self, keyword: Keyword) -> bool {
-        ["yes", "true"].contains(&self.value(keyword).to_ascii_lowercase().as_str())
+        is_yes(&self.value(keyword))
     }
 
     /// The lists of methods of which one must be passed, each as it is written.
@@ -255,10 +300,23 @@ impl View<'_> {
             .collect()
     }
 
+    /// Whether there is a way in by methods that are all switched on, and none of them is a key.
+    pub(super) fn lets_in_without_key(&self) -> bool {
+        let is_way = |list: &Vec<String>| {
+            let mut methods = list.iter();
+            methods.all(|method| method != "publickey" && self.is_enabled(method))
+        };
+        self.methods().iter().any(is_way)
+    }
+
     /// Whether a method is switched on.
     pub(super) fn is_enabled(&self, method: &str) -> bool {
         switch(method).is_some_and(|keyword| self.is_on(keyword))
     }
+}
+
+fn is_yes(value: &str) -> bool {
+    ["yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }
 
 /// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).

@@ -1,7 +1,7 @@
 //! What sshd is set to, in its own words (`sshd -T`).
 
 use crate::cli::Trouble;
-use crate::cli::check::Sshd;
+use crate::cli::check::{ForSome, Said, Sshd};
 use crate::cli::enable::edit::Behind;
 use crate::cli::machine::Machine;
 use crate::cli::program::run;
@@ -144,23 +144,74 @@ impl Settings {
     }
 }
 
-/// What asks the stack without a key for some users, addresses and the like, though it needs one
-/// before: `sshd -T` answers for one of them only.
+/// Who would lose their login by a `Match` block, for some users, groups, addresses and the like:
+/// `sshd -T` answers for one of them only.
 pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
-    if behind == Behind::Password {
-        return Vec::new();
-    }
     let sshd = Sshd::read(&Machine::this());
-    let blocks = sshd.methods_of_some();
-    let open = blocks.filter(|(.., methods)| ways(methods).iter().any(|way| is_open(way)));
-    open.map(|(place, condition, methods)| {
-        crate::text::printable(&format!(
-            "{}: \"Match {condition}\" has \"AuthenticationMethods {methods}\": without a key before \
-             it, the stack lets nobody in",
-            place.text()
-        ))
-    })
-    .collect()
+    let blocks = sshd.for_some();
+    blocks.flat_map(|some| lose_login(&some, behind)).collect()
+}
+
+/// As [`objections_for_some`], where the stack of each service is to ask: who then gets in by a password
+/// without prompts alone.
+pub(super) fn hidden_from_some() -> Vec<String> {
+    let sshd = Sshd::read(&Machine::this());
+    let blocks = sshd.for_some();
+    let hidden = blocks.filter_map(|some| {
+        let said = some.password.filter(Said::is_on)?;
+        (!some.shows_prompts).then(|| sentence(&some, "PasswordAuthentication", said, NO_PROMPT))
+    });
+    hidden.collect()
+}
+
+/// What of this block would keep out those whom it means, once the settings for all are those that
+/// are needed.
+fn lose_login(some: &ForSome<'_>, behind: Behind) -> Vec<String> {
+    const METHODS: &str = "AuthenticationMethods";
+    let (line, _) = methods(behind);
+    let needed = line.strip_prefix(METHODS).unwrap_or_default().trim();
+    let ways = ways(some.methods.map_or(needed, |said| said.value));
+    let need = |method: &str| ways.iter().all(|way| way.contains(&method));
+    let mut found = Vec::new();
+    if let Some(said) = some.methods {
+        let is_hidden = ways.iter().all(|way| way.contains(&"password"));
+        if behind == Behind::Key && ways.iter().any(|way| is_open(way)) {
+            let why = "without a key before it, the stack lets nobody in";
+            found.push(sentence(some, METHODS, said, why));
+        } else if is_hidden {
+            found.push(sentence(some, METHODS, said, NO_PROMPT));
+        }
+    } else if behind == Behind::Key && some.without_key {
+        for (keyword, said) in [
+            ("PasswordAuthentication", some.password),
+            ("KbdInteractiveAuthentication", some.keyboard),
+        ] {
+            if let Some(said) = said.filter(Said::is_on) {
+                let why = "behind a key no password alone lets in: who has no key loses the login";
+                found.push(sentence(some, keyword, said, why));
+            }
+        }
+    }
+    for (keyword, said, method) in [
+        ("PubkeyAuthentication", some.pubkey, "publickey"),
+        ("KbdInteractiveAuthentication", some.keyboard, KEYBOARD),
+    ] {
+        if let Some(said) = said.filter(|said| !said.is_on() && need(method)) {
+            let why = format!("{method} is needed, and nobody gets in there without it");
+            found.push(sentence(some, keyword, said, &why));
+        }
+    }
+    found
+}
+
+/// Where a block says what, and what follows from it.
+fn sentence(some: &ForSome<'_>, keyword: &str, said: Said<'_>, why: &str) -> String {
+    crate::text::printable(&format!(
+        "{}: \"Match {}\" has \"{keyword} {}\": {why}",
+        said.place.text(),
+        some.condition,
+        said.value
+    ))
 }
 
 /// The ways that `AuthenticationMethods` names.
@@ -200,6 +251,7 @@ fn is_behind_key(way: &[&str]) -> bool {
 pub(super) const SSHD: &str = "/usr/sbin/sshd";
 /// Where Debian's and Ubuntu's does not start without.
 const RUN: &str = "/run/sshd";
+const NO_PROMPT: &str = "that method cannot show the prompt for a code, and the login fails";
 const KEYBOARD: &str = "keyboard-interactive";
 pub(super) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
 pub(super) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";
