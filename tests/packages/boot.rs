@@ -305,6 +305,89 @@ fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
     });
 }
 
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn enable_sshd_counts_for_the_next_login_where_systemd_has_the_socket_of_sshd() {
+    on_each_release(|machine, onelogin| {
+        let before = machine.stacks();
+        machine.has_a_key_for_alice();
+        machine.sh("systemctl disable --now ssh.service && systemctl enable --now ssh.socket");
+
+        // As in Ubuntu: the first connection starts sshd, with the socket of systemd.
+        let mut open = machine.ssh(TALK);
+        open.expect("ready");
+        let listener = machine.listener();
+        machine.enable_sshd();
+        assert_ne!(machine.listener(), listener);
+        machine.alice_needs_a_code("123456");
+        // The session that was open goes on.
+        open.line("one");
+        open.expect("heard one");
+        machine.disable_sshd();
+        machine.alice_needs_no_code();
+        assert_eq!(machine.stacks(), before);
+        open.line("two");
+        open.expect("heard two");
+        open.line("end");
+        assert!(open.finish().0.success());
+
+        // Settings that an admin has written, and sshd has not read: what is said to type is enough.
+        let settings = "/etc/ssh/sshd_config.d/10-admin.conf";
+        machine.write(
+            settings,
+            "KbdInteractiveAuthentication yes\nPasswordAuthentication no\nAuthenticationMethods publickey,keyboard-interactive\n",
+        );
+        let refused = machine.refuses_sshd();
+        let advice = "systemctl restart ssh.service";
+        assert!(
+            refused
+                .trim_end()
+                .lines()
+                .any(|line| line.ends_with(advice)),
+            "{refused}"
+        );
+        machine.sh(advice);
+        machine.enable_sshd();
+        fs::remove_file(machine.path(settings)).unwrap();
+        machine.sh(advice);
+        machine.disable_sshd();
+
+        // A restart that would end the sessions is left to the admin, before anything is written.
+        machine.drop_in("ssh.service", "[Service]\nKillMode=control-group\n");
+        let refused = machine.refuses_sshd();
+        assert!(refused.contains("systemctl edit ssh.service"), "{refused}");
+        assert_eq!(machine.stacks(), before);
+        machine.sh("rm -r /etc/systemd/system/ssh.service.d && systemctl daemon-reload");
+
+        // Nothing listens but systemd. sshd -T needs a folder that sshd makes when it starts; what is said to type is enough.
+        machine.sh("systemctl stop ssh.service");
+        let said = machine.refuses_sshd();
+        assert!(said.contains(MAKE_RUN), "{said}");
+        machine.sh(MAKE_RUN);
+        machine.enable_sshd();
+        machine.alice_needs_a_code("234567");
+        machine.sh("systemctl stop ssh.service");
+        machine.disable_sshd();
+        machine.alice_needs_no_code();
+
+        // An sshd for each connection: none of them is signalled or ended.
+        machine.sh("systemctl disable --now ssh.socket && systemctl stop ssh.service");
+        machine.starts_an_sshd_for_each_connection();
+        let mut open = machine.ssh(TALK);
+        open.expect("ready");
+        machine.enable_sshd();
+        machine.alice_needs_a_code("345678");
+        open.line("one");
+        open.expect("heard one");
+        machine.disable_sshd();
+        machine.alice_needs_no_code();
+        open.line("end");
+        assert!(open.finish().0.success());
+        assert_eq!(machine.stacks(), before);
+        assert_eq!(onelogin.codes(), 3);
+    });
+}
+
 /// A Debian with the package in it, filled in; alice, who may use sudo.
 struct Machine {
     root: Root,
@@ -667,6 +750,83 @@ impl Machine {
         sudo
     }
 
+    fn has_a_key_for_alice(&self) {
+        self.sh(
+            "ssh-keygen -q -t ed25519 -N '' -f /root/key && install -d -m 700 -o alice -g alice /home/alice/.ssh && \
+             install -m 600 -o alice -g alice /root/key.pub /home/alice/.ssh/authorized_keys",
+        );
+    }
+
+    /// The ssh client of root, who has alice's key.
+    fn ssh(&self, line: &str) -> Pty {
+        Pty::spawn(self.inside([
+            "ssh",
+            "-tt",
+            "-i",
+            "/root/key",
+            "-o",
+            "StrictHostKeyChecking=no",
+            "-o",
+            "LogLevel=ERROR",
+            "alice@127.0.0.1",
+            line,
+        ]))
+    }
+
+    fn alice_needs_no_code(&self) {
+        let (status, screen) = self.ssh("echo in as $(id -un)").finish();
+        assert!(
+            status.success() && screen.contains("in as alice"),
+            "{screen}"
+        );
+    }
+
+    fn alice_needs_a_code(&self, code: &str) {
+        let mut client = self.ssh("echo in as $(id -un)");
+        client.expect("OneLogin passcode: ");
+        client.line(code);
+        client.expect("in as alice");
+        assert!(client.finish().0.success());
+    }
+
+    /// The sshd that ssh.service runs; 0 if it runs none.
+    fn listener(&self) -> u64 {
+        self.moment("ssh.service", "MainPID")
+    }
+
+    fn enable_sshd(&self) {
+        self.sh(ENABLE_SSHD);
+        self.has_no_failed_unit();
+    }
+
+    /// What is said where nothing is switched on.
+    fn refuses_sshd(&self) -> String {
+        self.sh(&format!("! {ENABLE_SSHD} 2>&1"))
+    }
+
+    fn disable_sshd(&self) {
+        self.sh("pam-onelogin disable sshd");
+        self.has_no_failed_unit();
+    }
+
+    fn has_no_failed_unit(&self) {
+        assert_eq!(
+            self.sh("systemctl list-units --failed --no-legend 'ssh*'"),
+            ""
+        );
+    }
+
+    /// As in Debian before 12, and in Fedora and Arch by their sshd.socket.
+    fn starts_an_sshd_for_each_connection(&self) {
+        let folder = "/etc/systemd/system";
+        let socket = "[Socket]\nListenStream=22\nAccept=yes\n[Install]\nWantedBy=sockets.target\n";
+        self.write(&format!("{folder}/by-connection.socket"), socket);
+        let service = "[Service]\nExecStart=-/usr/sbin/sshd -i\nStandardInput=socket\n\
+            RuntimeDirectory=sshd\nRuntimeDirectoryPreserve=yes\nRuntimeDirectoryMode=0755\n";
+        self.write(&format!("{folder}/by-connection@.service"), service);
+        self.sh("systemctl daemon-reload && systemctl enable --now by-connection.socket");
+    }
+
     fn alice_becomes_root(&self, code: &str) {
         become_root(self.sudo(), code);
     }
@@ -773,6 +933,11 @@ done
 shift
 exec "$@"
 "#;
+const ENABLE_SSHD: &str = "pam-onelogin enable sshd --behind key --user alice --no-trial --yes";
+const MAKE_RUN: &str = "mkdir -m 755 /run/sshd";
+/// Answers each line until it is told to end.
+const TALK: &str =
+    "echo ready; while read -r word && test $word != end; do echo heard $word; done; exit 0";
 const INSTALL: &str = "dpkg -i /root/libpam-onelogin_*.deb";
 const RESTORE: &str = "pam-onelogin-restore.service";
 const MOUNT: &str = "run-pam_onelogin.mount";

@@ -39,6 +39,7 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     if objections.is_empty() {
         objections.extend(unread(&settings, user));
     } else if let Some(planned) = planned(&settings, user, behind)? {
+        running::can_be_reloaded()?;
         objections.clear();
         file = Some(planned);
     }
