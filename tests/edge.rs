@@ -4,11 +4,19 @@
 
 mod world;
 
-use onelogin_simulator::{Device, Options, Page, PushBehaviour, Simulator, User};
+use onelogin_simulator::{
+    Action, Device, Fault, Match, Options, Page, PushBehaviour, Simulator, User,
+};
 use pam_host::{Case, Code, Edge, Outcome, Place, Proxy, Running, Step};
+use pam_onelogin::config;
+use pam_onelogin::host::uids;
+use pam_onelogin::login::{Deadline, Ending};
+use pam_onelogin::onelogin::http::{Call, Caller, Carrier as _, Http, Method};
+use pam_onelogin::secret::Secret;
+use pam_onelogin::trust::Trusted;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 use world::{NAME, PUSH_CODE, connection, fresh_code, push, totp};
@@ -327,6 +335,62 @@ fn a_poll_that_the_front_end_refuses_once_denies_nobody() {
     let outcome = host.ssh().answers(["", ""]).run();
     assert_in(&outcome, "poll");
     assert_eq!(host.came(), (1, 0));
+}
+
+#[test]
+fn r16_what_broke_off_before_its_last_byte_has_not_been_seen_and_what_was_sent_may_have_been() {
+    let onelogin = Simulator::start();
+    onelogin.fault(Fault::new(Match::path("/mfa"), Action::DropBefore));
+    // Longer than what the buffers on the way take.
+    for (length, expected) in [(16 << 20, Ending::CutShort), (64, Ending::Lost)] {
+        let place = Place::new();
+        let wire = Breaking::before(onelogin.port());
+        let url = format!("onelogin.url = \"https://localhost:{}\"", wire.port);
+        place.config_for(&onelogin, &[&url]);
+        let text = fs::read_to_string(place.config_path()).unwrap();
+        let config = config::parse("c", &text).unwrap();
+        let mut http = Http::new(&config, Trusted::of(uids()), None);
+        let token = Secret::new("t".to_owned());
+        let call = Call {
+            method: Method::Post(vec![b' '; length].into()),
+            path: "/mfa",
+            query: &[],
+            caller: Caller::Bearer(&token),
+        };
+        let error = http
+            .send(&call, Deadline::after(Duration::from_secs(30)))
+            .err()
+            .expect("no reply");
+        assert_eq!(error.ending, expected, "{error:?}");
+    }
+}
+
+/// Carries one connection until it has carried as much as a megabyte, then breaks it.
+struct Breaking {
+    port: u16,
+}
+
+impl Breaking {
+    fn before(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let here = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            let (client, _) = listener.accept().unwrap();
+            let server = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let (mut replies, mut to_client) =
+                (server.try_clone().unwrap(), client.try_clone().unwrap());
+            thread::spawn(move || {
+                let _ = io::copy(&mut replies, &mut to_client);
+                let _ = to_client.shutdown(Shutdown::Both);
+            });
+            let _ = io::copy(&mut (&client).take(1 << 20), &mut &server);
+            // What has come and was not read makes it a reset.
+            let _ = client.shutdown(Shutdown::Read);
+            let _ = client.shutdown(Shutdown::Both);
+            let _ = server.shutdown(Shutdown::Both);
+        });
+        Self { port: here }
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 mod world;
 
-use onelogin_simulator::{Dialect, PushBehaviour, User};
+use onelogin_simulator::{Action, Dialect, Fault, Match, Page, PushBehaviour, User};
 use pam_host::{Answer, Call, Code, Style, Texts};
 use std::time::Duration;
 use world::{
@@ -418,6 +418,53 @@ fn r16_a_right_code_is_accepted_though_the_token_ended_while_the_user_typed() {
         world.kept("f-").is_empty(),
         "it counts once, and was accepted"
     );
+}
+
+#[test]
+fn r16_a_code_is_sent_and_counted_twice_where_only_a_new_token_can_tell_that_the_old_one_ended() {
+    let lookup = [
+        "onelogin.lookup.client_id = \"reader\"",
+        "onelogin.lookup.client_secret = \"r3ader\"",
+        "factors.prompts = 1",
+    ];
+    for (code, expected, counted) in [(TOTP_CODE, Code::SUCCESS, 0), ("111111", Code::MAXTRIES, 2)]
+    {
+        let world = World::with([totp()], &lookup).speaking(Dialect::Live);
+        world.onelogin.add_credential("reader", "r3ader");
+        // Both tokens are known from now on.
+        let outcome = world.ssh().answer(fresh_code()).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        world.onelogin.clear_requests();
+        let mut login = world.ssh().spawn();
+        login.wait_prompt();
+        world.onelogin.expire_tokens();
+        let before = [("GET", "/devices"), ("POST", "/token")];
+        let before = before.map(|(method, path)| world.onelogin.count(method, path));
+        login.reply(code);
+        let outcome = login.finish();
+        assert_eq!(outcome.code, expected, "{:?}", outcome.log);
+        assert_eq!(world.onelogin.count("GET", "/devices"), before[0]);
+        assert_eq!(world.onelogin.count("POST", "/token"), before[1] + 1);
+        assert_eq!(world.onelogin.count("POST", "/verifications"), 2);
+        assert_eq!(world.kept("f-").len(), counted, "{code}");
+    }
+}
+
+#[test]
+fn r16_a_code_that_a_front_end_refuses_is_given_back_three_times_a_minute() {
+    let world = World::with_totp();
+    world.config(&["factors.prompts = 1"]);
+    let refuse = Match::new("POST", "/verifications");
+    let refuse = Fault::new(refuse, Action::Page(Page::TooManyRequests));
+    world.onelogin.fault(refuse);
+    for counted in [0, 0, 0, 1, 2] {
+        let outcome = world.ssh().answer(fresh_code()).run();
+        assert_ne!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.kept("f-").len(), counted, "{:?}", outcome.log);
+    }
+    world.onelogin.clear_faults();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
 }
 
 #[test]
