@@ -58,8 +58,8 @@ pub fn keep_denials(handle: &mut PamHandle) {
     }
 }
 
-/// The largest record of a group that is read, in bytes: with names of 12 letters it has 800,000 members,
-/// as each takes a pointer and an end too. Without a limit a broken name service could take all the memory of the host program.
+/// The largest record of a group that is read, in bytes: about 800,000 members with names of 12 letters, as each takes a
+/// pointer and a NUL, too. Without a limit a broken name service could take all the memory of the host program.
 pub const MAX_GROUP: usize = 16 << 20;
 
 /// The buffer for the first try, in bytes; enough for a thousand members.
