@@ -11,7 +11,7 @@
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
-TOOL := $(CURDIR)/target/tool/release/pam-onelogin
+TOOL := $(CURDIR)/target/tool/pam-onelogin
 ROOTS := $(CURDIR)/target/roots
 
 help:
@@ -83,10 +83,9 @@ CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
 BUILD = RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. '"$$(for folder in $(CRATES)/*; do printf %s "--remap-path-prefix=$$folder=crates "; done)" $(CARGO)
 
 # The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
-# The tool is built in a folder of its own: with the library that it needs, cargo would write another module over this one.
 build: needs
-	@$(BUILD) rustc --quiet --release --locked --lib --crate-type cdylib --no-default-features -- $(FOLDED)
-	@$(BUILD) build --quiet --release --locked --bin pam-onelogin --target-dir target/tool
+	@$(BUILD) rustc --quiet --release --locked -p pam_onelogin --lib --crate-type cdylib -- $(FOLDED)
+	@$(BUILD) build --quiet --profile tool --locked -p pam-onelogin
 
 # Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
 demo: needs
@@ -134,7 +133,7 @@ MEMCHECK := valgrind -q --error-exitcode=99 --num-callers=24 --suppressions=$(CU
 
 test-sanitize: needs needs-sanitize
 	$(CARGO) build --quiet --locked --workspace
-	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Zexternal-clangrt' $(CARGO) rustc --quiet --locked --lib --crate-type cdylib --no-default-features \
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS='-Zsanitizer=address -Zexternal-clangrt' $(CARGO) rustc --quiet --locked -p pam_onelogin --lib --crate-type cdylib \
 	  --target $(ASAN_TARGET) --target-dir target/asan
 	ASAN_OPTIONS=verify_asan_link_order=0:detect_leaks=0 PAM_HOST_PRELOAD=$$(ls $(ASAN) | tail -n 1) PAM_ONELOGIN_MODULE=$(ASAN_MODULE) \
 	  $(CARGO) test --quiet --locked --test libpam --test factors --test hostile --test replies

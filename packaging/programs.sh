@@ -51,14 +51,12 @@ RUSTFLAGS="$RUSTFLAGS -Clink-arg=-Wl,--build-id=sha1"
 CFLAGS="-g0 -ffile-prefix-map=$crates=/usr/src/crates -ffile-prefix-map=$out=/usr/src/built"
 export CFLAGS RUSTFLAGS CARGO_PROFILE_RELEASE_DEBUG=line-tables-only CARGO_PROFILE_RELEASE_STRIP=none
 
-# As in the Makefile: the cdylib alone, without the tool's crates; then the tool.
+# As in the Makefile: the cdylib alone; then the tool.
 build() {
-    folder=$1
-    shift
-    cargo-zigbuild "$@" --quiet --release --locked --target "$target.2.28" --target-dir "$folder"
+    cargo-zigbuild "$@" --quiet --locked --target "$target.2.28" --target-dir "$out"
 }
-build "$out" rustc --lib --crate-type cdylib --no-default-features
-build "$out/tool" zigbuild --bin pam-onelogin
+build rustc --release -p pam_onelogin --lib --crate-type cdylib
+build zigbuild --profile tool -p pam-onelogin
 
 # $1 becomes $2, without what only a debugger reads, and $2.debug with it.
 split() {
@@ -66,4 +64,4 @@ split() {
     "${OBJCOPY:-objcopy}" --strip-all --add-gnu-debuglink="$out/$2.debug" "$1" "$out/$2"
 }
 split "$out/$target/release/libpam_onelogin.so" pam_onelogin.so
-split "$out/tool/$target/release/pam-onelogin" pam-onelogin
+split "$out/$target/tool/pam-onelogin" pam-onelogin

@@ -8,15 +8,15 @@ set -eu
 cd "$(dirname "$0")/.."
 
 case $1 in
-module) features=--no-default-features ;;
-tool) features=--features=cli ;;
+module) package=pam_onelogin ;;
+tool) package=pam-onelogin ;;
 *)
     echo "sbom.sh: module or tool, not $1" >&2
     exit 2
     ;;
 esac
 
-"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p pam_onelogin $features --prefix depth --no-dedupe -f '|{p}|{l}' |
+"${CARGO:-cargo}" tree --locked -e normal,no-proc-macro -p "$package" --prefix depth --no-dedupe -f '|{p}|{l}' |
 LC_ALL=C awk -F'|' '
     # Cargo.lock: the checksum of each crate.
     FILENAME == "Cargo.lock" {

@@ -25,7 +25,6 @@
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
 //! | [`denials`] | the denials that a PAM handle keeps | nothing |
 //! | [`log`] | one line a decision, to syslog | /dev/log |
-//! | `cli` | the admin tool, with feature `cli`; nothing of it is in the module | everything |
 //! | [`trust`] | whose files are trusted | files, reading |
 //! | `listed` | enums that can list their values | nothing |
 //! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
@@ -47,8 +46,6 @@ mod listed;
 
 pub mod args;
 pub mod attempt;
-#[cfg(feature = "cli")]
-pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod denials;

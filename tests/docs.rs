@@ -1169,7 +1169,7 @@ fn login_source() -> String {
 /// Each test of the sources with the files that have one of this name.
 fn tests() -> BTreeMap<String, BTreeSet<String>> {
     let mut tests: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for path in ["src", "tests"]
+    for path in ["src", "tool/src", "tests"]
         .iter()
         .flat_map(|folder| rust_files(&root().join(folder)))
     {

@@ -9,9 +9,6 @@ fn source() -> BTreeMap<String, String> {
     fn collect(folder: &Path, files: &mut BTreeMap<String, String>) {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.ends_with("cli") || path.ends_with("cli.rs") || path.ends_with("bin") {
-                continue;
-            }
             if path.is_dir() {
                 collect(&path, files);
             } else if path.extension().is_some_and(|e| e == "rs") && !path.ends_with("tests.rs") {

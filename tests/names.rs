@@ -14,6 +14,7 @@ use std::thread;
 
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::sethostname;
+use pam_host::place::binary;
 use pam_host::pty::Pty;
 use pam_host::root::Sshd;
 use scene::{Scene, refused};
@@ -101,7 +102,7 @@ fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_f
         let login = Login::new("secure", &[]);
         login.resolver("timeout:1 attempts:1");
         let found = || {
-            let mut check = Command::new(env!("CARGO_BIN_EXE_pam-onelogin"));
+            let mut check = Command::new(binary("pam-onelogin"));
             check.env_clear().args(["check"]);
             let output = check.output().expect("the tool runs");
             String::from_utf8(output.stdout).expect("text")

@@ -175,7 +175,7 @@ fn r03_the_environment_of_whoever_types_decides_nothing() {
 #[test]
 fn contributing_has_each_room_of_the_tool() {
     let map = include_str!("../CONTRIBUTING.md");
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/cli");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tool/src");
     let mut rooms = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();

@@ -3,8 +3,9 @@
 
 mod tool;
 
+use pam_host::place::binary;
 use pam_host::place::set_mode;
-use pam_onelogin::cli::stack::{
+use pam_onelogin_tool::stack::{
     self, AUTH_ERR, Code, Control, Entry, FOLDERS, IGNORE, Kind, SUCCESS,
 };
 use serde_json::Value;
@@ -363,7 +364,7 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
     write("etc/ssh/d/cloud", "UsePAM yes\n", mode);
     write("etc/sudoers", "Defaults !authenticate\n", mode);
     let tool_file = root.path().join("tool");
-    fs::copy(env!("CARGO_BIN_EXE_pam-onelogin"), &tool_file).unwrap();
+    fs::copy(binary("pam-onelogin"), &tool_file).unwrap();
     set_mode(&tool_file, 0o755);
     set_mode(root.path(), 0o755);
     let mut command = Command::new(&tool_file);

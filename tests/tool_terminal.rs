@@ -2,6 +2,7 @@
 
 mod scene;
 
+use pam_host::place::binary;
 use pam_host::pty::Pty;
 use scene::Scene;
 use std::process::Command;
@@ -12,7 +13,8 @@ fn ctrl_c_at_a_password_leaves_a_terminal_that_shows_what_is_typed() {
     let scene = Scene::new(&[]);
     scene.stage.install();
     let _ = scene.person("alice");
-    let tool = env!("CARGO_BIN_EXE_pam-onelogin");
+    let tool = binary("pam-onelogin");
+    let tool = tool.display();
     // The shell lives on, as one that a person types at.
     let line = format!("trap : INT; {tool} enable su --user alice; echo ended=$?; stty -a; exit 0");
     let mut command = Command::new("/bin/sh");

@@ -6,7 +6,7 @@ mod world;
 use clap::Command;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Message, User};
-use pam_onelogin::cli::command;
+use pam_onelogin_tool::command;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;

@@ -1,6 +1,7 @@
 //! Running the tool as it is built, on a pipe or on a terminal.
 #![allow(unreachable_pub, dead_code)]
 
+use pam_host::place::binary;
 use pam_host::{Place, Pty};
 use serde_json::Value;
 use std::io::Write as _;
@@ -16,7 +17,7 @@ pub struct Ran {
 
 /// The tool with these arguments, and nothing of this environment.
 pub fn tool(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pam-onelogin"));
+    let mut command = Command::new(binary("pam-onelogin"));
     command.args(arguments).env_clear().env("TERM", "dumb");
     command
 }

@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use onelogin_simulator::DEFAULT_CLIENT_SECRET;
+use pam_host::place::binary;
 use pam_host::pty::{Pty, Signal};
 use pam_host::root::{PASSWORD, Sshd, free_port};
 use scene::{LONG, Scene, became_root, denied, entered, password};
@@ -93,7 +94,7 @@ fn stacks() -> BTreeMap<String, File> {
 
 /// The tool, as root, on a terminal.
 fn tool(arguments: &[&str]) -> Pty {
-    let mut command = Command::new(TOOL);
+    let mut command = Command::new(binary("pam-onelogin"));
     command
         .args(arguments)
         .env_clear()
@@ -125,7 +126,8 @@ fn hurt(call: &str, what: &str, number: u32, arguments: &[&str]) -> Output {
     let mut strace = Command::new("strace");
     strace
         .args(["-qq", "-o", "/dev/null", "-e", &format!("trace={call}")])
-        .args(["-e", &format!("inject={call}:{what}:when={number}"), TOOL])
+        .args(["-e", &format!("inject={call}:{what}:when={number}")])
+        .arg(binary("pam-onelogin"))
         .args(arguments)
         .env_clear();
     strace.output().unwrap()
@@ -213,7 +215,6 @@ fn wait_until(holds: impl Fn() -> bool, what: &str) {
 }
 
 const KILL: &str = "signal=SIGKILL";
-const TOOL: &str = env!("CARGO_BIN_EXE_pam-onelogin");
 const STATE: &str = "/run/pam_onelogin";
 const RECORDS: &str = "/var/lib/pam_onelogin";
 const CONFIG: &str = "/etc/pam_onelogin/config.toml";

@@ -20,7 +20,7 @@ fn printed(screen: &str, name: &str) -> String {
 
 /// What check finds wrong in a stack of this name.
 fn faults(name: &str) -> Vec<String> {
-    let output = Command::new(TOOL)
+    let output = Command::new(binary("pam-onelogin"))
         .args(["check", "--offline", "--json"])
         .env_clear()
         .output()

@@ -283,7 +283,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     let folder = Path::new("/run/of-a-user");
     fs::create_dir(folder).unwrap();
     fs::write(folder.join("none"), sshd.pid().to_string()).unwrap();
-    let mut command = Command::new(TOOL);
+    let mut command = Command::new(binary("pam-onelogin"));
     command.args(&words).env_clear().current_dir(folder);
     let screen = bad(Pty::spawn(command));
     assert!(screen.contains("has not read its settings"), "{screen}");

@@ -217,7 +217,7 @@ pub fn binary(name: &str) -> PathBuf {
     let path = profile_folder().join(name);
     assert!(
         path.exists(),
-        "{} is not there: run `cargo build -p pam-host`{}",
+        "{} is not there: run `cargo build`{}",
         path.display(),
         if path
             .parent()

@@ -1,0 +1,439 @@
+//! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
+//! the block before that of all.
+
+use crate::finding::Place;
+use crate::machine::Machine;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A keyword that matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Keyword {
+    GraceTime,
+    Gssapi,
+    GssapiKeyExchange,
+    Hostbased,
+    KbdInteractive,
+    Kerberos,
+    MaxTries,
+    Methods,
+    Password,
+    Pubkey,
+    RootLogin,
+    Service,
+    UsePam,
+}
+
+impl Keyword {
+    /// By its name, or a name of old.
+    fn of(word: &str) -> Option<Self> {
+        Some(match word.to_ascii_lowercase().as_str() {
+            "logingracetime" => Self::GraceTime,
+            "gssapiauthentication" => Self::Gssapi,
+            "gssapikeyexchange" => Self::GssapiKeyExchange,
+            "hostbasedauthentication" => Self::Hostbased,
+            "kbdinteractiveauthentication"
+            | "challengeresponseauthentication"
+            | "skeyauthentication" => Self::KbdInteractive,
+            "kerberosauthentication" => Self::Kerberos,
+            "maxauthtries" => Self::MaxTries,
+            "authenticationmethods" => Self::Methods,
+            "passwordauthentication" => Self::Password,
+            "pubkeyauthentication" | "dsaauthentication" => Self::Pubkey,
+            "permitrootlogin" => Self::RootLogin,
+            "pamservicename" => Self::Service,
+            "usepam" => Self::UsePam,
+            _ => return None,
+        })
+    }
+
+    /// What counts where nothing is said.
+    fn default(self) -> &'static str {
+        match self {
+            Self::GraceTime => "120",
+            Self::MaxTries => "6",
+            Self::Methods => "any",
+            Self::KbdInteractive | Self::Password | Self::Pubkey => "yes",
+            Self::RootLogin => "prohibit-password",
+            Self::Service => "sshd",
+            Self::Gssapi
+            | Self::GssapiKeyExchange
+            | Self::Hostbased
+            | Self::Kerberos
+            | Self::UsePam => "no",
+        }
+    }
+}
+
+/// Values by keyword, each with its place.
+type Values = BTreeMap<Keyword, (String, Place)>;
+
+/// What sshd was told.
+#[derive(Default)]
+pub(crate) struct Sshd {
+    /// Its file, if there is one.
+    pub(super) path: Option<PathBuf>,
+    values: Values,
+    pub(super) blocks: Vec<Block>,
+    /// How many files were read.
+    files: usize,
+    /// Whether a file of it cannot be read.
+    pub(super) is_in_part: bool,
+}
+
+/// What it was told for some, or by `Match all` for all.
+pub(super) struct Block {
+    /// Behind `Match`.
+    pub(super) condition: String,
+    pub(super) place: Place,
+    /// The block whose `Include` names the file that it is in.
+    parent: Option<usize>,
+    values: Values,
+}
+
+/// A value, and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) value: &'a str,
+    pub(crate) place: &'a Place,
+}
+
+/// What a `Match` block says itself of ways to log in.
+pub(crate) struct ForSome<'a> {
+    /// Behind `Match`: users, groups, addresses.
+    pub(crate) condition: &'a str,
+    pub(crate) methods: Option<Said<'a>>,
+    pub(crate) password: Option<Said<'a>>,
+    pub(crate) keyboard: Option<Said<'a>>,
+    pub(crate) pubkey: Option<Said<'a>>,
+    /// Whether `KbdInteractiveAuthentication` is on for them, here or for all.
+    pub(crate) shows_prompts: bool,
+    /// Whether they can log in without a key.
+    pub(crate) without_key: bool,
+}
+
+/// What counts for all, or for some: the first that has a value.
+pub(super) struct View<'a>(Vec<&'a Values>);
+
+impl Sshd {
+    /// Reads it.
+    pub(crate) fn read(machine: &Machine) -> Self {
+        let mut sshd = Self::default();
+        for path in PATHS.map(Path::new) {
+            if sshd.path.is_none() && machine.has(path) {
+                sshd.path = Some(path.to_owned());
+                sshd.file(machine, path, None);
+            }
+        }
+        sshd
+    }
+
+    /// What `Match` blocks say of ways to log in, for some only.
+    pub(crate) fn for_some(&self) -> impl Iterator<Item = ForSome<'_>> {
+        let blocks = self.blocks.iter().enumerate();
+        let blocks = blocks.filter(|(_, block)| !block.is_for_all());
+        blocks.map(|(index, block)| ForSome {
+            condition: &block.condition,
+            methods: self.own(index, Keyword::Methods),
+            password: self.own(index, Keyword::Password),
+            keyboard: self.own(index, Keyword::KbdInteractive),
+            pubkey: self.own(index, Keyword::Pubkey),
+            shows_prompts: self.within(index).is_on(Keyword::KbdInteractive),
+            without_key: self.within(index).lets_in_without_key(),
+        })
+    }
+
+    /// What this block says itself, or one that it is in.
+    pub(super) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
+        let mut index = Some(block);
+        while let Some(block) = index.and_then(|index| self.blocks.get(index)) {
+            if let Some((value, place)) = block.values.get(&keyword) {
+                return Some(Said { value, place });
+            }
+            index = block.parent;
+        }
+        None
+    }
+
+    /// The service whose stack sshd uses.
+    pub(in crate::check) fn service(&self) -> String {
+        self.global().value(Keyword::Service)
+    }
+
+    /// Each service that sshd uses: for all, or behind a `Match`.
+    pub(in crate::check) fn services(&self) -> impl Iterator<Item = String> {
+        let blocks = (0..self.blocks.len()).map(|index| self.within(index));
+        let views = [self.global()].into_iter().chain(blocks);
+        views.map(|view| view.value(Keyword::Service))
+    }
+
+    /// Whether a file of it cannot be read, or they have no end.
+    pub(in crate::check) fn cannot_be_told(&self) -> bool {
+        self.is_in_part || self.is_endless()
+    }
+
+    /// What counts for those whom no block but `Match all` means.
+    pub(super) fn global(&self) -> View<'_> {
+        self.view(None)
+    }
+
+    /// What counts for those whom this block means, and no other.
+    pub(super) fn within(&self, block: usize) -> View<'_> {
+        self.view(Some(block))
+    }
+
+    fn view(&self, mut block: Option<usize>) -> View<'_> {
+        let mut meant = Vec::new();
+        while let Some(index) = block {
+            meant.push(index);
+            block = self.blocks.get(index).and_then(|block| block.parent);
+        }
+        let blocks = self.blocks.iter().enumerate();
+        let values = blocks
+            .filter(|(index, block)| block.is_for_all() || meant.contains(index))
+            .map(|(_, block)| &block.values);
+        View(values.chain([&self.values]).collect())
+    }
+
+    /// Whether its files include each other, or more than anybody writes.
+    pub(super) fn is_endless(&self) -> bool {
+        self.files > MAX_FILES
+    }
+
+    /// Adds a file; `parent` is the index of the block that includes it.
+    fn file(&mut self, machine: &Machine, path: &Path, parent: Option<usize>) {
+        self.files += 1;
+        if self.is_endless() {
+            return;
+        }
+        let mut block = parent;
+        let Ok(text) = machine.text(path) else {
+            self.is_in_part = true;
+            return;
+        };
+        let text = text.unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let place = Place::of(path, Some(index + 1));
+            let Some((word, rest)) = words(line) else {
+                continue;
+            };
+            if word.eq_ignore_ascii_case("match") {
+                block = self.begin(&rest.join(" "), place, parent);
+            } else if word.eq_ignore_ascii_case("include") {
+                for pattern in rest {
+                    let pattern = Path::new(FOLDER).join(pattern);
+                    for path in machine.matching(&pattern) {
+                        self.file(machine, &path, block);
+                    }
+                }
+            } else if let Some(keyword) = Keyword::of(&word) {
+                let values = match block {
+                    Some(index) => self.blocks.get_mut(index).map(|block| &mut block.values),
+                    None => Some(&mut self.values),
+                };
+                if let Some(values) = values {
+                    let value = rest.join(" ");
+                    values.entry(keyword).or_insert((value, place));
+                }
+            }
+        }
+    }
+
+    /// A `Match` line.
+    fn begin(&mut self, condition: &str, place: Place, parent: Option<usize>) -> Option<usize> {
+        self.blocks.push(Block {
+            condition: condition.to_owned(),
+            place,
+            parent,
+            values: Values::new(),
+        });
+        self.blocks.len().checked_sub(1)
+    }
+}
+
+impl Said<'_> {
+    pub(crate) fn is_on(&self) -> bool {
+        is_yes(self.value)
+    }
+}
+
+impl Block {
+    pub(super) fn is_for_all(&self) -> bool {
+        let everybody = ["all", "user *", "group *", "host *", "address *"];
+        let condition = self.condition.to_ascii_lowercase();
+        self.parent.is_none() && everybody.contains(&condition.as_str())
+    }
+}
+
+impl View<'_> {
+    fn get(&self, keyword: Keyword) -> Option<&(String, Place)> {
+        self.0.iter().find_map(|values| values.get(&keyword))
+    }
+
+    /// The value that counts.
+    pub(super) fn value(&self, keyword: Keyword) -> String {
+        self.get(keyword)
+            .map_or_else(|| keyword.default().to_owned(), |(value, _)| value.clone())
+    }
+
+    /// Where it stands.
+    pub(super) fn place(&self, keyword: Keyword) -> Option<Place> {
+        self.get(keyword).map(|(_, place)| place.clone())
+    }
+
+    pub(super) fn is_on(&self, keyword: Keyword) -> bool {
+        is_yes(&self.value(keyword))
+    }
+
+    /// The lists of methods of which one must be passed, each as it is written.
+    pub(super) fn methods(&self) -> Vec<Vec<String>> {
+        let value = self.value(Keyword::Methods);
+        if value.eq_ignore_ascii_case("any") || value.is_empty() {
+            let all = METHODS.map(|(method, _)| vec![method.to_owned()]);
+            let mut all = all.to_vec();
+            all.retain(|list| list.iter().all(|method| self.is_enabled(method)));
+            return all;
+        }
+        let lists = value.split_whitespace();
+        lists
+            .map(|list| list.split(',').map(str::to_owned).collect())
+            .collect()
+    }
+
+    /// Whether there is a way in by methods that are all switched on, and none of them is a key.
+    pub(super) fn lets_in_without_key(&self) -> bool {
+        let is_way = |list: &Vec<String>| {
+            let mut methods = list.iter();
+            methods.all(|method| method != "publickey" && self.is_enabled(method))
+        };
+        self.methods().iter().any(is_way)
+    }
+
+    /// Whether a method is switched on.
+    pub(super) fn is_enabled(&self, method: &str) -> bool {
+        switch(method).is_some_and(|keyword| self.is_on(keyword))
+    }
+}
+
+fn is_yes(value: &str) -> bool {
+    ["yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
+pub(super) fn switch(method: &str) -> Option<Keyword> {
+    let method = method.strip_suffix(":pam").unwrap_or(method);
+    let known = METHODS.iter().find(|(name, _)| *name == method);
+    known.map(|(_, keyword)| *keyword)
+}
+
+/// The first word and those behind it; `None` for what says nothing.
+fn words(line: &str) -> Option<(String, Vec<String>)> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let quote = if rest.starts_with('\'') { '\'' } else { '"' };
+        let (word, after) = if let Some(quoted) = rest.strip_prefix(quote) {
+            quoted.split_once(quote).unwrap_or((quoted, ""))
+        } else {
+            let is_first = words.is_empty();
+            let ends = move |c: char| c.is_whitespace() || (is_first && c == '=');
+            let word = rest.split(ends).next().unwrap_or_default();
+            (word, rest.strip_prefix(word).unwrap_or_default())
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+        if words.len() == 1 {
+            rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        }
+    }
+    let mut words = words.into_iter();
+    Some((words.next()?, words.collect()))
+}
+
+/// Methods, and what switches each on.
+const METHODS: [(&str, Keyword); 6] = [
+    ("publickey", Keyword::Pubkey),
+    ("keyboard-interactive", Keyword::KbdInteractive),
+    ("password", Keyword::Password),
+    ("gssapi-with-mic", Keyword::Gssapi),
+    ("gssapi-keyex", Keyword::GssapiKeyExchange),
+    ("hostbased", Keyword::Hostbased),
+];
+
+/// The file, the second is that of SUSE.
+const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
+
+/// Where included names are looked for.
+const FOLDER: &str = "/etc/ssh";
+
+/// Who includes more than this has a file that includes itself.
+const MAX_FILES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::{Keyword, Sshd, words};
+    use crate::machine::Machine;
+
+    /// What sshd 9.2 says of the same files, asked by `sshd -T -C user=NAME,…`.
+    #[test]
+    fn included_files_and_blocks_count_as_in_sshd() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/ssh");
+        std::fs::create_dir_all(folder.join("d")).unwrap();
+        let files = [
+            (
+                "sshd_config",
+                "Include /etc/ssh/d/*.conf\n\"LoginGraceTime\" \"1h30m5\" # x\n\
+                 challengeresponseauthentication no\nPasswordAuthentication yes\nMatch user ann\n\
+                 AuthenticationMethods \"publickey\"\nInclude d/ann\nMatch all\nMaxAuthTries 2\n\
+                 AuthenticationMethods publickey,keyboard-interactive password\n",
+            ),
+            (
+                "d/a.conf",
+                "KbdInteractiveAuthentication yes\nMatch user bob\nPasswordAuthentication no\n",
+            ),
+            (
+                "d/b.conf",
+                "MaxAuthTries 3\nkbdinteractiveauthentication no\n",
+            ),
+            (
+                "d/ann",
+                "PermitRootLogin no\nMatch address 1.2.3.4\nPasswordAuthentication no\n",
+            ),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let sshd = Sshd::read(&Machine::below(root.path()));
+        let conditions: Vec<_> = sshd.blocks.iter().map(|block| &block.condition).collect();
+        assert_eq!(
+            conditions,
+            ["user bob", "user ann", "address 1.2.3.4", "all"]
+        );
+        let both = "publickey,keyboard-interactive password";
+        for (view, methods, password, root) in [
+            (sshd.global(), both, "yes", "prohibit-password"),
+            (sshd.within(0), both, "no", "prohibit-password"),
+            (sshd.within(1), "publickey", "yes", "no"),
+            (sshd.within(2), "publickey", "no", "no"),
+        ] {
+            assert_eq!(view.value(Keyword::Methods), methods);
+            assert_eq!(view.value(Keyword::Password), password);
+            assert_eq!(view.value(Keyword::RootLogin), root);
+            assert_eq!(view.value(Keyword::KbdInteractive), "yes");
+            assert_eq!(view.value(Keyword::MaxTries), "2");
+            assert_eq!(view.value(Keyword::GraceTime), "1h30m5");
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_keyword_and_its_words() {
+        let read = |line| words(line).map(|(word, rest)| format!("{word}|{}", rest.join("|")));
+        assert_eq!(read("  UsePAM yes # x").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM=yes").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM = \"a b\" c").as_deref(), Some("UsePAM|a b|c"));
+        assert_eq!(read("UsePAM 'a b'").as_deref(), Some("UsePAM|a b"));
+        assert_eq!(read("# UsePAM yes"), None);
+        assert_eq!(read(""), None);
+    }
+}

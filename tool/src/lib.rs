@@ -1,0 +1,211 @@
+//! The admin tool `pam-onelogin`: one verb a file, over the same parts as the module. It may touch
+//! everything that root may, and says what it does.
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::unreachable,
+        clippy::todo,
+        clippy::as_conversions
+    )
+)]
+
+mod carrier;
+mod check;
+mod confirm;
+mod console;
+mod decisions;
+mod disable;
+mod enable;
+mod enroll;
+mod factors;
+mod finding;
+mod import_duo;
+mod kept;
+mod limits;
+mod machine;
+mod map;
+mod mount;
+mod program;
+mod restore;
+pub mod stack;
+mod status;
+mod survey;
+mod terminal;
+mod test;
+mod trail;
+mod users;
+mod whom;
+mod write;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use console::Console;
+use pam_onelogin::args::DEFAULT_CONFIG;
+use pam_onelogin::config::file::{LoadError, Loaded, load};
+use pam_onelogin::host::uids;
+use pam_onelogin::trust::Trusted;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Below the list of commands.
+const NEXT: &str = "\
+The first time, as root: check, then test USER, then enable SERVICE --try 300.
+Exit codes: 0 good, 1 finding or denial, 2 usage. The manual: pam-onelogin(8).";
+
+/// Above the options that each command has.
+const GLOBAL: &str = "With every command";
+
+/// How the tool ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All is well.
+    Good,
+    /// A finding, a denial, or something that could not be done.
+    Bad,
+}
+
+/// Why a verb could not do its work; each is a sentence that says what to do.
+#[derive(Debug)]
+pub struct Trouble(Vec<String>);
+
+/// What every verb gets.
+struct Context {
+    config: PathBuf,
+    console: Console,
+}
+
+/// Sets up, checks and tries the second factor of this host.
+#[derive(Parser)]
+#[command(name = "pam-onelogin", version, after_help = NEXT)]
+struct Arguments {
+    /// The configuration
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG, help_heading = GLOBAL)]
+    config: PathBuf,
+    /// One JSON document on standard output, for machines
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    json: bool,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
+    Check(check::Options),
+    /// Keeps the stack that enable --try has put on trial
+    Confirm(confirm::Options),
+    /// Takes OneLogin out of a service's stack again
+    Disable(disable::Options),
+    /// Asks OneLogin in a service's logins from now on: tried first, put back unless confirmed
+    Enable(enable::Options),
+    /// Prints what a shell needs to complete the command line; the packages install it
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Sets up a factor for a user who sits beside you
+    Enroll(enroll::Options),
+    /// Shows a user's devices, which may be used here, and how a login would begin
+    Factors(factors::Options),
+    /// Turns a configuration of Duo's into one of ours
+    ImportDuo(import_duo::Options),
+    /// Takes back what was counted of a user
+    Limits(limits::Options),
+    /// Maps local users to OneLogin ids
+    Map(map::Options),
+    /// What the system's own tool would change, for enable all
+    #[command(hide = true)]
+    Preview(enable::all::Options),
+    /// Puts back what was on trial and not confirmed in time
+    #[command(hide = true)]
+    Restore(restore::Options),
+    /// Shows the last decisions, and what is counted and kept here
+    Status(status::Options),
+    /// Logs a user in here, as the module would, and shows each step
+    Test(test::Options),
+    /// The login that enable tries, in a process of its own
+    #[command(hide = true)]
+    Trial(enable::trial::Options),
+    /// Says of each user whether they would get in, and why not
+    Users(users::Options),
+}
+
+/// Runs the tool with the arguments of this process.
+#[must_use]
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let context = Context {
+        config: arguments.config,
+        console: Console::new(arguments.json),
+    };
+    put_back_what_is_overdue(&context, &arguments.verb);
+    let result = match arguments.verb {
+        Verb::Check(options) => check::run(&context, &options),
+        Verb::Confirm(options) => confirm::run(&context, &options),
+        Verb::Disable(options) => disable::run(&context, &options),
+        Verb::Enable(options) => enable::run(&context, &options),
+        Verb::Completions { shell } => {
+            let mut text = Vec::new();
+            clap_complete::generate(shell, &mut command(), "pam-onelogin", &mut text);
+            context.console.print(&String::from_utf8_lossy(&text));
+            Ok(Exit::Good)
+        }
+        Verb::Enroll(options) => enroll::run(&context, &options),
+        Verb::Factors(options) => factors::run(&context, &options),
+        Verb::ImportDuo(options) => import_duo::run(&context, &options),
+        Verb::Limits(options) => limits::run(&context, &options),
+        Verb::Map(options) => map::run(&context, &options),
+        Verb::Preview(options) => enable::all::preview(&context, &options),
+        Verb::Restore(options) => restore::run(&context, &options),
+        Verb::Status(options) => status::run(&context, &options),
+        Verb::Test(options) => test::run(&context, &options),
+        Verb::Trial(options) => Ok(enable::trial::run(&context, &options)),
+        Verb::Users(options) => users::run(&context, &options),
+    };
+    match context.console.end(result) {
+        Exit::Good => ExitCode::SUCCESS,
+        Exit::Bad => ExitCode::FAILURE,
+    }
+}
+
+/// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
+fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
+    let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
+    if waits_itself || uids().effective != 0 || !enable::record::something_is_on_trial() {
+        return;
+    }
+    if let Err(Trouble(sentences)) = restore::overdue(context) {
+        for sentence in sentences {
+            context.console.fault(&sentence);
+        }
+    }
+}
+
+/// The command line, for the manual's tests and for completions.
+#[must_use]
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+impl Context {
+    /// The configuration, read as the module reads it.
+    fn load(&self) -> Result<Loaded, Trouble> {
+        load(&self.config, Trusted::of(uids())).map_err(|error| match error {
+            LoadError::Unprivileged => Trouble::new(format!(
+                "{}: only root may read it; run this with sudo",
+                self.config.display()
+            )),
+            LoadError::Faults(faults) => Trouble(faults.iter().map(ToString::to_string).collect()),
+        })
+    }
+}
+
+impl Trouble {
+    fn new(sentence: impl Into<String>) -> Self {
+        Self(vec![sentence.into()])
+    }
+}
