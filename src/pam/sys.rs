@@ -142,23 +142,62 @@ impl GroupReader {
         if entry.gr_name.is_null() {
             return (libc::EIO, None);
         }
-        // SAFETY: with code 0 and a result that is not null the call has filled the entry. Its name, which
-        // is not null, and its members are strings that end in a NUL, its list of members ends in a null
-        // pointer, and all are in the buffer, which is not touched before they are copied
-        // or compared.
+        // SAFETY: with code 0 and a result that is not null, the call has filled the entry. Its name, which is not null, ends in
+        // a NUL, and its list of members is as `lists` wants it. All are in the buffer, which nothing touches before they are
+        // copied or compared.
         let entry = unsafe {
-            let mut lists = false;
-            let mut member = entry.gr_mem;
-            while !member.is_null() && !(*member).is_null() {
-                lists |= CStr::from_ptr(*member) == account;
-                member = member.add(1);
-            }
             GroupEntry {
                 name: CStr::from_ptr(entry.gr_name).to_string_lossy().into_owned(),
                 gid: entry.gr_gid,
-                lists,
+                lists: lists(entry.gr_mem, account),
             }
         };
         (0, Some(entry))
+    }
+}
+
+/// Whether a list of members has this account.
+///
+/// # Safety
+/// `members` is null, or the start of a list of pointers that ends in a null pointer; each other pointer is to a string that ends
+/// in a NUL. The list need not be aligned: the name service of OS Login in Google's cloud puts it right behind the name.
+unsafe fn lists(members: *mut *mut c_char, account: &CStr) -> bool {
+    if members.is_null() {
+        return false;
+    }
+    let mut next = members;
+    loop {
+        // SAFETY: the list goes on until its null pointer, and none of its pointers is read after that one.
+        let member = unsafe { next.read_unaligned() };
+        if member.is_null() {
+            return false;
+        }
+        // SAFETY: a pointer of the list that is not null is to a string that ends in a NUL.
+        if unsafe { CStr::from_ptr(member) } == account {
+            return true;
+        }
+        // SAFETY: the null pointer has not come yet, so that the list goes on behind this one.
+        next = unsafe { next.add(1) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_of_members_need_not_be_aligned() {
+        let names = [c"alice", c"bob"];
+        for shift in 0..8 {
+            let mut buffer = vec![0_u8; shift];
+            for name in names {
+                buffer.extend(name.as_ptr().addr().to_ne_bytes());
+            }
+            buffer.extend(0_usize.to_ne_bytes());
+            let members: *mut *mut c_char = buffer[shift..].as_mut_ptr().cast();
+            let has = |account| unsafe { lists(members, account) };
+            assert!(has(c"alice") && has(c"bob") && !has(c"eve"), "{shift}");
+        }
+        assert!(!unsafe { lists(std::ptr::null_mut(), c"alice") });
     }
 }
