@@ -278,6 +278,8 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         }
         // What a token gets that is no longer good.
         (401, "Authentication Failure", Verify::Poll) => Err(problem(reply, Names::Only)),
+        // The page of a proxy says nothing about the push.
+        (401, _, Verify::Poll) if !refusal.is_an_object => Err(problem(reply, Names::Only)),
         // Every other refusal says that it was not accepted. How a push that was denied is answered is
         // not documented, other than that it is no longer pending.
         (401, _, _) => Ok(Answer::Rejected),
@@ -294,6 +296,8 @@ struct Refusal {
     name: Scalar,
     #[serde(default)]
     status: Maybe<RefusalStatus>,
+    #[serde(skip)]
+    is_an_object: bool,
 }
 
 #[derive(Deserialize)]
@@ -306,7 +310,11 @@ struct RefusalStatus {
 
 impl Refusal {
     fn of(reply: &Reply) -> Self {
-        object(&reply.body).unwrap_or_default()
+        let read = object(&reply.body).map(|refusal| Self {
+            is_an_object: true,
+            ..refusal
+        });
+        read.unwrap_or_default()
     }
 
     /// The message in the envelope of version 1.
