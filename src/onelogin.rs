@@ -13,7 +13,7 @@ pub mod wire;
 use crate::config::file::Secrets;
 use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
-use crate::login::{Api, ApiError, Deadline, Permit};
+use crate::login::{Api, ApiError, Deadline, Permit, Seen};
 use crate::map::Wanted;
 use crate::state::State;
 use cache::Cache;
@@ -69,13 +69,18 @@ impl OneLogin<'_> {
     }
 
     /// What is kept is dropped unless this went as it should: the device may be another one by now,
-    /// or the user gone.
+    /// or the user gone. It stays where OneLogin has seen nothing: nobody can have what is kept looked up
+    /// again and again by requests that never leave this host (rule R22).
     fn after<T>(
         &mut self,
         result: Result<T, ApiError>,
         is_good: impl FnOnce(&T) -> bool,
     ) -> Result<T, ApiError> {
-        if !result.as_ref().is_ok_and(is_good) {
+        let is_kept = match &result {
+            Ok(answer) => is_good(answer),
+            Err(error) => error.ending.row().seen == Seen::No,
+        };
+        if !is_kept {
             self.cache.forget();
         }
         result

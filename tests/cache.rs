@@ -4,7 +4,7 @@
 mod world;
 
 use nix::fcntl::{Flock, FlockArg};
-use onelogin_simulator::{Action, Dialect, Fault, Match, PushBehaviour, User};
+use onelogin_simulator::{Action, Dialect, Fault, Match, Page, PushBehaviour, User};
 use pam_host::Code;
 use std::fs::File;
 use std::time::Duration;
@@ -190,6 +190,17 @@ fn a_failed_activation_and_a_code_for_a_device_that_is_gone_drop_what_is_kept() 
         assert_ne!(outcome.code, Code::SUCCESS);
         assert!(requests_of(&world) >= 3, "{status}: the user is looked up");
     }
+
+    // What OneLogin has not seen says nothing of the user.
+    let world = World::with_totp();
+    let _ = requests_of(&world);
+    let refuse = Action::Page(Page::TooManyRequests);
+    world
+        .onelogin
+        .fault(Fault::new(Match::code(), refuse).times(1));
+    let outcome = world.ssh().answer("000001").run();
+    assert_ne!(outcome.code, Code::SUCCESS);
+    assert_eq!(requests_of(&world), 1, "a code that was not seen");
 
     // The device was replaced at OneLogin; the one that is kept is gone.
     let world = World::with_sms();

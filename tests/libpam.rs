@@ -421,6 +421,24 @@ fn r16_a_right_code_is_accepted_though_the_token_ended_while_the_user_typed() {
 }
 
 #[test]
+fn r16_a_code_is_not_sent_again_where_a_read_by_its_token_is_refused_for_another_reason() {
+    let world = World::with_totp().speaking(Dialect::Live);
+    world.config(&["factors.prompts = 1"]);
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    world.onelogin.expire_tokens();
+    let body = r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Insufficient Permission"}}"#;
+    let refuse = Action::Status(401, body.to_owned(), Vec::new());
+    let read = Match::new("GET", "/devices");
+    world.onelogin.fault(Fault::new(read, refuse));
+    login.reply(TOTP_CODE);
+    let outcome = login.finish();
+    assert_ne!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(world.onelogin.count("POST", "/verifications"), 1);
+    assert_eq!(world.kept("f-").len(), 1);
+}
+
+#[test]
 fn r16_a_code_is_sent_and_counted_twice_where_only_a_new_token_can_tell_that_the_old_one_ended() {
     let lookup = [
         "onelogin.lookup.client_id = \"reader\"",

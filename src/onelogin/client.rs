@@ -188,7 +188,7 @@ impl<'a> Client<'a> {
         }
         let read = call(Method::Get, devices, &[], token);
         match send_again(self.carrier, &read, deadline) {
-            Ok(reply) if reply.status == 401 => {}
+            Ok(reply) if reply.is_of_dead_token() => {}
             Ok(_) | Err(_) => return Ok(()),
         }
         match self.replace(purpose.role, token, deadline) {
