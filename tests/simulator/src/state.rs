@@ -74,7 +74,7 @@ pub enum ProtectListing {
     /// Twice, under one id: with `"needs_trigger": true` and with `false`, as the documentation's text says.
     Twice,
     /// Once, with `"needs_trigger": true`, as a fixture shows that looks like a real reply. A code goes by `trigger`, then
-    /// `verify` with `state_token` and code, as a client in use sends it.
+    /// `verify` with `state_token` and code, as a client in use sends it; a code alone is refused.
     Triggered,
 }
 

@@ -249,7 +249,8 @@ fn begin(
 }
 
 /// `POST otp_devices/:id/verify`: a code, the state of a push, or with both the code of what was triggered.
-/// Device 0 stands for the temporary tokens of the user, whether there are devices or not.
+/// Device 0 stands for the temporary tokens of the user, whether there are devices or not. That a code without the
+/// `state_token` is refused where the device is listed with a trigger alone is an assumption.
 fn verify(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
     let otp = body.text("otp_token")?.filter(|otp| !otp.is_empty());
     let token = body.text("state_token")?.filter(|token| !token.is_empty());
@@ -258,9 +259,11 @@ fn verify(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
         return is_right.then(|| code_is_right(state)).ok_or_else(failed);
     }
     let device = own_device(state, user, id)?;
+    let is_listing_triggers = state.settings.protect_listing == ProtectListing::Triggered;
+    let needs_push = device.factor == Factor::Protect && is_listing_triggers;
     match (otp, token) {
         (otp, Some(token)) => triggered(state, user, &device, &token, otp.as_deref())?,
-        (_, None) if !device.factor.takes_code_directly() => return Err(stale()),
+        (_, None) if needs_push || !device.factor.takes_code_directly() => return Err(stale()),
         (Some(otp), None) if device.accepts(&otp) => {}
         (_, None) => return Err(failed()),
     }
@@ -277,7 +280,8 @@ fn stale() -> Refusal {
 }
 
 /// Checks what was triggered; success uses the `state_token` up. That a denied push is answered like a wrong code is an
-/// assumption, as is that a call can be verified both by its digits and by waiting for them to be keyed in.
+/// assumption, as is that a code of the app is refused once its push was answered, and that a call can be verified both by
+/// its digits and by waiting for them to be keyed in.
 fn triggered(
     state: &mut State,
     user: u64,
@@ -295,7 +299,9 @@ fn triggered(
     };
     let verification = state.verifications.iter().find(own).ok_or_else(stale)?;
     let is_right = match otp {
-        Some(otp) if device.factor == Factor::Protect => device.accepts(otp),
+        Some(otp) if device.factor == Factor::Protect => {
+            verification.outcome == Outcome::Pending && device.accepts(otp)
+        }
         Some(otp) => verification.code.as_deref() == Some(otp),
         None if !verification.is_polled() => false,
         None => {

@@ -234,6 +234,43 @@ fn a_code_of_the_app_can_be_typed_while_its_push_is_open() {
 }
 
 #[test]
+fn a_code_of_a_protect_that_is_listed_with_a_trigger_alone_needs_an_open_push() {
+    let simulator = sample();
+    simulator.set_protect_listing(ProtectListing::Triggered);
+    let mut client = Client::authorized(&simulator);
+    let alone = json!({"otp_token": "444444"});
+    assert_eq!(
+        outcome(&verify(&mut client, 1004, "506", &alone)),
+        stale(),
+        "nothing was triggered"
+    );
+    let token = trigger(&mut client, 1004, "506")["state_token"].take();
+    let mut check = |body: &Value| outcome(&verify(&mut client, 1004, "506", body));
+    let with = |otp| json!({"state_token": token, "otp_token": otp});
+    assert_eq!(check(&alone), stale(), "without its state token");
+    let foreign = json!({"state_token": "x", "otp_token": "444444"});
+    assert_eq!(check(&foreign), stale());
+    assert_eq!(check(&with("000000")), failed());
+    assert_eq!(check(&with("444444")), success());
+    assert_eq!(check(&with("444444")), stale(), "success uses it up");
+    for is_approved in [true, false] {
+        let token = trigger(&mut client, 1004, "506")["state_token"].take();
+        let text = token.as_str().unwrap();
+        if is_approved {
+            simulator.approve(text);
+        } else {
+            simulator.deny(text);
+        }
+        let body = json!({"state_token": token, "otp_token": "444444"});
+        assert_eq!(outcome(&verify(&mut client, 1004, "506", &body)), failed());
+    }
+    let token = trigger(&mut client, 1004, "506")["state_token"].take();
+    simulator.expire_verifications();
+    let body = json!({"state_token": token, "otp_token": "444444"});
+    assert_eq!(outcome(&verify(&mut client, 1004, "506", &body)), stale());
+}
+
+#[test]
 fn a_call_is_verified_by_its_digits_or_by_waiting() {
     for by_digits in [true, false] {
         let simulator = live();
