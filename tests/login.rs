@@ -27,6 +27,8 @@ const PASSCODE: &str = "OneLogin passcode: ";
 const AGAIN: &str = "Not accepted. OneLogin passcode: ";
 const FOR_A_PUSH: &str = "Passcode, or Enter for a push to Phone: ";
 const PUSH_SENT: &str = "Push sent to Phone. Approve it, then press Enter (or type a code): ";
+const PUSH_NOT_ACCEPTED: &str =
+    "Not accepted. Push sent to Phone. Approve it, then press Enter (or type a code): ";
 const FOR_A_TEXT: &str = "Press Enter to get a passcode by text message (Mobile): ";
 const FROM_THE_TEXT: &str = "Passcode from the text message to Mobile: ";
 const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): ";
@@ -450,15 +452,55 @@ fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
         Activates("601", Ok("v-1")),
         Asks(PUSH_SENT, "111111"),
         Checks("601", None, "111111", REJECTED),
-        Asks(
-            "Not accepted. Push sent to Phone. Approve it, then press Enter (or type a code): ",
-            "654321",
-        ),
+        Asks(PUSH_NOT_ACCEPTED, "654321"),
         Checks("601", None, "654321", ACCEPTED),
         Allows,
     ])
     .run();
     assert_eq!(end, "accepted factor=protect-code id=1001");
+}
+
+#[test]
+fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
+    for (answers, expected) in [
+        (ACCEPTED, "accepted factor=push id=1001"),
+        (REJECTED, "denied push-denied factor=push id=1001"),
+    ] {
+        let end = if expected.starts_with("accepted") {
+            Allows
+        } else {
+            RemembersDeniedPush
+        };
+        let ended = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![push("601")]),
+            Asks(FOR_A_PUSH, ""),
+            Denies,
+            Activates("601", Ok("v-1")),
+            Asks(PUSH_SENT, "111111"),
+            Checks("601", None, "111111", REJECTED),
+            Asks(PUSH_NOT_ACCEPTED, ""),
+            Polls("601", "v-1", answers),
+            end,
+        ])
+        .run();
+        assert_eq!(ended, expected);
+    }
+    // The same where it is the turn of another push.
+    let busy = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn (or type a code): ";
+    let ended = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        PhoneBusy,
+        Asks(busy, "111111"),
+        Denies,
+        Checks("601", None, "111111", REJECTED),
+        Asks(script::leaked(format!("Not accepted. {busy}")), ""),
+        CtrlC,
+    ])
+    .run();
+    assert_eq!(ended, "denied interrupted factor=push id=1001");
 }
 
 #[test]

@@ -107,7 +107,11 @@ impl Login<'_> {
         while tries.left() {
             match self.ask(&tries.prompt(text))? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
-                Typed::Text(answer) if answer.all(char::is_whitespace) => return Ok(None),
+                Typed::Text(answer) if answer.all(char::is_whitespace) => {
+                    // A code that was refused before is not what decides from here on.
+                    self.progress.factor = Some(device.factor.word());
+                    return Ok(None);
+                }
                 Typed::Text(answer) => match device.code(&answer) {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => {
