@@ -629,14 +629,14 @@ impl<'a> Login<'a> {
             let holds = &|| phone_until.is_none() || memory.holds_phone();
             login.api.activate(user, device, Permit { deadline, holds })
         });
-        result.map_err(|error| self.give_back(error))
+        result.map_err(|error| self.give_back(Limit::Challenges, error))
     }
 
     /// What OneLogin has not seen does not count.
-    fn give_back(&mut self, error: ApiError) -> Outcome {
+    fn give_back(&mut self, limit: Limit, error: ApiError) -> Outcome {
         match error.ending.row().give_back {
-            GiveBack::Always => self.memory.unsent(),
-            GiveBack::Sometimes => self.memory.turned_away(),
+            GiveBack::Always => self.memory.unsent(limit),
+            GiveBack::Sometimes => self.memory.turned_away(limit),
             GiveBack::Never => {}
         }
         Self::trouble(error)
@@ -687,7 +687,7 @@ impl<'a> Login<'a> {
             .send(Some(Limit::Failures), |login| {
                 login.api.activate(user, device, deadline.into())
             })
-            .map_err(|error| self.give_back(error))?;
+            .map_err(|error| self.give_back(Limit::Failures, error))?;
         self.submit(user, device, Some(&activation.id), code)
     }
 
@@ -716,7 +716,7 @@ impl<'a> Login<'a> {
             Err(Unguessed::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
         }
         if let Err(outcome) = self.mark_beforehand() {
-            self.memory.unsent();
+            self.memory.unsent(Limit::Failures);
             return Err(outcome);
         }
         self.progress.sent = true;
@@ -744,7 +744,7 @@ impl<'a> Login<'a> {
             Err(error) if error.trouble == Trouble::NotFound => {
                 Err(Outcome::Denied(Denial::Expired))
             }
-            Err(error) => Err(self.give_back(error)),
+            Err(error) => Err(self.give_back(Limit::Failures, error)),
         }
     }
 

@@ -692,7 +692,7 @@ fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         DeniesInVain,
-        GivesBack,
+        GivesBack(Limit::Failures),
         DeniesInVain,
     ])
     .run();
@@ -707,7 +707,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(Trouble::NoConnection))),
-        GivesBack,
+        GivesBack(Limit::Failures),
     ])
     .run();
     assert_eq!(end, "denied no-connection factor=totp id=1001");
@@ -717,7 +717,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Asks(PASSCODE, "123456"),
         Denies,
         Activates("501", Err(error(Trouble::NoConnection))),
-        GivesBack,
+        GivesBack(Limit::Failures),
     ])
     .config("[onelogin]\nverify = \"activated\"")
     .run();
@@ -909,7 +909,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Err(error(Trouble::NoConnection))),
-        GivesBack,
+        GivesBack(Limit::Challenges),
     ])
     .run();
     assert_eq!(end, "denied no-connection factor=sms id=1001");
@@ -1138,7 +1138,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
         ];
         // Without a connection nothing has left.
         if trouble == Trouble::NoConnection {
-            steps.push(GivesBack);
+            steps.push(GivesBack(Limit::Failures));
         }
         let after_a_code = Script::of_steps(steps).config(SAFE).run();
         assert!(after_a_code.starts_with("denied "), "{after_a_code}");
@@ -1150,7 +1150,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
             Activates("601", Err(missed(trouble, Miss::Gateway))),
         ];
         if trouble == Trouble::NoConnection {
-            steps.push(GivesBack);
+            steps.push(GivesBack(Limit::Challenges));
         }
         let after_an_activation = Script::of_steps(steps).config(SAFE).run();
         assert!(
@@ -1209,8 +1209,8 @@ fn follows(ending: Ending, limit: Limit, again: Vec<Step>) -> (Vec<Step>, bool) 
             steps.extend(again);
             (steps, true)
         }
-        (_, GiveBack::Always) => (vec![GivesBack], false),
-        (_, GiveBack::Sometimes) => (vec![TurnsAway], false),
+        (_, GiveBack::Always) => (vec![GivesBack(limit)], false),
+        (_, GiveBack::Sometimes) => (vec![TurnsAway(limit)], false),
         (_, GiveBack::Never) => (Vec::new(), false),
     }
 }
@@ -1280,7 +1280,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     steps.extend([
         checks(Ending::CutShort),
         checks(Ending::CutShort),
-        GivesBack,
+        GivesBack(Limit::Failures),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied connection-lost factor=totp id=1001");
@@ -1288,7 +1288,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     steps.extend([
         checks(Ending::TokenReplaced),
         checks(Ending::TokenReplaced),
-        GivesBack,
+        GivesBack(Limit::Failures),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied credential factor=totp id=1001");

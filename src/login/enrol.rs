@@ -85,7 +85,7 @@ impl Login<'_> {
             .send(Some(Limit::Challenges), |login| {
                 login.api.register(user, available, deadline)
             })
-            .map_err(|error| self.give_back(error))?;
+            .map_err(|error| self.give_back(Limit::Challenges, error))?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             Self::trouble(ApiError::new(
                 Trouble::BadReply,

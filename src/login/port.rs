@@ -274,10 +274,11 @@ pub trait Memory {
     fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
     /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
     fn refused(&mut self);
-    /// OneLogin has not seen the code or challenge that was counted last: a code is neither refused nor used.
-    fn unsent(&mut self);
+    /// OneLogin has not seen the code or challenge that was counted last for this limit, whatever was counted for the
+    /// other since: a code is neither refused nor used.
+    fn unsent(&mut self, limit: Limit);
     /// As `unsent`, three times in a minute for a user: a front end refused it.
-    fn turned_away(&mut self);
+    fn turned_away(&mut self, limit: Limit);
     /// Counts what was counted last a second time, as it is sent a second time.
     ///
     /// # Errors

@@ -125,8 +125,8 @@ pub struct Ledger<'a> {
     /// The OneLogin user, once known.
     user: Option<(UserId, Folder<'a>)>,
     counts_look_ups: bool,
-    /// What this login counted, to be taken back on acceptance.
-    counted: Vec<String>,
+    /// What this login counted, to be taken back on acceptance; the newest last.
+    counted: Vec<(Limit, String)>,
     /// The code that was counted last: its entry as a used one.
     used: Option<String>,
     look_up: Option<String>,
@@ -446,7 +446,7 @@ impl<'a> Ledger<'a> {
 
     fn counted(&mut self, limit: Limit, counted: Option<Counted>) {
         if let Some(counted) = counted {
-            self.counted.push(counted.name);
+            self.counted.push((limit, counted.name));
             if counted.is_last_of_the_day {
                 self.last_of_the_day = Some(limit);
             }
@@ -588,7 +588,7 @@ impl Memory for Ledger<'_> {
         }
         let counted = std::mem::take(&mut self.counted);
         if let Ok(folder) = self.folder() {
-            for name in &counted {
+            for (_, name) in &counted {
                 folder.remove(name);
             }
         }
@@ -750,14 +750,18 @@ impl Memory for Ledger<'_> {
         }
     }
 
-    fn unsent(&mut self) {
-        self.refused();
-        if let (Some(name), Ok(folder)) = (self.counted.pop(), self.folder()) {
+    fn unsent(&mut self, limit: Limit) {
+        if limit == Limit::Failures {
+            self.refused();
+        }
+        let last = self.counted.iter().rposition(|(of, _)| *of == limit);
+        let name = last.map(|place| self.counted.remove(place).1);
+        if let (Some(name), Ok(folder)) = (name, self.folder()) {
             folder.remove(&name);
         }
     }
 
-    fn turned_away(&mut self) {
+    fn turned_away(&mut self, limit: Limit) {
         let Ok(folder) = self.folder() else {
             return;
         };
@@ -773,7 +777,7 @@ impl Memory for Ledger<'_> {
             Ok(place.map(|(_, name)| vec![name]).ok_or(()))
         });
         if matches!(claim, Ok(Ok(_))) {
-            self.unsent();
+            self.unsent(limit);
         }
     }
 

@@ -89,10 +89,10 @@ pub enum Step {
     Meets(&'static str),
     /// It is remembered that a push was denied.
     RemembersDeniedPush,
-    /// A code or a challenge that OneLogin has not seen is given back.
-    GivesBack,
+    /// The last count of this limit, which OneLogin has not seen, is given back.
+    GivesBack(Limit),
     /// As `GivesBack`, as far as front ends may refuse requests.
-    TurnsAway,
+    TurnsAway(Limit),
     /// What is sent a second time is counted a second time, or cannot be.
     CountsAgain(Limit, Result<(), Uncounted>),
     /// OneLogin gives no token.
@@ -819,17 +819,18 @@ impl Memory for Player<'_> {
 
     fn refused(&mut self) {}
 
-    fn unsent(&mut self) {
-        match self.0.next("gives something back") {
-            Step::GivesBack => {}
-            _ => panic!("gives something back out of order"),
+    fn unsent(&mut self, limit: Limit) {
+        match self.0.next(&format!("gives back {limit:?}")) {
+            Step::GivesBack(expected) if expected == limit => {}
+            _ => panic!("gives back {limit:?} out of order"),
         }
     }
 
-    fn turned_away(&mut self) {
-        match self.0.next("gives something back that a front end refused") {
-            Step::TurnsAway => {}
-            _ => panic!("gives something back that a front end refused, out of order"),
+    fn turned_away(&mut self, limit: Limit) {
+        let call = format!("gives back {limit:?} that a front end refused");
+        match self.0.next(&call) {
+            Step::TurnsAway(expected) if expected == limit => {}
+            _ => panic!("{call}, out of order"),
         }
     }
 

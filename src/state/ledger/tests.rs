@@ -713,10 +713,10 @@ fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
     login.guess(&code("111111")).unwrap();
     login.refused();
     login.guess(&code("123456")).unwrap();
-    login.unsent();
+    login.unsent(Limit::Failures);
     assert_eq!(room.paths().len(), 1, "the refused one");
     assert_eq!(login.guess(&code("123456")), Ok(()));
-    login.unsent();
+    login.unsent(Limit::Failures);
     for code in codes().skip(7).take(3) {
         room.refuse(&ALICE, &code).unwrap();
     }
@@ -771,8 +771,32 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
     let room = Room::new();
     let mut login = room.alice();
     login.challenge(Challenge::Push).unwrap();
-    login.unsent();
+    login.unsent(Limit::Challenges);
     assert_eq!(room.paths(), [""; 0]);
+}
+
+#[test]
+fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
+    let room = Room::new();
+    let mut login = room.alice();
+    login.challenge(Challenge::Push).unwrap();
+    login.guess(&code("123456")).unwrap();
+    login.count_again(Limit::Challenges).unwrap();
+    let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| room.entries(kind).len());
+    assert_eq!(kept(), [2, 1, 1]);
+    login.unsent(Limit::Failures);
+    assert_eq!(kept(), [2, 0, 0]);
+    login.unsent(Limit::Challenges);
+    assert_eq!(kept(), [1, 0, 0]);
+
+    login.guess(&code("123456")).unwrap();
+    login.unsent(Limit::Challenges);
+    assert_eq!(kept(), [0, 1, 1]);
+    assert_eq!(
+        login.guess(&code("123456")),
+        Err(Unguessed::UsedBefore),
+        "a push that was not sent leaves the code used"
+    );
 }
 
 #[test]
