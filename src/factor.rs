@@ -146,6 +146,28 @@ impl Code {
     }
 }
 
+listed! {
+    /// How a device takes codes that nothing has sent.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Codes {
+        /// Not at all.
+        Never,
+        /// Without an activation: the user has them at hand.
+        AtHand,
+    }
+}
+
+impl Codes {
+    /// The word in the cache.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Never => "never",
+            Self::AtHand => "at-hand",
+        }
+    }
+}
+
 /// A user's enrolled device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
@@ -157,21 +179,25 @@ pub struct Device {
     pub name: String,
     /// Whether the user made it the default.
     pub default: bool,
-    /// Whether it takes a code without an activation.
-    pub takes_codes: bool,
+    /// How it takes codes.
+    pub codes: Codes,
 }
 
 impl Device {
     /// A device of API v2, where a Protect takes pushes and codes.
     #[must_use]
     pub fn new(id: DeviceId, factor: Factor, name: String, default: bool) -> Self {
-        let takes_codes = factor == Factor::Push || factor.course() == Course::CodeAtHand;
+        let codes = match factor.course() {
+            Course::CodeAtHand => Codes::AtHand,
+            Course::Approval if factor == Factor::Push => Codes::AtHand,
+            Course::Approval | Course::CodeSent => Codes::Never,
+        };
         Self {
             id,
             factor,
             name,
             default,
-            takes_codes,
+            codes,
         }
     }
 
@@ -195,7 +221,10 @@ impl Device {
     /// The answer as a code of this device, if it takes one without an activation.
     #[must_use]
     pub fn code(&self, answer: &Secret) -> Option<Code> {
-        self.takes_codes.then(|| self.factor.code(answer)).flatten()
+        match self.codes {
+            Codes::AtHand => self.factor.code(answer),
+            Codes::Never => None,
+        }
     }
 }
 
@@ -281,7 +310,7 @@ impl Menu {
                 _ => NoChoice::NoneAllowed,
             });
         }
-        devices.retain(|device| device.takes_codes || activations.allow(device.factor));
+        devices.retain(|device| device.codes == Codes::AtHand || activations.allow(device.factor));
         if devices.is_empty() {
             return Err(NoChoice::NoneWithoutActivation);
         }
@@ -326,7 +355,7 @@ impl Menu {
                 "OneLogin passcode (touch your YubiKey): ".to_owned()
             }
             (_, []) => PASSCODE.to_owned(),
-            ([_], [Choice::Approval(device)]) if device.takes_codes => {
+            ([_], [Choice::Approval(device)]) if device.codes == Codes::AtHand => {
                 format!("Passcode, or Enter for a push to {}: ", device.label())
             }
             ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
@@ -385,7 +414,11 @@ impl Menu {
             1 => "1".to_owned(),
             count => format!("1-{count}"),
         };
-        let what = if self.devices.iter().any(|device| device.takes_codes) {
+        let what = if self
+            .devices
+            .iter()
+            .any(|device| device.codes == Codes::AtHand)
+        {
             "Passcode or option"
         } else {
             "Option"
@@ -439,7 +472,9 @@ fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
             }
         }
         let is_last_resort = device.factor == Factor::Temporary && devices.len() > 1;
-        if device.takes_codes && (std::mem::replace(&mut code_has_a_home, true) || is_last_resort) {
+        if device.codes == Codes::AtHand
+            && (std::mem::replace(&mut code_has_a_home, true) || is_last_resort)
+        {
             options.push(Choice::CodeOf(device.clone()));
         }
     }
@@ -735,7 +770,7 @@ mod tests {
     #[test]
     fn where_a_push_and_its_codes_are_two_devices_each_does_its_part() {
         let mut push = device("1", Factor::Push, "Phone");
-        push.takes_codes = false;
+        push.codes = Codes::Never;
         let sole = menu(vec![push.clone()]);
         assert_eq!(sole.prompt("bob"), "Press Enter to get a push (Phone): ");
         assert_eq!(picked(&sole, "123456"), "nothing");

@@ -19,7 +19,9 @@ pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
 
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
-use crate::factor::{Activations, Choice, Code, Device, Factor, Menu, NoChoice, PASSCODE, Pick};
+use crate::factor::{
+    Activations, Choice, Code, Codes, Device, Factor, Menu, NoChoice, PASSCODE, Pick,
+};
 use crate::map::Wanted;
 use crate::onelogin::wire::{
     Acceptance, Activation, Answer, Devices, Found, UserId, VerificationId,
@@ -498,7 +500,7 @@ impl<'a> Login<'a> {
                 .iter_mut()
                 .filter(|device| device.factor == Factor::Push)
             {
-                device.takes_codes = false;
+                device.codes = Codes::Never;
             }
         }
         devices

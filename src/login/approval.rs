@@ -1,8 +1,8 @@
 //! Approvals: a push, a call or a link is sent once, one at a time for a user, and waited for.
 
 use super::{
-    Acceptance, Activation, Answer, Api, ApiError, Deadline, Denial, Device, Factor, Forgotten,
-    Login, Manner, Outcome, Phone, Tries, Trouble, Typed, UserId, VerificationId, Wait,
+    Acceptance, Activation, Answer, Api, ApiError, Codes, Deadline, Denial, Device, Factor,
+    Forgotten, Login, Manner, Outcome, Phone, Tries, Trouble, Typed, UserId, VerificationId, Wait,
 };
 use std::time::Duration;
 
@@ -248,10 +248,9 @@ impl Task {
 
 /// What a prompt beside an approval offers.
 fn or_code(device: &Device) -> &'static str {
-    if device.takes_codes {
-        " (or type a code)"
-    } else {
-        ""
+    match device.codes {
+        Codes::AtHand => " (or type a code)",
+        Codes::Never => "",
     }
 }
 

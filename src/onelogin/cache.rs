@@ -2,7 +2,7 @@
 //! look-up, and dropped on any sign that it is no longer true.
 
 use crate::config::{Attribute, Config, Version};
-use crate::factor::{Device, Factor};
+use crate::factor::{Codes, Device, Factor};
 use crate::map::Wanted;
 use crate::onelogin::wire::{DeviceId, Devices, UserId};
 use crate::state::{self, Lock, State};
@@ -186,7 +186,7 @@ struct DeviceEntry {
     factor: String,
     name: String,
     default: bool,
-    takes_codes: bool,
+    codes: String,
 }
 
 impl From<&Device> for DeviceEntry {
@@ -196,7 +196,7 @@ impl From<&Device> for DeviceEntry {
             factor: device.factor.word().to_owned(),
             name: device.name.clone(),
             default: device.default,
-            takes_codes: device.takes_codes,
+            codes: device.codes.word().to_owned(),
         }
     }
 }
@@ -205,11 +205,9 @@ impl DeviceEntry {
     fn device(self) -> Option<Device> {
         let all = Factor::WORDS.iter().flat_map(|(_, factors)| *factors);
         let factor = all.copied().find(|factor| factor.word() == self.factor)?;
+        let codes = Codes::all().find(|codes| codes.word() == self.codes)?;
         let device = Device::new(DeviceId::parse(&self.id)?, factor, self.name, self.default);
-        Some(Device {
-            takes_codes: self.takes_codes,
-            ..device
-        })
+        Some(Device { codes, ..device })
     }
 }
 
@@ -248,7 +246,7 @@ mod tests {
         let user = UserId::parse("1001").unwrap();
         let id = DeviceId::parse("501").unwrap();
         let mut device = Device::new(id, Factor::Push, "Phone".to_owned(), true);
-        device.takes_codes = false;
+        device.codes = Codes::Never;
         let mut cache = Cache::new(&first, &state);
         assert_eq!(cache.user(&alice()), None);
         let devices = Devices {
@@ -262,6 +260,38 @@ mod tests {
         assert_eq!(cache.user(&alice()), Some(user.clone()));
         let found = cache.devices(&user).unwrap();
         assert_eq!((found.usable, found.enrolled), (vec![device], 2));
+    }
+
+    #[test]
+    fn an_entry_in_the_form_of_another_build_is_asked_for_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let (state, config) = (state(&dir), config(1));
+        let user = UserId::parse("1001").unwrap();
+        let id = DeviceId::parse("501").unwrap();
+        let devices = Devices {
+            usable: vec![Device::new(id, Factor::Push, "Phone".to_owned(), true)],
+            enrolled: 1,
+            odd: 0,
+        };
+        let mut cache = Cache::new(&config, &state);
+        assert_eq!(cache.user(&alice()), None);
+        cache.keep(&user, &devices);
+        let file = cache.file(&cache.name).unwrap();
+        let kept = state.read(&file).unwrap();
+        let kept = std::str::from_utf8(&kept).unwrap();
+        let ours = r#""codes":"at-hand""#;
+        for (other, is_read) in [
+            (ours, true),
+            (r#""takes_codes":true"#, false),
+            (r#""codes":"of-a-later-build""#, false),
+            (r#""codes":"at-hand","later":1"#, false),
+        ] {
+            assert!(kept.contains(ours), "{kept}");
+            let text = kept.replace(ours, other);
+            state.write(&file, text.as_bytes()).unwrap();
+            let found = Cache::new(&config, &state).user(&alice());
+            assert_eq!(found.is_some(), is_read, "{other}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![allow(unreachable_pub)]
 
 use pam_onelogin::config::{Config, parse};
-use pam_onelogin::factor::{Code, Device, Factor};
+use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::login::{
     Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Ending, Forgotten, Full, Limit, Login,
     LookUp, Manner, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted,
@@ -138,7 +138,7 @@ pub fn push(id: &str) -> Device {
 /// A OneLogin Protect whose codes are a device of their own.
 pub fn only_push(id: &str) -> Device {
     Device {
-        takes_codes: false,
+        codes: Codes::Never,
         ..push(id)
     }
 }

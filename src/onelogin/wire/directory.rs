@@ -5,7 +5,7 @@ use super::json::{
 };
 use super::{DeviceId, Reply, UserId};
 use crate::config::{Attribute, Version};
-use crate::factor::{Device, Factor};
+use crate::factor::{Codes, Device, Factor};
 use crate::login::ApiError;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
@@ -328,8 +328,10 @@ impl OtpDeviceBody {
         };
         let name = first_name([self.user_display_name, self.type_display_name]);
         let mut device = Device::new(id, factor, name, self.default.is() == Some(true));
-        // A code of the app is the other entry's.
-        device.takes_codes &= factor != Factor::Push;
+        if factor == Factor::Push {
+            // A code of the app is the other entry's.
+            device.codes = Codes::Never;
+        }
         Listed::Usable(device)
     }
 }

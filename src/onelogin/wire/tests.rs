@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::config::{Attribute, Version};
-use crate::factor::Factor;
+use crate::factor::{Codes, Factor};
 
 fn reply(status: u16, body: &str) -> Reply {
     Reply {
@@ -606,17 +606,13 @@ fn version_1_lists_a_protect_for_pushes_and_one_for_codes() {
     );
     let devices = otp_devices(&reply(200, &body)).unwrap();
     assert_eq!(devices.enrolled, 5);
-    let seen: Vec<_> = devices
-        .usable
-        .iter()
-        .map(|d| (d.factor, d.takes_codes))
-        .collect();
+    let seen: Vec<_> = devices.usable.iter().map(|d| (d.factor, d.codes)).collect();
     assert_eq!(
         seen,
         [
-            (Factor::Push, false),
-            (Factor::ProtectCode, true),
-            (Factor::Sms, false)
+            (Factor::Push, Codes::Never),
+            (Factor::ProtectCode, Codes::AtHand),
+            (Factor::Sms, Codes::Never)
         ]
     );
 }

@@ -4,7 +4,7 @@ use crate::json;
 use crate::login::FOLDER;
 use crate::reading::{self, Asked, Version};
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
-use pam_onelogin::factor::{Activations, Choice, Device, Factor, Menu, Pick};
+use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};
 use pam_onelogin::login::{ApiError, Deadline};
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::OneLogin;
@@ -525,7 +525,7 @@ fn judge(devices: &[Device], answer: &Secret, bare: &str) {
             }
             Pick::Check(device, code) => {
                 assert!(
-                    device.takes_codes && has_shape(device.factor, bare),
+                    device.codes == Codes::AtHand && has_shape(device.factor, bare),
                     "R12: {device:?}"
                 );
                 assert_eq!(code.secret().expose(), bare);
