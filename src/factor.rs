@@ -154,6 +154,9 @@ listed! {
         Never,
         /// Without an activation: the user has them at hand.
         AtHand,
+        /// Only together with a push, which must be sent first: a code of OneLogin Protect, where API v1 lists it with a
+        /// trigger alone.
+        WithPush,
     }
 }
 
@@ -164,6 +167,7 @@ impl Codes {
         match self {
             Self::Never => "never",
             Self::AtHand => "at-hand",
+            Self::WithPush => "with-push",
         }
     }
 }
@@ -223,8 +227,23 @@ impl Device {
     pub fn code(&self, answer: &Secret) -> Option<Code> {
         match self.codes {
             Codes::AtHand => self.factor.code(answer),
+            Codes::WithPush | Codes::Never => None,
+        }
+    }
+
+    /// The answer as a code of this device, if it takes any.
+    fn any_code(&self, answer: &Secret) -> Option<Code> {
+        match self.codes {
+            Codes::AtHand | Codes::WithPush => self.factor.code(answer),
             Codes::Never => None,
         }
+    }
+
+    /// The order in which devices get a typed code, where several make codes of its shape: those whose codes are at hand,
+    /// then those that need a push. A temporary token comes last: it says that the user cannot use the devices.
+    fn turn(&self) -> (bool, bool) {
+        let is_last_resort = self.factor == Factor::Temporary;
+        (is_last_resort, self.codes == Codes::WithPush)
     }
 }
 
@@ -355,7 +374,7 @@ impl Menu {
                 "OneLogin passcode (touch your YubiKey): ".to_owned()
             }
             (_, []) => PASSCODE.to_owned(),
-            ([_], [Choice::Approval(device)]) if device.codes == Codes::AtHand => {
+            ([_], [Choice::Approval(device)]) if device.codes != Codes::Never => {
                 format!("Passcode, or Enter for a push to {}: ", device.label())
             }
             ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
@@ -373,7 +392,7 @@ impl Menu {
     }
 
     /// What an answer to [`Menu::prompt`] means. A typed code goes to one device: the first that
-    /// needs no activation and makes codes of this shape.
+    /// makes codes of this shape, of those that need no activation if there is one.
     #[must_use]
     pub fn pick(&self, answer: &Secret) -> Pick {
         if answer.len() > MAX_ANSWER {
@@ -389,13 +408,15 @@ impl Menu {
         if let Some(choice) = option {
             return Pick::Start(choice.clone());
         }
-        match self.check(answer) {
+        let devices = self.devices.iter();
+        let codes = devices.filter_map(|device| Some((device, device.any_code(answer)?)));
+        match codes.min_by_key(|(device, _)| device.turn()) {
             Some((device, code)) => Pick::Check(device.clone(), code),
             None => Pick::Nothing,
         }
     }
 
-    /// The answer as a code, and the device that it is for.
+    /// The answer as a code that needs no activation, and the device that it is for.
     #[must_use]
     pub fn check(&self, answer: &Secret) -> Option<(&Device, Code)> {
         let mut devices = self.devices.iter();
@@ -417,7 +438,7 @@ impl Menu {
         let what = if self
             .devices
             .iter()
-            .any(|device| device.codes == Codes::AtHand)
+            .any(|device| device.codes != Codes::Never)
         {
             "Passcode or option"
         } else {
@@ -462,8 +483,11 @@ impl Menu {
 /// the user cannot use the devices.
 fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
     let mut options = Vec::new();
-    let mut code_has_a_home = false;
-    for device in devices {
+    let with_codes = devices.iter().enumerate();
+    let with_codes = with_codes.filter(|(_, device)| device.codes != Codes::Never);
+    let home = with_codes.min_by_key(|(_, device)| device.turn());
+    let home = home.map(|(place, _)| place);
+    for (place, device) in devices.iter().enumerate() {
         if activations.allow(device.factor) {
             match device.factor.course() {
                 Course::Approval => options.push(Choice::Approval(device.clone())),
@@ -472,9 +496,7 @@ fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
             }
         }
         let is_last_resort = device.factor == Factor::Temporary && devices.len() > 1;
-        if device.codes == Codes::AtHand
-            && (std::mem::replace(&mut code_has_a_home, true) || is_last_resort)
-        {
+        if device.codes != Codes::Never && (home != Some(place) || is_last_resort) {
             options.push(Choice::CodeOf(device.clone()));
         }
     }
@@ -777,6 +799,60 @@ mod tests {
         let both = menu(vec![push, device("2", Factor::ProtectCode, "Phone")]);
         assert_eq!(picked(&both, "123456"), "check 2 6");
         assert_eq!(picked(&both, ""), "push 1");
+    }
+
+    fn triggered(id: &str) -> Device {
+        let codes = Codes::WithPush;
+        Device {
+            codes,
+            ..device(id, Factor::Push, "Phone")
+        }
+    }
+
+    #[test]
+    fn a_code_that_needs_a_push_comes_after_those_at_hand_and_before_a_temporary_token() {
+        let sole = menu(vec![triggered("1")]);
+        assert_eq!(
+            sole.prompt("bob"),
+            "Passcode, or Enter for a push to Phone: "
+        );
+        assert_eq!(picked(&sole, "123456"), "check 1 6");
+        assert_eq!(picked(&sole, ""), "push 1");
+        assert!(sole.check(&secret("123456")).is_none(), "not at hand");
+
+        let mut first = triggered("1");
+        first.default = true;
+        let key = device("2", Factor::YubiKey, "Key");
+        let app = device("3", Factor::Totp, "App");
+        let beside_a_key = menu(vec![first.clone(), key.clone()]);
+        assert_eq!(picked(&beside_a_key, "123456"), "check 1 6");
+        let beside_both = menu(vec![first, key, app]);
+        assert_eq!(picked(&beside_both, "123456"), "check 3 6");
+        assert_eq!(picked(&beside_both, "2"), "code of 1");
+
+        let mut allow = Factor::enrollable();
+        allow.push(Factor::Temporary);
+        let menu = Menu::new(vec![triggered("1")], 1, &allow, Activations::Offered).unwrap();
+        assert_eq!(
+            menu.prompt("bob"),
+            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Phone)\n 2. Temporary passcode from your administrator\n\nPasscode or option (1-2): "
+        );
+        assert_eq!(picked(&menu, "12345678"), "check 1 8");
+        assert_eq!(picked(&menu, "1234567890"), "check 0 10");
+    }
+
+    #[test]
+    fn r22_where_no_push_may_be_sent_no_code_that_needs_one_is_taken() {
+        let devices = || vec![triggered("1"), device("2", Factor::Totp, "App")];
+        for activations in [Activations::NoPush, Activations::Off] {
+            let allow = Factor::enrollable();
+            let sole = Menu::new(vec![triggered("1")], 1, &allow, activations);
+            assert_eq!(sole.unwrap_err(), NoChoice::NoneWithoutActivation);
+            let menu = Menu::new(devices(), 2, &allow, activations).unwrap();
+            assert_eq!(menu.prompt("bob"), "OneLogin passcode: ");
+            assert_eq!(picked(&menu, "123456"), "check 2 6");
+            assert_eq!(menu.devices().len(), 1);
+        }
     }
 
     #[test]

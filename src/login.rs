@@ -245,8 +245,8 @@ impl<'a> Login<'a> {
                     Pick::Nothing => tries.failed(Denial::NoCode),
                     Pick::Start(choice) => return self.start(user, &choice, tries.count),
                     Pick::Check(device, code) => {
-                        let checked = self.check_at_hand(user, &device, &code)?;
-                        if let Some(acceptance) = tries.take(checked) {
+                        let accepted = self.check_typed(user, &device, &code, &mut tries)?;
+                        if let Some(acceptance) = accepted {
                             return Ok(acceptance);
                         }
                     }
@@ -295,11 +295,11 @@ impl<'a> Login<'a> {
                 Typed::Text(answer) => match device.factor.code(&answer) {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => {
-                        let checked = match verification {
-                            Some(_) => self.check(user, device, verification, &code),
-                            None => self.check_at_hand(user, device, &code),
+                        let accepted = match verification {
+                            Some(_) => tries.take(self.check(user, device, verification, &code)?),
+                            None => self.check_typed(user, device, &code, &mut tries)?,
                         };
-                        if let Some(acceptance) = tries.take(checked?) {
+                        if let Some(acceptance) = accepted {
                             return Ok(acceptance);
                         }
                     }
@@ -618,20 +618,30 @@ impl<'a> Login<'a> {
     fn activate(&mut self, user: &UserId, device: &Device) -> Result<Activation, Outcome> {
         self.progress.factor = Some(device.factor.word());
         self.authorise()?;
-        let mut deadline = self.begin(match device.factor {
+        let deadline = self.begin(match device.factor {
             Factor::Push => Challenge::Push,
             _ => Challenge::Other,
         })?;
+        let result = self.challenge(user, device, deadline);
+        result.map_err(|error| self.give_back(Limit::Challenges, error))
+    }
+
+    /// Sends a challenge that was counted: once.
+    fn challenge(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        mut deadline: Deadline,
+    ) -> Result<Activation, ApiError> {
         let phone_until = self.progress.phone_until;
         if let Some(end) = phone_until {
             deadline = deadline.min(self.clock.at(end));
         }
-        let result = self.send(Some(Limit::Challenges), |login| {
+        self.send(Some(Limit::Challenges), |login| {
             let memory: &dyn Memory = login.memory;
             let holds = &|| phone_until.is_none() || memory.holds_phone();
             login.api.activate(user, device, Permit { deadline, holds })
-        });
-        result.map_err(|error| self.give_back(Limit::Challenges, error))
+        })
     }
 
     /// What OneLogin has not seen does not count.
@@ -665,6 +675,20 @@ impl<'a> Login<'a> {
         })?;
         self.progress.sent = true;
         Ok(self.clock.at(limit))
+    }
+
+    /// Checks a code that nothing was sent for, with a push where the device takes it in no other way.
+    fn check_typed(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        code: &Code,
+        tries: &mut Tries,
+    ) -> Result<Option<Acceptance>, Outcome> {
+        match device.codes {
+            Codes::WithPush => self.code_with_push(user, device, code, tries),
+            Codes::AtHand | Codes::Never => Ok(tries.take(self.check_at_hand(user, device, code)?)),
+        }
     }
 
     /// Checks a code that needs no message: directly, or after an activation where the tenant

@@ -1112,3 +1112,267 @@ fn a_push_in_version_1_is_polled_with_its_state_token_and_keeps_the_token() {
     );
     assert_eq!(world.onelogin.count("POST", "/trigger"), 1);
 }
+
+/// A Protect that API v1 lists once, with a trigger: its code goes together with a push.
+fn triggered(lines: &[&str]) -> World {
+    let lines = [&["onelogin.api_version = 1", "push.wait = 1"], lines].concat();
+    let world = World::with([world::push()], &lines);
+    world
+        .onelogin
+        .set_protect_listing(ProtectListing::Triggered);
+    world
+}
+
+/// Paths and bodies of what was sent to a device, without the ids of the path.
+fn sent_to_devices(world: &World) -> Vec<(String, String)> {
+    let requests = world.onelogin.requests();
+    let sent = requests.iter().filter(|r| r.method == "POST");
+    let sent = sent.filter(|r| r.path.contains("/otp_devices/"));
+    sent.map(|r| {
+        let call = r.path.rsplit('/').next().unwrap();
+        (call.to_owned(), r.body.clone())
+    })
+    .collect()
+}
+
+/// The state token beside each code and each poll.
+fn state_tokens(world: &World) -> Vec<String> {
+    let sent = sent_to_devices(world).into_iter();
+    let verified = sent.filter(|(call, _)| call == "verify");
+    verified
+        .map(|(_, body)| {
+            let rest = body.split(r#""state_token":""#).nth(1);
+            let token = rest.unwrap_or_else(|| panic!("no state token: {body}"));
+            token.split('"').next().unwrap().to_owned()
+        })
+        .collect()
+}
+
+const NOT_ACCEPTED_BESIDE_THE_PUSH: &str =
+    "Not accepted. Push sent to Phone. Approve it, then press Enter (or type a code): ";
+
+#[test]
+fn the_code_of_a_protect_that_needs_a_trigger_goes_with_its_push() {
+    for dialect in DIALECTS {
+        let world = triggered(&[]).speaking(dialect);
+        let outcome = world.ssh().answer(world::PUSH_CODE).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{dialect:?} {:?}", outcome.log);
+        assert_eq!(
+            outcome.prompts(),
+            ["Passcode, or Enter for a push to Phone: "]
+        );
+        assert!(decision(&outcome).contains("factor=protect-code"));
+        // Token, user, devices, and what is shown here.
+        assert_eq!(world.requests(), 5, "{dialect:?}");
+        let calls: Vec<_> = sent_to_devices(&world).into_iter().collect();
+        let [(trigger, _), (verify, body)] = &calls[..] else {
+            panic!("{calls:?}");
+        };
+        assert_eq!((trigger.as_str(), verify.as_str()), ("trigger", "verify"));
+        assert!(
+            body.contains(&format!(r#""otp_token":"{}""#, world::PUSH_CODE)),
+            "{body}"
+        );
+        assert_eq!(state_tokens(&world)[0].len(), 40);
+        assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (0, 0));
+
+        // How its codes go is kept with the devices.
+        let outcome = world.ssh().answer(world::PUSH_CODE_2).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{dialect:?} {:?}", outcome.log);
+        assert_eq!(world.requests(), 7, "{dialect:?}");
+    }
+}
+
+#[test]
+fn a_code_whose_push_was_lost_on_the_way_is_not_used_and_the_push_counts() {
+    let world = triggered(&[]);
+    let lost = Fault::new(Match::trigger(), Action::DropAfter).times(1);
+    world.onelogin.fault(lost);
+    let outcome = world.ssh().answer(world::PUSH_CODE).run();
+    assert_eq!(reason(&outcome), "connection-lost");
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (1, 0)
+    );
+    let kept = ["f-", "x-", "c-", "p-"].map(|kind| world.kept(kind).len());
+    assert_eq!(kept, [0, 0, 1, 0]);
+    let outcome = world.ssh().answer(world::PUSH_CODE).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+}
+
+#[test]
+fn a_code_that_is_typed_when_its_push_is_over_denies() {
+    let world = triggered(&[]);
+    let mut login = world.ssh().answer("000001").spawn();
+    login.wait_prompt();
+    world.onelogin.expire_verifications();
+    login.reply(world::PUSH_CODE);
+    assert_eq!(reason(&login.finish()), "expired");
+    assert_eq!(world.onelogin.activations(), 1);
+}
+
+#[test]
+fn a_wrong_code_beside_its_push_is_corrected_without_a_second_push() {
+    let world = triggered(&[]);
+    let outcome = world.ssh().answers(["000001", world::PUSH_CODE]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(outcome.prompts()[1], NOT_ACCEPTED_BESIDE_THE_PUSH);
+    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_eq!(world.onelogin.activations(), 1);
+    let tokens = state_tokens(&world);
+    assert_eq!(tokens.len(), 2);
+    assert_eq!(tokens[0], tokens[1]);
+    assert_eq!(world.requests(), 6);
+}
+
+#[test]
+fn wrong_codes_beside_a_push_count_and_the_push_counts_once() {
+    let world = triggered(&[]);
+    let outcome = world.ssh().answers(["000001", "000002", "000003"]).run();
+    assert_eq!(outcome.code, Code::MAXTRIES, "{:?}", outcome.log);
+    assert_eq!(reason(&outcome), "wrong-code");
+    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (3, 1));
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (1, 3)
+    );
+}
+
+#[test]
+fn behind_a_wrong_code_its_push_may_be_approved_or_denied() {
+    for (behaviour, expected) in [
+        (PushBehaviour::ApproveAfterPolls(0), "accepted"),
+        (PushBehaviour::DenyAfterPolls(0), "push-denied"),
+    ] {
+        let world = triggered(&[]);
+        world.onelogin.on_push(behaviour);
+        let outcome = world.ssh().answers(["000001", ""]).run();
+        let decision = decision(&outcome);
+        assert!(decision.contains(expected), "{decision}");
+        assert!(decision.contains("factor=push"), "{decision}");
+        assert_eq!(world.onelogin.activations(), 1);
+        assert_eq!(state_tokens(&world).len(), 2);
+    }
+}
+
+#[test]
+fn the_push_of_a_protect_that_needs_a_trigger_takes_its_code_too() {
+    let world = triggered(&[]);
+    let outcome = world.ssh().answers(["", world::PUSH_CODE]).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(
+        outcome.prompts()[1],
+        "Push sent to Phone. Approve it, then press Enter (or type a code): "
+    );
+    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_eq!(world.onelogin.activations(), 1);
+    assert_eq!(world.requests(), 5);
+}
+
+#[test]
+fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
+    let world = triggered(&[]);
+    let mut first = world.ssh().spawn();
+    first.wait_prompt();
+    first.reply("");
+    first.wait_prompt();
+    let mut second = world.ssh().spawn();
+    second.wait_prompt();
+    second.reply(world::PUSH_CODE_2);
+    let busy = second.wait_prompt().text.to_string();
+    assert!(
+        busy.ends_with("deny it. Press Enter to wait your turn: "),
+        "{busy}"
+    );
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (1, 0)
+    );
+    assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (0, 1));
+    assert!(world.onelogin.approve_latest().is_some());
+    first.reply("");
+    assert_eq!(first.finish().code, Code::SUCCESS);
+    second.reply("");
+    let outcome = second.finish();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (2, 1)
+    );
+}
+
+#[test]
+fn r18_a_used_code_that_needs_a_push_sends_none_and_leaves_the_phone() {
+    let world = triggered(&[]);
+    let login = |codes: &[&str]| world.ssh().answers(codes.to_vec()).run();
+    assert_eq!(login(&[world::PUSH_CODE]).code, Code::SUCCESS);
+    let outcome = login(&[world::PUSH_CODE; 3]);
+    assert_eq!(reason(&outcome), "used-code");
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (1, 1)
+    );
+    for kind in ["f-", "c-", "p-"] {
+        assert_eq!(world.kept(kind).len(), 0, "{kind}");
+    }
+    let outcome = login(&[world::PUSH_CODE, world::PUSH_CODE_2]);
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(
+        outcome.prompts()[1],
+        "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: "
+    );
+    assert_eq!(world.onelogin.activations(), 2);
+}
+
+#[test]
+fn r22_where_no_push_may_be_sent_a_code_that_needs_one_is_not_taken() {
+    let world = triggered(&["limits.challenges = 1"]);
+    let wrong = ["000001", "000002", "000003"];
+    assert_eq!(reason(&world.ssh().answers(wrong).run()), "wrong-code");
+    let requests = world.requests();
+    let outcome = world.ssh().answers([world::PUSH_CODE; 3]).run();
+    assert_eq!(reason(&outcome), "too-many-challenges");
+    assert_eq!(outcome.prompts(), [""; 0]);
+    assert_eq!(world.onelogin.activations(), 1);
+    assert_eq!(world.requests(), requests, "what is cached is not asked");
+
+    let world = triggered(&[]);
+    world.onelogin.add_device(ID, totp());
+    world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+    let outcome = world.ssh().answers(["1", ""]).run();
+    assert_eq!(reason(&outcome), "push-denied");
+    let outcome = world
+        .ssh()
+        .answers([world::PUSH_CODE, world::TOTP_CODE])
+        .run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert!(decision(&outcome).contains("factor=totp"));
+    assert_eq!(world.onelogin.activations(), 1);
+}
+
+#[test]
+fn r13_before_a_user_is_proven_a_code_never_causes_a_push() {
+    let world = triggered(&[]);
+    let outcome = world
+        .place
+        .alone("sshd")
+        .user(NAME)
+        .ssh(&connection())
+        .answers([world::PUSH_CODE; 3])
+        .run();
+    assert_denied(&outcome, "nothing has proven the user");
+    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
+    assert_eq!(world.onelogin.activations(), 0);
+    assert_eq!(world.onelogin.codes(), 0);
+}
+
+#[test]
+fn the_usual_pair_of_version_1_takes_codes_without_a_push() {
+    let world = approving(world::push(), 1, Dialect::Docs);
+    let outcome = world.ssh().answer(world::PUSH_CODE).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+    assert_eq!(world.onelogin.activations(), 0);
+    assert_eq!(world.requests(), 4);
+}

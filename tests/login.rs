@@ -18,7 +18,7 @@ use script::Step::{
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
-    ended, error, missed, one, only_push, push, sms, totp,
+    ended, error, missed, one, only_push, push, sms, totp, triggered,
 };
 use std::time::Duration;
 
@@ -2026,6 +2026,327 @@ fn r21_an_approval_that_is_read_when_its_push_is_over_denies() {
     ])
     .run();
     assert_eq!(ended, "denied expired factor=push id=7");
+}
+
+/// A login of somebody whose Protect takes codes only together with a push, up to the code.
+fn types_a_code() -> Vec<Step> {
+    vec![
+        Looks("alice", one("1001")),
+        Lists("1001", vec![triggered("601")]),
+        Asks(FOR_A_PUSH, "654321"),
+        Denies,
+    ]
+}
+
+fn after_a_typed_code<const N: usize>(steps: [Step; N]) -> Script {
+    let mut all = types_a_code();
+    all.extend(steps);
+    Script::of_steps(all)
+}
+
+#[test]
+fn a_code_that_needs_a_push_is_checked_with_it() {
+    for is_waited in [false, true] {
+        let script = after_a_typed_code([
+            Activates("601", Ok("v-1")),
+            Checks("601", Some("v-1"), "654321", ACCEPTED),
+            Allows,
+        ]);
+        let script = if is_waited { script.waited() } else { script };
+        assert_eq!(script.run(), "accepted factor=protect-code id=1001");
+    }
+}
+
+#[test]
+fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
+    // Where texts are shown at once, too: there is something to type.
+    for is_waited in [false, true] {
+        let script = after_a_typed_code([
+            Activates("601", Ok("v-1")),
+            Checks("601", Some("v-1"), "654321", REJECTED),
+            Asks(PUSH_NOT_ACCEPTED, "111111"),
+            Checks("601", Some("v-1"), "111111", ACCEPTED),
+            Allows,
+        ]);
+        let script = if is_waited { script.waited() } else { script };
+        assert_eq!(script.run(), "accepted factor=protect-code id=1001");
+
+        let script = after_a_typed_code([
+            Activates("601", Ok("v-1")),
+            Checks("601", Some("v-1"), "654321", REJECTED),
+            Asks(PUSH_NOT_ACCEPTED, ""),
+            Polls("601", "v-1", script::PENDING),
+            Waits(2),
+            Polls("601", "v-1", ACCEPTED),
+            Allows,
+        ]);
+        let script = if is_waited { script.waited() } else { script };
+        assert_eq!(script.run(), "accepted factor=push id=1001");
+    }
+    let end = after_a_typed_code([
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "no"),
+        Asks(PUSH_NOT_ACCEPTED, "111111"),
+        Checks("601", Some("v-1"), "111111", REJECTED),
+    ])
+    .run();
+    assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
+    let end = after_a_typed_code([
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "111111"),
+        NoGuess(Unguessed::UsedBefore),
+        Asks(
+            "That passcode was used before; wait for the next one. Push sent to Phone. Approve it, then press Enter (or type a code): ",
+            "",
+        ),
+        Polls("601", "v-1", REJECTED),
+        RemembersDeniedPush,
+    ])
+    .run();
+    assert_eq!(end, "denied push-denied factor=push id=1001");
+}
+
+#[test]
+fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![triggered("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, "111111"),
+        Checks("601", Some("v-1"), "111111", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "654321"),
+        Checks("601", Some("v-1"), "654321", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+}
+
+#[test]
+fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
+    const BUSY: &str = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn: ";
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", vec![triggered("601")]),
+        Asks(FOR_A_PUSH, "xxx"),
+        Asks(
+            "Not accepted. Passcode, or Enter for a push to Phone: ",
+            "654321",
+        ),
+        PhoneBusy,
+        // What was wrong before is not this code.
+        Asks(BUSY, ""),
+        Waits(1),
+        PhoneBusy,
+        Waits(1),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+    for answer in ["", "654321"] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![triggered("601")]),
+            Asks(FOR_A_PUSH, answer),
+            PhoneBusy,
+            Asks(BUSY, "111111"),
+            Asks(script::leaked(format!("Not accepted. {BUSY}")), ""),
+            CtrlC,
+            Denies,
+        ])
+        .run();
+        assert_eq!(end, "denied interrupted factor=push id=1001");
+    }
+}
+
+#[test]
+fn r18_a_used_code_that_needs_a_push_sends_neither() {
+    let again = "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: ";
+    let end = after_a_typed_code([
+        NoGuess(Unguessed::UsedBefore),
+        GivesBack(Limit::Challenges),
+        Asks(again, "111111"),
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "111111", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+}
+
+#[test]
+fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
+    let end = after_a_typed_code([
+        NoGuess(Unguessed::Full(Full::Window)),
+        GivesBack(Limit::Challenges),
+    ])
+    .run();
+    assert_eq!(end, "denied too-many-codes factor=protect-code id=1001");
+    let end =
+        after_a_typed_code([NoGuess(Unguessed::Forgotten), GivesBack(Limit::Challenges)]).run();
+    assert_eq!(end, "denied no-state factor=protect-code id=1001");
+    let end = after_a_typed_code([NoChallenge(Uncounted::Full(Full::PushDenied))]).run();
+    assert_eq!(end, "denied push-denied-lately factor=push id=1001");
+}
+
+#[test]
+fn r16_a_push_for_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
+    for ending in Ending::all() {
+        let good = vec![
+            Activates("601", Ok("v-1")),
+            Checks("601", Some("v-1"), "654321", ACCEPTED),
+            Allows,
+        ];
+        let (end, is_accepted) = follows(ending, Limit::Challenges, good);
+        let mut steps = types_a_code();
+        steps.push(Activates("601", Err(ended(ending))));
+        if !is_accepted {
+            // The code has not left at all.
+            steps.push(GivesBack(Limit::Failures));
+        }
+        steps.extend(end);
+        let outcome = Script::of_steps(steps).run();
+        assert_eq!(
+            outcome.starts_with("accepted "),
+            is_accepted,
+            "{ending:?}: {outcome}"
+        );
+        assert!(outcome.contains("factor=protect-code"), "{outcome}");
+    }
+}
+
+#[test]
+fn r21_a_code_counts_only_while_its_push_is_this_logins() {
+    let end = after_a_typed_code([
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", ACCEPTED),
+        Step::PhoneLost,
+    ])
+    .run();
+    assert_eq!(end, "denied expired factor=protect-code id=1001");
+    let end = after_a_typed_code([
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "111111"),
+        Checks("601", Some("v-1"), "111111", ACCEPTED),
+        Step::PhoneLost,
+    ])
+    .run();
+    assert_eq!(end, "denied expired factor=protect-code id=1001");
+    let end = after_a_typed_code([
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "654321", || {
+            Err(error(Trouble::NotFound))
+        }),
+    ])
+    .run();
+    assert_eq!(end, "denied expired factor=protect-code id=1001");
+}
+
+#[test]
+fn r13_no_code_that_nothing_has_proven_causes_a_push() {
+    let end = Script::of([
+        Asks(PASSCODE, "654321"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![triggered("601")]),
+        Waits(2),
+        Asks(AGAIN, "654321"),
+        Waits(2),
+        Asks(AGAIN, "654321"),
+        Waits(2),
+        Denies,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    let end = Script::of([
+        Asks(PASSCODE, "654321"),
+        Looks("alice", one("1001")),
+        Lists("1001", vec![triggered("601"), totp("501")]),
+        Denies,
+        Checks("501", None, "654321", ACCEPTED),
+        Allows,
+    ])
+    .unproven()
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
+    for (full, words, reason) in [
+        (
+            Full::Window,
+            "Too many pushes, calls or messages. Type a code, or try those again later. ",
+            "too-many-challenges",
+        ),
+        (
+            Full::PushDenied,
+            "A push was denied. No push is sent for one hour. ",
+            "push-denied-lately",
+        ),
+    ] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![triggered("601"), totp("501")]),
+            Asks(script::leaked(format!("{words}{PASSCODE}")), "654321"),
+            Denies,
+            Checks("501", None, "654321", ACCEPTED),
+            Allows,
+        ])
+        .full(Limit::Challenges, full)
+        .run();
+        assert_eq!(end, "accepted factor=totp id=1001");
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![triggered("601")]),
+            Denies,
+        ])
+        .full(Limit::Challenges, full)
+        .run();
+        assert_eq!(end, format!("denied {reason} factor=- id=1001"));
+    }
+}
+
+#[test]
+fn codes_at_hand_go_before_those_that_need_a_push() {
+    const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from OneLogin Protect (Phone)\n\nPasscode or option (1-2): ";
+    let devices = || vec![triggered("601"), totp("501")];
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", devices()),
+        Asks(MENU, "654321"),
+        Denies,
+        Checks("501", None, "654321", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    let end = Script::of([
+        Looks("alice", one("1001")),
+        Lists("1001", devices()),
+        Asks(MENU, "2"),
+        Asks("OneLogin passcode from Phone: ", "654321"),
+        Denies,
+        NoGuess(Unguessed::UsedBefore),
+        GivesBack(Limit::Challenges),
+        Asks(
+            "That passcode was used before; wait for the next one. OneLogin passcode from Phone: ",
+            "111111",
+        ),
+        Activates("601", Ok("v-1")),
+        Checks("601", Some("v-1"), "111111", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
 }
 
 /// Between two looks at an outage.

@@ -1,8 +1,9 @@
 //! Approvals: a push, a call or a link is sent once, one at a time for a user, and waited for.
 
 use super::{
-    Acceptance, Activation, Answer, Api, ApiError, Codes, Deadline, Denial, Device, Factor,
-    Forgotten, Login, Manner, Outcome, Phone, Tries, Trouble, Typed, UserId, VerificationId, Wait,
+    Acceptance, Activation, Answer, Api, ApiError, Challenge, Checked, Code, Codes, Deadline,
+    Denial, Device, Factor, Forgotten, Guess, Limit, Login, Manner, Outcome, Phone, Tries, Trouble,
+    Typed, UserId, VerificationId, Wait,
 };
 use std::time::Duration;
 
@@ -41,18 +42,82 @@ impl Login<'_> {
         if let Some(acceptance) = self.have_the_phone(user, device, &mut tries)? {
             return Ok(acceptance);
         }
-        let Activation { id, digits } = self.activate(user, device)?;
-        let sent_at = self.clock.elapsed();
-        let task = Task::of(device, digits).map_err(Self::trouble)?;
-        if self.manner == Manner::Waited {
-            self.prompt.tell(&task.waited());
-        } else {
-            let text = task.prompted(device);
-            if let Some(acceptance) = self.enter_or_code(user, device, &text, &mut tries)? {
-                return Ok(acceptance);
+        let activation = self.activate(user, device)?;
+        let sent = self.sent(device, activation)?;
+        match self.manner {
+            Manner::Prompted => self.prompt_for_approval(user, device, &sent, &mut tries),
+            Manner::Waited => {
+                self.prompt.tell(&sent.task.waited());
+                self.wait_for_approval(user, device, &sent, false)
             }
         }
-        self.wait_for_approval(user, device, &id, sent_at)
+    }
+
+    /// A code that the device takes only together with a push: the push is sent once, as any other,
+    /// and the code is checked with it. If it is refused, another one may be typed at the prompt of
+    /// that push, or the push approved. `None`: the code was used before, and nothing was sent.
+    pub(super) fn code_with_push(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        code: &Code,
+        tries: &mut Tries,
+    ) -> Result<Option<Acceptance>, Outcome> {
+        // What was wrong with an answer before is not said of this one.
+        tries.words = "";
+        if let Some(acceptance) = self.have_the_phone(user, device, tries)? {
+            return Ok(Some(acceptance));
+        }
+        self.authorise()?;
+        let deadline = self.begin(Challenge::Push)?;
+        match self.guess(device, code) {
+            Ok(Guess::Counted) => {}
+            not_sent => {
+                self.memory.unsent(Limit::Challenges);
+                self.memory.leave_phone();
+                self.progress.phone_until = None;
+                not_sent?;
+                return Ok(tries.take(Checked::Used));
+            }
+        }
+        let result = self.challenge(user, device, deadline);
+        let activation = result.map_err(|error| {
+            // Without its push the code has not left, however that ended.
+            self.memory.unsent(Limit::Failures);
+            self.give_back(Limit::Challenges, error)
+        })?;
+        let sent = self.sent(device, activation)?;
+        let checked = self.submit(user, device, Some(&sent.verification), code)?;
+        let acceptance = match tries.take(checked) {
+            Some(acceptance) => self.while_it_is_ours(acceptance)?,
+            None => self.prompt_for_approval(user, device, &sent, tries)?,
+        };
+        Ok(Some(acceptance))
+    }
+
+    fn sent(&self, device: &Device, activation: Activation) -> Result<Sent, Outcome> {
+        Ok(Sent {
+            verification: activation.id,
+            at: self.clock.elapsed(),
+            task: Task::of(device, activation.digits).map_err(Self::trouble)?,
+        })
+    }
+
+    /// The prompt beside an approval, and the wait that Enter begins.
+    fn prompt_for_approval(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        sent: &Sent,
+        tries: &mut Tries,
+    ) -> Result<Acceptance, Outcome> {
+        let text = sent.task.prompted(device);
+        let pushed = Some(&sent.verification);
+        match self.enter_or_code(user, device, pushed, &text, tries)? {
+            Some(acceptance) => Ok(acceptance),
+            // Enter says that it is approved.
+            None => self.wait_for_approval(user, device, sent, true),
+        }
     }
 
     /// One approval is asked for at a time, so that a person can tell whose it is; who comes second
@@ -80,8 +145,11 @@ impl Login<'_> {
                 if self.manner == Manner::Waited {
                     self.prompt.tell(&format!("{BUSY}Yours comes next."));
                 } else {
-                    let text = format!("{BUSY}Press Enter to wait your turn{}: ", or_code(device));
-                    let acceptance = self.enter_or_code(user, device, &text, tries)?;
+                    let text = format!(
+                        "{BUSY}Press Enter to wait your turn{}: ",
+                        or_code(device, false)
+                    );
+                    let acceptance = self.enter_or_code(user, device, None, &text, tries)?;
                     if acceptance.is_some() {
                         return Ok(acceptance);
                     }
@@ -96,11 +164,13 @@ impl Login<'_> {
         }
     }
 
-    /// Asks until the user presses Enter, which gives `None`, or types a code that is accepted.
+    /// Asks until the user presses Enter, which gives `None`, or types a code that is accepted. `pushed`
+    /// is the push of this login that waits for its answer.
     fn enter_or_code(
         &mut self,
         user: &UserId,
         device: &Device,
+        pushed: Option<&VerificationId>,
         text: &str,
         tries: &mut Tries,
     ) -> Result<Option<Acceptance>, Outcome> {
@@ -112,13 +182,20 @@ impl Login<'_> {
                     self.progress.factor = Some(device.factor.word());
                     return Ok(None);
                 }
-                Typed::Text(answer) => match device.code(&answer) {
+                Typed::Text(_) if !takes_codes(device, pushed.is_some()) => {
+                    tries.failed(Denial::NoCode);
+                }
+                Typed::Text(answer) => match device.factor.code(&answer) {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => {
-                        let checked = self.check(user, device, None, &code)?;
-                        let acceptance = tries.take(checked);
-                        if acceptance.is_some() {
-                            return Ok(acceptance);
+                        let with = pushed.filter(|_| device.codes == Codes::WithPush);
+                        let checked = self.check(user, device, with, &code)?;
+                        match (tries.take(checked), with) {
+                            (None, _) => {}
+                            (Some(acceptance), None) => return Ok(Some(acceptance)),
+                            (Some(acceptance), Some(_)) => {
+                                return self.while_it_is_ours(acceptance).map(Some);
+                            }
                         }
                     }
                 },
@@ -127,29 +204,32 @@ impl Login<'_> {
         Err(Outcome::Denied(tries.why))
     }
 
-    /// Polls until the approval is answered or the time is over.
+    /// Polls until the approval is answered or the time is over; at once where that `is_due`.
     fn wait_for_approval(
         &mut self,
         user: &UserId,
         device: &Device,
-        verification: &VerificationId,
-        sent_at: Duration,
+        sent: &Sent,
+        is_due: bool,
     ) -> Result<Acceptance, Outcome> {
-        // Where there is a prompt, Enter says that it is approved.
-        let is_due = self.manner == Manner::Prompted;
-        let result = self.wait(sent_at, is_due, |api, deadline| {
-            Ok(match api.poll(user, device, verification, deadline)? {
-                Answer::Accepted(acceptance) => Poll::Over(acceptance),
-                Answer::Rejected | Answer::Unfit => Poll::No,
-                Answer::Pending => Poll::NotYet,
-            })
+        let result = self.wait(sent.at, is_due, |api, deadline| {
+            Ok(
+                match api.poll(user, device, &sent.verification, deadline)? {
+                    Answer::Accepted(acceptance) => Poll::Over(acceptance),
+                    Answer::Rejected | Answer::Unfit => Poll::No,
+                    Answer::Pending => Poll::NotYet,
+                },
+            )
         });
         if device.factor == Factor::Push && matches!(result, Err(Outcome::Denied(Denial::Push))) {
             self.memory.push_denied();
         }
-        let acceptance = result?;
-        // Another login may have sent its own push since this one's was over: whose the approval is,
-        // nobody can tell.
+        self.while_it_is_ours(result?)
+    }
+
+    /// An acceptance by means of a push counts only while the phone is this login's: another one may
+    /// have sent its own push since this one's was over, and nobody can tell whose the acceptance is.
+    fn while_it_is_ours(&self, acceptance: Acceptance) -> Result<Acceptance, Outcome> {
         if self.memory.holds_phone() {
             Ok(acceptance)
         } else {
@@ -208,6 +288,14 @@ impl Login<'_> {
     }
 }
 
+/// A push, a call or a link that was sent.
+struct Sent {
+    verification: VerificationId,
+    /// When, on the clock of the login.
+    at: Duration,
+    task: Task,
+}
+
 /// What the user does elsewhere.
 struct Task {
     sent: String,
@@ -241,16 +329,26 @@ impl Task {
     }
 
     fn prompted(&self, device: &Device) -> String {
-        let or_code = or_code(device);
+        let or_code = or_code(device, true);
         format!("{}. {}, then press Enter{or_code}: ", self.sent, self.what)
     }
 }
 
 /// What a prompt beside an approval offers.
-fn or_code(device: &Device) -> &'static str {
+fn or_code(device: &Device, is_pushed: bool) -> &'static str {
+    if takes_codes(device, is_pushed) {
+        " (or type a code)"
+    } else {
+        ""
+    }
+}
+
+/// Whether a code of the device can be checked now: one that needs a push only once that is sent.
+fn takes_codes(device: &Device, is_pushed: bool) -> bool {
     match device.codes {
-        Codes::AtHand => " (or type a code)",
-        Codes::Never => "",
+        Codes::AtHand => true,
+        Codes::WithPush => is_pushed,
+        Codes::Never => false,
     }
 }
 

@@ -143,6 +143,14 @@ pub fn only_push(id: &str) -> Device {
     }
 }
 
+/// A OneLogin Protect whose codes go only together with a push.
+pub fn triggered(id: &str) -> Device {
+    Device {
+        codes: Codes::WithPush,
+        ..push(id)
+    }
+}
+
 /// An authenticator app.
 pub fn totp(id: &str) -> Device {
     device(id, Factor::Totp, "App")
@@ -791,8 +799,12 @@ impl Memory for Player<'_> {
         {
             return Err(why);
         }
+        // Between a push and what is sent a code may turn out to be used.
         self.0.precedes("counts a challenge", |step| {
-            matches!(step, Step::Activates(..) | Step::Registers(..))
+            matches!(
+                step,
+                Step::Activates(..) | Step::Registers(..) | Step::NoGuess(..)
+            )
         });
         Ok(())
     }

@@ -136,7 +136,8 @@ pub fn devices(reply: &Reply, magic_links: &[String]) -> Result<Devices, ApiErro
 }
 
 /// Reads the reply to `GET /api/1/users/<id>/otp_devices`. A Protect stands there twice where it
-/// can do both: the one that needs a trigger gets pushes, the other takes codes.
+/// can do both: the one that needs a trigger gets pushes, the other takes codes. Where each one needs a
+/// trigger, its codes go together with a push.
 ///
 /// # Errors
 /// What a reply that is no list of devices means.
@@ -145,7 +146,15 @@ pub fn otp_devices(reply: &Reply) -> Result<Devices, ApiError> {
         return Err(problem(reply, Names::AndMessages));
     }
     let Object(list): Object<OtpDevices> = envelope(&reply.body)?;
-    Ok(Devices::of(list.otp_devices, OtpDeviceBody::device))
+    let mut devices = Devices::of(list.otp_devices, OtpDeviceBody::device);
+    let is_for_codes = |device: &Device| device.factor == Factor::ProtectCode;
+    if !devices.usable.iter().any(is_for_codes) {
+        let usable = devices.usable.iter_mut();
+        for device in usable.filter(|device| device.factor == Factor::Push) {
+            device.codes = Codes::WithPush;
+        }
+    }
+    Ok(devices)
 }
 
 /// What an entry of a list of devices is.
@@ -329,7 +338,7 @@ impl OtpDeviceBody {
         let name = first_name([self.user_display_name, self.type_display_name]);
         let mut device = Device::new(id, factor, name, self.default.is() == Some(true));
         if factor == Factor::Push {
-            // A code of the app is the other entry's.
+            // A code of the app is the other entry's, if there is one.
             device.codes = Codes::Never;
         }
         Listed::Usable(device)

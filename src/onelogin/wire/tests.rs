@@ -618,6 +618,45 @@ fn version_1_lists_a_protect_for_pushes_and_one_for_codes() {
 }
 
 #[test]
+fn where_version_1_lists_a_protect_with_a_trigger_alone_its_codes_go_with_a_push() {
+    let protect = |needs_trigger: &str, active: &str| {
+        format!(
+            r#"{{"id":1,"auth_factor_name":"OneLogin Protect","needs_trigger":{needs_trigger},"active":{active}}}"#
+        )
+    };
+    let sms = r#"{"id":3,"auth_factor_name":"OneLogin SMS","needs_trigger":true}"#.to_owned();
+    let odd = r#"{"auth_factor_name":"OneLogin Protect","needs_trigger":false}"#.to_owned();
+    let triggered = || protect("true", "true");
+    let codes = |entries: &[String]| {
+        let list = entries.join(",");
+        let body = format!(r#"{{{OK},"data":{{"otp_devices":[{list}]}}}}"#);
+        let devices = otp_devices(&reply(200, &body)).unwrap();
+        let usable = devices.usable.iter().map(|d| (d.factor, d.codes));
+        usable.collect::<Vec<_>>()
+    };
+    let push = |codes| (Factor::Push, codes);
+    assert_eq!(codes(&[triggered()]), [push(Codes::WithPush)]);
+    assert_eq!(
+        codes(&[triggered(), sms, triggered()]),
+        [
+            push(Codes::WithPush),
+            (Factor::Sms, Codes::Never),
+            push(Codes::WithPush)
+        ]
+    );
+    // An entry for codes that cannot be used takes none.
+    let unused = protect("false", "false");
+    assert_eq!(codes(&[triggered(), unused]), [push(Codes::WithPush)]);
+    assert_eq!(codes(&[triggered(), odd]), [push(Codes::WithPush)]);
+    let of_codes = (Factor::ProtectCode, Codes::AtHand);
+    assert_eq!(
+        codes(&[triggered(), protect("false", "true"), triggered()]),
+        [push(Codes::Never), of_codes, push(Codes::Never)]
+    );
+    assert_eq!(codes(&[protect("false", "true")]), [of_codes]);
+}
+
+#[test]
 fn r06_version_1_accepts_by_its_envelope_alone() {
     let (user, device, _) = id();
     let ours = Ours {
