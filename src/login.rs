@@ -714,7 +714,7 @@ impl<'a> Login<'a> {
                 login.api.activate(user, device, deadline.into())
             })
             .map_err(|error| self.give_back(Limit::Failures, error))?;
-        self.submit(user, device, Some(&activation.id), code)
+        self.submit(user, device, (Some(&activation.id), true), code)
     }
 
     fn check(
@@ -726,7 +726,7 @@ impl<'a> Login<'a> {
     ) -> Result<Checked, Outcome> {
         self.authorise()?;
         match self.guess(device, code)? {
-            Guess::Counted => self.submit(user, device, verification, code),
+            Guess::Counted => self.submit(user, device, (verification, false), code),
             Guess::Used => Ok(Checked::Used),
         }
     }
@@ -749,12 +749,12 @@ impl<'a> Login<'a> {
         Ok(Guess::Counted)
     }
 
-    /// Sends a code that was counted: once.
+    /// Sends a code that was counted: once. `is_seen`: OneLogin has seen something already that was counted with it.
     fn submit(
         &mut self,
         user: &UserId,
         device: &Device,
-        verification: Option<&VerificationId>,
+        (verification, is_seen): (Option<&VerificationId>, bool),
         code: &Code,
     ) -> Result<Checked, Outcome> {
         let deadline = self.deadline();
@@ -763,12 +763,19 @@ impl<'a> Login<'a> {
         });
         match result {
             Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
-            Ok(Answer::Pending | Answer::Rejected | Answer::Unfit) => {
+            Ok(Answer::Rejected | Answer::Unfit) => {
                 self.memory.refused();
                 Ok(Checked::Refused)
             }
+            // OneLogin may still accept the code: it stays used (rule R18).
+            Ok(Answer::Pending) => Ok(Checked::Refused),
             Err(error) if error.trouble == Trouble::NotFound => {
                 Err(Outcome::Denied(Denial::Expired))
+            }
+            // The activation of a code at hand was counted as this code, and OneLogin has seen it.
+            Err(error) if is_seen && error.ending.row().give_back == GiveBack::Always => {
+                self.memory.refused();
+                Err(Self::trouble(error))
             }
             Err(error) => Err(self.give_back(Limit::Failures, error)),
         }

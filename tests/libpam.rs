@@ -480,9 +480,30 @@ fn r16_a_code_that_a_front_end_refuses_is_given_back_three_times_a_minute() {
         assert_ne!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
         assert_eq!(world.kept("f-").len(), counted, "{:?}", outcome.log);
     }
+    // Those whom nothing has proven have three of their own.
+    for counted in [0, 0, 0, 1] {
+        let outcome = world.host("login").answer(fresh_code()).run();
+        assert_ne!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        assert_eq!(world.kept("g-").len(), counted, "{:?}", outcome.log);
+    }
     world.onelogin.clear_faults();
     let outcome = world.ssh().answer(fresh_code()).run();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+}
+
+#[test]
+fn r18_a_code_that_is_answered_with_pending_stays_used() {
+    let world = World::with_totp();
+    world.config(&["factors.prompts = 1"]);
+    let body = r#"{"status":"pending"}"#.to_owned();
+    let pending = Action::Status(202, body, Vec::new());
+    let pending = Fault::new(Match::new("POST", "/verifications"), pending);
+    world.onelogin.fault(pending.times(1));
+    let code = fresh_code();
+    for expected in ["wrong-code", "used-code"] {
+        let outcome = world.ssh().answer(&code).run();
+        assert_eq!(reason(&outcome), expected, "{:?}", outcome.log);
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ listed! {
         ReservePush,
         /// A count that was given back, as a front end refused the request.
         TurnedAway,
+        /// As `TurnedAway`, of a user whom nothing has proven.
+        UnprovenTurnedAway,
         /// A question to OneLogin about who somebody is, whom something before us has proven.
         LookUp,
         /// As `LookUp`, about somebody whom nothing has proven.
@@ -70,6 +72,7 @@ impl Kind {
             Self::ReserveCode => 'r',
             Self::ReservePush => 'q',
             Self::TurnedAway => 'b',
+            Self::UnprovenTurnedAway => 'a',
             Self::LookUp => 'l',
             Self::UnprovenLookUp => 'k',
             Self::Nobody => 'd',
@@ -92,7 +95,7 @@ impl Kind {
             Self::Pending => 16,
             Self::PushDenied | Self::LookUp | Self::UnprovenLookUp => 60,
             Self::Origin => 30 * DAY,
-            Self::Nobody | Self::TurnedAway => 1,
+            Self::Nobody | Self::TurnedAway | Self::UnprovenTurnedAway => 1,
         }
     }
 

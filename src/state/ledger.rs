@@ -765,15 +765,17 @@ impl Memory for Ledger<'_> {
         let Ok(folder) = self.folder() else {
             return;
         };
+        // Those whom nothing has proven use up nothing of the user's.
+        let kind = match self.proof {
+            Proof::Proven => Kind::TurnedAway,
+            Proof::Unproven => Kind::UnprovenTurnedAway,
+        };
         let claim: Claim<()> = folder.claim(|minute, seen| {
             let is_earlier = |entry: &&Entry| {
-                let life = Kind::TurnedAway.life();
-                entry.kind == Kind::TurnedAway
-                    && entry.minute != minute
-                    && entry.counts(life, minute)
+                entry.kind == kind && entry.minute != minute && entry.counts(kind.life(), minute)
             };
             let free = TURNED_AWAY.saturating_sub(seen.iter().filter(is_earlier).count());
-            let place = folder.make_in_a_place(Kind::TurnedAway, minute, "", free, seen)?;
+            let place = folder.make_in_a_place(kind, minute, "", free, seen)?;
             Ok(place.map(|(_, name)| vec![name]).ok_or(()))
         });
         if matches!(claim, Ok(Ok(_))) {
@@ -931,6 +933,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
             | Kind::ReserveCode
             | Kind::ReservePush
             | Kind::TurnedAway
+            | Kind::UnprovenTurnedAway
             | Kind::LookUp
             | Kind::UnprovenLookUp
             | Kind::Nobody => folder.remove(&entry.name()),
