@@ -552,7 +552,13 @@ fn devices() -> Vec<Device> {
         let id = id(DeviceId::parse(&number.to_string()));
         Device::new(id, factor, format!("{factor:?}"), false)
     };
-    (1..).zip(factors).map(device).collect()
+    let mut devices: Vec<Device> = (1..).zip(factors).map(device).collect();
+    // As API v1 lists a Protect with a trigger alone.
+    devices.push(Device {
+        codes: Codes::WithPush,
+        ..device((9, Factor::Push))
+    });
+    devices
 }
 
 /// The shapes of codes, as the documentation has them.
