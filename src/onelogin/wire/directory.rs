@@ -137,7 +137,7 @@ pub fn devices(reply: &Reply, magic_links: &[String]) -> Result<Devices, ApiErro
 
 /// Reads the reply to `GET /api/1/users/<id>/otp_devices`. A Protect stands there twice where it
 /// can do both: the one that needs a trigger gets pushes, the other takes codes. Where each one needs a
-/// trigger, its codes go together with a push.
+/// trigger, its codes go together with a push: so does Pritunl's client, which is in use.
 ///
 /// # Errors
 /// What a reply that is no list of devices means.
