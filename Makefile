@@ -55,7 +55,7 @@ needs-tests: needs
 	$(call install-packages,command -v strace && PATH="$$PATH:/usr/sbin" command -v haproxy,strace haproxy)
 
 needs-root:
-	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 strace dnsmasq-base libnss-extrausers)
+	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v nft && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 nftables strace dnsmasq-base libnss-extrausers)
 	$(call install-packages,command -v plink && command -v sshpass && command -v rsync && command -v git && command -v cron && command -v atd && python3 -c 'import ensurepip',putty-tools sshpass rsync git cron at python3-venv)
 
 needs-hosts:

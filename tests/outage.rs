@@ -7,11 +7,12 @@
 mod world;
 
 use std::any::Any;
+use std::cell::Cell;
 use std::env;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::panic::resume_unwind;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -139,22 +140,56 @@ fn r19_a_login_goes_on_when_onelogin_is_back_at_the_second_look() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn r19_where_a_firewall_rejects_drops_or_resets_one_family_the_other_one_serves() {
+    on_a_host(|host| {
+        host.serve_both_families();
+        // The broken family is the one that is dialled first.
+        for (broken, name) in [("ipv6", IPV6_FIRST), ("ipv4", IPV4_FIRST)] {
+            for verdict in [
+                "reject with icmpx admin-prohibited",
+                "reject with icmpx no-route",
+                "reject with tcp reset",
+                "drop",
+            ] {
+                // A firewall before OneLogin, and one of this host.
+                for hook in [Hook::OneLogin, Hook::Host] {
+                    for failmode in [SECURE, SAFE] {
+                        let what = format!("{verdict} of {broken}, {hook:?}, {failmode}");
+                        host.firewall(hook, &format!("meta nfproto {broken} {verdict}"));
+                        let place = host.place(&[&url(name), failmode, FROM]);
+                        let connections = host.onelogin().connections();
+                        let outcome = login(&place).answer(fresh_code()).run();
+                        by_code(&outcome, &what);
+                        assert!(!says_why(&outcome), "{what}: {:?}", outcome.log);
+                        // For each connection both families were dialled once: nothing was looked at twice.
+                        let connections = host.onelogin().connections() - connections;
+                        let both = (connections, connections);
+                        assert_eq!(host.dialled(hook), both, "{what}");
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn r19_secure_denies_in_every_outage() {
     on_a_host(|host| {
         for name in [REFUSING, NO_ROUTE] {
-            let place = host.place(&[&url(name), "failmode = \"secure\"", FROM]);
+            let place = host.place(&[&url(name), SECURE, FROM]);
             let outcome = login(&place).run();
             assert_denied(&outcome, name);
             assert!(!says_why(&outcome), "{:?}", outcome.log);
         }
-        let place = host.place(&[&url(ONELOGIN), "failmode = \"secure\"", FROM]);
+        let place = host.place(&[&url(ONELOGIN), SECURE, FROM]);
         host.fails_with(503, Match::any(), None);
         let outcome = login(&place).run();
         assert_denied(&outcome, "503");
         assert!(!says_why(&outcome), "{:?}", outcome.log);
         host.onelogin().clear_faults();
 
-        let place = host.place(&[&url(IN_DNS), "failmode = \"secure\"", FROM]);
+        let place = host.place(&[&url(IN_DNS), SECURE, FROM]);
         let _names = NameServer::start("127.0.0.1:53".parse().unwrap());
         set("ipv4/ip_local_port_range", FEW_PORTS);
         let _neighbour = Neighbour::start(&["udp-ports"]);
@@ -628,6 +663,8 @@ struct Host {
     internet: Internet,
     /// In the other network.
     onelogin: Option<Simulator>,
+    /// There is a firewall before it.
+    is_walled: Cell<bool>,
 }
 
 /// Runs this as on a host with a network of its own.
@@ -677,7 +714,9 @@ impl Host {
             addr add 203.0.113.11/32 dev lo
             addr add 203.0.113.12/32 dev lo
             addr add 203.0.113.53/32 dev lo
+            addr add 2001:db8:1::10/128 dev lo
             addr add 2001:db8:1::11/128 dev lo
+            addr add fd00::10/128 dev lo
             route add unreachable 203.0.113.21
             route add blackhole 203.0.113.30
             route add blackhole 203.0.113.32/29
@@ -689,19 +728,11 @@ impl Host {
         for address in ["203.0.113.11", "2001:db8:1::11"] {
             is_linked(address.parse().unwrap());
         }
-        let onelogin = internet.run(|| {
-            let onelogin = Simulator::start_with(Options {
-                port: 443,
-                address: Some(Ipv4Addr::new(203, 0, 113, 10).into()),
-                ..Options::default()
-            });
-            onelogin.add_user(User::new(ID, NAME).email("nobody@example.com"));
-            onelogin.add_device(ID, totp());
-            onelogin
-        });
+        let onelogin = internet.serve(Ipv4Addr::new(203, 0, 113, 10).into());
         Self {
             internet,
             onelogin: Some(onelogin),
+            is_walled: Cell::default(),
         }
     }
 
@@ -713,7 +744,83 @@ impl Host {
     fn end_onelogin(&mut self) {
         // Where it can be reached, whatever the test has done to the host.
         let onelogin = self.onelogin.take();
-        self.internet.run(|| drop(onelogin));
+        let is_walled = self.is_walled.take();
+        self.internet.run(move || {
+            if is_walled {
+                nft(&["flush ruleset"]);
+            }
+            drop(onelogin);
+        });
+    }
+
+    /// OneLogin is no longer at one IPv4 address, but at all addresses of its network.
+    fn serve_both_families(&mut self) {
+        self.end_onelogin();
+        self.onelogin = Some(self.internet.serve(Ipv6Addr::UNSPECIFIED.into()));
+        // Each rejection is told, however many there are.
+        self.internet.run(|| {
+            set("ipv6/icmp/ratelimit", "0");
+            set("ipv4/icmp_ratelimit", "0");
+        });
+        for address in ["2001:db8:1::10", "fd00::10"] {
+            is_linked(address.parse().unwrap());
+        }
+    }
+
+    /// A new firewall, which counts what is dialled at OneLogin's port, and then does this with it.
+    fn firewall(&self, hook: Hook, verdict: &str) {
+        // A packet that is sent again, from the same port, is not counted again.
+        let counts = |family: &str| {
+            format!(
+                "add set inet wall {family}_ports {{ type inet_service; flags dynamic; size 1024; }}
+                add counter inet wall {family}
+                add rule inet wall wall meta nfproto {family} tcp dport 443 tcp flags & (syn | ack) == syn \
+                    tcp sport != @{family}_ports add @{family}_ports {{ tcp sport }} counter name {family}\n"
+            )
+        };
+        let mut rules = format!(
+            "flush ruleset
+            add table inet wall
+            add chain inet wall wall {{ type filter hook {} priority 0; }}\n",
+            hook.name()
+        );
+        rules += &counts("ipv4");
+        rules += &counts("ipv6");
+        for verdict in verdict.lines() {
+            let _ = writeln!(rules, "add rule inet wall wall tcp dport 443 {verdict}");
+        }
+        let other = match hook {
+            Hook::OneLogin => Hook::Host,
+            Hook::Host => Hook::OneLogin,
+        };
+        self.is_walled.set(true);
+        self.within(other, || nft(&["flush ruleset"]));
+        self.within(hook, move || nft(&[&rules]));
+    }
+
+    /// How many connections a firewall has seen that were begun by IPv4, and by IPv6.
+    fn dialled(&self, hook: Hook) -> (u64, u64) {
+        let said = self.within(hook, || nft(&["--json", "list counters"]));
+        let said: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+        let of = |family: &str| {
+            let counters = said["nftables"].as_array().expect("a list");
+            let mut counters = counters.iter().map(|entry| &entry["counter"]);
+            let counter = counters.find(|counter| counter["name"] == family);
+            counter.expect(family)["packets"].as_u64().expect("a count")
+        };
+        (of("ipv4"), of("ipv6"))
+    }
+
+    /// Does something where a firewall is.
+    fn within<T: Send + 'static>(
+        &self,
+        hook: Hook,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        match hook {
+            Hook::OneLogin => self.internet.run(work),
+            Hook::Host => work(),
+        }
     }
 
     /// OneLogin answers requests with this status.
@@ -739,6 +846,24 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.end_onelogin();
+    }
+}
+
+/// Where a firewall is.
+#[derive(Clone, Copy, Debug)]
+enum Hook {
+    /// In the other network, before OneLogin.
+    OneLogin,
+    /// On the host, behind its programs.
+    Host,
+}
+
+impl Hook {
+    fn name(self) -> &'static str {
+        match self {
+            Self::OneLogin => "input",
+            Self::Host => "output",
+        }
     }
 }
 
@@ -768,12 +893,16 @@ const SHELL: [&str; 3] = ["sh", "-c", "\"$0\" \"$@\"; exit $?"];
 const OTHER_THAN_UNIX: [i32; 4] = [AF_INET, AF_INET6, AF_NETLINK, AF_PACKET];
 
 const SAFE: &str = "failmode = \"safe\"";
+const SECURE: &str = "failmode = \"secure\"";
 const FROM: &str = "failmode_from = [\"192.0.2.0/24\", \"2001:db8:2::/64\"]";
 const FEW_PORTS: &str = "40000 40063";
 
-// Names of /etc/hosts, and one that only a name server knows. OneLogin has certificates for both of its names.
+// Names of /etc/hosts, and one that only a name server knows. OneLogin has certificates for all of its names.
 const ONELOGIN: &str = "onelogin.test";
 const IN_DNS: &str = "onelogin.example";
+/// Addresses of both families, of which the one is dialled first: an address of a private network comes last (RFC 6724, rule 5).
+const IPV6_FIRST: &str = "ipv6-first.onelogin.test";
+const IPV4_FIRST: &str = "ipv4-first.onelogin.test";
 const REFUSING: &str = "refusing.test";
 const NO_ROUTE: &str = "no-route.test";
 const NO_SUCH_HOST: &str = "no-such-host.test";
@@ -811,6 +940,8 @@ fn hosts() -> String {
     let mut text = String::new();
     for (name, addresses) in [
         (ONELOGIN, &["203.0.113.10"][..]),
+        (IPV6_FIRST, &["2001:db8:1::10", "203.0.113.10"]),
+        (IPV4_FIRST, &["fd00::10", "203.0.113.10"]),
         (
             REFUSING,
             &["203.0.113.11", "203.0.113.12", "2001:db8:1::11"],
@@ -859,6 +990,17 @@ fn ip(commands: &str) {
     to.write_all(b"\n").expect("ip reads");
     drop(to);
     assert!(child.wait().expect("ip ends").success(), "{commands}");
+}
+
+/// nft(8), in the network of this thread: what it says to these words.
+fn nft(words: &[&str]) -> String {
+    let output = Command::new("nft")
+        .args(words)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("nft is installed");
+    assert!(output.status.success(), "{words:?}");
+    String::from_utf8(output.stdout).expect("text")
 }
 
 /// A setting below `/proc/sys/net`, of the network of this thread.
@@ -920,6 +1062,20 @@ impl Internet {
 
     fn ip(&self, commands: &'static str) {
         self.run(|| ip(commands));
+    }
+
+    /// OneLogin, at this address.
+    fn serve(&self, address: IpAddr) -> Simulator {
+        self.run(move || {
+            let onelogin = Simulator::start_with(Options {
+                port: 443,
+                address: Some(address),
+                ..Options::default()
+            });
+            onelogin.add_user(User::new(ID, NAME).email("nobody@example.com"));
+            onelogin.add_device(ID, totp());
+            onelogin
+        })
     }
 
     fn listen(&self, address: &'static str) -> TcpListener {

@@ -16,7 +16,7 @@ use time::{Duration, OffsetDateTime};
 /// What the server presents.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Certificate {
-    /// For `localhost`, `127.0.0.1`, `onelogin.test` and `onelogin.example`, signed by the CA of [`crate::Simulator::ca_pem`].
+    /// For `localhost`, `127.0.0.1`, `onelogin.test`, two names below it and `onelogin.example`, signed by the CA of [`crate::Simulator::ca_pem`].
     #[default]
     Good,
     /// Signed by that CA, but for another host name.
@@ -175,6 +175,8 @@ fn leaf(kind: Certificate) -> Result<CertificateParams, rcgen::Error> {
             "localhost",
             "127.0.0.1",
             "onelogin.test",
+            "ipv4-first.onelogin.test",
+            "ipv6-first.onelogin.test",
             "onelogin.example",
         ],
     };
