@@ -136,6 +136,52 @@ fn r19_a_login_goes_on_when_onelogin_is_back_at_the_second_look() {
     });
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r19_safe_lets_in_and_secure_denies_when_a_firewall_rejects_or_drops_both_families() {
+    on_a_host(|host| {
+        host.serve_both_families();
+        let admin = "reject with icmpx admin-prohibited";
+        for (name, verdict) in [
+            (IPV6_FIRST, admin),
+            (IPV4_FIRST, admin),
+            (
+                IPV6_FIRST,
+                "meta nfproto ipv6 reject with icmpv6 policy-fail
+                meta nfproto ipv4 reject with icmp host-prohibited",
+            ),
+            (
+                IPV6_FIRST,
+                "meta nfproto ipv6 reject with icmpv6 reject-route
+                meta nfproto ipv4 reject with icmp prot-unreachable",
+            ),
+            (
+                IPV6_FIRST,
+                "meta nfproto ipv6 reject with icmpv6 admin-prohibited
+                meta nfproto ipv4 drop",
+            ),
+            (IPV4_FIRST, "reject with tcp reset"),
+            (IPV6_FIRST, "drop"),
+        ] {
+            let what = format!("{verdict}, {name}");
+            let lines = [&url(name), FROM, "onelogin.connect_timeout = 2"];
+            host.firewall(Hook::OneLogin, verdict);
+            let safe = host.place(&[&lines[..], &[SAFE]].concat());
+            let_in(&login(&safe).run(), &what);
+            // At both looks each address was dialled.
+            assert_eq!(host.dialled(Hook::OneLogin), (2, 2), "{what}");
+
+            host.firewall(Hook::OneLogin, verdict);
+            let secure = host.place(&[&lines[..], &[SECURE]].concat());
+            let outcome = login(&secure).run();
+            assert_denied(&outcome, &what);
+            assert_eq!(reason(&outcome), "no-connection", "{:?}", outcome.log);
+            assert!(!says_why(&outcome), "{:?}", outcome.log);
+            assert_eq!(host.dialled(Hook::OneLogin), (1, 1), "{what}");
+        }
+    });
+}
+
 // What is no outage
 
 #[test]

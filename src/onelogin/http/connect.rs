@@ -169,9 +169,11 @@ impl Race {
         for dialled in ready {
             match dialled.socket.take_error() {
                 Ok(None) => return Some(dialled.socket.into()),
-                Ok(Some(error)) | Err(error) => {
+                Ok(Some(error)) => {
+                    let error = answer(error, dialled.address.ip());
                     self.missed(dialled.address, dialled.without_port, error);
                 }
+                Err(error) => self.missed(dialled.address, dialled.without_port, error),
             }
         }
         None
@@ -232,6 +234,24 @@ fn dial(address: SocketAddr, ports: Ports, without_port: &mut bool) -> io::Resul
         Ok(()) => Ok((socket, true)),
         Err(error) if error.raw_os_error() == Some(libc::EINPROGRESS) => Ok((socket, false)),
         Err(error) => Err(error),
+    }
+}
+
+/// What the network answered to a connection that was begun. The system makes of some rejections (ICMP) an error that means
+/// something on this host where it comes at once: of "administratively prohibited" by IPv6, as a firewall says it, EACCES.
+fn answer(error: io::Error, address: IpAddr) -> io::Error {
+    let is_rejection = match error.raw_os_error() {
+        // Also a failed policy and a reject route.
+        Some(libc::EACCES) => address.is_ipv6(),
+        // No such protocol there; host unknown; host isolated.
+        Some(libc::ENOPROTOOPT | libc::EHOSTDOWN | libc::ENONET) => address.is_ipv4(),
+        _ => false,
+    };
+    if is_rejection {
+        let words = format!("rejected by a router or a firewall: {error}");
+        io::Error::new(ErrorKind::HostUnreachable, words)
+    } else {
+        error
     }
 }
 
@@ -421,6 +441,23 @@ mod tests {
             let error = io::Error::from_raw_os_error(code);
             assert_eq!(miss(&error, four, Ports::Bound), of_four, "{error}");
             assert_eq!(miss(&error, six, Ports::Bound), of_six, "{error}");
+        }
+        // What the network answered, instead of this host.
+        for (code, of_four, of_six) in [
+            (libc::ECONNREFUSED, Miss::Refused, Miss::Refused),
+            (libc::EHOSTUNREACH, Miss::NoRoute, Miss::NoRoute),
+            (libc::EACCES, Miss::Other, Miss::NoRoute),
+            (libc::ENOPROTOOPT, Miss::NoRoute, Miss::Other),
+            (libc::EHOSTDOWN, Miss::NoRoute, Miss::Other),
+            (libc::ENONET, Miss::NoRoute, Miss::Other),
+            (libc::EPERM, Miss::Other, Miss::Other),
+            (libc::ENETDOWN, Miss::Other, Miss::Other),
+        ] {
+            for (address, expected) in [(four, of_four), (six, of_six)] {
+                let error = answer(io::Error::from_raw_os_error(code), address);
+                assert_eq!(miss(&error, address, Ports::Bound), expected, "{error}");
+                assert_eq!(miss(&error, address, Ports::Chosen), expected, "{error}");
+            }
         }
         // A port that the system was to choose may be what is not available.
         let error = io::Error::from_raw_os_error(libc::EADDRNOTAVAIL);
