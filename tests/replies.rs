@@ -355,6 +355,22 @@ fn odd_entries_among_the_devices_end_no_login_and_are_one_line_at_level_debug() 
 }
 
 #[test]
+fn a_reply_of_64_kib_is_read_and_one_byte_more_denies() {
+    let list = format!(r#"[{{"device_id":"{TOTP}","auth_factor_name":"Google Authenticator"}}]"#);
+    let padded = |length: usize| format!("{list}{}", " ".repeat(length - list.len()));
+    let world = World::with([totp()], &[]);
+    lists(&world, &padded(64 << 10));
+    let outcome = world.ssh().answer(TOTP_CODE).run();
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+
+    let world = World::with([totp()], &[]);
+    lists(&world, &padded((64 << 10) + 1));
+    let outcome = world.ssh().answers([TOTP_CODE; 3]).run();
+    assert_denied(&outcome, "a byte too long");
+    assert_eq!(reason(&outcome), "bad-reply", "{:?}", outcome.log);
+}
+
+#[test]
 fn r01_whose_devices_cannot_be_read_is_neither_exempt_nor_enrolled() {
     for no_factor in ["exempt", "enroll", "deny"] {
         for (version, list) in [(2, "[null]".to_owned()), (1, enveloped("{}"))] {
