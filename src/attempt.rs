@@ -8,6 +8,7 @@ use crate::host::{
     Nss, has_terminal, has_the_hosts_network, interrupt_is_blocked, interrupt_is_pending,
     is_of_this_host, parent_identity,
 };
+use crate::id::UserId;
 use crate::log::Facts;
 use crate::login::{
     Clock, Denial, Fault, Full, Limit, Login, Manner, Memory as _, Outcome, Prompt, Report, Unknown,
@@ -15,7 +16,6 @@ use crate::login::{
 use crate::onelogin::OneLogin;
 use crate::onelogin::addresses::KeepsAddresses;
 use crate::onelogin::http::{Carrier, Exchange};
-use crate::onelogin::wire::UserId;
 use crate::outage::{Here, NotSafe, SafePlace};
 use crate::state::State;
 use crate::state::ledger::{Action, Ledger, Person};

@@ -1,6 +1,6 @@
 //! Devices, the menu, and reading an answer. Pure: it neither asks nor sends.
 
-use crate::onelogin::wire::DeviceId;
+use crate::id::DeviceId;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
 use std::fmt::Write as _;

@@ -5,29 +5,36 @@
 //! [`login::Login::run`] turns a subject into a [`login::Outcome`]; [`verdict::of`] turns that into
 //! a PAM code, a log line and a sentence for the user.
 //!
-//! | room | what it does | may touch |
+//! Each module imports only modules that stand below it here; `tests/house.rs` compares this table with the code. A module
+//! that touches nothing takes values and returns values, and imports only such modules.
+//!
+//! | module | what it does | may touch |
 //! |---|---|---|
 //! | [`module`] | the six PAM entry points and the story of a login | everything |
 //! | [`attempt`] | one login with everything around it, for the module and the tool | its parts |
-//! | [`pam`] | the PAM handle as values, the conversation as a prompt; `pam::sys` has all `unsafe` | libpam |
+//! | [`onelogin`] | the client of OneLogin's API: http, token, users, cache, v1, v2 | the network |
+//! | [`state`] | private files: token, what is remembered of a user | files, writing |
+//! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
+//! | [`trust`] | whose files are trusted | files, reading |
+//! | [`log`] | one line a decision, to syslog | /dev/log |
+//! | [`clock`] | time | the clock |
+//! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
+//! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |
+//! | [`pam::sys`] | all `unsafe`: calls for which there is no safe wrapper | libpam, libc |
+//! | [`denials`] | the denials that a PAM handle keeps | nothing |
+//! | [`verdict`] | the one table from outcome to PAM code | nothing |
+//! | [`login`] | the flow, and the traits it needs | nothing |
+//! | [`api`] | OneLogin's wire format: replies as values, and what an error means | nothing |
+//! | [`outage`] | when `failmode = "safe"` lets in | nothing |
+//! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
+//! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
-//! | [`config::file`] | opens and checks the files that an admin wrote | files, reading |
-//! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
-//! | [`group`] | pattern lists over group names | nothing |
-//! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
-//! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
-//! | [`login`] | the flow, and the traits it needs | its traits |
 //! | [`factor`] | devices, the menu, reading an answer | nothing |
-//! | [`outage`] | when `failmode = "safe"` lets in | nothing |
-//! | [`verdict`] | the one table from outcome to PAM code | nothing |
-//! | [`onelogin`] | OneLogin's API: wire, http, token, client, users, v1, v2 | the network |
-//! | [`state`] | private files: token, what is remembered of a user | files, writing |
-//! | [`denials`] | the denials that a PAM handle keeps | nothing |
-//! | [`log`] | one line a decision, to syslog | /dev/log |
-//! | [`trust`] | whose files are trusted | files, reading |
+//! | [`group`] | pattern lists over group names | nothing |
+//! | [`id`] | OneLogin's ids | nothing |
+//! | [`text`], [`secret`] | text that is cleaned, values that are wiped | nothing |
 //! | `listed` | enums that can list their values | nothing |
-//! | [`secret`], [`text`], [`clock`] | values that are wiped, text that is cleaned, time | nothing, the clock |
 #![cfg_attr(
     not(test),
     deny(
@@ -44,6 +51,7 @@
 #[macro_use]
 mod listed;
 
+pub mod api;
 pub mod args;
 pub mod attempt;
 pub mod clock;
@@ -52,6 +60,7 @@ pub mod denials;
 pub mod factor;
 pub mod group;
 pub mod host;
+pub mod id;
 pub mod log;
 pub mod login;
 pub mod map;

@@ -2,30 +2,29 @@
 //! conversation, the clock, and what this host remembers of the user. It imports no adapter.
 
 mod approval;
-mod ending;
 mod enrol;
 mod outcome;
 mod port;
 mod preview;
 mod setup;
 
-pub use ending::{Again, Ending, GiveBack, Row, Seen};
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, LookUp, Memory,
-    NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted, Unguessed, Wait,
+    Api, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, LookUp, Memory, NoAnswer,
+    Permit, Phone, Prompt, Recalled, Typed, Uncounted, Unguessed, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
 
+use crate::api::{
+    Acceptance, Activation, Again, Answer, ApiError, Devices, Found, GiveBack, Trouble,
+};
 use crate::config::{Config, Missing, NoFactor, VerifyForm};
 use crate::factor::{
     Activations, Choice, Code, Codes, Device, Factor, Menu, NoChoice, PASSCODE, Pick,
 };
+use crate::id::{UserId, VerificationId};
 use crate::map::Wanted;
-use crate::onelogin::wire::{
-    Acceptance, Activation, Answer, Devices, Found, UserId, VerificationId,
-};
 use crate::outage::{Miss, Outage, SafePlace};
 use crate::secret::Secret;
 use crate::user::{Exemption, Proof, Subject, Unfit};

@@ -1,7 +1,7 @@
 //! Names at OneLogin: which may be searched for, and the map file of those that differ. Pure.
 
 use crate::config::Fault;
-use crate::onelogin::wire::UserId;
+use crate::id::UserId;
 use std::collections::BTreeMap;
 
 /// Whom OneLogin should know.

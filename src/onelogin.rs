@@ -1,4 +1,4 @@
-//! OneLogin's API. `wire` is pure; `http` is the only file that knows the HTTP client.
+//! The client of OneLogin's API. `http` is the only folder that knows the HTTP client; the wire format is in `crate::api`.
 
 pub mod addresses;
 pub mod cache;
@@ -8,21 +8,19 @@ pub mod token;
 pub mod users;
 pub mod v1;
 pub mod v2;
-pub mod wire;
 
+use crate::api::{Activation, Answer, Available, Devices, Enrolment, Found, Registration};
+use crate::api::{ApiError, Seen};
 use crate::config::file::Secrets;
 use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
-use crate::login::{Api, ApiError, Deadline, Permit, Seen};
+use crate::id::{RegistrationId, UserId, VerificationId};
+use crate::login::{Api, Deadline, Permit};
 use crate::map::Wanted;
 use crate::state::State;
 use cache::Cache;
 use client::{Client, Role};
 use http::Carrier;
-use wire::{
-    Activation, Answer, Available, Devices, Enrolment, Found, Registration, RegistrationId, UserId,
-    VerificationId,
-};
 
 /// OneLogin for one login, in the configured version.
 pub struct OneLogin<'a> {

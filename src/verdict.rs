@@ -1,7 +1,8 @@
 //! The one table: how a login ended → PAM code, log line, words for the user. Pure; one `match`
 //! without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
 
-use crate::login::{Denial, Fault, Outcome, Trouble, Unknown};
+use crate::api::Trouble;
+use crate::login::{Denial, Fault, Outcome, Unknown};
 use crate::user::{Exemption, Unclear};
 use pam::constants::PamResultCode;
 
@@ -291,7 +292,7 @@ fn trouble(trouble: Trouble) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::login::ApiError;
+    use crate::api::ApiError;
     use crate::outage::tests::outage;
 
     const SUDO: Circumstances = Circumstances {

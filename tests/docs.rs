@@ -5,14 +5,14 @@ mod sources;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use pam_onelogin::api::{Again, Ending, GiveBack, Seen};
 use pam_onelogin::args::{Args, DEFAULT_CONFIG};
 use pam_onelogin::config::{
     self, Attribute, Config, Factors, FailMode, FirstFactor, Missing, NoFactor, OneLogin,
     SecretSource, Users, VerifyForm, Version,
 };
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
-use pam_onelogin::login::{Again, Ending, GiveBack, Seen};
-use pam_onelogin::onelogin::wire::DeviceId;
+use pam_onelogin::id::DeviceId;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
 use pam_onelogin::trust::BUNDLES;
 use sources::{

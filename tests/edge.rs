@@ -8,9 +8,10 @@ use onelogin_simulator::{
     Action, Device, Fault, Match, Options, Page, PushBehaviour, Simulator, User,
 };
 use pam_host::{Case, Code, Edge, Outcome, Place, Proxy, Running, Step};
+use pam_onelogin::api::Ending;
 use pam_onelogin::config;
 use pam_onelogin::host::uids;
-use pam_onelogin::login::{Deadline, Ending};
+use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Call, Caller, Carrier as _, Http, Method};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::trust::Trusted;

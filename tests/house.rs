@@ -1,6 +1,6 @@
 //! The house itself: what the module exports, who may import whom, and where a few words may stand.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -126,7 +126,7 @@ fn r01_success_is_said_in_two_places() {
     assert_eq!(files_with("PAM_IGNORE"), ["verdict.rs"]);
     // The proofs for it: their fields are private, so no other file can make one.
     for (proof, file) in [
-        ("Acceptance", "onelogin/wire.rs"),
+        ("Acceptance", "api.rs"),
         ("SafePlace", "outage.rs"),
         ("Outage", "outage.rs"),
     ] {
@@ -202,183 +202,128 @@ fn r03_no_environment_no_process_no_thread() {
     }
 }
 
-/// Which rooms a room may import. Data moves one way; the flow imports no adapter.
-#[test]
-#[allow(clippy::too_many_lines)] // one table
-fn imports_keep_their_direction() {
-    let may_import: BTreeMap<&str, &[&str]> = BTreeMap::from([
-        ("secret", [].as_slice()),
-        ("text", &[]),
-        ("args", &["config"]),
-        ("config", &["factor", "group", "secret"]),
-        ("config::file", &["config", "map", "secret", "trust"]),
-        ("factor", &["onelogin::wire", "secret", "text"]),
-        ("map", &["config", "onelogin::wire"]),
-        ("user", &["config", "group", "map", "secret"]),
-        ("group", &[]),
-        ("listed", &[]),
-        ("trust", &["user"]),
-        ("host", &["group", "pam::sys", "user"]),
-        ("clock", &["host", "login"]),
-        (
-            "login",
-            &[
-                "config",
-                "factor",
-                "map",
-                "onelogin::wire",
-                "outage",
-                "secret",
-                "text",
-                "user",
-            ],
-        ),
-        ("outage", &["config", "user"]),
-        ("verdict", &["login", "user"]),
-        (
-            "state",
-            &[
-                "clock",
-                "config",
-                "denials",
-                "factor",
-                "host",
-                "login",
-                "onelogin::wire",
-                "secret",
-                "trust",
-                "user",
-            ],
-        ),
-        ("denials", &[]),
-        ("log", &["text", "verdict"]),
-        ("pam", &["denials", "login", "secret", "user"]),
-        (
-            "onelogin::wire",
-            &["config", "factor", "login", "outage", "secret", "text"],
-        ),
-        (
-            "onelogin::http",
-            &[
-                "config",
-                "host",
-                "login",
-                "onelogin::wire",
-                "outage",
-                "secret",
-                "trust",
-            ],
-        ),
-        (
-            "onelogin::addresses",
-            &[
-                "config",
-                "login",
-                "onelogin::http",
-                "onelogin::token",
-                "onelogin::wire",
-                "outage",
-                "state",
-            ],
-        ),
-        (
-            "onelogin::token",
-            &[
-                "clock",
-                "config",
-                "login",
-                "onelogin::http",
-                "onelogin::wire",
-                "secret",
-                "state",
-            ],
-        ),
-        (
-            "onelogin::cache",
-            &["config", "factor", "map", "onelogin::wire", "state"],
-        ),
-        (
-            "onelogin::client",
-            &[
-                "config",
-                "login",
-                "onelogin::http",
-                "onelogin::token",
-                "onelogin::wire",
-                "secret",
-                "state",
-            ],
-        ),
-        (
-            "onelogin::users",
-            &[
-                "config",
-                "login",
-                "onelogin::client",
-                "onelogin::http",
-                "onelogin::wire",
-            ],
-        ),
-        (
-            "onelogin::v1",
-            &[
-                "config",
-                "factor",
-                "login",
-                "onelogin::client",
-                "onelogin::http",
-                "onelogin::wire",
-                "secret",
-            ],
-        ),
-        (
-            "onelogin::v2",
-            &[
-                "config",
-                "factor",
-                "login",
-                "onelogin::client",
-                "onelogin::http",
-                "onelogin::wire",
-                "secret",
-            ],
-        ),
-        (
-            "onelogin",
-            &["config", "factor", "login", "map", "onelogin", "state"],
-        ),
-    ]);
-    let mut seen = 0;
-    for (name, text) in source() {
-        let room = name.trim_end_matches(".rs").replace('/', "::");
-        let first = room.split("::").next().unwrap();
-        let room = match first {
-            _ if room.starts_with("onelogin::wire") => "onelogin::wire",
-            _ if room.starts_with("onelogin::http") => "onelogin::http",
-            _ if first == "onelogin" || room == "config::file" => room.as_str(),
-            _ => first,
+/// The rows of the table in `src/lib.rs`, from the top: a module, and what it may touch.
+fn modules() -> Vec<(String, String)> {
+    let rows = include_str!("../src/lib.rs").lines();
+    let rows = rows.filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
+    let mut modules = Vec::new();
+    for row in rows.skip(1) {
+        let cells: Vec<&str> = row.split(" | ").collect();
+        let [names, _, touches] = cells[..] else {
+            panic!("{row}")
         };
-        if ["lib", "module", "attempt"].contains(&room) {
-            assert!(room == "lib" || !code_of(&text).contains("cli::"), "{room}");
-            continue;
-        }
-        seen += 1;
-        let allowed = may_import
-            .get(room)
-            .unwrap_or_else(|| panic!("{room} has no line in this table"));
-        for part in code_of(&text).split("crate::").skip(1) {
-            let imported = part
-                .split([';', '{', ',', ' ', '\n', ')', '('])
-                .next()
-                .unwrap();
-            let is_allowed = allowed
-                .iter()
-                .any(|wanted| imported == *wanted || imported.starts_with(&format!("{wanted}::")));
-            let is_own = imported.split("::").next() == Some(room);
-            assert!(is_allowed || is_own, "{room} imports {imported}");
+        for name in names.split(", ") {
+            let name = name.trim_matches(['[', ']', '`']);
+            modules.push((name.to_owned(), touches.to_owned()));
         }
     }
-    assert!(seen >= may_import.len(), "{seen}");
+    modules
+}
+
+/// The row of the table that a path belongs to: the longest name that it begins with.
+fn row_of(path: &str, modules: &[(String, String)]) -> Option<usize> {
+    let begins = |name: &str| path == name || path.starts_with(&format!("{name}::"));
+    let rows = modules.iter().enumerate();
+    let rows = rows.filter(|(_, (name, _))| begins(name));
+    rows.max_by_key(|(_, (name, _))| name.len())
+        .map(|(row, _)| row)
+}
+
+/// The paths behind `crate::` in a text.
+fn imports(text: &str) -> Vec<String> {
+    let code = code_of(text);
+    let parts = code.split("crate::").skip(1);
+    let end = |part: &str| part.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+    parts
+        .map(|part| part[..end(part).unwrap_or(part.len())].to_owned())
+        .collect()
+}
+
+#[test]
+fn each_module_imports_only_what_stands_below_it_in_the_table_of_lib_rs() {
+    let modules = modules();
+    let mut unused: Vec<&str> = modules.iter().map(|(name, _)| name.as_str()).collect();
+    for (file, text) in source() {
+        let module = file.trim_end_matches(".rs").replace('/', "::");
+        if module == "lib" {
+            continue;
+        }
+        let row = row_of(&module, &modules);
+        let row = row.unwrap_or_else(|| panic!("{module} is not in the table of src/lib.rs"));
+        let (name, touches) = &modules[row];
+        unused.retain(|unused| unused != name);
+        for import in imports(&text) {
+            let imported = row_of(&import, &modules);
+            let imported = imported.unwrap_or_else(|| panic!("{file} imports {import}"));
+            assert!(
+                imported >= row,
+                "{file} imports {import}, which stands above it"
+            );
+            let is_pure = |touches: &str| touches == "nothing";
+            let of = &modules[imported].1;
+            assert!(
+                !is_pure(touches) || is_pure(of),
+                "{file} imports {import}, and touches {of}"
+            );
+        }
+    }
+    assert_eq!(unused, [""; 0], "in the table, and there is no such module");
+}
+
+/// Within a module of several files, too, no file needs another one that needs it.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let source = source();
+    let files: BTreeMap<String, &String> = source
+        .iter()
+        .map(|(file, text)| (file.trim_end_matches(".rs").replace('/', "::"), text))
+        .collect();
+    let file_of = |path: &str| {
+        let mut path = path;
+        while !files.contains_key(path) {
+            path = path.rsplit_once("::")?.0;
+        }
+        Some(path.to_owned())
+    };
+    let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (module, text) in &files {
+        let code = code_of(text);
+        let mut paths = imports(text);
+        let above = module.rsplit_once("::").map_or("", |(above, _)| above);
+        for part in code.split("super::").skip(1) {
+            let end = part.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
+            paths.push(format!("{above}::{}", &part[..end.unwrap_or(part.len())]));
+        }
+        for child in code
+            .lines()
+            .filter_map(|line| line.trim().strip_suffix(';'))
+        {
+            if let Some(("" | "pub ", child)) = child.split_once("mod ") {
+                if code.contains(&format!("{child}::")) {
+                    paths.push(format!("{module}::{child}"));
+                }
+            }
+        }
+        let needed = paths.iter().filter_map(|path| file_of(path));
+        // A part uses the types of the module that it is a part of.
+        let is_part = |needed: &str| needed == module || module.starts_with(&format!("{needed}::"));
+        needs.insert(
+            module.clone(),
+            needed.filter(|needed| !is_part(needed)).collect(),
+        );
+    }
+    // What needs nothing that is left is taken away; a circle stays.
+    while let Some(done) = needs
+        .iter()
+        .find(|(_, needed)| needed.is_empty())
+        .map(|(module, _)| module.clone())
+    {
+        needs.remove(&done);
+        for needed in needs.values_mut() {
+            needed.remove(&done);
+        }
+    }
+    assert_eq!(needs, BTreeMap::new());
 }
 
 #[test]

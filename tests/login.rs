@@ -3,11 +3,10 @@
 
 mod script;
 
+use pam_onelogin::api::{Again, Ending, GiveBack, Trouble};
+use pam_onelogin::api::{Available, Enrolment};
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{
-    Again, Ending, Full, GiveBack, Limit, Trouble, Uncounted, Unguessed, Unknown,
-};
-use pam_onelogin::onelogin::wire::{Available, Enrolment};
+use pam_onelogin::login::{Full, Limit, Uncounted, Unguessed, Unknown};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;

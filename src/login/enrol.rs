@@ -5,8 +5,9 @@ use super::{
     Acceptance, ApiError, Challenge, Denial, Door, Limit, Login, Outcome, Tries, Trouble, Typed,
     Unknown,
 };
+use crate::api::{Available, Enrolment, Registration};
 use crate::factor::{Code, Factor};
-use crate::onelogin::wire::{Available, Enrolment, Registration, UserId};
+use crate::id::UserId;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
 use crate::user::{Proof, Subject};

@@ -1,7 +1,8 @@
 //! How a login ends. Verdict, log line and words follow from it in `verdict.rs`.
 
-use super::port::{ApiError, BadAnswer, Full};
-use crate::onelogin::wire::{Acceptance, UserId};
+use super::port::{BadAnswer, Full};
+use crate::api::{Acceptance, ApiError};
+use crate::id::UserId;
 use crate::outage::Outage;
 use crate::user::{Exemption, Unclear};
 

@@ -1,11 +1,12 @@
 //! The addresses of OneLogin that a name server told last, for the time when none does: a login goes on with them, and
 //! TLS says whether OneLogin is there. What comes of them is never an outage (rule R19).
 
+use crate::api::ApiError;
+use crate::api::Reply;
 use crate::config::Config;
-use crate::login::{ApiError, Deadline};
+use crate::login::Deadline;
 use crate::onelogin::http::{Call, Carrier};
 use crate::onelogin::token::TOKEN_PATH;
-use crate::onelogin::wire::Reply;
 use crate::outage::Miss;
 use crate::state::{self, State};
 use std::net::IpAddr;

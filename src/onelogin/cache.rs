@@ -1,10 +1,11 @@
 //! What OneLogin said of a user: id, state and devices, believed for `users.cache` seconds from the
 //! look-up, and dropped on any sign that it is no longer true.
 
+use crate::api::Devices;
 use crate::config::{Attribute, Config, Version};
 use crate::factor::{Codes, Device, Factor};
+use crate::id::{DeviceId, UserId};
 use crate::map::Wanted;
-use crate::onelogin::wire::{DeviceId, Devices, UserId};
 use crate::state::{self, Lock, State};
 use serde::{Deserialize, Serialize};
 

@@ -1,11 +1,12 @@
 //! Calls by token: which credential a call uses, and what is sent again (rule R16).
 
+use crate::api::Reply;
+use crate::api::{ApiError, Ending, Trouble};
 use crate::config::Config;
 use crate::config::file::Secrets;
-use crate::login::{ApiError, Deadline, Ending, Permit, Trouble};
+use crate::login::{Deadline, Permit};
 use crate::onelogin::http::{Call, Caller, Carrier, Method, send_again};
 use crate::onelogin::token::Tokens;
-use crate::onelogin::wire::Reply;
 use crate::secret::Secret;
 use crate::state::State;
 use std::rc::Rc;

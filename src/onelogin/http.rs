@@ -9,9 +9,10 @@ mod progress;
 mod roots;
 mod tunnel;
 
+use crate::api::Reply;
+use crate::api::{Again, ApiError, Ending, Trouble};
 use crate::config::{Config, FailMode, Origin, Proxy};
-use crate::login::{Again, ApiError, Deadline, Ending, Trouble};
-use crate::onelogin::wire::Reply;
+use crate::login::Deadline;
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use base64::Engine as _;

@@ -1,11 +1,12 @@
 //! The access token: asked for by the API credential, kept in the private files until shortly
 //! before it expires. Never revoked: all hosts with the same credential share it (rule R17).
 
+use crate::api;
+use crate::api::ApiError;
 use crate::clock::unix_now;
 use crate::config::Origin;
-use crate::login::{ApiError, Deadline};
+use crate::login::Deadline;
 use crate::onelogin::http::{Call, Caller, Carrier, Method, exposed, json, send_again};
-use crate::onelogin::wire;
 use crate::secret::Secret;
 use crate::state::{self, State};
 use serde::{Deserialize, Serialize};
@@ -104,7 +105,7 @@ impl<'a> Tokens<'a> {
                 secret: self.client_secret,
             },
         };
-        let token = wire::token(&send_again(carrier, &call, deadline)?)?;
+        let token = api::token(&send_again(carrier, &call, deadline)?)?;
         self.store(&token);
         drop(lock);
         Ok(self.keep(token.bearer))
@@ -139,7 +140,7 @@ impl<'a> Tokens<'a> {
         holds.then_some((token, stored.expires))
     }
 
-    fn store(&self, token: &wire::Token) {
+    fn store(&self, token: &api::Token) {
         let Some(expires) = token.expires.filter(|&end| unix_now() + MARGIN < end) else {
             return;
         };

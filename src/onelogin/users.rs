@@ -1,9 +1,11 @@
 //! Finding a user. Sources: the pages "List Users" and "Get User" of versions 2 and 1.
 
+use crate::api::ApiError;
+use crate::api::{self, Candidate, Equal, Found};
 use crate::config::{Attribute, Version};
-use crate::login::{ApiError, Deadline};
+use crate::id::UserId;
+use crate::login::Deadline;
 use crate::onelogin::client::{Client, Purpose, Role};
-use crate::onelogin::wire::{self, Candidate, Equal, Found, UserId};
 
 const PURPOSE: Purpose = Purpose {
     role: Role::Lookup,
@@ -42,7 +44,7 @@ pub fn by_attribute(
         ("limit", "2"),
     ];
     let reply = client.get(PURPOSE, path, &query, deadline)?;
-    wire::search(&reply, version, equal).map_err(|error| client.explain(PURPOSE, error))
+    api::search(&reply, version, equal).map_err(|error| client.explain(PURPOSE, error))
 }
 
 /// Lists leave out custom attributes: the one hit is looked at by itself.
@@ -55,7 +57,7 @@ fn by_custom_attribute(
 ) -> Result<Found, ApiError> {
     let query = [(name, value), ("fields", "id"), ("limit", "2")];
     let reply = client.get(PURPOSE, "/api/2/users", &query, deadline)?;
-    match wire::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
+    match api::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
         Candidate::Nobody => Ok(Found::Nobody),
         Candidate::Several => Ok(Found::Several),
         Candidate::One(id) => match look_at(client, &id, equal, deadline)? {
@@ -82,5 +84,5 @@ fn look_at(
 ) -> Result<Found, ApiError> {
     let path = format!("/api/2/users/{}", id.as_str());
     let reply = client.get(PURPOSE, &path, &[], deadline)?;
-    wire::user(&reply, equal).map_err(|error| client.explain(PURPOSE, error))
+    api::user(&reply, equal).map_err(|error| client.explain(PURPOSE, error))
 }

@@ -1,14 +1,14 @@
 //! The MFA calls of version 1. Sources: the pages "Get Enrolled Authentication Factors", "Activate
 //! an Authentication Factor" and "Verify an Authentication Factor" of version 1.
 
+use crate::api::ApiError;
+use crate::api::{self, Activation, Answer, Devices, Ours, Verify};
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::login::{ApiError, Deadline, Permit};
+use crate::id::{DeviceId, UserId, VerificationId};
+use crate::login::{Deadline, Permit};
 use crate::onelogin::client::{Client, Purpose, Role};
 use crate::onelogin::http::{Method, exposed, json};
-use crate::onelogin::wire::{
-    self, Activation, Answer, DeviceId, Devices, Ours, UserId, VerificationId, Verify,
-};
 use crate::secret::Secret;
 use serde::Serialize;
 
@@ -32,7 +32,7 @@ pub fn devices(
 ) -> Result<Devices, ApiError> {
     let path = devices_of(user);
     let reply = client.get(DEVICES, &path, &[], deadline)?;
-    wire::otp_devices(&reply).map_err(|error| client.explain(DEVICES, error))
+    api::otp_devices(&reply).map_err(|error| client.explain(DEVICES, error))
 }
 
 /// Triggers a device: sends the push or the code.
@@ -55,7 +55,7 @@ pub fn activate(
     })?;
     let path = path(user, &device.id, "trigger");
     let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
-    wire::trigger(&reply, ours(user, device)).map_err(|error| client.explain(VERIFY, error))
+    api::trigger(&reply, ours(user, device)).map_err(|error| client.explain(VERIFY, error))
 }
 
 /// Checks a code: with the state token where the device was triggered, without one elsewhere.
@@ -122,7 +122,7 @@ fn verify(
         Verify::Poll => client.ask(VERIFY, method, &path, deadline)?,
         Verify::Code => client.act(VERIFY, method, &path, &devices_of(user), deadline.into())?,
     };
-    wire::otp_answer(verify, &reply, ours(user, device))
+    api::otp_answer(verify, &reply, ours(user, device))
         .map_err(|error| client.explain(VERIFY, error))
 }
 

@@ -2,15 +2,16 @@
 //! "Verify Factor" (PUT, POST and poll), "Get Available Factors", "Enroll Factor" and "Verify
 //! Enrollment" (PUT and poll) of OneLogin's developer documentation.
 
+use crate::api::ApiError;
+use crate::api::{
+    self, Activation, Answer, Available, Devices, Enrolment, Ours, Registration, Verify,
+};
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::login::{ApiError, Deadline, Permit};
+use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
+use crate::login::{Deadline, Permit};
 use crate::onelogin::client::{Client, Purpose, Role};
 use crate::onelogin::http::{Method, exposed, exposed_as_documented, json};
-use crate::onelogin::wire::{
-    self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Ours, Registration,
-    RegistrationId, UserId, VerificationId, Verify,
-};
 use crate::secret::Secret;
 use serde::{Serialize, Serializer};
 
@@ -39,7 +40,7 @@ pub fn devices(
 ) -> Result<Devices, ApiError> {
     let path = devices_of(user);
     let reply = client.get(DEVICES, &path, &[], deadline)?;
-    wire::devices(&reply, &factors.magic_link).map_err(|error| client.explain(DEVICES, error))
+    api::devices(&reply, &factors.magic_link).map_err(|error| client.explain(DEVICES, error))
 }
 
 /// Activates a device.
@@ -61,8 +62,7 @@ pub fn activate(
     })?;
     let path = format!("{}/verifications", base(user));
     let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
-    wire::activation(&reply, ours(user, device, None))
-        .map_err(|error| client.explain(VERIFY, error))
+    api::activation(&reply, ours(user, device, None)).map_err(|error| client.explain(VERIFY, error))
 }
 
 /// Checks a code, of a verification by PUT or directly by POST.
@@ -96,7 +96,7 @@ pub fn check(
         }
     };
     let reply = client.act(VERIFY, method, &path, &devices_of(user), deadline.into())?;
-    wire::answer(Verify::Code, &reply, ours(user, device, verification))
+    api::answer(Verify::Code, &reply, ours(user, device, verification))
         .map_err(|error| client.explain(VERIFY, error))
 }
 
@@ -113,7 +113,7 @@ pub fn poll(
 ) -> Result<Answer, ApiError> {
     let path = format!("{}/verifications/{}", base(user), verification.as_str());
     let reply = client.get(VERIFY, &path, &[], deadline)?;
-    wire::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
+    api::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
         .map_err(|error| client.explain(VERIFY, error))
 }
 
@@ -129,7 +129,7 @@ pub fn available(
 ) -> Result<Vec<Available>, ApiError> {
     let path = format!("{}/factors", base(user));
     let reply = client.get(ENROL, &path, &[], deadline)?;
-    wire::factors(&reply, &factors.magic_link).map_err(|error| client.explain(ENROL, error))
+    api::factors(&reply, &factors.magic_link).map_err(|error| client.explain(ENROL, error))
 }
 
 /// Begins an enrolment.
@@ -159,7 +159,7 @@ pub fn register(
         &devices_of(user),
         deadline.into(),
     )?;
-    wire::registration(&reply, user).map_err(|error| client.explain(ENROL, error))
+    api::registration(&reply, user).map_err(|error| client.explain(ENROL, error))
 }
 
 /// Checks the code that ends an enrolment.
@@ -183,8 +183,7 @@ pub fn check_registration(
         &devices_of(user),
         deadline.into(),
     )?;
-    wire::enrolment(Verify::Code, &reply, registration)
-        .map_err(|error| client.explain(ENROL, error))
+    api::enrolment(Verify::Code, &reply, registration).map_err(|error| client.explain(ENROL, error))
 }
 
 /// Asks how an enrolment stands.
@@ -199,8 +198,7 @@ pub fn poll_registration(
 ) -> Result<Enrolment, ApiError> {
     let path = format!("{}/registrations/{}", base(user), registration.as_str());
     let reply = client.get(ENROL, &path, &[], deadline)?;
-    wire::enrolment(Verify::Poll, &reply, registration)
-        .map_err(|error| client.explain(ENROL, error))
+    api::enrolment(Verify::Poll, &reply, registration).map_err(|error| client.explain(ENROL, error))
 }
 
 /// How long an enrolment may take, in seconds: the most that OneLogin allows.

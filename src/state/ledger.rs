@@ -8,10 +8,10 @@ use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
 use crate::host::{exists, is_gone, pid_namespace, sure_identity};
+use crate::id::UserId;
 use crate::login::{
     Challenge, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted, Unguessed,
 };
-use crate::onelogin::wire::UserId;
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
 use std::iter;

@@ -1,7 +1,7 @@
 //! Who must pass, by tables.
 
 use super::*;
-use crate::onelogin::wire::UserId;
+use crate::id::UserId;
 
 fn ask(request: &Request, config: &Config, people: &dyn People) -> Who {
     who(request, config, &Map::default(), people).0

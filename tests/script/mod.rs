@@ -1,18 +1,19 @@
 //! A script that plays OneLogin, the person, the clock and the memory of denials at once.
 #![allow(unreachable_pub)]
 
+use pam_onelogin::api::{
+    self, Activation, Answer, Available, Devices, Enrolment, Found, Ours, Registration, Reply,
+    Verify,
+};
+use pam_onelogin::api::{ApiError, Ending, Trouble};
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
+use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
-    Api, ApiError, BadAnswer, Challenge, Clock, Deadline, Ending, Forgotten, Full, Limit, Login,
-    LookUp, Manner, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Trouble, Typed, Uncounted,
-    Unguessed, Unknown, Wait,
+    Api, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, Login, LookUp, Manner,
+    Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Unguessed, Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
-use pam_onelogin::onelogin::wire::{
-    self, Activation, Answer, Available, DeviceId, Devices, Enrolment, Found, Ours, Registration,
-    RegistrationId, Reply, UserId, VerificationId, Verify,
-};
 use pam_onelogin::outage::{Here, Miss, SafePlace};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Proof, Subject, Uids, Unfit};
@@ -256,7 +257,7 @@ fn answer(body: &str) -> Result<Answer, ApiError> {
         is_of_front_end: false,
         miss: None,
     };
-    wire::answer(Verify::Poll, &reply, ours)
+    api::answer(Verify::Poll, &reply, ours)
 }
 
 /// The steps of one login, and who logs in.

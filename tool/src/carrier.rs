@@ -2,11 +2,12 @@
 
 use super::console::{Console, Paint, paint};
 use super::terminal::Countdown;
+use pam_onelogin::api::ApiError;
+use pam_onelogin::api::Reply;
 use pam_onelogin::config::Config;
 use pam_onelogin::host::{interrupt_is_pending, uids};
-use pam_onelogin::login::{ApiError, Clock as _, Deadline};
+use pam_onelogin::login::{Clock as _, Deadline};
 use pam_onelogin::onelogin::http::{Call, Carrier, Exchange, Http, Method};
-use pam_onelogin::onelogin::wire::Reply;
 use pam_onelogin::text::printable;
 use pam_onelogin::trust::Trusted;
 use std::net::IpAddr;

@@ -213,8 +213,9 @@ const TAIL: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pam_onelogin::api::{ApiError, Trouble};
     use pam_onelogin::log::{Facts, decision};
-    use pam_onelogin::login::{ApiError, Denial, Outcome, Trouble};
+    use pam_onelogin::login::{Denial, Outcome};
     use pam_onelogin::outage::{Here, Miss, Outage, SafePlace};
     use pam_onelogin::user::{Exemption, Proof, Uids};
     use pam_onelogin::verdict::{self, Circumstances};

@@ -4,18 +4,19 @@
 use super::console::{Console, Paint};
 use super::terminal::Countdown;
 use super::{Exit, Trouble};
+use pam_onelogin::api::ApiError;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Attribute, Config};
 use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{Nss, process_identity};
+use pam_onelogin::id::UserId;
 use pam_onelogin::login::{
-    Api, ApiError, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt,
-    Typed, Unknown, Wait,
+    Api, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
+    Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::http::Carrier;
-use pam_onelogin::onelogin::wire::UserId;
 use pam_onelogin::state::State;
 use pam_onelogin::state::ledger::{Action, Ledger, Person};
 use pam_onelogin::text::{LOG_CHARS, clean};

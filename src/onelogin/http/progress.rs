@@ -1,7 +1,8 @@
 //! How far a request came, and what its failure means.
 
+use crate::api::{ApiError, Ending, Trouble};
 use crate::host::is_of_this_host;
-use crate::login::{ApiError, Deadline, Ending, Trouble};
+use crate::login::Deadline;
 use crate::outage::Miss;
 use std::io;
 use std::net::IpAddr;

@@ -3,17 +3,18 @@
 use crate::json;
 use crate::login::FOLDER;
 use crate::reading::{self, Asked, Version};
+use pam_onelogin::api::ApiError;
+use pam_onelogin::api::{
+    self, Answer, Candidate, Devices, Enrolment, Equal, Found, Ours, Reply, Verify,
+};
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
 use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};
-use pam_onelogin::login::{ApiError, Deadline};
+use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
+use pam_onelogin::login::Deadline;
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Carrier};
-use pam_onelogin::onelogin::wire::{
-    self, Answer, Candidate, DeviceId, Devices, Enrolment, Equal, Found, Ours, RegistrationId,
-    Reply, UserId, VerificationId, Verify,
-};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::state;
 use pam_onelogin::state::entries::Entry;
@@ -44,8 +45,8 @@ pub fn replies(data: &[u8]) {
     users_of(&reply);
     for version in [Version::V1, Version::V2] {
         let devices = match version {
-            Version::V1 => wire::otp_devices(&reply),
-            Version::V2 => wire::devices(&reply, &[]),
+            Version::V1 => api::otp_devices(&reply),
+            Version::V2 => api::devices(&reply, &[]),
         };
         let enrolled = reading::enrolled(version, reply.status, &reply.body);
         assert!(
@@ -71,19 +72,19 @@ pub fn replies(data: &[u8]) {
         }
     }
     let user = id(UserId::parse(USER));
-    if let Ok(registration) = wire::registration(&reply, &user) {
+    if let Ok(registration) = api::registration(&reply, &user) {
         let is_shown = |secret: Secret| assert!(secret.all(|c| !c.is_control()), "R10");
         registration.address.map(is_shown);
         registration.token.map(is_shown);
     }
     let registration = id(RegistrationId::parse("r-1"));
     for verify in [Verify::Code, Verify::Poll] {
-        if let Ok(Enrolment::Done) = wire::enrolment(verify, &reply, &registration) {
+        if let Ok(Enrolment::Done) = api::enrolment(verify, &reply, &registration) {
             assert!(matches!(reply.status, 200 | 201) && contains(&reply.body, "accepted"));
         }
     }
-    let _ = wire::factors(&reply, &[]);
-    if let Ok(token) = wire::token(&reply) {
+    let _ = api::factors(&reply, &[]);
+    if let Ok(token) = api::token(&reply) {
         assert!(token.bearer.all(|c| c.is_ascii_graphic()) && !token.bearer.is_empty());
         assert_eq!(reply.status, 200);
         let is_it = |object: &json::Object<'_>| {
@@ -132,8 +133,8 @@ fn answers_of(reply: &Reply) {
                     verification,
                 };
                 let answer = match version {
-                    Version::V1 => wire::otp_answer(verify, reply, ours),
-                    Version::V2 => wire::answer(verify, reply, ours),
+                    Version::V1 => api::otp_answer(verify, reply, ours),
+                    Version::V2 => api::answer(verify, reply, ours),
                 };
                 let asked = Asked {
                     version,
@@ -171,8 +172,8 @@ fn activations_of(reply: &Reply) {
         verification: None,
     };
     let found = [
-        (Version::V2, wire::activation(reply, ours)),
-        (Version::V1, wire::trigger(reply, ours)),
+        (Version::V2, api::activation(reply, ours)),
+        (Version::V1, api::trigger(reply, ours)),
     ];
     for (version, activation) in found {
         if let Ok(activation) = activation {
@@ -221,14 +222,14 @@ fn users_of(reply: &Reply) {
             (
                 Version::V2,
                 true,
-                wire::search(reply, config::Version::V2, equal),
+                api::search(reply, config::Version::V2, equal),
             ),
             (
                 Version::V1,
                 true,
-                wire::search(reply, config::Version::V1, equal),
+                api::search(reply, config::Version::V1, equal),
             ),
-            (Version::V2, false, wire::user(reply, equal)),
+            (Version::V2, false, api::user(reply, equal)),
         ];
         for (version, is_list, found) in found {
             match found {
@@ -251,7 +252,7 @@ fn users_of(reply: &Reply) {
             }
         }
     }
-    let candidate = wire::candidate(reply).ok();
+    let candidate = api::candidate(reply).ok();
     if let Some(hits) = candidate.map(|candidate| match candidate {
         Candidate::Nobody => 0..=0,
         Candidate::One(_) => 1..=1,

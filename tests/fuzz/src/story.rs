@@ -16,7 +16,7 @@
 //! | `%nobody` | the conversation fails |
 //! | `%interrupt N` | Ctrl-C at the wait with this number |
 
-use pam_onelogin::login::Trouble;
+use pam_onelogin::api::Trouble;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a call is for.

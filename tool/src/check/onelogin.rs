@@ -8,9 +8,9 @@ mod replies;
 
 use super::Subject;
 use crate::finding::Finding;
+use pam_onelogin::api::{ApiError, Trouble};
 use pam_onelogin::config::file::load;
 use pam_onelogin::host::uids;
-use pam_onelogin::login::{ApiError, Trouble};
 use pam_onelogin::onelogin::http::Http;
 use pam_onelogin::trust::Trusted;
 use replies::Replies;

@@ -5,8 +5,9 @@ use super::{End, Exchange, GROUPS, Judge, SECRET, TOKEN, is_fit_to_show};
 use crate::reading;
 use crate::story::{Host, Kind, Scripted};
 use pam::constants::PamResultCode as Code;
+use pam_onelogin::api::Trouble;
 use pam_onelogin::config::{FailMode, Missing, NoFactor};
-use pam_onelogin::login::{Outcome, Trouble};
+use pam_onelogin::login::Outcome;
 use serde_json::Value;
 
 impl Judge<'_> {

@@ -3,13 +3,12 @@
 use super::calls::Sent;
 use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
+use pam_onelogin::api::Reply;
+use pam_onelogin::api::{ApiError, Ending, Trouble};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
-use pam_onelogin::login::{
-    ApiError, BadAnswer, Clock, Deadline, Ending, NoAnswer, Prompt, Trouble, Typed, Wait,
-};
+use pam_onelogin::login::{BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
 use pam_onelogin::onelogin::http::{Call, Carrier};
-use pam_onelogin::onelogin::wire::Reply;
 use pam_onelogin::outage::Miss;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Account, LookupFailed, People, Uids};

@@ -2,8 +2,8 @@
 //! is for the module's own connection to say.
 
 use crate::finding::Finding;
+use pam_onelogin::api::ApiError;
 use pam_onelogin::clock::unix_now;
-use pam_onelogin::login::ApiError;
 use pam_onelogin::trust::BUNDLES;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
@@ -200,7 +200,7 @@ const SOME: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pam_onelogin::login::Trouble;
+    use pam_onelogin::api::Trouble;
 
     #[test]
     fn where_there_is_no_bundle_the_advice_names_each_place_of_one() {

@@ -2,8 +2,9 @@
 
 use super::{certificate, trouble};
 use crate::finding::Finding;
+use pam_onelogin::api::Trouble;
 use pam_onelogin::config::{Config, FailMode};
-use pam_onelogin::login::{Deadline, Trouble};
+use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Carrier as _, Http, Nameless, addresses};
 use pam_onelogin::trust::system_bundle;
 use std::io::ErrorKind;

@@ -1,10 +1,11 @@
 //! The replies of this tenant, seen on their way to the module's code: shapes and times, never values.
 
 use crate::finding::Finding;
+use pam_onelogin::api::ApiError;
+use pam_onelogin::api::Reply;
 use pam_onelogin::clock::unix_now;
-use pam_onelogin::login::{ApiError, Deadline};
+use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Call, Carrier, Http};
-use pam_onelogin::onelogin::wire::Reply;
 use serde_json::Value;
 use time::{Date, Month};
 

@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::json::{Names, Object, Scalar, bad, object, problem};
-use crate::login::{ApiError, Trouble};
+use crate::api::{ApiError, Trouble};
 use crate::secret::Secret;
 use serde::Deserialize;
 

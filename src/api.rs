@@ -1,17 +1,21 @@
 //! OneLogin's replies as values. Pure. The only place that can make an [`Acceptance`].
 
 mod directory;
+mod ending;
 mod enrolment;
+mod error;
 mod json;
 mod token;
 
 pub use directory::{
     Candidate, Devices, Equal, Found, candidate, devices, otp_devices, search, user,
 };
+pub use ending::{Again, Ending, GiveBack, Row, Seen};
 pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
+pub use error::{ApiError, Trouble};
 pub use token::{Token, token};
 
-use crate::login::{ApiError, Ending, Trouble};
+use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use crate::outage::Miss;
 use json::{
     Id, InArray, Maybe, Names, Object, Scalar, bad, envelope, matches_or_absent, object, plain,
@@ -55,51 +59,6 @@ impl Reply {
         self.status == 401 && json::is_of_dead_token(&self.body)
     }
 }
-
-macro_rules! id {
-    ($name:ident, $what:literal) => {
-        #[doc = $what]
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name(String);
-
-        impl $name {
-            /// Takes an id that is safe in a path: 1 to 64 letters, digits, `-` or `_`.
-            #[must_use]
-            pub fn parse(text: &str) -> Option<Self> {
-                let fits = (1..=64).contains(&text.len())
-                    && text
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
-                fits.then(|| Self(text.to_owned()))
-            }
-
-            /// The id as text.
-            #[must_use]
-            pub fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
-    };
-}
-
-impl DeviceId {
-    /// The id under which API v1 checks temporary tokens: they belong to no device.
-    #[must_use]
-    pub fn none() -> Self {
-        Self("0".to_owned())
-    }
-}
-
-id!(UserId, "OneLogin's id of a user.");
-id!(
-    DeviceId,
-    "OneLogin's id of an enrolled device; not always a number."
-);
-id!(
-    VerificationId,
-    "OneLogin's id of an activated verification; in API v1 its state token."
-);
-id!(RegistrationId, "OneLogin's id of an enrolment under way.");
 
 /// A verification that was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]

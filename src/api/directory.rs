@@ -4,9 +4,9 @@ use super::json::{
     Entry, Id, Maybe, Names, Object, Scalar, bad, entries, envelope, object, problem,
 };
 use super::{DeviceId, Reply, UserId};
+use crate::api::ApiError;
 use crate::config::{Attribute, Version};
 use crate::factor::{Codes, Device, Factor};
-use crate::login::ApiError;
 use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 

@@ -2,7 +2,7 @@
 //! version 1, and each shape of error.
 
 use super::Reply;
-use crate::login::{ApiError, Trouble};
+use crate::api::{ApiError, Trouble};
 use crate::text::clean;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};

@@ -5,8 +5,8 @@ use super::json::{
     Entry, Id, InArray, Maybe, Names, bad, entries, matches_or_absent, problem, single,
 };
 use super::{BEGUN, FactorData, RegistrationId, Reply, UserId, Verify};
+use crate::api::ApiError;
 use crate::factor::Factor;
-use crate::login::ApiError;
 use crate::secret::Secret;
 use serde::Deserialize;
 
