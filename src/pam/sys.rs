@@ -1,9 +1,9 @@
-//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe; and the look-up of a
-//! group, for which nix has no more than 1 MiB. The only file with `unsafe`.
+//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe; the look-up of a
+//! group, for which nix has no more than 1 MiB; and the time limits of glibc's resolver. The only file with `unsafe`.
 #![allow(unsafe_code)]
 
 use crate::denials::Denials;
-use libc::{c_char, c_int, c_uint};
+use libc::{c_char, c_int, c_uint, c_ulong, c_ushort, size_t};
 use pam::module::PamHandle;
 use std::ffi::CStr;
 use std::io;
@@ -181,9 +181,292 @@ unsafe fn lists(members: *mut *mut c_char, account: &CStr) -> bool {
     }
 }
 
+// Limits for name look-ups. Only glibc has this resolver state; another C library does not have the symbols.
+const _: () = assert!(cfg!(all(target_os = "linux", target_env = "gnu")));
+
+/// The head of `struct __res_state`: glibc's `resolv/bits/types/res_state.h`, installed as `<bits/types/res_state.h>`, before
+/// glibc 2.26 in `<resolv.h>`. The struct and these functions have the symbol version of the first release for each architecture
+/// (2.2.5 on AMD64, 2.17 on ARM64), so the layout cannot change; glibc 2.28, 2.36 and 2.41 have the same head.
+/// What follows is left out, as nothing here allocates such a struct.
+#[repr(C)]
+struct ResolverState {
+    /// Seconds to wait for an answer.
+    retrans: c_int,
+    /// How often all name servers are asked.
+    retry: c_int,
+    /// The flags below, and others.
+    options: c_ulong,
+    /// How many name servers there are, 3 at most.
+    nscount: c_int,
+    /// The name servers with an IPv4 address.
+    nsaddr_list: [libc::sockaddr_in; 3],
+    /// The number of the last query.
+    id: c_ushort,
+    /// The first six domains of the search list, and a null pointer.
+    dnsrch: [*const c_char; 7],
+}
+
+#[cfg(target_pointer_width = "64")]
+const _: () = assert!(
+    std::mem::offset_of!(ResolverState, options) == 8
+        && std::mem::offset_of!(ResolverState, nscount) == 16
+        && std::mem::offset_of!(ResolverState, dnsrch) == 72
+);
+
+// Flags of `options`: `<resolv.h>`, the same numbers since glibc 2.2.
+/// The state is initialised.
+const RES_INIT: c_ulong = 0x0000_0001;
+/// A truncated answer is taken as it is, instead of asking again by TCP, for which glibc has no time limit.
+const RES_IGNTC: c_ulong = 0x0000_0020;
+/// A name with a dot is also looked up in the domains of the search list.
+const RES_DNSRCH: c_ulong = 0x0000_0200;
+/// The name server may send answers of more than 512 bytes (RFC 6891).
+const RES_USE_EDNS0: c_ulong = 0x0010_0000;
+/// The query for IPv6 is sent after the answer to the one for IPv4, from a port of its own. Without it, glibc asks in this way
+/// only after it has waited twice for the missing one of two answers.
+const ONE_BY_ONE: c_ulong = 0x0020_0000 | 0x0040_0000;
+
+unsafe extern "C" {
+    /// The resolver state of this thread. Source: `<resolv.h>`, where `_res` is `(*__res_state())`.
+    fn __res_state() -> *mut ResolverState;
+    /// Source: `gethostbyname_r(3)`. The crate libc does not have it.
+    fn gethostbyname_r(
+        name: *const c_char,
+        entry: *mut libc::hostent,
+        buffer: *mut c_char,
+        size: size_t,
+        result: *mut *mut libc::hostent,
+        code: *mut c_int,
+    ) -> c_int;
+}
+
+/// How name servers are asked within [`limited`]. Each server is asked once, by UDP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asking {
+    /// For the name as it stands, one second each.
+    First,
+    /// The same with two seconds each, and the query for IPv6 after the one for IPv4.
+    Patiently,
+    /// As the first time, but the answer may have more than 512 bytes.
+    ForLongAnswers,
+    /// As the first time, but in the domains of the search list, too.
+    InDomains,
+}
+
+impl Asking {
+    /// How long an answer of a server is waited for, in seconds. glibc waits up to three times as long where a server answers
+    /// one of two queries that were sent together.
+    #[must_use]
+    pub fn seconds(self) -> u8 {
+        match self {
+            Self::First | Self::ForLongAnswers | Self::InDomains => 1,
+            Self::Patiently => 2,
+        }
+    }
+
+    /// The flags, made of those of the host program.
+    fn options(self, found: c_ulong) -> c_ulong {
+        let as_it_stands = (found | RES_IGNTC) & !RES_DNSRCH;
+        match self {
+            Self::First => as_it_stands,
+            Self::Patiently => as_it_stands | ONE_BY_ONE,
+            Self::ForLongAnswers => as_it_stands | RES_USE_EDNS0,
+            Self::InDomains => found | RES_IGNTC,
+        }
+    }
+}
+
+/// What resolv.conf says of the name servers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolver {
+    /// How many are asked.
+    pub servers: usize,
+    /// In how many domains a name with a dot is searched, as far as that is told: 6 at most.
+    pub domains: usize,
+}
+
+/// Does a look-up with time limits for the name servers; what the host program has set in its resolver is there again
+/// afterwards, and before each look-up a changed resolv.conf is read, as usual. `None`: the resolver cannot be initialised.
+///
+/// Only glibc's own DNS look-up (`dns` in nsswitch.conf) keeps these limits.
+pub fn limited<T>(asking: Asking, look_up: impl FnOnce(Resolver) -> T) -> Option<T> {
+    let limits = Limits::set(asking)?;
+    Some(look_up(limits.resolver))
+}
+
+/// The limits of a look-up, until it is dropped: also where the look-up panics. It has a pointer, so it stays in its thread.
+struct Limits {
+    state: *mut ResolverState,
+    retrans: c_int,
+    retry: c_int,
+    options: c_ulong,
+    resolver: Resolver,
+}
+
+impl Limits {
+    fn set(asking: Asking) -> Option<Self> {
+        if !refresh() {
+            return None;
+        }
+        // SAFETY: the function takes nothing, and gives a pointer to a thread-local variable of glibc, which is there and aligned
+        // for as long as this thread.
+        let state = unsafe { __res_state() };
+        // SAFETY: see above; the fields are those of the struct, see there. Only this thread uses its state, and
+        // glibc does so only within a call. The pointers of the list are compared, never followed.
+        unsafe {
+            let (retrans, retry, options) = ((*state).retrans, (*state).retry, (*state).options);
+            if options & RES_INIT == 0 {
+                return None;
+            }
+            let domains = (*state).dnsrch;
+            let domains = domains.iter().take_while(|domain| !domain.is_null());
+            let is_searched = options & RES_DNSRCH != 0;
+            let limits = Self {
+                state,
+                retrans,
+                retry,
+                options,
+                resolver: Resolver {
+                    servers: usize::try_from((*state).nscount).unwrap_or_default(),
+                    domains: if is_searched { domains.count() } else { 0 },
+                },
+            };
+            (*state).retrans = asking.seconds().into();
+            (*state).retry = 1;
+            (*state).options = asking.options(options);
+            Some(limits)
+        }
+    }
+}
+
+impl Drop for Limits {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is that of `__res_state` in this thread, which has not ended: the value cannot leave it.
+        unsafe {
+            (*self.state).retrans = self.retrans;
+            (*self.state).retry = self.retry;
+            (*self.state).options = self.options;
+        }
+    }
+}
+
+/// Has glibc initialise the resolver of this thread, or read a resolv.conf that has changed, just as it would at the next
+/// look-up. It does so at the start of each look-up, also for a name that is an address, but not while the state differs from
+/// the file, as it does with our limits. Source: glibc, `resolv/resolv_context.c`, `maybe_init`, since 2.26;
+/// `nss/getXXbyYY_r.c`.
+fn refresh() -> bool {
+    let mut entry = libc::hostent {
+        h_name: std::ptr::null_mut(),
+        h_aliases: std::ptr::null_mut(),
+        h_addrtype: 0,
+        h_length: 0,
+        h_addr_list: std::ptr::null_mut(),
+    };
+    // What an address takes: itself, its text, and a few pointers.
+    let mut buffer: [c_char; 256] = [0; 256];
+    let (mut result, mut code) = (std::ptr::null_mut(), 0);
+    // SAFETY: all pointers are to values that live until the end of this function, the size is that of the buffer, and the name
+    // ends in a NUL. What the call has filled in is not looked at.
+    let error = unsafe {
+        gethostbyname_r(
+            c"127.0.0.1".as_ptr(),
+            &raw mut entry,
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &raw mut result,
+            &raw mut code,
+        )
+    };
+    error == 0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::panic::catch_unwind;
+
+    const ALL: [Asking; 4] = [
+        Asking::First,
+        Asking::Patiently,
+        Asking::ForLongAnswers,
+        Asking::InDomains,
+    ];
+
+    /// The fields that the host program may have set: retrans, retry, options.
+    fn now() -> (c_int, c_int, c_ulong) {
+        // SAFETY: as in `Limits::set`.
+        unsafe {
+            let state = __res_state();
+            ((*state).retrans, (*state).retry, (*state).options)
+        }
+    }
+
+    /// As a host program would do it.
+    fn set((retrans, retry, options): (c_int, c_int, c_ulong)) {
+        // SAFETY: as in `Limits::set`.
+        unsafe {
+            let state = __res_state();
+            (*state).retrans = retrans;
+            (*state).retry = retry;
+            (*state).options = options;
+        }
+    }
+
+    #[test]
+    fn the_resolver_of_the_host_program_is_as_it_was_after_a_look_up() {
+        assert!(refresh());
+        let usual = now();
+        assert_ne!(usual.2 & RES_INIT, 0);
+        // As resolv.conf has it, and as a program may have set it.
+        for found in [usual, (7, 3, usual.2 | RES_USE_EDNS0 | ONE_BY_ONE)] {
+            set(found);
+            for asking in ALL {
+                let during = limited(asking, |_| {
+                    let during = now();
+                    // What glibc itself sets while it asks.
+                    set((during.0, during.1, during.2 | ONE_BY_ONE));
+                    during
+                });
+                let during = during.unwrap();
+                assert_eq!(during.0, c_int::from(asking.seconds()));
+                assert_eq!(during.1, 1);
+                assert_ne!(during.2 & RES_IGNTC, 0, "{asking:?}");
+                assert_eq!(now(), found, "{asking:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_resolver_of_the_host_program_is_as_it_was_after_a_panic() {
+        assert!(refresh());
+        let found = now();
+        let result = catch_unwind(|| limited(Asking::First, |_| panic!("in a look-up")));
+        assert!(result.is_err());
+        assert_eq!(now(), found);
+    }
+
+    #[test]
+    fn a_resolver_that_was_never_used_is_initialised_as_by_any_look_up() {
+        // The state of a new thread is empty.
+        assert_eq!(now().2 & RES_INIT, 0);
+        let during = limited(Asking::First, |_| now()).unwrap();
+        let after = now();
+        assert!(refresh());
+        assert_eq!(now(), after);
+        assert_eq!(during.2, Asking::First.options(after.2));
+    }
+
+    #[test]
+    fn only_the_last_way_to_ask_searches_domains_and_only_one_asks_for_long_answers() {
+        let found = RES_INIT | RES_DNSRCH;
+        for asking in ALL {
+            let options = asking.options(found);
+            let is_searched = options & RES_DNSRCH != 0;
+            assert_eq!(is_searched, asking == Asking::InDomains, "{asking:?}");
+            let is_long = options & RES_USE_EDNS0 != 0;
+            assert_eq!(is_long, asking == Asking::ForLongAnswers, "{asking:?}");
+        }
+    }
 
     #[test]
     fn a_list_of_members_need_not_be_aligned() {
