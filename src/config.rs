@@ -61,7 +61,7 @@ pub struct OneLogin {
     pub ca_file: Option<PathBuf>,
     /// `http_proxy`: on the way to the host.
     pub http_proxy: Option<Proxy>,
-    /// `connect_timeout`: for TCP and TLS together. Names are bounded by resolv.conf.
+    /// `connect_timeout`: for TCP and TLS together.
     pub connect_timeout: Duration,
     /// `request_timeout`: for one request and its reply.
     pub request_timeout: Duration,

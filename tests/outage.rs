@@ -443,6 +443,39 @@ fn r19_half_of_an_answer_of_the_name_server_proves_no_outage() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn r19_safe_lets_in_when_a_name_server_says_that_there_is_no_ipv6_address_and_ipv4_refuses() {
+    on_a_host(|host| {
+        let _names = NameServer::start("127.0.0.1:53".parse().unwrap());
+        let place = host.safe(&[&url(IN_DNS)]);
+        host.end_onelogin();
+        let_in(&login(&place).run(), "a name of the name server");
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r19_a_truncated_answer_for_either_family_proves_no_outage() {
+    on_a_host(|host| {
+        // A name server that is asked too often does so; any local user can ask. By TCP it accepts, and says nothing.
+        let _stalled = TcpListener::bind("127.0.0.1:53").expect("port 53 is free here");
+        let at = "127.0.0.1:53".parse().unwrap();
+        let why = "the name server gave no answer";
+
+        // OneLogin is there by IPv4; no route leads to the IPv6 address.
+        let names = NameServer::saying(at, Says::Ipv6AndTruncated);
+        let place = host.safe(&[&url(IN_DNS)]);
+        kept_out(&login(&place).run(), why);
+        drop(names);
+
+        // Nobody is there by IPv4; OneLogin may be there by IPv6.
+        let _names = NameServer::saying(at, Says::Ipv4AndTruncated);
+        host.end_onelogin();
+        kept_out(&login(&place).run(), why);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn r19_more_addresses_than_are_dialled_prove_no_outage() {
     on_a_host(|host| {
         let place = host.safe(&[&url(MANY), "onelogin.connect_timeout = 1"]);
@@ -1278,6 +1311,10 @@ enum Says {
     All,
     /// An IPv6 address to which no route leads; REFUSED to the question for IPv4.
     Ipv6,
+    /// The same IPv6 address; to the question for IPv4, that the answer is too long.
+    Ipv6AndTruncated,
+    /// OneLogin's IPv4 address; to the question for IPv6, that the answer is too long.
+    Ipv4AndTruncated,
 }
 
 /// The address of OneLogin, where it is asked for (RFC 1035).
@@ -1297,19 +1334,21 @@ fn reply(query: &[u8], says: Says) -> Option<Vec<u8>> {
     reply[4..].copy_from_slice(&[0, 1, 0, 0, 0, 0, 0, 0]);
     reply.extend(&name);
     reply.extend(kind);
-    if says == Says::Ipv6 {
-        if kind == [0, 1, 0, 1] {
-            reply[3] |= 5;
-        } else {
+    match (says, kind == [0, 1, 0, 1]) {
+        (Says::Ipv6, true) => reply[3] |= 5,
+        (Says::Ipv6AndTruncated, true) | (Says::Ipv4AndTruncated, false) => reply[2] |= 2,
+        (Says::Ipv6 | Says::Ipv6AndTruncated, false) => {
             reply[7] = 1;
             // An address of sixteen bytes: 2001:db8:ffff::1.
             reply.extend([0xc0, 12, 0, 28, 0, 1, 0, 0, 0, 0, 0, 16]);
             reply.extend([0x20, 1, 0xd, 0xb8, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
         }
-    } else if kind == [0, 1, 0, 1] {
-        reply[7] = 1;
-        // The name of the question, an address, of the internet, for no time, four bytes.
-        reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 203, 0, 113, 10]);
+        (Says::All | Says::Ipv4AndTruncated, true) => {
+            reply[7] = 1;
+            // The name of the question, an address, of the internet, for no time, four bytes.
+            reply.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, 203, 0, 113, 10]);
+        }
+        (Says::All, false) => {}
     }
     Some(reply)
 }

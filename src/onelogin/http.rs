@@ -5,6 +5,7 @@ mod connect;
 mod dial;
 mod link;
 mod names;
+mod nodata;
 mod progress;
 mod roots;
 mod tunnel;

@@ -1,18 +1,22 @@
 //! Looking up the host's name, or that of the proxy, to whom the host's is left.
 
+use super::link::end_of;
+use super::nodata::{self, Kind};
 use super::progress::Progress;
 use crate::outage::Miss;
+use crate::pam::sys::{Asking, limited};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::NextTimeout;
 
 /// Resolves names without a thread: the client's own resolver starts one where a time limit is
-/// set. The wait is bounded by resolv.conf instead. A name is asked for once a login.
+/// set. Here the C library is told how long to wait. A name is looked up once a login.
 #[derive(Debug)]
 pub(super) struct Names {
     progress: Arc<Progress>,
@@ -94,7 +98,7 @@ impl Resolver for Names {
         &self,
         uri: &ureq::http::Uri,
         _config: &ureq::config::Config,
-        _timeout: NextTimeout,
+        timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         self.progress.connecting(false);
         let locked = |_| Error::Io(io::Error::other("the names are locked"));
@@ -118,7 +122,7 @@ impl Resolver for Names {
         let kept = kept.iter().map(|&address| SocketAddr::new(address, port));
         let kept: Vec<SocketAddr> = kept.collect();
         if known.is_empty() && kept.is_empty() {
-            *known = self.look_up(host, port)?;
+            *known = self.look_up(host, port, end_of(timeout))?;
         }
         let mut addresses = self.empty();
         for &address in known.iter().chain(&kept).take(MAX_ADDRESSES) {
@@ -132,10 +136,10 @@ impl Resolver for Names {
 const MAX_ADDRESSES: usize = 16;
 
 impl Names {
-    fn look_up(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Error> {
+    fn look_up(&self, host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, Error> {
         let found = match self.care {
-            Care::Quick => addresses(host, port),
-            Care::Whole => whole(host, port).map(|(addresses, is_half)| {
+            Care::Quick => addresses(host, port, end),
+            Care::Whole => whole(host, port, end).map(|(addresses, is_half)| {
                 self.known.is_half.store(is_half, Ordering::Relaxed);
                 addresses
             }),
@@ -162,25 +166,40 @@ pub enum Nameless {
     Local(i32),
 }
 
-/// The addresses of a host, in the order in which they are tried.
+/// The addresses of a host, in the order in which they are tried. The look-up ends at this moment, or as soon as each name server
+/// has had one second.
 ///
 /// # Errors
 /// [`Nameless`] when there is none.
-pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Nameless> {
-    of_family(host, port, None)
+pub fn addresses(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, Nameless> {
+    let look_up = LookUp {
+        host,
+        port,
+        family: None,
+        end,
+        is_first: true,
+    };
+    look_up.run()
 }
 
 /// The addresses of a host, and whether a part of the answer is missing.
-fn whole(host: &str, port: u16) -> Result<(Vec<SocketAddr>, bool), Nameless> {
+fn whole(host: &str, port: u16, end: Instant) -> Result<(Vec<SocketAddr>, bool), Nameless> {
     let hosts = std::fs::read_to_string(HOSTS).unwrap_or_default();
     if host.parse::<IpAddr>().is_ok() || is_pinned(&hosts, host) {
-        return addresses(host, port).map(|addresses| (addresses, false));
+        return addresses(host, port, end).map(|addresses| (addresses, false));
     }
     // With a dot at its end, a name is looked up as it stands.
     let name = format!("{}.", host.trim_end_matches('.'));
     let (mut found, mut missing) = (Vec::new(), None);
     for family in [AddrFamily::Inet, AddrFamily::Inet6] {
-        match of_family(&name, port, Some(family)) {
+        let look_up = LookUp {
+            host: &name,
+            port,
+            family: Some(family),
+            end,
+            is_first: family == AddrFamily::Inet,
+        };
+        match look_up.run() {
             Ok(addresses) => found.extend(addresses),
             Err(Nameless::NoSuchHost) => {}
             Err(nameless) => missing = Some(nameless),
@@ -189,7 +208,7 @@ fn whole(host: &str, port: u16) -> Result<(Vec<SocketAddr>, bool), Nameless> {
     match missing {
         Some(nameless) if found.is_empty() => Err(nameless),
         // It is a name of the search list, or none.
-        None if found.is_empty() => addresses(host, port).map(|addresses| (addresses, false)),
+        None if found.is_empty() => addresses(host, port, end).map(|addresses| (addresses, false)),
         _ => Ok((found, missing.is_some())),
     }
 }
@@ -206,29 +225,126 @@ fn is_pinned(hosts: &str, host: &str) -> bool {
     })
 }
 
-fn of_family(
-    host: &str,
+/// A look-up of a name that ends in time.
+struct LookUp<'a> {
+    host: &'a str,
     port: u16,
+    /// `None`: both.
     family: Option<AddrFamily>,
-) -> Result<Vec<SocketAddr>, Nameless> {
-    let hints = AddrInfoHints {
-        socktype: SockType::Stream.into(),
-        address: family.map_or(0, Into::into),
-        ..AddrInfoHints::default()
-    };
-    let found = getaddrinfo(Some(host), None, Some(hints)).map_err(|error| match error.kind() {
-        LookupErrorKind::Again => Nameless::ForNow,
-        LookupErrorKind::NoName | LookupErrorKind::NoData => Nameless::NoSuchHost,
-        _ => Nameless::Local(error.error_num()),
-    })?;
-    let addresses: Vec<SocketAddr> = found
-        .flatten()
-        .map(|info| SocketAddr::new(info.sockaddr.ip(), port))
-        .collect();
-    if addresses.is_empty() {
-        return Err(Nameless::NoSuchHost);
+    end: Instant,
+    /// Name servers are asked at least once, however little time there is.
+    is_first: bool,
+}
+
+/// Why one call of getaddrinfo(3) found no address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gap {
+    /// No name server answered, or each that did had trouble.
+    ForNow,
+    /// There is no such name.
+    NoName,
+    /// The answer has no address; it may have been truncated.
+    NoAddress,
+    /// This host could not ask; the code.
+    Local(i32),
+}
+
+impl LookUp<'_> {
+    fn run(&self) -> Result<Vec<SocketAddr>, Nameless> {
+        if self.host.parse::<IpAddr>().is_ok() {
+            return self.call().map_err(Nameless::from);
+        }
+        let mut answer = self.ask(Asking::First);
+        if answer == Err(Gap::ForNow) {
+            answer = self.ask(Asking::Patiently);
+        }
+        if answer == Err(Gap::NoAddress) && !self.has_no_address() {
+            answer = match self.ask(Asking::ForLongAnswers) {
+                Err(Gap::NoAddress) => Err(Gap::ForNow),
+                other => other,
+            };
+        }
+        let is_relative = self.host.contains('.') && !self.host.ends_with('.');
+        if is_relative && matches!(answer, Err(Gap::NoName | Gap::NoAddress)) {
+            answer = self.ask(Asking::InDomains);
+        }
+        answer.map_err(Nameless::from)
     }
-    Ok(addresses)
+
+    /// Asks once, if there is time for it.
+    fn ask(&self, asking: Asking) -> Result<Vec<SocketAddr>, Gap> {
+        let answer = limited(asking, |resolver| {
+            let names = match asking {
+                Asking::InDomains if resolver.domains == 0 => return Err(Gap::NoName),
+                Asking::InDomains => resolver.domains + 1,
+                _ => 1,
+            };
+            let is_due = self.is_first && asking == Asking::First;
+            if is_due || self.has_time(asking.seconds(), resolver.servers * names) {
+                self.call()
+            } else {
+                Err(Gap::ForNow)
+            }
+        });
+        answer.unwrap_or(Err(Gap::Local(libc::EAI_SYSTEM)))
+    }
+
+    /// Whether there is time for so many answers, each of which is waited for so long.
+    fn has_time(&self, seconds: u8, answers: usize) -> bool {
+        let answers = u32::try_from(answers).unwrap_or(u32::MAX);
+        let needed = Duration::from_secs(seconds.into()).saturating_mul(answers);
+        needed <= self.end.saturating_duration_since(Instant::now())
+    }
+
+    /// Whether a name server says so in an answer that is whole.
+    fn has_no_address(&self) -> bool {
+        let families = match self.family {
+            Some(family) => vec![family],
+            None => vec![AddrFamily::Inet, AddrFamily::Inet6],
+        };
+        let servers = nodata::servers();
+        families.into_iter().all(|family| {
+            let kind = match family {
+                AddrFamily::Inet6 => Kind::Ipv6,
+                _ => Kind::Ipv4,
+            };
+            self.has_time(1, servers.len()) && nodata::is_said(self.host, kind, &servers)
+        })
+    }
+
+    fn call(&self) -> Result<Vec<SocketAddr>, Gap> {
+        let hints = AddrInfoHints {
+            socktype: SockType::Stream.into(),
+            address: self.family.map_or(0, Into::into),
+            ..AddrInfoHints::default()
+        };
+        let found = getaddrinfo(Some(self.host), None, Some(hints)).map_err(|error| match error
+            .kind()
+        {
+            LookupErrorKind::Again => Gap::ForNow,
+            LookupErrorKind::NoName => Gap::NoName,
+            LookupErrorKind::NoData => Gap::NoAddress,
+            _ => Gap::Local(error.error_num()),
+        })?;
+        let addresses: Vec<SocketAddr> = found
+            .flatten()
+            .map(|info| SocketAddr::new(info.sockaddr.ip(), self.port))
+            .collect();
+        if addresses.is_empty() {
+            return Err(Gap::NoAddress);
+        }
+        Ok(addresses)
+    }
+}
+
+impl From<Gap> for Nameless {
+    fn from(gap: Gap) -> Self {
+        match gap {
+            Gap::ForNow => Self::ForNow,
+            Gap::NoName | Gap::NoAddress => Self::NoSuchHost,
+            Gap::Local(code) => Self::Local(code),
+        }
+    }
 }
 
 #[cfg(test)]

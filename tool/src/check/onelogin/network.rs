@@ -19,7 +19,7 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
     let (host, port) = proxy.map_or((origin.host(), origin.port()), |proxy| {
         (proxy.host.as_str(), proxy.port)
     });
-    let Some(addresses) = named(host, port, findings) else {
+    let Some(addresses) = named(host, port, config.onelogin.request_timeout, findings) else {
         return false;
     };
     let timeout = config.onelogin.connect_timeout;
@@ -69,10 +69,15 @@ pub(super) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
     }
 }
 
-/// The addresses of a host; they are asked for without a limit of ours, as in a login.
-fn named(host: &str, port: u16, findings: &mut Vec<Finding>) -> Option<Vec<SocketAddr>> {
+/// The addresses of a host, looked up as in a login.
+fn named(
+    host: &str,
+    port: u16,
+    limit: Duration,
+    findings: &mut Vec<Finding>,
+) -> Option<Vec<SocketAddr>> {
     let start = Instant::now();
-    let result = addresses(host, port);
+    let result = addresses(host, port, start + limit);
     let time = start.elapsed();
     let found = match result {
         Ok(found) => found,
@@ -101,8 +106,8 @@ fn named(host: &str, port: u16, findings: &mut Vec<Finding>) -> Option<Vec<Socke
     if time > SLOW_NAMES {
         findings.push(
             Finding::warning("slow-names", format!("the address of {host} took {}", ms(time)))
-                .why("each login waits for it, and no time limit of the module cuts it short")
-                .advice("look at /etc/resolv.conf: \"options timeout:1 attempts:2\", or a cache such as systemd-resolved"),
+                .why("each login waits for it: for each name server that does not answer one second, and once more two")
+                .advice("look at /etc/resolv.conf: the first name server there must answer, for IPv6 addresses, too"),
         );
     }
     let list: Vec<_> = found.iter().map(|found| found.ip().to_string()).collect();
