@@ -152,6 +152,28 @@ fn a_name_is_looked_up_as_it_stands_and_then_in_the_domains_of_the_search_list()
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn r19_a_name_that_is_found_by_the_search_list_alone_proves_no_outage() {
+    in_a_network_of_its_own(|| {
+        // No route leads to the address that is told.
+        let server = |name| NameServer::start(Server::Elsewhere(name));
+        let host = Host::new(&[SAFE]);
+        host.resolver("nameserver 127.0.0.1\nsearch corp.test");
+        {
+            let _server = server(KNOWN);
+            let outcome = host.login().under(AS_PID_1).run();
+            assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        }
+        let host = host.anew(&[SAFE]);
+        let _server = server("onelogin.example.corp.test");
+        let outcome = host.login().under(AS_PID_1).run();
+        assert_denied(&outcome, "in a domain");
+        let why = "failmode=safe lets nobody in here: why=\"the name server gave no answer\"";
+        assert!(outcome.log.concat().contains(why), "{:?}", outcome.log);
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn r19_under_safe_a_name_server_that_fails_lets_nobody_in() {
     in_a_network_of_its_own(|| {
         let login = Login::new("safe", &[]);
@@ -368,6 +390,8 @@ enum Server {
     IgnoresIpv6,
     /// The same, but for this name alone: others do not exist.
     Knows(&'static str),
+    /// The same, with an address elsewhere.
+    Elsewhere(&'static str),
     /// Answers that the answer is too long.
     Truncates,
     /// The same to a query that does not allow for long answers (RFC 6891).
@@ -435,7 +459,10 @@ fn serve(socket: &UdpSocket, server: Server, queries: &Mutex<Vec<(String, &'stat
         let reply = match server {
             Server::Silent => Vec::new(),
             Server::IgnoresIpv6 if kind == "AAAA" => Vec::new(),
-            Server::Knows(known) if name != known => answer(query, NXDOMAIN, None),
+            Server::Knows(known) | Server::Elsewhere(known) if name != known => {
+                answer(query, NXDOMAIN, None)
+            }
+            Server::Elsewhere(_) => answer(query, 0, Some([203, 0, 113, 10])),
             Server::TruncatesWithoutEdns if !has_edns => truncated(query),
             Server::Answers
             | Server::IgnoresIpv6
@@ -511,6 +538,15 @@ const KNOWN: &str = "onelogin.example";
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 const THIRD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 3);
 const SOURCES: &str = "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n";
+/// As the first process of a host: PID 1 is what comes next.
+const AS_PID_1: [&str; 6] = [
+    "unshare",
+    "--pid",
+    "--fork",
+    "--kill-child",
+    "--mount-proc",
+    "--",
+];
 const NO_CONNECTION: &str = "reason=no-connection";
 // Codes of RFC 1035; "no error" without a record says that the name has no address.
 const NO_ADDRESS: u8 = 0;

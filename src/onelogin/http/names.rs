@@ -207,8 +207,9 @@ fn whole(host: &str, port: u16, end: Instant) -> Result<(Vec<SocketAddr>, bool),
     }
     match missing {
         Some(nameless) if found.is_empty() => Err(nameless),
-        // It is a name of the search list, or none.
-        None if found.is_empty() => addresses(host, port, end).map(|addresses| (addresses, false)),
+        // It is a name of the search list, or none. Both families are asked for at once then, so half of the answer may be
+        // missing without a word.
+        None if found.is_empty() => addresses(host, port, end).map(|addresses| (addresses, true)),
         _ => Ok((found, missing.is_some())),
     }
 }
