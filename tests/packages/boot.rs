@@ -353,11 +353,11 @@ fn enable_sshd_counts_for_the_next_login_where_systemd_has_the_socket_of_sshd() 
         machine.disable_sshd();
 
         // A restart that would end the sessions is left to the admin, before anything is written.
-        machine.drop_in("ssh.service", "[Service]\nKillMode=control-group\n");
+        machine.ends_sessions_with_sshd();
         let refused = machine.refuses_sshd();
         assert!(refused.contains("systemctl edit ssh.service"), "{refused}");
         assert_eq!(machine.stacks(), before);
-        machine.sh("rm -r /etc/systemd/system/ssh.service.d && systemctl daemon-reload");
+        machine.keeps_sessions_without_sshd();
 
         // Nothing listens but systemd. sshd -T needs a folder that sshd makes when it starts; what is said to type is enough.
         machine.sh("systemctl stop ssh.service");
@@ -385,6 +385,35 @@ fn enable_sshd_counts_for_the_next_login_where_systemd_has_the_socket_of_sshd() 
         assert!(open.finish().0.success());
         assert_eq!(machine.stacks(), before);
         assert_eq!(onelogin.codes(), 3);
+    });
+}
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn the_unit_that_puts_back_restarts_an_sshd_with_a_socket_of_systemd_and_does_not_wait_for_itself()
+{
+    on_each_release(|machine, _| {
+        let before = machine.stacks();
+        machine.has_a_key_for_alice();
+        machine.gives_the_socket_of_sshd_to_systemd();
+        let mut open = machine.ssh(TALK);
+        open.expect("ready");
+        let admin = machine.on_trial(SSHD_BEHIND_KEY, HOUR);
+
+        machine.leaves_nothing_but_the_record(admin, "sshd");
+
+        // sshd starts after this unit, and this unit has sshd restarted: neither may wait for the other.
+        let listener = machine.listener();
+        machine.sh(&format!("timeout 60 systemctl start {RESTORE}"));
+        let limit = format!("systemctl show --value --property=TimeoutStartUSec {RESTORE}");
+        assert_eq!(machine.sh(&limit).trim(), "2min");
+        assert_ne!(machine.listener(), listener);
+        assert_eq!(machine.changed(&before), "");
+        machine.alice_needs_no_code();
+        open.line("one");
+        open.expect("heard one");
+        open.line("end");
+        assert!(open.finish().0.success());
     });
 }
 
@@ -615,11 +644,13 @@ impl Machine {
         self.write(config, &text.replacen("\n# ca_file = ", "\nca_file = ", 1));
     }
 
-    /// Puts the service on trial, without a trial login, from the unit admin-SERVICE.
+    /// Puts the service on trial, without a trial login, from the unit admin-SERVICE. Options may follow its name.
     fn on_trial(&self, service: &str, seconds: u32) -> Pty {
         let seconds = seconds.to_string();
+        let mut words = service.split(' ');
+        let service = words.next().unwrap_or_default();
         let unit = format!("--unit=admin-{service}");
-        let mut admin = Pty::spawn(self.inside([
+        let enable = [
             "systemd-run",
             "--quiet",
             "--pipe",
@@ -633,9 +664,26 @@ impl Machine {
             "--yes",
             "--try",
             &seconds,
-        ]));
+        ];
+        let mut admin = Pty::spawn(self.inside(enable.into_iter().chain(words)));
         admin.expect("The new stack is in place");
         admin
+    }
+
+    /// Kills all that waits for the end of a trial, and has its time over.
+    fn leaves_nothing_but_the_record(&self, admin: Pty, service: &str) {
+        self.sh(&format!("systemctl kill --signal=KILL admin-{service}"));
+        assert_eq!(
+            admin.finish().0.code(),
+            Some(255),
+            "killed, says systemd-run"
+        );
+        self.sh("systemctl stop 'pam-onelogin-restore-*.timer'");
+        let record = format!("/var/lib/pam_onelogin/trial/{service}.json");
+        let number = r#""deadline": [1-9][0-9]*"#;
+        self.sh(&format!(
+            "grep -q '{number}' {record} && sed -i 's/{number}/\"deadline\": 0/' {record}"
+        ));
     }
 
     /// The stacks that are not as they were: name, mode and text.
@@ -789,6 +837,23 @@ impl Machine {
         assert!(client.finish().0.success());
     }
 
+    /// As in Ubuntu: the first connection starts sshd. Until then, sshd -T needs the folder.
+    fn gives_the_socket_of_sshd_to_systemd(&self) {
+        self.sh("systemctl disable --now ssh.service && systemctl enable --now ssh.socket");
+        self.sh(MAKE_RUN);
+        assert_eq!(self.listener(), 0);
+    }
+
+    /// As an admin may have it: what stops sshd stops all that it has started.
+    fn ends_sessions_with_sshd(&self) {
+        self.drop_in("ssh.service", "[Service]\nKillMode=control-group\n");
+    }
+
+    /// As Debian has it.
+    fn keeps_sessions_without_sshd(&self) {
+        self.sh("rm -r /etc/systemd/system/ssh.service.d && systemctl daemon-reload");
+    }
+
     /// The sshd that ssh.service runs; 0 if it runs none.
     fn listener(&self) -> u64 {
         self.moment("ssh.service", "MainPID")
@@ -933,6 +998,7 @@ done
 shift
 exec "$@"
 "#;
+const SSHD_BEHIND_KEY: &str = "sshd --behind key --user alice";
 const ENABLE_SSHD: &str = "pam-onelogin enable sshd --behind key --user alice --no-trial --yes";
 const MAKE_RUN: &str = "mkdir -m 755 /run/sshd";
 /// Answers each line until it is told to end.

@@ -56,8 +56,10 @@ fn restart(pid: i32) -> Result<(), Trouble> {
     let unit = restartable(pid)?;
     // A unit that was started five times in ten seconds would be left failed, and its socket with it.
     let _ = works(SYSTEMCTL, &["--quiet", "reset-failed", "--", &unit]);
-    // Where it has ended meanwhile, the next connection starts it.
-    if works(SYSTEMCTL, &["--quiet", "try-restart", "--", &unit]) {
+    // Where it has ended meanwhile, the next connection starts it. The unit that puts back after a start of the machine
+    // is ordered before sshd's: with dependencies this job would wait for that unit, which waits for this job.
+    let now = "--job-mode=ignore-dependencies";
+    if works(SYSTEMCTL, &["--quiet", now, "try-restart", "--", &unit]) {
         Ok(())
     } else {
         Err(Trouble::new(format!(
