@@ -417,6 +417,75 @@ fn the_unit_that_puts_back_restarts_an_sshd_with_a_socket_of_systemd_and_does_no
     });
 }
 
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn where_a_restart_of_sshd_would_end_sessions_enable_and_disable_change_nothing() {
+    on_each_release(|machine, _| {
+        let before = machine.stacks();
+        machine.has_a_key_for_alice();
+        machine.gives_the_socket_of_sshd_to_systemd();
+        let advice = "systemctl edit ssh.service";
+
+        // No sshd runs yet, and nothing starts one to find out.
+        machine.ends_sessions_with_sshd();
+        let refused = machine.refuses_sshd();
+        assert!(refused.contains(advice), "{refused}");
+        assert_eq!(machine.changed(&before), "");
+        assert_eq!(machine.listener(), 0);
+        machine.keeps_sessions_without_sshd();
+        machine.enable_sshd();
+
+        // The same before anything goes back: with and without an sshd that runs, and without a record of the change.
+        let enabled = machine.stacks();
+        machine.ends_sessions_with_sshd();
+        for then in [
+            "true",
+            "systemctl stop ssh.service",
+            "rm /var/lib/pam_onelogin/enabled/sshd.json",
+        ] {
+            machine.sh(then);
+            let refused = machine.sh("! pam-onelogin disable sshd 2>&1");
+            assert!(refused.contains(advice), "{then}: {refused}");
+            assert_eq!(machine.changed(&enabled), "", "{then}");
+            assert!(machine.path(SSHD_SETTINGS).exists(), "{then}");
+        }
+        machine.alice_needs_a_code("123456");
+        machine.keeps_sessions_without_sshd();
+        machine.disable_sshd();
+        assert_eq!(machine.changed(&before), "");
+        machine.alice_needs_no_code();
+    });
+}
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn a_trial_in_sshd_goes_back_even_where_a_restart_of_sshd_ends_sessions() {
+    on_each_release(|machine, _| {
+        let before = machine.stacks();
+        machine.has_a_key_for_alice();
+        machine.gives_the_socket_of_sshd_to_systemd();
+        let admin = machine.on_trial(SSHD_BEHIND_KEY, HOUR);
+        machine.ends_sessions_with_sshd();
+        machine.leaves_nothing_but_the_record(admin, "sshd");
+        machine.sh("pam-onelogin restore");
+        machine.expect_restored("sshd");
+        assert_eq!(machine.changed(&before), "");
+        machine.alice_needs_no_code();
+        let said = machine.sh("journalctl --no-pager --output=cat SYSLOG_FACILITY=10");
+        let restarted = "ssh.service is restarted with KillMode=control-group";
+        assert_eq!(said.matches(restarted).count(), 1, "{said}");
+
+        // Before its end, too: a package that is removed takes the tool with it.
+        machine.keeps_sessions_without_sshd();
+        let admin = machine.on_trial(SSHD_BEHIND_KEY, HOUR);
+        machine.ends_sessions_with_sshd();
+        machine.disable_sshd();
+        assert_eq!(admin.finish().0.code(), Some(1), "put back, says enable");
+        assert_eq!(machine.changed(&before), "");
+        machine.alice_needs_no_code();
+    });
+}
+
 /// A Debian with the package in it, filled in; alice, who may use sudo.
 struct Machine {
     root: Root,
@@ -999,6 +1068,7 @@ shift
 exec "$@"
 "#;
 const SSHD_BEHIND_KEY: &str = "sshd --behind key --user alice";
+const SSHD_SETTINGS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";
 const ENABLE_SSHD: &str = "pam-onelogin enable sshd --behind key --user alice --no-trial --yes";
 const MAKE_RUN: &str = "mkdir -m 755 /run/sshd";
 /// Answers each line until it is told to end.

@@ -75,6 +75,10 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
 }
 
 fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Trouble> {
+    // What is on trial goes back in any case.
+    if record.is_kept() && record.files.iter().any(|file| sshd::reads(&file.path)) {
+        sshd::can_be_reloaded()?;
+    }
     let mut changed = Vec::new();
     for file in &record.files {
         let restoring = store.planned_back(record, file)?;
@@ -101,6 +105,10 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
 
 /// Without a record: what is plainly ours.
 fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Trouble> {
+    let has_settings = service == Service::Sshd && sshd::is_written()?;
+    if has_settings {
+        sshd::can_be_reloaded()?;
+    }
     let mut plans = Vec::new();
     for stack in stacks(service) {
         let path = path(stack);
@@ -129,7 +137,8 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
         write::put(&path, text.as_bytes(), &present.likeness)?;
         changed.push(path.display().to_string());
     }
-    if service == Service::Sshd && sshd::take_away()? {
+    if has_settings {
+        sshd::take_away()?;
         changed.push(sshd::OURS.to_owned());
     }
     Ok(changed)

@@ -4,6 +4,7 @@
 
 use super::edit::{names_us, take_out};
 use super::service::Service;
+use super::sshd::Sessions;
 use super::{all, authselect, sshd};
 use crate::Trouble;
 use crate::write::{self, Likeness, Original};
@@ -185,6 +186,12 @@ impl Store {
             return forget(record);
         }
         let mut troubles = Vec::new();
+        // Between old and new settings some would not get in at all, which is worse than a session that ends.
+        let sessions = if record.is_kept() {
+            Sessions::Stay
+        } else {
+            Sessions::MayEnd
+        };
         // The last one first: what sshd asks for and what its stack asks are never less than before.
         for file in record.files.iter().rev() {
             let is_read = sshd::reads(&file.path);
@@ -195,7 +202,7 @@ impl Store {
             write::sweep(&file.path);
             let mut done = self.put_file_back(record, file);
             if is_read {
-                done = done.and_then(|()| sshd::reload());
+                done = done.and_then(|()| sshd::reload(sessions));
             }
             if let Err(trouble) = done {
                 troubles.extend(trouble.0);
@@ -325,7 +332,7 @@ impl Record {
     }
 
     /// Whether it was confirmed, or needed no confirmation.
-    fn is_kept(&self) -> bool {
+    pub(crate) fn is_kept(&self) -> bool {
         let kept = Path::new(ENABLED).join(file_name(&self.service));
         kept.exists()
     }

@@ -4,7 +4,8 @@
 mod running;
 mod settings;
 
-pub(super) use running::reload;
+pub(crate) use running::can_be_reloaded;
+pub(super) use running::{Sessions, reload};
 
 use super::edit::Behind;
 use super::record::Planned;
@@ -39,7 +40,7 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
     if objections.is_empty() {
         objections.extend(unread(&settings, user));
     } else if let Some(planned) = planned(&settings, user, behind)? {
-        running::can_be_reloaded()?;
+        can_be_reloaded()?;
         objections.clear();
         file = Some(planned);
     }
@@ -120,22 +121,23 @@ fn with_include(config: &str, ours: &Path) -> Option<String> {
 }
 
 /// Whether sshd reads its settings from this file, as far as we write any.
-pub(super) fn reads(path: &Path) -> bool {
+pub(crate) fn reads(path: &Path) -> bool {
     path == Path::new(OURS)
 }
 
-/// Takes our file away where no record knows of it; whether it was there.
-pub(crate) fn take_away() -> Result<bool, Trouble> {
+/// Whether our file is there, as we have written it.
+pub(crate) fn is_written() -> Result<bool, Trouble> {
     let ours = write::original(Path::new(OURS))?;
-    let is_ours = ours.is_some_and(|file| {
+    Ok(ours.is_some_and(|file| {
         let written = [None, Some(KEY), Some(PASSWORD)].map(lines);
         written.iter().any(|text| text.as_bytes() == file.bytes)
-    });
-    if is_ours {
-        write::remove(Path::new(OURS))?;
-        reload()?;
-    }
-    Ok(is_ours)
+    }))
+}
+
+/// Takes our file away where no record knows of it.
+pub(crate) fn take_away() -> Result<(), Trouble> {
+    write::remove(Path::new(OURS))?;
+    reload(Sessions::Stay)
 }
 
 /// What sshd goes on to ask for by settings that are not ours, once its stack is without us.
@@ -152,7 +154,7 @@ pub(super) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
     let settings = Settings::of(None, user)?;
     let mut objections = settings.objections(behind);
     if objections.is_empty() {
-        reload()?;
+        reload(Sessions::Stay)?;
         objections.extend(unread(&settings, user));
     }
     if objections.is_empty() {

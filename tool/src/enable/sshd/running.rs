@@ -3,13 +3,19 @@
 //! systemd may hold the socket (ssh.socket, the default of Ubuntu). With `Accept=yes` each connection
 //! starts an sshd that reads the settings, and none of them listens: nothing is to be done. With
 //! `Accept=no` the first connection starts an sshd that gets the socket and listens on. It would not
-//! find the socket again after SIGHUP, and end: systemd starts it anew.
+//! find the socket again after SIGHUP, and end: systemd starts it anew. A `KillMode` of its unit other than
+//! `process` may end the open sessions with it, so that `enable` and `disable` refuse before they change
+//! anything, also while no sshd runs yet: the login that asks what it takes would start one. A trial that
+//! nobody has confirmed goes back in any case: an sshd that goes on with the settings of the trial, before
+//! the stack of before, would keep out who has a key only.
 
 use super::settings::{SSHD, Settings};
 use crate::Trouble;
 use crate::program::{output_of, run, systemd_runs, works};
+use crate::trail::leave;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use pam_onelogin::verdict::Level;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt as _;
@@ -17,8 +23,17 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
-pub(in super::super) fn reload() -> Result<(), Trouble> {
+/// What becomes of the open sessions where an sshd has to be restarted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Sessions {
+    /// They stay, or it is not restarted.
+    Stay,
+    /// It is restarted in any case.
+    MayEnd,
+}
+
+/// Has the sshd that runs, if one does, read its settings again.
+pub(in super::super) fn reload(sessions: Sessions) -> Result<(), Trouble> {
     let listening = listening();
     // At the start of the machine there is none yet, nor all that sshd -T needs.
     if listening.is_empty() {
@@ -30,7 +45,7 @@ pub(in super::super) fn reload() -> Result<(), Trouble> {
         .into_iter()
         .partition(|pid| has_systemds_socket(*pid));
     for pid in by_socket {
-        restart(pid)?;
+        restart(pid, sessions)?;
     }
     let file = Path::new(settings.value("pidfile"));
     let Some(pid) = number_in(file).filter(|pid| by_itself.contains(pid)) else {
@@ -52,8 +67,11 @@ pub(in super::super) fn reload() -> Result<(), Trouble> {
 }
 
 /// Has systemd start this sshd anew. The socket stays, so that no connection is refused meanwhile.
-fn restart(pid: i32) -> Result<(), Trouble> {
-    let unit = restartable(pid)?;
+fn restart(pid: i32, sessions: Sessions) -> Result<(), Trouble> {
+    let unit = match sessions {
+        Sessions::Stay => restartable(pid)?,
+        Sessions::MayEnd => restartable(pid).or_else(|trouble| restartable_anyway(pid, trouble))?,
+    };
     // A unit that was started five times in ten seconds would be left failed, and its socket with it.
     let _ = works(SYSTEMCTL, &["--quiet", "reset-failed", "--", &unit]);
     // Where it has ended meanwhile, the next connection starts it. The unit that puts back after a start of the machine
@@ -70,28 +88,75 @@ fn restart(pid: i32) -> Result<(), Trouble> {
 
 /// The unit of an sshd with a socket of systemd, where a restart leaves the open sessions alone.
 fn restartable(pid: i32) -> Result<String, Trouble> {
-    const HELD: &str = "systemd holds the socket of the sshd that runs, which would have to be \
-                        restarted to read its settings";
     let Some(unit) = systemd_runs().then(|| unit(pid)).flatten() else {
         return Err(Trouble::new(format!(
             "{HELD}, and it is not known by which unit; write the settings by hand, restart it, then \
              run this again"
         )));
     };
-    if !["process", "none"].contains(&shown(&unit, "KillMode").as_str()) {
-        return Err(Trouble::new(format!(
-            "{HELD}, and {unit} would end the open sessions with it; it needs KillMode=process, by: \
-             systemctl edit {unit}"
-        )));
-    }
+    keeps_sessions(&unit)?;
     Ok(unit)
 }
 
-/// Whether the sshd that runs, if one does, can be made to read its settings again.
-pub(super) fn can_be_reloaded() -> Result<(), Trouble> {
+/// The unit where a restart may end the open sessions; the log says so, as this may be one of them.
+fn restartable_anyway(pid: i32, trouble: Trouble) -> Result<String, Trouble> {
+    let unit = unit(pid).ok_or(trouble)?;
+    let text = format!(
+        "{unit} is restarted with KillMode={}, which may end open ssh sessions: otherwise sshd would \
+         keep the settings of the trial",
+        shown(&unit, "KillMode")
+    );
+    leave(Level::Warning, &text);
+    Ok(unit)
+}
+
+/// Whether a restart of this unit leaves the open sessions alone.
+fn keeps_sessions(unit: &str) -> Result<(), Trouble> {
+    if ["process", "none"].contains(&shown(unit, "KillMode").as_str()) {
+        return Ok(());
+    }
+    Err(Trouble::new(format!(
+        "{HELD}, and {unit} would end the open sessions with it; it needs KillMode=process, by: \
+         systemctl edit {unit}"
+    )))
+}
+
+/// Whether the sshd that runs, or that the next connection starts, can be made to read its settings again.
+pub(crate) fn can_be_reloaded() -> Result<(), Trouble> {
     let listening = listening().into_iter();
     let mut by_socket = listening.filter(|pid| has_systemds_socket(*pid));
-    by_socket.try_for_each(|pid| restartable(pid).map(|_| ()))
+    by_socket.try_for_each(|pid| restartable(pid).map(|_| ()))?;
+    started_by_sockets()
+        .iter()
+        .try_for_each(|unit| keeps_sessions(unit))
+}
+
+/// The units that systemd starts as an sshd with a socket, once a connection comes.
+fn started_by_sockets() -> Vec<String> {
+    if !systemd_runs() {
+        return Vec::new();
+    }
+    let properties = "--property=ActiveState,Accept,Triggers";
+    let said = output_of(&[SYSTEMCTL], &["show", properties, "--", "*.socket"]);
+    let said = said.unwrap_or_default();
+    let program = format!("path={SSHD} ");
+    let is_sshd = |unit: &&str| USUAL.contains(unit) || shown(unit, "ExecStart").contains(&program);
+    let units = triggered(&said).filter(is_sshd);
+    units.map(str::to_owned).collect()
+}
+
+/// The services of sockets that are active, in what systemd shows of sockets, each a paragraph. With
+/// `Accept=yes` each connection has one of its own.
+fn triggered(said: &str) -> impl Iterator<Item = &str> {
+    let sockets = said.split("\n\n").filter(|socket| {
+        let has = |line: &str| socket.lines().any(|it| it == line);
+        has("ActiveState=active") && has("Accept=no")
+    });
+    let units = sockets.filter_map(|socket| {
+        let mut lines = socket.lines();
+        lines.find_map(|line| line.strip_prefix("Triggers="))
+    });
+    units.flat_map(str::split_ascii_whitespace)
 }
 
 /// What has the sshd that runs read its settings.
@@ -150,8 +215,7 @@ fn listening_in(table: &str) -> impl Iterator<Item = &str> {
 /// The service of systemd whose main process this is.
 fn unit(pid: i32) -> Option<String> {
     let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let usual = ["ssh.service", "sshd.service"].into_iter();
-    let mut units = units_in(&groups).chain(usual);
+    let mut units = units_in(&groups).chain(USUAL);
     let is_it = |unit: &&str| shown(unit, "MainPID").parse() == Ok(pid);
     units.find(is_it).map(str::to_owned)
 }
@@ -317,6 +381,11 @@ fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// Why sshd may not read its settings: the beginning of the sentence.
+const HELD: &str =
+    "systemd holds the socket of sshd, which would have to be restarted to read its settings";
+/// What distributions call sshd's unit.
+const USUAL: [&str; 2] = ["ssh.service", "sshd.service"];
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SSH: &str = "/usr/bin/ssh";
 const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
@@ -345,6 +414,18 @@ mod tests {
         ] {
             assert_eq!(units_in(groups).collect::<Vec<_>>(), units, "{groups}");
         }
+    }
+
+    #[test]
+    fn the_services_of_active_sockets_are_told_from_those_that_each_connection_has() {
+        let said = "Accept=no\nActiveState=active\nTriggers=ssh.service\n\n\
+                    Triggers=other.service\nActiveState=inactive\nAccept=no\n\n\
+                    Accept=yes\nTriggers=sshd@0-1-2.service\nActiveState=active\n\n\
+                    ActiveState=active\nAccept=no\nTriggers=\n\n\
+                    Triggers=sshd.service\nAccept=no\nActiveState=active\n";
+        let units: Vec<_> = triggered(said).collect();
+        assert_eq!(units, ["ssh.service", "sshd.service"]);
+        assert_eq!(triggered("").count(), 0);
     }
 
     #[test]
