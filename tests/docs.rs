@@ -31,7 +31,7 @@ const DOCUMENTS: [(&str, &str); 4] = [
 
 const ATTEMPT_SOURCE: &str = include_str!("../src/attempt.rs");
 const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
-const LOGIN_SOURCE: &str = include_str!("../src/login.rs");
+const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [
     include_str!("../src/onelogin/token.rs"),

@@ -1,10 +1,12 @@
 //! Approvals: a push, a call or a link is sent once, one at a time for a user, and waited for.
 
-use super::{
-    Acceptance, Activation, Answer, Api, ApiError, Challenge, Checked, Code, Codes, Deadline,
-    Denial, Device, Factor, Forgotten, Guess, Limit, Login, Manner, Outcome, Phone, Tries, Trouble,
-    Typed, UserId, VerificationId, Wait,
-};
+use super::codes::{Checked, Guess, Tries};
+use super::outcome::{Denial, Outcome};
+use super::port::{Api, Challenge, Deadline, Forgotten, Limit, Phone, Typed, Wait};
+use super::{Login, Manner};
+use crate::api::{Acceptance, Activation, Answer, ApiError, Trouble};
+use crate::factor::{Code, Codes, Device, Factor};
+use crate::id::{UserId, VerificationId};
 use std::time::Duration;
 
 /// Where the phone shows the push of another login, perhaps of one that the user has broken off.

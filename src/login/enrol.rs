@@ -1,11 +1,12 @@
 //! Enrolment at login: a proven user without a factor registers one, then logs in with it.
 
+use super::Login;
 use super::approval::Poll;
-use super::{
-    Acceptance, ApiError, Challenge, Denial, Door, Limit, Login, Outcome, Tries, Trouble, Typed,
-    Unknown,
-};
-use crate::api::{Available, Enrolment, Registration};
+use super::codes::Tries;
+use super::outcome::{Denial, Outcome, Unknown};
+use super::port::{Challenge, Limit, Typed};
+use super::unproven::Door;
+use crate::api::{Acceptance, ApiError, Available, Enrolment, Registration, Trouble};
 use crate::factor::{Code, Factor};
 use crate::id::UserId;
 use crate::secret::Secret;

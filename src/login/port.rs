@@ -39,7 +39,7 @@ pub trait Api {
     /// As [`Api::user`].
     fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError>;
     /// Activates a device: sends the push, the code or the link, or calls. It is sent once; the error says by its
-    /// [`Ending`] whether it may be sent once more.
+    /// [`Ending`](crate::api::Ending) whether it may be sent once more.
     ///
     /// # Errors
     /// As [`Api::user`].

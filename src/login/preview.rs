@@ -1,7 +1,14 @@
 //! What a login would begin with, for the admin who wants to know before it happens. It reads what a
 //! login reads, decides by the same code, and asks, counts, activates and writes down nothing.
 
-use super::{Closed, Denial, Devices, Full, Login, Menu, Outcome, Subject, UserId};
+use super::Login;
+use super::look_up::Closed;
+use super::outcome::{Denial, Outcome};
+use super::port::Full;
+use crate::api::Devices;
+use crate::factor::Menu;
+use crate::id::UserId;
+use crate::user::Subject;
 
 /// A login that did not take place.
 pub struct Preview {

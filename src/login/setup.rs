@@ -1,7 +1,10 @@
 //! Enrolment by an admin who sits beside the user: the same choice and registration as in a login, and
 //! no login after it.
 
-use super::{Login, Outcome, Subject, UserId};
+use super::Login;
+use super::outcome::Outcome;
+use crate::id::UserId;
+use crate::user::Subject;
 
 /// Whether somebody who has a device may get one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,186 @@
+//! Codes: each is counted, then sent once, and what becomes of it is said at the next prompt.
+
+use super::Login;
+use super::outcome::{Denial, Outcome};
+use super::port::{Full, Limit, Unguessed};
+use crate::api::{Acceptance, Answer, GiveBack, Trouble};
+use crate::config::VerifyForm;
+use crate::factor::{Code, Codes, Device, Factor};
+use crate::id::{UserId, VerificationId};
+
+/// How one submitted code fared.
+pub(super) enum Checked {
+    Accepted(Acceptance),
+    Refused,
+    /// It was used before on this host, and not sent.
+    Used,
+}
+
+/// Whether a code may be sent.
+pub(super) enum Guess {
+    Counted,
+    Used,
+}
+
+/// How many answers are left, and why the last one failed.
+pub(super) struct Tries {
+    pub(super) count: u8,
+    pub(super) why: Denial,
+    pub(super) words: &'static str,
+}
+
+impl Tries {
+    pub(super) fn new(count: u8) -> Self {
+        Self {
+            count,
+            why: Denial::NoCode,
+            words: "",
+        }
+    }
+
+    pub(super) fn left(&self) -> bool {
+        self.count > 0
+    }
+
+    pub(super) fn failed(&mut self, why: Denial) {
+        self.count = self.count.saturating_sub(1);
+        self.why = why;
+        self.words = NOT_ACCEPTED;
+    }
+
+    /// What a code came to: an acceptance, or one try less.
+    pub(super) fn take(&mut self, checked: Checked) -> Option<Acceptance> {
+        match checked {
+            Checked::Accepted(acceptance) => return Some(acceptance),
+            Checked::Refused => self.failed(Denial::Code),
+            Checked::Used => {
+                self.failed(Denial::UsedCode);
+                self.words = USED_BEFORE;
+            }
+        }
+        None
+    }
+
+    pub(super) fn prompt(&self, text: &str) -> String {
+        format!("{}{text}", self.words)
+    }
+}
+
+/// Before a prompt that follows an answer which did not pass.
+const NOT_ACCEPTED: &str = "Not accepted. ";
+
+/// Before a prompt that follows a code which was used before.
+const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
+
+pub(super) fn too_many_codes(full: Full) -> Denial {
+    match full {
+        Full::Day => Denial::TooManyCodesToday,
+        Full::Window | Full::PushDenied => Denial::TooManyCodes,
+    }
+}
+
+impl Login<'_> {
+    /// Checks a code that nothing was sent for, with a push where the device takes it in no other way.
+    pub(super) fn check_typed(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        code: &Code,
+        tries: &mut Tries,
+    ) -> Result<Option<Acceptance>, Outcome> {
+        match device.codes {
+            Codes::WithPush => self.code_with_push(user, device, code, tries),
+            Codes::AtHand | Codes::Never => Ok(tries.take(self.check_at_hand(user, device, code)?)),
+        }
+    }
+
+    /// Checks a code that needs no message: directly, or after an activation where the tenant
+    /// wants one. That activation sends nothing to anybody.
+    pub(super) fn check_at_hand(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        code: &Code,
+    ) -> Result<Checked, Outcome> {
+        let is_activated = self.config.onelogin.verify == VerifyForm::Activated
+            && matches!(device.factor, Factor::Totp | Factor::YubiKey);
+        if !is_activated {
+            return self.check(user, device, None, code);
+        }
+        self.authorise()?;
+        if let Guess::Used = self.guess(device, code)? {
+            return Ok(Checked::Used);
+        }
+        let deadline = self.deadline();
+        let activation = self
+            .send(Some(Limit::Failures), |login| {
+                login.api.activate(user, device, deadline.into())
+            })
+            .map_err(|error| self.give_back(Limit::Failures, error))?;
+        self.submit(user, device, (Some(&activation.id), true), code)
+    }
+
+    pub(super) fn check(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        code: &Code,
+    ) -> Result<Checked, Outcome> {
+        self.authorise()?;
+        match self.guess(device, code)? {
+            Guess::Counted => self.submit(user, device, (verification, false), code),
+            Guess::Used => Ok(Checked::Used),
+        }
+    }
+
+    /// What precedes every code: it is counted, and the denial is written down, so that whoever
+    /// breaks off after a wrong one does not start over in the same action.
+    pub(super) fn guess(&mut self, device: &Device, code: &Code) -> Result<Guess, Outcome> {
+        self.progress.factor = Some(device.factor.code_word());
+        match self.memory.guess(code) {
+            Ok(()) => {}
+            Err(Unguessed::UsedBefore) => return Ok(Guess::Used),
+            Err(Unguessed::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
+            Err(Unguessed::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+        }
+        if let Err(outcome) = self.mark_beforehand() {
+            self.memory.unsent(Limit::Failures);
+            return Err(outcome);
+        }
+        self.progress.sent = true;
+        Ok(Guess::Counted)
+    }
+
+    /// Sends a code that was counted: once. `is_seen`: OneLogin has seen something already that was counted with it.
+    pub(super) fn submit(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        (verification, is_seen): (Option<&VerificationId>, bool),
+        code: &Code,
+    ) -> Result<Checked, Outcome> {
+        let deadline = self.deadline();
+        let result = self.send(Some(Limit::Failures), |login| {
+            login.api.check(user, device, verification, code, deadline)
+        });
+        match result {
+            Ok(Answer::Accepted(acceptance)) => Ok(Checked::Accepted(acceptance)),
+            Ok(Answer::Rejected | Answer::Unfit) => {
+                self.memory.refused();
+                Ok(Checked::Refused)
+            }
+            // OneLogin may still accept the code: it stays used (rule R18).
+            Ok(Answer::Pending) => Ok(Checked::Refused),
+            Err(error) if error.trouble == Trouble::NotFound => {
+                Err(Outcome::Denied(Denial::Expired))
+            }
+            // The activation of a code at hand was counted as this code, and OneLogin has seen it.
+            Err(error) if is_seen && error.ending.row().give_back == GiveBack::Always => {
+                self.memory.refused();
+                Err(Self::trouble(error))
+            }
+            Err(error) => Err(self.give_back(Limit::Failures, error)),
+        }
+    }
+}

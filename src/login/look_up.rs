@@ -1,0 +1,201 @@
+//! Who the user is at OneLogin, and which of their devices may be used: the menu.
+
+use super::Login;
+use super::codes::too_many_codes;
+use super::outcome::{Denial, Outcome, Unknown};
+use super::port::{Full, Limit, LookUp, Recalled, Uncounted};
+use super::requests::too_many_challenges;
+use crate::api::{Devices, Found};
+use crate::config::{Missing, NoFactor, VerifyForm};
+use crate::factor::{Activations, Codes, Device, Factor, Menu, NoChoice};
+use crate::id::UserId;
+use crate::map::Wanted;
+use crate::user::{Exemption, Proof, Subject, Unfit};
+
+/// Why there is no menu.
+pub(super) enum Closed {
+    /// There is nobody to verify.
+    Nobody(Unknown),
+    /// The user has no factor and may enrol one.
+    NoFactorYet(UserId),
+    /// This is how it ends.
+    For(Outcome),
+}
+
+/// Where a menu is expected.
+impl From<Closed> for Outcome {
+    fn from(closed: Closed) -> Self {
+        match closed {
+            Closed::Nobody(unknown) => Self::Unknown(unknown),
+            Closed::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
+            Closed::For(outcome) => outcome,
+        }
+    }
+}
+
+impl From<Outcome> for Closed {
+    fn from(outcome: Outcome) -> Self {
+        Self::For(outcome)
+    }
+}
+
+impl Login<'_> {
+    /// Finds the subject at OneLogin, and what there is to choose from.
+    pub(super) fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Closed> {
+        // Where nothing can be counted, nothing is asked.
+        if !self.memory.works() {
+            return Err(Closed::For(Outcome::Denied(Denial::NoState)));
+        }
+        self.progress.led_to_nobody = false;
+        let found = self.find(subject);
+        let is_found = found.is_ok();
+        let result = found.and_then(|(user, devices)| {
+            self.codes_are_left()?;
+            let menu = self.offer(subject.proof, &user, devices)?;
+            Ok((user, menu))
+        });
+        let end = match &result {
+            _ if self.progress.led_to_nobody => LookUp::Nobody,
+            Err(Closed::NoFactorYet(_) | Closed::For(Outcome::Exempt(_))) => LookUp::Else,
+            _ if is_found => LookUp::Found {
+                is_kept: self.api.keeps(),
+            },
+            _ => LookUp::Else,
+        };
+        self.memory.looked_up(end);
+        result
+    }
+
+    pub(super) fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), Closed> {
+        let wanted = Self::wanted(subject)?;
+        let user = match self.api.kept(wanted) {
+            Some(user) => user,
+            None => self.look_up(wanted)?,
+        };
+        self.memory.meet(&user);
+        self.progress.onelogin_id = Some(user.clone());
+        let devices = self.read(|api, deadline| api.devices(&user, deadline))?;
+        self.progress.odd_devices = devices.odd;
+        Ok((user, devices))
+    }
+
+    /// Whom OneLogin is to be asked for.
+    pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, Closed> {
+        subject.wanted.as_ref().map_err(|unfit| match unfit {
+            Unfit::Name => Closed::Nobody(Unknown::Name),
+            Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
+        })
+    }
+
+    /// Asks OneLogin who somebody is, unless this host knows that it leads to nothing: whoever has a
+    /// first factor could spend what OneLogin answers all hosts in an hour (rule R22).
+    pub(super) fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
+        if let Wanted::Id(id) = wanted {
+            self.memory.meet(id);
+        }
+        if self.memory.recall() == Recalled::Nobody {
+            return Err(Closed::Nobody(Unknown::Lately));
+        }
+        self.codes_are_left()?;
+        self.memory.look_up().map_err(|why| {
+            Closed::For(Outcome::Denied(match why {
+                Uncounted::Full(_) => Denial::TooManyLookUps,
+                Uncounted::Forgotten => Denial::NoState,
+            }))
+        })?;
+        self.user_of(wanted)
+    }
+
+    /// Beyond the limit on codes everything is denied.
+    pub(super) fn codes_are_left(&mut self) -> Result<(), Outcome> {
+        match self.memory.full(Limit::Failures) {
+            Some(full) => Err(Outcome::Denied(too_many_codes(full))),
+            None => Ok(()),
+        }
+    }
+
+    /// OneLogin's answer leads to nobody, whatever has proven the user.
+    pub(super) fn nobody(&mut self, unknown: Unknown) -> Closed {
+        self.progress.led_to_nobody = true;
+        Closed::Nobody(unknown)
+    }
+
+    /// What there is to choose from among these devices.
+    pub(super) fn offer(
+        &mut self,
+        proof: Proof,
+        user: &UserId,
+        devices: Devices,
+    ) -> Result<Menu, Closed> {
+        let no_factor = self.config.users.no_factor;
+        let activations = self.activations(proof);
+        let allow = &self.config.factors.allow;
+        match (devices.enrolled, no_factor, activations) {
+            (0, NoFactor::Exempt, _) => {
+                return Err(Closed::For(Outcome::Exempt(Exemption::NoFactor)));
+            }
+            // Who has a temporary token has something to type.
+            (0, NoFactor::Enroll, Activations::Offered) if !allow.contains(&Factor::Temporary) => {
+                return Err(Closed::NoFactorYet(user.clone()));
+            }
+            _ => {}
+        }
+        let usable = self.with_codes_that_can_be_checked(devices.usable);
+        let menu = Menu::new(usable, devices.enrolled, allow, activations);
+        menu.map_err(|no_choice| match no_choice {
+            // Once something has proven them, they can enrol one.
+            NoChoice::NoDevice if no_factor == NoFactor::Enroll && proof == Proof::Unproven => {
+                Closed::Nobody(Unknown::NoFactor)
+            }
+            NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
+            NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
+            NoChoice::NoneWithoutActivation => match self.progress.held_back {
+                Some(full) => Closed::For(Outcome::Denied(too_many_challenges(full))),
+                None => Closed::Nobody(Unknown::NoAllowedFactor),
+            },
+        })
+    }
+
+    /// What may be sent to the user: nothing before something has proven them, and not beyond the
+    /// limit.
+    pub(super) fn activations(&mut self, proof: Proof) -> Activations {
+        if proof == Proof::Unproven {
+            return Activations::Off;
+        }
+        self.progress.held_back = self.memory.full(Limit::Challenges);
+        match self.progress.held_back {
+            None => Activations::Offered,
+            Some(Full::PushDenied) => Activations::NoPush,
+            Some(Full::Window | Full::Day) => Activations::Off,
+        }
+    }
+
+    /// A tenant that takes a posted code for an activation would send a push, or more, for it: codes
+    /// of Protect and Duo cannot be checked there.
+    pub(super) fn with_codes_that_can_be_checked(&self, mut devices: Vec<Device>) -> Vec<Device> {
+        if self.config.onelogin.verify == VerifyForm::Activated {
+            devices.retain(|device| device.factor != Factor::Duo);
+            for device in devices
+                .iter_mut()
+                .filter(|device| device.factor == Factor::Push)
+            {
+                device.codes = Codes::Never;
+            }
+        }
+        devices
+    }
+
+    pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
+        let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
+            Found::One(user) => return Ok(user),
+            Found::Nobody if self.config.users.unknown == Missing::Exempt => {
+                return Err(Closed::For(Outcome::Exempt(Exemption::Unknown)));
+            }
+            Found::Nobody | Found::Gone => Unknown::User,
+            Found::Several => Unknown::Several,
+            Found::Other => Unknown::Other,
+            Found::Inactive => Unknown::Inactive,
+        };
+        Err(self.nobody(unknown))
+    }
+}

@@ -1,0 +1,119 @@
+//! The login of a user whom something before this module has proven: the menu of their devices.
+
+use super::Login;
+use super::codes::Tries;
+use super::outcome::{Denial, Outcome};
+use super::port::{Full, Typed};
+use crate::api::Acceptance;
+use crate::factor::{Choice, Device, Factor, Menu, Pick};
+use crate::id::{UserId, VerificationId};
+use crate::user::Subject;
+
+/// Before the first prompt where less is sent than could be.
+pub(super) fn held_back(full: Full) -> &'static str {
+    match full {
+        Full::Window => {
+            "Too many pushes, calls or messages. Type a code, or try those again later. "
+        }
+        Full::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
+        Full::PushDenied => "A push was denied. No push is sent for one hour. ",
+    }
+}
+
+impl Login<'_> {
+    /// The menu of a user whom something before us has proven.
+    pub(super) fn menu(
+        &mut self,
+        subject: &Subject,
+        user: &UserId,
+        menu: &Menu,
+    ) -> Result<Acceptance, Outcome> {
+        if self.config.factors.autopush {
+            if let Some(device) = menu.autopush() {
+                // An outage shall be seen before anything is counted.
+                self.prepare()?;
+                return self.approval(user, device, self.config.factors.prompts);
+            }
+        }
+        self.prepare()?;
+        let mut tries = Tries::new(self.config.factors.prompts);
+        if let Some(full) = self.progress.held_back {
+            tries.words = held_back(full);
+        }
+        while tries.left() {
+            let text = tries.prompt(&menu.prompt(&subject.name));
+            match self.ask(&text)? {
+                Typed::Unusable(bad) => tries.failed(bad.into()),
+                Typed::Text(answer) => match menu.pick(&answer) {
+                    Pick::Nothing => tries.failed(Denial::NoCode),
+                    Pick::Start(choice) => return self.start(user, &choice, tries.count),
+                    Pick::Check(device, code) => {
+                        let accepted = self.check_typed(user, &device, &code, &mut tries)?;
+                        if let Some(acceptance) = accepted {
+                            return Ok(acceptance);
+                        }
+                    }
+                },
+            }
+        }
+        Err(Outcome::Denied(tries.why))
+    }
+
+    pub(super) fn start(
+        &mut self,
+        user: &UserId,
+        choice: &Choice,
+        tries: u8,
+    ) -> Result<Acceptance, Outcome> {
+        match choice {
+            Choice::Approval(device) => self.approval(user, device, tries),
+            Choice::CodeTo(device) => {
+                let verification = self.activate(user, device)?.id;
+                let what = match device.factor {
+                    Factor::Email => "e-mail",
+                    _ => "text message",
+                };
+                let text = format!("Passcode from the {what} to {}: ", device.label());
+                self.codes_of(user, device, Some(&verification), &text, tries)
+            }
+            Choice::CodeOf(device) => {
+                let text = match device.factor {
+                    Factor::Temporary => "Temporary passcode: ".to_owned(),
+                    _ => format!("OneLogin passcode from {}: ", device.label()),
+                };
+                self.codes_of(user, device, None, &text, tries)
+            }
+        }
+    }
+
+    /// Codes of one device, until one is accepted or the tries are used up. A refused code sends
+    /// no second message.
+    pub(super) fn codes_of(
+        &mut self,
+        user: &UserId,
+        device: &Device,
+        verification: Option<&VerificationId>,
+        text: &str,
+        tries: u8,
+    ) -> Result<Acceptance, Outcome> {
+        let mut tries = Tries::new(tries);
+        while tries.left() {
+            match self.ask(&tries.prompt(text))? {
+                Typed::Unusable(bad) => tries.failed(bad.into()),
+                Typed::Text(answer) => match device.factor.code(&answer) {
+                    None => tries.failed(Denial::NoCode),
+                    Some(code) => {
+                        let accepted = match verification {
+                            Some(_) => tries.take(self.check(user, device, verification, &code)?),
+                            None => self.check_typed(user, device, &code, &mut tries)?,
+                        };
+                        if let Some(acceptance) = accepted {
+                            return Ok(acceptance);
+                        }
+                    }
+                },
+            }
+        }
+        Err(Outcome::Denied(tries.why))
+    }
+}
