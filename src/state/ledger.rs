@@ -2,12 +2,22 @@
 //! the pending push (rules R14, R18, R22). What concerns OneLogin's user is counted for that user,
 //! whatever their names are here; before it is known who that is, for the name and uid.
 
-use super::entries::{Claim, DAY, Entry, Folder, Kind, NOTHING, SWEPT, minute};
+mod counting;
+mod phone;
+mod standing;
+mod sweep;
+
+pub use standing::Standing;
+
+use counting::{count, origins, place_of, which};
+use phone::is_phone_busy;
+
+use super::entries::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
 use super::{State, name, name_of, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
-use crate::host::{exists, is_gone, pid_namespace, sure_identity};
+use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
     Challenge, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted, Unguessed,
@@ -31,10 +41,6 @@ const LOOK_UPS: usize = 20;
 /// logins that were killed.
 const PENDING: usize = 32;
 
-/// What a known origin has beyond the limits, in 24 hours.
-const RESERVE_CODES: usize = 3;
-const RESERVE_PUSHES: usize = 1;
-
 /// How many counts of a user are given back in a minute because a front end refused the request.
 const TURNED_AWAY: usize = 3;
 
@@ -45,9 +51,6 @@ const ORIGINS: usize = 16;
 /// there are few of them.
 const ORIGIN_AGAIN: i64 = 15 * DAY;
 const POINTER_AGAIN: i64 = DAY / 2;
-
-/// How many entries are removed from a folder in which nothing counts: a denial makes one.
-const OVER_SWEPT: usize = 3;
 
 /// The action that a host may run the stack for more than once.
 pub enum Action<'a> {
@@ -80,27 +83,6 @@ impl<'a> Person<'a> {
             origin: None,
         }
     }
-}
-
-/// How a user stands with the limits: what counts within the window, and within 24 hours.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Challenges.
-    pub challenges: [usize; 2],
-    /// Codes that were refused after a first factor.
-    pub codes: [usize; 2],
-    /// Codes that were refused before anything had proven the user.
-    pub unproven_codes: [usize; 2],
-    /// Codes and pushes of known origins beyond the limits, in 24 hours.
-    pub reserve: usize,
-    /// Look-ups within an hour that came to nothing.
-    pub look_ups: usize,
-    /// How many origins are known.
-    pub origins: usize,
-    /// Whether no push is sent to unknown origins, as one was denied on the phone.
-    pub is_push_denied: bool,
-    /// Whether a login waits for the answer to a push.
-    pub is_phone_busy: bool,
 }
 
 /// The memory of one user in one action.
@@ -220,49 +202,6 @@ impl<'a> Ledger<'a> {
         UserId::parse(&id)
     }
 
-    /// How the user stands with the limits.
-    ///
-    /// # Errors
-    /// [`Forgotten`] when nobody can tell.
-    pub fn standing(&self) -> Result<Standing, Forgotten> {
-        let (minute, now) = (minute(self.state)?, self.state.now()?);
-        let window = minutes(self.limits.window);
-        let mut standing = Standing::default();
-        if let Some((_, folder)) = &self.user {
-            let seen = folder.seen()?;
-            let of = |kind| [window, DAY].map(|life| count(&seen, kind, life, minute));
-            standing.challenges = of(Kind::Challenge);
-            standing.codes = of(Kind::Code);
-            standing.unproven_codes = of(Kind::UnprovenCode);
-            standing.reserve = [Kind::ReserveCode, Kind::ReservePush]
-                .map(|kind| count(&seen, kind, DAY, minute))
-                .iter()
-                .sum();
-            standing.origins = origins(&seen, minute).len();
-            standing.is_push_denied = is_push_denied(&seen, minute);
-            standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
-        }
-        let seen = self.local_folder()?.seen()?;
-        standing.look_ups = [Kind::LookUp, Kind::UnprovenLookUp]
-            .map(|kind| count(&seen, kind, kind.life(), minute))
-            .iter()
-            .sum();
-        Ok(standing)
-    }
-
-    /// Takes back what was counted of the user, whichever login counted it. For an admin alone. Used
-    /// codes and the pending push stay: a code counts once, and a push is one at a time. A login that is
-    /// at work meanwhile may take back the place of another one: one count less.
-    ///
-    /// # Errors
-    /// [`Forgotten`] when nobody can tell what is counted now.
-    pub fn reset(&self) -> Result<(), Forgotten> {
-        if let Some((_, folder)) = &self.user {
-            take_back(folder)?;
-        }
-        take_back(self.local_folder()?)
-    }
-
     /// Lets the denial that this login has written into the handle hold from now on: it was written
     /// before something was sent, and the user may have taken a minute since then. Called when the
     /// login ends without an acceptance. A login that was denied because of an earlier denial has
@@ -272,51 +211,6 @@ impl<'a> Ledger<'a> {
             if let Ok(now) = self.state.now() {
                 denials.add(self.denied_user, now);
             }
-        }
-    }
-
-    /// Removes what is over; so much at most that nobody waits for it.
-    pub fn sweep(&self, is_denied: bool) {
-        let folders = [
-            self.user.as_ref().map(|(_, folder)| folder),
-            self.local_folder.get(),
-        ];
-        let mut left = SWEPT;
-        for folder in folders.into_iter().flatten() {
-            left -= folder.sweep(left);
-        }
-        if is_denied && matches!(self.action, Action::Connection(_)) && left == SWEPT {
-            self.sweep_a_folder();
-        }
-    }
-
-    /// Removes a few entries of a folder in which nothing counts: of denials that are over, of another
-    /// start of the machine. Each denial makes one entry at most and this removes some, so that there
-    /// are no more of them in the long run.
-    fn sweep_a_folder(&self) {
-        let (Ok(now), Ok(boot)) = (self.state.now(), self.state.boot()) else {
-            return;
-        };
-        let Ok(Some(mut all)) = self.state.listing(".") else {
-            return;
-        };
-        let is_over = |name: &String| is_over(name, boot, now) || is_abandoned(name);
-        let Some(over) = all
-            .names()
-            .ok()
-            .and_then(|names| names.into_iter().find(is_over))
-        else {
-            return;
-        };
-        let Ok(Some(mut listing)) = self.state.listing(&over) else {
-            return self.state.remove(&over);
-        };
-        let names = listing.some_names().unwrap_or_default();
-        for name in names.iter().take(OVER_SWEPT) {
-            self.state.remove(&format!("{over}/{name}"));
-        }
-        if names.len() <= OVER_SWEPT {
-            self.state.remove_folder(&over);
         }
     }
 
@@ -330,127 +224,6 @@ impl<'a> Ledger<'a> {
     fn folder(&self) -> Result<&Folder<'a>, Forgotten> {
         let (_, folder) = self.user.as_ref().ok_or(Forgotten)?;
         Ok(folder)
-    }
-
-    fn kind(&self, limit: Limit) -> Kind {
-        match (limit, self.proof) {
-            (Limit::Challenges, _) => Kind::Challenge,
-            (Limit::Failures, Proof::Proven) => Kind::Code,
-            (Limit::Failures, Proof::Unproven) => Kind::UnprovenCode,
-        }
-    }
-
-    /// How many may be counted within the window, and within 24 hours.
-    fn most(&self, limit: Limit) -> [usize; 2] {
-        let limits = self.limits;
-        let most = match limit {
-            Limit::Challenges => [limits.challenges, limits.challenges_per_day],
-            Limit::Failures => [limits.failures, limits.failures_per_day],
-        };
-        most.map(|most| usize::try_from(most).unwrap_or_default())
-    }
-
-    /// How many places are free of both limits beside these entries.
-    fn free<'e>(
-        &self,
-        limit: Limit,
-        entries: impl Iterator<Item = &'e Entry>,
-        now: i64,
-    ) -> [usize; 2] {
-        let kind = self.kind(limit);
-        let window = minutes(self.limits.window);
-        let [mut free, mut free_today] = self.most(limit);
-        for entry in entries.filter(|entry| entry.kind == kind) {
-            free = free.saturating_sub(entry.counts(window, now).into());
-            free_today = free_today.saturating_sub(entry.counts(DAY, now).into());
-        }
-        [free, free_today]
-    }
-
-    /// The origin of this login, if OneLogin has accepted the user from there.
-    fn known_origin(&self, seen: &[Entry], now: i64) -> Option<&str> {
-        let origin = self.origin.as_deref()?;
-        origins(seen, now).contains(&origin).then_some(origin)
-    }
-
-    /// How many places of the reserve are free beside these entries.
-    fn free_reserve<'e>(
-        limit: Limit,
-        origin: &str,
-        entries: impl Iterator<Item = &'e Entry>,
-        now: i64,
-    ) -> (Kind, usize) {
-        let (kind, most) = match limit {
-            Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
-            Limit::Failures => (Kind::ReserveCode, RESERVE_CODES),
-        };
-        let is_of_it = |entry: &&Entry| {
-            entry.kind == kind && entry.rest.starts_with(origin) && entry.counts(DAY, now)
-        };
-        (kind, most.saturating_sub(entries.filter(is_of_it).count()))
-    }
-
-    /// Counts one: within the limits, else of the reserve of a known origin. What was counted in
-    /// minutes before leaves fewer places in this one: at no moment has more been counted within the
-    /// length of a window, or a day, than may be.
-    fn count(
-        &self,
-        limit: Limit,
-        folder: &Folder<'_>,
-        minute: i64,
-        seen: &[Entry],
-    ) -> Result<Result<Counted, Full>, Forgotten> {
-        let earlier = || seen.iter().filter(|entry| entry.minute != minute);
-        let [free, free_today] = self.free(limit, earlier(), minute);
-        let most = free.min(free_today);
-        let place = folder.make_in_a_place(self.kind(limit), minute, "", most, seen)?;
-        if let Some((place, name)) = place {
-            let is_last_of_the_day = place + 1 == free_today;
-            return Ok(Ok(Counted {
-                name,
-                is_last_of_the_day,
-            }));
-        }
-        if let Some(origin) = self.known_origin(seen, minute) {
-            let (kind, most) = Self::free_reserve(limit, origin, earlier(), minute);
-            let before = format!("{origin}-");
-            if let Some((_, name)) = folder.make_in_a_place(kind, minute, &before, most, seen)? {
-                return Ok(Ok(Counted {
-                    name,
-                    is_last_of_the_day: false,
-                }));
-            }
-        }
-        Ok(Err(which(free, free_today)))
-    }
-
-    /// Counts one, unless `refuse` names a limit that forbids it.
-    fn claim_one(
-        &mut self,
-        limit: Limit,
-        refuse: impl Fn(&Self, i64, &[Entry]) -> Option<Full>,
-    ) -> Result<(), Uncounted> {
-        let folder = self.folder()?;
-        let mut counted = None;
-        let claim: Claim<Full> = folder.claim(|minute, seen| {
-            if let Some(full) = refuse(self, minute, seen) {
-                return Ok(Err(full));
-            }
-            let one = self.count(limit, folder, minute, seen)?;
-            Ok(one.map(|one| vec![counted.insert(one).name.clone()]))
-        });
-        claim?.map_err(Uncounted::Full)?;
-        self.counted(limit, counted);
-        Ok(())
-    }
-
-    fn counted(&mut self, limit: Limit, counted: Option<Counted>) {
-        if let Some(counted) = counted {
-            self.counted.push((limit, counted.name));
-            if counted.is_last_of_the_day {
-                self.last_of_the_day = Some(limit);
-            }
-        }
     }
 
     /// What stands before the places of look-ups beyond the limit: those of this origin, if the user whom
@@ -516,13 +289,6 @@ impl<'a> Ledger<'a> {
         }
         Ok(())
     }
-}
-
-/// One more that was counted.
-struct Counted {
-    name: String,
-    /// The day has no place left.
-    is_last_of_the_day: bool,
 }
 
 impl Memory for Ledger<'_> {
@@ -840,30 +606,6 @@ impl Memory for Ledger<'_> {
     }
 }
 
-/// What stands before the place in the rest of a name, and the place.
-fn place_of(rest: &str) -> (&str, &str) {
-    let at = rest.rfind('-').map_or(0, |dash| dash + 1);
-    rest.split_at(at)
-}
-
-/// How many of a kind count.
-fn count(seen: &[Entry], kind: Kind, life: i64, now: i64) -> usize {
-    let is_meant = |entry: &&Entry| entry.kind == kind && entry.counts(life, now);
-    seen.iter().filter(is_meant).count()
-}
-
-/// The origins that are known, each once.
-fn origins(seen: &[Entry], now: i64) -> Vec<&str> {
-    let mut origins = Vec::new();
-    for entry in seen {
-        let is_known = entry.kind == Kind::Origin && entry.counts(Kind::Origin.life(), now);
-        if is_known && !origins.contains(&entry.rest.as_str()) {
-            origins.push(entry.rest.as_str());
-        }
-    }
-    origins
-}
-
 fn is_push_denied(seen: &[Entry], now: i64) -> bool {
     count(seen, Kind::PushDenied, Kind::PushDenied.life(), now) > 0
 }
@@ -875,99 +617,10 @@ fn newest_pointer(seen: &[Entry], now: i64) -> Option<&Entry> {
         .max_by_key(|entry| entry.minute)
 }
 
-/// Which of two limits is to be named; of both, the one that lasts longer.
-fn which(free: usize, free_today: usize) -> Full {
-    if free_today <= free {
-        Full::Day
-    } else {
-        Full::Window
-    }
-}
-
-/// Whether some login's push waits for its answer: it is not over, and its process is there.
-fn is_phone_busy(
-    folder: &Folder<'_>,
-    seen: &[Entry],
-    minute: i64,
-    now: i64,
-) -> Result<bool, Forgotten> {
-    for entry in seen {
-        if entry.kind == Kind::Pending && entry.counts(Kind::Pending.life(), minute) {
-            if let Some(target) = folder.target(&entry.name())? {
-                if is_pending(&target, now) {
-                    return Ok(true);
-                }
-            }
-        }
-    }
-    Ok(false)
-}
-
-/// Whether a push is not over whose entry leads to this, and its login is still there. A process of
-/// another namespace cannot be looked at: it is there.
-fn is_pending(target: &str, now: i64) -> bool {
-    let parts: Vec<&str> = target.split(' ').collect();
-    let [process, namespace, _, end] = parts.as_slice() else {
-        return true;
-    };
-    let is_over = end.parse().is_ok_and(|end: i64| now >= end);
-    let is_of_here = pid_namespace().as_deref() == Some(*namespace);
-    let is_dead = is_of_here && is_gone(process);
-    !is_over && !is_dead
-}
-
 /// What tells two logins of one process apart.
 fn nonce() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-/// Removes what counts for a limit.
-fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
-    for entry in folder.seen()?.iter() {
-        match entry.kind {
-            Kind::Code
-            | Kind::UnprovenCode
-            | Kind::Challenge
-            | Kind::PushDenied
-            | Kind::ReserveCode
-            | Kind::ReservePush
-            | Kind::TurnedAway
-            | Kind::UnprovenTurnedAway
-            | Kind::LookUp
-            | Kind::UnprovenLookUp
-            | Kind::Nobody => folder.remove(&entry.name()),
-            Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
-        }
-    }
-    Ok(())
-}
-
-/// Whether nothing in a folder can count any more: it is of another start of the machine, or of
-/// denials that are over.
-fn is_over(folder: &str, boot: &str, now: i64) -> bool {
-    let mut parts = folder.splitn(3, '-');
-    let (Some(kind), Some(of), rest) = (parts.next(), parts.next(), parts.next()) else {
-        return false;
-    };
-    match kind {
-        "u" | "n" | "directory" => of != boot,
-        "denied" => {
-            let span = rest.and_then(|rest| rest.parse::<i64>().ok());
-            of != boot || span.is_some_and(|span| span < now.div_euclid(SPAN) - 1)
-        }
-        // As version 0.1.0 made them.
-        "challenge" | "failure" | "used" | "pending" => true,
-        _ => false,
-    }
-}
-
-/// Whether a file is the draft of a process that is gone.
-fn is_abandoned(name: &str) -> bool {
-    let process = name
-        .strip_prefix('.')
-        .and_then(|name| name.rsplit_once('.'));
-    process.is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !exists(pid))
 }
 
 fn minutes(time: Duration) -> i64 {

@@ -1,0 +1,95 @@
+//! What counts for a user now, for the administrator, and taking it back.
+
+use super::counting::count;
+use super::counting::origins;
+use super::phone::is_phone_busy;
+use super::{Ledger, is_push_denied, minutes};
+use crate::login::Forgotten;
+use crate::state::entries::{DAY, Folder, Kind, minute};
+
+/// How a user stands with the limits: what counts within the window, and within 24 hours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Challenges.
+    pub challenges: [usize; 2],
+    /// Codes that were refused after a first factor.
+    pub codes: [usize; 2],
+    /// Codes that were refused before anything had proven the user.
+    pub unproven_codes: [usize; 2],
+    /// Codes and pushes of known origins beyond the limits, in 24 hours.
+    pub reserve: usize,
+    /// Look-ups within an hour that came to nothing.
+    pub look_ups: usize,
+    /// How many origins are known.
+    pub origins: usize,
+    /// Whether no push is sent to unknown origins, as one was denied on the phone.
+    pub is_push_denied: bool,
+    /// Whether a login waits for the answer to a push.
+    pub is_phone_busy: bool,
+}
+
+/// Removes what counts for a limit.
+pub(super) fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
+    for entry in folder.seen()?.iter() {
+        match entry.kind {
+            Kind::Code
+            | Kind::UnprovenCode
+            | Kind::Challenge
+            | Kind::PushDenied
+            | Kind::ReserveCode
+            | Kind::ReservePush
+            | Kind::TurnedAway
+            | Kind::UnprovenTurnedAway
+            | Kind::LookUp
+            | Kind::UnprovenLookUp
+            | Kind::Nobody => folder.remove(&entry.name()),
+            Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
+        }
+    }
+    Ok(())
+}
+
+impl<'a> Ledger<'a> {
+    /// How the user stands with the limits.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell.
+    pub fn standing(&self) -> Result<Standing, Forgotten> {
+        let (minute, now) = (minute(self.state)?, self.state.now()?);
+        let window = minutes(self.limits.window);
+        let mut standing = Standing::default();
+        if let Some((_, folder)) = &self.user {
+            let seen = folder.seen()?;
+            let of = |kind| [window, DAY].map(|life| count(&seen, kind, life, minute));
+            standing.challenges = of(Kind::Challenge);
+            standing.codes = of(Kind::Code);
+            standing.unproven_codes = of(Kind::UnprovenCode);
+            standing.reserve = [Kind::ReserveCode, Kind::ReservePush]
+                .map(|kind| count(&seen, kind, DAY, minute))
+                .iter()
+                .sum();
+            standing.origins = origins(&seen, minute).len();
+            standing.is_push_denied = is_push_denied(&seen, minute);
+            standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
+        }
+        let seen = self.local_folder()?.seen()?;
+        standing.look_ups = [Kind::LookUp, Kind::UnprovenLookUp]
+            .map(|kind| count(&seen, kind, kind.life(), minute))
+            .iter()
+            .sum();
+        Ok(standing)
+    }
+
+    /// Takes back what was counted of the user, whichever login counted it. For an admin alone. Used
+    /// codes and the pending push stay: a code counts once, and a push is one at a time. A login that is
+    /// at work meanwhile may take back the place of another one: one count less.
+    ///
+    /// # Errors
+    /// [`Forgotten`] when nobody can tell what is counted now.
+    pub fn reset(&self) -> Result<(), Forgotten> {
+        if let Some((_, folder)) = &self.user {
+            take_back(folder)?;
+        }
+        take_back(self.local_folder()?)
+    }
+}
