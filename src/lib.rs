@@ -23,6 +23,7 @@
 //! | [`pam::sys`] | all `unsafe`: calls for which there is no safe wrapper | libpam, libc |
 //! | [`denials`] | the denials that a PAM handle keeps | nothing |
 //! | [`verdict`] | the one table from outcome to PAM code | nothing |
+//! | [`reason`] | the one table of the reasons: word, sentence for the user, advice | nothing |
 //! | [`login`] | the flow, and the traits it needs | nothing |
 //! | [`api`] | OneLogin's wire format: replies as values, and what an error means | nothing |
 //! | [`outage`] | when `failmode = "safe"` lets in | nothing |
@@ -68,6 +69,7 @@ pub mod module;
 pub mod onelogin;
 pub mod outage;
 pub mod pam;
+pub mod reason;
 pub mod secret;
 pub mod state;
 pub mod text;

@@ -1,6 +1,7 @@
 //! One line a decision, to syslog's AUTHPRIV. A log that is full or stalled loses the line: it
 //! never holds up a login (rule R9).
 
+use crate::reason::Reason;
 use crate::text::pair;
 use crate::verdict::{Level, Verdict};
 use std::io::Write;
@@ -99,7 +100,7 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
         ("user", facts.user),
         ("onelogin_id", facts.onelogin_id),
         ("factor", facts.factor),
-        ("reason", verdict.reason),
+        ("reason", verdict.reason.map(Reason::word)),
         ("detail", verdict.detail.as_deref()),
         ("rhost", facts.rhost),
         ("tty", facts.tty),
@@ -109,7 +110,7 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
             facts.request_id.filter(|_| verdict.is_denial()),
         ),
     ];
-    let mut line = verdict.event.to_owned();
+    let mut line = verdict.event.word().to_owned();
     for (key, value) in pairs {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             line.push(' ');
@@ -177,6 +178,7 @@ impl LogFormat<String> for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::verdict::Event;
     use pam::constants::PamResultCode;
 
     #[test]
@@ -184,8 +186,8 @@ mod tests {
         let verdict = Verdict {
             code: PamResultCode::PAM_ABORT,
             level: Level::Notice,
-            event: "denied",
-            reason: Some("wrong-code"),
+            event: Event::Denied,
+            reason: Some(Reason::WrongCode),
             detail: None,
             words: None,
         };

@@ -1,9 +1,8 @@
-//! The one table: how a login ended → PAM code, log line, words for the user. Pure; one `match`
-//! without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
+//! The one table: how a login ended → PAM code, log line, words for the user. What each reason says is
+//! in `reason.rs`; here is what depends on the circumstances. Pure; one `match` without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
 
-use crate::api::Trouble;
-use crate::login::{Denial, Fault, Outcome, Unknown};
-use crate::user::{Exemption, Unclear};
+use crate::login::{Denial, Fault, Outcome};
+use crate::reason::{Reason, WRONG};
 use pam::constants::PamResultCode;
 
 /// What the verdict depends on beside the outcome.
@@ -31,6 +30,34 @@ pub enum Level {
     Debug,
 }
 
+listed! {
+    /// What a decision comes to.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Event {
+        /// OneLogin accepted.
+        Accepted,
+        /// The user is not asked.
+        Exempt,
+        /// The user does not get in.
+        Denied,
+        /// The user gets in without OneLogin, in an outage.
+        LetIn,
+    }
+}
+
+impl Event {
+    /// The first words of the log line.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Exempt => "exempt",
+            Self::Denied => "denied",
+            Self::LetIn => "let in by failmode=safe",
+        }
+    }
+}
+
 /// The decision.
 #[must_use]
 #[derive(Debug, PartialEq, Eq)]
@@ -40,28 +67,14 @@ pub struct Verdict {
     /// How serious the log line is.
     pub level: Level,
     /// The first word of the log line.
-    pub event: &'static str,
-    /// The reason, from the fixed list in the manual.
-    pub reason: Option<&'static str>,
+    pub event: Event,
+    /// Why.
+    pub reason: Option<Reason>,
     /// OneLogin's or the system's own words, for the log only.
     pub detail: Option<String>,
     /// One sentence for the user, on a denial.
     pub words: Option<&'static str>,
 }
-
-const WRONG: &str = "OneLogin verification failed.";
-const NOT_APPROVED: &str = "The sign-in was not approved. Log in again to try again.";
-const AGAIN: &str =
-    "OneLogin verification was denied a moment ago. Wait a minute, or start a new login.";
-const TOO_MANY: &str = "Too many attempts. Try again later, or ask your administrator.";
-const TOO_MANY_TODAY: &str =
-    "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
-const NO_PUSH: &str = "A push was denied on your phone. No push is sent for one hour. If you did not deny it, tell your administrator.";
-const BUSY: &str = "Another sign-in is waiting for your approval. If you did not start it, deny it. Then try again.";
-const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
-const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
-const ASK_ADMIN: &str =
-    "OneLogin verification does not work on this host. Please tell your administrator.";
 
 /// For the log: sshd's password method answers hidden prompts only, so ours fail there.
 const NO_PROMPT_IN_SSH: &str = "the client gave no answer, or sshd cannot ask it; sshd_config needs KbdInteractiveAuthentication yes, PasswordAuthentication no";
@@ -76,7 +89,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         Outcome::Accepted(_) => Verdict {
             code: Code::PAM_SUCCESS,
             level: Level::Info,
-            event: "accepted",
+            event: Event::Accepted,
             reason: None,
             detail: None,
             words: None,
@@ -84,16 +97,15 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         Outcome::Exempt(exemption) => Verdict {
             code: Code::PAM_IGNORE,
             level: Level::Info,
-            event: "exempt",
-            reason: Some(exempt(*exemption)),
+            event: Event::Exempt,
+            reason: Some(Reason::from(*exemption)),
             detail: None,
             words: None,
         },
         Outcome::Denied(denial) => {
-            let (reason, words) = denied(*denial);
             let verdict = Verdict {
                 detail: (*denial == Denial::NoKey).then(|| NO_KEY.to_owned()),
-                ..no(here.end_of_attempts(), Level::Notice, reason, words)
+                ..no(here.end_of_attempts(), Level::Notice, *denial)
             };
             match denial {
                 // A rerun is denied in these words for every name.
@@ -103,13 +115,13 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
         }
         Outcome::Unknown(why) => here.alike(Verdict {
             detail: why.detail().map(str::to_owned),
-            ..no(Code::PAM_USER_UNKNOWN, Level::Notice, unknown(why), WRONG)
+            ..no(Code::PAM_USER_UNKNOWN, Level::Notice, why)
         }),
         Outcome::Outage(_, error) => Verdict {
             code: Code::PAM_SUCCESS,
             level: Level::Warning,
-            event: "let in by failmode=safe",
-            reason: Some(trouble(error.trouble)),
+            event: Event::LetIn,
+            reason: Some(Reason::from(error.trouble)),
             detail: Some(error.detail.clone()),
             words: None,
         },
@@ -123,43 +135,28 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
                     Code::PAM_AUTHINFO_UNAVAIL
                 },
                 Level::Error,
-                trouble(error.trouble),
-                NO_REPLY,
+                error.trouble,
             )
         }),
-        Outcome::Fault(Fault::Config) => {
-            no(Code::PAM_SERVICE_ERR, Level::Error, "config", ASK_ADMIN)
-        }
+        Outcome::Fault(Fault::Config) => no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Config),
         Outcome::Fault(Fault::Credential(detail)) => here.alike(Verdict {
             detail: Some(detail.clone()),
-            ..no(
-                Code::PAM_SERVICE_ERR,
-                Level::Error,
-                trouble(Trouble::Credential),
-                ASK_ADMIN,
-            )
+            ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Credential)
         }),
         Outcome::Fault(Fault::Tls(detail)) => here.alike(Verdict {
             detail: Some(detail.clone()),
-            ..no(
-                Code::PAM_SERVICE_ERR,
-                Level::Error,
-                trouble(Trouble::Tls),
-                ASK_ADMIN,
-            )
+            ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Tls)
         }),
         Outcome::NoConversation => Verdict {
-            words: None,
             detail: here.in_ssh.then(|| NO_PROMPT_IN_SSH.to_owned()),
-            ..no(Code::PAM_CONV_ERR, Level::Notice, "no-conversation", WRONG)
+            ..no(Code::PAM_CONV_ERR, Level::Notice, Reason::NoConversation)
         },
         Outcome::Unprivileged => no(
             Code::PAM_AUTHINFO_UNAVAIL,
             Level::Error,
-            "unprivileged",
-            ASK_ADMIN,
+            Reason::Unprivileged,
         ),
-        Outcome::Panicked => no(Code::PAM_ABORT, Level::Error, "panic", ASK_ADMIN),
+        Outcome::Panicked => no(Code::PAM_ABORT, Level::Error, Reason::Panic),
     }
 }
 
@@ -167,11 +164,9 @@ impl Verdict {
     /// Whether nobody gets in by it.
     #[must_use]
     pub fn is_denial(&self) -> bool {
-        self.event == DENIED
+        self.event == Event::Denied
     }
 }
-
-const DENIED: &str = "denied";
 
 impl Circumstances {
     /// Where nothing has proven the user, everything that depends on the user looks like a wrong
@@ -203,97 +198,25 @@ impl Circumstances {
     }
 }
 
-fn no(code: PamResultCode, level: Level, reason: &'static str, words: &'static str) -> Verdict {
+fn no(code: PamResultCode, level: Level, reason: impl Into<Reason>) -> Verdict {
+    let reason = reason.into();
     Verdict {
         code,
         level,
-        event: DENIED,
+        event: Event::Denied,
         reason: Some(reason),
         detail: None,
-        words: Some(words),
-    }
-}
-
-fn denied(denial: Denial) -> (&'static str, &'static str) {
-    match denial {
-        Denial::Code => ("wrong-code", WRONG),
-        Denial::NoCode => ("no-code", WRONG),
-        Denial::Password => ("password-typed", WRONG),
-        Denial::Push => ("push-denied", NOT_APPROVED),
-        Denial::Unanswered => ("push-unanswered", NOT_APPROVED),
-        Denial::NotEnrolled => ("not-enrolled", WRONG),
-        Denial::LogInAgain => ("log-in-again", ENROLLED),
-        Denial::Expired => ("expired", WRONG),
-        Denial::Interrupted => ("interrupted", WRONG),
-        Denial::UsedCode => ("used-code", WRONG),
-        Denial::UserName => ("user-name-typed", WRONG),
-        Denial::TooManyCodes => ("too-many-codes", TOO_MANY),
-        Denial::TooManyCodesToday => ("too-many-codes-today", TOO_MANY_TODAY),
-        Denial::TooManyChallenges => ("too-many-challenges", TOO_MANY),
-        Denial::TooManyChallengesToday => ("too-many-challenges-today", TOO_MANY_TODAY),
-        Denial::PushDeniedLately => ("push-denied-lately", NO_PUSH),
-        Denial::TooManyLookUps => ("too-many-look-ups", TOO_MANY),
-        Denial::PhoneBusy => ("phone-busy", BUSY),
-        Denial::NoKey => ("no-key", WRONG),
-        Denial::Before => ("denied-before", AGAIN),
-        Denial::NoState => ("no-state", ASK_ADMIN),
-        Denial::UserChanged => ("user-changed", WRONG),
-    }
-}
-
-fn unknown(unknown: &Unknown) -> &'static str {
-    match unknown {
-        Unknown::Account => "no-account",
-        Unknown::Name => "name-refused",
-        Unknown::NotMapped => "not-mapped",
-        Unknown::User => "no-onelogin-user",
-        Unknown::Several => "several-onelogin-users",
-        Unknown::Other => "other-onelogin-user",
-        Unknown::Inactive => "inactive-onelogin-user",
-        Unknown::Lately => "nobody-lately",
-        Unknown::NoFactor => "no-factor",
-        Unknown::NoAllowedFactor => "no-allowed-factor",
-        Unknown::Unclear(Unclear::Caller(_)) => "no-caller",
-        Unknown::Unclear(Unclear::Passwd(_)) => "passwd-lookup",
-        Unknown::Unclear(Unclear::Groups(_)) => "group-lookup",
-    }
-}
-
-fn exempt(exemption: Exemption) -> &'static str {
-    match exemption {
-        Exemption::User => "exempt-user",
-        Exemption::Group => "exempt-group",
-        Exemption::OtherGroups => "exempt-other-groups",
-        Exemption::Unknown => "exempt-unknown",
-        Exemption::NoFactor => "exempt-no-factor",
-    }
-}
-
-fn trouble(trouble: Trouble) -> &'static str {
-    match trouble {
-        Trouble::NoConnection => "no-connection",
-        Trouble::Gateway => "gateway",
-        Trouble::NoSuchHost => "no-such-host",
-        Trouble::Timeout => "timeout",
-        Trouble::Broken => "connection-lost",
-        Trouble::ServerError => "server-error",
-        Trouble::RateLimited => "rate-limited",
-        Trouble::Redirected => "redirected",
-        Trouble::NotFound => "not-found",
-        Trouble::RequestRefused => "request-refused",
-        Trouble::BadReply => "bad-reply",
-        Trouble::Tls => "tls",
-        Trouble::Credential => "credential",
-        Trouble::Local => "local-error",
-        Trouble::Interrupted => "interrupted",
+        words: reason.words(),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::ApiError;
+    use crate::api::{ApiError, Trouble};
+    use crate::login::Unknown;
     use crate::outage::tests::outage;
+    use crate::user::Exemption;
 
     const SUDO: Circumstances = Circumstances {
         in_ssh: false,
@@ -341,7 +264,7 @@ mod tests {
         );
         assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
         assert_eq!(verdict.level, Level::Warning);
-        assert_eq!(verdict.reason, Some("no-connection"));
+        assert_eq!(verdict.reason, Some(Reason::NoConnection));
         assert_eq!(
             code(&Outcome::Unavailable(error(Trouble::NoConnection)), SUDO),
             PamResultCode::PAM_AUTHINFO_UNAVAIL
@@ -435,7 +358,7 @@ mod tests {
                 verdict.reason.is_some() && verdict.words.is_some(),
                 "{outcome:?}"
             );
-            assert_eq!(verdict.event, "denied");
+            assert_eq!(verdict.event, Event::Denied);
         }
     }
 
@@ -448,13 +371,12 @@ mod tests {
             };
             for denial in Denial::all() {
                 let verdict = of(&Outcome::Denied(denial), unproven);
-                let words = if denial == Denial::Before {
-                    AGAIN
-                } else {
-                    WRONG
+                let words = match denial {
+                    Denial::Before => Reason::DeniedBefore.words(),
+                    _ => Some(WRONG),
                 };
                 assert_eq!(verdict.code, here.end_of_attempts(), "{denial:?}");
-                assert_eq!(verdict.words, Some(words), "{denial:?}");
+                assert_eq!(verdict.words, words, "{denial:?}");
             }
         }
         // Where no host shows the code, it stays what it is.
@@ -464,22 +386,6 @@ mod tests {
         };
         let unknown = of(&Outcome::Unknown(Unknown::Account), unproven);
         assert_eq!(unknown.code, PamResultCode::PAM_USER_UNKNOWN);
-    }
-
-    #[test]
-    fn no_two_ends_have_the_same_reason() {
-        // Ctrl-C is a denial wherever it comes, so `Trouble::Interrupted` never gets here.
-        let troubles = Trouble::all().filter(|&trouble| trouble != Trouble::Interrupted);
-        let ends = Denial::all().map(Outcome::Denied);
-        let ends = ends
-            .chain(Unknown::all().map(Outcome::Unknown))
-            .chain(Exemption::all().map(Outcome::Exempt))
-            .chain(troubles.map(|trouble| Outcome::Unavailable(error(trouble))));
-        let mut reasons: Vec<_> = ends.filter_map(|end| of(&end, SUDO).reason).collect();
-        let count = reasons.len();
-        reasons.sort_unstable();
-        reasons.dedup();
-        assert_eq!(reasons.len(), count, "{reasons:?}");
     }
 
     #[test]

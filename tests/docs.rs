@@ -14,10 +14,10 @@ use pam_onelogin::config::{
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::id::DeviceId;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
+use pam_onelogin::reason::Reason;
 use pam_onelogin::trust::BUNDLES;
-use sources::{
-    VERDICT_SOURCE, before_tests, between, is_word, known_keys, pam_words, reasons, root,
-};
+use pam_onelogin::verdict::Event;
+use sources::{before_tests, between, codes, is_word, known_keys, pam_words, reasons, root};
 
 const README: &str = include_str!("../README.md");
 const MANUAL: &str = include_str!("../man/pam_onelogin.8");
@@ -238,18 +238,9 @@ fn the_readme_lists_each_reason_of_the_log_and_no_other() {
 #[test]
 fn the_readme_names_each_code_and_event_of_the_verdict() {
     let table = between(README, "## Codes\n", "\n## ");
-    assert_eq!(pam_words(table), pam_words(before_tests(VERDICT_SOURCE)));
-    let source = before_tests(VERDICT_SOURCE);
-    let denied = between(&source, "const DENIED: &str = \"", "\"");
-    let others = source.split("event: \"").skip(1);
-    for event in others
-        .map(|event| event.split('"').next().unwrap())
-        .chain([denied])
-    {
-        assert!(
-            README.contains(&format!("`{event}`")),
-            "the event {event:?}"
-        );
+    assert_eq!(pam_words(table), codes());
+    for event in Event::all().map(Event::word) {
+        assert!(README.contains(&format!("`{event}`")), "{event}");
     }
 }
 
@@ -481,20 +472,13 @@ fn example_of(line: &str) -> &'static str {
 
 #[test]
 fn the_sentences_of_a_denial_are_in_the_readme() {
-    let source: String = before_tests(VERDICT_SOURCE);
-    let mut seen = 0;
-    for text in source.split(": &str =").skip(1) {
-        let text = text.split('"').nth(1).unwrap();
-        if text.ends_with('.') {
-            assert_shown(text);
-            assert!(
-                MANUAL.replace("\\-", "-").contains(text),
-                "the page: {text}"
-            );
-            seen += 1;
-        }
+    for text in Reason::all().filter_map(Reason::words) {
+        assert_shown(text);
+        assert!(
+            MANUAL.replace("\\-", "-").contains(text),
+            "the page: {text}"
+        );
     }
-    assert_eq!(seen, 10);
 }
 
 // Files, targets, tests

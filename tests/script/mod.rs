@@ -417,8 +417,8 @@ impl Script {
             proven: proof == Proof::Proven,
         };
         let verdict = verdict::of(&report.outcome, here);
-        let mut words = vec![verdict.event.to_owned()];
-        words.extend(verdict.reason.map(str::to_owned));
+        let mut words = vec![verdict.event.word().to_owned()];
+        words.extend(verdict.reason.map(|reason| reason.word().to_owned()));
         words.push(format!("factor={}", report.factor.unwrap_or("-")));
         words.push(format!(
             "id={}",

@@ -1,11 +1,14 @@
 //! Reading the sources: what the code knows, for the tests that hold documents to it.
 #![allow(unreachable_pub, dead_code)]
 
+use pam_onelogin::api::{ApiError, Trouble};
 use pam_onelogin::config;
+use pam_onelogin::login::{Denial, Fault, Outcome, Unknown};
+use pam_onelogin::reason::Reason;
+use pam_onelogin::user::Exemption;
+use pam_onelogin::verdict::{self, Circumstances};
 use std::collections::BTreeSet;
 use std::path::Path;
-
-pub const VERDICT_SOURCE: &str = include_str!("../../src/verdict.rs");
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -49,18 +52,37 @@ pub fn known_keys(table: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The reasons of `src/verdict.rs`: the lower-case words in quotes that are no event.
+/// The word of each reason.
 pub fn reasons() -> BTreeSet<String> {
-    let mut reasons = BTreeSet::new();
-    for line in before_tests(VERDICT_SOURCE).lines() {
-        if line.contains("event: ") || line.contains("const DENIED") {
-            continue;
+    Reason::all()
+        .map(|reason| reason.word().to_owned())
+        .collect()
+}
+
+/// Each PAM code that a login can end with.
+pub fn codes() -> BTreeSet<String> {
+    let error = |trouble| ApiError::new(trouble, "");
+    let ends = Denial::all()
+        .map(Outcome::Denied)
+        .chain(Unknown::all().map(Outcome::Unknown))
+        .chain(Exemption::all().map(Outcome::Exempt))
+        .chain(Trouble::all().map(|trouble| Outcome::Unavailable(error(trouble))))
+        .chain([
+            Outcome::Fault(Fault::Config),
+            Outcome::NoConversation,
+            Outcome::Unprivileged,
+            Outcome::Panicked,
+        ]);
+    let mut codes = BTreeSet::new();
+    for end in ends {
+        for (in_ssh, proven) in [(true, true), (true, false), (false, true), (false, false)] {
+            let here = Circumstances { in_ssh, proven };
+            codes.insert(format!("{:?}", verdict::of(&end, here).code));
         }
-        let literals = line.split('"').skip(1).step_by(2);
-        reasons.extend(literals.filter(|text| is_word(text)).map(str::to_owned));
     }
-    assert!(reasons.len() > 30, "{reasons:?}");
-    reasons
+    // Only the flow can make the two ends that let in: they hold a proof.
+    codes.insert("PAM_SUCCESS".to_owned());
+    codes
 }
 
 pub fn pam_words(text: impl AsRef<str>) -> BTreeSet<String> {

@@ -3,6 +3,7 @@
 
 use super::program::output_of;
 use pam_onelogin::text::{LOG_CHARS, clean};
+use pam_onelogin::verdict::Event;
 use serde::{Deserialize, Serialize};
 use std::fs::File;
 use std::io::{self, Read as _, Seek as _, SeekFrom};
@@ -122,9 +123,9 @@ fn of_line(line: &str) -> Option<Decision> {
 fn of_message(message: &str) -> Option<Decision> {
     let rest = message.strip_prefix("pam_onelogin(")?;
     let (service, rest) = rest.split_once(":auth): ")?;
-    let (event, pairs) = EVENTS.iter().find_map(|event| {
+    let (event, pairs) = Event::all().map(Event::word).find_map(|event| {
         let pairs = rest.strip_prefix(event)?.strip_prefix(' ')?;
-        Some((*event, pairs))
+        Some((event, pairs))
     })?;
     let mut decision = Decision {
         service: clean(service, LOG_CHARS),
@@ -187,9 +188,6 @@ struct Entry {
     #[serde(rename = "MESSAGE")]
     message: String,
 }
-
-/// The first words of a decision's line.
-const EVENTS: [&str; 4] = ["accepted", "denied", "exempt", "let in by failmode=safe"];
 
 const JOURNALCTL: [&str; 2] = ["/usr/bin/journalctl", "/bin/journalctl"];
 

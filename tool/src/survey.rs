@@ -17,6 +17,7 @@ use pam_onelogin::login::{
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::http::Carrier;
+use pam_onelogin::reason::Reason;
 use pam_onelogin::state::State;
 use pam_onelogin::state::ledger::{Action, Ledger, Person};
 use pam_onelogin::text::{LOG_CHARS, clean};
@@ -214,7 +215,7 @@ impl Fate {
         let detail = verdict.detail.filter(|_| !matches!(next, Next::Answer));
         Self {
             word,
-            reason: verdict.reason,
+            reason: verdict.reason.map(Reason::word),
             detail: detail.map(|detail| clean(&detail, LOG_CHARS)),
             next,
         }

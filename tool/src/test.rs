@@ -15,6 +15,7 @@ use pam_onelogin::host::{process_identity, uids};
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome};
 use pam_onelogin::onelogin::http::Exchange;
+use pam_onelogin::reason::Reason;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use pam_onelogin::user::{Request, Subject};
@@ -107,8 +108,8 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     console.document(&Document {
         user: clean(&options.user, PROMPT_CHARS),
         service: clean(&options.service, PROMPT_CHARS),
-        event: verdict.event,
-        reason: verdict.reason,
+        event: verdict.event.word(),
+        reason: verdict.reason.map(Reason::word),
         detail: verdict.detail.as_deref(),
         factor: decision.report.factor,
         cached_seconds,
