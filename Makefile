@@ -6,7 +6,7 @@
 .PHONY: release test-reproducible packages-arm
 .PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
 .PHONY: bench fleet needs-bench
-.PHONY: help build demo test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
+.PHONY: help build demo docs test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
 .PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
 
 CARGO ?= cargo
@@ -21,6 +21,7 @@ help:
 	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
 	@echo 'make test-sanitize  the module under ASan and valgrind (five minutes; not a part of make test)'
 	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
+	@echo 'make docs        writes the parts of manual pages, README.md and configuration that the code knows'
 	@echo 'make check       format, lints, documentation, supply chain'
 	@echo 'make bench       what a login costs, beside other modules: writes docs/bench.md and the table of README.md'
 	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of README.md'
@@ -344,6 +345,12 @@ check: needs needs-deny
 	$(CARGO) deny --locked check bans licenses sources
 	@if $(CARGO) deny --locked fetch >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
 	  else echo 'SKIPPED: known advisories, as their database cannot be fetched here.'; fi
+
+# --- documents ----------------------------------------------------------------------------------------------------
+
+# The reasons, from src/reason.rs, into the documents. tests/docs.rs compares.
+docs: needs
+	@$(CARGO) xtask docs
 
 clean:
 	$(CARGO) clean

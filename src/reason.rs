@@ -103,7 +103,7 @@ reasons! {
             "Look for a client that answers prompts by itself.";
         UserNameTyped "user-name-typed" Some(WRONG),
             "The answer was the name of the user, and was not sent.",
-            "The host answers each prompt with the name; it cannot show ours.";
+            "The host answers each prompt with the name; it cannot show ours. OpenVPN: give its plugin pairs, such as `\"SERVICE login USERNAME OneLogin PASSWORD\"`.";
         PushDenied "push-denied" Some(NOT_APPROVED),
             "The push was denied on the phone, or the digits of a call were wrong.",
             "Ask the user; if the login was not theirs, change their password.";
@@ -133,16 +133,16 @@ reasons! {
             "See {LIMITS}; ask the user.";
         TooManyCodesToday "too-many-codes-today" Some(TOO_MANY_TODAY),
             "As `too-many-codes`, within 24 hours.",
-            "Change the user's password or key if they did not type these codes; then `pam-onelogin limits reset`.";
+            "Change the user's password or key if they did not type these codes; then `pam-onelogin limits reset USER`.";
         TooManyChallengesToday "too-many-challenges-today" Some(TOO_MANY_TODAY),
             "As `too-many-challenges`, within 24 hours.",
             "Do as for `too-many-codes-today`.";
         PushDeniedLately "push-denied-lately" Some(NO_PUSH),
             "A push was denied on the phone in the last hour, and the user has no other device.",
-            "Ask the user whether that push was theirs; then `pam-onelogin limits reset`.";
+            "Ask the user whether that push was theirs; then `pam-onelogin limits reset USER`.";
         TooManyLookUps "too-many-look-ups" Some(TOO_MANY),
             "OneLogin was asked 20 times in an hour about this user in vain.",
-            "Look at the lines before for the reason; it ends within an hour, or by `pam-onelogin limits reset`.";
+            "Look at the lines before for the reason; it ends within an hour, or by `pam-onelogin limits reset USER`.";
         PhoneBusy "phone-busy" Some(BUSY),
             "The push, call or link of another login was pending all the time.",
             "Ask the user whether that login is theirs.";

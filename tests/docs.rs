@@ -14,10 +14,9 @@ use pam_onelogin::config::{
 use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
 use pam_onelogin::id::DeviceId;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
-use pam_onelogin::reason::Reason;
 use pam_onelogin::trust::BUNDLES;
 use pam_onelogin::verdict::Event;
-use sources::{before_tests, between, codes, is_word, known_keys, pam_words, reasons, root};
+use sources::{before_tests, between, codes, is_word, known_keys, pam_words, root};
 
 const README: &str = include_str!("../README.md");
 const MANUAL: &str = include_str!("../man/pam_onelogin.8");
@@ -42,6 +41,19 @@ const CALLS_SOURCE: [&str; 4] = [
 
 /// What a configuration needs, and nothing else.
 const LEAST: &str = "[onelogin]\nurl = \"https://example.onelogin.com\"\nclient_id = \"id\"\nclient_secret = \"secret\"\n";
+
+// Generated text
+
+#[test]
+fn the_generated_text_is_what_make_docs_writes() {
+    for (path, text) in xtask::documents(root()).unwrap() {
+        let there = std::fs::read_to_string(root().join(path)).unwrap();
+        let mut lines = (1..).zip(there.lines().zip(text.lines()));
+        let different = lines.find(|(_, (there, text))| there != text);
+        assert_eq!(different, None, "{path}: please type make docs");
+        assert!(there == text, "{path}: please type make docs");
+    }
+}
 
 // Configuration
 
@@ -222,18 +234,6 @@ fn the_arguments_of_the_module_are_in_the_readme() {
 }
 
 // Log and codes
-
-#[test]
-fn the_readme_lists_each_reason_of_the_log_and_no_other() {
-    let listed: Vec<String> = README
-        .lines()
-        .filter_map(|line| line.strip_prefix("- `")?.split_once("`: "))
-        .map(|(reason, _)| reason.to_owned())
-        .collect();
-    let set: BTreeSet<String> = listed.iter().cloned().collect();
-    assert_eq!(set.len(), listed.len(), "a reason stands there twice");
-    assert_eq!(set, reasons());
-}
 
 #[test]
 fn the_readme_names_each_code_and_event_of_the_verdict() {
@@ -467,17 +467,6 @@ fn example_of(line: &str) -> &'static str {
         "01-1912451"
     } else {
         "0427"
-    }
-}
-
-#[test]
-fn the_sentences_of_a_denial_are_in_the_readme() {
-    for text in Reason::all().filter_map(Reason::words) {
-        assert_shown(text);
-        assert!(
-            MANUAL.replace("\\-", "-").contains(text),
-            "the page: {text}"
-        );
     }
 }
 

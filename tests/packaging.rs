@@ -9,7 +9,7 @@ use std::process::Command;
 use pam_onelogin::args::Args;
 use pam_onelogin::config;
 use pam_onelogin::verdict::Event;
-use sources::{before_tests, between, codes, is_word, known_keys, pam_words, reasons, root};
+use sources::{before_tests, between, codes, is_word, known_keys, pam_words, root};
 
 const PAGE: &str = include_str!("../man/pam_onelogin.8");
 const KEYS: &str = include_str!("../man/pam_onelogin.conf.5");
@@ -90,15 +90,6 @@ fn the_page_of_the_module_has_each_argument() {
     }
     let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
     assert!(fault.ends_with("the arguments are \"config=PATH\", \"behind=key\" and \"debug\""));
-}
-
-#[test]
-fn the_page_of_the_module_has_each_reason_of_the_log_and_no_other() {
-    let log = between(PAGE, ".SH \"LOG\"\n", "\n.SH ");
-    let listed = tagged(log);
-    let set: BTreeSet<String> = listed.iter().cloned().collect();
-    assert_eq!(set.len(), listed.len(), "a reason stands there twice");
-    assert_eq!(set, reasons());
 }
 
 #[test]

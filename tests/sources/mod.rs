@@ -4,7 +4,6 @@
 use pam_onelogin::api::{ApiError, Trouble};
 use pam_onelogin::config;
 use pam_onelogin::login::{Denial, Fault, Outcome, Unknown};
-use pam_onelogin::reason::Reason;
 use pam_onelogin::user::Exemption;
 use pam_onelogin::verdict::{self, Circumstances};
 use std::collections::BTreeSet;
@@ -49,13 +48,6 @@ pub fn known_keys(table: &str) -> BTreeSet<String> {
     };
     list.split(", ")
         .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
-        .collect()
-}
-
-/// The word of each reason.
-pub fn reasons() -> BTreeSet<String> {
-    Reason::all()
-        .map(|reason| reason.word().to_owned())
         .collect()
 }
 
