@@ -1,6 +1,6 @@
 //! The words behind `pam_onelogin.so` in a stack.
 
-use crate::config::Fault;
+use crate::config::ConfigFault;
 
 /// The configuration file when the stack names none.
 pub const DEFAULT_CONFIG: &str = "/etc/pam_onelogin/config.toml";
@@ -20,8 +20,8 @@ impl Args {
     /// Reads the arguments.
     ///
     /// # Errors
-    /// One [`Fault`] for each word that is not an argument of this module.
-    pub fn parse<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Vec<Fault>> {
+    /// One [`ConfigFault`] for each word that is not an argument of this module.
+    pub fn parse<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> Result<Self, Vec<ConfigFault>> {
         let mut args = Self {
             config: DEFAULT_CONFIG.to_owned(),
             behind_key: false,
@@ -34,11 +34,11 @@ impl Args {
                 b"behind=key" => args.behind_key = true,
                 word => match word.strip_prefix(b"config=").map(std::str::from_utf8) {
                     Some(Ok(path)) if path.starts_with('/') => path.clone_into(&mut args.config),
-                    Some(_) => faults.push(Fault::argument(
+                    Some(_) => faults.push(ConfigFault::argument(
                         word,
                         "the path after \"config=\" must be absolute",
                     )),
-                    None => faults.push(Fault::argument(
+                    None => faults.push(ConfigFault::argument(
                         word,
                         "the arguments are \"config=PATH\", \"behind=key\" and \"debug\"",
                     )),
@@ -57,7 +57,7 @@ impl Args {
 mod tests {
     use super::*;
 
-    fn parse(words: &[&str]) -> Result<Args, Vec<Fault>> {
+    fn parse(words: &[&str]) -> Result<Args, Vec<ConfigFault>> {
         Args::parse(words.iter().map(|word| word.as_bytes()))
     }
 

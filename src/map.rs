@@ -1,6 +1,6 @@
 //! Names at OneLogin: which may be searched for, and the map file of those that differ. Pure.
 
-use crate::config::Fault;
+use crate::config::ConfigFault;
 use crate::id::UserId;
 use std::collections::BTreeMap;
 
@@ -32,7 +32,7 @@ impl Map {
     ///
     /// # Errors
     /// Every fault of the text, in the order of the lines.
-    pub fn parse(path: &str, text: &str, entries: Entries) -> Result<Self, Vec<Fault>> {
+    pub fn parse(path: &str, text: &str, entries: Entries) -> Result<Self, Vec<ConfigFault>> {
         let mut map = BTreeMap::new();
         let mut faults = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
@@ -54,7 +54,7 @@ impl Map {
                 },
                 _ => "write \"unix-name onelogin-name\" or \"unix-name id=12345\"".to_owned(),
             };
-            faults.push(Fault::at(path, number, trouble));
+            faults.push(ConfigFault::at(path, number, trouble));
         }
         if faults.is_empty() {
             Ok(Self(map))

@@ -29,7 +29,7 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 const ATTEMPT_SOURCE: &str = include_str!("../src/attempt.rs");
-const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
+const CONFIG_SOURCE: &str = include_str!("../src/config/reader.rs");
 const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [

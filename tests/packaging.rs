@@ -15,7 +15,7 @@ const PAGE: &str = include_str!("../man/pam_onelogin.8");
 const KEYS: &str = include_str!("../man/pam_onelogin.conf.5");
 const CONFIG: &str = include_str!("../packaging/config.toml");
 const FILES: &str = include_str!("../packaging/files");
-const CONFIG_SOURCE: &str = include_str!("../src/config.rs");
+const CONFIG_SOURCE: &str = include_str!("../src/config/reader.rs");
 
 /// What a configuration needs, and nothing else.
 const LEAST: [&str; 3] = ["url", "client_id", "client_secret"];

@@ -1,6 +1,6 @@
 //! Opens and checks the files that an admin wrote, and reads the configuration from them.
 
-use super::{Config, Fault, SecretSource, parse};
+use super::{Config, ConfigFault, SecretSource, parse};
 use crate::map::{Entries, Map};
 use crate::secret::Secret;
 use crate::trust::{FileError, Privacy, Trusted};
@@ -22,7 +22,7 @@ pub enum LoadError {
     /// The process may not read it, because it is not root's: a lock screen, say.
     Unprivileged,
     /// What an admin has to mend.
-    Faults(Vec<Fault>),
+    Faults(Vec<ConfigFault>),
 }
 
 /// A configuration with what it names.
@@ -73,7 +73,7 @@ fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadErr
             let secret = text.trim_end_matches(['\r', '\n']);
             if secret.is_empty() || secret.contains(char::is_whitespace) {
                 let text = "must hold the client secret on one line and nothing else";
-                return Err(LoadError::Faults(vec![Fault::of_file(&path, text)]));
+                return Err(LoadError::Faults(vec![ConfigFault::of_file(&path, text)]));
             }
             Ok(Secret::new(secret.to_owned()))
         }
@@ -98,7 +98,7 @@ fn text(
     privacy: Privacy,
     max: u64,
 ) -> Result<Zeroizing<String>, LoadError> {
-    let fault = |text: String| LoadError::Faults(vec![Fault::of_file(path, text)]);
+    let fault = |text: String| LoadError::Faults(vec![ConfigFault::of_file(path, text)]);
     let bytes = trusted
         .read(path, privacy, max)
         .map_err(|error| match error {

@@ -144,7 +144,7 @@ impl Document {
         for LeftOut { user, reason } in &self.left_out {
             let _ = writeln!(text, "# {user}: {reason}");
         }
-        let faults = |faults: Vec<pam_onelogin::config::Fault>| {
+        let faults = |faults: Vec<pam_onelogin::config::ConfigFault>| {
             Trouble(faults.iter().map(ToString::to_string).collect())
         };
         let map = Map::parse("the map", &text, Entries::Ids).map_err(faults)?;

@@ -5,7 +5,7 @@ use super::Subject;
 use crate::finding::Finding;
 use ipnet::IpNet;
 use pam_onelogin::config::file::{LoadError, load};
-use pam_onelogin::config::{Config, Credential, FailMode, Fault, SecretSource, parse};
+use pam_onelogin::config::{Config, ConfigFault, Credential, FailMode, SecretSource, parse};
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{Privacy, Trusted};
 use std::io::ErrorKind;
@@ -172,7 +172,7 @@ fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
 }
 
 /// A fault names its place before the first colon that a blank follows.
-fn of_fault(fault: &Fault) -> Finding {
+fn of_fault(fault: &ConfigFault) -> Finding {
     let text = fault.to_string();
     let (place, what) = text.split_once(": ").unwrap_or(("", &text));
     let finding = Finding::fault("configuration", what)
