@@ -1,7 +1,8 @@
-//! The configuration as values, and what is wrong with one. Pure; `config/reader.rs` makes them of TOML text,
-//! `config/file.rs` opens and checks the files.
+//! The configuration as values, and what is wrong with one. Pure; `config/reader.rs` makes them of TOML
+//! text by the keys of `config/keys.rs`, `config/file.rs` opens and checks the files.
 
 pub mod file;
+pub mod keys;
 mod origin;
 mod reader;
 
@@ -16,7 +17,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Everything an admin can set, each value checked. See the README for the words.
+/// Everything an admin can set, each value checked.
 pub struct Config {
     /// `[onelogin]`: where OneLogin is and how to talk to it.
     pub onelogin: OneLogin,
@@ -128,36 +129,39 @@ pub struct Users {
     pub no_factor: NoFactor,
 }
 
-/// A OneLogin attribute that can be searched for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attribute {
-    /// `username`
-    Username,
-    /// `email`
-    Email,
-    /// `samaccountname`
-    SamAccountName,
-    /// `userprincipalname`: only API v1 can search for it.
-    UserPrincipalName,
-    /// `external_id`
-    ExternalId,
-    /// `custom_attributes.NAME`
-    Custom(String),
+/// Defines the attributes, each with its word.
+macro_rules! attributes {
+    ( $( $attribute:ident $word:literal $(, $about:literal)?; )+ ) => {
+        /// A OneLogin attribute that can be searched for.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Attribute {
+            $( #[doc = concat!("`", $word, "`" $(, ": ", $about)?)] $attribute, )+
+            /// `custom_attributes.NAME`
+            Custom(String),
+        }
+
+        /// Each attribute but the custom ones, with its word.
+        static ATTRIBUTES: &[(&str, Attribute)] = &[ $( ($word, Attribute::$attribute) ),+ ];
+
+        impl Attribute {
+            /// The name in the query and in the user object.
+            #[must_use]
+            pub fn name(&self) -> String {
+                match self {
+                    $( Self::$attribute => $word.to_owned(), )+
+                    Self::Custom(name) => format!("{CUSTOM}{name}"),
+                }
+            }
+        }
+    };
 }
 
-impl Attribute {
-    /// The name in the query and in the user object.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self {
-            Self::Username => "username".to_owned(),
-            Self::Email => "email".to_owned(),
-            Self::SamAccountName => "samaccountname".to_owned(),
-            Self::UserPrincipalName => "userprincipalname".to_owned(),
-            Self::ExternalId => "external_id".to_owned(),
-            Self::Custom(name) => format!("{CUSTOM}{name}"),
-        }
-    }
+attributes! {
+    Username "username";
+    Email "email";
+    SamAccountName "samaccountname";
+    UserPrincipalName "userprincipalname", "only API v1 can search for it.";
+    ExternalId "external_id";
 }
 
 /// Before the name of a custom attribute.

@@ -29,7 +29,6 @@ const DOCUMENTS: [(&str, &str); 4] = [
 ];
 
 const ATTEMPT_SOURCE: &str = include_str!("../src/attempt.rs");
-const CONFIG_SOURCE: &str = include_str!("../src/config/reader.rs");
 const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [
@@ -63,38 +62,6 @@ fn the_table_of_the_readme_names_each_key_and_no_other() {
     let set: BTreeSet<String> = documented.iter().cloned().collect();
     assert_eq!(set.len(), documented.len(), "a key stands there twice");
     assert_eq!(set, known_keys(""));
-}
-
-/// `known_keys` asks the code by its faults; this reads it, so that neither can miss a key alone.
-#[test]
-fn the_source_of_the_configuration_reads_the_same_keys() {
-    let source: String = before_tests(CONFIG_SOURCE)
-        .chars()
-        .filter(|c| !c.is_whitespace())
-        .collect();
-    let mut read = BTreeSet::new();
-    for taker in [
-        "text",
-        "required_text",
-        "number",
-        "word",
-        "bool",
-        "texts",
-        "path",
-    ] {
-        for call in source.split(&format!("self.{taker}(")).skip(1) {
-            // The table, then the key in quotes; the definitions of the takers pass `key` on.
-            let (_, rest) = call.split_once(',').unwrap();
-            if let Some(key) = rest.strip_prefix('"') {
-                read.insert(key.split('"').next().unwrap().to_owned());
-            }
-        }
-    }
-    let known: BTreeSet<String> = known_keys("")
-        .iter()
-        .map(|key| key.rsplit('.').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(read, known);
 }
 
 #[test]
@@ -157,62 +124,11 @@ fn the_example_of_the_readme_is_a_configuration_with_each_key_at_its_default() {
 
 #[test]
 fn the_words_of_a_key_stand_beside_it() {
-    let source: String = before_tests(CONFIG_SOURCE)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ");
-    let mut seen = 0;
-    for call in source.split("self.word( &mut t").skip(1) {
-        let call = call.split(");").next().unwrap();
-        let mut literals = call.split('"').skip(1).step_by(2);
-        let key = literals.next().unwrap();
-        let row = README
-            .lines()
-            .find(|line| {
-                line.starts_with(&format!("| `{key}`")) || line.contains(&format!(".{key}` |"))
-            })
-            .unwrap();
-        for word in literals {
-            assert!(
-                row.contains(&format!("`\"{word}\"`")) || row.contains(&format!("`{word}`")),
-                "{key}: {word}"
-            );
-            seen += 1;
-        }
-    }
-    assert!(seen >= 8, "{seen}");
-}
-
-/// These two are read by hand; their faults name the words.
-#[test]
-fn the_words_of_match_and_allow_stand_beside_them() {
-    let words = |setting: &str, before: &str| {
-        let fault = config::parse("x", &format!("{setting}\n{LEAST}"))
-            .err()
-            .unwrap()[0]
-            .to_string();
-        let (_, list) = fault.split_once(before).unwrap();
-        let words = list.split('"').skip(1).step_by(2).map(str::to_owned);
-        words.filter(|word| word != "strange").collect::<Vec<_>>()
-    };
-    for (key, setting, before) in [
-        ("users.match", "users.match = \"strange\"", "must be one of"),
-        (
-            "factors.allow",
-            "factors.allow = [\"strange\"]",
-            "the factors are",
-        ),
-    ] {
-        let row = README
-            .lines()
-            .find(|line| line.starts_with(&format!("| `{key}`")))
-            .unwrap();
-        let words = words(setting, before);
-        assert!(words.len() > 6, "{words:?}");
-        for word in words {
-            let is_there =
-                row.contains(&format!("\"{word}\"")) || row.contains(&format!("`{word}`"));
-            assert!(is_there, "{key}: {word}");
+    for key in config::keys::all() {
+        let start = format!("| `{}` |", key.path());
+        let row = README.lines().find(|line| line.starts_with(&start));
+        for word in key.words {
+            assert!(row.unwrap().contains(&word), "{start} {word}");
         }
     }
 }

@@ -1,8 +1,9 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
+use super::keys::{self, Flag, Key, MAP, Match, Number, Path, Text, Texts, Word};
 use super::{
-    Attribute, CUSTOM, Config, ConfigFault, Credential, Factors, FailMode, FirstFactor, Limits,
-    Missing, NoFactor, OneLogin, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
+    ATTRIBUTES, Attribute, CUSTOM, Config, ConfigFault, Credential, Factors, FailMode, Limits,
+    NoFactor, OneLogin, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
 };
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -50,12 +51,11 @@ struct Reader<'a> {
     faults: Vec<(usize, ConfigFault)>,
 }
 
-/// One table of the document, from which known keys are taken; what stays is unknown.
+/// One table of the document, from which the keys are taken; what stays is unknown.
 struct Table<'a> {
     name: &'static str,
     line: usize,
     entries: DeTable<'a>,
-    known: Vec<&'static str>,
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
@@ -66,37 +66,18 @@ impl<'a> Reader<'a> {
             name: "",
             line: 1,
             entries: document.into_inner(),
-            known: Vec::new(),
         };
         let onelogin = self.table(&mut top, "onelogin");
         let users = self.table(&mut top, "users");
         let factors = self.table(&mut top, "factors");
         let push = self.table(&mut top, "push");
         let limits = self.table(&mut top, "limits");
-        let first_factor = self.word(
-            &mut top,
-            "first_factor",
-            FirstFactor::Auto,
-            &[
-                ("auto", FirstFactor::Auto),
-                ("assumed", FirstFactor::Assumed),
-            ],
-        );
-        let line = self.line(&top, "failmode");
-        let failmode = self.word(
-            &mut top,
-            "failmode",
-            FailMode::Secure,
-            &[("secure", FailMode::Secure), ("safe", FailMode::Safe)],
-        );
+        let first_factor = self.word(&mut top, &keys::FIRST_FACTOR);
+        let line = self.line(&top, keys::FAILMODE.name);
+        let failmode = self.word(&mut top, &keys::FAILMODE);
         let failmode_from = self.failmode_from(&mut top, line, failmode);
-        let debug = self.word(
-            &mut top,
-            "log_level",
-            false,
-            &[("info", false), ("debug", true)],
-        );
-        let state_dir = self.path(&mut top, "state_dir");
+        let debug = self.word(&mut top, &keys::LOG_LEVEL);
+        let state_dir = self.path(&mut top, &keys::STATE_DIR);
         self.leftovers(top);
 
         let users_line = users.line;
@@ -104,7 +85,11 @@ impl<'a> Reader<'a> {
         let factors = self.factors(factors);
         let onelogin_line = onelogin.line;
         let onelogin = self.onelogin(onelogin);
-        let login_timeout = onelogin.as_ref().map_or(55, |o| o.login_timeout.as_secs());
+        let login_timeout = onelogin
+            .as_ref()
+            .map_or(keys::LOGIN_TIMEOUT.kind.default, |o| {
+                o.login_timeout.as_secs()
+            });
         let push_wait = self.push(push, login_timeout);
         let limits = self.limits(limits);
         let activated = onelogin
@@ -132,7 +117,7 @@ impl<'a> Reader<'a> {
             first_factor,
             failmode,
             failmode_from,
-            state_dir: state_dir.unwrap_or_else(|| PathBuf::from("/run/pam_onelogin")),
+            state_dir: state_dir?,
             debug,
         })
     }
@@ -145,9 +130,9 @@ impl<'a> Reader<'a> {
         failmode: FailMode,
     ) -> Vec<IpNet> {
         const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
-        let own_line = self.line(top, "failmode_from");
-        let is_set = top.entries.contains_key("failmode_from");
-        let Some(texts) = self.texts(top, "failmode_from") else {
+        let own_line = self.line(top, keys::FAILMODE_FROM.name);
+        let is_set = top.entries.contains_key(keys::FAILMODE_FROM.name);
+        let Some(texts) = self.texts(top, &keys::FAILMODE_FROM) else {
             if failmode == FailMode::Safe && !is_set {
                 let text =
                     format!("\"failmode\" is \"safe\", which needs \"failmode_from\"; {WRITE}");
@@ -174,27 +159,20 @@ impl<'a> Reader<'a> {
     fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLogin> {
         let line = table.line;
         let origin = self.origin(&mut table);
-        let client_id = self.required_text(&mut table, "client_id");
-        let client_secret = self.client_secret(&mut table);
+        let client_id = self.required_text(&mut table, &keys::CLIENT_ID);
+        let client_secret =
+            self.client_secret(&mut table, &keys::CLIENT_SECRET, &keys::CLIENT_SECRET_FILE);
         let lookup = self.lookup(&mut table);
-        let version = match self.number(&mut table, "api_version", 2, 1, 2) {
+        let version = match self.number(&mut table, &keys::API_VERSION) {
             1 => Version::V1,
             _ => Version::V2,
         };
-        let verify = self.word(
-            &mut table,
-            "verify",
-            VerifyForm::Direct,
-            &[
-                ("direct", VerifyForm::Direct),
-                ("activated", VerifyForm::Activated),
-            ],
-        );
-        let ca_file = self.path(&mut table, "ca_file");
+        let verify = self.word(&mut table, &keys::VERIFY);
+        let ca_file = self.path(&mut table, &keys::CA_FILE);
         let http_proxy = self.http_proxy(&mut table);
-        let connect = self.number(&mut table, "connect_timeout", 5, 1, 60);
-        let request = self.number(&mut table, "request_timeout", 10, 1, 60);
-        let login = self.number(&mut table, "login_timeout", 55, 5, 300);
+        let connect = self.number(&mut table, &keys::CONNECT_TIMEOUT);
+        let request = self.number(&mut table, &keys::REQUEST_TIMEOUT);
+        let login = self.number(&mut table, &keys::LOGIN_TIMEOUT);
         if request > login {
             let text = format!(
                 "\"request_timeout\" is {request} s, longer than \"login_timeout\" ({login} s); make it at most {login}"
@@ -219,13 +197,16 @@ impl<'a> Reader<'a> {
 
     fn lookup(&mut self, onelogin: &mut Table<'a>) -> Option<Credential> {
         if !onelogin.entries.contains_key("lookup") {
-            onelogin.known.push("lookup");
             return None;
         }
         let mut table = self.table(onelogin, "lookup");
         table.name = "onelogin.lookup";
-        let client_id = self.required_text(&mut table, "client_id");
-        let client_secret = self.client_secret(&mut table);
+        let client_id = self.required_text(&mut table, &keys::LOOKUP_CLIENT_ID);
+        let client_secret = self.client_secret(
+            &mut table,
+            &keys::LOOKUP_CLIENT_SECRET,
+            &keys::LOOKUP_CLIENT_SECRET_FILE,
+        );
         self.leftovers(table);
         Some(Credential {
             client_id: client_id?,
@@ -234,8 +215,8 @@ impl<'a> Reader<'a> {
     }
 
     fn origin(&mut self, table: &mut Table<'a>) -> Option<Origin> {
-        let line = self.line(table, "url");
-        let text = self.required_text(table, "url")?;
+        let line = self.line(table, keys::URL.name);
+        let text = self.required_text(table, &keys::URL)?;
         match Origin::parse(&text) {
             Ok(origin) => Some(origin),
             Err(why) => {
@@ -249,8 +230,8 @@ impl<'a> Reader<'a> {
     }
 
     fn http_proxy(&mut self, table: &mut Table<'a>) -> Option<Proxy> {
-        let line = self.line(table, "http_proxy");
-        let text = Zeroizing::new(self.text(table, "http_proxy")?);
+        let line = self.line(table, keys::HTTP_PROXY.name);
+        let text = Zeroizing::new(self.text(table, &keys::HTTP_PROXY)?);
         match Proxy::parse(&text) {
             Ok(proxy) => Some(proxy),
             Err(why) => {
@@ -262,10 +243,15 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn client_secret(&mut self, table: &mut Table<'a>) -> Option<SecretSource> {
-        let line = self.line(table, "client_secret");
-        let inline = self.text(table, "client_secret");
-        let file = self.path(table, "client_secret_file");
+    fn client_secret(
+        &mut self,
+        table: &mut Table<'a>,
+        secret: &Key<Text>,
+        file: &Key<Path>,
+    ) -> Option<SecretSource> {
+        let line = self.line(table, secret.name);
+        let inline = self.text(table, secret);
+        let file = self.path(table, file);
         match (inline, file) {
             (Some(secret), None) if secret.is_empty() => {
                 self.fault(
@@ -296,8 +282,8 @@ impl<'a> Reader<'a> {
 
     fn users(&mut self, mut table: Table<'a>) -> Users {
         let attribute = self.attribute(&mut table);
-        let line = self.line(&table, "append_domain");
-        let append_domain = self.text(&mut table, "append_domain");
+        let line = self.line(&table, keys::APPEND_DOMAIN.name);
+        let append_domain = self.text(&mut table, &keys::APPEND_DOMAIN);
         if append_domain
             .as_deref()
             .is_some_and(|domain| !is_domain(domain))
@@ -307,33 +293,23 @@ impl<'a> Reader<'a> {
                 "\"append_domain\" must be a domain without \"@\", such as \"example.com\"",
             );
         }
-        let ignore_case = self.bool(&mut table, "ignore_case", false);
-        let line = self.line(&table, "match");
-        let map_file = self.path(&mut table, "map_file");
+        let ignore_case = self.bool(&mut table, &keys::IGNORE_CASE);
+        let line = self.line(&table, keys::MATCH.name);
+        let map_file = self.path(&mut table, &keys::MAP_FILE);
         if attribute.is_none() && map_file.is_none() {
             self.fault(line, "\"match\" is \"map\", so \"map_file\" must be set");
         }
-        let check_active = self.bool(&mut table, "check_active", true);
-        let cache = self.number(&mut table, "cache", 300, 0, 3600);
+        let check_active = self.bool(&mut table, &keys::CHECK_ACTIVE);
+        let cache = self.number(&mut table, &keys::CACHE);
         let groups = self.groups(&mut table);
-        let exempt_users = self.texts(&mut table, "exempt_users").unwrap_or_default();
-        let exempt_groups = self.texts(&mut table, "exempt_groups").unwrap_or_default();
-        let unknown = self.word(
-            &mut table,
-            "unknown",
-            Missing::Deny,
-            &[("deny", Missing::Deny), ("exempt", Missing::Exempt)],
-        );
-        let no_factor = self.word(
-            &mut table,
-            "no_factor",
-            NoFactor::Deny,
-            &[
-                ("deny", NoFactor::Deny),
-                ("exempt", NoFactor::Exempt),
-                ("enroll", NoFactor::Enroll),
-            ],
-        );
+        let exempt_users = self
+            .texts(&mut table, &keys::EXEMPT_USERS)
+            .unwrap_or_default();
+        let exempt_groups = self
+            .texts(&mut table, &keys::EXEMPT_GROUPS)
+            .unwrap_or_default();
+        let unknown = self.word(&mut table, &keys::UNKNOWN);
+        let no_factor = self.word(&mut table, &keys::NO_FACTOR);
         self.leftovers(table);
         Users {
             attribute,
@@ -351,8 +327,8 @@ impl<'a> Reader<'a> {
     }
 
     fn groups(&mut self, table: &mut Table<'a>) -> Option<Vec<PatternList>> {
-        let line = self.line(table, "groups");
-        let texts = self.texts(table, "groups")?;
+        let line = self.line(table, keys::GROUPS.name);
+        let texts = self.texts(table, &keys::GROUPS)?;
         if texts.is_empty() {
             self.fault(
                 line,
@@ -371,42 +347,43 @@ impl<'a> Reader<'a> {
 
     /// `None` for `match = "map"`.
     fn attribute(&mut self, table: &mut Table<'a>) -> Option<Attribute> {
-        let line = self.line(table, "match");
-        let Some(text) = self.text(table, "match") else {
-            return Some(Attribute::Username);
+        let line = self.line(table, keys::MATCH.name);
+        let Match(default) = &keys::MATCH.kind;
+        let Some(text) = self.text(table, &keys::MATCH) else {
+            return Some(default.clone());
         };
-        match text.as_str() {
-            "username" => Some(Attribute::Username),
-            "email" => Some(Attribute::Email),
-            "samaccountname" => Some(Attribute::SamAccountName),
-            "userprincipalname" => Some(Attribute::UserPrincipalName),
-            "external_id" => Some(Attribute::ExternalId),
-            "map" => None,
-            other => {
-                let custom = other.strip_prefix(CUSTOM).filter(|name| is_word(name));
-                if custom.is_none() {
-                    self.fault(line, format!(
-                        "\"match\" must be one of \"username\", \"email\", \"samaccountname\", \"userprincipalname\", \"external_id\", \"custom_attributes.NAME\", \"map\", not \"{other}\""
-                    ));
-                }
-                Some(Attribute::Custom(custom.unwrap_or_default().to_owned()))
-            }
+        if text == MAP {
+            return None;
         }
+        if let Some((_, attribute)) = ATTRIBUTES.iter().find(|(word, _)| *word == text) {
+            return Some(attribute.clone());
+        }
+        let custom = text.strip_prefix(CUSTOM).filter(|name| is_word(name));
+        if custom.is_none() {
+            let known = list(Match::words());
+            self.fault(
+                line,
+                format!("\"match\" must be one of {known}, not \"{text}\""),
+            );
+        }
+        Some(Attribute::Custom(custom.unwrap_or_default().to_owned()))
     }
 
     fn factors(&mut self, mut table: Table<'a>) -> Factors {
         let allow = self.allow(&mut table);
-        let autopush = self.bool(&mut table, "autopush", false);
-        let prompts = self.number(&mut table, "prompts", 3, 1, 3);
-        let expires_in = self.number(&mut table, "expires_in", 120, 120, 900);
+        let autopush = self.bool(&mut table, &keys::AUTOPUSH);
+        let prompts = self.number(&mut table, &keys::PROMPTS);
+        let expires_in = self.number(&mut table, &keys::EXPIRES_IN);
         let sms_message = self.sms_message(&mut table);
-        let magic_link = self.texts(&mut table, "magic_link").unwrap_or_default();
+        let magic_link = self
+            .texts(&mut table, &keys::MAGIC_LINK)
+            .unwrap_or_default();
         self.leftovers(table);
         Factors {
             allow,
             autopush,
-            prompts: u8::try_from(prompts).unwrap_or(1),
-            expires_in: u32::try_from(expires_in).unwrap_or(120),
+            prompts,
+            expires_in,
             sms_message,
             magic_link,
         }
@@ -414,8 +391,8 @@ impl<'a> Reader<'a> {
 
     /// OneLogin takes 160 characters once the code and its life are filled in.
     fn sms_message(&mut self, table: &mut Table<'a>) -> Option<String> {
-        let line = self.line(table, "sms_message");
-        let text = self.text(table, "sms_message")?;
+        let line = self.line(table, keys::SMS_MESSAGE.name);
+        let text = self.text(table, &keys::SMS_MESSAGE)?;
         let filled = text
             .replace("{{otp_code}}", "123456")
             .replace("{{otp_expiry}}", "15");
@@ -429,8 +406,8 @@ impl<'a> Reader<'a> {
     }
 
     fn allow(&mut self, table: &mut Table<'a>) -> Vec<Factor> {
-        let line = self.line(table, "allow");
-        let Some(words) = self.texts(table, "allow") else {
+        let line = self.line(table, keys::ALLOW.name);
+        let Some(words) = self.texts(table, &keys::ALLOW) else {
             return Factor::enrollable();
         };
         let mut allow = Vec::new();
@@ -459,9 +436,9 @@ impl<'a> Reader<'a> {
     }
 
     fn push(&mut self, mut table: Table<'a>, login_timeout: u64) -> Duration {
-        let line = self.line(&table, "wait");
-        let is_set = table.entries.contains_key("wait");
-        let wait = self.number(&mut table, "wait", 45, 1, 300);
+        let line = self.line(&table, keys::WAIT.name);
+        let is_set = table.entries.contains_key(keys::WAIT.name);
+        let wait = self.number(&mut table, &keys::WAIT);
         self.leftovers(table);
         if is_set && wait > login_timeout {
             self.fault(line, format!(
@@ -477,28 +454,28 @@ impl<'a> Reader<'a> {
             let is_set = table.entries.contains_key(key);
             is_set.then(|| self.line(&table, key))
         };
-        let lines = ["challenges_per_day", "failures_per_day"].map(set);
+        let lines = [&keys::CHALLENGES_PER_DAY, &keys::FAILURES_PER_DAY].map(|key| set(key.name));
         let [challenges_line, failures_line] = lines;
-        let challenges = self.number(&mut table, "challenges", 3, 1, 100);
-        let per_day = self.number(&mut table, "challenges_per_day", 12, 1, 200);
-        let challenges_per_day = self.per_day("challenges", challenges, per_day, challenges_line);
-        let failures = self.number(&mut table, "failures", 10, 1, 100);
-        let per_day = self.number(&mut table, "failures_per_day", 50, 1, 200);
-        let failures_per_day = self.per_day("failures", failures, per_day, failures_line);
-        let window = self.number(&mut table, "window", 600, 60, 86_400);
+        let challenges = self.number(&mut table, &keys::CHALLENGES);
+        let per_day = self.number(&mut table, &keys::CHALLENGES_PER_DAY);
+        let challenges_per_day =
+            self.per_day(keys::CHALLENGES.name, challenges, per_day, challenges_line);
+        let failures = self.number(&mut table, &keys::FAILURES);
+        let per_day = self.number(&mut table, &keys::FAILURES_PER_DAY);
+        let failures_per_day = self.per_day(keys::FAILURES.name, failures, per_day, failures_line);
+        let window = self.number(&mut table, &keys::WINDOW);
         self.leftovers(table);
-        let number = |number| u32::try_from(number).unwrap_or(1);
         Limits {
-            challenges: number(challenges),
-            challenges_per_day: number(challenges_per_day),
-            failures: number(failures),
-            failures_per_day: number(failures_per_day),
+            challenges,
+            challenges_per_day,
+            failures,
+            failures_per_day,
             window: Duration::from_secs(window),
         }
     }
 
     /// A limit of 24 hours is never the smaller one.
-    fn per_day(&mut self, key: &str, limit: u64, per_day: u64, line: Option<usize>) -> u64 {
+    fn per_day(&mut self, key: &str, limit: u32, per_day: u32, line: Option<usize>) -> u32 {
         if let Some(line) = line.filter(|_| per_day < limit) {
             let text = format!(
                 "\"{key}_per_day\" is {per_day}, less than \"{key}\" ({limit}); make it at least {limit}"
@@ -529,11 +506,15 @@ impl<'a> Reader<'a> {
             name,
             line,
             entries,
-            known: Vec::new(),
         }
     }
 
-    fn text(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<String> {
+    /// Of a key whose value is text, such as that of a word.
+    fn text<K>(&mut self, table: &mut Table<'a>, key: &Key<K>) -> Option<String> {
+        self.text_of(table, key.name)
+    }
+
+    fn text_of(&mut self, table: &mut Table<'a>, key: &str) -> Option<String> {
         match self.take(table, key)? {
             (_, DeValue::String(text)) => Some(text.into_owned()),
             (line, value) => {
@@ -546,20 +527,22 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn required_text(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<String> {
-        let line = self.line(table, key);
-        let is_set = table.entries.contains_key(key);
+    fn required_text(&mut self, table: &mut Table<'a>, key: &Key<Text>) -> Option<String> {
+        let Key { name, .. } = key;
+        let line = self.line(table, name);
+        let is_set = table.entries.contains_key(*name);
         let text = self.text(table, key);
         if !is_set {
-            self.fault(table.line, format!("[{}] needs \"{key}\"", table.name));
+            self.fault(table.line, format!("[{}] needs \"{name}\"", table.name));
         } else if text.as_deref() == Some("") {
-            self.fault(line, format!("\"{key}\" is empty"));
+            self.fault(line, format!("\"{name}\" is empty"));
         }
         text.filter(|text| !text.is_empty())
     }
 
     /// `None` when the key is not set, or not a list of texts.
-    fn texts(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<Vec<String>> {
+    fn texts(&mut self, table: &mut Table<'a>, key: &Key<Texts>) -> Option<Vec<String>> {
+        let key = key.name;
         let (line, value) = self.take(table, key)?;
         let DeValue::Array(values) = value else {
             let kind = value.type_str();
@@ -590,18 +573,25 @@ impl<'a> Reader<'a> {
         texts
     }
 
-    fn path(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<PathBuf> {
-        let line = self.line(table, key);
+    /// `None` when the key is not set and has no default, or is no absolute path.
+    fn path(&mut self, table: &mut Table<'a>, key: &Key<Path>) -> Option<PathBuf> {
+        let Path(default) = key.kind;
+        let line = self.line(table, key.name);
+        if !table.entries.contains_key(key.name) {
+            return default.map(PathBuf::from);
+        }
         let path = PathBuf::from(self.text(table, key)?);
         if path.is_absolute() {
             Some(path)
         } else {
-            self.fault(line, format!("\"{key}\" must be an absolute path"));
+            self.fault(line, format!("\"{}\" must be an absolute path", key.name));
             None
         }
     }
 
-    fn bool(&mut self, table: &mut Table<'a>, key: &'static str, default: bool) -> bool {
+    fn bool(&mut self, table: &mut Table<'a>, key: &Key<Flag>) -> bool {
+        let Flag(default) = key.kind;
+        let key = key.name;
         match self.take(table, key) {
             None => default,
             Some((_, DeValue::Boolean(value))) => value,
@@ -615,17 +605,30 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn number(
+    fn number<N: Copy + Into<u64> + TryFrom<u64>>(
         &mut self,
         table: &mut Table<'a>,
-        key: &'static str,
-        default: u64,
+        key: &Key<Number<N>>,
+    ) -> N {
+        let Number {
+            default,
+            least,
+            most,
+        } = key.kind;
+        let number = self.number_within(table, key.name, least.into(), most.into());
+        number
+            .and_then(|number| N::try_from(number).ok())
+            .unwrap_or(default)
+    }
+
+    fn number_within(
+        &mut self,
+        table: &mut Table<'a>,
+        key: &str,
         least: u64,
         most: u64,
-    ) -> u64 {
-        let Some((line, value)) = self.take(table, key) else {
-            return default;
-        };
+    ) -> Option<u64> {
+        let (line, value) = self.take(table, key)?;
         let DeValue::Integer(integer) = value else {
             self.fault(
                 line,
@@ -634,44 +637,37 @@ impl<'a> Reader<'a> {
                     value.type_str()
                 ),
             );
-            return default;
+            return None;
         };
-        match u64::from_str_radix(integer.as_str(), integer.radix()) {
-            Ok(number) if (least..=most).contains(&number) => number,
-            _ => {
-                self.fault(
-                    line,
-                    format!("\"{key}\" must be {least} to {most}, not {integer}"),
-                );
-                default
-            }
+        let number = u64::from_str_radix(integer.as_str(), integer.radix());
+        let number = number.ok().filter(|number| (least..=most).contains(number));
+        if number.is_none() {
+            self.fault(
+                line,
+                format!("\"{key}\" must be {least} to {most}, not {integer}"),
+            );
         }
+        number
     }
 
-    fn word<T: Copy>(
-        &mut self,
-        table: &mut Table<'a>,
-        key: &'static str,
-        default: T,
-        words: &[(&'static str, T)],
-    ) -> T {
-        let line = self.line(table, key);
+    fn word<T: Copy>(&mut self, table: &mut Table<'a>, key: &Key<Word<T>>) -> T {
+        let line = self.line(table, key.name);
+        let (_, default) = key.kind.default;
         let Some(text) = self.text(table, key) else {
             return default;
         };
-        if let Some(&(_, value)) = words.iter().find(|(word, _)| *word == text) {
+        if let Some(&(_, value)) = key.kind.all().find(|(word, _)| *word == text) {
             return value;
         }
-        let known = list(words.iter().map(|(word, _)| *word));
+        let known = list(key.kind.all().map(|(word, _)| *word));
         self.fault(
             line,
-            format!("\"{key}\" must be one of {known}, not \"{text}\""),
+            format!("\"{}\" must be one of {known}, not \"{text}\"", key.name),
         );
         default
     }
 
-    fn take(&mut self, table: &mut Table<'a>, key: &'static str) -> Option<(usize, DeValue<'a>)> {
-        table.known.push(key);
+    fn take(&mut self, table: &mut Table<'a>, key: &str) -> Option<(usize, DeValue<'a>)> {
         let value: Value<'a> = table.entries.remove(key)?;
         let line = line_of(self.text, value.span().start);
         Some((line, value.into_inner()))
@@ -691,7 +687,7 @@ impl<'a> Reader<'a> {
             "" => "at the top of the file".to_owned(),
             name => format!("in [{name}]"),
         };
-        let known = list(table.known.iter().copied());
+        let known = list(keys::names(table.name));
         for (key, _) in table.entries {
             let line = line_of(self.text, key.span().start);
             let key = key.into_inner();
@@ -732,8 +728,9 @@ fn line_of(text: &str, byte: usize) -> usize {
     1 + text.bytes().take(byte).filter(|&b| b == b'\n').count()
 }
 
-fn list<'a>(words: impl Iterator<Item = &'a str>) -> String {
+fn list(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
     words
+        .into_iter()
         .map(|word| format!("\"{word}\""))
         .collect::<Vec<_>>()
         .join(", ")

@@ -46,6 +46,101 @@ fn the_least_configuration_has_the_defaults_of_the_manual() {
     assert!(config.failmode_from.is_empty());
     assert_eq!(config.state_dir, Path::new("/run/pam_onelogin"));
     assert!(!config.debug);
+    assert!(config.onelogin.ca_file.is_none() && config.users.append_domain.is_none());
+    assert!(config.users.groups.is_none() && config.users.exempt_users.is_empty());
+    assert!(config.users.exempt_groups.is_empty());
+    assert_eq!(config.users.cache.as_secs(), 300);
+    assert_eq!(config.limits.challenges, 3);
+    assert_eq!(config.limits.challenges_per_day, 12);
+    assert_eq!(config.limits.failures, 10);
+    assert_eq!(config.limits.failures_per_day, 50);
+    assert_eq!(config.limits.window.as_secs(), 600);
+}
+
+/// A key of the table that the reader does not take is unknown to it; one that it takes has a kind.
+#[test]
+fn each_key_of_the_table_is_read() {
+    for row in keys::all() {
+        let text = match row.table {
+            "" => format!("{} = 1.5\n", row.name),
+            table => format!("[{table}]\n{} = 1.5\n", row.name),
+        };
+        let expected = format!("\"{}\" must be ", row.name);
+        let faults = faults(&text);
+        let of_key: Vec<_> = faults
+            .iter()
+            .filter(|fault| fault.contains(&format!(": \"{}\" ", row.name)))
+            .collect();
+        assert_eq!(of_key.len(), 1, "{}: {faults:?}", row.path());
+        assert!(of_key[0].contains(&expected), "{}: {faults:?}", row.path());
+    }
+}
+
+/// Each key at its example: not its default, and none forgotten.
+#[test]
+fn the_examples_of_the_keys_are_a_configuration() {
+    // The other one of two, and the version in which others could not be set.
+    let without = [
+        "onelogin.client_secret_file",
+        "onelogin.lookup.client_secret_file",
+        "onelogin.api_version",
+    ];
+    let mut rows = keys::all();
+    rows.sort_by_key(|row| row.table);
+    let mut text = String::new();
+    let mut table = "";
+    for row in rows {
+        assert_ne!(row.default.as_deref(), Some(row.example), "{}", row.path());
+        if row.table != table {
+            table = row.table;
+            text += &["[", table, "]\n"].concat();
+        }
+        let is_out = without.contains(&row.path().as_str());
+        let mark = if is_out { "# " } else { "" };
+        text += &[mark, row.name, " = ", row.example, "\n"].concat();
+    }
+    assert_eq!(faults(&text), [""; 0], "{text}");
+}
+
+#[test]
+fn the_texts_of_a_key_name_its_words() {
+    for row in keys::all() {
+        let text = row.text.replace("{WORDS}", &row.words.join(" "));
+        let said = format!("{} {text}", row.default.as_deref().unwrap_or_default());
+        for word in &row.words {
+            assert!(said.contains(word.as_str()), "{}: {word}", row.path());
+        }
+        let is_lower = row.text.starts_with(char::is_lowercase);
+        assert_eq!(is_lower, row.range.is_some(), "{}", row.path());
+        assert!(row.text.ends_with('.'), "{}", row.path());
+        assert!(row.more.is_empty() || row.more.ends_with('.'));
+        assert!(row.default.is_none() || row.unset.is_empty());
+    }
+}
+
+#[test]
+fn a_fault_names_the_keys_of_its_table_in_their_order() {
+    assert_eq!(
+        keys::names(""),
+        [
+            "onelogin",
+            "users",
+            "factors",
+            "push",
+            "limits",
+            "first_factor",
+            "failmode",
+            "failmode_from",
+            "log_level",
+            "state_dir",
+        ]
+    );
+    assert_eq!(
+        keys::names("onelogin")[3..6],
+        ["client_secret_file", "lookup", "api_version"]
+    );
+    assert_eq!(keys::names("onelogin.lookup").len(), 3);
+    assert_eq!(keys::names("push"), ["wait"]);
 }
 
 #[test]
@@ -303,6 +398,10 @@ fn the_newer_keys_are_checked_too() {
     fault(
         "[users]\ngroups = [\"users !wheel\"]",
         "c.toml:2: \"groups\": \"users !wheel\" holds white space",
+    );
+    fault(
+        "[users]\nmatch = \"gecos\"",
+        "must be one of \"username\", \"email\", \"samaccountname\", \"userprincipalname\", \"external_id\", \"custom_attributes.NAME\", \"map\", not \"gecos\"",
     );
     fault("[users]\nmatch = \"map\"", "so \"map_file\" must be set");
     fault("[users]\nmatch = \"custom_attributes.\"", "must be one of");

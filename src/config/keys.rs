@@ -1,0 +1,440 @@
+//! The keys of the configuration: for each its table, name, kind with default and range or words, and what
+//! the documents say of it. The reader takes its keys from here; the manual page, the installed
+//! configuration and the README's table are made from it (`cargo xtask docs`). The texts are not in the
+//! module: only [`all`] has them.
+
+use super::{ATTRIBUTES, Attribute, CUSTOM, FailMode, FirstFactor, Missing, NoFactor, VerifyForm};
+use crate::factor::Factor;
+
+/// A key: where it stands, and what may stand behind it.
+pub struct Key<K> {
+    /// The name in its table.
+    pub name: &'static str,
+    /// What may stand behind it.
+    pub kind: K,
+}
+
+/// Text in quotes.
+pub struct Text;
+
+/// An absolute path, perhaps with a default.
+pub struct Path(pub Option<&'static str>);
+
+/// A list of texts, by what holds when it is not set.
+pub enum Texts {
+    /// Something that no list says.
+    Unset,
+    /// The empty list.
+    Empty,
+    /// Words of [`Factor::WORDS`]: those of the factors that a user can enrol.
+    Factors,
+}
+
+/// `true` or `false`; this when it is not set.
+pub struct Flag(pub bool);
+
+/// A whole number.
+pub struct Number<N> {
+    /// When it is not set.
+    pub default: N,
+    /// The least that is valid.
+    pub least: N,
+    /// The most that is valid.
+    pub most: N,
+}
+
+/// One of a few words.
+pub struct Word<T: 'static> {
+    /// When it is not set.
+    pub default: (&'static str, T),
+    /// The other words.
+    pub others: &'static [(&'static str, T)],
+}
+
+impl<T> Word<T> {
+    /// Each word with its value, the default first.
+    pub fn all(&self) -> impl Iterator<Item = &(&'static str, T)> {
+        std::iter::once(&self.default).chain(self.others)
+    }
+}
+
+/// The name of an attribute, or [`MAP`]; this attribute when it is not set.
+pub struct Match(pub Attribute);
+
+/// The word for the map file alone.
+pub const MAP: &str = "map";
+
+/// What the documents say of a key.
+pub struct Row {
+    /// Its table; empty at the top of the file.
+    pub table: &'static str,
+    /// Its name in the table.
+    pub name: &'static str,
+    /// The value that holds when it is not set, as TOML.
+    pub default: Option<String>,
+    /// What holds when it is not set and has no default.
+    pub unset: &'static str,
+    /// The least and the most of a number.
+    pub range: Option<(u64, u64)>,
+    /// The words that are valid; `NAME` in one stands for anything.
+    pub words: Vec<String>,
+    /// A value that is not the default, as TOML.
+    pub example: &'static str,
+    /// What it does, in sentences. `` `x` `` is what stands in the file, `{X}` names a section of a manual
+    /// page, `{WORDS}` and `{BUNDLES}` stand for lists. A text about a number goes on behind its range.
+    pub text: &'static str,
+    /// More of that, for the manual page alone.
+    pub more: &'static str,
+}
+
+impl Row {
+    /// `table.name`
+    #[must_use]
+    pub fn path(&self) -> String {
+        match self.table {
+            "" => self.name.to_owned(),
+            table => format!("{table}.{}", self.name),
+        }
+    }
+}
+
+/// What the documents say of a table beside its keys.
+pub const TABLES: [(&str, &str); 2] = [
+    (
+        "onelogin.lookup",
+        "A second credential, for looking up users and devices. Without it the first does everything.",
+    ),
+    (
+        "limits",
+        "For each OneLogin user, on this host; see {LIMITS}.",
+    ),
+];
+
+/// Defines the keys. The order is that in which a fault names the keys of a table.
+macro_rules! keys {
+    ( $( [$table:literal] {
+        $( $key:ident $name:literal: $kind:ty = $value:expr,
+            example = $example:literal,
+            $( unset = $unset:literal, )?
+            text = $text:literal
+            $( , more = $more:literal )?; )+
+    } )+ ) => {
+        $( $(
+            #[doc = concat!("`", $table, ".", $name, "`")]
+            pub static $key: Key<$kind> = Key { name: $name, kind: $value };
+        )+ )+
+
+        /// Table and name of each key.
+        static PLACES: &[(&str, &str)] = &[ $( $( ($table, $name) ),+ ),+ ];
+
+        /// Each key with what the documents say of it.
+        #[must_use]
+        pub fn all() -> Vec<Row> {
+            vec![ $( $( Row {
+                table: $table,
+                name: $name,
+                default: $key.kind.default(),
+                unset: concat!($( $unset )?),
+                range: $key.kind.range(),
+                words: $key.kind.words(),
+                example: $example,
+                text: $text,
+                more: concat!($( $more )?),
+            } ),+ ),+ ]
+        }
+    };
+}
+
+keys! {
+    ["onelogin"] {
+        URL "url": Text = Text,
+            example = "\"https://example.onelogin.com\"",
+            unset = "required",
+            text = "`https://<subdomain>.onelogin.com`; a port is allowed, a path is not.";
+        CLIENT_ID "client_id": Text = Text,
+            example = "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
+            unset = "required",
+            text = "Client ID of the API credential.";
+        CLIENT_SECRET "client_secret": Text = Text,
+            example = "\"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\"",
+            unset = "this or `client_secret_file` is required",
+            text = "Secret of the API credential.";
+        CLIENT_SECRET_FILE "client_secret_file": Path = Path(None),
+            example = "\"/etc/pam_onelogin/client_secret\"",
+            unset = "this or `client_secret` is required",
+            text = "File with the secret on one line: absolute path, root's, mode 0600.";
+    }
+    ["onelogin.lookup"] {
+        LOOKUP_CLIENT_ID "client_id": Text = Text,
+            example = "\"89abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567\"",
+            text = "Client ID of a second credential, for looking up users and devices.";
+        LOOKUP_CLIENT_SECRET "client_secret": Text = Text,
+            example = "\"76543210fedcba9876543210fedcba9876543210fedcba9876543210fedcba98\"",
+            text = "Its secret; with `client_id` this or `client_secret_file` is required.";
+        LOOKUP_CLIENT_SECRET_FILE "client_secret_file": Path = Path(None),
+            example = "\"/etc/pam_onelogin/lookup_secret\"",
+            text = "File with that secret on one line: absolute path, root's, mode 0600.";
+    }
+    ["onelogin"] {
+        API_VERSION "api_version": Number<u8> = Number { default: 2, least: 1, most: 2 },
+            example = "1",
+            text = "version of the MFA calls; see {FACTORS}.";
+        VERIFY "verify": Word<VerifyForm> = Word {
+                default: ("direct", VerifyForm::Direct),
+                others: &[("activated", VerifyForm::Activated)],
+            },
+            example = "\"activated\"",
+            text = "Codes at hand: `\"direct\"` posts the code; `\"activated\"` activates the device first, and takes no codes of Protect and Duo.",
+            more = "`\"activated\"` is for a tenant that takes a posted code for the wish to activate the device.";
+        CA_FILE "ca_file": Path = Path(None),
+            example = "\"/etc/pam_onelogin/ca.pem\"",
+            unset = "the system's bundle",
+            text = "PEM file; its certificates replace the system's.",
+            more = "The system's bundle is the first of these files that exists: {BUNDLES}.";
+        HTTP_PROXY "http_proxy": Text = Text,
+            example = "\"http://proxy.example.com:3128\"",
+            text = "`http://[user:password@]host:port`, the only source of a proxy; see {A PROXY}.";
+        CONNECT_TIMEOUT "connect_timeout": Number<u64> = Number { default: 5, least: 1, most: 60 },
+            example = "3",
+            text = "for TCP and TLS; see {TIME LIMITS}.";
+        REQUEST_TIMEOUT "request_timeout": Number<u64> = Number { default: 10, least: 1, most: 60 },
+            example = "20",
+            text = "for one request with its reply; at most `login_timeout`.";
+        LOGIN_TIMEOUT "login_timeout": Number<u64> = Number { default: 55, least: 5, most: 300 },
+            example = "90",
+            text = "no push, call or link is waited for longer than this after the login began.";
+    }
+    ["users"] {
+        MATCH "match": Match = Match(Attribute::Username),
+            example = "\"email\"",
+            text = "Attribute that must equal the name: {WORDS}; `\"map\"`: ids of the map file only.";
+        APPEND_DOMAIN "append_domain": Text = Text,
+            example = "\"example.com\"",
+            text = "Added to the Unix name behind an `@` before matching: `alice` becomes `alice@example.com`.";
+        IGNORE_CASE "ignore_case": Flag = Flag(false),
+            example = "true",
+            text = "`true`: ASCII letters match in either case.";
+        MAP_FILE "map_file": Path = Path(None),
+            example = "\"/etc/pam_onelogin/map\"",
+            text = "File of names that differ at OneLogin, absolute path; wins over `match`. See {MAP FILE}.";
+        CHECK_ACTIVE "check_active": Flag = Flag(true),
+            example = "false",
+            text = "`false`: an id from the map file is not looked up, so that a suspended user is not noticed.";
+        CACHE "cache": Number<u64> = Number { default: 300, least: 0, most: 3600 },
+            example = "60",
+            text = "seconds to keep a user's id, state and devices after a look-up; 0 disables the cache. A suspension at OneLogin takes this long to be seen. See {WHAT A LOGIN COSTS}.";
+        GROUPS "groups": Texts = Texts::Unset,
+            example = "[\"users,!robots\", \"wheel\"]",
+            unset = "all users are asked",
+            text = "Pattern lists over Unix groups: a user who is in no group that a list means is not asked; see {WHO IS ASKED}.",
+            more = "A list holds patterns between commas; `*` stands for any characters, `?` for one, `!` before a pattern excludes. A name without a wildcard may hold spaces. Groups without a wildcard must exist, and mean their gid; a wildcard can only match names.";
+        EXEMPT_USERS "exempt_users": Texts = Texts::Empty,
+            example = "[\"backup\", \"ansible\"]",
+            text = "Unix names that are not asked.";
+        EXEMPT_GROUPS "exempt_groups": Texts = Texts::Empty,
+            example = "[\"robots\"]",
+            text = "Unix groups whose members are not asked; each must exist, and means its gid. A name may hold spaces.";
+        UNKNOWN "unknown": Word<Missing> = Word {
+                default: ("deny", Missing::Deny),
+                others: &[("exempt", Missing::Exempt)],
+            },
+            example = "\"exempt\"",
+            text = "A user that OneLogin does not know: `\"deny\"` denies the login, `\"exempt\"` does not ask.";
+        NO_FACTOR "no_factor": Word<NoFactor> = Word {
+                default: ("deny", NoFactor::Deny),
+                others: &[("exempt", NoFactor::Exempt), ("enroll", NoFactor::Enroll)],
+            },
+            example = "\"enroll\"",
+            text = "A user who has no device that OneLogin's API lists: `\"deny\"` denies the login, `\"exempt\"` does not ask, `\"enroll\"` enrols one; see {ENROLMENT AT LOGIN}.";
+    }
+    ["factors"] {
+        ALLOW "allow": Texts = Texts::Factors,
+            example = "[\"push\", \"totp\"]",
+            text = "The factors that may be used, in this order; also `\"temporary\"`, which holds only where it is named.";
+        AUTOPUSH "autopush": Flag = Flag(false),
+            example = "true",
+            text = "`true`: push at once when the first device can.";
+        PROMPTS "prompts": Number<u8> = Number { default: 3, least: 1, most: 3 },
+            example = "1",
+            text = "this many answers, then the login is denied; a choice from the menu costs none.";
+        EXPIRES_IN "expires_in": Number<u32> = Number { default: 120, least: 120, most: 900 },
+            example = "300",
+            text = "life of a push, call, link or code at OneLogin.";
+        SMS_MESSAGE "sms_message": Text = Text,
+            example = "\"{{otp_code}} is your code for the servers, good for {{otp_expiry}} minutes.\"",
+            text = "Text message of your own: with `{{otp_code}}`, perhaps `{{otp_expiry}}` (minutes), 160 characters at most when filled in.";
+        MAGIC_LINK "magic_link": Texts = Texts::Empty,
+            example = "[\"OneLogin Email Link\"]",
+            text = "Display names of the e-mail factors that send a link.";
+    }
+    ["push"] {
+        WAIT "wait": Number<u64> = Number { default: 45, least: 1, most: 300 },
+            example = "30",
+            text = "longest wait for the answer to a push, call or link; at most `login_timeout`.";
+    }
+    ["limits"] {
+        CHALLENGES "challenges": Number<u32> = Number { default: 3, least: 1, most: 100 },
+            example = "5",
+            text = "pushes, calls, text messages and e-mails that led to nothing within the window; then only codes are left.";
+        CHALLENGES_PER_DAY "challenges_per_day": Number<u32> = Number { default: 12, least: 1, most: 200 },
+            example = "20",
+            text = "the same, within 24 hours; at least `challenges`.";
+        FAILURES "failures": Number<u32> = Number { default: 10, least: 1, most: 100 },
+            example = "5",
+            text = "codes that OneLogin refused within the window; then everything is denied.";
+        FAILURES_PER_DAY "failures_per_day": Number<u32> = Number { default: 50, least: 1, most: 200 },
+            example = "30",
+            text = "the same, within 24 hours; at least `failures`.";
+        WINDOW "window": Number<u64> = Number { default: 600, least: 60, most: 86_400 },
+            example = "3600",
+            text = "the length of the window in seconds.";
+    }
+    [""] {
+        FIRST_FACTOR "first_factor": Word<FirstFactor> = Word {
+                default: ("auto", FirstFactor::Auto),
+                others: &[("assumed", FirstFactor::Assumed)],
+            },
+            example = "\"assumed\"",
+            text = "What proves a user before this module. `\"auto\"`: the module sees by itself whether something has. `\"assumed\"`: the administrator states that something has, in a way that leaves no trace, such as a smart card. See {WHO IS ASKED}.";
+        FAILMODE "failmode": Word<FailMode> = Word {
+                default: ("secure", FailMode::Secure),
+                others: &[("safe", FailMode::Safe)],
+            },
+            example = "\"safe\"",
+            text = "What happens when OneLogin cannot be reached. `\"secure\"`: every login is denied. `\"safe\"`: proven users get in over ssh from the networks of `failmode_from`, which it requires, with a warning in the log; never in sudo and su, and on no other trouble. See {WHEN ONELOGIN IS DOWN}.";
+        FAILMODE_FROM "failmode_from": Texts = Texts::Unset,
+            example = "[\"10.20.0.0/16\", \"2001:db8:20::/48\"]",
+            text = "Networks of the ssh clients that `failmode = \"safe\"` applies to; required with it.",
+            more = "An address without a length means this one client. A network of the loopback is a fault. See {Where safe applies}.";
+        LOG_LEVEL "log_level": Word<bool> = Word {
+                default: ("info", false),
+                others: &[("debug", true)],
+            },
+            example = "\"debug\"",
+            text = "`\"info\"`: one line for each decision and each fault. `\"debug\"` adds a line for each request: path, status, length, time; and one where entries of the list of devices were skipped; never values.";
+        STATE_DIR "state_dir": Path = Path(Some("/run/pam_onelogin")),
+            example = "\"/run/onelogin\"",
+            text = "Folder of the module's own files, absolute path; made with mode 0700 if it is absent. It belongs below `/run`, which is empty after a restart, on a tmpfs of its own.",
+            more = "No local user can then fill it: `pam-onelogin enable` mounts one on the default.";
+    }
+}
+
+/// The names of the keys and tables within a table.
+#[must_use]
+pub fn names(table: &str) -> Vec<&'static str> {
+    let mut names = Vec::new();
+    for &(place, name) in PLACES {
+        let below = match table {
+            "" => Some(place),
+            table => place
+                .strip_prefix(table)
+                .and_then(|rest| rest.strip_prefix('.')),
+        };
+        let name = if place == table {
+            name
+        } else if let Some(below) = below {
+            below.split('.').next().unwrap_or(below)
+        } else {
+            continue;
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// What the documents say of a kind.
+trait Kind {
+    /// As TOML, what holds when the key is not set.
+    fn default(&self) -> Option<String> {
+        None
+    }
+
+    fn range(&self) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn words(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Kind for Text {}
+
+impl Kind for Path {
+    fn default(&self) -> Option<String> {
+        self.0.map(|path| format!("\"{path}\""))
+    }
+}
+
+impl Kind for Texts {
+    fn default(&self) -> Option<String> {
+        match self {
+            Self::Unset => None,
+            Self::Empty => Some("[]".to_owned()),
+            Self::Factors => {
+                let enrollable = Factor::enrollable();
+                let words = Factor::WORDS.iter().filter(|(_, factors)| {
+                    factors.iter().all(|factor| enrollable.contains(factor))
+                });
+                let words: Vec<&str> = words.map(|(word, _)| *word).collect();
+                Some(format!("{words:?}"))
+            }
+        }
+    }
+
+    fn words(&self) -> Vec<String> {
+        match self {
+            Self::Unset | Self::Empty => Vec::new(),
+            Self::Factors => Factor::WORDS
+                .iter()
+                .map(|(word, _)| (*word).to_owned())
+                .collect(),
+        }
+    }
+}
+
+impl Kind for Flag {
+    fn default(&self) -> Option<String> {
+        Some(self.0.to_string())
+    }
+}
+
+impl<N: Copy + Into<u64>> Kind for Number<N> {
+    fn default(&self) -> Option<String> {
+        Some(self.default.into().to_string())
+    }
+
+    fn range(&self) -> Option<(u64, u64)> {
+        Some((self.least.into(), self.most.into()))
+    }
+}
+
+impl<T> Kind for Word<T> {
+    fn default(&self) -> Option<String> {
+        Some(format!("\"{}\"", self.default.0))
+    }
+
+    fn words(&self) -> Vec<String> {
+        self.all().map(|(word, _)| (*word).to_owned()).collect()
+    }
+}
+
+impl Match {
+    /// Each word that is valid.
+    pub fn words() -> impl Iterator<Item = String> {
+        let attributes = ATTRIBUTES.iter().map(|(word, _)| (*word).to_owned());
+        attributes.chain([format!("{CUSTOM}NAME"), MAP.to_owned()])
+    }
+}
+
+impl Kind for Match {
+    fn default(&self) -> Option<String> {
+        Some(format!("\"{}\"", self.0.name()))
+    }
+
+    fn words(&self) -> Vec<String> {
+        Self::words().collect()
+    }
+}
