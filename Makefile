@@ -348,7 +348,7 @@ check: needs needs-deny
 
 # --- documents ----------------------------------------------------------------------------------------------------
 
-# The reasons, from src/reason.rs, into the documents. tests/docs.rs compares.
+# Reasons and keys, from src/reason.rs and src/config/keys.rs, into the documents. tests/docs.rs compares.
 docs: needs
 	@$(CARGO) xtask docs
 

@@ -124,8 +124,8 @@ macro_rules! keys {
             pub static $key: Key<$kind> = Key { name: $name, kind: $value };
         )+ )+
 
-        /// Table and name of each key.
-        static PLACES: &[(&str, &str)] = &[ $( $( ($table, $name) ),+ ),+ ];
+        /// Table and name of each key, one a line: a single text needs no relocations.
+        const PLACES: &str = concat!( $( $( $table, ".", $name, "\n" ),+ ),+ );
 
         /// Each key with what the documents say of it.
         #[must_use]
@@ -167,7 +167,7 @@ keys! {
     ["onelogin.lookup"] {
         LOOKUP_CLIENT_ID "client_id": Text = Text,
             example = "\"89abcdef0123456789abcdef0123456789abcdef0123456789abcdef01234567\"",
-            text = "Client ID of a second credential, for looking up users and devices.";
+            text = "Client ID of the credential for looking up users and devices.";
         LOOKUP_CLIENT_SECRET "client_secret": Text = Text,
             example = "\"76543210fedcba9876543210fedcba9876543210fedcba9876543210fedcba98\"",
             text = "Its secret; with `client_id` this or `client_secret_file` is required.";
@@ -188,7 +188,7 @@ keys! {
             more = "`\"activated\"` is for a tenant that takes a posted code for the wish to activate the device.";
         CA_FILE "ca_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/ca.pem\"",
-            unset = "the system's bundle",
+            unset = "the system's bundle is used",
             text = "PEM file; its certificates replace the system's.",
             more = "The system's bundle is the first of these files that exists: {BUNDLES}.";
         HTTP_PROXY "http_proxy": Text = Text,
@@ -207,7 +207,7 @@ keys! {
     ["users"] {
         MATCH "match": Match = Match(Attribute::Username),
             example = "\"email\"",
-            text = "Attribute that must equal the name: {WORDS}; `\"map\"`: ids of the map file only.";
+            text = "Attribute that must equal the name: {WORDS}. With `\"map\"` only the ids of the map file count.";
         APPEND_DOMAIN "append_domain": Text = Text,
             example = "\"example.com\"",
             text = "Added to the Unix name behind an `@` before matching: `alice` becomes `alice@example.com`.";
@@ -323,19 +323,17 @@ keys! {
 #[must_use]
 pub fn names(table: &str) -> Vec<&'static str> {
     let mut names = Vec::new();
-    for &(place, name) in PLACES {
+    for (place, name) in PLACES.lines().filter_map(|line| line.rsplit_once('.')) {
         let below = match table {
             "" => Some(place),
             table => place
                 .strip_prefix(table)
                 .and_then(|rest| rest.strip_prefix('.')),
         };
-        let name = if place == table {
-            name
-        } else if let Some(below) = below {
-            below.split('.').next().unwrap_or(below)
-        } else {
-            continue;
+        let name = match below {
+            _ if place == table => name,
+            Some(below) => below.split('.').next().unwrap_or(below),
+            None => continue,
         };
         if !names.contains(&name) {
             names.push(name);

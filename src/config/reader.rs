@@ -360,7 +360,9 @@ impl<'a> Reader<'a> {
         }
         let custom = text.strip_prefix(CUSTOM).filter(|name| is_word(name));
         if custom.is_none() {
-            let known = list(Match::words());
+            let words: Vec<String> = Match::words().collect();
+            let known: Vec<&str> = words.iter().map(String::as_str).collect();
+            let known = list(&known);
             self.fault(
                 line,
                 format!("\"match\" must be one of {known}, not \"{text}\""),
@@ -418,7 +420,7 @@ impl<'a> Reader<'a> {
                 }
                 Some((_, factors)) => allow.extend_from_slice(factors),
                 None => {
-                    let known = list(Factor::WORDS.iter().map(|(word, _)| *word));
+                    let known = list(&Factor::WORDS.map(|(word, _)| word));
                     self.fault(
                         line,
                         format!("\"allow\" names \"{word}\"; the factors are {known}"),
@@ -659,7 +661,8 @@ impl<'a> Reader<'a> {
         if let Some(&(_, value)) = key.kind.all().find(|(word, _)| *word == text) {
             return value;
         }
-        let known = list(key.kind.all().map(|(word, _)| *word));
+        let known: Vec<&str> = key.kind.all().map(|(word, _)| *word).collect();
+        let known = list(&known);
         self.fault(
             line,
             format!("\"{}\" must be one of {known}, not \"{text}\"", key.name),
@@ -687,7 +690,7 @@ impl<'a> Reader<'a> {
             "" => "at the top of the file".to_owned(),
             name => format!("in [{name}]"),
         };
-        let known = list(keys::names(table.name));
+        let known = list(&keys::names(table.name));
         for (key, _) in table.entries {
             let line = line_of(self.text, key.span().start);
             let key = key.into_inner();
@@ -728,12 +731,9 @@ fn line_of(text: &str, byte: usize) -> usize {
     1 + text.bytes().take(byte).filter(|&b| b == b'\n').count()
 }
 
-fn list(words: impl IntoIterator<Item = impl fmt::Display>) -> String {
-    words
-        .into_iter()
-        .map(|word| format!("\"{word}\""))
-        .collect::<Vec<_>>()
-        .join(", ")
+fn list(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    words.join(", ")
 }
 
 fn is_word(text: &str) -> bool {

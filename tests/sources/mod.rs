@@ -2,7 +2,6 @@
 #![allow(unreachable_pub, dead_code)]
 
 use pam_onelogin::api::{ApiError, Trouble};
-use pam_onelogin::config;
 use pam_onelogin::login::{Denial, Fault, Outcome, Unknown};
 use pam_onelogin::user::Exemption;
 use pam_onelogin::verdict::{self, Circumstances};
@@ -25,30 +24,6 @@ pub fn is_word(text: &str) -> bool {
         && text
             .chars()
             .all(|c| c.is_ascii_lowercase() || c == '_' || c == '-')
-}
-
-/// Each key that the code knows, as `table.key`. The code itself names them when it meets one that it does not know.
-pub fn known_keys(table: &str) -> BTreeSet<String> {
-    const STRANGE: &str = "no-such-key";
-    let dotted = match table {
-        "" => String::new(),
-        table => format!("{table}."),
-    };
-    let faults = config::parse("x", &format!("{dotted}{STRANGE} = 1\n"))
-        .err()
-        .unwrap_or_default();
-    let list = faults.iter().find_map(|fault| {
-        let fault = fault.to_string();
-        let (_, rest) = fault.split_once(&format!("\"{STRANGE}\" is not a key"))?;
-        Some(rest.split_once("the keys there are ")?.1.to_owned())
-    });
-    let Some(list) = list else {
-        // Not a table, but a key with a value.
-        return BTreeSet::from([table.to_owned()]);
-    };
-    list.split(", ")
-        .flat_map(|key| known_keys(&format!("{dotted}{}", key.trim_matches('"'))))
-        .collect()
 }
 
 /// Each PAM code that a login can end with.

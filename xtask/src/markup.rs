@@ -3,9 +3,6 @@
 
 use std::fmt::Write as _;
 
-/// The longest line, in characters.
-const WIDTH: usize = 128;
-
 /// The form of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
@@ -13,6 +10,8 @@ pub(crate) enum Form {
     Markdown,
     /// A manual page; this one.
     Man(&'static Page),
+    /// A comment in a file of settings.
+    Comment,
 }
 
 /// A manual page.
@@ -35,19 +34,22 @@ const CONFIGURATION: Page = Page {
 impl Form {
     /// The page of the module.
     pub(crate) const MODULE: Self = Self::Man(&MODULE);
+    /// The page of the configuration.
+    pub(crate) const CONFIGURATION: Self = Self::Man(&CONFIGURATION);
 
     /// What stands in a file or in the log.
     pub(crate) fn literal(self, text: &str) -> String {
         match self {
             Self::Markdown => format!("`{text}`"),
             Self::Man(_) => format!("\\fB{}\\fR", escaped(text, "\\(aq")),
+            Self::Comment => text.to_owned(),
         }
     }
 
     /// A line that is shown as it is.
     pub(crate) fn line(self, text: &str) -> String {
         match self {
-            Self::Markdown => text.to_owned(),
+            Self::Markdown | Self::Comment => text.to_owned(),
             Self::Man(_) => escaped(text, "\\(aq"),
         }
     }
@@ -72,14 +74,14 @@ impl Form {
             written.push_str(&self.plain(rest));
         }
         Ok(match self {
-            Self::Markdown => written,
+            Self::Markdown | Self::Comment => written,
             Self::Man(_) => sentence_a_line(&written),
         })
     }
 
     fn plain(self, text: &str) -> String {
         match self {
-            Self::Markdown => text.to_owned(),
+            Self::Markdown | Self::Comment => text.to_owned(),
             Self::Man(_) => escaped(text, "\\(cq"),
         }
     }
@@ -106,13 +108,13 @@ fn sentence_a_line(text: &str) -> String {
     lines
 }
 
-/// The words of a text in lines, each but the first behind this.
-pub(crate) fn wrapped(text: &str, indent: &str) -> String {
+/// The words of a text in lines of this width, each but the first behind this.
+pub(crate) fn wrapped(text: &str, indent: &str, width: usize) -> String {
     let mut lines = String::new();
     let mut length = 0;
     for word in words(text) {
         let new = word.chars().count();
-        if length > 0 && length + 1 + new > WIDTH {
+        if length > 0 && length + 1 + new > width {
             let _ = write!(lines, "\n{indent}");
             length = indent.chars().count();
         } else if length > 0 {
@@ -228,7 +230,10 @@ mod tests {
     fn a_line_is_broken_between_words_and_not_within_a_literal() {
         let long = "a ".repeat(63);
         let text = format!("{long}`b c` d");
-        let lines: Vec<String> = wrapped(&text, "  ").lines().map(str::to_owned).collect();
+        let lines: Vec<String> = wrapped(&text, "  ", 128)
+            .lines()
+            .map(str::to_owned)
+            .collect();
         assert_eq!(lines, [long.trim_end(), "  `b c` d"]);
     }
 }

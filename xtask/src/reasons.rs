@@ -3,6 +3,9 @@
 use crate::markup::{Form, Sections, wrapped};
 use pam_onelogin::reason::{Group, Reason};
 
+/// The longest line of the README, in characters.
+const WIDTH: usize = 128;
+
 /// The sentences that a user may see, each once.
 pub(crate) fn sentences(form: Form) -> String {
     let mut sentences = Vec::new();
@@ -12,7 +15,7 @@ pub(crate) fn sentences(form: Form) -> String {
         }
     }
     let (before, indent, behind) = match form {
-        Form::Markdown => ("\n", "    ", "\n"),
+        Form::Markdown | Form::Comment => ("\n", "    ", "\n"),
         Form::Man(_) => (".PP\n.RS 4\n.EX\n", "", ".EE\n.RE\n"),
     };
     let mut text = before.to_owned();
@@ -30,7 +33,7 @@ pub(crate) fn list(form: Form, sections: &Sections) -> Result<String, String> {
     for group in Group::all() {
         let heading = form.text(group.heading(), sections)?;
         let head = match form {
-            Form::Markdown => format!("\n{heading}\n\n"),
+            Form::Markdown | Form::Comment => format!("\n{heading}\n\n"),
             Form::Man(_) => format!(".PP\n{heading}\n"),
         };
         text.push_str(&head);
@@ -39,7 +42,9 @@ pub(crate) fn list(form: Form, sections: &Sections) -> Result<String, String> {
             let about = format!("{} {}", reason.meaning(), reason.advice());
             let about = form.text(&about, sections)?;
             let entry = match form {
-                Form::Markdown => wrapped(&format!("- {word}: {about}"), "  "),
+                Form::Markdown | Form::Comment => {
+                    wrapped(&format!("- {word}: {about}"), "  ", WIDTH)
+                }
                 Form::Man(_) => format!(".TP\n{word}\n{about}"),
             };
             text.push_str(&entry);
