@@ -1,7 +1,7 @@
 //! The way to OneLogin, watched.
 
-use super::console::{Console, Paint, paint};
-use super::terminal::Countdown;
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::terminal::Countdown;
 use pam_onelogin::config::Config;
 use pam_onelogin::host::{interrupt_is_pending, uids};
 use pam_onelogin::login::{ApiError, Clock as _, Deadline};

@@ -10,11 +10,12 @@ mod stacks;
 mod sudo;
 mod system;
 
-use super::console::{Paint, paint};
-use super::enable::edit::Behind;
-use super::finding::{Finding, Severity};
-use super::machine::Machine;
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::enable::edit::Behind;
+use crate::machine::Machine;
+use crate::outcome::{Exit, Trouble};
+use crate::ui::console::{Paint, paint};
+use crate::ui::finding::{Finding, Severity};
 use clap::Args;
 use pam_onelogin::config::{Config, Missing, NoFactor, parse};
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! `confirm SERVICE`: keeps the stack that `enable --try` has put on trial.
 
-use super::enable::service::Service;
-use super::enable::{confirm, needs_root};
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::enable::service::Service;
+use crate::enable::{confirm, needs_root};
+use crate::outcome::{Exit, Trouble};
 use clap::Args;
 use pam_onelogin::host::uids;
 use pam_onelogin::state::State;

@@ -1,16 +1,15 @@
 //! `disable SERVICE`: takes OneLogin out of a service's stacks again; to the byte, where nobody has
 //! changed them since.
 
-use super::enable::all;
-use super::enable::diff::diff;
-use super::enable::edit::{names_us, take_out};
-use super::enable::record::{Back, Record, Store};
-use super::enable::service::{Service, path};
-use super::enable::sshd;
-use super::enable::{judge, needs_root};
-use super::restore::stacks;
-use super::write::{self, Original};
-use super::{Context, Exit, Trouble};
+use crate::enable::edit::{names_us, take_out};
+use crate::enable::record::{Back, Record, Store};
+use crate::enable::service::{Service, path};
+use crate::enable::{all, judge, needs_root, sshd};
+use crate::outcome::{Exit, Trouble};
+use crate::restore::stacks;
+use crate::ui::diff::diff;
+use crate::write::Original;
+use crate::{Context, write};
 use clap::Args;
 use serde::Serialize;
 

@@ -3,7 +3,6 @@
 
 pub(super) mod all;
 mod authselect;
-pub(super) mod diff;
 pub(super) mod edit;
 mod guard;
 pub(super) mod judge;
@@ -12,10 +11,12 @@ pub(super) mod service;
 pub(super) mod sshd;
 pub(super) mod trial;
 
-use super::console::{Console, Paint, paint};
-use super::stack::{self, Files};
-use super::terminal::{Typing, agrees, is_yes, line, line_within};
-use super::{Context, Exit, Trouble, check, mount, restore, write};
+use crate::outcome::{Exit, Trouble};
+use crate::stack::Files;
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::diff::diff;
+use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
+use crate::{Context, check, mount, restore, stack, write};
 use clap::Args;
 use edit::{Behind, Plan, Source};
 use nix::unistd::User;
@@ -137,7 +138,7 @@ impl Change {
             .filter(|plan| !plan.path.starts_with(own_notes))
         {
             let before = plan.before.as_ref().map(|old| old.bytes.as_slice());
-            let text = diff::diff(&plan.path, before.unwrap_or_default(), &plan.after);
+            let text = diff(&plan.path, before.unwrap_or_default(), &plan.after);
             console.say(&text);
         }
         for objection in &self.objections {

@@ -1,11 +1,12 @@
 //! `enroll USER`: an admin sets a factor up for a user who sits beside them, by the code of the
 //! enrolment at login. The new device's secret is shown on this terminal and goes nowhere else.
 
-use super::carrier::{Steps, Watched};
-use super::console::{Paint, paint};
-use super::survey::{Fate, known_as, request, subject, with_login, word};
-use super::terminal::{Countdown, Terminal, hold_interrupts};
-use super::{Context, Exit, Trouble, trail};
+use crate::carrier::{Steps, Watched};
+use crate::outcome::{Exit, Trouble};
+use crate::survey::{Fate, known_as, request, subject, with_login, word};
+use crate::ui::console::{Paint, paint};
+use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
+use crate::{Context, trail};
 use clap::Args;
 use pam_onelogin::config::Version;
 use pam_onelogin::host::uids;

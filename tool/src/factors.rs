@@ -1,8 +1,9 @@
 //! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
 
-use super::console::{Console, Paint, paint, table};
-use super::survey::{Fate, Survey, fresh, known_as};
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::outcome::{Exit, Trouble};
+use crate::survey::{Fate, Survey, fresh, known_as};
+use crate::ui::console::{Console, Paint, paint, table};
 use clap::Args;
 use pam_onelogin::config::{Config, VerifyForm};
 use pam_onelogin::factor::{Device, Factor};

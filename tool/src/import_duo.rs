@@ -3,9 +3,10 @@
 
 mod ini;
 
-use super::console::{Paint, paint};
-use super::write::Output;
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::outcome::{Exit, Trouble};
+use crate::ui::console::{Paint, paint};
+use crate::write::Output;
 use clap::Args;
 use ini::{Line, Wrong};
 use pam_onelogin::config::Proxy;

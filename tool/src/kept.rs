@@ -1,7 +1,7 @@
 //! What this host keeps of users: counts, denials, what was looked up. To look makes nothing.
 
-use super::Trouble;
-use super::survey::{request, subject};
+use crate::outcome::Trouble;
+use crate::survey::{request, subject};
 use pam_onelogin::config::Config;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};

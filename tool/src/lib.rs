@@ -16,33 +16,33 @@
 mod carrier;
 mod check;
 mod confirm;
-mod console;
 mod decisions;
 mod disable;
 mod enable;
 mod enroll;
 mod factors;
-mod finding;
 mod import_duo;
 mod kept;
 mod limits;
 mod machine;
 mod map;
 mod mount;
+mod outcome;
 mod program;
 mod restore;
 pub mod stack;
 mod status;
 mod survey;
-mod terminal;
 mod test;
 mod trail;
+mod ui;
 mod users;
 mod whom;
 mod write;
 
+use crate::outcome::{Exit, Trouble};
+use crate::ui::console::Console;
 use clap::{CommandFactory as _, Parser, Subcommand};
-use console::Console;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, Loaded, load};
 use pam_onelogin::host::uids;
@@ -57,19 +57,6 @@ Exit codes: 0 good, 1 finding or denial, 2 usage. The manual: pam-onelogin(8).";
 
 /// Above the options that each command has.
 const GLOBAL: &str = "With every command";
-
-/// How the tool ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// All is well.
-    Good,
-    /// A finding, a denial, or something that could not be done.
-    Bad,
-}
-
-/// Why a verb could not do its work; each is a sentence that says what to do.
-#[derive(Debug)]
-pub struct Trouble(Vec<String>);
 
 /// What every verb gets.
 struct Context {
@@ -201,11 +188,5 @@ impl Context {
             )),
             LoadError::Faults(faults) => Trouble(faults.iter().map(ToString::to_string).collect()),
         })
-    }
-}
-
-impl Trouble {
-    fn new(sentence: impl Into<String>) -> Self {
-        Self(vec![sentence.into()])
     }
 }

@@ -1,7 +1,8 @@
 //! `limits reset USER`: takes back what was counted of a user on this host.
 
-use super::kept::Kept;
-use super::{Context, Exit, Trouble, trail};
+use crate::kept::Kept;
+use crate::outcome::{Exit, Trouble};
+use crate::{Context, trail};
 use clap::{Args, Subcommand};
 use pam_onelogin::state::ledger::Standing;
 use pam_onelogin::text::{PROMPT_CHARS, clean, pair};

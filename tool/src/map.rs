@@ -1,9 +1,10 @@
 //! `map export`: who is who at OneLogin, once for many hosts.
 
-use super::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
-use super::whom::Whom;
-use super::write::Output;
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::outcome::{Exit, Trouble};
+use crate::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
+use crate::whom::Whom;
+use crate::write::Output;
 use clap::{Args, Subcommand};
 use pam_onelogin::host::uids;
 use pam_onelogin::map::{Entries, Map};

@@ -1,8 +1,8 @@
 //! The small file system of its own that the private files get from `run-pam_onelogin.mount`, so that
 //! no local user can fill it by filling `/run`. systemd mounts it; nothing is written here.
 
-use super::console::Console;
-use super::program::{systemd_runs, works};
+use crate::program::{systemd_runs, works};
+use crate::ui::console::Console;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 

@@ -1,10 +1,11 @@
 //! `restore`: puts back what was on trial and not confirmed in time. For the unit at the start of
 //! the machine, the timer, and the process that waits.
 
-use super::enable::record::Store;
-use super::enable::service::{Service, path};
-use super::trail::leave;
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::enable::record::Store;
+use crate::enable::service::{Service, path};
+use crate::outcome::{Exit, Trouble};
+use crate::trail::leave;
 use clap::Args;
 use pam_onelogin::verdict::Level;
 use std::io::Write as _;

@@ -1,9 +1,10 @@
 //! `status [USER]`: the last decisions of this host, and what it counts and keeps.
 
-use super::console::{Paint, paint};
-use super::decisions::{Decision, Decisions, text_of};
-use super::kept::{Kept, state};
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::decisions::{Decision, Decisions, text_of};
+use crate::kept::{Kept, state};
+use crate::outcome::{Exit, Trouble};
+use crate::ui::console::{Paint, paint};
 use clap::Args;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::onelogin::token::Tokens;

@@ -1,9 +1,9 @@
 //! What would become of users at their next login: decided by the login's own code, over one
 //! connection and one token, and without asking, activating or counting anything.
 
-use super::console::{Console, Paint};
-use super::terminal::Countdown;
-use super::{Exit, Trouble};
+use crate::outcome::{Exit, Trouble};
+use crate::ui::console::{Console, Paint};
+use crate::ui::terminal::Countdown;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Attribute, Config};
 use pam_onelogin::denials::Denials;

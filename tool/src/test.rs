@@ -1,12 +1,13 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
-use super::carrier::{Steps, Watched};
-use super::console::{Console, Paint, paint};
-use super::kept::{age, state};
-use super::stack::FOLDERS;
-use super::survey::{Fate, known_as, subject};
-use super::terminal::{Countdown, Terminal, hold_interrupts};
-use super::{Context, Exit, Trouble, trail};
+use crate::carrier::{Steps, Watched};
+use crate::kept::{age, state};
+use crate::outcome::{Exit, Trouble};
+use crate::stack::FOLDERS;
+use crate::survey::{Fate, known_as, subject};
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
+use crate::{Context, trail};
 use clap::Args;
 use pam_onelogin::attempt::{Attempt, Decision};
 use pam_onelogin::config::file::Loaded;

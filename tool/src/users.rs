@@ -1,10 +1,11 @@
 //! `users`: who would get in, who is exempt and who would be locked out, before the switch is
 //! thrown.
 
-use super::console::{Console, paint};
-use super::survey::{Fate, Survey, Troubles, Word, announce, fresh};
-use super::whom::Whom;
-use super::{Context, Exit, Trouble};
+use crate::Context;
+use crate::outcome::{Exit, Trouble};
+use crate::survey::{Fate, Survey, Troubles, Word, announce, fresh};
+use crate::ui::console::{Console, paint};
+use crate::whom::Whom;
 use clap::Args;
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};

@@ -1,7 +1,7 @@
 //! Which users of this host are meant, by the words of the command line.
 
-use super::Trouble;
-use super::program::run;
+use crate::outcome::Trouble;
+use crate::program::run;
 use clap::Args;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use std::collections::BTreeSet;

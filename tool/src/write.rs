@@ -7,7 +7,7 @@ mod output;
 
 pub(super) use output::Output;
 
-use super::Trouble;
+use crate::outcome::Trouble;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustix::fs::{

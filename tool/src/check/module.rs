@@ -1,9 +1,9 @@
 //! The module itself: whether it lies where libpam looks, whether others could change it, whether it is of the
 //! tool's version, and whether it can be loaded.
 
-use super::Subject;
-use crate::finding::Finding;
+use crate::check::Subject;
 use crate::program::{output_of, run};
+use crate::ui::finding::Finding;
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{Privacy, Trusted};
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@ mod credential;
 mod network;
 mod replies;
 
-use super::Subject;
-use crate::finding::Finding;
+use crate::check::Subject;
+use crate::ui::finding::Finding;
 use pam_onelogin::config::file::load;
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{ApiError, Trouble};

@@ -1,8 +1,8 @@
 //! The configuration, and each file that it names: what is in them, whose they are, and who else could
 //! read or change them. All faults at once, where the module stops at the first.
 
-use super::Subject;
-use crate::finding::Finding;
+use crate::check::Subject;
+use crate::ui::finding::Finding;
 use ipnet::IpNet;
 use pam_onelogin::config::file::{LoadError, load};
 use pam_onelogin::config::{Config, Credential, FailMode, Fault, SecretSource, parse};

@@ -2,9 +2,9 @@
 
 mod settings;
 
-use super::Subject;
-use super::stacks::{Stack, asks, has_factor, has_strict_factor, read};
-use crate::finding::{Finding, Place, Severity};
+use crate::check::Subject;
+use crate::check::stacks::{Stack, asks, has_factor, has_strict_factor, read};
+use crate::ui::finding::{Finding, Place, Severity};
 use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
 

@@ -8,14 +8,13 @@ mod rewrite;
 
 pub(crate) use rewrite::Rewritten;
 
-use super::Subject;
-use super::ssh::{key_always_comes_first, key_comes_first};
+use crate::check::Subject;
+use crate::check::ssh::{key_always_comes_first, key_comes_first};
 use crate::enable::edit::Behind;
-use crate::finding::Finding;
 use crate::machine::Machine;
-use crate::stack::{
-    self, AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate,
-};
+use crate::stack;
+use crate::stack::{AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate};
+use crate::ui::finding::Finding;
 use compare::Change;
 use edit::{Edit, Found, rewrite_advice};
 use judge::{Judge, Key, Reach};

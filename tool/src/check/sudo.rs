@@ -1,9 +1,9 @@
 //! sudoers: where sudo does not ask PAM, or asks somebody else.
 
-use super::Subject;
-use super::stacks::asks;
-use crate::finding::{Finding, Place};
+use crate::check::Subject;
+use crate::check::stacks::asks;
 use crate::machine::Machine;
+use crate::ui::finding::{Finding, Place};
 use std::path::{Path, PathBuf};
 
 /// Looks at the rules of sudo, where its stack asks us.

@@ -1,10 +1,10 @@
 //! What the module leans on here: the folder of its private files, the log, `SELinux`.
 
-use super::Subject;
-use super::shared::{Shared, shared_with};
-use crate::finding::Finding;
+use crate::check::Subject;
+use crate::check::shared::{Shared, shared_with};
 use crate::mount;
 use crate::program::output_of;
+use crate::ui::finding::Finding;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
 use nix::unistd::{AccessFlags, faccessat};

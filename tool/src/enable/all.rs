@@ -2,13 +2,13 @@
 //! pam-auth-update. The latter runs in a mount namespace, over copies; what it made of them is then
 //! tried and written like any other change.
 
-use super::authselect;
-use super::record::Planned;
-use super::service::Service;
-use super::trial::{Scratch, own_program, private_mounts};
+use crate::enable::authselect;
+use crate::enable::record::Planned;
+use crate::enable::service::Service;
+use crate::enable::trial::{Scratch, own_program, private_mounts};
+use crate::outcome::{Exit, Trouble};
 use crate::program::clean;
-use crate::write;
-use crate::{Context, Exit, Trouble};
+use crate::{Context, write};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};

@@ -2,12 +2,12 @@
 //! what it writes; what it made there is then tried and written like any other change. authselect
 //! overwrites edits of its files (since 1.5 without a word), so these are looked for first.
 
-use super::all::names_us_as_planned;
-use super::record::Planned;
-use super::trial::{own_program, private_mounts};
+use crate::enable::all::names_us_as_planned;
+use crate::enable::record::Planned;
+use crate::enable::trial::{own_program, private_mounts};
+use crate::outcome::{Exit, Trouble};
 use crate::program::{clean, run};
 use crate::write;
-use crate::{Exit, Trouble};
 use nix::mount::{MsFlags, mount};
 use pam_onelogin::text::printable;
 use serde::{Deserialize, Serialize};

@@ -2,11 +2,11 @@
 //! down; a timer of systemd, where that runs; a unit at the next start of the machine; and this
 //! tool, whatever it is started for.
 
-use super::service::Service;
-use super::trial::own_program;
-use crate::Trouble;
-use crate::console::Console;
+use crate::enable::service::Service;
+use crate::enable::trial::own_program;
+use crate::outcome::Trouble;
 use crate::program::{clean, systemd_runs, works};
+use crate::ui::console::Console;
 use pam_onelogin::host::process_identity;
 use std::io::Read as _;
 use std::process::Stdio;

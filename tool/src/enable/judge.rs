@@ -1,11 +1,12 @@
 //! The new stack, walked as libpam would, before anybody logs in through it: a second opinion on
 //! what the editor of stacks has done.
 
-use super::edit::Behind;
-use super::record::Planned;
-use super::service::Service;
-use crate::stack::{AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS};
-use crate::stack::{Service as Stack, authenticate, name, read};
+use crate::enable::edit::Behind;
+use crate::enable::record::Planned;
+use crate::enable::service::Service;
+use crate::stack::{
+    AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Service as Stack, authenticate, name, read,
+};
 use std::path::Path;
 
 /// The services that ask OneLogin by these changes, and by nothing else.

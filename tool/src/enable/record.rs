@@ -2,11 +2,12 @@
 //! before a stack changes. One record a service: in `trial` until it is confirmed, then in
 //! `enabled`.
 
-use super::edit::{names_us, take_out};
-use super::service::Service;
-use super::{all, authselect, sshd};
-use crate::Trouble;
-use crate::write::{self, Likeness, Original};
+use crate::enable::edit::{names_us, take_out};
+use crate::enable::service::Service;
+use crate::enable::{all, authselect, sshd};
+use crate::outcome::Trouble;
+use crate::write;
+use crate::write::{Likeness, Original};
 use nix::fcntl::{Flock, FlockArg};
 use pam_onelogin::clock::{seconds_since_boot, unix_now};
 use pam_onelogin::host::{first_identity, is_gone, process_identity};

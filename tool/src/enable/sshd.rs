@@ -6,11 +6,12 @@ mod settings;
 
 pub(super) use running::reload;
 
-use super::edit::Behind;
-use super::record::Planned;
-use super::trial::Scratch;
-use crate::Trouble;
-use crate::write::{self, Likeness};
+use crate::enable::edit::Behind;
+use crate::enable::record::Planned;
+use crate::enable::trial::Scratch;
+use crate::outcome::Trouble;
+use crate::write;
+use crate::write::Likeness;
 use running::unread;
 use settings::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
 use std::path::Path;

@@ -2,13 +2,13 @@
 //! ours sees them, in a mount namespace of its own, where the old ones are; nothing of it is
 //! written to `/etc`. What the module logs goes by us, so that its decision is known.
 
-use super::edit::Behind;
-use super::record::{FOLDER, Planned};
-use crate::console::Console;
+use crate::enable::edit::Behind;
+use crate::enable::record::{FOLDER, Planned};
+use crate::outcome::{Exit, Trouble};
 use crate::program::clean;
-use crate::terminal::{hold_interrupts, line};
-use crate::write;
-use crate::{Context, Exit, Trouble};
+use crate::ui::console::Console;
+use crate::ui::terminal::{hold_interrupts, line};
+use crate::{Context, write};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

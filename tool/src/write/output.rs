@@ -2,11 +2,11 @@
 //! user with a fixed mode: nothing is written into a file that is there. What others could change on
 //! the way is refused, as rule R4 refuses it for inputs.
 
-use super::{
+use crate::outcome::Trouble;
+use crate::write::{
     HAS_NAMES, IS_LINK, IS_NO_FILE, Likeness, Original, READ, draft_start, read, refused, trouble,
     write_draft,
 };
-use crate::Trouble;
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{FileError, FolderError, Trusted};
 use ring::rand::{SecureRandom as _, SystemRandom};

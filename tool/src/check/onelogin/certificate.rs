@@ -1,7 +1,7 @@
 //! The certificate that a host shows: whose, by whom, until when. Only to tell of it: whether it is trusted
 //! is for the module's own connection to say.
 
-use crate::finding::Finding;
+use crate::ui::finding::Finding;
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::login::ApiError;
 use pam_onelogin::trust::BUNDLES;

@@ -1,11 +1,11 @@
 //! What the API credentials may do: each call that logins here need, and some that they should not. Only
 //! reading calls are made; what they cannot tell is said to be not tried.
 
-use super::replies::{Replies, UNKNOWN};
-use super::trouble;
 use crate::check::Subject;
-use crate::finding::Finding;
+use crate::check::onelogin::replies::{Replies, UNKNOWN};
+use crate::check::onelogin::trouble;
 use crate::survey::{Fate, subject};
+use crate::ui::finding::Finding;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
 use pam_onelogin::factor::Device;

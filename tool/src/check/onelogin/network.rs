@@ -1,7 +1,7 @@
 //! The way to OneLogin: name, addresses, TLS.
 
-use super::{certificate, trouble};
-use crate::finding::Finding;
+use crate::check::onelogin::{certificate, trouble};
+use crate::ui::finding::Finding;
 use pam_onelogin::config::{Config, FailMode};
 use pam_onelogin::login::{Deadline, Trouble};
 use pam_onelogin::onelogin::http::{Carrier as _, Http, Nameless, addresses};

@@ -1,6 +1,6 @@
 //! The replies of this tenant, seen on their way to the module's code: shapes and times, never values.
 
-use crate::finding::Finding;
+use crate::ui::finding::Finding;
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::login::{ApiError, Deadline};
 use pam_onelogin::onelogin::http::{Call, Carrier, Http};

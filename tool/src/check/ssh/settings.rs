@@ -1,8 +1,8 @@
 //! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
 //! the block before that of all.
 
-use crate::finding::Place;
 use crate::machine::Machine;
+use crate::ui::finding::Place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! What the admin is told to write into a stack, in words and as a change of the file: the judge
 //! looks at what the words lead to before they are said.
 
-use crate::finding::Finding;
+use crate::ui::finding::Finding;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

@@ -1,17 +1,17 @@
 //! One service's stack: what becomes of each answer of ours, and who gets in without it.
 
-use super::edit::{Edit, Found, Spot};
-use super::modules::{
+use crate::check::Subject;
+use crate::check::stacks::edit::{Edit, Found, Spot};
+use crate::check::stacks::modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_second, may_be_password, may_ignore, returns, role,
 };
-use super::rewrite::line;
-use crate::check::Subject;
-use crate::finding::Finding;
+use crate::check::stacks::rewrite::line;
 use crate::stack::{
     ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
     Kind, MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore,
     name, set_credentials,
 };
+use crate::ui::finding::Finding;
 use pam_onelogin::args::Args;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
 //! The whole text of a service's stack, written anew so that OneLogin is asked behind the first
 //! factor. Whether the result is good is for the judge to say.
 
-use super::modules::{BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role};
+use crate::check::stacks::modules::{
+    BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role,
+};
 use crate::enable::edit::Behind;
 use crate::stack::{Body, Entry, Files, Kind, Service, open};
 

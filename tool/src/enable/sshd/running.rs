@@ -5,8 +5,8 @@
 //! `Accept=no` the first connection starts an sshd that gets the socket and listens on. It would not
 //! find the socket again after SIGHUP, and end: systemd starts it anew.
 
-use super::settings::{SSHD, Settings};
-use crate::Trouble;
+use crate::enable::sshd::settings::{SSHD, Settings};
+use crate::outcome::Trouble;
 use crate::program::{output_of, run, systemd_runs, works};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

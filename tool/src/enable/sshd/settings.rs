@@ -1,9 +1,9 @@
 //! What sshd is set to, in its own words (`sshd -T`).
 
-use crate::Trouble;
 use crate::check::{ForSome, Said, Sshd};
 use crate::enable::edit::Behind;
 use crate::machine::Machine;
+use crate::outcome::Trouble;
 use crate::program::run;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

@@ -1,6 +1,6 @@
 //! A change of a file, for people: one hunk, as `diff -u` shows it.
 
-use crate::console::{Paint, paint};
+use crate::ui::console::{Paint, paint};
 use pam_onelogin::text::printable;
 use std::path::Path;
 

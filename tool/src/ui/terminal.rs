@@ -1,6 +1,6 @@
 //! The person at this terminal, and the time that they wait.
 
-use super::console::Console;
+use crate::ui::console::Console;
 use nix::sys::signal::{SigSet, Signal};
 use pam_onelogin::clock::SystemClock;
 use pam_onelogin::host::interrupt_is_pending;
@@ -25,7 +25,7 @@ const MAX_ANSWER: usize = 512;
 const TICK: Duration = Duration::from_secs(1);
 
 /// The prompts of a login, on standard error; the answers from standard input.
-pub(super) struct Terminal<'a>(pub(super) &'a Console);
+pub(crate) struct Terminal<'a>(pub(crate) &'a Console);
 
 impl Prompt for Terminal<'_> {
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer> {
@@ -49,7 +49,7 @@ impl Prompt for Terminal<'_> {
 }
 
 /// A line that is typed at a prompt of a host program; what is secret is not shown.
-pub(super) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
     let line = typed(console, prompt, is_secret)?;
     let line = Some(line).filter(|line| line.len() <= MAX_ANSWER)?;
     Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
@@ -75,17 +75,17 @@ fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<V
 }
 
 /// Whether the person agrees; nobody there is a no.
-pub(super) fn agrees(console: &Console, question: &str) -> bool {
+pub(crate) fn agrees(console: &Console, question: &str) -> bool {
     line(console, &format!("{question} [y/N] "), false).is_some_and(|answer| is_yes(&answer))
 }
 
 /// What a person means by yes.
-pub(super) fn is_yes(answer: &[u8]) -> bool {
+pub(crate) fn is_yes(answer: &[u8]) -> bool {
     answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes")
 }
 
 /// A line, if one is typed within this time.
-pub(super) enum Typing {
+pub(crate) enum Typing {
     Line(Zeroizing<Vec<u8>>),
     Nothing,
     /// There is nobody, or nobody any more.
@@ -93,7 +93,7 @@ pub(super) enum Typing {
 }
 
 /// Waits for a line, for this time at most.
-pub(super) fn line_within(time: Duration) -> Typing {
+pub(crate) fn line_within(time: Duration) -> Typing {
     let stdin = stdin();
     let mut waited = [PollFd::new(&stdin, PollFlags::IN)];
     let limit = Timespec::try_from(time).ok();
@@ -160,7 +160,7 @@ impl Drop for Hidden {
 }
 
 /// The clock of a login; a wait counts down on the terminal, and Ctrl-C ends it where it is held.
-pub(super) struct Countdown<'a> {
+pub(crate) struct Countdown<'a> {
     clock: SystemClock,
     console: &'a Console,
     /// When what is waited for is given up, on the login's clock.
@@ -169,7 +169,7 @@ pub(super) struct Countdown<'a> {
 
 impl<'a> Countdown<'a> {
     /// Starts now.
-    pub(super) fn start(console: &'a Console) -> Self {
+    pub(crate) fn start(console: &'a Console) -> Self {
         Self {
             clock: SystemClock::start(Some(interrupt_is_pending)),
             console,
@@ -178,12 +178,12 @@ impl<'a> Countdown<'a> {
     }
 
     /// Whether nothing is waited for yet.
-    pub(super) fn counts_nothing(&self) -> bool {
+    pub(crate) fn counts_nothing(&self) -> bool {
         self.end.get().is_none()
     }
 
     /// From now on something is waited for, so long.
-    pub(super) fn counts(&self, time: Duration) {
+    pub(crate) fn counts(&self, time: Duration) {
         self.end.set(Some(self.elapsed() + time));
     }
 }
@@ -224,7 +224,7 @@ impl Clock for Countdown<'_> {
 
 /// Keeps Ctrl-C pending, as sudo does, so that it ends a wait as there, and not the tool; at a
 /// prompt it ends the tool.
-pub(super) fn hold_interrupts() {
+pub(crate) fn hold_interrupts() {
     // Where that fails, Ctrl-C ends the tool, which counts as a denial, too.
     let _ = interrupts().thread_block();
 }

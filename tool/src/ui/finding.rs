@@ -1,6 +1,6 @@
 //! What `check` finds: how bad, what, where, why it matters, what to do about it.
 
-use super::console::{Paint, paint};
+use crate::ui::console::{Paint, paint};
 use pam_onelogin::text::clean;
 use serde::Serialize;
 use std::fmt::Write as _;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// How bad a finding is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Severity {
+pub(crate) enum Severity {
     /// Somebody gets in without a second factor, or nobody gets in.
     Fault,
     /// It works, and not as most would want it.
@@ -22,48 +22,48 @@ pub(super) enum Severity {
 
 /// One thing that was found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Finding {
-    pub(super) severity: Severity,
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
     /// A word for machines, which stays.
-    pub(super) id: &'static str,
+    pub(crate) id: &'static str,
     /// One sentence.
-    pub(super) what: String,
+    pub(crate) what: String,
     #[serde(flatten)]
-    pub(super) place: Option<Place>,
+    pub(crate) place: Option<Place>,
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) why: Option<String>,
+    pub(crate) why: Option<String>,
     /// What to type or to write.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 /// A line of a file; the path is that on the machine, without `--root`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub(super) struct Place {
-    pub(super) path: PathBuf,
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) line: Option<usize>,
+    pub(crate) line: Option<usize>,
 }
 
 impl Finding {
     /// Denied, or let in, where it must not be.
-    pub(super) fn fault(id: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn fault(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Fault, id, what)
     }
 
     /// Not as most would want it.
-    pub(super) fn warning(id: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn warning(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Warning, id, what)
     }
 
     /// Worth knowing.
-    pub(super) fn note(id: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn note(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Note, id, what)
     }
 
     /// Looked at, and right.
-    pub(super) fn good(id: &'static str, what: impl Into<String>) -> Self {
+    pub(crate) fn good(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Good, id, what)
     }
 
@@ -79,37 +79,37 @@ impl Finding {
     }
 
     /// The file that it is about.
-    pub(super) fn in_file(mut self, path: impl AsRef<Path>) -> Self {
+    pub(crate) fn in_file(mut self, path: impl AsRef<Path>) -> Self {
         self.place = Some(Place::of(path, None));
         self
     }
 
     /// The line that it is about, counted from 1.
-    pub(super) fn at(mut self, path: impl AsRef<Path>, line: usize) -> Self {
+    pub(crate) fn at(mut self, path: impl AsRef<Path>, line: usize) -> Self {
         self.place = Some(Place::of(path, Some(line)));
         self
     }
 
     /// Where it stands, if it stands anywhere.
-    pub(super) fn of(mut self, place: Option<Place>) -> Self {
+    pub(crate) fn of(mut self, place: Option<Place>) -> Self {
         self.place = place;
         self
     }
 
     /// Why it matters.
-    pub(super) fn why(mut self, why: impl Into<String>) -> Self {
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
         self
     }
 
     /// What to do about it.
-    pub(super) fn advice(mut self, advice: impl Into<String>) -> Self {
+    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
         self.advice = Some(advice.into());
         self
     }
 
     /// For people: a line for each part, aligned.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let word = format!("{:<8}", self.severity.word());
         let mut text = format!(
             "{} {}",
@@ -133,7 +133,7 @@ impl Finding {
     }
 
     /// As it is shown: nothing in it moves a cursor (rule R10).
-    pub(super) fn cleaned(mut self) -> Self {
+    pub(crate) fn cleaned(mut self) -> Self {
         self.what = clean(&self.what, CHARS);
         self.why = self.why.map(|why| clean(&why, CHARS));
         self.advice = self.advice.map(|advice| clean(&advice, CHARS));
@@ -145,7 +145,7 @@ impl Finding {
 }
 
 impl Place {
-    pub(super) fn of(path: impl AsRef<Path>, line: Option<usize>) -> Self {
+    pub(crate) fn of(path: impl AsRef<Path>, line: Option<usize>) -> Self {
         Self {
             path: path.as_ref().to_owned(),
             line,
@@ -153,7 +153,7 @@ impl Place {
     }
 
     /// `path:line`, as compilers write it.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let path = self.path.display();
         self.line
             .map_or_else(|| path.to_string(), |line| format!("{path}:{line}"))
@@ -162,7 +162,7 @@ impl Place {
 
 impl Severity {
     /// Whether the admin has something to do: `check` then ends with 1.
-    pub(super) fn is_bad(self) -> bool {
+    pub(crate) fn is_bad(self) -> bool {
         self <= Self::Warning
     }
 

@@ -1,7 +1,7 @@
 //! Where the tool's words go: results to standard output, everything else to standard error.
 //! Colour and movement only on a terminal.
 
-use super::{Exit, Trouble};
+use crate::outcome::{Exit, Trouble};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use pam_onelogin::text::printable;
@@ -10,7 +10,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
 
 /// The terminal, pipe or file that the tool speaks to.
-pub(super) struct Console {
+pub(crate) struct Console {
     json: bool,
     moves: bool,
     /// Whether there is a line on the terminal that the next one replaces.
@@ -27,7 +27,7 @@ struct Troubles {
 
 /// What a word means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paint {
+pub(crate) enum Paint {
     Good,
     Warning,
     Bad,
@@ -37,7 +37,7 @@ pub(super) enum Paint {
 
 impl Console {
     /// For people, or as one JSON document for machines.
-    pub(super) fn new(json: bool) -> Self {
+    pub(crate) fn new(json: bool) -> Self {
         Self {
             json,
             moves: stderr().is_terminal()
@@ -48,7 +48,7 @@ impl Console {
     }
 
     /// The result for people; a machine gets [`Console::document`].
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         self.settle();
         if !self.json {
             self.keep(writeln!(anstream::stdout(), "{text}"));
@@ -56,21 +56,21 @@ impl Console {
     }
 
     /// The result for a machine: shown by `--json` alone.
-    pub(super) fn document(&self, value: &impl Serialize) {
+    pub(crate) fn document(&self, value: &impl Serialize) {
         if self.json {
             self.print(&json(value));
         }
     }
 
     /// A result that is the same for all, as a file would be.
-    pub(super) fn print(&self, text: &str) {
+    pub(crate) fn print(&self, text: &str) {
         self.settle();
         self.keep(write!(stdout(), "{text}"));
     }
 
     /// How the tool ends: badly, too, where a result did not get out, as on a full disk. Whoever
     /// closed a pipe has read what they wanted, and needs no words.
-    pub(super) fn end(&self, result: Result<Exit, Trouble>) -> Exit {
+    pub(crate) fn end(&self, result: Result<Exit, Trouble>) -> Exit {
         let exit = result.unwrap_or_else(|Trouble(sentences)| {
             for sentence in &sentences {
                 self.fault(sentence);
@@ -92,13 +92,13 @@ impl Console {
     }
 
     /// What happens on the way, to standard error.
-    pub(super) fn note(&self, text: &str) {
+    pub(crate) fn note(&self, text: &str) {
         self.settle();
         let _ = writeln!(anstream::stderr(), "{text}");
     }
 
     /// A question, without the end of its line.
-    pub(super) fn ask(&self, text: &str) {
+    pub(crate) fn ask(&self, text: &str) {
         self.settle();
         let mut out = anstream::stderr();
         let _ = write!(out, "{text}");
@@ -106,13 +106,13 @@ impl Console {
     }
 
     /// Why the tool could not do its work.
-    pub(super) fn fault(&self, text: &str) {
+    pub(crate) fn fault(&self, text: &str) {
         let tool = paint(Paint::Bad, "pam-onelogin");
         self.note(&format!("{tool}: {}", printable(text)));
     }
 
     /// What goes on; replaced by whatever comes next. Nothing where this is no terminal.
-    pub(super) fn passing(&self, text: &str) {
+    pub(crate) fn passing(&self, text: &str) {
         if self.moves {
             let mut out = AutoStream::new(stderr(), ColorChoice::Always);
             let _ = write!(out, "\r{text} \u{1b}[K");
@@ -144,7 +144,7 @@ fn json(value: &impl Serialize) -> String {
 
 /// A word in its colour; where the stream is no terminal, or the user wants none, the colour is
 /// dropped on the way out.
-pub(super) fn paint(paint: Paint, text: &str) -> String {
+pub(crate) fn paint(paint: Paint, text: &str) -> String {
     let style = match paint {
         Paint::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),
         Paint::Warning => Style::new().fg_color(Some(AnsiColor::Yellow.into())),
@@ -156,7 +156,7 @@ pub(super) fn paint(paint: Paint, text: &str) -> String {
 }
 
 /// Rows in columns; the last one is as wide as it is.
-pub(super) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
+pub(crate) fn table<const N: usize>(rows: impl IntoIterator<Item = [String; N]>) -> String {
     let rows: Vec<[String; N]> = rows.into_iter().collect();
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -1,0 +1,20 @@
+//! How a command ends, and why it could not do its work.
+
+/// How the tool ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// All is well.
+    Good,
+    /// A finding, a denial, or something that could not be done.
+    Bad,
+}
+
+/// Why a verb could not do its work; each is a sentence that says what to do.
+#[derive(Debug)]
+pub(crate) struct Trouble(pub(crate) Vec<String>);
+
+impl Trouble {
+    pub(crate) fn new(sentence: impl Into<String>) -> Self {
+        Self(vec![sentence.into()])
+    }
+}
