@@ -12,7 +12,7 @@ mod system;
 
 use crate::Context;
 use crate::enable::edit::Behind;
-use crate::machine::Machine;
+use crate::host::target_system::TargetSystem;
 use crate::outcome::{Exit, Trouble};
 use crate::ui::console::{Paint, paint};
 use crate::ui::finding::{Finding, Severity};
@@ -29,7 +29,7 @@ pub(super) use stacks::Rewritten;
 #[derive(Args)]
 pub(super) struct Options {
     #[command(flatten)]
-    machine: Machine,
+    machine: TargetSystem,
     /// Without asking OneLogin, or anybody else
     #[arg(long)]
     offline: bool,
@@ -40,7 +40,7 @@ pub(super) struct Options {
 
 /// What an examiner looks at.
 struct Subject<'a> {
-    machine: &'a Machine,
+    machine: &'a TargetSystem,
     /// Of `--config`; a path on that machine.
     config: &'a Path,
     /// What stands in it; `None` where it has faults, which are found elsewhere.
@@ -169,7 +169,7 @@ pub(super) fn run(context: &Context, options: &Options) -> std::result::Result<E
 /// The stack of a service of this machine, written anew so that OneLogin is asked in it. `None`: none
 /// of which `check` would find nothing wrong.
 pub(super) fn rewritten(config: &Path, service: &str, behind: Behind) -> Option<Rewritten> {
-    let machine = Machine::this();
+    let machine = TargetSystem::this();
     let subject = Subject {
         machine: &machine,
         config,
@@ -205,7 +205,7 @@ fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// The settings, without a look at whom the file belongs to.
-fn settings(machine: &Machine, path: &Path) -> Option<Config> {
+fn settings(machine: &TargetSystem, path: &Path) -> Option<Config> {
     let text = machine.text(path).ok().flatten()?;
     parse(&path.display().to_string(), &text).ok()
 }

@@ -1,7 +1,7 @@
 //! The module's decisions, read back from the log of this host. Any local user can write lines into that
 //! log: what is read here is for orientation, and decides nothing.
 
-use crate::program::output_of;
+use crate::host::programs::output_of;
 use pam_onelogin::text::{LOG_CHARS, clean};
 use serde::{Deserialize, Serialize};
 use std::fs::File;

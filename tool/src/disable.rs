@@ -1,15 +1,16 @@
 //! `disable SERVICE`: takes OneLogin out of a service's stacks again; to the byte, where nobody has
 //! changed them since.
 
+use crate::Context;
 use crate::enable::edit::{names_us, take_out};
 use crate::enable::record::{Back, Record, Store};
 use crate::enable::service::{Service, path};
 use crate::enable::{all, judge, needs_root, sshd};
+use crate::host::files;
+use crate::host::files::Snapshot;
 use crate::outcome::{Exit, Trouble};
 use crate::restore::stacks;
 use crate::ui::diff::diff;
-use crate::write::Original;
-use crate::{Context, write};
 use clap::Args;
 use serde::Serialize;
 
@@ -77,7 +78,7 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
     let mut changed = Vec::new();
     for file in &record.files {
         let restoring = store.planned_back(record, file)?;
-        let bytes = |file: Option<Original>| file.map(|file| file.bytes).unwrap_or_default();
+        let bytes = |file: Option<Snapshot>| file.map(|file| file.bytes).unwrap_or_default();
         let path = file.path.display();
         if [Back::Whole, Back::Lines].contains(&restoring.back) {
             let (now, then) = (bytes(restoring.present), bytes(restoring.then));
@@ -103,7 +104,7 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
     let mut plans = Vec::new();
     for stack in stacks(service) {
         let path = path(stack);
-        let Some(present) = write::original(&path)? else {
+        let Some(present) = files::snapshot(&path)? else {
             continue;
         };
         let text = String::from_utf8_lossy(&present.bytes).into_owned();
@@ -125,7 +126,7 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
         context
             .console
             .say(&diff(&path, &present.bytes, text.as_bytes()));
-        write::put(&path, text.as_bytes(), &present.likeness)?;
+        files::put(&path, text.as_bytes(), &present.metadata)?;
         changed.push(path.display().to_string());
     }
     if service == Service::Sshd && sshd::take_away()? {

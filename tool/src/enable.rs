@@ -11,12 +11,13 @@ pub(super) mod service;
 pub(super) mod sshd;
 pub(super) mod trial;
 
+use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Trouble};
 use crate::stack::Files;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
 use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
-use crate::{Context, check, mount, restore, stack, write};
+use crate::{Context, check, restore, stack};
 use clap::Args;
 use edit::{Behind, Plan, Source};
 use nix::unistd::User;
@@ -114,7 +115,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     }
     // Before the folder is opened, and before a stack asks: what is counted is out of the reach of
     // users from the first login on.
-    mount::switch_on(&context.console, &loaded.config.state_dir);
+    state_mount::switch_on(&context.console, &loaded.config.state_dir);
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
     let record = options.write(context, &change, &state, &user.name)?;
     if options.try_for.is_none() {
@@ -222,9 +223,9 @@ impl Options {
         // Where the configuration has faults it is not known which folder is meant.
         if let Ok(loaded) = context.load() {
             let act = if self.dry_run {
-                mount::announce
+                state_mount::announce
             } else {
-                mount::switch_on
+                state_mount::switch_on
             };
             act(&context.console, &loaded.config.state_dir);
         }
@@ -277,7 +278,7 @@ impl Options {
     /// What one stack needs.
     fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Trouble> {
         let path = path(stack);
-        let Some(before) = write::original(&path)? else {
+        let Some(before) = files::snapshot(&path)? else {
             return Ok(());
         };
         let text = std::str::from_utf8(&before.bytes).map_err(|_| {
@@ -350,7 +351,7 @@ impl Options {
             }
         }
         for plan in &change.plans {
-            if write::original(&plan.path)? != plan.before {
+            if files::snapshot(&plan.path)? != plan.before {
                 return Err(Trouble::new(format!(
                     "{}: was changed meanwhile; nothing was written",
                     plan.path.display()
@@ -395,7 +396,7 @@ impl Options {
             guard::start(&context.console, self.service, seconds)?;
         }
         for plan in &change.plans {
-            write::put(&plan.path, &plan.after, &plan.likeness())?;
+            files::put(&plan.path, &plan.after, &plan.metadata())?;
             if sshd::reads(&plan.path) {
                 sshd::take_effect(user, change.behind)?;
             }

@@ -1,12 +1,13 @@
 //! `enroll USER`: an admin sets a factor up for a user who sits beside them, by the code of the
 //! enrolment at login. The new device's secret is shown on this terminal and goes nowhere else.
 
+use crate::Context;
 use crate::carrier::{Steps, Watched};
+use crate::host::audit;
 use crate::outcome::{Exit, Trouble};
 use crate::survey::{Fate, known_as, request, subject, with_login, word};
 use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
-use crate::{Context, trail};
 use clap::Args;
 use pam_onelogin::config::Version;
 use pam_onelogin::host::uids;
@@ -100,7 +101,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     );
     let requests = carrier.into_exchanges().len();
     let end = End::of(&setup, &user);
-    let by = trail::admin();
+    let by = audit::admin();
     let document = Document {
         user: &user,
         onelogin_id: setup.onelogin_id.as_ref().map(UserId::as_str),
@@ -198,6 +199,6 @@ impl Document<'_> {
             self.requests,
             time.as_millis()
         );
-        trail::leave(Level::Notice, &line);
+        audit::leave(Level::Notice, &line);
     }
 }

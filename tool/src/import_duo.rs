@@ -4,9 +4,9 @@
 mod ini;
 
 use crate::Context;
+use crate::host::files::output::Output;
 use crate::outcome::{Exit, Trouble};
 use crate::ui::console::{Paint, paint};
-use crate::write::Output;
 use clap::Args;
 use ini::{Line, Wrong};
 use pam_onelogin::config::Proxy;

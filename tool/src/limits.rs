@@ -1,8 +1,9 @@
 //! `limits reset USER`: takes back what was counted of a user on this host.
 
+use crate::Context;
+use crate::host::audit;
 use crate::kept::Kept;
 use crate::outcome::{Exit, Trouble};
-use crate::{Context, trail};
 use clap::{Args, Subcommand};
 use pam_onelogin::state::ledger::Standing;
 use pam_onelogin::text::{PROMPT_CHARS, clean, pair};
@@ -72,14 +73,14 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     }
     let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
         counts(before);
-    let by = trail::admin();
+    let by = audit::admin();
     // Whoever reads the log later must see why the counts do not add up.
     let line = format!(
         "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
         pair("user", user),
         pair("by", &by),
     );
-    trail::leave(Level::Notice, &line);
+    audit::leave(Level::Notice, &line);
     context.console.say(&format!(
         "{user} has all of the limits again. Taken back: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
         failures + unproven_failures + reserve,

@@ -1,10 +1,10 @@
 //! `map export`: who is who at OneLogin, once for many hosts.
 
 use crate::Context;
+use crate::host::files::output::Output;
+use crate::host::user_selection::UserSelection;
 use crate::outcome::{Exit, Trouble};
 use crate::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
-use crate::whom::Whom;
-use crate::write::Output;
 use clap::{Args, Subcommand};
 use pam_onelogin::host::uids;
 use pam_onelogin::map::{Entries, Map};
@@ -39,7 +39,7 @@ In the configuration of the hosts: users.match = 'map' and users.map_file.
 Exit codes: 0 all are mapped or exempt, 1 somebody is not, or there is no map.")]
 struct Export {
     #[command(flatten)]
-    whom: Whom,
+    whom: UserSelection,
     /// Writes the map into this file, whole or not at all, instead of to standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,

@@ -4,8 +4,8 @@
 use crate::Context;
 use crate::enable::record::Store;
 use crate::enable::service::{Service, path};
+use crate::host::audit::leave;
 use crate::outcome::{Exit, Trouble};
-use crate::trail::leave;
 use clap::Args;
 use pam_onelogin::verdict::Level;
 use std::io::Write as _;

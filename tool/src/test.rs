@@ -1,13 +1,14 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
+use crate::Context;
 use crate::carrier::{Steps, Watched};
+use crate::host::audit;
 use crate::kept::{age, state};
 use crate::outcome::{Exit, Trouble};
 use crate::stack::FOLDERS;
 use crate::survey::{Fate, known_as, subject};
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
-use crate::{Context, trail};
 use clap::Args;
 use pam_onelogin::attempt::{Attempt, Decision};
 use pam_onelogin::config::file::Loaded;
@@ -93,7 +94,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let verdict = verdict::of(&decision.report.outcome, decision.here);
     let facts = decision.facts(&request, &exchanges, ms);
     let line = log::decision(&verdict, &facts);
-    trail::leave(verdict.level, &line);
+    audit::leave(verdict.level, &line);
     let is_believed = decision.report.onelogin_id.is_some() && !exchanges.iter().any(lists_devices);
     let cached_seconds = age.filter(|_| is_believed);
     if let Some(age) = cached_seconds {

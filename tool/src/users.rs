@@ -2,10 +2,10 @@
 //! thrown.
 
 use crate::Context;
+use crate::host::user_selection::UserSelection;
 use crate::outcome::{Exit, Trouble};
 use crate::survey::{Fate, Survey, Troubles, Word, announce, fresh};
 use crate::ui::console::{Console, paint};
-use crate::whom::Whom;
 use clap::Args;
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};
@@ -25,7 +25,7 @@ Users whom getent passwd does not list, as with many directories, must be named.
 Exit codes: 0 nobody would be denied, 1 somebody would, or was not asked for.")]
 pub(super) struct Options {
     #[command(flatten)]
-    whom: Whom,
+    whom: UserSelection,
 }
 
 /// The result for machines.

@@ -2,7 +2,7 @@
 //! tool's version, and whether it can be loaded.
 
 use crate::check::Subject;
-use crate::program::{output_of, run};
+use crate::host::programs::{output_of, run};
 use crate::ui::finding::Finding;
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{Privacy, Trusted};

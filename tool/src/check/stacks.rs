@@ -11,7 +11,7 @@ pub(crate) use rewrite::Rewritten;
 use crate::check::Subject;
 use crate::check::ssh::{key_always_comes_first, key_comes_first};
 use crate::enable::edit::Behind;
-use crate::machine::Machine;
+use crate::host::target_system::TargetSystem;
 use crate::stack;
 use crate::stack::{AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate};
 use crate::ui::finding::Finding;
@@ -56,7 +56,7 @@ impl Stack {
 }
 
 /// Reads a service of the machine; `None`: a file of it cannot be read.
-pub(super) fn read(machine: &Machine, name: &str) -> Option<Stack> {
+pub(super) fn read(machine: &TargetSystem, name: &str) -> Option<Stack> {
     let is_whole = Cell::new(true);
     let files = |path: &Path| {
         let text = machine.text(path);
@@ -71,7 +71,7 @@ pub(super) fn read(machine: &Machine, name: &str) -> Option<Stack> {
 }
 
 /// Whether a service asks us; one that cannot be read does not.
-pub(super) fn asks(machine: &Machine, name: &str) -> bool {
+pub(super) fn asks(machine: &TargetSystem, name: &str) -> bool {
     read(machine, name).is_some_and(|stack| stack.asks())
 }
 
@@ -401,7 +401,7 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding
 }
 
 /// The same program, by another name; and other ways to a shell.
-fn doors(machine: &Machine, stacks: &[Stack], findings: &mut Vec<Finding>) {
+fn doors(machine: &TargetSystem, stacks: &[Stack], findings: &mut Vec<Finding>) {
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(Stack::asks)
@@ -505,7 +505,7 @@ fn shared(stacks: &[Stack], findings: &mut Vec<Finding>) {
 }
 
 /// Where modules are on this machine.
-fn module_folders(machine: &Machine) -> Vec<PathBuf> {
+fn module_folders(machine: &TargetSystem) -> Vec<PathBuf> {
     let mut folders: Vec<PathBuf> = ["/lib", "/lib64", "/usr/lib", "/usr/lib64"]
         .iter()
         .map(|folder| Path::new(folder).join("security"))

@@ -2,7 +2,7 @@
 
 use crate::check::Subject;
 use crate::check::stacks::asks;
-use crate::machine::Machine;
+use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Place};
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// sudo-rs reads a file of its own where there is one; SUSE's is below /usr until there is one in /etc.
-fn paths(machine: &Machine) -> Vec<&'static Path> {
+fn paths(machine: &TargetSystem) -> Vec<&'static Path> {
     let mut paths: Vec<_> = PATHS.map(Path::new).to_vec();
     paths.retain(|path| machine.has(path));
     if paths.contains(&Path::new(SUDOERS)) {
@@ -76,7 +76,7 @@ impl Rules {
         self.files > MAX_FILES
     }
 
-    fn file(&mut self, machine: &Machine, path: &Path) {
+    fn file(&mut self, machine: &TargetSystem, path: &Path) {
         self.files += 1;
         if self.is_endless() {
             return;
@@ -100,7 +100,7 @@ impl Rules {
         }
     }
 
-    fn line(&mut self, machine: &Machine, place: &Place, line: &str) {
+    fn line(&mut self, machine: &TargetSystem, place: &Place, line: &str) {
         let word = line.split_whitespace().next().unwrap_or_default();
         let rest = line.strip_prefix(word).unwrap_or_default();
         if ["@include", "#include", "@includedir", "#includedir"].contains(&word) {
@@ -124,7 +124,13 @@ impl Rules {
     }
 
     /// The files of an include: one, or those of a folder with neither a dot nor a `~` at the end.
-    fn included(&mut self, machine: &Machine, from: &Path, word: &str, name: &str) -> Vec<PathBuf> {
+    fn included(
+        &mut self,
+        machine: &TargetSystem,
+        from: &Path,
+        word: &str,
+        name: &str,
+    ) -> Vec<PathBuf> {
         let name = name.trim_matches('"').replace("\\ ", " ");
         let path = from.parent().unwrap_or(Path::new("/etc")).join(name);
         if !word.ends_with("dir") {
@@ -219,7 +225,7 @@ fn apart(text: &str, separator: char) -> Vec<String> {
 }
 
 /// A stack of another name.
-fn services(machine: &Machine, rules: &Rules, findings: &mut Vec<Finding>) {
+fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) {
     for setting in &rules.defaults {
         let usual = match setting.name.as_str() {
             "pam_service" | "pam_askpass_service" => "sudo",
@@ -343,7 +349,7 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
 }
 
 /// Rules that are not in files.
-fn elsewhere(machine: &Machine, findings: &mut Vec<Finding>) {
+fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
     let text = machine.text(SWITCH).ok().flatten().unwrap_or_default();
     for (index, line) in text.lines().enumerate() {
         let Some(sources) = line.trim().strip_prefix("sudoers:") else {

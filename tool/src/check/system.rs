@@ -2,8 +2,8 @@
 
 use crate::check::Subject;
 use crate::check::shared::{Shared, shared_with};
-use crate::mount;
-use crate::program::output_of;
+use crate::host::programs::output_of;
+use crate::host::state_mount;
 use crate::ui::finding::Finding;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
@@ -55,7 +55,7 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
     }
     let shared = shared_with(folder);
     if let Some(shared) = &shared {
-        let advice = mount::advice(folder, Path::new(SELINUX).exists());
+        let advice = state_mount::advice(folder, Path::new(SELINUX).exists());
         findings.push(filled_by(shared, folder, advice));
     }
     if is_on_disk || shared.is_some() {

@@ -2,13 +2,14 @@
 //! pam-auth-update. The latter runs in a mount namespace, over copies; what it made of them is then
 //! tried and written like any other change.
 
+use crate::Context;
 use crate::enable::authselect;
 use crate::enable::record::Planned;
 use crate::enable::service::Service;
 use crate::enable::trial::{Scratch, own_program, private_mounts};
+use crate::host::files;
+use crate::host::programs::clean;
 use crate::outcome::{Exit, Trouble};
-use crate::program::clean;
-use crate::{Context, write};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};
@@ -54,11 +55,11 @@ fn plans() -> Result<Vec<Planned>, Trouble> {
     let mut before = Vec::new();
     for (number, folder) in FOLDERS.iter().enumerate() {
         let copies = copies(&scratch.0, number);
-        write::private_folder(&copies)?;
+        files::private_folder(&copies)?;
         for path in files(Path::new(folder))? {
-            if let Some(file) = write::original(&path)? {
+            if let Some(file) = files::snapshot(&path)? {
                 let copy = copies.join(path.file_name().unwrap_or_default());
-                write::put(&copy, &file.bytes, &file.likeness)?;
+                files::put(&copy, &file.bytes, &file.metadata)?;
                 before.push((path, copy, file));
             }
         }
@@ -78,7 +79,7 @@ fn plans() -> Result<Vec<Planned>, Trouble> {
         .into_iter()
         .filter(|(path, ..)| !path.starts_with(DEBCONF))
     {
-        let after = write::original(&copy)?.map(|file| file.bytes);
+        let after = files::snapshot(&copy)?.map(|file| file.bytes);
         match after {
             Some(after) if after != before.bytes => plans.push(Planned {
                 path,
@@ -120,7 +121,7 @@ fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
 pub(super) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Trouble> {
     let text = match plans.iter().find(|plan| plan.path == path) {
         Some(plan) => plan.after.clone(),
-        None => write::original(path)?.map_or_else(Vec::new, |file| file.bytes),
+        None => files::snapshot(path)?.map_or_else(Vec::new, |file| file.bytes),
     };
     Ok(super::edit::names_us(&String::from_utf8_lossy(&text)).is_some())
 }

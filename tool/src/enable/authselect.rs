@@ -5,9 +5,9 @@
 use crate::enable::all::names_us_as_planned;
 use crate::enable::record::Planned;
 use crate::enable::trial::{own_program, private_mounts};
+use crate::host::files;
+use crate::host::programs::{clean, run};
 use crate::outcome::{Exit, Trouble};
-use crate::program::{clean, run};
-use crate::write;
 use nix::mount::{MsFlags, mount};
 use pam_onelogin::text::printable;
 use serde::{Deserialize, Serialize};
@@ -194,7 +194,7 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Trouble> {
         is_changed |= !is_same;
         match file.what {
             What::File(after) if writes(&file.path) => {
-                let before = write::original(&file.path)?;
+                let before = files::snapshot(&file.path)?;
                 if before.as_ref().is_none_or(|now| now.bytes != after) {
                     plans.push(Planned {
                         path: file.path,
@@ -339,7 +339,7 @@ impl Touched {
     fn is_as_it_stands(&self) -> Result<bool, Trouble> {
         Ok(match &self.what {
             What::File(bytes) => {
-                write::original(&self.path)?.is_some_and(|now| body(&now.bytes) == body(bytes))
+                files::snapshot(&self.path)?.is_some_and(|now| body(&now.bytes) == body(bytes))
             }
             What::Link(target) => {
                 std::fs::read_link(&self.path).is_ok_and(|present| present == *target)

@@ -4,8 +4,8 @@
 
 use crate::enable::service::Service;
 use crate::enable::trial::own_program;
+use crate::host::programs::{clean, systemd_runs, works};
 use crate::outcome::Trouble;
-use crate::program::{clean, systemd_runs, works};
 use crate::ui::console::Console;
 use pam_onelogin::host::process_identity;
 use std::io::Read as _;

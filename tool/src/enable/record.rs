@@ -5,9 +5,9 @@
 use crate::enable::edit::{names_us, take_out};
 use crate::enable::service::Service;
 use crate::enable::{all, authselect, sshd};
+use crate::host::files;
+use crate::host::files::{Metadata, Snapshot};
 use crate::outcome::Trouble;
-use crate::write;
-use crate::write::{Likeness, Original};
 use nix::fcntl::{Flock, FlockArg};
 use pam_onelogin::clock::{seconds_since_boot, unix_now};
 use pam_onelogin::host::{first_identity, is_gone, process_identity};
@@ -39,7 +39,7 @@ pub(crate) struct Record {
 pub(crate) struct Changed {
     pub(crate) path: PathBuf,
     /// `None` where there was no such file.
-    before: Option<Likeness>,
+    before: Option<Metadata>,
     /// SHA-256 of the new text.
     after: String,
 }
@@ -47,15 +47,15 @@ pub(crate) struct Changed {
 /// A file that will change, or be made.
 pub(crate) struct Planned {
     pub(crate) path: PathBuf,
-    pub(crate) before: Option<Original>,
+    pub(crate) before: Option<Snapshot>,
     pub(crate) after: Vec<u8>,
 }
 
 impl Planned {
     /// What it is beside its bytes.
-    pub(crate) fn likeness(&self) -> Likeness {
-        let old = self.before.as_ref().map(|old| old.likeness.clone());
-        old.unwrap_or_else(|| Likeness::own(0o644))
+    pub(crate) fn metadata(&self) -> Metadata {
+        let old = self.before.as_ref().map(|old| old.metadata.clone());
+        old.unwrap_or_else(|| Metadata::own(0o644))
     }
 }
 
@@ -67,8 +67,8 @@ pub(crate) struct Store {
 /// A file that is put back.
 pub(crate) struct Restoring {
     pub(crate) back: Back,
-    pub(crate) present: Option<Original>,
-    pub(crate) then: Option<Original>,
+    pub(crate) present: Option<Snapshot>,
+    pub(crate) then: Option<Snapshot>,
 }
 
 /// How a file is put back.
@@ -89,7 +89,7 @@ impl Store {
     /// Waits for its turn.
     pub(crate) fn open() -> Result<Self, Trouble> {
         for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
-            write::private_folder(Path::new(folder))?;
+            files::private_folder(Path::new(folder))?;
         }
         Ok(Self {
             _lock: lock(&Path::new(FOLDER).join("lock"))?,
@@ -106,14 +106,14 @@ impl Store {
     ) -> Result<Record, Trouble> {
         let mut files = Vec::new();
         for plan in plans {
-            write::sweep(&plan.path);
+            files::sweep(&plan.path);
             if let Some(before) = &plan.before {
                 let copy = backup(service.name(), &plan.path);
-                write::put(&copy, &before.bytes, &Likeness::own(0o600))?;
+                files::put(&copy, &before.bytes, &Metadata::own(0o600))?;
             }
             files.push(Changed {
                 path: plan.path.clone(),
-                before: plan.before.as_ref().map(|old| old.likeness.clone()),
+                before: plan.before.as_ref().map(|old| old.metadata.clone()),
                 after: hash(&plan.after),
             });
         }
@@ -139,7 +139,7 @@ impl Store {
     /// It stays.
     pub(crate) fn keep(&self, record: &Record) -> Result<(), Trouble> {
         let name = file_name(&record.service);
-        write::rename(
+        files::rename(
             &Path::new(TRIAL).join(&name),
             &Path::new(ENABLED).join(&name),
         )
@@ -193,7 +193,7 @@ impl Store {
             if is_read && !troubles.is_empty() {
                 continue;
             }
-            write::sweep(&file.path);
+            files::sweep(&file.path);
             let mut done = self.put_file_back(record, file);
             if is_read {
                 done = done.and_then(|()| sshd::reload());
@@ -220,13 +220,13 @@ impl Store {
             Ok(restoring) if [Back::Same, Back::Theirs].contains(&restoring.back) => Ok(()),
             Ok(restoring) => {
                 if let Some(then) = restoring.then {
-                    return write::put(&file.path, &then.bytes, &then.likeness);
+                    return files::put(&file.path, &then.bytes, &then.metadata);
                 }
-                let is_edited = |now: Original| hash(&now.bytes) != file.after;
+                let is_edited = |now: Snapshot| hash(&now.bytes) != file.after;
                 if restoring.present.is_some_and(is_edited) {
                     keep_a_copy(&file.path);
                 }
-                write::remove(&file.path)
+                files::remove(&file.path)
             }
             Err(trouble) if record.is_kept() => Err(trouble),
             Err(trouble) => {
@@ -234,8 +234,8 @@ impl Store {
                 keep_a_copy(&file.path);
                 match old {
                     // Who makes a link to a stack must not keep it on trial for good.
-                    Some(old) => write::replace(&file.path, &old.bytes, &old.likeness),
-                    None => write::remove(&file.path),
+                    Some(old) => files::replace(&file.path, &old.bytes, &old.metadata),
+                    None => files::remove(&file.path),
                 }
             }
         }
@@ -255,7 +255,7 @@ impl Store {
         record: &Record,
         file: &Changed,
     ) -> Result<Restoring, Trouble> {
-        let present = write::original(&file.path)?;
+        let present = files::snapshot(&file.path)?;
         let restoring = |back, present, then| {
             Ok(Restoring {
                 back,
@@ -284,7 +284,7 @@ impl Store {
 }
 
 /// A stack that somebody has edited since, or whose copy is lost.
-fn without_our_lines(record: &Record, file: &Changed, now: Original) -> Result<Restoring, Trouble> {
+fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Trouble> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let text = String::from_utf8_lossy(&now.bytes).into_owned();
     let (back, bytes) = match take_out(&name, &text) {
@@ -305,11 +305,11 @@ fn without_our_lines(record: &Record, file: &Changed, now: Original) -> Result<R
             ]));
         }
     };
-    let likeness = now.likeness.clone();
+    let metadata = now.metadata.clone();
     Ok(Restoring {
         back,
         present: Some(now),
-        then: Some(Original { bytes, likeness }),
+        then: Some(Snapshot { bytes, metadata }),
     })
 }
 
@@ -354,10 +354,10 @@ fn by_hand(copy: &Path, path: &Path) -> String {
 fn forget(record: &Record) -> Result<(), Trouble> {
     let name = file_name(&record.service);
     for folder in [TRIAL, ENABLED] {
-        write::remove(&Path::new(folder).join(&name))?;
+        files::remove(&Path::new(folder).join(&name))?;
     }
     for file in &record.files {
-        write::remove(&backup(&record.service, &file.path))?;
+        files::remove(&backup(&record.service, &file.path))?;
     }
     Ok(())
 }
@@ -366,24 +366,24 @@ fn forget(record: &Record) -> Result<(), Trouble> {
 fn keep_a_copy(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let copy = Path::new(BACKUP).join(format!("{name}.edited"));
-    if let Ok(Some(edited)) = write::original(path) {
-        let _ = write::put(&copy, &edited.bytes, &Likeness::own(0o600));
+    if let Ok(Some(edited)) = files::snapshot(path) {
+        let _ = files::put(&copy, &edited.bytes, &Metadata::own(0o600));
     }
 }
 
 /// A file as it was; `None` where there was none.
-fn old(record: &Record, file: &Changed) -> Result<Option<Original>, Trouble> {
-    let Some(likeness) = &file.before else {
+fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Trouble> {
+    let Some(metadata) = &file.before else {
         return Ok(None);
     };
     let copy = backup(&record.service, &file.path);
-    let old = write::original(&copy)?.ok_or_else(|| {
+    let old = files::snapshot(&copy)?.ok_or_else(|| {
         let (path, copy) = (file.path.display(), copy.display());
         Trouble::new(format!("{copy} is gone: {path} must be put right by hand"))
     })?;
-    Ok(Some(Original {
+    Ok(Some(Snapshot {
         bytes: old.bytes,
-        likeness: likeness.clone(),
+        metadata: metadata.clone(),
     }))
 }
 
@@ -419,8 +419,8 @@ fn save(record: &Record) -> Result<(), Trouble> {
     let text = serde_json::to_vec_pretty(record)
         .map_err(|error| Trouble::new(format!("the record cannot be written: {error}")))?;
     let path = Path::new(TRIAL).join(file_name(&record.service));
-    write::sweep(&path);
-    write::put(&path, &text, &Likeness::own(0o600))
+    files::sweep(&path);
+    files::put(&path, &text, &Metadata::own(0o600))
 }
 
 fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
@@ -429,7 +429,7 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
     if !Path::new(folder).exists() {
         return Ok(None);
     }
-    let Some(file) = write::original(&path)? else {
+    let Some(file) = files::snapshot(&path)? else {
         return Ok(None);
     };
     let record = serde_json::from_slice(&file.bytes);
@@ -442,7 +442,7 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
 }
 
 fn lock(path: &Path) -> Result<Flock<File>, Trouble> {
-    let file = write::open_lock(path)?;
+    let file = files::open_lock(path)?;
     Flock::lock(file, FlockArg::LockExclusive)
         .map_err(|(_, errno)| Trouble::new(format!("{}: {}", path.display(), errno.desc())))
 }

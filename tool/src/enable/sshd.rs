@@ -9,9 +9,9 @@ pub(super) use running::reload;
 use crate::enable::edit::Behind;
 use crate::enable::record::Planned;
 use crate::enable::trial::Scratch;
+use crate::host::files;
+use crate::host::files::Metadata;
 use crate::outcome::Trouble;
-use crate::write;
-use crate::write::Likeness;
 use running::unread;
 use settings::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
 use std::path::Path;
@@ -80,16 +80,16 @@ fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>
     let Some(config) = with_include(&String::from_utf8_lossy(&config), &ours) else {
         return Ok(None);
     };
-    let likeness = Likeness::own(0o600);
-    write::put(&ours, text.as_bytes(), &likeness)?;
-    write::put(&preview, config.as_bytes(), &likeness)?;
+    let metadata = Metadata::own(0o600);
+    files::put(&ours, text.as_bytes(), &metadata)?;
+    files::put(&preview, config.as_bytes(), &metadata)?;
     let settings = Settings::of(Some(&preview), user)?;
     if !settings.objections(behind).is_empty() {
         return Ok(None);
     }
     Ok(Some(Planned {
         path: OURS.into(),
-        before: write::original(Path::new(OURS))?,
+        before: files::snapshot(Path::new(OURS))?,
         after: text.into_bytes(),
     }))
 }
@@ -127,13 +127,13 @@ pub(super) fn reads(path: &Path) -> bool {
 
 /// Takes our file away where no record knows of it; whether it was there.
 pub(crate) fn take_away() -> Result<bool, Trouble> {
-    let ours = write::original(Path::new(OURS))?;
+    let ours = files::snapshot(Path::new(OURS))?;
     let is_ours = ours.is_some_and(|file| {
         let written = [None, Some(KEY), Some(PASSWORD)].map(lines);
         written.iter().any(|text| text.as_bytes() == file.bytes)
     });
     if is_ours {
-        write::remove(Path::new(OURS))?;
+        files::remove(Path::new(OURS))?;
         reload()?;
     }
     Ok(is_ours)

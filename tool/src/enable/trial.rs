@@ -2,13 +2,14 @@
 //! ours sees them, in a mount namespace of its own, where the old ones are; nothing of it is
 //! written to `/etc`. What the module logs goes by us, so that its decision is known.
 
+use crate::Context;
 use crate::enable::edit::Behind;
 use crate::enable::record::{FOLDER, Planned};
+use crate::host::files;
+use crate::host::programs::clean;
 use crate::outcome::{Exit, Trouble};
-use crate::program::clean;
 use crate::ui::console::Console;
 use crate::ui::terminal::{hold_interrupts, line};
-use crate::{Context, write};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -81,7 +82,7 @@ impl Trial<'_> {
         let plans = self.plans.iter().filter(|plan| plan.before.is_some());
         let mut over = Vec::new();
         for (number, plan) in plans.enumerate() {
-            write::put(&numbered(&scratch.0, number), &plan.after, &plan.likeness())?;
+            files::put(&numbered(&scratch.0, number), &plan.after, &plan.metadata())?;
             over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
         }
         let log = Tap::open(&scratch.0.join("log"))?;
@@ -296,10 +297,10 @@ pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
     pub(super) fn make() -> Result<Self, Trouble> {
-        write::private_folder(Path::new(FOLDER))?;
+        files::private_folder(Path::new(FOLDER))?;
         sweep();
         let path = Path::new(FOLDER).join(format!("{LOGIN}{}", own_pid()));
-        write::private_folder(&path)?;
+        files::private_folder(&path)?;
         Ok(Self(path))
     }
 }

@@ -1,7 +1,7 @@
 //! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
 //! the block before that of all.
 
-use crate::machine::Machine;
+use crate::host::target_system::TargetSystem;
 use crate::ui::finding::Place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ pub(super) struct View<'a>(Vec<&'a Values>);
 
 impl Sshd {
     /// Reads it.
-    pub(crate) fn read(machine: &Machine) -> Self {
+    pub(crate) fn read(machine: &TargetSystem) -> Self {
         let mut sshd = Self::default();
         for path in PATHS.map(Path::new) {
             if sshd.path.is_none() && machine.has(path) {
@@ -201,7 +201,7 @@ impl Sshd {
     }
 
     /// Adds a file; `parent` is the index of the block that includes it.
-    fn file(&mut self, machine: &Machine, path: &Path, parent: Option<usize>) {
+    fn file(&mut self, machine: &TargetSystem, path: &Path, parent: Option<usize>) {
         self.files += 1;
         if self.is_endless() {
             return;
@@ -372,7 +372,7 @@ const MAX_FILES: usize = 1000;
 #[cfg(test)]
 mod tests {
     use super::{Keyword, Sshd, words};
-    use crate::machine::Machine;
+    use crate::host::target_system::TargetSystem;
 
     /// What sshd 9.2 says of the same files, asked by `sshd -T -C user=NAME,…`.
     #[test]
@@ -404,7 +404,7 @@ mod tests {
         for (name, text) in files {
             std::fs::write(folder.join(name), text).unwrap();
         }
-        let sshd = Sshd::read(&Machine::below(root.path()));
+        let sshd = Sshd::read(&TargetSystem::below(root.path()));
         let conditions: Vec<_> = sshd.blocks.iter().map(|block| &block.condition).collect();
         assert_eq!(
             conditions,

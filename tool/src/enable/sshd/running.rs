@@ -6,8 +6,8 @@
 //! find the socket again after SIGHUP, and end: systemd starts it anew.
 
 use crate::enable::sshd::settings::{SSHD, Settings};
+use crate::host::programs::{output_of, run, systemd_runs, works};
 use crate::outcome::Trouble;
-use crate::program::{output_of, run, systemd_runs, works};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;

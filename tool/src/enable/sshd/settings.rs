@@ -2,9 +2,9 @@
 
 use crate::check::{ForSome, Said, Sshd};
 use crate::enable::edit::Behind;
-use crate::machine::Machine;
+use crate::host::programs::run;
+use crate::host::target_system::TargetSystem;
 use crate::outcome::Trouble;
-use crate::program::run;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -147,7 +147,7 @@ impl Settings {
 /// Who would lose their login by a `Match` block, for some users, groups, addresses and the like:
 /// `sshd -T` answers for one of them only.
 pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
-    let sshd = Sshd::read(&Machine::this());
+    let sshd = Sshd::read(&TargetSystem::this());
     let blocks = sshd.for_some();
     blocks.flat_map(|some| lose_login(&some, behind)).collect()
 }
@@ -155,7 +155,7 @@ pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
 /// As [`objections_for_some`], where the stack of each service is to ask: who then gets in by a password
 /// without prompts alone.
 pub(super) fn hidden_from_some() -> Vec<String> {
-    let sshd = Sshd::read(&Machine::this());
+    let sshd = Sshd::read(&TargetSystem::this());
     let blocks = sshd.for_some();
     let hidden = blocks.filter_map(|some| {
         let said = some.password.filter(Said::is_on)?;

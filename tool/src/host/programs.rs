@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 /// A program that is told nothing but what the caller adds.
-pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
+pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
         .env_clear()
@@ -16,7 +16,7 @@ pub(super) fn clean(program: impl AsRef<OsStr>) -> Command {
 }
 
 /// Runs one of these paths, whichever is there first, to its end; `None` where none is, or it cannot be run.
-pub(super) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
+pub(crate) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
     let mut output = paths.iter().filter(|path| Path::new(path).exists());
     let mut command = clean(output.next()?);
     command
@@ -27,17 +27,17 @@ pub(super) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
 }
 
 /// As [`run`]: what it wrote, where it ended well.
-pub(super) fn output_of(paths: &[&str], arguments: &[&str]) -> Option<String> {
+pub(crate) fn output_of(paths: &[&str], arguments: &[&str]) -> Option<String> {
     let output = run(paths, arguments).filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 /// Runs this program to its end; whether it is there and ended well.
-pub(super) fn works(program: &str, arguments: &[&str]) -> bool {
+pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     run(&[program], arguments).is_some_and(|output| output.status.success())
 }
 
 /// Whether systemd has started this system, and can be asked.
-pub(super) fn systemd_runs() -> bool {
+pub(crate) fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }

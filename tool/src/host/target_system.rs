@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 /// Which machine.
 #[derive(Args, Clone)]
-pub(super) struct Machine {
+pub(crate) struct TargetSystem {
     /// Looks at the system below this folder, instead of this one
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
@@ -20,12 +20,12 @@ pub(super) struct Machine {
 }
 
 /// What is there and cannot be read, and why.
-pub(super) type Unread = BTreeMap<PathBuf, (io::ErrorKind, String)>;
+pub(crate) type Unread = BTreeMap<PathBuf, (io::ErrorKind, String)>;
 
-impl Machine {
+impl TargetSystem {
     /// The machine below a folder.
     #[cfg(test)]
-    pub(super) fn below(root: &Path) -> Self {
+    pub(crate) fn below(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
             unread: Rc::default(),
@@ -33,12 +33,12 @@ impl Machine {
     }
 
     /// Each file and folder that could not be read so far.
-    pub(super) fn unread(&self) -> Unread {
+    pub(crate) fn unread(&self) -> Unread {
         self.unread.borrow().clone()
     }
 
     /// The one that runs the tool.
-    pub(super) fn this() -> Self {
+    pub(crate) fn this() -> Self {
         Self {
             root: "/".into(),
             unread: Rc::default(),
@@ -46,12 +46,12 @@ impl Machine {
     }
 
     /// Whether this is the machine that runs the tool: only then programs may be asked.
-    pub(super) fn is_this(&self) -> bool {
+    pub(crate) fn is_this(&self) -> bool {
         self.root == Path::new("/")
     }
 
     /// The text of a file, if there is one. What is not UTF-8 in it is replaced.
-    pub(super) fn text(&self, path: impl AsRef<Path>) -> io::Result<Option<String>> {
+    pub(crate) fn text(&self, path: impl AsRef<Path>) -> io::Result<Option<String>> {
         let text = self.read(path.as_ref());
         self.note(path.as_ref(), text)
     }
@@ -73,7 +73,7 @@ impl Machine {
     }
 
     /// The names in a folder, in order; none where there is no such folder.
-    pub(super) fn names(&self, folder: impl AsRef<Path>) -> io::Result<Vec<String>> {
+    pub(crate) fn names(&self, folder: impl AsRef<Path>) -> io::Result<Vec<String>> {
         let names = self.list(folder.as_ref());
         self.note(folder.as_ref(), names)
     }
@@ -100,7 +100,7 @@ impl Machine {
     }
 
     /// The files of a pattern of a shell, in order.
-    pub(super) fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
+    pub(crate) fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
         let mut found = vec![PathBuf::from("/")];
         for part in pattern.components() {
             let Component::Normal(part) = part else {
@@ -127,19 +127,19 @@ impl Machine {
     }
 
     /// Whether there is such a file or folder.
-    pub(super) fn has(&self, path: impl AsRef<Path>) -> bool {
+    pub(crate) fn has(&self, path: impl AsRef<Path>) -> bool {
         let path = path.as_ref();
         let is_there = self.real(path).and_then(|path| path.try_exists());
         self.note(path, is_there).unwrap_or(false)
     }
 
     /// Whether it is a folder.
-    pub(super) fn is_folder(&self, path: impl AsRef<Path>) -> bool {
+    pub(crate) fn is_folder(&self, path: impl AsRef<Path>) -> bool {
         self.real(path).is_ok_and(|path| path.is_dir())
     }
 
     /// Where the tool finds it: below the root, each link followed below the root.
-    pub(super) fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
+    pub(crate) fn real(&self, path: impl AsRef<Path>) -> io::Result<PathBuf> {
         if self.is_this() {
             return Ok(path.as_ref().to_owned());
         }
@@ -245,7 +245,7 @@ mod tests {
         symlink("/etc/authselect/system-auth", etc.join("absolute")).unwrap();
         symlink("../../../../etc/authselect/system-auth", etc.join("above")).unwrap();
         symlink("round", etc.join("round")).unwrap();
-        let machine = Machine::below(root.path());
+        let machine = TargetSystem::below(root.path());
         for name in ["/etc/absolute", "/etc/above", "etc/./authselect/../above"] {
             assert_eq!(
                 machine.text(name).unwrap().as_deref(),

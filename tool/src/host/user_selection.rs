@@ -1,7 +1,7 @@
 //! Which users of this host are meant, by the words of the command line.
 
+use crate::host::programs::run;
 use crate::outcome::Trouble;
-use crate::program::run;
 use clap::Args;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use std::collections::BTreeSet;
@@ -20,7 +20,7 @@ const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "halt", "shutdown"];
 
 /// Which users.
 #[derive(Args)]
-pub(super) struct Whom {
+pub(crate) struct UserSelection {
     /// Local users; root and everybody with a login shell, if none is named
     #[arg(value_name = "USER")]
     users: Vec<String>,
@@ -32,9 +32,9 @@ pub(super) struct Whom {
     from: Option<PathBuf>,
 }
 
-impl Whom {
+impl UserSelection {
     /// Their names, in order and each once.
-    pub(super) fn names(&self) -> Result<BTreeSet<String>, Trouble> {
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>, Trouble> {
         let mut names: BTreeSet<String> = self.users.iter().cloned().collect();
         if let Some(path) = &self.from {
             names.extend(listed(&text_of(path)?));

@@ -1,11 +1,9 @@
-//! Files outside `state_dir`: the only room of the tool that writes them. What an admin names for a
+//! Files outside `state_dir`: nothing else of the tool writes them. What an admin names for a
 //! result is in `output`; all else is a file of the system. A file changes whole or
 //! not at all, by a rename in its own folder, and keeps its owner, mode and attributes (the label of
 //! `SELinux` is one). Links are refused: what stands behind them is not what was looked at.
 
-mod output;
-
-pub(super) use output::Output;
+pub(crate) mod output;
 
 use crate::outcome::Trouble;
 use base64::Engine as _;
@@ -27,7 +25,7 @@ use std::path::Path;
 
 /// What a file is beside its bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Likeness {
+pub(crate) struct Metadata {
     mode: u32,
     uid: u32,
     gid: u32,
@@ -38,14 +36,14 @@ pub(super) struct Likeness {
 
 /// A file as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Original {
-    pub(super) bytes: Vec<u8>,
-    pub(super) likeness: Likeness,
+pub(crate) struct Snapshot {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) metadata: Metadata,
 }
 
-impl Likeness {
+impl Metadata {
     /// Of a file of ours, with this mode.
-    pub(super) fn own(mode: u32) -> Self {
+    pub(crate) fn own(mode: u32) -> Self {
         Self {
             mode,
             uid: rustix::process::geteuid().as_raw(),
@@ -56,7 +54,7 @@ impl Likeness {
 }
 
 /// A file that is to be replaced or put back; `None` where there is none, or no folder for it.
-pub(super) fn original(path: &Path) -> Result<Option<Original>, Trouble> {
+pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Trouble> {
     if lacks_its_folder(path) {
         return Ok(None);
     }
@@ -72,17 +70,17 @@ pub(super) fn original(path: &Path) -> Result<Option<Original>, Trouble> {
 
 /// Writes a file with all that it is, in place of an old one or anew. When this returns, it is on
 /// the disk.
-pub(super) fn put(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<(), Trouble> {
+pub(crate) fn put(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Trouble> {
     let (folder, name) = place(path)?;
     refuse_what_is_no_plain_file(path, &folder, name)?;
-    replace(path, bytes, likeness)
+    replace(path, bytes, metadata)
 }
 
 /// As [`put`], in place of a link, too: the link goes, and what stands behind it stays as it is.
-pub(super) fn replace(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<(), Trouble> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Trouble> {
     let (folder, name) = place(path)?;
     let draft = draft_name(name);
-    let written = write_draft(&folder, &draft, bytes, likeness)
+    let written = write_draft(&folder, &draft, bytes, metadata)
         .and_then(|()| renameat(&folder, &draft, &folder, name))
         .and_then(|()| fsync(&folder));
     written.map_err(|errno| {
@@ -92,7 +90,7 @@ pub(super) fn replace(path: &Path, bytes: &[u8], likeness: &Likeness) -> Result<
 }
 
 /// Takes a file away; one that is not there is no trouble.
-pub(super) fn remove(path: &Path) -> Result<(), Trouble> {
+pub(crate) fn remove(path: &Path) -> Result<(), Trouble> {
     if lacks_its_folder(path) {
         return Ok(());
     }
@@ -105,7 +103,7 @@ pub(super) fn remove(path: &Path) -> Result<(), Trouble> {
 }
 
 /// Gives a file another name in the same file system.
-pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Trouble> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Trouble> {
     let (old, name) = place(from)?;
     let (new, new_name) = place(to)?;
     renameat(&old, name, &new, new_name)
@@ -115,7 +113,7 @@ pub(super) fn rename(from: &Path, to: &Path) -> Result<(), Trouble> {
 }
 
 /// Makes a folder of ours alone, where it is absent.
-pub(super) fn private_folder(path: &Path) -> Result<(), Trouble> {
+pub(crate) fn private_folder(path: &Path) -> Result<(), Trouble> {
     let (folder, name) = place(path)?;
     match mkdirat(&folder, name, Mode::from_raw_mode(0o700)) {
         Ok(()) => fsync(&folder).map_err(|errno| trouble(path, errno)),
@@ -135,7 +133,7 @@ pub(super) fn private_folder(path: &Path) -> Result<(), Trouble> {
 }
 
 /// Opens a file that is only locked, and makes it where it is absent.
-pub(super) fn open_lock(path: &Path) -> Result<File, Trouble> {
+pub(crate) fn open_lock(path: &Path) -> Result<File, Trouble> {
     let (folder, name) = place(path)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(&folder, name, flags, Mode::from_raw_mode(0o600))
@@ -144,7 +142,7 @@ pub(super) fn open_lock(path: &Path) -> Result<File, Trouble> {
 }
 
 /// Takes away what a killed run has left half written beside this file.
-pub(super) fn sweep(path: &Path) {
+pub(crate) fn sweep(path: &Path) {
     let Ok((folder, name)) = place(path) else {
         return;
     };
@@ -177,7 +175,7 @@ fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Trouble> {
 }
 
 /// Reads what was opened, if it is a plain file with one name.
-fn read(path: &Path, mut file: File) -> Result<Original, Trouble> {
+fn read(path: &Path, mut file: File) -> Result<Snapshot, Trouble> {
     let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", path.display()));
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
@@ -188,13 +186,13 @@ fn read(path: &Path, mut file: File) -> Result<Original, Trouble> {
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed)?;
-    let likeness = Likeness {
+    let metadata = Metadata {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
         attributes: attributes(&file).map_err(|errno| trouble(path, errno))?,
     };
-    Ok(Original { bytes, likeness })
+    Ok(Snapshot { bytes, metadata })
 }
 
 fn refuse_what_is_no_plain_file(
@@ -218,17 +216,17 @@ fn write_draft(
     folder: &OwnedFd,
     draft: &OsStr,
     bytes: &[u8],
-    likeness: &Likeness,
+    metadata: &Metadata,
 ) -> rustix::io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let mut file = File::from(openat(folder, draft, flags, Mode::from_raw_mode(0o600))?);
     file.write_all(bytes)
         .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
     // The owner first: a change of owner takes bits of the mode away.
-    let owner = Uid::from_raw(likeness.uid);
-    fchown(&file, Some(owner), Some(Gid::from_raw(likeness.gid)))?;
-    fchmod(&file, Mode::from_raw_mode(likeness.mode))?;
-    for (name, value) in &likeness.attributes {
+    let owner = Uid::from_raw(metadata.uid);
+    fchown(&file, Some(owner), Some(Gid::from_raw(metadata.gid)))?;
+    fchmod(&file, Mode::from_raw_mode(metadata.mode))?;
+    for (name, value) in &metadata.attributes {
         let value = BASE64.decode(value).map_err(|_| Errno::INVAL)?;
         fsetxattr(
             &file,
@@ -320,26 +318,26 @@ mod tests {
         let opened = File::open(&path).unwrap();
         let flags = rustix::fs::XattrFlags::empty();
         let labelled = fsetxattr(&opened, "user.label", b"a\0b", flags).is_ok();
-        let before = original(&path).unwrap().unwrap();
-        assert_eq!(before.likeness.attributes.len(), usize::from(labelled));
+        let before = snapshot(&path).unwrap().unwrap();
+        assert_eq!(before.metadata.attributes.len(), usize::from(labelled));
 
-        put(&path, b"new", &before.likeness).unwrap();
-        let after = original(&path).unwrap().unwrap();
+        put(&path, b"new", &before.metadata).unwrap();
+        let after = snapshot(&path).unwrap().unwrap();
         assert_eq!(after.bytes, b"new");
-        assert_eq!(after.likeness, before.likeness);
-        assert_eq!(after.likeness.mode, 0o640);
+        assert_eq!(after.metadata, before.metadata);
+        assert_eq!(after.metadata.mode, 0o640);
         assert_eq!(names(folder.path()), ["stack"]);
 
-        put(&path, &before.bytes, &before.likeness).unwrap();
-        assert_eq!(original(&path).unwrap().unwrap(), before);
+        put(&path, &before.bytes, &before.metadata).unwrap();
+        assert_eq!(snapshot(&path).unwrap().unwrap(), before);
     }
 
     #[test]
     fn a_new_file_gets_the_mode_that_was_asked_for() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new");
-        assert_eq!(original(&path).unwrap(), None);
-        put(&path, b"x", &Likeness::own(0o600)).unwrap();
+        assert_eq!(snapshot(&path).unwrap(), None);
+        put(&path, b"x", &Metadata::own(0o600)).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
         remove(&path).unwrap();
         remove(&path).unwrap();
@@ -357,7 +355,7 @@ mod tests {
         fs::hard_link(at("one"), at("two")).unwrap();
         nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         for name in ["link", "dangling", "one", "pipe"] {
-            let own = Likeness::own(0o600);
+            let own = Metadata::own(0o600);
             assert!(put(&at(name), b"lost", &own).is_err(), "{name}");
         }
         assert_eq!(fs::read(at("target")).unwrap(), b"kept");

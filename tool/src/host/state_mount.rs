@@ -1,7 +1,7 @@
 //! The small file system of its own that the private files get from `run-pam_onelogin.mount`, so that
 //! no local user can fill it by filling `/run`. systemd mounts it; nothing is written here.
 
-use crate::program::{systemd_runs, works};
+use crate::host::programs::{systemd_runs, works};
 use crate::ui::console::Console;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// A first mount hides what logins have counted in the folder until then, and a login that runs at
 /// this moment goes on with the folder that it has open. Once for a host, at its admin's command:
 /// that is accepted.
-pub(super) fn switch_on(console: &Console, state_dir: &Path) {
+pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
     if state_dir != Path::new(FOLDER) || is_on() {
         return;
     }
@@ -46,7 +46,7 @@ pub(super) fn switch_on(console: &Console, state_dir: &Path) {
 }
 
 /// Says that [`switch_on`] would do so.
-pub(super) fn announce(console: &Console, state_dir: &Path) {
+pub(crate) fn announce(console: &Console, state_dir: &Path) {
     if state_dir == Path::new(FOLDER) && systemd_runs() && !is_on() {
         console.note(&format!(
             "{UNIT} would be switched on: {FOLDER} gets a small file system of its own."
@@ -55,7 +55,7 @@ pub(super) fn announce(console: &Console, state_dir: &Path) {
 }
 
 /// What to do so that this folder has a file system of its own.
-pub(super) fn advice(folder: &Path, has_selinux: bool) -> String {
+pub(crate) fn advice(folder: &Path, has_selinux: bool) -> String {
     let can_be_switched_on = folder == Path::new(FOLDER) && systemd_runs() && is_installed();
     advice_for(folder, can_be_switched_on, has_selinux)
 }
@@ -137,7 +137,7 @@ mod tests {
             advice_for(folder, true, true),
             "systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
         );
-        let unit = include_str!("../../packaging/systemd/run-pam_onelogin.mount");
+        let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
         assert!(unit.contains(&format!("\nOptions={OPTIONS}\n")));
         let line = format!("tmpfs /run/x tmpfs {OPTIONS},X-mount.mkdir=0700");
         let said = advice_for(Path::new("/run/x"), false, false);
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_unit_mounts_the_folder_that_is_the_default() {
-        let unit = include_str!("../../packaging/systemd/run-pam_onelogin.mount");
+        let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
         assert!(unit.contains(&format!("\nWhere={FOLDER}\n")));
         assert_eq!(UNIT, format!("{}.mount", FOLDER[1..].replace('/', "-")));
         let text = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";

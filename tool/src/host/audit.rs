@@ -9,13 +9,13 @@ use pam_onelogin::verdict::Level;
 const SERVICE: &str = "pam-onelogin";
 
 /// One line into the log.
-pub(super) fn leave(level: Level, line: &str) {
+pub(crate) fn leave(level: Level, line: &str) {
     Log::open(SERVICE).line(level, line);
 }
 
 /// Who logged in to type this, also behind sudo and su, as the kernel remembers it; else whose
 /// process this is.
-pub(super) fn admin() -> String {
+pub(crate) fn admin() -> String {
     let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
     let login = login.trim().parse().ok().filter(|&uid| uid != u32::MAX);
     let uid = login.unwrap_or(uids().real);

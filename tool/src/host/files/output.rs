@@ -2,11 +2,11 @@
 //! user with a fixed mode: nothing is written into a file that is there. What others could change on
 //! the way is refused, as rule R4 refuses it for inputs.
 
-use crate::outcome::Trouble;
-use crate::write::{
-    HAS_NAMES, IS_LINK, IS_NO_FILE, Likeness, Original, READ, draft_start, read, refused, trouble,
+use crate::host::files::{
+    HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, read, refused, trouble,
     write_draft,
 };
+use crate::outcome::Trouble;
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{FileError, FolderError, Trusted};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -51,7 +51,7 @@ impl Output {
 
     /// The file that is there, if it is one that may be replaced: a regular file of the tool's own
     /// user, with one name.
-    pub(crate) fn existing(&self) -> Result<Option<Original>, Trouble> {
+    pub(crate) fn existing(&self) -> Result<Option<Snapshot>, Trouble> {
         let failed = |errno| trouble(&self.path, errno);
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => self.refuse_what_is_not_ours(&found)?,
@@ -67,19 +67,19 @@ impl Output {
     /// Puts the result there, in place of the file that [`Output::existing`] allows. Whether
     /// something changed: a file with the same bytes and mode is left alone.
     pub(crate) fn put(&self, bytes: &[u8], mode: u32) -> Result<bool, Trouble> {
-        let mut likeness = Likeness::own(mode);
+        let mut metadata = Metadata::own(mode);
         if let Some(old) = self.existing()? {
-            if old.bytes == bytes && old.likeness.mode == mode {
+            if old.bytes == bytes && old.metadata.mode == mode {
                 return Ok(false);
             }
             // A label stays; access lists do not, as they could let others write.
-            let label = old.likeness.attributes.get_key_value(LABEL);
+            let label = old.metadata.attributes.get_key_value(LABEL);
             let label = label.map(|(name, value)| (name.clone(), value.clone()));
-            likeness.attributes.extend(label);
+            metadata.attributes.extend(label);
         }
         let draft = self.draft_name()?;
         // A rename does not write into what has that name by then.
-        self.write(&draft, bytes, &likeness, |draft| {
+        self.write(&draft, bytes, &metadata, |draft| {
             renameat(&self.folder, draft, &self.folder, &self.name)
         })?;
         Ok(true)
@@ -91,7 +91,7 @@ impl Output {
             Err(Errno::NOENT) => {}
             _ => return Ok(false),
         }
-        match self.write_new(&self.name, bytes, &Likeness::own(mode), |_| Ok(())) {
+        match self.write_new(&self.name, bytes, &Metadata::own(mode), |_| Ok(())) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
             Err(errno) => Err(trouble(&self.path, errno)),
@@ -102,10 +102,10 @@ impl Output {
         &self,
         name: &OsStr,
         bytes: &[u8],
-        likeness: &Likeness,
+        metadata: &Metadata,
         then: impl FnOnce(&OsStr) -> rustix::io::Result<()>,
     ) -> Result<(), Trouble> {
-        self.write_new(name, bytes, likeness, then)
+        self.write_new(name, bytes, metadata, then)
             .map_err(|errno| trouble(&self.path, errno))
     }
 
@@ -114,10 +114,10 @@ impl Output {
         &self,
         name: &OsStr,
         bytes: &[u8],
-        likeness: &Likeness,
+        metadata: &Metadata,
         then: impl FnOnce(&OsStr) -> rustix::io::Result<()>,
     ) -> rustix::io::Result<()> {
-        let written = write_draft(&self.folder, name, bytes, likeness)
+        let written = write_draft(&self.folder, name, bytes, metadata)
             .and_then(|()| then(name))
             .and_then(|()| fsync(&self.folder));
         if written.is_err_and(|errno| errno != Errno::EXIST) {
@@ -265,7 +265,7 @@ mod tests {
         assert!(!output.put(b"new", 0o644).unwrap());
         let new = output.existing().unwrap().unwrap();
         assert_eq!(new.bytes, b"new");
-        assert_eq!(new.likeness, Likeness::own(0o644));
+        assert_eq!(new.metadata, Metadata::own(0o644));
         assert_ne!(fs::metadata(&path).unwrap().ino(), before);
         assert_eq!(names(folder.path()), ["map"], "no draft is left");
     }
