@@ -5,7 +5,7 @@ mod tool;
 
 use pam_host::place::binary;
 use pam_host::place::set_mode;
-use pam_onelogin_tool::stack::{
+use pam_onelogin_tool::pam_stack::{
     self, AUTH_ERR, Code, Control, Entry, FOLDERS, IGNORE, Kind, SUCCESS,
 };
 use serde_json::Value;
@@ -142,7 +142,7 @@ fn services(root: &Path) -> Vec<(String, Vec<Entry>)> {
 /// The lines for auth of a service.
 fn chain(root: &Path, name: &str) -> Vec<Entry> {
     let files = |path: &Path| fs::read_to_string(real(root, path.to_str()?)).ok();
-    stack::read(name, &files).chain(Kind::Auth).to_vec()
+    pam_stack::read(name, &files).chain(Kind::Auth).to_vec()
 }
 
 /// Answers with which a chain denied before a change and accepts after it.
@@ -172,7 +172,7 @@ fn opened(old: &[Entry], new: &[Entry]) -> Option<Vec<(String, Code)>> {
                 Some(asked) => answers.iter().find(|(one, _)| *one == asked).unwrap().1,
                 None => always(&chain[index]),
             };
-            stack::authenticate(chain, code).0 == SUCCESS
+            pam_stack::authenticate(chain, code).0 == SUCCESS
         };
         if accepts(new) && !accepts(old) && !accepts(&required) {
             return Some(answers);

@@ -3,7 +3,7 @@
 use pam_host::ffi::{Transaction, c_path};
 use pam_host::place::helper;
 use pam_host::{Call, Place};
-use pam_onelogin_tool::stack::{
+use pam_onelogin_tool::pam_stack::{
     ABORT, Code, Entry, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, NAMES, PERM_DENIED,
     Service, authenticate, explore, read, set_credentials,
 };

@@ -13,11 +13,11 @@ pub(super) mod trial;
 
 use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Trouble};
-use crate::stack::Files;
+use crate::pam_stack::Files;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
 use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
-use crate::{Context, check, restore, stack};
+use crate::{Context, check, pam_stack, restore};
 use clap::Args;
 use edit::{Behind, Plan, Source};
 use nix::unistd::User;
@@ -548,7 +548,7 @@ fn refuse_while_changing(service: Service) -> Result<(), Trouble> {
 
 /// The text of another stack, from the folder where libpam finds it.
 fn read_stack(name: &str, files: Files<'_>) -> Option<String> {
-    stack::open(name, files).map(|(_, text)| text)
+    pam_stack::open(name, files).map(|(_, text)| text)
 }
 
 /// A file of this machine.
@@ -600,7 +600,7 @@ mod tests {
 
     #[test]
     fn an_included_stack_is_found_in_every_folder_where_libpam_looks() {
-        for folder in stack::FOLDERS {
+        for folder in pam_stack::FOLDERS {
             let files = |path: &Path| {
                 (path == Path::new(folder).join("common-auth")).then(|| folder.to_owned())
             };

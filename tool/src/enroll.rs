@@ -2,10 +2,10 @@
 //! enrolment at login. The new device's secret is shown on this terminal and goes nowhere else.
 
 use crate::Context;
-use crate::carrier::{Steps, Watched};
 use crate::host::audit;
+use crate::login::outlook::{Prediction, known_as, request, subject, with_login, word};
+use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Trouble};
-use crate::survey::{Fate, known_as, request, subject, with_login, word};
 use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
 use clap::Args;
@@ -76,12 +76,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         return Err(Trouble::new(text));
     }
     let subject = subject(&request(&options.user), &loaded)
-        .map_err(|outcome| Fate::of_end(&outcome).trouble(&user, ""))?;
+        .map_err(|outcome| Prediction::of_end(&outcome).trouble(&user, ""))?;
     console.note(&format!("Looked up by {}.", known_as(&subject, config)));
     hold_interrupts();
     let state = State::open(&config.state_dir, Trusted::of(uids()));
     let clock = Countdown::start(console);
-    let mut carrier = Watched::new(config, console, &clock, Steps::Hidden);
+    let mut carrier = TracedHttp::new(config, console, &clock, Steps::Hidden);
     let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut carrier);
     let further = if options.another {
         Further::Allowed
@@ -157,15 +157,15 @@ impl End {
                 "To change that: factors.allow here, or the user's policy at OneLogin".to_owned(),
             ),
             SetupEnd::Ended(outcome) => {
-                let fate = Fate::of_end(outcome);
-                let reason = fate.reason.unwrap_or("denied");
-                let facts = [Some(reason.to_owned()), fate.detail.clone()];
+                let prediction = Prediction::of_end(outcome);
+                let reason = prediction.reason.unwrap_or("denied");
+                let facts = [Some(reason.to_owned()), prediction.detail.clone()];
                 let facts: Vec<_> = facts.into_iter().flatten().collect();
                 let sentence = format!("No factor was set up for {user}: {}.", facts.join(", "));
                 Self {
                     reason: Some(reason),
-                    advice: fate.advice(user),
-                    detail: fate.detail,
+                    advice: prediction.advice(user),
+                    detail: prediction.detail,
                     sentence,
                 }
             }

@@ -1,8 +1,8 @@
 //! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
 
 use crate::Context;
+use crate::login::outlook::{Outlook, Prediction, fresh, known_as};
 use crate::outcome::{Exit, Trouble};
-use crate::survey::{Fate, Survey, fresh, known_as};
 use crate::ui::console::{Console, Paint, paint, table};
 use clap::Args;
 use pam_onelogin::config::{Config, VerifyForm};
@@ -72,17 +72,17 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
     let mut http = Http::new(config, trusted, None);
-    let mut survey = Survey::new(&loaded, &state, &mut http, console);
-    let subject = survey.subject(&options.user);
-    let preview = survey.preview(&options.user);
-    let fate = Fate::of(&preview);
+    let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
+    let subject = outlook.subject(&options.user);
+    let preview = outlook.preview(&options.user);
+    let prediction = Prediction::of(&preview);
     let document = Document {
         user: clean(&options.user, PROMPT_CHARS),
         known_as: subject.ok().map(|subject| known_as(&subject, config)),
         onelogin_id: preview.onelogin_id.as_ref().map(UserId::as_str),
-        verdict: fate.word.text(),
-        reason: fate.reason,
-        detail: fate.detail.as_deref(),
+        verdict: prediction.word.text(),
+        reason: prediction.reason,
+        detail: prediction.detail.as_deref(),
         devices: entries(&preview, config, &state),
         other_devices: preview.devices.as_ref().map_or(0, |devices| {
             devices.enrolled.saturating_sub(devices.usable.len())
@@ -91,17 +91,17 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         held_back: preview.held_back.map(why_less),
         requests: http.into_exchanges().len(),
     };
-    document.show(console, &fate);
+    document.show(console, &prediction);
     if let Some(trouble) = state.trouble() {
         let text = format!("Nobody gets in, as nothing can be counted: {trouble}");
         console.note(&paint(Paint::Warning, &text));
     }
     console.document(&document);
-    Ok(fate.word.exit())
+    Ok(prediction.word.exit())
 }
 
 impl Document<'_> {
-    fn show(&self, console: &Console, fate: &Fate) {
+    fn show(&self, console: &Console, prediction: &Prediction) {
         if let Some(known_as) = &self.known_as {
             console.note(&format!("Looked up by {known_as}."));
         }
@@ -129,10 +129,10 @@ impl Document<'_> {
             }
             Begins::Push(device) => format!("A login would begin with a push to {device}."),
             Begins::Enrolment => "A login would begin with the enrolment of a factor.".to_owned(),
-            Begins::Nothing => format!("{} {}.", self.user, fate.sentence()),
+            Begins::Nothing => format!("{} {}.", self.user, prediction.sentence()),
         };
         console.say(&text);
-        if let Some(advice) = fate.advice(&self.user) {
+        if let Some(advice) = prediction.advice(&self.user) {
             console.note(&advice);
         }
     }

@@ -13,24 +13,21 @@
     )
 )]
 
-mod carrier;
 mod check;
 mod confirm;
-mod decisions;
 mod disable;
 mod enable;
 mod enroll;
 mod factors;
 mod host;
 mod import_duo;
-mod kept;
 mod limits;
+mod login;
 mod map;
 mod outcome;
+pub mod pam_stack;
 mod restore;
-pub mod stack;
 mod status;
-mod survey;
 mod test;
 mod ui;
 mod users;

@@ -2,7 +2,7 @@
 
 use crate::Context;
 use crate::host::audit;
-use crate::kept::Kept;
+use crate::login::stored::Stored;
 use crate::outcome::{Exit, Trouble};
 use clap::{Args, Subcommand};
 use pam_onelogin::state::ledger::Standing;
@@ -47,11 +47,11 @@ struct Document<'a> {
 pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
     let Action::Reset { user } = &options.action;
     let loaded = context.load()?;
-    let kept = Kept::of(user, &loaded)?;
+    let stored = Stored::of(user, &loaded)?;
     let user = &clean(user, PROMPT_CHARS);
-    let before = kept.standing()?;
-    kept.reset()?;
-    let after = kept.standing()?;
+    let before = stored.standing()?;
+    stored.reset()?;
+    let after = stored.standing()?;
     let counts = |standing: Standing| {
         let Standing {
             challenges: [_, challenges],

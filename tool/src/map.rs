@@ -3,8 +3,8 @@
 use crate::Context;
 use crate::host::files::output::Output;
 use crate::host::user_selection::UserSelection;
+use crate::login::outlook::{Outlook, Prediction, Word, announce, fresh, is_no_answer};
 use crate::outcome::{Exit, Trouble};
-use crate::survey::{Fate, Survey, Word, announce, fresh, is_no_answer};
 use clap::{Args, Subcommand};
 use pam_onelogin::host::uids;
 use pam_onelogin::map::{Entries, Map};
@@ -89,12 +89,12 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
     let mut http = Http::new(config, trusted, None);
-    let mut survey = Survey::new(&loaded, &state, &mut http, console);
+    let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
     let mut document = Document::default();
     let mut exit = Exit::Good;
     for (number, name) in (1..).zip(&names) {
         console.passing(&format!("{number} of {}", names.len()));
-        match survey.identify(name) {
+        match outlook.identify(name) {
             Ok((user, id)) => {
                 document.entries.insert(Entry {
                     user,
@@ -103,14 +103,14 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             }
             Err(outcome) => {
                 let user = clean(name, PROMPT_CHARS);
-                let fate = Fate::of_end(&outcome);
+                let prediction = Prediction::of_end(&outcome);
                 if is_no_answer(&outcome) {
-                    return Err(fate.trouble(&user, "; no map was made"));
+                    return Err(prediction.trouble(&user, "; no map was made"));
                 }
-                if fate.word == Word::Denied {
+                if prediction.word == Word::Denied {
                     exit = Exit::Bad;
                 }
-                let reason = fate.reason.unwrap_or_default();
+                let reason = prediction.reason.unwrap_or_default();
                 document.left_out.push(LeftOut { user, reason });
             }
         }

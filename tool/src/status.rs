@@ -1,8 +1,8 @@
 //! `status [USER]`: the last decisions of this host, and what it counts and keeps.
 
 use crate::Context;
-use crate::decisions::{Decision, Decisions, text_of};
-use crate::kept::{Kept, state};
+use crate::login::decisions::{Decision, Decisions, text_of};
+use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Trouble};
 use crate::ui::console::{Paint, paint};
 use clap::Args;
@@ -152,8 +152,8 @@ impl Document {
 
 impl Figures {
     fn of(user: &str, loaded: &Loaded) -> Result<Self, Trouble> {
-        let kept = Kept::of(user, loaded)?;
-        let standing = kept.standing()?;
+        let stored = Stored::of(user, loaded)?;
+        let standing = stored.standing()?;
         let limits = &loaded.config.limits;
         let [challenges, challenges_today] = standing.challenges;
         let [failures, failures_today] = standing.codes;
@@ -175,7 +175,7 @@ impl Figures {
             look_ups: standing.look_ups,
             push_denied: standing.is_push_denied,
             phone_busy: standing.is_phone_busy,
-            cached_seconds: kept.cached(),
+            cached_seconds: stored.cached(),
         })
     }
 

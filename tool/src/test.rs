@@ -1,12 +1,12 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
 use crate::Context;
-use crate::carrier::{Steps, Watched};
 use crate::host::audit;
-use crate::kept::{age, state};
+use crate::login::outlook::{Prediction, known_as, subject};
+use crate::login::stored::{age, state};
+use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Trouble};
-use crate::stack::FOLDERS;
-use crate::survey::{Fate, known_as, subject};
+use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
 use clap::Args;
@@ -77,7 +77,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         .ok()
         .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
     let clock = Countdown::start(console);
-    let mut carrier = Watched::new(&loaded.config, console, &clock, Steps::Shown);
+    let mut carrier = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
     let decision = Attempt {
         request: &request,
         uids: uids(),
@@ -163,7 +163,7 @@ fn introduce(
     ));
     let text = match subject {
         Ok(subject) => format!("Looked up by {}.", known_as(subject, &loaded.config)),
-        Err(outcome) => format!("{user} {}.", Fate::of_end(outcome).sentence()),
+        Err(outcome) => format!("{user} {}.", Prediction::of_end(outcome).sentence()),
     };
     console.note(&text);
     let has_stack = |folder: &&str| Path::new(folder).join(&options.service).is_file();
@@ -193,7 +193,7 @@ fn conclude(
     if verdict.is_denial() {
         console.say(&paint(Paint::Bad, line));
         let user = clean(&options.user, PROMPT_CHARS);
-        if let Some(advice) = Fate::of_end(&decision.report.outcome).advice(&user) {
+        if let Some(advice) = Prediction::of_end(&decision.report.outcome).advice(&user) {
             console.note(&advice);
         }
     } else {

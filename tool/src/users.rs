@@ -3,8 +3,8 @@
 
 use crate::Context;
 use crate::host::user_selection::UserSelection;
+use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
 use crate::outcome::{Exit, Trouble};
-use crate::survey::{Fate, Survey, Troubles, Word, announce, fresh};
 use crate::ui::console::{Console, paint};
 use clap::Args;
 use pam_onelogin::host::uids;
@@ -66,27 +66,27 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted);
     let mut http = Http::new(config, trusted, None);
-    let mut survey = Survey::new(&loaded, &state, &mut http, console);
+    let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
     let mut counts = Counts::default();
     let mut users = Vec::new();
-    let mut troubles = Troubles::default();
+    let mut failures = FailureStreak::default();
     let widest = names.iter().map(|name| shown(name).chars().count()).max();
     for (number, name) in (1..).zip(&names) {
-        if troubles.are_too_many() {
+        if failures.are_too_many() {
             counts.not_asked = names.len() - users.len();
             break;
         }
         console.passing(&format!("{number} of {}", names.len()));
-        let preview = survey.preview(name);
+        let preview = outlook.preview(name);
         if let Beginning::End(outcome) = &preview.beginning {
-            troubles.saw(outcome);
+            failures.saw(outcome);
         } else {
-            troubles = Troubles::default();
+            failures = FailureStreak::default();
         }
-        let fate = Fate::of(&preview);
-        counts.count(fate.word);
-        let entry = Entry::of(name, &preview, &fate);
-        entry.show(console, fate.word, widest.unwrap_or(0));
+        let prediction = Prediction::of(&preview);
+        counts.count(prediction.word);
+        let entry = Entry::of(name, &preview, &prediction);
+        entry.show(console, prediction.word, widest.unwrap_or(0));
         users.push(entry);
     }
     counts.show(console);
@@ -100,7 +100,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
 }
 
 impl Entry {
-    fn of(name: &str, preview: &Preview, fate: &Fate) -> Self {
+    fn of(name: &str, preview: &Preview, prediction: &Prediction) -> Self {
         let mut factors = Vec::new();
         if let Beginning::Menu(menu) = &preview.beginning {
             factors.extend(menu.devices().iter().map(|device| device.factor.word()));
@@ -108,9 +108,9 @@ impl Entry {
         factors.dedup();
         Self {
             user: shown(name),
-            verdict: fate.word.text(),
-            reason: fate.reason,
-            detail: fate.detail.clone(),
+            verdict: prediction.word.text(),
+            reason: prediction.reason,
+            detail: prediction.detail.clone(),
             onelogin_id: preview.onelogin_id.as_ref().map(id),
             factors,
         }

@@ -12,8 +12,10 @@ use crate::check::Subject;
 use crate::check::ssh::{key_always_comes_first, key_comes_first};
 use crate::enable::edit::Behind;
 use crate::host::target_system::TargetSystem;
-use crate::stack;
-use crate::stack::{AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate};
+use crate::pam_stack;
+use crate::pam_stack::{
+    AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate,
+};
 use crate::ui::finding::Finding;
 use compare::Change;
 use edit::{Edit, Found, rewrite_advice};
@@ -63,7 +65,7 @@ pub(super) fn read(machine: &TargetSystem, name: &str) -> Option<Stack> {
         is_whole.set(is_whole.get() && text.is_ok());
         text.ok().flatten()
     };
-    let service = stack::read(name, &files);
+    let service = pam_stack::read(name, &files);
     is_whole.get().then(|| Stack {
         name: name.to_owned(),
         service,
@@ -104,8 +106,8 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         names.extend(files);
     }
     if names.is_empty() {
-        let conf = subject.machine.text(stack::CONF).ok().flatten();
-        names = stack::services(&conf.unwrap_or_default());
+        let conf = subject.machine.text(pam_stack::CONF).ok().flatten();
+        names = pam_stack::services(&conf.unwrap_or_default());
     }
     let stacks: Vec<Stack> = names
         .iter()
@@ -202,7 +204,7 @@ fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Ser
             subject.machine.text(path).ok().flatten()
         }
     };
-    stack::read(name, &files)
+    pam_stack::read(name, &files)
 }
 
 /// What to write, as far as it mends the stack: each edit is made on a copy, and judged as the stack
@@ -386,7 +388,7 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding
                     .advice("make it shorter, even where it is a comment"),
             );
         }
-        for line in stack::flaws(&text) {
+        for line in pam_stack::flaws(&text) {
             findings.push(
                 Finding::warning(
                     "ambiguous",

@@ -4,7 +4,7 @@
 use crate::enable::edit::Behind;
 use crate::enable::record::Planned;
 use crate::enable::service::Service;
-use crate::stack::{
+use crate::pam_stack::{
     AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Service as Stack, authenticate, name, read,
 };
 use std::path::Path;

@@ -4,7 +4,7 @@
 use crate::check::Subject;
 use crate::check::onelogin::replies::{Replies, UNKNOWN};
 use crate::check::onelogin::trouble;
-use crate::survey::{Fate, subject};
+use crate::login::outlook::{Prediction, subject};
 use crate::ui::finding::Finding;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
@@ -159,7 +159,7 @@ impl Probe<'_> {
 
     /// This user cannot be asked for, in the log's words.
     fn ends<T>(&mut self, name: &str, outcome: &Outcome) -> Option<T> {
-        let what = format!("{name} {}", Fate::of_end(outcome).sentence());
+        let what = format!("{name} {}", Prediction::of_end(outcome).sentence());
         let finding = Finding::warning("user", what);
         self.findings
             .push(finding.advice("name somebody else with --user, or type: pam-onelogin users"));

@@ -2,7 +2,7 @@
 //! modules, who was denied before and is not any more, and the other way round.
 
 use crate::check::stacks::modules::{OURS, is_password, returns};
-use crate::stack::{Body, Code, Control, Entry, IGNORE, SUCCESS, authenticate};
+use crate::pam_stack::{Body, Code, Control, Entry, IGNORE, SUCCESS, authenticate};
 use std::collections::BTreeMap;
 
 /// Two chains of one service, before a change and after it.
@@ -178,7 +178,7 @@ const MAX_COMBINATIONS: usize = 20_000;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack::{Kind, read};
+    use crate::pam_stack::{Kind, read};
     use std::path::Path;
 
     /// Whether a change opens nothing, and whether it locks out nobody.

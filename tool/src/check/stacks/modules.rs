@@ -1,6 +1,6 @@
 //! What is known of other modules: what authenticate of theirs may return, and what for they are.
 
-use crate::stack::{
+use crate::pam_stack::{
     ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, PERM_DENIED, SUCCESS, USER_UNKNOWN,
 };
 

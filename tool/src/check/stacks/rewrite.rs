@@ -5,7 +5,7 @@ use crate::check::stacks::modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role,
 };
 use crate::enable::edit::Behind;
-use crate::stack::{Body, Entry, Files, Kind, Service, open};
+use crate::pam_stack::{Body, Entry, Files, Kind, Service, open};
 
 /// A stack that was written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -272,7 +272,7 @@ const MAX_DEPTH: usize = 8;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stack;
+    use crate::pam_stack;
     use std::path::Path;
 
     const COMMON: &str = "auth [success=1 default=ignore] pam_unix.so nullok\n\
@@ -286,7 +286,7 @@ mod tests {
             "mixed" => Some(MIXED.to_owned()),
             other => (other == name).then(|| text.to_owned()),
         };
-        let service = stack::read(name, &files);
+        let service = pam_stack::read(name, &files);
         let new = rewrite(name, &service, &files, behind)?;
         Some((new.text, new.lost))
     }

@@ -14,13 +14,13 @@ use std::time::Instant;
 
 /// Whether each connection and request is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Steps {
+pub(crate) enum Steps {
     Shown,
     Hidden,
 }
 
 /// A carrier that shows what it does, and has the clock count down to the end of what it sent.
-pub(super) struct Watched<'a> {
+pub(crate) struct TracedHttp<'a> {
     http: Http,
     console: &'a Console,
     clock: &'a Countdown<'a>,
@@ -28,9 +28,9 @@ pub(super) struct Watched<'a> {
     steps: Steps,
 }
 
-impl<'a> Watched<'a> {
+impl<'a> TracedHttp<'a> {
     /// Prepares it. Ctrl-C ends a wait for a reply where it is held.
-    pub(super) fn new(
+    pub(crate) fn new(
         config: &'a Config,
         console: &'a Console,
         clock: &'a Countdown<'a>,
@@ -46,12 +46,12 @@ impl<'a> Watched<'a> {
     }
 
     /// What was sent.
-    pub(super) fn into_exchanges(self) -> Vec<Exchange> {
+    pub(crate) fn into_exchanges(self) -> Vec<Exchange> {
         self.http.into_exchanges()
     }
 }
 
-impl Carrier for Watched<'_> {
+impl Carrier for TracedHttp<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         let start = Instant::now();
         let result = self.http.prepare(deadline);
@@ -97,7 +97,7 @@ impl Carrier for Watched<'_> {
     }
 }
 
-impl Watched<'_> {
+impl TracedHttp<'_> {
     /// What was sent is waited for from now on; an enrolment from the first time that it is asked for.
     fn count_down(&self, call: &Call<'_>) {
         let is_sent = matches!(call.method, Method::Post(_));

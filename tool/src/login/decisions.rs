@@ -10,32 +10,32 @@ use std::path::Path;
 use time::OffsetDateTime;
 
 /// Decisions, the oldest first.
-pub(super) struct Decisions {
+pub(crate) struct Decisions {
     /// Where they were read.
-    pub(super) from: String,
-    pub(super) list: Vec<Decision>,
+    pub(crate) from: String,
+    pub(crate) list: Vec<Decision>,
 }
 
 /// One of them.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct Decision {
+pub(crate) struct Decision {
     /// As the log has it.
-    pub(super) time: String,
-    pub(super) service: String,
-    pub(super) event: String,
+    pub(crate) time: String,
+    pub(crate) service: String,
+    pub(crate) event: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
+    pub(crate) reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user: Option<String>,
+    pub(crate) user: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) factor: Option<String>,
+    pub(crate) factor: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) rhost: Option<String>,
+    pub(crate) rhost: Option<String>,
 }
 
 impl Decisions {
     /// Those of the last day in the journal; where it has none, those at the end of the log file.
-    pub(super) fn of_this_host() -> Option<Self> {
+    pub(crate) fn of_this_host() -> Option<Self> {
         let journal = output_of(&JOURNALCTL, &QUESTION).map(|text| Self {
             from: "the journal, last 24 hours".to_owned(),
             list: text.lines().filter_map(of_journal).collect(),
@@ -57,7 +57,7 @@ impl Decisions {
     }
 
     /// Those at the end of a log file.
-    pub(super) fn of_file(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of_file(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
         let begin = length.saturating_sub(TAIL);
@@ -76,7 +76,7 @@ impl Decisions {
 
 impl Decision {
     /// For people.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let pairs = [
             ("user", &self.user),
             ("reason", &self.reason),
@@ -174,7 +174,7 @@ impl<'a> Iterator for Pairs<'a> {
 }
 
 /// A moment, in universal time.
-pub(super) fn text_of(moment: OffsetDateTime) -> String {
+pub(crate) fn text_of(moment: OffsetDateTime) -> String {
     let (hour, minute, second) = moment.to_hms();
     format!("{} {hour:02}:{minute:02}:{second:02}Z", moment.date())
 }

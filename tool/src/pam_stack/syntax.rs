@@ -1,7 +1,7 @@
 //! Lines, words and controls, as `_pam_assemble_line`, `_pam_StrTok` and `_pam_parse_control` read
 //! them.
 
-use crate::stack::{Code, IGNORE, NAMES, SUCCESS};
+use crate::pam_stack::codes::{Code, IGNORE, NAMES, SUCCESS};
 
 /// `PAM_NEW_AUTHTOK_REQD`, which the four plain controls take as they take `PAM_SUCCESS`.
 const NEW_AUTHTOK_REQD: Code = 12;

@@ -1,9 +1,9 @@
 //! What a chain can come to: every way through it, where each module returns any of what it may
 //! return.
 
-use crate::stack::reader::{Body, Entry};
-use crate::stack::walk::{State, Step};
-use crate::stack::{Code, IGNORE, PERM_DENIED, SUCCESS};
+use crate::pam_stack::codes::{Code, IGNORE, PERM_DENIED, SUCCESS};
+use crate::pam_stack::reader::{Body, Entry};
+use crate::pam_stack::walk::{State, Step};
 use std::collections::HashSet;
 
 /// What happened on a way through a chain.

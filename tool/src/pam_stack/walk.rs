@@ -1,8 +1,8 @@
 //! What a chain answers, as `_pam_dispatch_aux` walks it.
 
-use crate::stack::reader::{Body, Entry};
-use crate::stack::syntax::Action;
-use crate::stack::{Code, IGNORE, INCOMPLETE, NAMES, PERM_DENIED, SUCCESS};
+use crate::pam_stack::codes::{Code, IGNORE, INCOMPLETE, NAMES, PERM_DENIED, SUCCESS};
+use crate::pam_stack::reader::{Body, Entry};
+use crate::pam_stack::syntax::Action;
 
 /// What the lines so far have come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -45,7 +45,7 @@ const CIRCUMSTANCES: Circumstances = Circumstances {
 };
 
 /// The means of looking at many users.
-pub(super) struct Survey<'a> {
+pub(crate) struct Outlook<'a> {
     loaded: &'a Loaded,
     console: &'a Console,
     state: &'a State,
@@ -53,13 +53,13 @@ pub(super) struct Survey<'a> {
 }
 
 /// What would become of a user.
-pub(super) struct Fate {
+pub(crate) struct Prediction {
     /// One word.
-    pub(super) word: Word,
+    pub(crate) word: Word,
     /// The reason in the log, where it is no choice of factors.
-    pub(super) reason: Option<&'static str>,
+    pub(crate) reason: Option<&'static str>,
     /// What OneLogin or the system said, cleaned.
-    pub(super) detail: Option<String>,
+    pub(crate) detail: Option<String>,
     /// What an admin does about it.
     next: Next,
 }
@@ -102,7 +102,7 @@ impl Next {
 
 /// The word for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(crate) enum Word {
     /// There are factors to pass with.
     Pass,
     /// The login would begin with an enrolment.
@@ -113,9 +113,9 @@ pub(super) enum Word {
     Denied,
 }
 
-impl<'a> Survey<'a> {
+impl<'a> Outlook<'a> {
     /// Prepares it. What the host has kept of users is not believed (see [`fresh`]).
-    pub(super) fn new(
+    pub(crate) fn new(
         loaded: &'a Loaded,
         state: &'a State,
         carrier: &'a mut dyn Carrier,
@@ -130,7 +130,7 @@ impl<'a> Survey<'a> {
     }
 
     /// What a login of this user would begin with.
-    pub(super) fn preview(&mut self, name: &str) -> Preview {
+    pub(crate) fn preview(&mut self, name: &str) -> Preview {
         match self.subject(name) {
             Err(outcome) => Preview::of(outcome),
             Ok(subject) => self.patiently(&subject, |login| {
@@ -145,7 +145,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Who this user is at OneLogin, and by which name the system knows them.
-    pub(super) fn identify(&mut self, name: &str) -> Result<(String, UserId), Outcome> {
+    pub(crate) fn identify(&mut self, name: &str) -> Result<(String, UserId), Outcome> {
         let subject = self.subject(name)?;
         let id = self.patiently(&subject, |login| {
             let result = login.identify(&subject);
@@ -156,7 +156,7 @@ impl<'a> Survey<'a> {
     }
 
     /// Who would have to pass, unless it ends before that.
-    pub(super) fn subject(&self, name: &str) -> Result<Subject, Outcome> {
+    pub(crate) fn subject(&self, name: &str) -> Result<Subject, Outcome> {
         subject(&request(name), self.loaded)
     }
 
@@ -191,9 +191,9 @@ impl<'a> Survey<'a> {
     }
 }
 
-impl Fate {
+impl Prediction {
     /// What this preview means.
-    pub(super) fn of(preview: &Preview) -> Self {
+    pub(crate) fn of(preview: &Preview) -> Self {
         match &preview.beginning {
             Beginning::Menu(_) => Self::without_reason(Word::Pass),
             Beginning::Enrolment => Self::without_reason(Word::Enroll),
@@ -202,7 +202,7 @@ impl Fate {
     }
 
     /// What this end means, in the log's words.
-    pub(super) fn of_end(outcome: &Outcome) -> Self {
+    pub(crate) fn of_end(outcome: &Outcome) -> Self {
         let verdict = verdict::of(outcome, CIRCUMSTANCES);
         let (word, next) = if verdict.is_denial() {
             (Word::Denied, Next::after(outcome))
@@ -220,7 +220,7 @@ impl Fate {
     }
 
     /// What to type next, for this user.
-    pub(super) fn advice(&self, user: &str) -> Option<String> {
+    pub(crate) fn advice(&self, user: &str) -> Option<String> {
         let reason = self.reason.unwrap_or_default();
         let user = word(user);
         Some(match self.next {
@@ -234,7 +234,7 @@ impl Fate {
     }
 
     /// Why a verb could do nothing for this user.
-    pub(super) fn trouble(&self, user: &str, end: &str) -> Trouble {
+    pub(crate) fn trouble(&self, user: &str, end: &str) -> Trouble {
         let sentence = format!("{user} {}{end}", self.sentence());
         Trouble(
             [Some(sentence), self.advice(user)]
@@ -245,7 +245,7 @@ impl Fate {
     }
 
     /// After the user's name.
-    pub(super) fn sentence(&self) -> String {
+    pub(crate) fn sentence(&self) -> String {
         let Self {
             word,
             reason,
@@ -279,7 +279,7 @@ impl Fate {
 
 impl Word {
     /// As it is shown.
-    pub(super) fn text(self) -> &'static str {
+    pub(crate) fn text(self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Enroll => "enroll",
@@ -289,7 +289,7 @@ impl Word {
     }
 
     /// How a look at it ends.
-    pub(super) fn exit(self) -> Exit {
+    pub(crate) fn exit(self) -> Exit {
         match self {
             Self::Pass | Self::Enroll | Self::Exempt => Exit::Good,
             Self::Denied => Exit::Bad,
@@ -297,7 +297,7 @@ impl Word {
     }
 
     /// Its colour.
-    pub(super) fn paint(self) -> Paint {
+    pub(crate) fn paint(self) -> Paint {
         match self {
             Self::Pass => Paint::Good,
             Self::Enroll => Paint::Warning,
@@ -308,7 +308,7 @@ impl Word {
 }
 
 /// A name as one word of a shell: a directory's names may be anything.
-pub(super) fn word(name: &str) -> String {
+pub(crate) fn word(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-@+".contains(c);
     if !name.is_empty() && name.chars().all(is_plain) {
         name.to_owned()
@@ -318,13 +318,13 @@ pub(super) fn word(name: &str) -> String {
 }
 
 /// The configuration, so that OneLogin is asked afresh: what a host has kept is minutes old.
-pub(super) fn fresh(mut loaded: Loaded) -> Loaded {
+pub(crate) fn fresh(mut loaded: Loaded) -> Loaded {
     loaded.config.users.cache = Duration::ZERO;
     loaded
 }
 
 /// A login of this subject in this process.
-pub(super) fn with_login<T>(
+pub(crate) fn with_login<T>(
     config: &Config,
     state: &State,
     api: &mut dyn Api,
@@ -347,7 +347,7 @@ pub(super) fn with_login<T>(
 }
 
 /// Who would have to pass, unless the login ends before that.
-pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
+pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
     let (who, _) = who(request, &loaded.config, &loaded.map, &Nss);
     match who {
         Who::Subject(subject) => Ok(subject),
@@ -358,7 +358,7 @@ pub(super) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
 }
 
 /// As what OneLogin is asked for a user.
-pub(super) fn known_as(subject: &Subject, config: &Config) -> String {
+pub(crate) fn known_as(subject: &Subject, config: &Config) -> String {
     let attribute = config.users.attribute.as_ref().map(Attribute::name);
     match &subject.wanted {
         Ok(Wanted::Name(name)) => {
@@ -372,7 +372,7 @@ pub(super) fn known_as(subject: &Subject, config: &Config) -> String {
 }
 
 /// Whether this says nothing of the user: OneLogin gave no usable answer.
-pub(super) fn is_no_answer(outcome: &Outcome) -> bool {
+pub(crate) fn is_no_answer(outcome: &Outcome) -> bool {
     concerns_all(outcome) || matches!(outcome, Outcome::Unavailable(_))
 }
 
@@ -387,11 +387,11 @@ fn concerns_all(outcome: &Outcome) -> bool {
 
 /// How often OneLogin gave no usable answer, one time after another.
 #[derive(Default)]
-pub(super) struct Troubles(u32);
+pub(crate) struct FailureStreak(u32);
 
-impl Troubles {
+impl FailureStreak {
     /// One user more.
-    pub(super) fn saw(&mut self, outcome: &Outcome) {
+    pub(crate) fn saw(&mut self, outcome: &Outcome) {
         self.0 = match outcome {
             _ if concerns_all(outcome) => MOST_TROUBLES,
             Outcome::Unavailable(_) => self.0 + 1,
@@ -400,14 +400,14 @@ impl Troubles {
     }
 
     /// Whether there is no use in asking for the next user.
-    pub(super) fn are_too_many(&self) -> bool {
+    pub(crate) fn are_too_many(&self) -> bool {
         self.0 >= MOST_TROUBLES
     }
 }
 
 /// Says how much OneLogin is going to be asked, where that is much: its limit is the account's.
 /// Each user is looked up, and then so often asked for.
-pub(super) fn announce(console: &Console, config: &Config, users: usize, further: usize) {
+pub(crate) fn announce(console: &Console, config: &Config, users: usize, further: usize) {
     let look_up = match &config.users.attribute {
         Some(Attribute::Custom(_)) => 2,
         _ => 1,
@@ -419,7 +419,7 @@ pub(super) fn announce(console: &Console, config: &Config, users: usize, further
 }
 
 /// What sshd would ask after a key was accepted.
-pub(super) fn request(name: &str) -> Request {
+pub(crate) fn request(name: &str) -> Request {
     Request {
         user: Some(name.to_owned()),
         service: SERVICE.to_owned(),
@@ -462,8 +462,8 @@ mod tests {
         assert_eq!(word("x;reboot"), "'x;reboot'");
         assert_eq!(word("it's $(me)"), "'it'\\''s $(me)'");
         assert_eq!(word(""), "''");
-        let fate = Fate::of_end(&Outcome::Unknown(Unknown::NoFactor));
-        let advice = fate.advice("x;reboot").unwrap();
+        let prediction = Prediction::of_end(&Outcome::Unknown(Unknown::NoFactor));
+        let advice = prediction.advice("x;reboot").unwrap();
         assert!(advice.ends_with("enroll 'x;reboot'"), "{advice}");
     }
 }

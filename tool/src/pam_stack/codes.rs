@@ -1,15 +1,4 @@
-//! Stacks as libpam reads and walks them, from text and without calling anything: Linux-PAM 1.5 to
-//! 1.7, with Debian's `@include`. The tests hold it to the real libpam.
-
-mod explore;
-mod reader;
-mod syntax;
-mod walk;
-
-pub use explore::{Model, Skip, Way, explore};
-pub use reader::{Body, CONF, Entry, FOLDERS, Files, Service, Trouble, open, read, services};
-pub use syntax::{Action, Control, Kind, flaws};
-pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};
+//! What modules return, by number and name.
 
 /// What a module returns, by its number.
 pub type Code = u8;

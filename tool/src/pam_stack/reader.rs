@@ -1,6 +1,6 @@
 //! A service's four chains from its files, as `_pam_init_handlers` makes them.
 
-use crate::stack::syntax::{Control, Kind, Words, lines};
+use crate::pam_stack::syntax::{Control, Kind, Words, lines};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

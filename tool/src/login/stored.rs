@@ -1,7 +1,7 @@
 //! What this host keeps of users: counts, denials, what was looked up. To look makes nothing.
 
+use crate::login::outlook::{request, subject};
 use crate::outcome::Trouble;
-use crate::survey::{request, subject};
 use pam_onelogin::config::Config;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};
@@ -14,15 +14,15 @@ use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{self, People as _, Proof, Subject};
 
 /// A local user, and what is kept of them.
-pub(super) struct Kept<'a> {
+pub(crate) struct Stored<'a> {
     account: user::Account,
     loaded: &'a Loaded,
     state: State,
 }
 
-impl<'a> Kept<'a> {
+impl<'a> Stored<'a> {
     /// The account of this name, with a folder of private files that can be used or is not there yet.
-    pub(super) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Trouble> {
+    pub(crate) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Trouble> {
         let account = match Nss.by_name(name) {
             Ok(Some(account)) => account,
             Ok(None) => return Err(Trouble::new(format!("this host knows no user {name:?}"))),
@@ -42,7 +42,7 @@ impl<'a> Kept<'a> {
         }
     }
 
-    pub(super) fn standing(&self) -> Result<Standing, Trouble> {
+    pub(crate) fn standing(&self) -> Result<Standing, Trouble> {
         // A folder that is not there yet.
         if self.state.trouble().is_some() {
             return Ok(Standing::default());
@@ -52,7 +52,7 @@ impl<'a> Kept<'a> {
     }
 
     /// Takes back what was counted.
-    pub(super) fn reset(&self) -> Result<(), Trouble> {
+    pub(crate) fn reset(&self) -> Result<(), Trouble> {
         if self.state.trouble().is_some() {
             return Ok(());
         }
@@ -90,13 +90,13 @@ impl<'a> Kept<'a> {
     }
 
     /// How long ago the user was looked up, where that is believed.
-    pub(super) fn cached(&self) -> Option<i64> {
+    pub(crate) fn cached(&self) -> Option<i64> {
         age(&self.subject()?, &self.loaded.config, &self.state)
     }
 }
 
 /// The private files; they are not made where there are none.
-pub(super) fn state(loaded: &Loaded) -> State {
+pub(crate) fn state(loaded: &Loaded) -> State {
     let folder = &loaded.config.state_dir;
     if folder.symlink_metadata().is_ok() {
         State::open(folder, Trusted::of(uids()))
@@ -106,7 +106,7 @@ pub(super) fn state(loaded: &Loaded) -> State {
 }
 
 /// How many seconds ago this subject was looked up, where a login believes that.
-pub(super) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
+pub(crate) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
     let (age, _) = Cache::new(config, state).kept(subject.wanted.as_ref().ok()?)?;
     Some(age)
 }

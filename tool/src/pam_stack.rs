@@ -1,0 +1,17 @@
+//! Stacks as libpam reads and walks them, from text and without calling anything: Linux-PAM 1.5 to
+//! 1.7, with Debian's `@include`. The tests hold it to the real libpam.
+
+mod codes;
+mod explore;
+mod reader;
+mod syntax;
+mod walk;
+
+pub use codes::{
+    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Code, IGNORE, INCOMPLETE, MODULE_UNKNOWN, NAMES,
+    PERM_DENIED, SUCCESS, USER_UNKNOWN, name,
+};
+pub use explore::{Model, Skip, Way, explore};
+pub use reader::{Body, CONF, Entry, FOLDERS, Files, Service, Trouble, open, read, services};
+pub use syntax::{Action, Control, Kind, flaws};
+pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};
