@@ -11,9 +11,10 @@ mod sudo;
 mod system;
 
 use crate::Context;
-use crate::enable::edit::Behind;
 use crate::host::target_system::TargetSystem;
 use crate::outcome::{Exit, Trouble};
+use crate::pam_stack::edit::Behind;
+use crate::sshd::config::Sshd;
 use crate::ui::console::{Paint, paint};
 use crate::ui::finding::{Finding, Severity};
 use clap::Args;
@@ -22,7 +23,6 @@ use serde::Serialize;
 use std::io::ErrorKind;
 use std::path::Path;
 
-pub(super) use ssh::{ForSome, Said, Sshd};
 pub(super) use stacks::Rewritten;
 
 /// What to look at.

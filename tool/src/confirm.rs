@@ -1,7 +1,7 @@
 //! `confirm SERVICE`: keeps the stack that `enable --try` has put on trial.
 
 use crate::Context;
-use crate::enable::service::Service;
+use crate::change::service::Service;
 use crate::enable::{confirm, needs_root};
 use crate::outcome::{Exit, Trouble};
 use clap::Args;

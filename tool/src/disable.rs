@@ -2,14 +2,15 @@
 //! changed them since.
 
 use crate::Context;
-use crate::enable::edit::{names_us, take_out};
-use crate::enable::record::{Back, Record, Store};
-use crate::enable::service::{Service, path};
-use crate::enable::{all, judge, needs_root, sshd};
+use crate::change::record::{Record, Store};
+use crate::change::service::{Service, path, present_stacks};
+use crate::change::undo::Back;
+use crate::change::{distribution, drop_in, plan};
+use crate::enable::needs_root;
 use crate::host::files;
 use crate::host::files::Snapshot;
 use crate::outcome::{Exit, Trouble};
-use crate::restore::stacks;
+use crate::pam_stack::edit::{names_us, take_out};
 use crate::ui::diff::diff;
 use clap::Args;
 use serde::Serialize;
@@ -38,17 +39,17 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     };
     let changed = match (record, service) {
         (Some(record), Service::All) => put_back(context, &store, &record).or_else(|_| {
-            let changed = all::take_out()?;
+            let changed = distribution::take_out()?;
             store.forget(service)?;
             Ok(changed)
         })?,
         (Some(record), _) => put_back(context, &store, &record)?,
-        (None, Service::All) => all::take_out()?,
+        (None, Service::All) => distribution::take_out()?,
         (None, _) => take_out_ours(context, service)?,
     };
     let name = service.name();
     let asks = (service != Service::All)
-        .then(|| judge::asks(service))
+        .then(|| plan::asks(service))
         .flatten();
     context.console.say(&match &asks {
         Some(place) => format!("OneLogin is still asked in {name}, by {place}"),
@@ -60,7 +61,7 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         context.console.note(why);
     }
     if service == Service::Sshd && !changed.is_empty() {
-        let stays = sshd::what_stays().into_iter();
+        let stays = drop_in::what_stays().into_iter();
         stays.for_each(|text| context.console.note(text));
     }
     context.console.document(&Document {
@@ -102,7 +103,7 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
 /// Without a record: what is plainly ours.
 fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Trouble> {
     let mut plans = Vec::new();
-    for stack in stacks(service) {
+    for stack in present_stacks(service) {
         let path = path(stack);
         let Some(present) = files::snapshot(&path)? else {
             continue;
@@ -129,8 +130,8 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
         files::put(&path, text.as_bytes(), &present.metadata)?;
         changed.push(path.display().to_string());
     }
-    if service == Service::Sshd && sshd::take_away()? {
-        changed.push(sshd::OURS.to_owned());
+    if service == Service::Sshd && drop_in::take_away()? {
+        changed.push(drop_in::OURS.to_owned());
     }
     Ok(changed)
 }

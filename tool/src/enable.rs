@@ -1,37 +1,30 @@
 //! `enable SERVICE`: asks OneLogin in a service's logins from now on. The new stack is shown, judged
 //! and tried before it is written; it can be put back at any moment, by whoever is left to do so.
 
-pub(super) mod all;
-mod authselect;
-pub(super) mod edit;
-mod guard;
-pub(super) mod judge;
-pub(super) mod record;
-pub(super) mod service;
-pub(super) mod sshd;
-pub(super) mod trial;
-
+use crate::change::plan::{self, Planned};
+use crate::change::record::{Record, Store};
+use crate::change::service::{Service, path, present_stacks};
+use crate::change::trial::{Passed, Trial};
+use crate::change::undo;
+use crate::change::{distribution, drop_in, watchdog};
 use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Trouble};
 use crate::pam_stack::Files;
+use crate::pam_stack::edit::{self, Behind, Plan, Source};
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
 use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
-use crate::{Context, check, pam_stack, restore};
+use crate::{Context, check, pam_stack};
 use clap::Args;
-use edit::{Behind, Plan, Source};
 use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::host::uids;
 use pam_onelogin::state::State;
 use pam_onelogin::text::printable;
 use pam_onelogin::trust::Trusted;
-use record::{Planned, Record, Store};
 use serde::Serialize;
-use service::{Service, path};
 use std::path::Path;
 use std::time::Duration;
-use trial::{Passed, Trial};
 
 /// What to switch on, and how carefully.
 #[derive(Args)]
@@ -154,7 +147,7 @@ impl Change {
             let name = service.name();
             let first = format!("no login of {name} would go through that; nothing was changed");
             let mut sentences = vec![first];
-            if self.plans.iter().all(|plan| sshd::reads(&plan.path)) {
+            if self.plans.iter().all(|plan| drop_in::reads(&plan.path)) {
                 sentences.push(
                     "its stack asks OneLogin already; what sshd's settings lack, as shown above, is \
                      yours to write"
@@ -164,7 +157,7 @@ impl Change {
             return Err(Trouble(sentences));
         }
         for name in &self.through {
-            if let Some(fault) = judge::judge(name, &self.plans, self.behind) {
+            if let Some(fault) = plan::flaw(name, &self.plans, self.behind) {
                 let path = path(name);
                 let why = format!("{}: {fault}", path.display());
                 return Err(by_hand(console, &path, &why, self.behind));
@@ -242,13 +235,13 @@ impl Options {
         let mut settings = None;
         match self.service {
             Service::Sshd => {
-                let needs = sshd::needs(user, self.behind)?;
+                let needs = drop_in::needs(user, self.behind)?;
                 change.behind = needs.behind;
                 change.objections = needs.objections;
                 settings = needs.file;
             }
             Service::All => {
-                (change.plans, change.objections) = all::change()?;
+                (change.plans, change.objections) = distribution::change()?;
             }
             Service::Sudo | Service::Su | Service::Login => {}
         }
@@ -258,7 +251,7 @@ impl Options {
                 "there is no /etc/pam.d/{name} on this host"
             )));
         }
-        for stack in restore::stacks(self.service) {
+        for stack in present_stacks(self.service) {
             self.plan(stack, &context.console, &mut change)?;
         }
         // Neither may count without the other: a stack without a password only behind a key, and a
@@ -268,9 +261,9 @@ impl Options {
             Behind::Password => change.plans.len(),
         };
         drop(change.plans.splice(place..place, settings));
-        change.through = judge::through(self.service, &change.plans);
+        change.through = plan::through(self.service, &change.plans);
         if self.service == Service::All && change.through.contains(&"sshd") {
-            change.objections.extend(sshd::hides_prompts(user));
+            change.objections.extend(drop_in::hides_prompts(user));
         }
         Ok(change)
     }
@@ -303,7 +296,7 @@ impl Options {
             }
             Ok(Plan::Already(place)) => {
                 console.note(&format!("{place}: OneLogin is asked already."));
-                if let Some(fault) = judge::judge(stack, &[], change.behind) {
+                if let Some(fault) = plan::flaw(stack, &[], change.behind) {
                     let words = paint(Paint::Warning, "Look:");
                     let path = path.display();
                     console.note(&format!(
@@ -341,9 +334,9 @@ impl Options {
             )));
         }
         if self.service == Service::Sshd {
-            let needs = sshd::needs(user, Some(change.behind))?;
+            let needs = drop_in::needs(user, Some(change.behind))?;
             let is_known = |text| change.objections.contains(text);
-            let is_planned = change.plans.iter().any(|plan| sshd::reads(&plan.path));
+            let is_planned = change.plans.iter().any(|plan| drop_in::reads(&plan.path));
             if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
                 return Err(Trouble::new(
                     "sshd's settings were changed meanwhile; nothing was written",
@@ -393,12 +386,12 @@ impl Options {
                     Trouble::new(format!("a login could not be noted: {error}"))
                 })?;
             }
-            guard::start(&context.console, self.service, seconds)?;
+            watchdog::start(&context.console, self.service, seconds)?;
         }
         for plan in &change.plans {
             files::put(&plan.path, &plan.after, &plan.metadata())?;
-            if sshd::reads(&plan.path) {
-                sshd::take_effect(user, change.behind)?;
+            if drop_in::reads(&plan.path) {
+                drop_in::take_effect(user, change.behind)?;
             }
         }
         Ok(())
@@ -457,7 +450,7 @@ fn await_confirmation(
         }
         let left = record.left();
         if left == 0 {
-            restore::overdue(context)?;
+            undo::overdue(console)?;
             std::thread::sleep(LOOK);
             continue;
         }

@@ -13,6 +13,7 @@
     )
 )]
 
+mod change;
 mod check;
 mod confirm;
 mod disable;
@@ -27,6 +28,7 @@ mod map;
 mod outcome;
 pub mod pam_stack;
 mod restore;
+mod sshd;
 mod status;
 mod test;
 mod ui;
@@ -98,7 +100,7 @@ enum Verb {
     Map(map::Options),
     /// What the system's own tool would change, for enable all
     #[command(hide = true)]
-    Preview(enable::all::Options),
+    Preview(change::distribution::Options),
     /// Puts back what was on trial and not confirmed in time
     #[command(hide = true)]
     Restore(restore::Options),
@@ -108,7 +110,7 @@ enum Verb {
     Test(test::Options),
     /// The login that enable tries, in a process of its own
     #[command(hide = true)]
-    Trial(enable::trial::Options),
+    Trial(change::trial::Options),
     /// Says of each user whether they would get in, and why not
     Users(users::Options),
 }
@@ -138,11 +140,11 @@ pub fn main() -> ExitCode {
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
-        Verb::Preview(options) => enable::all::preview(&context, &options),
+        Verb::Preview(options) => change::distribution::preview(&options),
         Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),
         Verb::Test(options) => test::run(&context, &options),
-        Verb::Trial(options) => Ok(enable::trial::run(&context, &options)),
+        Verb::Trial(options) => Ok(change::trial::run(&context.console, &options)),
         Verb::Users(options) => users::run(&context, &options),
     };
     match context.console.end(result) {
@@ -154,10 +156,10 @@ pub fn main() -> ExitCode {
 /// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
 fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
     let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
-    if waits_itself || uids().effective != 0 || !enable::record::something_is_on_trial() {
+    if waits_itself || uids().effective != 0 || !change::record::something_is_on_trial() {
         return;
     }
-    if let Err(Trouble(sentences)) = restore::overdue(context) {
+    if let Err(Trouble(sentences)) = change::undo::overdue(&context.console) {
         for sentence in sentences {
             context.console.fault(&sentence);
         }

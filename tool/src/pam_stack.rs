@@ -2,9 +2,12 @@
 //! 1.7, with Debian's `@include`. The tests hold it to the real libpam.
 
 mod codes;
+pub(crate) mod edit;
 mod explore;
+pub(crate) mod known_modules;
 mod reader;
 mod syntax;
+pub(crate) mod verify;
 mod walk;
 
 pub use codes::{

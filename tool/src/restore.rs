@@ -2,8 +2,9 @@
 //! the machine, the timer, and the process that waits.
 
 use crate::Context;
-use crate::enable::record::Store;
-use crate::enable::service::{Service, path};
+use crate::change::record::Store;
+use crate::change::service::Service;
+use crate::change::undo::overdue;
 use crate::host::audit::leave;
 use crate::outcome::{Exit, Trouble};
 use clap::Args;
@@ -34,7 +35,8 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         while let Some(own) = &own {
             match Store::on_trial(service) {
                 Ok(Some(now)) if now.is_same(own) => {
-                    if let Some(Err(trouble)) = now.is_overdue().then(|| overdue(context)) {
+                    if let Some(Err(trouble)) = now.is_overdue().then(|| overdue(&context.console))
+                    {
                         pause = (pause * 2).min(LONGEST);
                         if logged != trouble.0 {
                             for sentence in &trouble.0 {
@@ -50,33 +52,8 @@ pub(super) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             sleep(pause);
         }
     }
-    overdue(context)?;
+    overdue(&context.console)?;
     Ok(Exit::Good)
-}
-
-/// Puts back what is overdue, and says so here and in the log; whether something was.
-pub(super) fn overdue(context: &Context) -> Result<bool, Trouble> {
-    let (restored, troubles) = Store::open()?.restore_overdue();
-    for record in &restored {
-        let text = format!(
-            "{} was not confirmed in time: its stack is as it was before",
-            record.service
-        );
-        leave(Level::Warning, &text);
-        context.console.note(&text);
-    }
-    let sentences: Vec<_> = troubles.into_iter().flat_map(|trouble| trouble.0).collect();
-    if sentences.is_empty() {
-        Ok(!restored.is_empty())
-    } else {
-        Err(Trouble(sentences))
-    }
-}
-
-/// The stacks of a service that are there.
-pub(super) fn stacks(service: Service) -> impl Iterator<Item = &'static str> {
-    let all = service.stacks().iter().copied();
-    all.filter(|stack| path(stack).exists())
 }
 
 /// How often the process that waits looks whether the trial is over.

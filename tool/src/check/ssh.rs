@@ -1,14 +1,10 @@
 //! sshd: whether it asks PAM, and whom it lets in without.
 
-mod settings;
-
 use crate::check::Subject;
 use crate::check::stacks::{Stack, asks, has_factor, has_strict_factor, read};
+use crate::sshd::config::{Block, Keyword, Said, Sshd, View, switch};
 use crate::ui::finding::{Finding, Place, Severity};
-use settings::{Block, Keyword, View, switch};
 use std::time::Duration;
-
-pub(crate) use settings::{ForSome, Said, Sshd};
 
 /// Looks at sshd's configuration, where its stack asks us.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {

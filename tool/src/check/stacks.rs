@@ -3,16 +3,17 @@
 mod compare;
 mod edit;
 mod judge;
-mod modules;
 mod rewrite;
 
 pub(crate) use rewrite::Rewritten;
 
 use crate::check::Subject;
 use crate::check::ssh::{key_always_comes_first, key_comes_first};
-use crate::enable::edit::Behind;
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack;
+use crate::pam_stack::edit::Behind;
+use crate::pam_stack::known_modules::{BEHIND_KEY, OURS, Role, has, is_password, returns, role};
+use crate::pam_stack::verify::flaw;
 use crate::pam_stack::{
     AUTH_ERR, Code, Entry, FOLDERS, IGNORE, Kind, SUCCESS, Service, authenticate,
 };
@@ -20,7 +21,6 @@ use crate::ui::finding::Finding;
 use compare::Change;
 use edit::{Edit, Found, rewrite_advice};
 use judge::{Judge, Key, Reach};
-use modules::{BEHIND_KEY, OURS, Role, has, is_password, returns, role};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -168,7 +168,7 @@ pub(super) fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Op
     let folders = module_folders(subject.machine);
     let found = judge_of(subject, name, &service, &folders).judge();
     let is_good = !found.iter().any(|found| found.finding.severity.is_bad())
-        && crate::enable::judge::fault(&service, behind).is_none();
+        && flaw(&service, behind).is_none();
     let change = |new| Change::of(old.chain(Kind::Auth), new);
     let new_chain = service.chain(Kind::Auth);
     let is_as_strict = match behind {

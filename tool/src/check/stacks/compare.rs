@@ -1,7 +1,7 @@
 //! Compares a stack with the one that an advice makes of it: for each combination of answers of the
 //! modules, who was denied before and is not any more, and the other way round.
 
-use crate::check::stacks::modules::{OURS, is_password, returns};
+use crate::pam_stack::known_modules::{OURS, is_password, returns};
 use crate::pam_stack::{Body, Code, Control, Entry, IGNORE, SUCCESS, authenticate};
 use std::collections::BTreeMap;
 

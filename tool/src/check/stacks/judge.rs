@@ -2,10 +2,10 @@
 
 use crate::check::Subject;
 use crate::check::stacks::edit::{Edit, Found, Spot};
-use crate::check::stacks::modules::{
+use crate::check::stacks::rewrite::line;
+use crate::pam_stack::known_modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_second, may_be_password, may_ignore, returns, role,
 };
-use crate::check::stacks::rewrite::line;
 use crate::pam_stack::{
     ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
     Kind, MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore,

@@ -1,10 +1,10 @@
 //! The whole text of a service's stack, written anew so that OneLogin is asked behind the first
 //! factor. Whether the result is good is for the judge to say.
 
-use crate::check::stacks::modules::{
+use crate::pam_stack::edit::Behind;
+use crate::pam_stack::known_modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role,
 };
-use crate::enable::edit::Behind;
 use crate::pam_stack::{Body, Entry, Files, Kind, Service, open};
 
 /// A stack that was written anew.

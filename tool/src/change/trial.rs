@@ -2,24 +2,22 @@
 //! ours sees them, in a mount namespace of its own, where the old ones are; nothing of it is
 //! written to `/etc`. What the module logs goes by us, so that its decision is known.
 
-use crate::Context;
-use crate::enable::edit::Behind;
-use crate::enable::record::{FOLDER, Planned};
+use crate::change::plan::Planned;
+use crate::change::sandbox::{Scratch, own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::clean;
 use crate::outcome::{Exit, Trouble};
+use crate::pam_stack::edit::Behind;
 use crate::ui::console::Console;
 use crate::ui::terminal::{hold_interrupts, line};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Uid, User, setresuid};
 use nonstick::items::ItemsMut as _;
 use nonstick::{
     AuthnFlags, Conversation, EnvironMapMut as _, ErrorCode, PamShared as _, Transaction as _,
     TransactionBuilder, conv::Exchange,
 };
-use pam_onelogin::host::exists;
 use pam_onelogin::text::printable;
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -46,17 +44,17 @@ pub(crate) struct Options {
 }
 
 /// A login that is to be tried.
-pub(super) struct Trial<'a> {
+pub(crate) struct Trial<'a> {
     /// One that goes through the new files.
-    pub(super) service: &'a str,
-    pub(super) user: &'a User,
-    pub(super) behind: Behind,
-    pub(super) plans: &'a [Planned],
+    pub(crate) service: &'a str,
+    pub(crate) user: &'a User,
+    pub(crate) behind: Behind,
+    pub(crate) plans: &'a [Planned],
 }
 
 /// A trial login that let in as it should.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Passed {
+pub(crate) enum Passed {
     /// OneLogin accepted.
     Accepted,
     /// The configuration exempts the user: OneLogin was not asked.
@@ -65,7 +63,7 @@ pub(super) enum Passed {
 
 impl Trial<'_> {
     /// Runs it at this terminal.
-    pub(super) fn run(&self, console: &Console) -> Result<Passed, Trouble> {
+    pub(crate) fn run(&self, console: &Console) -> Result<Passed, Trouble> {
         if self.user.uid.is_root() && is_setuid(self.service) {
             return Err(Trouble::new(
                 "root is not asked by sudo and su: name an ordinary user, --user NAME",
@@ -85,7 +83,7 @@ impl Trial<'_> {
             files::put(&numbered(&scratch.0, number), &plan.after, &plan.metadata())?;
             over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
         }
-        let log = Tap::open(&scratch.0.join("log"))?;
+        let log = LogTap::open(&scratch.0.join("log"))?;
         console.note(&format!(
             "A trial login of {} through the new stack of {}. It is a real one: a code is used up.",
             self.user.name, self.service
@@ -149,20 +147,20 @@ fn judge(was_let_in: bool, said: &[String]) -> Result<Passed, Trouble> {
 }
 
 /// The child: sees the new stacks, becomes like the host program, and logs in.
-pub(crate) fn run(context: &Context, options: &Options) -> Exit {
+pub(crate) fn run(console: &Console, options: &Options) -> Exit {
     if let Err(trouble) = enter(options) {
         for sentence in trouble.0 {
-            context.console.fault(&sentence);
+            console.fault(&sentence);
         }
         std::process::exit(COULD_NOT);
     }
     if options.service.starts_with("sudo") {
         hold_interrupts();
     }
-    match log_in(&context.console, options) {
+    match log_in(console, options) {
         Ok(()) => Exit::Good,
         Err(code) => {
-            context.console.note(&format!("libpam: {code}"));
+            console.note(&format!("libpam: {code}"));
             Exit::Bad
         }
     }
@@ -192,17 +190,9 @@ fn enter(options: &Options) -> Result<(), Trouble> {
     Ok(())
 }
 
-/// From now on what this process mounts is seen by nobody else.
-pub(super) fn private_mounts() -> Result<(), Trouble> {
-    let none: Option<&str> = None;
-    unshare(CloneFlags::CLONE_NEWNS)
-        .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .map_err(|errno| Trouble::new(format!("no mount namespace: {}", errno.desc())))
-}
-
 /// As the host program would.
 fn log_in(console: &Console, options: &Options) -> nonstick::Result<()> {
-    let talk = Talk {
+    let talk = TrialConversation {
         console,
         answers: Cell::new(0),
     };
@@ -238,13 +228,13 @@ fn log_in(console: &Console, options: &Options) -> nonstick::Result<()> {
 }
 
 /// The questions of the stack, at this terminal.
-struct Talk<'a> {
+struct TrialConversation<'a> {
     console: &'a Console,
     /// A stack that asks for ever is not answered for ever.
     answers: Cell<u32>,
 }
 
-impl Conversation for Talk<'_> {
+impl Conversation for TrialConversation<'_> {
     fn communicate(&self, messages: &[Exchange<'_>]) {
         for message in messages {
             match message {
@@ -268,7 +258,7 @@ impl Conversation for Talk<'_> {
     }
 }
 
-impl Talk<'_> {
+impl TrialConversation<'_> {
     fn ask(&self, question: &OsStr, is_secret: bool) -> nonstick::Result<OsString> {
         self.answers.set(self.answers.get() + 1);
         if self.answers.get() > MAX_ANSWERS {
@@ -292,53 +282,18 @@ fn shown(text: &OsStr) -> String {
         .join("\n")
 }
 
-/// What the child reads, taken away at the end.
-pub(super) struct Scratch(pub(super) PathBuf);
-
-impl Scratch {
-    pub(super) fn make() -> Result<Self, Trouble> {
-        files::private_folder(Path::new(FOLDER))?;
-        sweep();
-        let path = Path::new(FOLDER).join(format!("{LOGIN}{}", own_pid()));
-        files::private_folder(&path)?;
-        Ok(Self(path))
-    }
-}
-
 /// A file in the scratch folder.
 fn numbered(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("file-{number}"))
 }
 
-/// Takes away what killed runs have left.
-fn sweep() {
-    let entries = Path::new(FOLDER).read_dir();
-    for entry in entries.into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(LOGIN));
-        if pid.is_some_and(|pid| pid == own_pid() || !exists(pid)) {
-            let _ = std::fs::remove_dir_all(entry.path());
-        }
-    }
-}
-
-fn own_pid() -> String {
-    std::process::id().to_string()
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// The log of the child: read, and passed on.
-struct Tap {
+struct LogTap {
     socket: UnixDatagram,
     reader: thread::JoinHandle<Vec<String>>,
 }
 
-impl Tap {
+impl LogTap {
     fn open(path: &Path) -> Result<Self, Trouble> {
         let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", path.display()));
         let socket = UnixDatagram::bind(path).map_err(failed)?;
@@ -386,14 +341,6 @@ fn terminal() -> OsString {
         .into_os_string()
 }
 
-/// This program, for a child of ours.
-pub(super) fn own_program() -> Result<PathBuf, Trouble> {
-    std::env::current_exe()
-        .map_err(|error| Trouble::new(format!("this program does not find itself: {error}")))
-}
-
-/// The name of a scratch folder, before the process that it is for.
-const LOGIN: &str = "login-";
 const LOG: &str = "/dev/log";
 /// The child's word that there was no login at all.
 const COULD_NOT: i32 = 3;

@@ -5,9 +5,9 @@
 //! `Accept=no` the first connection starts an sshd that gets the socket and listens on. It would not
 //! find the socket again after SIGHUP, and end: systemd starts it anew.
 
-use crate::enable::sshd::settings::{SSHD, Settings};
 use crate::host::programs::{output_of, run, systemd_runs, works};
 use crate::outcome::Trouble;
+use crate::sshd::effective::{SSHD, Settings};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
-pub(in super::super) fn reload() -> Result<(), Trouble> {
+pub(crate) fn reload() -> Result<(), Trouble> {
     let listening = listening();
     // At the start of the machine there is none yet, nor all that sshd -T needs.
     if listening.is_empty() {
@@ -86,7 +86,7 @@ fn restartable(pid: i32) -> Result<String, Trouble> {
 }
 
 /// Whether the sshd that runs, if one does, can be made to read its settings again.
-pub(super) fn can_be_reloaded() -> Result<(), Trouble> {
+pub(crate) fn can_be_reloaded() -> Result<(), Trouble> {
     let listening = listening().into_iter();
     let mut by_socket = listening.filter(|pid| has_systemds_socket(*pid));
     by_socket.try_for_each(|pid| restartable(pid).map(|_| ()))
@@ -238,7 +238,7 @@ fn identity(file: &Path) -> Option<(u64, i64, i64)> {
 
 /// Why the sshd that runs does not do what these settings say; it is asked which methods it
 /// offers first.
-pub(super) fn unread(settings: &Settings, user: &str) -> Option<String> {
+pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
     let listening = listening();
     if listening.len() > 1 {
         return Some(

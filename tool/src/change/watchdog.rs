@@ -2,8 +2,8 @@
 //! down; a timer of systemd, where that runs; a unit at the next start of the machine; and this
 //! tool, whatever it is started for.
 
-use crate::enable::service::Service;
-use crate::enable::trial::own_program;
+use crate::change::sandbox::own_program;
+use crate::change::service::Service;
 use crate::host::programs::{clean, systemd_runs, works};
 use crate::outcome::Trouble;
 use crate::ui::console::Console;
@@ -12,7 +12,7 @@ use std::io::Read as _;
 use std::process::Stdio;
 
 /// Starts them; when this returns, the first one waits.
-pub(super) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Trouble> {
+pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Trouble> {
     let program = own_program()?;
     let failed = |error: std::io::Error| Trouble::new(format!("no process to wait: {error}"));
     let mut child = clean(&program)

@@ -6,7 +6,7 @@ use crate::pam_stack::{
 
 /// What a module is in a stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
+pub(crate) enum Role {
     /// `pam_onelogin`
     Ours,
     /// Proves who somebody is.
@@ -153,13 +153,13 @@ const ASIDE: &[&str] = &[
 ];
 
 /// The name of our module, without ".so".
-pub(super) const OURS: &str = "pam_onelogin";
+pub(crate) const OURS: &str = "pam_onelogin";
 
 /// The argument of ours that denies each login without a key that sshd has accepted.
-pub(super) const BEHIND_KEY: &str = "behind=key";
+pub(crate) const BEHIND_KEY: &str = "behind=key";
 
 /// What this line is for.
-pub(super) fn role(entry: &Entry) -> Role {
+pub(crate) fn role(entry: &Entry) -> Role {
     match name(entry) {
         // It takes note of a success.
         "pam_faillock" if has(entry, "authsucc") => Role::Aside,
@@ -175,12 +175,12 @@ pub(super) fn role(entry: &Entry) -> Role {
 }
 
 /// Whether it is a factor other than the password.
-pub(super) fn is_second(entry: &Entry) -> bool {
+pub(crate) fn is_second(entry: &Entry) -> bool {
     SECONDS.contains(&name(entry))
 }
 
 /// Whether it checks a password.
-pub(super) fn is_password(entry: &Entry) -> bool {
+pub(crate) fn is_password(entry: &Entry) -> bool {
     role(entry) == Role::Factor && !is_second(entry)
 }
 
@@ -191,18 +191,18 @@ fn name(entry: &Entry) -> &str {
 
 /// Whether it may check a password although nothing says so: it is unknown, or runs something of the
 /// admin.
-pub(super) fn may_be_password(entry: &Entry) -> bool {
+pub(crate) fn may_be_password(entry: &Entry) -> bool {
     let runs = ["pam_exec", "pam_python", "pam_script"];
     role(entry) == Role::Unknown || runs.contains(&name(entry))
 }
 
 /// Whether it is a gate that looks at the user or the place, and at nothing else.
-pub(super) fn is_plain_gate(entry: &Entry) -> bool {
+pub(crate) fn is_plain_gate(entry: &Entry) -> bool {
     PLAIN_GATES.contains(&name(entry))
 }
 
 /// Whether a factor returns `PAM_IGNORE` for some users, or while its server is down.
-pub(super) fn may_ignore(entry: &Entry) -> bool {
+pub(crate) fn may_ignore(entry: &Entry) -> bool {
     let mut words = entry.arguments().iter();
     let is_one = |word: &String| {
         let word = word.split('=').next().unwrap_or_default();
@@ -212,7 +212,7 @@ pub(super) fn may_ignore(entry: &Entry) -> bool {
 }
 
 /// Whether this is among the arguments of a line.
-pub(super) fn has(entry: &Entry, word: &str) -> bool {
+pub(crate) fn has(entry: &Entry, word: &str) -> bool {
     entry.arguments().iter().any(|argument| argument == word)
 }
 
@@ -241,7 +241,7 @@ const SAYS_NO_OR_YES: &[Code] = match MAY_SAY_ANYTHING.split_first() {
 };
 
 /// What authenticate of this line may return; of ours `None`.
-pub(super) fn returns(entry: &Entry) -> Option<&'static [Code]> {
+pub(crate) fn returns(entry: &Entry) -> Option<&'static [Code]> {
     Some(match role(entry) {
         Role::Ours => return None,
         Role::Gate if entry.is("pam_faillock") && has(entry, "authfail") => &[AUTH_ERR],

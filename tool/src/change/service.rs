@@ -66,3 +66,9 @@ impl Service {
 pub(crate) fn path(stack: &str) -> PathBuf {
     Path::new("/etc/pam.d").join(stack)
 }
+
+/// The stacks of a service that are there.
+pub(crate) fn present_stacks(service: Service) -> impl Iterator<Item = &'static str> {
+    let all = service.stacks().iter().copied();
+    all.filter(|stack| path(stack).exists())
+}

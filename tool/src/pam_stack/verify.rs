@@ -1,64 +1,13 @@
 //! The new stack, walked as libpam would, before anybody logs in through it: a second opinion on
 //! what the editor of stacks has done.
 
-use crate::enable::edit::Behind;
-use crate::enable::record::Planned;
-use crate::enable::service::Service;
+use crate::pam_stack::edit::Behind;
 use crate::pam_stack::{
-    AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Service as Stack, authenticate, name, read,
+    AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Service as Stack, authenticate, name,
 };
-use std::path::Path;
-
-/// The services that ask OneLogin by these changes, and by nothing else.
-pub(super) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> {
-    let asks = |name: &&&str| {
-        let stack = planned(name, plans);
-        let mut ours = stack
-            .chain(Kind::Auth)
-            .iter()
-            .filter(|entry| entry.is("pam_onelogin"))
-            .peekable();
-        let is_planned = |entry: &Entry| plan_of(&entry.path, plans).is_some();
-        ours.peek().is_some() && ours.all(is_planned)
-    };
-    service.logins().iter().filter(asks).copied().collect()
-}
-
-/// Where a login of this service asks OneLogin now.
-pub(crate) fn asks(service: Service) -> Option<String> {
-    service.logins().iter().find_map(|name| {
-        let stack = planned(name, &[]);
-        let mut entries = stack.chain(Kind::Auth).iter();
-        let ours = entries.find(|entry| entry.is("pam_onelogin"))?;
-        Some(format!("{}:{}", ours.path.display(), ours.line))
-    })
-}
-
-/// A service's stack once these files are as planned.
-fn planned(service: &str, plans: &[Planned]) -> Stack {
-    read(service, &|path: &Path| {
-        plan_of(path, plans).map_or_else(
-            || std::fs::read_to_string(path).ok(),
-            |plan| Some(String::from_utf8_lossy(&plan.after).into_owned()),
-        )
-    })
-}
-
-/// What is planned for this file; authselect's stacks are links to where they really are.
-fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
-    let real = std::fs::canonicalize(path).unwrap_or_default();
-    plans
-        .iter()
-        .find(|plan| plan.path == path || plan.path == real)
-}
-
-/// What is wrong with the stack of this service once these files are as planned, in one sentence.
-pub(super) fn judge(service: &str, plans: &[Planned], behind: Behind) -> Option<String> {
-    fault(&planned(service, plans), behind)
-}
 
 /// What is wrong with a stack, in one sentence.
-pub(crate) fn fault(service: &Stack, behind: Behind) -> Option<String> {
+pub(crate) fn flaw(service: &Stack, behind: Behind) -> Option<String> {
     if let Some(trouble) = &service.trouble {
         return Some(trouble.what.clone());
     }
@@ -124,14 +73,13 @@ const NOT_HERE: [&str; 2] = ["pam_rootok", "pam_deny"];
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pam_stack::read;
+    use std::path::Path;
 
     fn judged(text: &str, behind: Behind) -> Option<String> {
-        let plan = Planned {
-            path: "/etc/pam.d/trial".into(),
-            before: None,
-            after: text.as_bytes().to_vec(),
-        };
-        judge("trial", &[plan], behind)
+        let stack = Path::new("/etc/pam.d/trial");
+        let service = read("trial", &|path| (path == stack).then(|| text.to_owned()));
+        flaw(&service, behind)
     }
 
     #[test]

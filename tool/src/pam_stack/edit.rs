@@ -14,19 +14,19 @@ pub(crate) enum Behind {
 }
 
 /// A service's stack, and the others that it may name.
-pub(super) struct Source<'a> {
+pub(crate) struct Source<'a> {
     /// The service.
-    pub(super) name: &'a str,
-    pub(super) text: &'a str,
+    pub(crate) name: &'a str,
+    pub(crate) text: &'a str,
     /// The stack of another service, by its name.
-    pub(super) other: &'a dyn Fn(&str) -> Option<String>,
+    pub(crate) other: &'a dyn Fn(&str) -> Option<String>,
     /// The stacks that change together with this one.
-    pub(super) siblings: &'a [&'a str],
+    pub(crate) siblings: &'a [&'a str],
 }
 
 /// What has to be done.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Plan {
+pub(crate) enum Plan {
     /// OneLogin is asked already; by what.
     Already(String),
     /// Another stack that changes with this one is included here.
@@ -37,18 +37,18 @@ pub(super) enum Plan {
 
 /// A new text.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Change {
-    pub(super) text: String,
+pub(crate) struct Change {
+    pub(crate) text: String,
     /// What an admin must agree to.
-    pub(super) objections: Vec<Refusal>,
+    pub(crate) objections: Vec<Refusal>,
 }
 
 /// Why a stack is not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
     /// The service, and the line in its stack.
-    pub(super) place: (String, Option<usize>),
-    pub(super) why: String,
+    pub(crate) place: (String, Option<usize>),
+    pub(crate) why: String,
 }
 
 impl fmt::Display for Refusal {
@@ -62,7 +62,7 @@ impl fmt::Display for Refusal {
 }
 
 /// Puts our lines into a stack.
-pub(super) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusal> {
+pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusal> {
     let lines = read(source.name, source.text)?;
     if let Some(line) = lines.iter().find(|line| line.is_ours()) {
         return Ok(Plan::Already(source.place(line.number)));

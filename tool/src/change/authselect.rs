@@ -2,9 +2,8 @@
 //! what it writes; what it made there is then tried and written like any other change. authselect
 //! overwrites edits of its files (since 1.5 without a word), so these are looked for first.
 
-use crate::enable::all::names_us_as_planned;
-use crate::enable::record::Planned;
-use crate::enable::trial::{own_program, private_mounts};
+use crate::change::plan::{Planned, names_us_as_planned};
+use crate::change::sandbox::{own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::{clean, run};
 use crate::outcome::{Exit, Trouble};
@@ -15,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
 /// What would change, and what speaks against it.
-pub(super) type Change = (Vec<Planned>, Vec<String>);
+pub(crate) type Change = (Vec<Planned>, Vec<String>);
 
 /// What is selected here.
 struct Selected {
@@ -45,17 +44,17 @@ enum What {
 }
 
 /// Whether the stacks here are authselect's.
-pub(super) fn is_here() -> bool {
+pub(crate) fn is_here() -> bool {
     Path::new(AUTHSELECT).exists()
 }
 
 /// Whether authselect writes this file, and nobody else.
-pub(super) fn writes(path: &Path) -> bool {
+pub(crate) fn writes(path: &Path) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
 /// What it takes to ask OneLogin.
-pub(super) fn change() -> Result<Change, Trouble> {
+pub(crate) fn change() -> Result<Change, Trouble> {
     let selected = selected()?.ok_or_else(|| {
         Trouble(vec![
             "no profile of authselect is selected here; the profiles are shown by: authselect list"
@@ -78,7 +77,7 @@ pub(super) fn change() -> Result<Change, Trouble> {
 }
 
 /// Lets authselect take us out; what changed.
-pub(super) fn take_out() -> Result<Vec<String>, Trouble> {
+pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
     let selected = selected()?;
     let is_on = |selected: &Selected| selected.features.iter().any(|feature| feature == FEATURE);
     if !selected.as_ref().is_some_and(is_on) {
@@ -242,7 +241,7 @@ fn preview(words: &[String]) -> Result<Preview, Trouble> {
 }
 
 /// The child: nothing of what it does is seen by anybody else.
-pub(super) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
+pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
     private_mounts()?;
     let failed = |what: &Path, errno: nix::Error| {
         Trouble::new(format!("{}: {}", what.display(), errno.desc()))

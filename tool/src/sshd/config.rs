@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// A keyword that matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Keyword {
+pub(crate) enum Keyword {
     GraceTime,
     Gssapi,
     GssapiKeyExchange,
@@ -72,20 +72,20 @@ type Values = BTreeMap<Keyword, (String, Place)>;
 #[derive(Default)]
 pub(crate) struct Sshd {
     /// Its file, if there is one.
-    pub(super) path: Option<PathBuf>,
+    pub(crate) path: Option<PathBuf>,
     values: Values,
-    pub(super) blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
     /// How many files were read.
     files: usize,
     /// Whether a file of it cannot be read.
-    pub(super) is_in_part: bool,
+    pub(crate) is_in_part: bool,
 }
 
 /// What it was told for some, or by `Match all` for all.
-pub(super) struct Block {
+pub(crate) struct Block {
     /// Behind `Match`.
-    pub(super) condition: String,
-    pub(super) place: Place,
+    pub(crate) condition: String,
+    pub(crate) place: Place,
     /// The block whose `Include` names the file that it is in.
     parent: Option<usize>,
     values: Values,
@@ -113,7 +113,7 @@ pub(crate) struct ForSome<'a> {
 }
 
 /// What counts for all, or for some: the first that has a value.
-pub(super) struct View<'a>(Vec<&'a Values>);
+pub(crate) struct View<'a>(Vec<&'a Values>);
 
 impl Sshd {
     /// Reads it.
@@ -144,7 +144,7 @@ impl Sshd {
     }
 
     /// What this block says itself, or one that it is in.
-    pub(super) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
+    pub(crate) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
         let mut index = Some(block);
         while let Some(block) = index.and_then(|index| self.blocks.get(index)) {
             if let Some((value, place)) = block.values.get(&keyword) {
@@ -156,29 +156,29 @@ impl Sshd {
     }
 
     /// The service whose stack sshd uses.
-    pub(in crate::check) fn service(&self) -> String {
+    pub(crate) fn service(&self) -> String {
         self.global().value(Keyword::Service)
     }
 
     /// Each service that sshd uses: for all, or behind a `Match`.
-    pub(in crate::check) fn services(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = String> {
         let blocks = (0..self.blocks.len()).map(|index| self.within(index));
         let views = [self.global()].into_iter().chain(blocks);
         views.map(|view| view.value(Keyword::Service))
     }
 
     /// Whether a file of it cannot be read, or they have no end.
-    pub(in crate::check) fn cannot_be_told(&self) -> bool {
+    pub(crate) fn cannot_be_told(&self) -> bool {
         self.is_in_part || self.is_endless()
     }
 
     /// What counts for those whom no block but `Match all` means.
-    pub(super) fn global(&self) -> View<'_> {
+    pub(crate) fn global(&self) -> View<'_> {
         self.view(None)
     }
 
     /// What counts for those whom this block means, and no other.
-    pub(super) fn within(&self, block: usize) -> View<'_> {
+    pub(crate) fn within(&self, block: usize) -> View<'_> {
         self.view(Some(block))
     }
 
@@ -196,7 +196,7 @@ impl Sshd {
     }
 
     /// Whether its files include each other, or more than anybody writes.
-    pub(super) fn is_endless(&self) -> bool {
+    pub(crate) fn is_endless(&self) -> bool {
         self.files > MAX_FILES
     }
 
@@ -258,7 +258,7 @@ impl Said<'_> {
 }
 
 impl Block {
-    pub(super) fn is_for_all(&self) -> bool {
+    pub(crate) fn is_for_all(&self) -> bool {
         let everybody = ["all", "user *", "group *", "host *", "address *"];
         let condition = self.condition.to_ascii_lowercase();
         self.parent.is_none() && everybody.contains(&condition.as_str())
@@ -271,22 +271,22 @@ impl View<'_> {
     }
 
     /// The value that counts.
-    pub(super) fn value(&self, keyword: Keyword) -> String {
+    pub(crate) fn value(&self, keyword: Keyword) -> String {
         self.get(keyword)
             .map_or_else(|| keyword.default().to_owned(), |(value, _)| value.clone())
     }
 
     /// Where it stands.
-    pub(super) fn place(&self, keyword: Keyword) -> Option<Place> {
+    pub(crate) fn place(&self, keyword: Keyword) -> Option<Place> {
         self.get(keyword).map(|(_, place)| place.clone())
     }
 
-    pub(super) fn is_on(&self, keyword: Keyword) -> bool {
+    pub(crate) fn is_on(&self, keyword: Keyword) -> bool {
         is_yes(&self.value(keyword))
     }
 
     /// The lists of methods of which one must be passed, each as it is written.
-    pub(super) fn methods(&self) -> Vec<Vec<String>> {
+    pub(crate) fn methods(&self) -> Vec<Vec<String>> {
         let value = self.value(Keyword::Methods);
         if value.eq_ignore_ascii_case("any") || value.is_empty() {
             let all = METHODS.map(|(method, _)| vec![method.to_owned()]);
@@ -301,7 +301,7 @@ impl View<'_> {
     }
 
     /// Whether there is a way in by methods that are all switched on, and none of them is a key.
-    pub(super) fn lets_in_without_key(&self) -> bool {
+    pub(crate) fn lets_in_without_key(&self) -> bool {
         let is_way = |list: &Vec<String>| {
             let mut methods = list.iter();
             methods.all(|method| method != "publickey" && self.is_enabled(method))
@@ -310,7 +310,7 @@ impl View<'_> {
     }
 
     /// Whether a method is switched on.
-    pub(super) fn is_enabled(&self, method: &str) -> bool {
+    pub(crate) fn is_enabled(&self, method: &str) -> bool {
         switch(method).is_some_and(|keyword| self.is_on(keyword))
     }
 }
@@ -320,7 +320,7 @@ fn is_yes(value: &str) -> bool {
 }
 
 /// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
-pub(super) fn switch(method: &str) -> Option<Keyword> {
+pub(crate) fn switch(method: &str) -> Option<Keyword> {
     let method = method.strip_suffix(":pam").unwrap_or(method);
     let known = METHODS.iter().find(|(name, _)| *name == method);
     known.map(|(_, keyword)| *keyword)

@@ -1,33 +1,28 @@
 //! What sshd is set to, in its own words (`sshd -T`), and what its stack needs of it. What lacks goes
 //! into a file of ours, where sshd reads such files; the admin's own are read, never written.
 
-mod running;
-mod settings;
-
-pub(super) use running::reload;
-
-use crate::enable::edit::Behind;
-use crate::enable::record::Planned;
-use crate::enable::trial::Scratch;
+use crate::change::plan::Planned;
+use crate::change::sandbox::Scratch;
 use crate::host::files;
 use crate::host::files::Metadata;
 use crate::outcome::Trouble;
-use running::unread;
-use settings::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
+use crate::pam_stack::edit::Behind;
+use crate::sshd::effective::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
+use crate::sshd::running::{self, reload, unread};
 use std::path::Path;
 
 /// What sshd needs.
-pub(super) struct Needs {
+pub(crate) struct Needs {
     /// What proves the user before.
-    pub(super) behind: Behind,
+    pub(crate) behind: Behind,
     /// Our file of settings, where that is all that lacks.
-    pub(super) file: Option<Planned>,
+    pub(crate) file: Option<Planned>,
     /// What else is wrong.
-    pub(super) objections: Vec<String>,
+    pub(crate) objections: Vec<String>,
 }
 
 /// Finds it out, for a login of this user.
-pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> {
+pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> {
     let settings = Settings::of(None, user)?;
     let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
         Trouble::new(
@@ -55,7 +50,7 @@ pub(super) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> 
 
 /// Why nobody would come in by ssh with a password any more, or some would not, once sshd's stack asks
 /// for a code.
-pub(super) fn hides_prompts(user: &str) -> Vec<String> {
+pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
     // Without sshd there is nobody to keep out.
     let Ok(settings) = Settings::of(None, user) else {
         return Vec::new();
@@ -121,7 +116,7 @@ fn with_include(config: &str, ours: &Path) -> Option<String> {
 }
 
 /// Whether sshd reads its settings from this file, as far as we write any.
-pub(super) fn reads(path: &Path) -> bool {
+pub(crate) fn reads(path: &Path) -> bool {
     path == Path::new(OURS)
 }
 
@@ -149,7 +144,7 @@ pub(crate) fn what_stays() -> Option<&'static str> {
 }
 
 /// Has the sshd that runs read its settings again, and sees that it has.
-pub(super) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
+pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
     let settings = Settings::of(None, user)?;
     let mut objections = settings.objections(behind);
     if objections.is_empty() {

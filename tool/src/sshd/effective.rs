@@ -1,20 +1,20 @@
 //! What sshd is set to, in its own words (`sshd -T`).
 
-use crate::check::{ForSome, Said, Sshd};
-use crate::enable::edit::Behind;
 use crate::host::programs::run;
 use crate::host::target_system::TargetSystem;
 use crate::outcome::Trouble;
+use crate::pam_stack::edit::Behind;
+use crate::sshd::config::{ForSome, Said, Sshd};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 /// The settings, by their names in lower case.
-pub(super) struct Settings(BTreeMap<String, String>);
+pub(crate) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
     /// Those of this file or of sshd's own, for a login of this user.
-    pub(super) fn of(file: Option<&Path>, user: &str) -> Result<Self, Trouble> {
+    pub(crate) fn of(file: Option<&Path>, user: &str) -> Result<Self, Trouble> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
         let file = file.map(Path::to_string_lossy);
         let mut arguments = vec!["-T", "-C", &whom];
@@ -36,14 +36,14 @@ impl Settings {
     }
 
     /// Whether passwords are taken, and only without prompts.
-    pub(super) fn hides_prompts(&self) -> bool {
+    pub(crate) fn hides_prompts(&self) -> bool {
         self.is("usepam", "yes")
             && self.is("passwordauthentication", "yes")
             && !self.is("kbdinteractiveauthentication", "yes")
     }
 
     /// Why this user does not get in behind OneLogin, whatever OneLogin says.
-    pub(super) fn keeps_out(&self, user: &str) -> Option<String> {
+    pub(crate) fn keeps_out(&self, user: &str) -> Option<String> {
         let permit = self.value("permitrootlogin");
         (user == "root" && permit != "yes").then(|| {
             format!(
@@ -54,7 +54,7 @@ impl Settings {
     }
 
     /// Where sshd listens, as seen from this host.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         let mut address: SocketAddr = self.value("listenaddress").parse().ok()?;
         if address.ip().is_unspecified() {
             address.set_ip(match address.ip() {
@@ -72,7 +72,7 @@ impl Settings {
     }
 
     /// One of them; empty where it has none.
-    pub(super) fn value(&self, key: &str) -> &str {
+    pub(crate) fn value(&self, key: &str) -> &str {
         self.0.get(key).map_or("", String::as_str)
     }
 
@@ -81,20 +81,20 @@ impl Settings {
     }
 
     /// The ways in, each a list of methods that are all needed.
-    pub(super) fn ways(&self) -> Vec<Vec<&str>> {
+    pub(crate) fn ways(&self) -> Vec<Vec<&str>> {
         let all = self.0.get("authenticationmethods");
         ways(all.map_or("any", String::as_str))
     }
 
     /// The setting of methods that a stack behind this needs and has not. One that does is left
     /// alone: it may ask for more.
-    pub(super) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
+    pub(crate) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
         let (line, fits) = methods(behind);
         (!self.ways().iter().all(|way| fits(way))).then_some(line)
     }
 
     /// What proves the user before the stack is asked, where the settings leave no doubt.
-    pub(super) fn behind(&self) -> Option<Behind> {
+    pub(crate) fn behind(&self) -> Option<Behind> {
         let ways = self.ways();
         let asks_pam = |way: &Vec<&str>| way.contains(&KEYBOARD);
         if !ways.iter().all(asks_pam) {
@@ -109,7 +109,7 @@ impl Settings {
     }
 
     /// What is wrong for a stack that asks OneLogin behind this, with the line that is needed.
-    pub(super) fn objections(&self, behind: Behind) -> Vec<String> {
+    pub(crate) fn objections(&self, behind: Behind) -> Vec<String> {
         let mut found = Vec::new();
         let mut need =
             |line: &str, why: &str| found.push(format!("sshd_config needs \"{line}\": {why}"));
@@ -146,7 +146,7 @@ impl Settings {
 
 /// Who would lose their login by a `Match` block, for some users, groups, addresses and the like:
 /// `sshd -T` answers for one of them only.
-pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
+pub(crate) fn objections_for_some(behind: Behind) -> Vec<String> {
     let sshd = Sshd::read(&TargetSystem::this());
     let blocks = sshd.for_some();
     blocks.flat_map(|some| lose_login(&some, behind)).collect()
@@ -154,7 +154,7 @@ pub(super) fn objections_for_some(behind: Behind) -> Vec<String> {
 
 /// As [`objections_for_some`], where the stack of each service is to ask: who then gets in by a password
 /// without prompts alone.
-pub(super) fn hidden_from_some() -> Vec<String> {
+pub(crate) fn hidden_from_some() -> Vec<String> {
     let sshd = Sshd::read(&TargetSystem::this());
     let blocks = sshd.for_some();
     let hidden = blocks.filter_map(|some| {
@@ -248,13 +248,13 @@ fn is_behind_key(way: &[&str]) -> bool {
     }
 }
 
-pub(super) const SSHD: &str = "/usr/sbin/sshd";
+pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 /// Where Debian's and Ubuntu's does not start without.
 const RUN: &str = "/run/sshd";
 const NO_PROMPT: &str = "that method cannot show the prompt for a code, and the login fails";
 const KEYBOARD: &str = "keyboard-interactive";
-pub(super) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
-pub(super) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";
+pub(crate) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
+pub(crate) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";
 
 #[cfg(test)]
 mod tests {

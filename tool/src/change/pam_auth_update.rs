@@ -1,49 +1,17 @@
-//! `all`: the stacks that the others include, by the distribution's own tool: authselect, or
-//! pam-auth-update. The latter runs in a mount namespace, over copies; what it made of them is then
-//! tried and written like any other change.
+//! `all` where pam-auth-update writes the stacks. It runs in a mount namespace, over copies; what it made
+//! of them is then tried and written like any other change.
 
-use crate::Context;
-use crate::enable::authselect;
-use crate::enable::record::Planned;
-use crate::enable::service::Service;
-use crate::enable::trial::{Scratch, own_program, private_mounts};
+use crate::change::plan::{Planned, names_us_as_planned};
+use crate::change::sandbox::{Scratch, own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::clean;
 use crate::outcome::{Exit, Trouble};
-use clap::Args;
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// What the child is told.
-#[derive(Args)]
-pub(crate) struct Options {
-    /// pam-auth-update: where the copies are
-    #[arg(long)]
-    folder: Option<PathBuf>,
-    /// authselect: what it is told
-    #[arg(long, num_args = 1..)]
-    authselect: Vec<String>,
-}
-
-/// What it takes, and what speaks against it.
-pub(super) fn change() -> Result<(Vec<Planned>, Vec<String>), Trouble> {
-    let (plans, mut objections) = if is_by_authselect() {
-        authselect::change()?
-    } else {
-        (plans()?, Vec::new())
-    };
-    objections.extend(ask_already());
-    Ok((plans, objections))
-}
-
-/// Whether the stacks here are made by authselect. Debian has it, too, but includes no stack of it.
-fn is_by_authselect() -> bool {
-    authselect::is_here() && !Path::new(UPDATE).exists()
-}
-
 /// What pam-auth-update would change.
-fn plans() -> Result<Vec<Planned>, Trouble> {
+pub(crate) fn plans() -> Result<Vec<Planned>, Trouble> {
     for needed in [UPDATE, PROFILE] {
         if !Path::new(needed).exists() {
             return Err(Trouble::new(format!(
@@ -56,7 +24,7 @@ fn plans() -> Result<Vec<Planned>, Trouble> {
     for (number, folder) in FOLDERS.iter().enumerate() {
         let copies = copies(&scratch.0, number);
         files::private_folder(&copies)?;
-        for path in files(Path::new(folder))? {
+        for path in plain_files(Path::new(folder))? {
             if let Some(file) = files::snapshot(&path)? {
                 let copy = copies.join(path.file_name().unwrap_or_default());
                 files::put(&copy, &file.bytes, &file.metadata)?;
@@ -98,39 +66,13 @@ fn plans() -> Result<Vec<Planned>, Trouble> {
     Ok(plans)
 }
 
-/// The services whose own stacks name us: behind the common one they would ask twice.
-fn ask_already() -> Vec<String> {
-    let stacks = Service::All.logins().iter();
-    let texts = stacks.filter_map(|stack| {
-        let text = std::fs::read_to_string(super::path(stack)).ok()?;
-        super::edit::names_us(&text).map(|line| (stack, line))
-    });
-    texts
-        .map(|(stack, line)| {
-            format!("/etc/pam.d/{stack}:{line}: asks OneLogin already; that login would ask twice")
-        })
-        .collect()
-}
-
 /// Whether the common stack names us, once these files are as planned.
 fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
     names_us_as_planned(Path::new(COMMON), plans)
 }
 
-/// Whether this stack names us, once these files are as planned.
-pub(super) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Trouble> {
-    let text = match plans.iter().find(|plan| plan.path == path) {
-        Some(plan) => plan.after.clone(),
-        None => files::snapshot(path)?.map_or_else(Vec::new, |file| file.bytes),
-    };
-    Ok(super::edit::names_us(&String::from_utf8_lossy(&text)).is_some())
-}
-
-/// The child: authselect over layers, or pam-auth-update over the copies.
-pub(crate) fn preview(_: &Context, options: &Options) -> Result<Exit, Trouble> {
-    let Some(folder) = &options.folder else {
-        return authselect::preview_here(&options.authselect);
-    };
+/// The child: nobody else sees what it does to the copies.
+pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Trouble> {
     private_mounts()?;
     let none: Option<&str> = None;
     for (number, place) in FOLDERS.iter().enumerate() {
@@ -142,11 +84,8 @@ pub(crate) fn preview(_: &Context, options: &Options) -> Result<Exit, Trouble> {
     Ok(Exit::Good)
 }
 
-/// Lets the distribution's tool take us out, where somebody has changed its stacks since; what changed.
+/// Lets pam-auth-update take us out; what changed.
 pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
-    if is_by_authselect() {
-        return authselect::take_out();
-    }
     if !is_on(&[])? {
         return Ok(Vec::new());
     }
@@ -178,7 +117,7 @@ fn copies(scratch: &Path, number: usize) -> PathBuf {
 }
 
 /// The plain files in a folder.
-fn files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
+fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
     let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", folder.display()));
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
@@ -195,5 +134,5 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/var/lib/pam", DEBCONF];
 const DEBCONF: &str = "/var/cache/debconf";
 const COMMON: &str = "/etc/pam.d/common-auth";
-const UPDATE: &str = "/usr/sbin/pam-auth-update";
+pub(crate) const UPDATE: &str = "/usr/sbin/pam-auth-update";
 const PROFILE: &str = "/usr/share/pam-configs/onelogin";
