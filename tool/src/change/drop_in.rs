@@ -8,7 +8,8 @@ use crate::host::files::Metadata;
 use crate::outcome::Trouble;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::effective::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
-use crate::sshd::running::{self, reload, unread};
+use crate::sshd::running;
+use crate::sshd::running::{reload, unread};
 use std::path::Path;
 
 /// What sshd needs.

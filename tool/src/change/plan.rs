@@ -1,7 +1,8 @@
 //! The files that a change writes, and what the stacks are once they are written.
 
 use crate::change::service::Service;
-use crate::host::files::{self, Metadata, Snapshot};
+use crate::host::files;
+use crate::host::files::{Metadata, Snapshot};
 use crate::outcome::Trouble;
 use crate::pam_stack::edit::{Behind, names_us};
 use crate::pam_stack::{Entry, Kind, Service as Stack, read, verify};

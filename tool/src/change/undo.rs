@@ -5,7 +5,8 @@ use crate::change::record::{BACKUP, Changed, Record, Store, backup, forget, hash
 use crate::change::service::Service;
 use crate::change::{authselect, distribution, drop_in};
 use crate::host::audit::leave;
-use crate::host::files::{self, Metadata, Snapshot};
+use crate::host::files;
+use crate::host::files::{Metadata, Snapshot};
 use crate::outcome::Trouble;
 use crate::pam_stack::edit::{names_us, take_out};
 use crate::sshd::running::reload;

@@ -162,9 +162,30 @@ impl Sshd {
 
     /// Each service that sshd uses: for all, or behind a `Match`.
     pub(crate) fn services(&self) -> impl Iterator<Item = String> {
+        self.views().map(|view| view.value(Keyword::Service))
+    }
+
+    /// Whether each login that no `Match` block changes has to show a key, or the like, before sshd asks
+    /// its stack.
+    pub(crate) fn key_comes_first(&self) -> bool {
+        let methods = self.global().methods();
+        self.path.is_some() && methods.iter().all(|list| is_key_first(list))
+    }
+
+    /// Whether each login has to: `AuthenticationMethods` says so for all, and in each `Match` block.
+    pub(crate) fn key_always_comes_first(&self) -> bool {
+        let says_so = |view: View<'_>| {
+            let value = view.value(Keyword::Methods);
+            let is_any = value.is_empty() || value.eq_ignore_ascii_case("any");
+            !is_any && view.methods().iter().all(|list| is_key_first(list))
+        };
+        self.path.is_some() && !self.cannot_be_told() && self.views().all(says_so)
+    }
+
+    /// What counts for all, and in each `Match` block.
+    fn views(&self) -> impl Iterator<Item = View<'_>> {
         let blocks = (0..self.blocks.len()).map(|index| self.within(index));
-        let views = [self.global()].into_iter().chain(blocks);
-        views.map(|view| view.value(Keyword::Service))
+        [self.global()].into_iter().chain(blocks)
     }
 
     /// Whether a file of it cannot be read, or they have no end.
@@ -313,6 +334,13 @@ impl View<'_> {
     pub(crate) fn is_enabled(&self, method: &str) -> bool {
         switch(method).is_some_and(|keyword| self.is_on(keyword))
     }
+}
+
+/// Whether this list of methods begins with a key, or the like.
+fn is_key_first(list: &[String]) -> bool {
+    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
+    let method = list.first().and_then(|first| first.split(':').next());
+    method.is_some_and(|method| firsts.contains(&method))
 }
 
 fn is_yes(value: &str) -> bool {
