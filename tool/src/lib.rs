@@ -37,7 +37,7 @@ mod ui;
 mod verb;
 
 use crate::change::{distribution, record, trial, undo};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::Console;
 use crate::verb::{
     Context, check, confirm, disable, enable, enroll, factors, import_duo, limits, map, restore,
@@ -158,7 +158,7 @@ fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
     if waits_itself || uids().effective != 0 || !record::something_is_on_trial() {
         return;
     }
-    if let Err(Trouble(sentences)) = undo::overdue(&context.console) {
+    if let Err(Failure(sentences)) = undo::overdue(&context.console) {
         for sentence in sentences {
             context.console.fault(&sentence);
         }

@@ -9,11 +9,11 @@ pub(crate) enum Exit {
     Bad,
 }
 
-/// Why a verb could not do its work; each is a sentence that says what to do.
+/// Why a command could not do its work; each is a sentence that says what to do.
 #[derive(Debug)]
-pub(crate) struct Trouble(pub(crate) Vec<String>);
+pub(crate) struct Failure(pub(crate) Vec<String>);
 
-impl Trouble {
+impl Failure {
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
         Self(vec![sentence.into()])
     }

@@ -15,6 +15,6 @@ pub use codes::{
     PERM_DENIED, SUCCESS, USER_UNKNOWN, name,
 };
 pub use explore::{Model, Skip, Way, explore};
-pub use reader::{Body, CONF, Entry, FOLDERS, Files, Service, Trouble, open, read, services};
+pub use reader::{Body, CONF, Entry, FOLDERS, Files, Stack, Unreadable, open, read, services};
 pub use syntax::{Action, Control, Kind, flaws};
 pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};

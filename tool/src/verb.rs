@@ -14,7 +14,7 @@ pub(crate) mod status;
 pub(crate) mod try_login;
 pub(crate) mod users;
 
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::ui::console::Console;
 use pam_onelogin::config::file::{LoadError, Loaded, load};
 use pam_onelogin::host::uids;
@@ -29,23 +29,23 @@ pub(crate) struct Context {
 
 impl Context {
     /// The configuration, read as the module reads it.
-    pub(crate) fn load(&self) -> Result<Loaded, Trouble> {
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         load(&self.config, Trusted::of(uids())).map_err(|error| match error {
-            LoadError::Unprivileged => Trouble::new(format!(
+            LoadError::Unprivileged => Failure::new(format!(
                 "{}: only root may read it; run this with sudo",
                 self.config.display()
             )),
-            LoadError::Faults(faults) => Trouble(faults.iter().map(ToString::to_string).collect()),
+            LoadError::Faults(faults) => Failure(faults.iter().map(ToString::to_string).collect()),
         })
     }
 }
 
 /// What changes stacks is root's.
-pub(crate) fn needs_root() -> Result<(), Trouble> {
+pub(crate) fn needs_root() -> Result<(), Failure> {
     if uids().effective == 0 {
         Ok(())
     } else {
-        Err(Trouble::new(
+        Err(Failure::new(
             "only root may change stacks; run this with sudo",
         ))
     }

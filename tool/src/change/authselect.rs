@@ -6,15 +6,12 @@ use crate::change::plan::{Planned, names_us_as_planned};
 use crate::change::sandbox::{own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::{clean, run};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use nix::mount::{MsFlags, mount};
 use pam_onelogin::text::printable;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
-
-/// What would change, and what speaks against it.
-pub(crate) type Change = (Vec<Planned>, Vec<String>);
 
 /// What is selected here.
 struct Selected {
@@ -53,10 +50,10 @@ pub(crate) fn writes(path: &Path) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// What it takes to ask OneLogin.
-pub(crate) fn change() -> Result<Change, Trouble> {
+/// What it takes to ask OneLogin, and what speaks against it.
+pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     let selected = selected()?.ok_or_else(|| {
-        Trouble(vec![
+        Failure(vec![
             "no profile of authselect is selected here; the profiles are shown by: authselect list"
                 .to_owned(),
             A_SERVICE.to_owned(),
@@ -65,7 +62,7 @@ pub(crate) fn change() -> Result<Change, Trouble> {
     let (words, lost) = selected.words()?;
     let plans = plans(&words)?;
     if !asks(&plans)? {
-        return Err(Trouble(vec![
+        return Err(Failure(vec![
             format!(
                 "the profile {} of authselect does not ask OneLogin, although {FEATURE} is on",
                 printable(&selected.profile)
@@ -77,12 +74,12 @@ pub(crate) fn change() -> Result<Change, Trouble> {
 }
 
 /// Lets authselect take us out; what changed.
-pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
+pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     let selected = selected()?;
     let is_on = |selected: &Selected| selected.features.iter().any(|feature| feature == FEATURE);
     if !selected.as_ref().is_some_and(is_on) {
         return if asks(&[])? {
-            Err(Trouble::new(format!(
+            Err(Failure::new(format!(
                 "a stack of authselect names us, although {FEATURE} is off; take the line out by hand"
             )))
         } else {
@@ -104,7 +101,7 @@ pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
 
 impl Selected {
     /// What authselect is told, and what would be lost by it.
-    fn words(&self) -> Result<(Vec<String>, Vec<String>), Trouble> {
+    fn words(&self) -> Result<(Vec<String>, Vec<String>), Failure> {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
         if self.features.iter().any(|feature| feature == FEATURE) {
             return Ok((words(&["apply-changes"]), Vec::new()));
@@ -116,7 +113,7 @@ impl Selected {
         }
         let profile = printable(&self.profile);
         if !REPLACEABLE.contains(&self.profile.as_str()) {
-            return Err(Trouble(vec![
+            return Err(Failure(vec![
                 format!(
                     "the profile {profile} of authselect has no feature {FEATURE}, and {PROFILE} \
                      cannot stand in for it"
@@ -145,7 +142,7 @@ impl Selected {
 }
 
 /// The profile with its features; `None` where there is none.
-fn selected() -> Result<Option<Selected>, Trouble> {
+fn selected() -> Result<Option<Selected>, Failure> {
     let output = ask(&["current", "--raw"])?;
     if !output.status.success() {
         return Ok(None);
@@ -160,7 +157,7 @@ fn selected() -> Result<Option<Selected>, Trouble> {
 }
 
 /// The features that a profile has.
-fn features(profile: &str) -> Result<Vec<String>, Trouble> {
+fn features(profile: &str) -> Result<Vec<String>, Failure> {
     let output = ask(&["list-features", profile])?;
     if !output.status.success() {
         let what = format!("there is no profile {} of authselect", printable(profile));
@@ -171,7 +168,7 @@ fn features(profile: &str) -> Result<Vec<String>, Trouble> {
 }
 
 /// What would change if authselect were told this; nothing that it would not write itself is there.
-fn plans(words: &[String]) -> Result<Vec<Planned>, Trouble> {
+fn plans(words: &[String]) -> Result<Vec<Planned>, Failure> {
     let output = ask(&["check"])?;
     if !output.status.success() {
         return Err(edited(&output, &[]));
@@ -204,7 +201,7 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Trouble> {
             }
             _ if is_same => {}
             _ => {
-                return Err(Trouble::new(format!(
+                return Err(Failure::new(format!(
                     "{}: authselect would change it, and this tool does not",
                     file.path.display()
                 )));
@@ -218,33 +215,33 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Trouble> {
 }
 
 /// Whether a stack that services include names us, once these files are as planned.
-fn asks(plans: &[Planned]) -> Result<bool, Trouble> {
+fn asks(plans: &[Planned]) -> Result<bool, Failure> {
     let [system, password] = STACKS.map(Path::new);
     Ok(names_us_as_planned(system, plans)? || names_us_as_planned(password, plans)?)
 }
 
 /// A child of ours sees what authselect would do.
-fn preview(words: &[String]) -> Result<Preview, Trouble> {
+fn preview(words: &[String]) -> Result<Preview, Failure> {
     let output = clean(own_program()?)
         .args(["preview", "--authselect"])
         .args(words)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Trouble::new(format!("{AUTHSELECT} cannot be tried: {error}")))?;
+        .map_err(|error| Failure::new(format!("{AUTHSELECT} cannot be tried: {error}")))?;
     if !output.status.success() {
-        let mut trouble = said(&format!("{AUTHSELECT} cannot be tried"), &output);
-        trouble.0.push(A_SERVICE.to_owned());
-        return Err(trouble);
+        let mut failure = said(&format!("{AUTHSELECT} cannot be tried"), &output);
+        failure.0.push(A_SERVICE.to_owned());
+        return Err(failure);
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|error| Trouble::new(format!("{AUTHSELECT} cannot be tried: {error}")))
+        .map_err(|error| Failure::new(format!("{AUTHSELECT} cannot be tried: {error}")))
 }
 
 /// The child: nothing of what it does is seen by anybody else.
-pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
+pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
     private_mounts()?;
     let failed = |what: &Path, errno: nix::Error| {
-        Trouble::new(format!("{}: {}", what.display(), errno.desc()))
+        Failure::new(format!("{}: {}", what.display(), errno.desc()))
     };
     // The layers are in memory; and who listens in /run is out of reach.
     let run = Path::new("/run");
@@ -268,7 +265,7 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
         );
         for folder in [&layer, &work] {
             std::fs::create_dir(folder)
-                .map_err(|error| Trouble::new(format!("{}: {error}", folder.display())))?;
+                .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
         }
         let options = format!(
             "lowerdir={},upperdir={},workdir={}",
@@ -297,7 +294,7 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
         let mut found = Vec::new();
         for (layer, folder) in &layers {
             look_through(layer, folder, &mut found)
-                .map_err(|error| Trouble::new(format!("{}: {error}", layer.display())))?;
+                .map_err(|error| Failure::new(format!("{}: {error}", layer.display())))?;
         }
         Ok(found)
     };
@@ -306,7 +303,7 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Trouble> {
         anew: touched(&["apply-changes"])?,
         changed: touched(&words)?,
     };
-    let none_of_it = |error: std::io::Error| Trouble::new(error.to_string());
+    let none_of_it = |error: std::io::Error| Failure::new(error.to_string());
     serde_json::to_writer(std::io::stdout().lock(), &preview)
         .map_err(|error| none_of_it(error.into()))?;
     Ok(Exit::Good)
@@ -335,7 +332,7 @@ fn look_through(layer: &Path, folder: &Path, found: &mut Vec<Touched>) -> std::i
 
 impl Touched {
     /// Whether what is there is the same.
-    fn is_as_it_stands(&self) -> Result<bool, Trouble> {
+    fn is_as_it_stands(&self) -> Result<bool, Failure> {
         Ok(match &self.what {
             What::File(bytes) => {
                 files::snapshot(&self.path)?.is_some_and(|now| body(&now.bytes) == body(bytes))
@@ -369,33 +366,33 @@ fn body(bytes: &[u8]) -> &[u8] {
 }
 
 /// Files that are not as authselect writes them.
-fn edited(output: &Output, files: &[&Path]) -> Trouble {
-    let mut trouble = said(
+fn edited(output: &Output, files: &[&Path]) -> Failure {
+    let mut failure = said(
         "this is not as authselect has written it, and it would be overwritten:",
         output,
     );
     let paths = files.iter().map(|path| format!("    {}", path.display()));
-    trouble.0.extend(paths);
-    trouble.0.extend([
+    failure.0.extend(paths);
+    failure.0.extend([
         "to write it anew, type: authselect apply-changes; to keep it, make a profile of it (man \
          authselect-profiles)"
             .to_owned(),
         A_SERVICE.to_owned(),
     ]);
-    trouble
+    failure
 }
 
 /// A sentence, and what authselect said.
-fn said(sentence: &str, output: &Output) -> Trouble {
+fn said(sentence: &str, output: &Output) -> Failure {
     let mut sentences = vec![sentence.to_owned()];
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     let lines = text.lines().filter(|line| !line.trim().is_empty());
     sentences.extend(lines.take(MOST_LINES).map(printable));
-    Trouble(sentences)
+    Failure(sentences)
 }
 
-fn ask(words: &[&str]) -> Result<Output, Trouble> {
-    run(&[AUTHSELECT], words).ok_or_else(|| Trouble::new(format!("{AUTHSELECT} cannot be run")))
+fn ask(words: &[&str]) -> Result<Output, Failure> {
+    run(&[AUTHSELECT], words).ok_or_else(|| Failure::new(format!("{AUTHSELECT} cannot be run")))
 }
 
 const AUTHSELECT: &str = "/usr/bin/authselect";

@@ -5,7 +5,7 @@ use crate::change::pam_auth_update::UPDATE;
 use crate::change::plan::Planned;
 use crate::change::service::{Service, path};
 use crate::change::{authselect, pam_auth_update};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::names_us;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 /// What it takes, and what speaks against it.
-pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Trouble> {
+pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     let (plans, mut objections) = if is_by_authselect() {
         authselect::change()?
     } else {
@@ -52,7 +52,7 @@ fn ask_already() -> Vec<String> {
 }
 
 /// Lets the distribution's tool take us out, where somebody has changed its stacks since; what changed.
-pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
+pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     if is_by_authselect() {
         authselect::take_out()
     } else {
@@ -61,7 +61,7 @@ pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
 }
 
 /// The child: authselect over layers, or pam-auth-update over the copies.
-pub(crate) fn preview(options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn preview(options: &Options) -> Result<Exit, Failure> {
     match &options.folder {
         Some(folder) => pam_auth_update::preview_here(folder),
         None => authselect::preview_here(&options.authselect),

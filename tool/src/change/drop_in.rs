@@ -5,7 +5,7 @@ use crate::change::plan::Planned;
 use crate::change::sandbox::Scratch;
 use crate::host::files;
 use crate::host::files::Metadata;
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::effective::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
 use crate::sshd::running;
@@ -23,10 +23,10 @@ pub(crate) struct Needs {
 }
 
 /// Finds it out, for a login of this user.
-pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Trouble> {
+pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> {
     let settings = Settings::of(None, user)?;
     let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
-        Trouble::new(
+        Failure::new(
             "sshd's AuthenticationMethods do not tell what comes before OneLogin; say --behind key, or \
              --behind password: what they lack is then written, too",
         )
@@ -65,7 +65,7 @@ pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
 }
 
 /// Our file, where sshd would read it, and would then need nothing else.
-fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Trouble> {
+fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Failure> {
     if !Path::new(OURS).parent().is_some_and(Path::is_dir) {
         return Ok(None);
     }
@@ -122,7 +122,7 @@ pub(crate) fn reads(path: &Path) -> bool {
 }
 
 /// Takes our file away where no record knows of it; whether it was there.
-pub(crate) fn take_away() -> Result<bool, Trouble> {
+pub(crate) fn take_away() -> Result<bool, Failure> {
     let ours = files::snapshot(Path::new(OURS))?;
     let is_ours = ours.is_some_and(|file| {
         let written = [None, Some(KEY), Some(PASSWORD)].map(lines);
@@ -145,7 +145,7 @@ pub(crate) fn what_stays() -> Option<&'static str> {
 }
 
 /// Has the sshd that runs read its settings again, and sees that it has.
-pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
+pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Failure> {
     let settings = Settings::of(None, user)?;
     let mut objections = settings.objections(behind);
     if objections.is_empty() {
@@ -155,7 +155,7 @@ pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Trouble> {
     if objections.is_empty() {
         Ok(())
     } else {
-        Err(Trouble(objections))
+        Err(Failure(objections))
     }
 }
 

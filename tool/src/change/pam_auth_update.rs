@@ -5,16 +5,16 @@ use crate::change::plan::{Planned, names_us_as_planned};
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::clean;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// What pam-auth-update would change.
-pub(crate) fn plans() -> Result<Vec<Planned>, Trouble> {
+pub(crate) fn plans() -> Result<Vec<Planned>, Failure> {
     for needed in [UPDATE, PROFILE] {
         if !Path::new(needed).exists() {
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "there is no {needed} here; name a service: sshd, sudo, su, login"
             )));
         }
@@ -37,9 +37,9 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Trouble> {
         .arg(&scratch.0)
         .stdin(Stdio::null())
         .status()
-        .map_err(|error| Trouble::new(format!("{UPDATE} cannot be tried: {error}")))?;
+        .map_err(|error| Failure::new(format!("{UPDATE} cannot be tried: {error}")))?;
     if !status.success() {
-        return Err(Trouble::new(format!("{UPDATE} did not work: {status}")));
+        return Err(Failure::new(format!("{UPDATE} did not work: {status}")));
     }
     let mut plans = Vec::new();
     // What debconf noted is made anew whenever pam-auth-update runs.
@@ -58,7 +58,7 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Trouble> {
         }
     }
     if !is_on(&plans)? {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "{COMMON}: pam-auth-update leaves it alone, as it was edited by hand; \
              pam-auth-update --force --enable onelogin would write it anew"
         )));
@@ -67,38 +67,38 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Trouble> {
 }
 
 /// Whether the common stack names us, once these files are as planned.
-fn is_on(plans: &[Planned]) -> Result<bool, Trouble> {
+fn is_on(plans: &[Planned]) -> Result<bool, Failure> {
     names_us_as_planned(Path::new(COMMON), plans)
 }
 
 /// The child: nobody else sees what it does to the copies.
-pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Trouble> {
+pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Failure> {
     private_mounts()?;
     let none: Option<&str> = None;
     for (number, place) in FOLDERS.iter().enumerate() {
         let copies = copies(folder, number);
         mount(Some(&copies), *place, none, MsFlags::MS_BIND, none)
-            .map_err(|errno| Trouble::new(format!("{place}: {}", errno.desc())))?;
+            .map_err(|errno| Failure::new(format!("{place}: {}", errno.desc())))?;
     }
     update("--enable")?;
     Ok(Exit::Good)
 }
 
 /// Lets pam-auth-update take us out; what changed.
-pub(crate) fn take_out() -> Result<Vec<String>, Trouble> {
+pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     if !is_on(&[])? {
         return Ok(Vec::new());
     }
     update("--disable")?;
     if is_on(&[])? {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "{COMMON}: pam-auth-update leaves it alone; take our line out by hand"
         )));
     }
     Ok(vec![COMMON.to_owned()])
 }
 
-fn update(what: &str) -> Result<(), Trouble> {
+fn update(what: &str) -> Result<(), Failure> {
     let status = clean(UPDATE)
         .args([what, "onelogin"])
         .env("DEBIAN_FRONTEND", "noninteractive")
@@ -107,8 +107,8 @@ fn update(what: &str) -> Result<(), Trouble> {
         .status();
     match status {
         Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(Trouble::new(format!("{UPDATE}: {status}"))),
-        Err(error) => Err(Trouble::new(format!("{UPDATE}: {error}"))),
+        Ok(status) => Err(Failure::new(format!("{UPDATE}: {status}"))),
+        Err(error) => Err(Failure::new(format!("{UPDATE}: {error}"))),
     }
 }
 
@@ -117,8 +117,8 @@ fn copies(scratch: &Path, number: usize) -> PathBuf {
 }
 
 /// The plain files in a folder.
-fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Trouble> {
-    let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", folder.display()));
+fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;

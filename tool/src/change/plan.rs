@@ -3,9 +3,9 @@
 use crate::change::service::Service;
 use crate::host::files;
 use crate::host::files::{Metadata, Snapshot};
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::pam_stack::edit::{Behind, names_us};
-use crate::pam_stack::{Entry, Kind, Service as Stack, read, verify};
+use crate::pam_stack::{Entry, Kind, Stack, read, verify};
 use std::path::{Path, PathBuf};
 
 /// A file that will change, or be made.
@@ -72,7 +72,7 @@ pub(crate) fn flaw(service: &str, plans: &[Planned], behind: Behind) -> Option<S
 }
 
 /// Whether this stack names us, once these files are as planned.
-pub(crate) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Trouble> {
+pub(crate) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Failure> {
     let text = match plans.iter().find(|plan| plan.path == path) {
         Some(plan) => plan.after.clone(),
         None => files::snapshot(path)?.map_or_else(Vec::new, |file| file.bytes),

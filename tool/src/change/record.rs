@@ -6,7 +6,7 @@ use crate::change::plan::{FOLDER, Planned};
 use crate::change::service::Service;
 use crate::host::files;
 use crate::host::files::Metadata;
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use pam_onelogin::clock::{seconds_since_boot, unix_now};
 use pam_onelogin::host::{first_identity, is_gone, process_identity};
@@ -51,7 +51,7 @@ pub(crate) struct Store {
 #[allow(clippy::unused_self)] // who has the store has the lock
 impl Store {
     /// Waits for its turn.
-    pub(crate) fn open() -> Result<Self, Trouble> {
+    pub(crate) fn open() -> Result<Self, Failure> {
         for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
             files::private_folder(Path::new(folder))?;
         }
@@ -67,7 +67,7 @@ impl Store {
         plans: &[Planned],
         through: &[&str],
         seconds: i64,
-    ) -> Result<Record, Trouble> {
+    ) -> Result<Record, Failure> {
         let mut files = Vec::new();
         for plan in plans {
             files::sweep(&plan.path);
@@ -95,13 +95,13 @@ impl Store {
     }
 
     /// All files are written: whoever wrote them may end.
-    pub(crate) fn written(&self, record: &mut Record) -> Result<(), Trouble> {
+    pub(crate) fn written(&self, record: &mut Record) -> Result<(), Failure> {
         record.writer = None;
         save(record)
     }
 
     /// It stays.
-    pub(crate) fn keep(&self, record: &Record) -> Result<(), Trouble> {
+    pub(crate) fn keep(&self, record: &Record) -> Result<(), Failure> {
         let name = file_name(&record.service);
         files::rename(
             &Path::new(TRIAL).join(&name),
@@ -110,17 +110,17 @@ impl Store {
     }
 
     /// What is on trial.
-    pub(crate) fn on_trial(service: Service) -> Result<Option<Record>, Trouble> {
+    pub(crate) fn on_trial(service: Service) -> Result<Option<Record>, Failure> {
         load(TRIAL, service)
     }
 
     /// What was confirmed, or needed no confirmation.
-    pub(crate) fn enabled(service: Service) -> Result<Option<Record>, Trouble> {
+    pub(crate) fn enabled(service: Service) -> Result<Option<Record>, Failure> {
         load(ENABLED, service)
     }
 
     /// Forgets what was done, as it is undone.
-    pub(crate) fn forget(&self, service: Service) -> Result<(), Trouble> {
+    pub(crate) fn forget(&self, service: Service) -> Result<(), Failure> {
         for record in [Self::on_trial(service)?, Self::enabled(service)?] {
             record.as_ref().map_or(Ok(()), forget)?;
         }
@@ -155,7 +155,7 @@ impl Record {
     }
 }
 
-pub(crate) fn forget(record: &Record) -> Result<(), Trouble> {
+pub(crate) fn forget(record: &Record) -> Result<(), Failure> {
     let name = file_name(&record.service);
     for folder in [TRIAL, ENABLED] {
         files::remove(&Path::new(folder).join(&name))?;
@@ -194,15 +194,15 @@ fn file_name(service: &str) -> String {
     format!("{service}.json")
 }
 
-fn save(record: &Record) -> Result<(), Trouble> {
+fn save(record: &Record) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(record)
-        .map_err(|error| Trouble::new(format!("the record cannot be written: {error}")))?;
+        .map_err(|error| Failure::new(format!("the record cannot be written: {error}")))?;
     let path = Path::new(TRIAL).join(file_name(&record.service));
     files::sweep(&path);
     files::put(&path, &text, &Metadata::own(0o600))
 }
 
-fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
+fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
     let path = Path::new(folder).join(file_name(service.name()));
     // Before the first change there is no folder either.
     if !Path::new(folder).exists() {
@@ -213,29 +213,29 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Trouble> {
     };
     let record = serde_json::from_slice(&file.bytes);
     record.map(Some).map_err(|error| {
-        Trouble::new(format!(
+        Failure::new(format!(
             "{}: {error}; the stacks as they were are in {BACKUP}",
             path.display()
         ))
     })
 }
 
-fn lock(path: &Path) -> Result<Flock<File>, Trouble> {
+fn lock(path: &Path) -> Result<Flock<File>, Failure> {
     let file = files::open_lock(path)?;
     Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| Trouble::new(format!("{}: {}", path.display(), errno.desc())))
+        .map_err(|(_, errno)| Failure::new(format!("{}: {}", path.display(), errno.desc())))
 }
 
 /// Which start of the machine this is. A container keeps the kernel's when it is started again, but
 /// not the first process.
-fn boot() -> Result<String, Trouble> {
+fn boot() -> Result<String, Failure> {
     std::fs::read_to_string(BOOT)
         .map(|text| format!("{} {}", text.trim(), first_identity()))
-        .map_err(|error| Trouble::new(format!("{BOOT}: {error}")))
+        .map_err(|error| Failure::new(format!("{BOOT}: {error}")))
 }
 
-fn now() -> Result<i64, Trouble> {
-    seconds_since_boot().ok_or_else(|| Trouble::new("there is no clock that counts from the start"))
+fn now() -> Result<i64, Failure> {
+    seconds_since_boot().ok_or_else(|| Failure::new("there is no clock that counts from the start"))
 }
 
 /// Where the records are, below [`FOLDER`].

@@ -3,7 +3,7 @@
 
 use crate::change::plan::FOLDER;
 use crate::host::files;
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use pam_onelogin::host::exists;
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
-    pub(crate) fn make() -> Result<Self, Trouble> {
+    pub(crate) fn make() -> Result<Self, Failure> {
         files::private_folder(Path::new(FOLDER))?;
         sweep();
         let path = Path::new(FOLDER).join(format!("{LOGIN}{}", own_pid()));
@@ -45,17 +45,17 @@ impl Drop for Scratch {
 }
 
 /// From now on what this process mounts is seen by nobody else.
-pub(crate) fn private_mounts() -> Result<(), Trouble> {
+pub(crate) fn private_mounts() -> Result<(), Failure> {
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .map_err(|errno| Trouble::new(format!("no mount namespace: {}", errno.desc())))
+        .map_err(|errno| Failure::new(format!("no mount namespace: {}", errno.desc())))
 }
 
 /// This program, for a child of ours.
-pub(crate) fn own_program() -> Result<PathBuf, Trouble> {
+pub(crate) fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe()
-        .map_err(|error| Trouble::new(format!("this program does not find itself: {error}")))
+        .map_err(|error| Failure::new(format!("this program does not find itself: {error}")))
 }
 
 /// The name of a scratch folder, before the process that it is for.

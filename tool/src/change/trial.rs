@@ -6,7 +6,7 @@ use crate::change::plan::Planned;
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
 use crate::host::files;
 use crate::host::programs::clean;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::Behind;
 use crate::ui::console::Console;
 use crate::ui::terminal::{hold_interrupts, line};
@@ -63,14 +63,14 @@ pub(crate) enum Passed {
 
 impl Trial<'_> {
     /// Runs it at this terminal.
-    pub(crate) fn run(&self, console: &Console) -> Result<Passed, Trouble> {
+    pub(crate) fn run(&self, console: &Console) -> Result<Passed, Failure> {
         if self.user.uid.is_root() && is_setuid(self.service) {
-            return Err(Trouble::new(
+            return Err(Failure::new(
                 "root is not asked by sudo and su: name an ordinary user, --user NAME",
             ));
         }
         if !Path::new(LOG).exists() {
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "there is no {LOG}: without a log the decision of the module cannot be seen; \
                  --no-trial goes without a trial login"
             )));
@@ -94,14 +94,14 @@ impl Trial<'_> {
             .args(over)
             .args(["--behind", self.behind_word()])
             .status()
-            .map_err(|error| Trouble::new(format!("the trial login cannot start: {error}")))?;
+            .map_err(|error| Failure::new(format!("the trial login cannot start: {error}")))?;
         let said = log.finish();
         if status.code() == Some(COULD_NOT) || status.signal().is_some() {
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "the trial login could not be made here ({status}); --no-trial goes without"
             )));
         }
-        judge(status.success(), &said)
+        passed(status.success(), &said)
     }
 
     fn behind_word(&self) -> &'static str {
@@ -113,18 +113,18 @@ impl Trial<'_> {
 }
 
 /// What a login that ended so, with these lines in the log, was worth.
-fn judge(was_let_in: bool, said: &[String]) -> Result<Passed, Trouble> {
+fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
     let decision = said.iter().rev().find(|line| {
         let events = ["accepted", "denied", "exempt", "let in"];
         events.iter().any(|event| line.starts_with(event))
     });
-    let trouble = |first: &str| {
+    let failure = |first: &str| {
         let mut sentences = vec![first.to_owned()];
         sentences.extend(said.iter().map(|line| format!("the module said: {line}")));
-        Err(Trouble(sentences))
+        Err(Failure(sentences))
     };
     let Some(decision) = decision else {
-        return trouble(if was_let_in {
+        return failure(if was_let_in {
             "the trial login was let in, but OneLogin was not asked: this stack would change \
              nothing for this user"
         } else {
@@ -135,11 +135,11 @@ fn judge(was_let_in: bool, said: &[String]) -> Result<Passed, Trouble> {
     match (was_let_in, decision.split(' ').next()) {
         (true, Some("accepted")) => Ok(Passed::Accepted),
         (true, Some("exempt")) => Ok(Passed::Exempt),
-        (true, _) => trouble("the trial login was let in without OneLogin's word"),
+        (true, _) => failure("the trial login was let in without OneLogin's word"),
         (false, Some("accepted" | "exempt")) => {
-            trouble("OneLogin accepted, but something else in the stack refused the trial login")
+            failure("OneLogin accepted, but something else in the stack refused the trial login")
         }
-        (false, _) => trouble(
+        (false, _) => failure(
             "the trial login was denied; \"pam-onelogin test USER\" and \"pam-onelogin check\" \
              tell more",
         ),
@@ -148,8 +148,8 @@ fn judge(was_let_in: bool, said: &[String]) -> Result<Passed, Trouble> {
 
 /// The child: sees the new stacks, becomes like the host program, and logs in.
 pub(crate) fn run(console: &Console, options: &Options) -> Exit {
-    if let Err(trouble) = enter(options) {
-        for sentence in trouble.0 {
+    if let Err(failure) = enter(options) {
+        for sentence in failure.0 {
             console.fault(&sentence);
         }
         std::process::exit(COULD_NOT);
@@ -167,9 +167,9 @@ pub(crate) fn run(console: &Console, options: &Options) -> Exit {
 }
 
 /// Mounts what is to be seen, and takes the ids of the host program.
-fn enter(options: &Options) -> Result<(), Trouble> {
+fn enter(options: &Options) -> Result<(), Failure> {
     let failed = |what: &str, errno: nix::Error| {
-        Trouble::new(format!("no trial login: {what}: {}", errno.desc()))
+        Failure::new(format!("no trial login: {what}: {}", errno.desc()))
     };
     private_mounts()?;
     let none: Option<&str> = None;
@@ -183,7 +183,7 @@ fn enter(options: &Options) -> Result<(), Trouble> {
     bind(&options.folder.join("log"), Path::new(LOG))?;
     if is_setuid(&options.service) {
         let user = User::from_name(&options.user).ok().flatten();
-        let uid = user.ok_or_else(|| Trouble::new("no such user"))?.uid;
+        let uid = user.ok_or_else(|| Failure::new("no such user"))?.uid;
         let root = Uid::from_raw(0);
         setresuid(uid, root, root).map_err(|errno| failed("the ids of a setuid program", errno))?;
     }
@@ -294,8 +294,8 @@ struct LogTap {
 }
 
 impl LogTap {
-    fn open(path: &Path) -> Result<Self, Trouble> {
-        let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", path.display()));
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         let socket = UnixDatagram::bind(path).map_err(failed)?;
         let copy = socket.try_clone().map_err(failed)?;
         let reader = thread::spawn(move || read_log(&copy));
@@ -353,7 +353,7 @@ mod tests {
 
     fn judged(was_let_in: bool, said: &[&str]) -> Result<Passed, String> {
         let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();
-        judge(was_let_in, &said).map_err(|trouble| trouble.0.join("\n"))
+        passed(was_let_in, &said).map_err(|failure| failure.0.join("\n"))
     }
 
     #[test]

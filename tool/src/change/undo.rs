@@ -7,7 +7,7 @@ use crate::change::{authselect, distribution, drop_in};
 use crate::host::audit::leave;
 use crate::host::files;
 use crate::host::files::{Metadata, Snapshot};
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::pam_stack::edit::{names_us, take_out};
 use crate::sshd::running::reload;
 use crate::ui::console::Console;
@@ -37,41 +37,41 @@ pub(crate) enum Back {
 #[allow(clippy::unused_self)] // who has the store has the lock
 impl Store {
     /// Puts back all that is overdue: what that was, and what went wrong.
-    pub(crate) fn restore_overdue(&self) -> (Vec<Record>, Vec<Trouble>) {
+    pub(crate) fn restore_overdue(&self) -> (Vec<Record>, Vec<Failure>) {
         let mut restored = Vec::new();
-        let mut troubles = Vec::new();
+        let mut failures = Vec::new();
         for service in Service::EACH {
             let record = match Self::on_trial(service) {
                 Ok(record) => record.filter(Record::is_overdue),
-                Err(trouble) => {
-                    troubles.push(trouble);
+                Err(failure) => {
+                    failures.push(failure);
                     continue;
                 }
             };
             if let Some(record) = record {
                 match self.put_back(&record) {
                     Ok(()) => restored.push(record),
-                    Err(trouble) => troubles.push(trouble),
+                    Err(failure) => failures.push(failure),
                 }
             }
         }
-        (restored, troubles)
+        (restored, failures)
     }
 
     /// Puts the files back and forgets the record. What is on trial goes back in any case; a file
     /// that cannot keeps none of the others from it.
-    pub(crate) fn put_back(&self, record: &Record) -> Result<(), Trouble> {
+    pub(crate) fn put_back(&self, record: &Record) -> Result<(), Failure> {
         // What the distribution's own tool has written since belongs together, and goes back by it.
         let is_all = record.service == Service::All.name() && !record.is_kept();
         if is_all && self.is_changed(record) && distribution::take_out().is_ok() {
             return forget(record);
         }
-        let mut troubles = Vec::new();
+        let mut failures = Vec::new();
         // The last one first: what sshd asks for and what its stack asks are never less than before.
         for file in record.files.iter().rev() {
             let is_read = drop_in::reads(&file.path);
             // A stack that cannot go back may let in behind a key only.
-            if is_read && !troubles.is_empty() {
+            if is_read && !failures.is_empty() {
                 continue;
             }
             files::sweep(&file.path);
@@ -79,14 +79,14 @@ impl Store {
             if is_read {
                 done = done.and_then(|()| reload());
             }
-            if let Err(trouble) = done {
-                troubles.extend(trouble.0);
+            if let Err(failure) = done {
+                failures.extend(failure.0);
             }
         }
-        if troubles.is_empty() {
+        if failures.is_empty() {
             forget(record)
         } else {
-            Err(Trouble(troubles))
+            Err(Failure(failures))
         }
     }
 
@@ -96,7 +96,7 @@ impl Store {
         files.any(|file| self.planned_back(record, file).is_err())
     }
 
-    fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Trouble> {
+    fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Failure> {
         match self.planned_back(record, file) {
             Ok(restoring) if [Back::Same, Back::Theirs].contains(&restoring.back) => Ok(()),
             Ok(restoring) => {
@@ -109,9 +109,9 @@ impl Store {
                 }
                 files::remove(&file.path)
             }
-            Err(trouble) if record.is_kept() => Err(trouble),
-            Err(trouble) => {
-                let old = old(record, file).map_err(|_| trouble)?;
+            Err(failure) if record.is_kept() => Err(failure),
+            Err(failure) => {
+                let old = old(record, file).map_err(|_| failure)?;
                 keep_a_copy(&file.path);
                 match old {
                     // Who makes a link to a stack must not keep it on trial for good.
@@ -127,7 +127,7 @@ impl Store {
         &self,
         record: &Record,
         file: &Changed,
-    ) -> Result<Restoring, Trouble> {
+    ) -> Result<Restoring, Failure> {
         let present = files::snapshot(&file.path)?;
         let restoring = |back, present, then| {
             Ok(Restoring {
@@ -144,21 +144,21 @@ impl Store {
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
                 restoring(Back::Whole, Some(now), before)
             }
-            (_, Some(_)) if authselect::writes(&file.path) => Err(Trouble::new(format!(
+            (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::new(format!(
                 "{}: was changed since, by authselect or by hand",
                 file.path.display()
             ))),
             (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
             (Ok(None), present) => restoring(Back::Whole, present, None),
             (_, Some(now)) => without_our_lines(record, file, now),
-            (Err(trouble), None) => Err(trouble),
+            (Err(failure), None) => Err(failure),
         }
     }
 }
 
 /// Puts back what is overdue, and says so here and in the log; whether something was.
-pub(crate) fn overdue(console: &Console) -> Result<bool, Trouble> {
-    let (restored, troubles) = Store::open()?.restore_overdue();
+pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
+    let (restored, failures) = Store::open()?.restore_overdue();
     for record in &restored {
         let text = format!(
             "{} was not confirmed in time: its stack is as it was before",
@@ -167,16 +167,16 @@ pub(crate) fn overdue(console: &Console) -> Result<bool, Trouble> {
         leave(Level::Warning, &text);
         console.note(&text);
     }
-    let sentences: Vec<_> = troubles.into_iter().flat_map(|trouble| trouble.0).collect();
+    let sentences: Vec<_> = failures.into_iter().flat_map(|failure| failure.0).collect();
     if sentences.is_empty() {
         Ok(!restored.is_empty())
     } else {
-        Err(Trouble(sentences))
+        Err(Failure(sentences))
     }
 }
 
 /// A stack that somebody has edited since, or whose copy is lost.
-fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Trouble> {
+fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let text = String::from_utf8_lossy(&now.bytes).into_owned();
     let (back, bytes) = match take_out(&name, &text) {
@@ -184,7 +184,7 @@ fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<R
         // They are out already.
         Ok(None) if names_us(&text).is_none() => (Back::Same, now.bytes.clone()),
         other => {
-            return Err(Trouble(vec![
+            return Err(Failure(vec![
                 match other {
                     Err(refusal) => refusal.to_string(),
                     Ok(_) => format!(
@@ -226,14 +226,14 @@ fn keep_a_copy(path: &Path) {
 }
 
 /// A file as it was; `None` where there was none.
-fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Trouble> {
+fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
     let Some(metadata) = &file.before else {
         return Ok(None);
     };
     let copy = backup(&record.service, &file.path);
     let old = files::snapshot(&copy)?.ok_or_else(|| {
         let (path, copy) = (file.path.display(), copy.display());
-        Trouble::new(format!("{copy} is gone: {path} must be put right by hand"))
+        Failure::new(format!("{copy} is gone: {path} must be put right by hand"))
     })?;
     Ok(Some(Snapshot {
         bytes: old.bytes,

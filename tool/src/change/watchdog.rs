@@ -5,16 +5,16 @@
 use crate::change::sandbox::own_program;
 use crate::change::service::Service;
 use crate::host::programs::{clean, systemd_runs, works};
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::ui::console::Console;
 use pam_onelogin::host::process_identity;
 use std::io::Read as _;
 use std::process::Stdio;
 
 /// Starts them; when this returns, the first one waits.
-pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Trouble> {
+pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Failure> {
     let program = own_program()?;
-    let failed = |error: std::io::Error| Trouble::new(format!("no process to wait: {error}"));
+    let failed = |error: std::io::Error| Failure::new(format!("no process to wait: {error}"));
     let mut child = clean(&program)
         .args(["restore", "--wait", service.name()])
         .stdin(Stdio::null())
@@ -26,7 +26,7 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
     let mut said = child
         .stdout
         .take()
-        .ok_or_else(|| Trouble::new("no process to wait: it says nothing"))?;
+        .ok_or_else(|| Failure::new("no process to wait: it says nothing"))?;
     said.read_exact(&mut ready).map_err(failed)?;
     if !systemd_runs() {
         return Ok(());

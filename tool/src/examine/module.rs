@@ -15,11 +15,11 @@ pub(crate) fn examine(_subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::note("module", what));
         return;
     };
-    judge(&folder_of(&libpam).join(NAME), findings);
+    look_at(&folder_of(&libpam).join(NAME), findings);
 }
 
 /// Looks at a module where libpam expects it.
-fn judge(module: &Path, findings: &mut Vec<Finding>) {
+fn look_at(module: &Path, findings: &mut Vec<Finding>) {
     let Ok(bytes) = std::fs::read(module) else {
         findings.push(absent(module));
         return;
@@ -173,7 +173,7 @@ mod tests {
 
     fn found(module: &Path) -> Vec<(&'static str, String)> {
         let mut findings = Vec::new();
-        judge(module, &mut findings);
+        look_at(module, &mut findings);
         let findings = findings.into_iter();
         findings.map(|finding| (finding.id, finding.what)).collect()
     }

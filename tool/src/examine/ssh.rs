@@ -1,6 +1,6 @@
 //! sshd: whether it asks PAM, and whom it lets in without.
 
-use crate::examine::stack::{Stack, asks, has_factor, has_strict_factor, read};
+use crate::examine::stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, Keyword, Said, Sshd, View, switch};
 use crate::ui::finding::{Finding, Place, Severity};
@@ -105,7 +105,7 @@ fn in_block(
     subject: &Subject<'_>,
     index: usize,
     block: &Block,
-    stack: &Stack,
+    stack: &NamedStack,
     findings: &mut Vec<Finding>,
 ) {
     let sshd = &subject.sshd;
@@ -154,7 +154,12 @@ fn without_name(what: &str) -> &str {
 }
 
 /// By which methods sshd lets in, and what of it passes through the stack.
-fn methods(subject: &Subject<'_>, view: &View<'_>, stack: &Stack, findings: &mut Vec<Finding>) {
+fn methods(
+    subject: &Subject<'_>,
+    view: &View<'_>,
+    stack: &NamedStack,
+    findings: &mut Vec<Finding>,
+) {
     let asks_pam = view.is_on(Keyword::KbdInteractive);
     let advice = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
                   \"KbdInteractiveAuthentication yes\"";

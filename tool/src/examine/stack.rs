@@ -2,21 +2,21 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::{OURS, Role, returns, role};
-use crate::pam_stack::{self, AUTH_ERR, Code, IGNORE, Kind, SUCCESS, Service, authenticate};
+use crate::pam_stack::{self, AUTH_ERR, Code, IGNORE, Kind, SUCCESS, Stack, authenticate};
 use std::cell::Cell;
 use std::path::Path;
 
 /// A service with its name.
-pub(crate) struct Stack {
+pub(crate) struct NamedStack {
     pub(crate) name: String,
-    pub(crate) service: Service,
+    pub(crate) service: Stack,
 }
 
-impl Stack {
+impl NamedStack {
     /// Whether we are asked in it, on some way.
     pub(crate) fn asks(&self) -> bool {
         let chain = self.service.chain(Kind::Auth);
-        self.service.trouble.is_none() && chain.iter().any(|entry| entry.is(OURS))
+        self.service.unreadable.is_none() && chain.iter().any(|entry| entry.is(OURS))
     }
 
     /// Whether it lets in whoever passes each module.
@@ -26,7 +26,7 @@ impl Stack {
             Some(Role::Deny) => AUTH_ERR,
             _ => SUCCESS,
         };
-        self.service.trouble.is_none() && authenticate(chain, passes).0 == SUCCESS
+        self.service.unreadable.is_none() && authenticate(chain, passes).0 == SUCCESS
     }
 
     pub(super) fn names_us(&self) -> bool {
@@ -39,7 +39,7 @@ impl Stack {
 }
 
 /// Reads a service of the machine; `None`: a file of it cannot be read.
-pub(crate) fn read(machine: &TargetSystem, name: &str) -> Option<Stack> {
+pub(crate) fn read(machine: &TargetSystem, name: &str) -> Option<NamedStack> {
     let is_whole = Cell::new(true);
     let files = |path: &Path| {
         let text = machine.text(path);
@@ -47,7 +47,7 @@ pub(crate) fn read(machine: &TargetSystem, name: &str) -> Option<Stack> {
         text.ok().flatten()
     };
     let service = pam_stack::read(name, &files);
-    is_whole.get().then(|| Stack {
+    is_whole.get().then(|| NamedStack {
         name: name.to_owned(),
         service,
     })
@@ -59,13 +59,13 @@ pub(crate) fn asks(machine: &TargetSystem, name: &str) -> bool {
 }
 
 /// Whether a factor is in its stack beside ours.
-pub(crate) fn has_factor(stack: &Stack) -> bool {
+pub(crate) fn has_factor(stack: &NamedStack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
     chain.any(|entry| role(entry) == Role::Factor)
 }
 
 /// Whether one of them asks each user, and says yes or no.
-pub(crate) fn has_strict_factor(stack: &Stack) -> bool {
+pub(crate) fn has_strict_factor(stack: &NamedStack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
     chain.any(|entry| role(entry) == Role::Factor && !returns(entry).is_some_and(may_pass))
 }

@@ -6,7 +6,7 @@ mod edit;
 mod judge;
 mod rewrite;
 
-use crate::examine::stack::{Stack, read};
+use crate::examine::stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
@@ -31,7 +31,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let conf = subject.machine.text(pam_stack::CONF).ok().flatten();
         names = pam_stack::services(&conf.unwrap_or_default());
     }
-    let stacks: Vec<Stack> = names
+    let stacks: Vec<NamedStack> = names
         .iter()
         .filter(|name| !is_left_over(name) && !is_part(name))
         .filter_map(|name| read(subject.machine, name))
@@ -45,12 +45,12 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let mut found = Grouped::default();
     for stack in &stacks {
         let is_ours =
-            stack.names_us() || stack.service.trouble.is_some() && is_named(subject, stack);
+            stack.names_us() || stack.service.unreadable.is_some() && is_named(subject, stack);
         if !is_ours {
             continue;
         }
         let judge = judge_of(subject, &stack.name, &stack.service, &folders);
-        for one in judge.judge() {
+        for one in judge.findings() {
             found.add(&stack.name, adviser.advise(stack, one));
         }
     }
@@ -61,7 +61,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if subject.machine.unread().is_empty()
         && !stacks
             .iter()
-            .any(|stack| stack.asks() || stack.service.trouble.is_some())
+            .any(|stack| stack.asks() || stack.service.unreadable.is_some())
     {
         findings.push(
             Finding::warning("not-used", "no stack asks pam_onelogin")
@@ -73,7 +73,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 }
 
 /// Whether a file of a stack that cannot be read names us.
-fn is_named(subject: &Subject<'_>, stack: &Stack) -> bool {
+fn is_named(subject: &Subject<'_>, stack: &NamedStack) -> bool {
     let mut files = stack.service.files.iter();
     files.any(|path| {
         let text = subject.machine.text(path).ok().flatten();
@@ -117,7 +117,7 @@ fn list(names: &[String]) -> String {
 }
 
 /// Lines that one libpam reads otherwise than the next.
-fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding>) {
+fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let asking = stacks.iter().filter(|stack| stack.asks());
     let files: BTreeSet<_> = asking.flat_map(|stack| &stack.service.files).collect();
     for path in files {
@@ -147,10 +147,10 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[Stack], findings: &mut Vec<Finding
 }
 
 /// The same program, by another name; and other ways to a shell.
-fn other_ways_in(machine: &TargetSystem, stacks: &[Stack], findings: &mut Vec<Finding>) {
+fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
-        stack.map(Stack::asks)
+        stack.map(NamedStack::asks)
     };
     for (name, twin, typed) in TWINS {
         // One without a stack goes through that of other.
@@ -192,14 +192,14 @@ fn other_ways_in(machine: &TargetSystem, stacks: &[Stack], findings: &mut Vec<Fi
         .filter(twins)
         .map(str::to_owned)
         .collect();
-    if !open.is_empty() && stacks.iter().any(Stack::asks) {
+    if !open.is_empty() && stacks.iter().any(NamedStack::asks) {
         let what = format!("no second factor is asked in: {}", list(&open));
         findings.push(Finding::note("not-asked", what).in_file("/etc/pam.d"));
     }
 }
 
 /// Who is asked because of a line that many include.
-fn shared(stacks: &[Stack], findings: &mut Vec<Finding>) {
+fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let mut files: BTreeMap<PathBuf, (usize, BTreeSet<&str>)> = BTreeMap::new();
     for stack in stacks {
         let chain = stack.service.chain(Kind::Auth).iter();

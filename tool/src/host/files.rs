@@ -5,7 +5,7 @@
 
 pub(crate) mod output;
 
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use rustix::fs::{
@@ -54,7 +54,7 @@ impl Metadata {
 }
 
 /// A file that is to be replaced or put back; `None` where there is none, or no folder for it.
-pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Trouble> {
+pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Failure> {
     if lacks_its_folder(path) {
         return Ok(None);
     }
@@ -63,21 +63,21 @@ pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Trouble> {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
         Err(Errno::LOOP) => return Err(refused(path, IS_LINK)),
-        Err(errno) => return Err(trouble(path, errno)),
+        Err(errno) => return Err(failure(path, errno)),
     };
     read(path, file).map(Some)
 }
 
 /// Writes a file with all that it is, in place of an old one or anew. When this returns, it is on
 /// the disk.
-pub(crate) fn put(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Trouble> {
+pub(crate) fn put(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     refuse_what_is_no_plain_file(path, &folder, name)?;
     replace(path, bytes, metadata)
 }
 
 /// As [`put`], in place of a link, too: the link goes, and what stands behind it stays as it is.
-pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Trouble> {
+pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     let draft = draft_name(name);
     let written = write_draft(&folder, &draft, bytes, metadata)
@@ -85,41 +85,41 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<
         .and_then(|()| fsync(&folder));
     written.map_err(|errno| {
         let _ = unlinkat(&folder, &draft, AtFlags::empty());
-        trouble(path, errno)
+        failure(path, errno)
     })
 }
 
-/// Takes a file away; one that is not there is no trouble.
-pub(crate) fn remove(path: &Path) -> Result<(), Trouble> {
+/// Takes a file away; one that is not there is no failure.
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     if lacks_its_folder(path) {
         return Ok(());
     }
     let (folder, name) = place(path)?;
     match unlinkat(&folder, name, AtFlags::empty()) {
-        Ok(()) => fsync(&folder).map_err(|errno| trouble(path, errno)),
+        Ok(()) => fsync(&folder).map_err(|errno| failure(path, errno)),
         Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(trouble(path, errno)),
+        Err(errno) => Err(failure(path, errno)),
     }
 }
 
 /// Gives a file another name in the same file system.
-pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Trouble> {
+pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
     let (old, name) = place(from)?;
     let (new, new_name) = place(to)?;
     renameat(&old, name, &new, new_name)
         .and_then(|()| fsync(&new))
         .and_then(|()| fsync(&old))
-        .map_err(|errno| trouble(from, errno))
+        .map_err(|errno| failure(from, errno))
 }
 
 /// Makes a folder of ours alone, where it is absent.
-pub(crate) fn private_folder(path: &Path) -> Result<(), Trouble> {
+pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     match mkdirat(&folder, name, Mode::from_raw_mode(0o700)) {
-        Ok(()) => fsync(&folder).map_err(|errno| trouble(path, errno)),
+        Ok(()) => fsync(&folder).map_err(|errno| failure(path, errno)),
         Err(Errno::EXIST) => {
             let found = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
-                .map_err(|errno| trouble(path, errno))?;
+                .map_err(|errno| failure(path, errno))?;
             let is_folder = found.st_mode & 0o170_000 == 0o040_000;
             let own = rustix::process::geteuid().as_raw();
             if is_folder && found.st_uid == own && found.st_mode & 0o7777 == 0o700 {
@@ -128,17 +128,17 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), Trouble> {
                 Err(refused(path, "must be a folder of yours with mode 0700"))
             }
         }
-        Err(errno) => Err(trouble(path, errno)),
+        Err(errno) => Err(failure(path, errno)),
     }
 }
 
 /// Opens a file that is only locked, and makes it where it is absent.
-pub(crate) fn open_lock(path: &Path) -> Result<File, Trouble> {
+pub(crate) fn open_lock(path: &Path) -> Result<File, Failure> {
     let (folder, name) = place(path)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     openat(&folder, name, flags, Mode::from_raw_mode(0o600))
         .map(File::from)
-        .map_err(|errno| trouble(path, errno))
+        .map_err(|errno| failure(path, errno))
 }
 
 /// Takes away what a killed run has left half written beside this file.
@@ -161,7 +161,7 @@ fn lacks_its_folder(path: &Path) -> bool {
 }
 
 /// The folder of a file, opened, and its name there.
-fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Trouble> {
+fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Failure> {
     let name = path
         .file_name()
         .ok_or_else(|| refused(path, "is no name of a file"))?;
@@ -170,13 +170,13 @@ fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Trouble> {
         _ => Path::new("."),
     };
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let folder = open(parent, flags, Mode::empty()).map_err(|errno| trouble(parent, errno))?;
+    let folder = open(parent, flags, Mode::empty()).map_err(|errno| failure(parent, errno))?;
     Ok((folder, name))
 }
 
 /// Reads what was opened, if it is a plain file with one name.
-fn read(path: &Path, mut file: File) -> Result<Snapshot, Trouble> {
-    let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", path.display()));
+fn read(path: &Path, mut file: File) -> Result<Snapshot, Failure> {
+    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
         return Err(refused(path, IS_NO_FILE));
@@ -190,7 +190,7 @@ fn read(path: &Path, mut file: File) -> Result<Snapshot, Trouble> {
         mode: metadata.mode() & 0o7777,
         uid: metadata.uid(),
         gid: metadata.gid(),
-        attributes: attributes(&file).map_err(|errno| trouble(path, errno))?,
+        attributes: attributes(&file).map_err(|errno| failure(path, errno))?,
     };
     Ok(Snapshot { bytes, metadata })
 }
@@ -199,7 +199,7 @@ fn refuse_what_is_no_plain_file(
     path: &Path,
     folder: &OwnedFd,
     name: &OsStr,
-) -> Result<(), Trouble> {
+) -> Result<(), Failure> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => match found.st_mode & 0o170_000 {
             0o100_000 if found.st_nlink > 1 => Err(refused(path, HAS_NAMES)),
@@ -208,7 +208,7 @@ fn refuse_what_is_no_plain_file(
             _ => Err(refused(path, IS_NO_FILE)),
         },
         Err(Errno::NOENT) => Ok(()),
-        Err(errno) => Err(trouble(path, errno)),
+        Err(errno) => Err(failure(path, errno)),
     }
 }
 
@@ -276,13 +276,13 @@ fn draft_start(name: &OsStr) -> OsString {
     draft
 }
 
-fn trouble(path: &Path, errno: Errno) -> Trouble {
+fn failure(path: &Path, errno: Errno) -> Failure {
     let error = std::io::Error::from(errno);
-    Trouble::new(format!("{}: {error}", path.display()))
+    Failure::new(format!("{}: {error}", path.display()))
 }
 
-fn refused(path: &Path, why: &str) -> Trouble {
-    Trouble::new(format!("{}: {why}", path.display()))
+fn refused(path: &Path, why: &str) -> Failure {
+    Failure::new(format!("{}: {why}", path.display()))
 }
 
 // O_NONBLOCK: a pipe must not hold up the tool before it is seen to be one.

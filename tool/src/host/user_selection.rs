@@ -1,7 +1,7 @@
 //! Which users of this host are meant, by the words of the command line.
 
 use crate::host::programs::run;
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use clap::Args;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ pub(crate) struct UserSelection {
 
 impl UserSelection {
     /// Their names, in order and each once.
-    pub(crate) fn names(&self) -> Result<BTreeSet<String>, Trouble> {
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>, Failure> {
         let mut names: BTreeSet<String> = self.users.iter().cloned().collect();
         if let Some(path) = &self.from {
             names.extend(listed(&text_of(path)?));
@@ -47,7 +47,7 @@ impl UserSelection {
             names = people(&getent(&["passwd"])?, uid_min(&defs));
         }
         if names.is_empty() {
-            return Err(Trouble::new(
+            return Err(Failure::new(
                 "nobody is meant: the list or group is empty; name users",
             ));
         }
@@ -55,14 +55,14 @@ impl UserSelection {
     }
 }
 
-fn text_of(path: &Path) -> Result<String, Trouble> {
+fn text_of(path: &Path) -> Result<String, Failure> {
     let mut text = String::new();
     let result = if path == Path::new("-") {
         stdin().read_to_string(&mut text)
     } else {
         std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
     };
-    let failed = |error| Trouble::new(format!("{}: {error}", path.display()));
+    let failed = |error| Failure::new(format!("{}: {error}", path.display()));
     result.map(|_| text).map_err(failed)
 }
 
@@ -78,7 +78,7 @@ fn listed(text: &str) -> Vec<String> {
 }
 
 /// Who is in a group, by its list or by their passwd entry.
-fn members(group: &str) -> Result<BTreeSet<String>, Trouble> {
+fn members(group: &str) -> Result<BTreeSet<String>, Failure> {
     let entry = getent(&["group", "--", group])?;
     let mut fields = entry.trim_end().split(':');
     let gid = fields.nth(2).unwrap_or_default();
@@ -131,16 +131,16 @@ fn uid_min(login_defs: &str) -> u32 {
     value.unwrap_or(UID_MIN)
 }
 
-fn getent(words: &[&str]) -> Result<String, Trouble> {
+fn getent(words: &[&str]) -> Result<String, Failure> {
     let what = clean(&words.join(" "), PROMPT_CHARS);
     match run(&[GETENT], words) {
         Some(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
         Some(output) if output.status.code() == Some(2) => {
-            Err(Trouble::new(format!("the system knows no {what}")))
+            Err(Failure::new(format!("the system knows no {what}")))
         }
-        _ => Err(Trouble::new(format!(
+        _ => Err(Failure::new(format!(
             "{GETENT} {what} failed; name the users instead"
         ))),
     }

@@ -1,7 +1,7 @@
 //! What would become of users at their next login: decided by the login's own code, over one
 //! connection and one token, and without asking, activating or counting anything.
 
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint};
 use crate::ui::terminal::Countdown;
 use pam_onelogin::config::file::Loaded;
@@ -234,9 +234,9 @@ impl Prediction {
     }
 
     /// Why a verb could do nothing for this user.
-    pub(crate) fn trouble(&self, user: &str, end: &str) -> Trouble {
+    pub(crate) fn failure(&self, user: &str, end: &str) -> Failure {
         let sentence = format!("{user} {}{end}", self.sentence());
-        Trouble(
+        Failure(
             [Some(sentence), self.advice(user)]
                 .into_iter()
                 .flatten()

@@ -1,7 +1,7 @@
 //! What this host keeps of users: counts, denials, what was looked up. To look makes nothing.
 
 use crate::login::outlook::{request, subject};
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use pam_onelogin::config::Config;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};
@@ -22,17 +22,17 @@ pub(crate) struct Stored<'a> {
 
 impl<'a> Stored<'a> {
     /// The account of this name, with a folder of private files that can be used or is not there yet.
-    pub(crate) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Trouble> {
+    pub(crate) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Failure> {
         let account = match Nss.by_name(name) {
             Ok(Some(account)) => account,
-            Ok(None) => return Err(Trouble::new(format!("this host knows no user {name:?}"))),
-            Err(_) => return Err(Trouble::new("the user database gave no answer")),
+            Ok(None) => return Err(Failure::new(format!("this host knows no user {name:?}"))),
+            Err(_) => return Err(Failure::new("the user database gave no answer")),
         };
         let folder = &loaded.config.state_dir;
         let state = state(loaded);
         match state.trouble() {
             Some(trouble) if folder.symlink_metadata().is_ok() => {
-                Err(Trouble::new(trouble.to_string()))
+                Err(Failure::new(trouble.to_string()))
             }
             _ => Ok(Self {
                 account,
@@ -42,22 +42,22 @@ impl<'a> Stored<'a> {
         }
     }
 
-    pub(crate) fn standing(&self) -> Result<Standing, Trouble> {
+    pub(crate) fn standing(&self) -> Result<Standing, Failure> {
         // A folder that is not there yet.
         if self.state.trouble().is_some() {
             return Ok(Standing::default());
         }
         let standing = self.ledger().standing();
-        standing.map_err(|_| Trouble::new(NO_ANSWER))
+        standing.map_err(|_| Failure::new(NO_ANSWER))
     }
 
     /// Takes back what was counted.
-    pub(crate) fn reset(&self) -> Result<(), Trouble> {
+    pub(crate) fn reset(&self) -> Result<(), Failure> {
         if self.state.trouble().is_some() {
             return Ok(());
         }
         let reset = self.ledger().reset();
-        reset.map_err(|_| Trouble::new(NO_ANSWER))
+        reset.map_err(|_| Failure::new(NO_ANSWER))
     }
 
     /// The memory of the user, as a login has it: of the OneLogin user too, if it is known who that is.

@@ -26,18 +26,18 @@ pub(crate) struct Source<'a> {
 
 /// What has to be done.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum Insertion {
     /// OneLogin is asked already; by what.
     Already(String),
     /// Another stack that changes with this one is included here.
     Covered(String),
     /// The new text.
-    Change(Change),
+    New(NewText),
 }
 
 /// A new text.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Change {
+pub(crate) struct NewText {
     pub(crate) text: String,
     /// What an admin must agree to.
     pub(crate) objections: Vec<Refusal>,
@@ -62,10 +62,10 @@ impl fmt::Display for Refusal {
 }
 
 /// Puts our lines into a stack.
-pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusal> {
+pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, Refusal> {
     let lines = read(source.name, source.text)?;
     if let Some(line) = lines.iter().find(|line| line.is_ours()) {
-        return Ok(Plan::Already(source.place(line.number)));
+        return Ok(Insertion::Already(source.place(line.number)));
     }
     let mut anchor = None;
     for line in &lines {
@@ -73,8 +73,8 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusa
             continue;
         };
         match first {
-            First::Sibling(name) => return Ok(Plan::Covered(name)),
-            First::Ours(name) => return Ok(Plan::Already(name)),
+            First::Sibling(name) => return Ok(Insertion::Covered(name)),
+            First::Ours(name) => return Ok(Insertion::Already(name)),
             First::Factor(factor) if anchor.is_none() => anchor = Some((line, factor)),
             First::Factor(_) => {
                 return Err(source.refuse(line.number, "is a second line that checks a password"));
@@ -87,13 +87,13 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusa
         return Err(source.refuse_all(text));
     };
     for line in &lines {
-        source.judge(line, anchor.number, behind)?;
+        source.accept(line, anchor.number, behind)?;
     }
     let mut objections = Vec::new();
     let block = match (behind, factor) {
         (Behind::Key, _) => block(Some(anchor), &[OURS_ALONE, PERMIT]),
         (Behind::Password, Factor::Debian(name)) => {
-            check_debian(source, &name)?;
+            accept_common_auth(source, &name)?;
             block(None, &[OURS])
         }
         (Behind::Password, Factor::PamUnix) => block(None, &[OURS]),
@@ -123,7 +123,7 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Plan, Refusa
             text.push_str(&block);
         }
     }
-    Ok(Plan::Change(Change { text, objections }))
+    Ok(Insertion::New(NewText { text, objections }))
 }
 
 /// Takes our block out of a stack again; `None` where there is none.
@@ -276,7 +276,7 @@ impl Source<'_> {
     }
 
     /// Whether the stack may hold this line beside ours.
-    fn judge(&self, line: &Line<'_>, anchor: usize, behind: Behind) -> Result<(), Refusal> {
+    fn accept(&self, line: &Line<'_>, anchor: usize, behind: Behind) -> Result<(), Refusal> {
         let Words::Auth { control, module } = line.words else {
             return Ok(());
         };
@@ -345,7 +345,7 @@ fn next_word(text: &str) -> (&str, &str) {
 
 /// Behind common-auth our line needs that a wrong password ends the stack there, and that nothing
 /// in it ends the stack with a yes.
-fn check_debian(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
+fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
     let text = (source.other)(name).unwrap_or_default();
     let lines = read(name, &text)?;
     let auth: Vec<_> = lines

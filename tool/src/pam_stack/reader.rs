@@ -57,20 +57,20 @@ pub enum Body {
 
 /// What libpam makes of a service's files.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Service {
+pub struct Stack {
     /// Its file; `None` where it has none and `other` stands in.
     pub path: Option<PathBuf>,
     chains: Chains,
     other: Chains,
     /// Why libpam denies everything: it reads nothing of a service with such a fault.
-    pub trouble: Option<Trouble>,
+    pub unreadable: Option<Unreadable>,
     /// Each file that was read, in their order, with the line and file that includes it.
     pub files: Vec<PathBuf>,
 }
 
 /// Why a service cannot be read at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
+pub struct Unreadable {
     /// A sentence without a full stop.
     pub what: String,
     /// The file.
@@ -104,7 +104,7 @@ impl Chains {
     }
 }
 
-impl Service {
+impl Stack {
     /// The chain that is walked: of the service, or where it has none of this kind of `other`.
     #[must_use]
     pub fn chain(&self, kind: Kind) -> &[Entry] {
@@ -151,7 +151,7 @@ impl Entry {
 
 /// Reads a service.
 #[must_use]
-pub fn read(service: &str, files: Files<'_>) -> Service {
+pub fn read(service: &str, files: Files<'_>) -> Stack {
     let service = service.to_ascii_lowercase();
     let mut reader = Reader {
         files,
@@ -159,29 +159,29 @@ pub fn read(service: &str, files: Files<'_>) -> Service {
         seen: Vec::new(),
         count: 0,
     };
-    let mut trouble = None;
+    let mut unreadable = None;
     let mut path = None;
     let has_folder = FOLDERS
         .iter()
         .any(|folder| files(&Path::new(folder).join(OTHER)).is_some())
         || open(&service, files).is_some();
     if let Some((found, text)) = open(&service, files) {
-        trouble = reader.file(&found, &text, None, 0, 0).err();
+        unreadable = reader.file(&found, &text, None, 0, 0).err();
         path = Some(found);
     } else if !has_folder {
         if let Some(text) = files(Path::new(CONF)) {
-            trouble = reader.conf(&text, &service).err();
+            unreadable = reader.conf(&text, &service).err();
             path = Some(CONF.into());
         }
     }
     let chains = std::mem::take(&mut reader.chains);
     let mut read = reader.seen.clone();
-    if trouble.is_none() {
+    if unreadable.is_none() {
         if let Some((found, text)) = open(OTHER, files) {
-            trouble = reader.file(&found, &text, None, 0, 0).err();
+            unreadable = reader.file(&found, &text, None, 0, 0).err();
         } else if !has_folder {
             if let Some(text) = files(Path::new(CONF)) {
-                trouble = reader.conf(&text, OTHER).err();
+                unreadable = reader.conf(&text, OTHER).err();
             }
         }
     }
@@ -189,17 +189,17 @@ pub fn read(service: &str, files: Files<'_>) -> Service {
         read.clone_from(&reader.seen);
     }
     if reader.count > MAX_FILES {
-        trouble = Some(Trouble {
+        unreadable = Some(Unreadable {
             what: "it includes files without end; does one include itself?".to_owned(),
             path: reader.seen.into_iter().next().unwrap_or_default(),
             line: 1,
         });
     }
-    Service {
+    Stack {
         path,
         chains,
         other: reader.chains,
-        trouble,
+        unreadable,
         files: read,
     }
 }
@@ -260,7 +260,7 @@ impl Reader<'_> {
         wanted: Option<Kind>,
         depth: usize,
         level: usize,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Unreadable> {
         if !self.seen.iter().any(|seen| seen == path) {
             self.seen.push(path.to_owned());
         }
@@ -275,7 +275,7 @@ impl Reader<'_> {
             };
             self.line(&spot, Words::of(&line.text))?;
         }
-        end.map_err(|line| Trouble {
+        end.map_err(|line| Unreadable {
             what: "the file ends within a line that goes on (\"\\\")".to_owned(),
             path: path.to_owned(),
             line,
@@ -283,7 +283,7 @@ impl Reader<'_> {
     }
 
     /// Adds the lines of a service in pam.conf.
-    fn conf(&mut self, text: &str, service: &str) -> Result<(), Trouble> {
+    fn conf(&mut self, text: &str, service: &str) -> Result<(), Unreadable> {
         let path = Path::new(CONF);
         self.seen.push(path.to_owned());
         for line in lines(text).0 {
@@ -306,7 +306,7 @@ impl Reader<'_> {
     }
 
     /// Adds a line.
-    fn line(&mut self, spot: &Spot<'_>, mut words: Words<'_>) -> Result<(), Trouble> {
+    fn line(&mut self, spot: &Spot<'_>, mut words: Words<'_>) -> Result<(), Unreadable> {
         let mut broken = None;
         let word = words.next();
         let is_quiet = word.as_ref().is_some_and(|word| word.starts_with('-'));
@@ -375,13 +375,13 @@ impl Reader<'_> {
     }
 
     /// Debian's `@include`: all lines of a file, of any type where nothing else is wanted.
-    fn at_include(&mut self, spot: &Spot<'_>, name: Option<&str>) -> Result<(), Trouble> {
+    fn at_include(&mut self, spot: &Spot<'_>, name: Option<&str>) -> Result<(), Unreadable> {
         let Err(what) = self.include(spot, name, spot.wanted, 0) else {
             return Ok(());
         };
         match spot.wanted {
             // There is no chain to put a denial into.
-            None => Err(Trouble {
+            None => Err(Unreadable {
                 what,
                 path: spot.path.to_owned(),
                 line: spot.line,
@@ -421,7 +421,7 @@ impl Reader<'_> {
         let (path, text) =
             open(name, self.files).ok_or_else(|| format!("there is no file {name}"))?;
         self.file(&path, &text, wanted, spot.depth + 1, spot.level + inner)
-            .map_err(|trouble| trouble.what)
+            .map_err(|unreadable| unreadable.what)
     }
 }
 
@@ -432,8 +432,8 @@ fn is_nameless(path: &str) -> bool {
     name.is_empty() || name == "?"
 }
 
-fn nameless(spot: &Spot<'_>) -> Trouble {
-    Trouble {
+fn nameless(spot: &Spot<'_>) -> Unreadable {
+    Unreadable {
         what: "the module has no name".to_owned(),
         path: spot.path.to_owned(),
         line: spot.line,

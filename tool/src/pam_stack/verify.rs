@@ -2,14 +2,12 @@
 //! what the editor of stacks has done.
 
 use crate::pam_stack::edit::Behind;
-use crate::pam_stack::{
-    AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Service as Stack, authenticate, name,
-};
+use crate::pam_stack::{AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Stack, authenticate, name};
 
 /// What is wrong with a stack, in one sentence.
 pub(crate) fn flaw(service: &Stack, behind: Behind) -> Option<String> {
-    if let Some(trouble) = &service.trouble {
-        return Some(trouble.what.clone());
+    if let Some(unreadable) = &service.unreadable {
+        return Some(unreadable.what.clone());
     }
     let chain = service.chain(Kind::Auth);
     let run = |ours: Code, password: Code| {

@@ -2,7 +2,7 @@
 
 use crate::host::programs::run;
 use crate::host::target_system::TargetSystem;
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::config::{ForSome, Said, Sshd};
 use std::collections::BTreeMap;
@@ -14,13 +14,13 @@ pub(crate) struct Settings(BTreeMap<String, String>);
 
 impl Settings {
     /// Those of this file or of sshd's own, for a login of this user.
-    pub(crate) fn of(file: Option<&Path>, user: &str) -> Result<Self, Trouble> {
+    pub(crate) fn of(file: Option<&Path>, user: &str) -> Result<Self, Failure> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
         let file = file.map(Path::to_string_lossy);
         let mut arguments = vec!["-T", "-C", &whom];
         arguments.extend(file.iter().flat_map(|file| ["-f", file]));
         let output = run(&[SSHD], &arguments)
-            .ok_or_else(|| Trouble::new(format!("{SSHD} is not there, or does not start")))?;
+            .ok_or_else(|| Failure::new(format!("{SSHD} is not there, or does not start")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             let mut sentences = vec![format!("{SSHD} -T does not accept its configuration:")];
@@ -30,7 +30,7 @@ impl Settings {
                     "it makes that when it starts; type: mkdir -m 755 {RUN}"
                 ));
             }
-            return Err(Trouble(sentences));
+            return Err(Failure(sentences));
         }
         Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
     }

@@ -6,7 +6,7 @@
 //! find the socket again after SIGHUP, and end: systemd starts it anew.
 
 use crate::host::programs::{output_of, run, systemd_runs, works};
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use crate::sshd::effective::{SSHD, Settings};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -18,7 +18,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 /// Has the sshd that runs, if one does, read its settings again; the sessions that are open stay.
-pub(crate) fn reload() -> Result<(), Trouble> {
+pub(crate) fn reload() -> Result<(), Failure> {
     let listening = listening();
     // At the start of the machine there is none yet, nor all that sshd -T needs.
     if listening.is_empty() {
@@ -38,7 +38,7 @@ pub(crate) fn reload() -> Result<(), Trouble> {
     };
     let before = identity(file);
     kill(Pid::from_raw(pid), Signal::SIGHUP)
-        .map_err(|errno| Trouble::new(format!("sshd cannot be reloaded: {}", errno.desc())))?;
+        .map_err(|errno| Failure::new(format!("sshd cannot be reloaded: {}", errno.desc())))?;
     // It starts itself anew, and writes its number again once it listens.
     for _ in 0..LOOKS {
         if identity(file).is_some_and(|now| Some(now) != before) {
@@ -46,13 +46,13 @@ pub(crate) fn reload() -> Result<(), Trouble> {
         }
         sleep(LOOK);
     }
-    Err(Trouble::new(
+    Err(Failure::new(
         "sshd was told to read its settings again, and has not come back",
     ))
 }
 
 /// Has systemd start this sshd anew. The socket stays, so that no connection is refused meanwhile.
-fn restart(pid: i32) -> Result<(), Trouble> {
+fn restart(pid: i32) -> Result<(), Failure> {
     let unit = restartable(pid)?;
     // A unit that was started five times in ten seconds would be left failed, and its socket with it.
     let _ = works(SYSTEMCTL, &["--quiet", "reset-failed", "--", &unit]);
@@ -60,24 +60,24 @@ fn restart(pid: i32) -> Result<(), Trouble> {
     if works(SYSTEMCTL, &["--quiet", "try-restart", "--", &unit]) {
         Ok(())
     } else {
-        Err(Trouble::new(format!(
+        Err(Failure::new(format!(
             "{unit} could not be restarted; type: systemctl status {unit}"
         )))
     }
 }
 
 /// The unit of an sshd with a socket of systemd, where a restart leaves the open sessions alone.
-fn restartable(pid: i32) -> Result<String, Trouble> {
+fn restartable(pid: i32) -> Result<String, Failure> {
     const HELD: &str = "systemd holds the socket of the sshd that runs, which would have to be \
                         restarted to read its settings";
     let Some(unit) = systemd_runs().then(|| unit(pid)).flatten() else {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "{HELD}, and it is not known by which unit; write the settings by hand, restart it, then \
              run this again"
         )));
     };
     if !["process", "none"].contains(&shown(&unit, "KillMode").as_str()) {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "{HELD}, and {unit} would end the open sessions with it; it needs KillMode=process, by: \
              systemctl edit {unit}"
         )));
@@ -86,7 +86,7 @@ fn restartable(pid: i32) -> Result<String, Trouble> {
 }
 
 /// Whether the sshd that runs, if one does, can be made to read its settings again.
-pub(crate) fn can_be_reloaded() -> Result<(), Trouble> {
+pub(crate) fn can_be_reloaded() -> Result<(), Failure> {
     let listening = listening().into_iter();
     let mut by_socket = listening.filter(|pid| has_systemds_socket(*pid));
     by_socket.try_for_each(|pid| restartable(pid).map(|_| ()))

@@ -1,7 +1,7 @@
 //! Where the tool's words go: results to standard output, everything else to standard error.
 //! Colour and movement only on a terminal.
 
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use pam_onelogin::text::printable;
@@ -70,8 +70,8 @@ impl Console {
 
     /// How the tool ends: badly, too, where a result did not get out, as on a full disk. Whoever
     /// closed a pipe has read what they wanted, and needs no words.
-    pub(crate) fn end(&self, result: Result<Exit, Trouble>) -> Exit {
-        let exit = result.unwrap_or_else(|Trouble(sentences)| {
+    pub(crate) fn end(&self, result: Result<Exit, Failure>) -> Exit {
+        let exit = result.unwrap_or_else(|Failure(sentences)| {
             for sentence in &sentences {
                 self.fault(sentence);
             }

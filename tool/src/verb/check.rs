@@ -4,7 +4,7 @@
 use crate::examine::examine;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::ui::finding::{Finding, Severity};
 use crate::verb::Context;
@@ -33,9 +33,9 @@ struct Result {
 }
 
 /// Looks at everything.
-pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Failure> {
     if !options.machine.has("/etc") {
-        return Err(Trouble::new(
+        return Err(Failure::new(
             "--root: there is no machine: no folder etc in it",
         ));
     }

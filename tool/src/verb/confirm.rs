@@ -2,7 +2,7 @@
 
 use crate::change::record::Store;
 use crate::change::service::Service;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::verb::{Context, needs_root};
 use clap::Args;
 use pam_onelogin::host::uids;
@@ -19,7 +19,7 @@ pub(crate) struct Options {
 }
 
 /// Keeps it.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     needs_root()?;
     let loaded = context.load()?;
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
@@ -40,14 +40,14 @@ pub(super) fn keep(
     service: Service,
     state: &State,
     anyway: bool,
-) -> Result<Exit, Trouble> {
+) -> Result<Exit, Failure> {
     let name = service.name();
     let store = Store::open()?;
     let Some(record) = Store::on_trial(service)? else {
-        return Err(Trouble::new(format!("nothing is on trial in {name}")));
+        return Err(Failure::new(format!("nothing is on trial in {name}")));
     };
     if record.is_overdue() {
-        return Err(Trouble::new(format!("too late: {name} is put back")));
+        return Err(Failure::new(format!("too late: {name} is put back")));
     }
     let mut through = record.through.iter();
     let seen = through.find_map(|service| state.witnessed(service));
@@ -60,7 +60,7 @@ pub(super) fn keep(
         }
         None if anyway => {}
         None => {
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "no login through {name} was accepted by OneLogin since; log in from a second \
                  window first ({})",
                 service.second_login("USER")

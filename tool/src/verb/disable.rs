@@ -7,7 +7,7 @@ use crate::change::undo::Back;
 use crate::change::{distribution, drop_in, plan};
 use crate::host::files;
 use crate::host::files::Snapshot;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::{names_us, take_out};
 use crate::ui::diff::diff;
 use crate::verb::{Context, needs_root};
@@ -28,7 +28,7 @@ struct Document<'a> {
 }
 
 /// Switches it off.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     needs_root()?;
     let service = options.service;
     let store = Store::open()?;
@@ -74,7 +74,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     })
 }
 
-fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Trouble> {
+fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Failure> {
     let mut changed = Vec::new();
     for file in &record.files {
         let restoring = store.planned_back(record, file)?;
@@ -100,7 +100,7 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
 }
 
 /// Without a record: what is plainly ours.
-fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Trouble> {
+fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Failure> {
     let mut plans = Vec::new();
     for stack in present_stacks(service) {
         let path = path(stack);
@@ -112,13 +112,13 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Tro
             Ok(Some(text)) => plans.push((path, present, text)),
             Ok(None) => {
                 if let Some(line) = names_us(&text) {
-                    return Err(Trouble::new(format!(
+                    return Err(Failure::new(format!(
                         "{}:{line}: this line was not written by this tool; take it out by hand",
                         path.display()
                     )));
                 }
             }
-            Err(refusal) => return Err(Trouble::new(refusal.to_string())),
+            Err(refusal) => return Err(Failure::new(refusal.to_string())),
         }
     }
     let mut changed = Vec::new();

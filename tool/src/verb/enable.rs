@@ -8,9 +8,9 @@ use crate::change::trial::{Passed, Trial};
 use crate::change::{distribution, drop_in, plan, undo, watchdog};
 use crate::examine::stacks::advice::rewritten_here;
 use crate::host::{files, state_mount};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::pam_stack;
-use crate::pam_stack::edit::{Behind, Plan, Source};
+use crate::pam_stack::edit::{Behind, Insertion, Source};
 use crate::pam_stack::{Files, edit};
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
@@ -76,10 +76,10 @@ struct Change {
 }
 
 /// Switches it on.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     needs_root()?;
     if context.config != Path::new(DEFAULT_CONFIG) {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "the stacks read {DEFAULT_CONFIG}: --config goes with other commands only"
         )));
     }
@@ -92,11 +92,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         return Ok(options.report(context, "unchanged", &change, Exit::Good));
     }
     if !change.objections.is_empty() && !options.anyway {
-        return Err(Trouble::new(
+        return Err(Failure::new(
             "nothing was changed; put that right first, or say --anyway",
         ));
     }
-    change.judge(&context.console, options.service)?;
+    change.verify(&context.console, options.service)?;
     if options.dry_run {
         options.mount(context);
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
@@ -106,7 +106,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         change.try_login(&context.console, &user)?;
     }
     if !options.yes && !agrees(&context.console, "Write this?") {
-        return Err(Trouble::new("nothing was changed"));
+        return Err(Failure::new("nothing was changed"));
     }
     // Before the folder is opened, and before a stack asks: what is counted is out of the reach of
     // users from the first login on.
@@ -144,7 +144,7 @@ impl Change {
     }
 
     /// The new stacks without a login.
-    fn judge(&self, console: &Console, service: Service) -> Result<(), Trouble> {
+    fn verify(&self, console: &Console, service: Service) -> Result<(), Failure> {
         if self.through.is_empty() {
             let name = service.name();
             let first = format!("no login of {name} would go through that; nothing was changed");
@@ -156,7 +156,7 @@ impl Change {
                         .to_owned(),
                 );
             }
-            return Err(Trouble(sentences));
+            return Err(Failure(sentences));
         }
         for name in &self.through {
             if let Some(fault) = plan::flaw(name, &self.plans, self.behind) {
@@ -168,16 +168,16 @@ impl Change {
         Ok(())
     }
 
-    fn try_login(&self, console: &Console, user: &User) -> Result<(), Trouble> {
+    fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
         let trial = Trial {
             service: self.through.first().copied().unwrap_or_default(),
             user,
             behind: self.behind,
             plans: &self.plans,
         };
-        let passed = trial.run(console).map_err(|mut trouble| {
-            trouble.0.push("nothing was changed".to_owned());
-            trouble
+        let passed = trial.run(console).map_err(|mut failure| {
+            failure.0.push("nothing was changed".to_owned());
+            failure
         })?;
         console.note(&match passed {
             Passed::Accepted => paint(Paint::Good, "The trial login was accepted by OneLogin."),
@@ -192,7 +192,7 @@ impl Change {
 
 impl Options {
     /// Who logs in on trial.
-    fn user(&self, context: &Context) -> Result<User, Trouble> {
+    fn user(&self, context: &Context) -> Result<User, Failure> {
         let called = std::env::var("SUDO_USER")
             .ok()
             .filter(|name| name != "root");
@@ -202,14 +202,14 @@ impl Options {
             None => {
                 let typed = line(&context.console, "Who makes the trial login? ", false);
                 let typed = typed.filter(|typed| !typed.is_empty());
-                let typed = typed.ok_or_else(|| Trouble::new("say who, with --user NAME"))?;
+                let typed = typed.ok_or_else(|| Failure::new("say who, with --user NAME"))?;
                 String::from_utf8_lossy(&typed).into_owned()
             }
         };
         let found = User::from_name(&name).ok().flatten();
         found.ok_or_else(|| {
             let name = pam_onelogin::text::clean(&name, pam_onelogin::text::PROMPT_CHARS);
-            Trouble::new(format!("there is no user {name} on this host"))
+            Failure::new(format!("there is no user {name} on this host"))
         })
     }
 
@@ -227,7 +227,7 @@ impl Options {
     }
 
     /// Finds out what to change.
-    fn prepare(&self, context: &Context, user: &str) -> Result<Change, Trouble> {
+    fn prepare(&self, context: &Context, user: &str) -> Result<Change, Failure> {
         let mut change = Change {
             plans: Vec::new(),
             behind: Behind::Password,
@@ -249,7 +249,7 @@ impl Options {
         }
         let name = self.service.name();
         if self.service != Service::All && !path(name).exists() {
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "there is no /etc/pam.d/{name} on this host"
             )));
         }
@@ -271,14 +271,14 @@ impl Options {
     }
 
     /// What one stack needs.
-    fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Trouble> {
+    fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Failure> {
         let path = path(stack);
         let Some(before) = files::snapshot(&path)? else {
             return Ok(());
         };
         let text = std::str::from_utf8(&before.bytes).map_err(|_| {
             let path = path.display();
-            Trouble::new(format!("{path}: is not UTF-8; write the line by hand"))
+            Failure::new(format!("{path}: is not UTF-8; write the line by hand"))
         })?;
         let source = Source {
             name: stack,
@@ -287,7 +287,7 @@ impl Options {
             siblings: self.service.stacks(),
         };
         match edit::insert(&source, change.behind) {
-            Ok(Plan::Change(found)) => {
+            Ok(Insertion::New(found)) => {
                 let objections = found.objections.iter().map(ToString::to_string);
                 change.objections.extend(objections);
                 change.plans.push(Planned {
@@ -296,7 +296,7 @@ impl Options {
                     after: found.text.into_bytes(),
                 });
             }
-            Ok(Plan::Already(place)) => {
+            Ok(Insertion::Already(place)) => {
                 console.note(&format!("{place}: OneLogin is asked already."));
                 if let Some(fault) = plan::flaw(stack, &[], change.behind) {
                     let words = paint(Paint::Warning, "Look:");
@@ -306,7 +306,7 @@ impl Options {
                     ));
                 }
             }
-            Ok(Plan::Covered(by)) => console.note(&format!(
+            Ok(Insertion::Covered(by)) => console.note(&format!(
                 "{}: includes {by}, and stays as it is.",
                 path.display()
             )),
@@ -325,12 +325,12 @@ impl Options {
         change: &Change,
         state: &State,
         user: &str,
-    ) -> Result<Record, Trouble> {
+    ) -> Result<Record, Failure> {
         let store = Store::open()?;
         refuse_while_changing(self.service)?;
         if Store::enabled(self.service)?.is_some() {
             let name = self.service.name();
-            return Err(Trouble::new(format!(
+            return Err(Failure::new(format!(
                 "{name} was enabled before, and its stacks were changed since; first type: \
                  pam-onelogin disable {name}"
             )));
@@ -340,14 +340,14 @@ impl Options {
             let is_known = |text| change.objections.contains(text);
             let is_planned = change.plans.iter().any(|plan| drop_in::reads(&plan.path));
             if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
-                return Err(Trouble::new(
+                return Err(Failure::new(
                     "sshd's settings were changed meanwhile; nothing was written",
                 ));
             }
         }
         for plan in &change.plans {
             if files::snapshot(&plan.path)? != plan.before {
-                return Err(Trouble::new(format!(
+                return Err(Failure::new(format!(
                     "{}: was changed meanwhile; nothing was written",
                     plan.path.display()
                 )));
@@ -365,12 +365,12 @@ impl Options {
         match written {
             Ok(()) => Ok(record),
             // All of it or nothing.
-            Err(mut trouble) => {
-                trouble.0.push(match store.put_back(&record) {
+            Err(mut failure) => {
+                failure.0.push(match store.put_back(&record) {
                     Ok(()) => "nothing was changed".to_owned(),
                     Err(_) => "what was changed goes back by: pam-onelogin restore".to_owned(),
                 });
-                Err(trouble)
+                Err(failure)
             }
         }
     }
@@ -381,11 +381,11 @@ impl Options {
         change: &Change,
         state: &State,
         user: &str,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Failure> {
         if let Some(seconds) = self.try_for {
             for service in &change.through {
                 state.watch(service).map_err(|error| {
-                    Trouble::new(format!("a login could not be noted: {error}"))
+                    Failure::new(format!("a login could not be noted: {error}"))
                 })?;
             }
             watchdog::start(&context.console, self.service, seconds)?;
@@ -429,7 +429,7 @@ fn await_confirmation(
     record: &Record,
     state: &State,
     user: &str,
-) -> Result<Exit, Trouble> {
+) -> Result<Exit, Failure> {
     let console = &context.console;
     console.note(&format!(
         "The new stack is in place, for {} s. Keep this window; log in from a second one:\n    {}\n\
@@ -465,8 +465,8 @@ fn await_confirmation(
             Typing::Line(answer) if is_yes(answer.trim_ascii()) => {
                 match keep(context, service, state, false) {
                     Ok(_) => {}
-                    Err(trouble) => {
-                        for sentence in trouble.0 {
+                    Err(failure) => {
+                        for sentence in failure.0 {
                             console.note(&sentence);
                         }
                     }
@@ -479,10 +479,10 @@ fn await_confirmation(
 }
 
 /// One change of a service at a time.
-fn refuse_while_changing(service: Service) -> Result<(), Trouble> {
+fn refuse_while_changing(service: Service) -> Result<(), Failure> {
     let name = service.name();
     if Store::on_trial(service)?.is_some() {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "{name} is on trial already: pam-onelogin confirm {name}, or: pam-onelogin disable {name}"
         )));
     }
@@ -500,7 +500,7 @@ fn on_disk(path: &Path) -> Option<String> {
 }
 
 /// Why the stack is left to the admin; shows what to write, where `check` would call that good.
-fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Trouble {
+fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Failure {
     let name = path.file_name().and_then(|name| name.to_str());
     let new = rewritten_here(Path::new(DEFAULT_CONFIG), name.unwrap_or_default(), behind);
     let path = path.display();
@@ -528,7 +528,7 @@ fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Tro
          pam-onelogin check"
             .to_owned()
     };
-    Trouble(vec![refusal.to_owned(), advice])
+    Failure(vec![refusal.to_owned(), advice])
 }
 
 /// How long writing may take without a trial, in seconds; what is not done then is put back.

@@ -4,7 +4,7 @@
 use crate::host::audit;
 use crate::login::outlook::{Prediction, known_as, request, subject, with_login, word};
 use crate::login::traced_http::{Steps, TracedHttp};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
 use crate::verb::Context;
@@ -61,7 +61,7 @@ struct End {
 }
 
 /// Sets the factor up.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let mut loaded = context.load()?;
     loaded.config.onelogin.login_timeout = TIME;
     let (config, console) = (&loaded.config, &context.console);
@@ -69,14 +69,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
     if !stdin().is_terminal() || !stderr().is_terminal() {
         let text =
             "the secret of a new device is shown to whoever sits here: this needs a terminal";
-        return Err(Trouble::new(text));
+        return Err(Failure::new(text));
     }
     if config.onelogin.version == Version::V1 {
         let text = "factors can be enrolled with onelogin.api_version = 2 only";
-        return Err(Trouble::new(text));
+        return Err(Failure::new(text));
     }
     let subject = subject(&request(&options.user), &loaded)
-        .map_err(|outcome| Prediction::of_end(&outcome).trouble(&user, ""))?;
+        .map_err(|outcome| Prediction::of_end(&outcome).failure(&user, ""))?;
     console.note(&format!("Looked up by {}.", known_as(&subject, config)));
     hold_interrupts();
     let state = State::open(&config.state_dir, Trusted::of(uids()));

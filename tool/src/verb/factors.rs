@@ -1,7 +1,7 @@
 //! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
 
 use crate::login::outlook::{Outlook, Prediction, fresh, known_as};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint, paint, table};
 use crate::verb::Context;
 use clap::Args;
@@ -66,7 +66,7 @@ enum Begins {
 }
 
 /// Shows them. Nothing is activated.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let trusted = Trusted::of(uids());

@@ -4,7 +4,7 @@
 mod ini;
 
 use crate::host::files::output::Output;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
 use clap::Args;
@@ -54,7 +54,7 @@ struct Told {
 const MODE: u32 = 0o600;
 
 /// Turns it into ours.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let file = match &options.file {
         Some(file) => file.clone(),
         None => usual()?,
@@ -65,10 +65,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
             Wrong::File(text) => format!("{place}: {text}"),
             Wrong::Line(line, text) => format!("{place}:{line}: {text}"),
         });
-        Trouble(faults.collect())
+        Failure(faults.collect())
     })?;
     let imported = Imported::of(&place, &lines).map_err(|faults| {
-        Trouble(
+        Failure(
             faults
                 .iter()
                 .map(|(line, text)| format!("{place}:{line}: {text}"))
@@ -81,7 +81,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         None => console.say(toml.trim_end()),
         Some(path) => {
             if !Output::at(path)?.create(toml.as_bytes(), MODE)? {
-                return Err(Trouble::new(format!(
+                return Err(Failure::new(format!(
                     "{} is there already; name another file, and compare",
                     path.display()
                 )));
@@ -107,10 +107,10 @@ fn shown(path: &Path) -> String {
 }
 
 /// The first file of Duo's that is there.
-fn usual() -> Result<PathBuf, Trouble> {
+fn usual() -> Result<PathBuf, Failure> {
     let mut there = USUAL.iter().map(PathBuf::from).filter(|path| path.exists());
     there.next().ok_or_else(|| {
-        Trouble::new(format!(
+        Failure::new(format!(
             "there is none of {}; name the file",
             USUAL.join(", ")
         ))

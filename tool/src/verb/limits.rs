@@ -2,7 +2,7 @@
 
 use crate::host::audit;
 use crate::login::stored::Stored;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
 use clap::{Args, Subcommand};
 use pam_onelogin::state::ledger::Standing;
@@ -14,11 +14,11 @@ use serde::Serialize;
 #[derive(Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
-    action: Action,
+    what: What,
 }
 
 #[derive(Subcommand)]
-enum Action {
+enum What {
     /// Forgets what was counted of a user: challenges, refused codes, look-ups, a denied push
     #[command(
         after_help = "The user has the full limits again. Not reset: denials of open ssh connections, used codes, an open push. \
@@ -44,8 +44,8 @@ struct Document<'a> {
 }
 
 /// Takes them back.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
-    let Action::Reset { user } = &options.action;
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    let What::Reset { user } = &options.what;
     let loaded = context.load()?;
     let stored = Stored::of(user, &loaded)?;
     let user = &clean(user, PROMPT_CHARS);
@@ -67,7 +67,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         (counts, is_push_denied)
     };
     if counts(after) != ([0; 5], false) {
-        return Err(Trouble::new(format!(
+        return Err(Failure::new(format!(
             "what was counted of {user} could not be taken back, or a login counts right now"
         )));
     }

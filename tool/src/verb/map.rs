@@ -3,7 +3,7 @@
 use crate::host::files::output::Output;
 use crate::host::user_selection::UserSelection;
 use crate::login::outlook::{Outlook, Prediction, Word, announce, fresh, is_no_answer};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
 use clap::{Args, Subcommand};
 use pam_onelogin::host::uids;
@@ -72,7 +72,7 @@ struct LeftOut {
 const MODE: u32 = 0o644;
 
 /// Does it.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let What::Export(export) = &options.what;
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
                 let user = clean(name, PROMPT_CHARS);
                 let prediction = Prediction::of_end(&outcome);
                 if is_no_answer(&outcome) {
-                    return Err(prediction.trouble(&user, "; no map was made"));
+                    return Err(prediction.failure(&user, "; no map was made"));
                 }
                 if prediction.word == Word::Denied {
                     exit = Exit::Bad;
@@ -137,7 +137,7 @@ impl Document {
     }
 
     /// The map file; read back by the module's own parser before anybody relies on it.
-    fn map(&self) -> Result<String, Trouble> {
+    fn map(&self) -> Result<String, Failure> {
         let mut text = format!("# By pam-onelogin map export: {}.\n", self.summary());
         for Entry { user, onelogin_id } in &self.entries {
             let _ = writeln!(text, "{user} id={onelogin_id}");
@@ -146,7 +146,7 @@ impl Document {
             let _ = writeln!(text, "# {user}: {reason}");
         }
         let faults = |faults: Vec<pam_onelogin::config::Fault>| {
-            Trouble(faults.iter().map(ToString::to_string).collect())
+            Failure(faults.iter().map(ToString::to_string).collect())
         };
         let map = Map::parse("the map", &text, Entries::Ids).map_err(faults)?;
         let is_there = |entry: &Entry| {
@@ -156,7 +156,7 @@ impl Document {
         if self.entries.iter().all(is_there) {
             Ok(text)
         } else {
-            Err(Trouble::new("a name cannot stand in a map"))
+            Err(Failure::new("a name cannot stand in a map"))
         }
     }
 }
@@ -176,7 +176,7 @@ mod tests {
         }
         let map = document
             .map()
-            .unwrap_or_else(|trouble| panic!("{trouble:?}"));
+            .unwrap_or_else(|failure| panic!("{failure:?}"));
         assert!(
             map.ends_with("2 mapped, 0 left out.\nalice id=1\nbob id=1\n"),
             "{map}"

@@ -5,7 +5,7 @@ use crate::change::record::Store;
 use crate::change::service::Service;
 use crate::change::undo::overdue;
 use crate::host::audit::leave;
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
 use clap::Args;
 use pam_onelogin::verdict::Level;
@@ -22,7 +22,7 @@ pub(crate) struct Options {
 }
 
 /// Puts back what is overdue.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     if let Some(service) = options.wait {
         // Away from the terminal that started us, and from its end.
         let _ = nix::unistd::setsid();
@@ -35,14 +35,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         while let Some(own) = &own {
             match Store::on_trial(service) {
                 Ok(Some(now)) if now.is_same(own) => {
-                    if let Some(Err(trouble)) = now.is_overdue().then(|| overdue(&context.console))
+                    if let Some(Err(failure)) = now.is_overdue().then(|| overdue(&context.console))
                     {
                         pause = (pause * 2).min(LONGEST);
-                        if logged != trouble.0 {
-                            for sentence in &trouble.0 {
+                        if logged != failure.0 {
+                            for sentence in &failure.0 {
                                 leave(Level::Error, sentence);
                             }
-                            logged = trouble.0;
+                            logged = failure.0;
                         }
                     }
                 }

@@ -2,7 +2,7 @@
 
 use crate::login::decisions::{Decision, Decisions, text_of};
 use crate::login::stored::{Stored, state};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
 use clap::Args;
@@ -80,7 +80,7 @@ struct Token {
 }
 
 /// Shows it.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = context.load()?;
     let user = options.user.as_deref();
     let kept = user.map(|user| Figures::of(user, &loaded)).transpose()?;
@@ -88,7 +88,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble>
         None => Decisions::of_this_host(),
         Some(path) => Some(
             Decisions::of_file(path)
-                .map_err(|error| Trouble::new(format!("{}: {error}", path.display())))?,
+                .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
         ),
     };
     let (log, mut decisions) = match found {
@@ -151,7 +151,7 @@ impl Document {
 }
 
 impl Figures {
-    fn of(user: &str, loaded: &Loaded) -> Result<Self, Trouble> {
+    fn of(user: &str, loaded: &Loaded) -> Result<Self, Failure> {
         let stored = Stored::of(user, loaded)?;
         let standing = stored.standing()?;
         let limits = &loaded.config.limits;

@@ -4,7 +4,7 @@ use crate::host::audit;
 use crate::login::outlook::{Prediction, known_as, subject};
 use crate::login::stored::{age, state};
 use crate::login::traced_http::{Steps, TracedHttp};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
@@ -66,7 +66,7 @@ struct Sent<'a> {
 }
 
 /// Runs the login.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = context.load()?;
     let console = &context.console;
     hold_interrupts();

@@ -3,7 +3,7 @@
 
 use crate::host::user_selection::UserSelection;
 use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
-use crate::outcome::{Exit, Trouble};
+use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, paint};
 use crate::verb::Context;
 use clap::Args;
@@ -58,7 +58,7 @@ struct Entry {
 }
 
 /// Looks at each. Nothing is activated.
-pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Trouble> {
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let names = options.whom.names()?;

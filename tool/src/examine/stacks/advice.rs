@@ -1,7 +1,7 @@
 //! What to write into a stack, as far as it mends it.
 
-use crate::examine::stack::{Stack, read};
-use crate::examine::stacks::compare::Change;
+use crate::examine::stack::{NamedStack, read};
+use crate::examine::stacks::compare::Comparison;
 use crate::examine::stacks::edit::{Edit, Found, rewrite_advice};
 use crate::examine::stacks::judge::{Judge, Key, Reach};
 use crate::examine::stacks::rewrite::{Rewritten, rewrite};
@@ -10,7 +10,7 @@ use crate::host::target_system::TargetSystem;
 use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::{BEHIND_KEY, OURS, has, is_password};
 use crate::pam_stack::verify::flaw;
-use crate::pam_stack::{self, Entry, Kind, Service};
+use crate::pam_stack::{self, Entry, Kind, Stack};
 use crate::ui::finding::Finding;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -39,10 +39,10 @@ fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewrit
     let new = rewrite(name, &old, &files, behind)?;
     let service = planned(subject, name, old.path.as_ref()?, &new.text);
     let folders = module_folders(subject.machine);
-    let found = judge_of(subject, name, &service, &folders).judge();
+    let found = judge_of(subject, name, &service, &folders).findings();
     let is_good = !found.iter().any(|found| found.finding.severity.is_bad())
         && flaw(&service, behind).is_none();
-    let change = |new| Change::of(old.chain(Kind::Auth), new);
+    let change = |new| Comparison::of(old.chain(Kind::Auth), new);
     let new_chain = service.chain(Kind::Auth);
     let is_as_strict = match behind {
         Behind::Key => change(new_chain)?.opens_nothing_but_passwords(),
@@ -53,8 +53,8 @@ fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewrit
 }
 
 /// Whether two readings of a service have the same lines, wherever those stand.
-fn is_alike(one: &Service, other: &Service) -> bool {
-    let lines = |service: &Service| {
+fn is_alike(one: &Stack, other: &Stack) -> bool {
+    let lines = |service: &Stack| {
         let kinds = Kind::ALL.map(|kind| {
             let line = |entry: &Entry| {
                 let control = entry.control.clone();
@@ -63,13 +63,13 @@ fn is_alike(one: &Service, other: &Service) -> bool {
             let chain = service.chain(kind).iter();
             chain.map(line).collect::<Vec<_>>()
         });
-        (kinds, service.trouble.is_some())
+        (kinds, service.unreadable.is_some())
     };
     lines(one) == lines(other)
 }
 
 /// A service once this file of it is as planned.
-fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Service {
+fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Stack {
     let files = |path: &Path| {
         if path == changed {
             Some(text.to_owned())
@@ -84,13 +84,13 @@ fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Ser
 /// itself was.
 pub(super) struct Adviser<'a> {
     pub(super) subject: &'a Subject<'a>,
-    pub(super) stacks: &'a [Stack],
+    pub(super) stacks: &'a [NamedStack],
     pub(super) folders: &'a [PathBuf],
 }
 
 impl Adviser<'_> {
     /// The finding with its advice.
-    pub(super) fn advise(&self, stack: &Stack, found: Found) -> Finding {
+    pub(super) fn advise(&self, stack: &NamedStack, found: Found) -> Finding {
         let finding = found.finding;
         let mut edits = found.edits.iter();
         let advice = edits.find_map(|edit| match edit {
@@ -106,7 +106,7 @@ impl Adviser<'_> {
         }
     }
 
-    fn rewrite(&self, stack: &Stack) -> Option<String> {
+    fn rewrite(&self, stack: &NamedStack) -> Option<String> {
         let mut chain = stack.service.chain(Kind::Auth).iter();
         let behind = if !self.subject.is_ssh(&stack.name) || chain.any(is_password) {
             Behind::Password
@@ -127,14 +127,14 @@ impl Adviser<'_> {
     }
 
     /// The stacks that have this file.
-    fn having(&self, path: &Path) -> impl Iterator<Item = &Stack> {
-        let has = move |stack: &&Stack| stack.service.files.iter().any(|file| file == path);
+    fn having(&self, path: &Path) -> impl Iterator<Item = &NamedStack> {
+        let has = move |stack: &&NamedStack| stack.service.files.iter().any(|file| file == path);
         self.stacks.iter().filter(has)
     }
 
     /// Whether this edit takes the finding away, and brings no other one, here and in each stack that
     /// has the file.
-    fn mends(&self, stack: &Stack, finding: &Finding, edit: &Edit) -> bool {
+    fn mends(&self, stack: &NamedStack, finding: &Finding, edit: &Edit) -> bool {
         let Some(path) = edit.path() else {
             return false;
         };
@@ -155,7 +155,7 @@ impl Adviser<'_> {
 
     /// Whether a stack has no new findings once this file is as planned, and asks us as before; one
     /// that does not ask us stays as it is.
-    fn stays_good(&self, stack: &Stack, path: &Path, text: &str) -> bool {
+    fn stays_good(&self, stack: &NamedStack, path: &Path, text: &str) -> bool {
         let changed = planned(self.subject, &stack.name, path, text);
         if !stack.asks() {
             return is_alike(&stack.service, &changed);
@@ -167,16 +167,16 @@ impl Adviser<'_> {
     }
 
     /// Whether a stack lets in nobody new once this file is as planned, and locks out nobody.
-    fn is_as_strict(&self, stack: &Stack, path: &Path, text: &str) -> bool {
+    fn is_as_strict(&self, stack: &NamedStack, path: &Path, text: &str) -> bool {
         let changed = planned(self.subject, &stack.name, path, text);
         let chains = (stack.service.chain(Kind::Auth), changed.chain(Kind::Auth));
-        Change::of(chains.0, chains.1)
+        Comparison::of(chains.0, chains.1)
             .is_some_and(|change| change.opens_nothing() && change.locks_out_nobody())
     }
 
     /// What is wrong with a stack. An exempt user who is denied counts, too.
-    fn bad(&self, name: &str, service: &Service) -> BTreeSet<(&'static str, String)> {
-        let found = judge_of(self.subject, name, service, self.folders).judge();
+    fn bad(&self, name: &str, service: &Stack) -> BTreeSet<(&'static str, String)> {
+        let found = judge_of(self.subject, name, service, self.folders).findings();
         let findings = found.into_iter().map(|found| found.finding);
         let bad = findings.filter(|it| it.severity.is_bad() || it.id == "exempt-denied");
         bad.map(|finding| (finding.id, finding.what)).collect()
@@ -186,7 +186,7 @@ impl Adviser<'_> {
 pub(super) fn judge_of<'a>(
     subject: &'a Subject<'_>,
     name: &'a str,
-    service: &'a Service,
+    service: &'a Stack,
     folders: &'a [PathBuf],
 ) -> Judge<'a> {
     Judge {
@@ -217,7 +217,7 @@ pub(super) fn module_folders(machine: &TargetSystem) -> Vec<PathBuf> {
 }
 
 /// In which logins a key comes before the stack: by our argument, or by what sshd is set to.
-fn key(subject: &Subject<'_>, name: &str, service: &Service) -> Key {
+fn key(subject: &Subject<'_>, name: &str, service: &Stack) -> Key {
     if !subject.is_ssh(name) {
         Key::Open
     } else if says_behind_key(service) || subject.sshd.key_always_comes_first() {
@@ -230,7 +230,7 @@ fn key(subject: &Subject<'_>, name: &str, service: &Service) -> Key {
 }
 
 /// Whether each line of ours denies without a key.
-fn says_behind_key(service: &Service) -> bool {
+fn says_behind_key(service: &Stack) -> bool {
     let ours = service.chain(Kind::Auth).iter();
     let mut ours = ours.filter(|entry| entry.is(OURS));
     ours.all(|entry| has(entry, BEHIND_KEY))

@@ -6,7 +6,7 @@ use crate::pam_stack::{Body, Code, Control, Entry, IGNORE, SUCCESS, authenticate
 use std::collections::BTreeMap;
 
 /// Two chains of one service, before a change and after it.
-pub(super) struct Change<'a> {
+pub(super) struct Comparison<'a> {
     old: &'a [Entry],
     /// The old chain as if each line of ours were required.
     required: Vec<Entry>,
@@ -23,7 +23,7 @@ struct Variable {
     is_password: bool,
 }
 
-impl<'a> Change<'a> {
+impl<'a> Comparison<'a> {
     /// `None`: a line of them cannot be used, or there is too much to compare.
     pub(super) fn of(old: &'a [Entry], new: &'a [Entry]) -> Option<Self> {
         let mut required = old.to_vec();
@@ -189,7 +189,7 @@ mod tests {
             service.chain(Kind::Auth).to_vec()
         };
         let (old, new) = (chain(old), chain(new));
-        let change = Change::of(&old, &new)?;
+        let change = Comparison::of(&old, &new)?;
         Some((change.opens_nothing(), change.locks_out_nobody()))
     }
 

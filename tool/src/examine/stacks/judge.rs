@@ -8,7 +8,7 @@ use crate::pam_stack::known_modules::{
 };
 use crate::pam_stack::{
     ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
-    Kind, MODULE_UNKNOWN, Model, SUCCESS, Service, Skip, USER_UNKNOWN, Way, authenticate, explore,
+    Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way, authenticate, explore,
     name, set_credentials,
 };
 use crate::ui::finding::Finding;
@@ -21,7 +21,7 @@ pub(super) struct Judge<'a> {
     /// The service's name.
     pub(super) name: &'a str,
     pub(super) subject: &'a Subject<'a>,
-    pub(super) service: &'a Service,
+    pub(super) service: &'a Stack,
     /// Whether sshd uses it: a key comes before the stack.
     pub(super) is_ssh: bool,
     /// Whether a key, or the like, comes before the stack.
@@ -73,12 +73,12 @@ impl Outcomes {
 
 impl Judge<'_> {
     /// Everything about this service.
-    pub(super) fn judge(&self) -> Vec<Found> {
-        if let Some(trouble) = &self.service.trouble {
-            let what = format!("libpam cannot read the stack: {}", trouble.what);
+    pub(super) fn findings(&self) -> Vec<Found> {
+        if let Some(unreadable) = &self.service.unreadable {
+            let what = format!("libpam cannot read the stack: {}", unreadable.what);
             return vec![
                 Finding::fault("stack-unreadable", what)
-                    .at(&trouble.path, trouble.line)
+                    .at(&unreadable.path, unreadable.line)
                     .why("every login here is denied")
                     .advice("mend the line")
                     .into(),

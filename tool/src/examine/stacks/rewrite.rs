@@ -5,7 +5,7 @@ use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role,
 };
-use crate::pam_stack::{Body, Entry, Files, Kind, Service, open};
+use crate::pam_stack::{Body, Entry, Files, Kind, Stack, open};
 
 /// A stack that was written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Rewritten {
 /// known, or a line is not one of the plain ones whose meaning is known.
 pub(crate) fn rewrite(
     name: &str,
-    service: &Service,
+    service: &Stack,
     files: Files<'_>,
     behind: Behind,
 ) -> Option<Rewritten> {

@@ -3,10 +3,10 @@
 //! the way is refused, as rule R4 refuses it for inputs.
 
 use crate::host::files::{
-    HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, read, refused, trouble,
+    HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, failure, read, refused,
     write_draft,
 };
-use crate::outcome::Trouble;
+use crate::outcome::Failure;
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{FileError, FolderError, Trusted};
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -29,10 +29,10 @@ pub(crate) struct Output {
 impl Output {
     /// Looks at the folders that lead there. A sticky folder such as /tmp will do: others can make
     /// files there, but cannot rename or remove ours.
-    pub(crate) fn at(path: &Path) -> Result<Self, Trouble> {
+    pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let name = path.file_name();
         let name = name.ok_or_else(|| refused(path, "is not the name of a file"))?;
-        let failed = |error: std::io::Error| Trouble::new(format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(Path::new(".").join(folder)).map_err(failed)?;
         let trusted = Trusted::of(uids());
@@ -41,7 +41,7 @@ impl Output {
             .map_err(|error| not_trusted(path, error))?;
         let real = folder.canonicalize().map_err(failed)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = open(&real, flags, Mode::empty()).map_err(|errno| trouble(&real, errno))?;
+        let opened = open(&real, flags, Mode::empty()).map_err(|errno| failure(&real, errno))?;
         Ok(Self {
             path: path.to_owned(),
             folder: opened,
@@ -51,8 +51,8 @@ impl Output {
 
     /// The file that is there, if it is one that may be replaced: a regular file of the tool's own
     /// user, with one name.
-    pub(crate) fn existing(&self) -> Result<Option<Snapshot>, Trouble> {
-        let failed = |errno| trouble(&self.path, errno);
+    pub(crate) fn existing(&self) -> Result<Option<Snapshot>, Failure> {
+        let failed = |errno| failure(&self.path, errno);
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => self.refuse_what_is_not_ours(&found)?,
             Err(Errno::NOENT) => return Ok(None),
@@ -66,7 +66,7 @@ impl Output {
 
     /// Puts the result there, in place of the file that [`Output::existing`] allows. Whether
     /// something changed: a file with the same bytes and mode is left alone.
-    pub(crate) fn put(&self, bytes: &[u8], mode: u32) -> Result<bool, Trouble> {
+    pub(crate) fn put(&self, bytes: &[u8], mode: u32) -> Result<bool, Failure> {
         let mut metadata = Metadata::own(mode);
         if let Some(old) = self.existing()? {
             if old.bytes == bytes && old.metadata.mode == mode {
@@ -86,7 +86,7 @@ impl Output {
     }
 
     /// Makes the file with the result; `false`: there is something of that name already.
-    pub(crate) fn create(&self, bytes: &[u8], mode: u32) -> Result<bool, Trouble> {
+    pub(crate) fn create(&self, bytes: &[u8], mode: u32) -> Result<bool, Failure> {
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
             _ => return Ok(false),
@@ -94,7 +94,7 @@ impl Output {
         match self.write_new(&self.name, bytes, &Metadata::own(mode), |_| Ok(())) {
             Ok(()) => Ok(true),
             Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(trouble(&self.path, errno)),
+            Err(errno) => Err(failure(&self.path, errno)),
         }
     }
 
@@ -104,9 +104,9 @@ impl Output {
         bytes: &[u8],
         metadata: &Metadata,
         then: impl FnOnce(&OsStr) -> rustix::io::Result<()>,
-    ) -> Result<(), Trouble> {
+    ) -> Result<(), Failure> {
         self.write_new(name, bytes, metadata, then)
-            .map_err(|errno| trouble(&self.path, errno))
+            .map_err(|errno| failure(&self.path, errno))
     }
 
     /// Writes a file that was not there, and takes it away again where that fails.
@@ -126,11 +126,11 @@ impl Output {
         written
     }
 
-    fn refuse_what_is_not_ours(&self, found: &Stat) -> Result<(), Trouble> {
+    fn refuse_what_is_not_ours(&self, found: &Stat) -> Result<(), Failure> {
         let own = rustix::process::geteuid().as_raw();
         match found.st_mode & 0o170_000 {
             0o120_000 => Err(refused(&self.path, IS_LINK)),
-            0o100_000 if found.st_uid != own => Err(Trouble::new(format!(
+            0o100_000 if found.st_uid != own => Err(Failure::new(format!(
                 "{}: belongs to uid {}, and this runs as uid {own}; remove the file, or name another one",
                 self.path.display(),
                 found.st_uid
@@ -142,7 +142,7 @@ impl Output {
     }
 
     /// A name that others cannot guess, and so cannot take in a sticky folder.
-    fn draft_name(&self) -> Result<OsString, Trouble> {
+    fn draft_name(&self) -> Result<OsString, Failure> {
         let mut bytes = [0_u8; 8];
         SystemRandom::new()
             .fill(&mut bytes)
@@ -158,10 +158,10 @@ impl Output {
 }
 
 /// What is wrong with the folder of an output, and what to do.
-fn not_trusted(path: &Path, error: FolderError) -> Trouble {
+fn not_trusted(path: &Path, error: FolderError) -> Failure {
     let (folder, what) = match error {
         FolderError::Unseen(error @ FileError::Refused(_)) => {
-            return Trouble::new(error.to_string());
+            return Failure::new(error.to_string());
         }
         FolderError::Unseen(FileError::NotPermitted) => {
             return refused(path, "this user may not look into its folder");
@@ -169,7 +169,7 @@ fn not_trusted(path: &Path, error: FolderError) -> Trouble {
         FolderError::Owner(folder, uid) => (folder, format!("belongs to uid {uid}")),
         FolderError::Mode(folder, mode) => (folder, format!("has mode {mode:04o}")),
     };
-    Trouble(vec![
+    Failure(vec![
         format!(
             "{}: not written: the folder {} {what}, so others could change the file",
             path.display(),
@@ -200,7 +200,7 @@ mod tests {
         folder
     }
 
-    fn why<T>(result: Result<T, Trouble>) -> String {
+    fn why<T>(result: Result<T, Failure>) -> String {
         result.map(|_| ()).unwrap_err().0.join("\n")
     }
 

@@ -66,7 +66,7 @@ fn others(name: &str) -> Option<String> {
     Some(text.to_owned())
 }
 
-fn plan(name: &str, text: &str, behind: Behind) -> Result<Plan, Refusal> {
+fn plan(name: &str, text: &str, behind: Behind) -> Result<Insertion, Refusal> {
     let siblings: &[&str] = match name {
         "sudo-i" => &["sudo"],
         "su-l" => &["su"],
@@ -81,9 +81,9 @@ fn plan(name: &str, text: &str, behind: Behind) -> Result<Plan, Refusal> {
     insert(&source, behind)
 }
 
-fn change(name: &str, text: &str, behind: Behind) -> Change {
+fn change(name: &str, text: &str, behind: Behind) -> NewText {
     match plan(name, text, behind) {
-        Ok(Plan::Change(change)) => {
+        Ok(Insertion::New(change)) => {
             let back = take_out(name, &change.text).unwrap();
             assert_eq!(back.as_deref(), Some(text), "taken out again");
             change
@@ -160,7 +160,7 @@ fn what_fedora_had_and_would_lose_is_an_objection() {
         other: &|_| Some(faillock.clone()),
         siblings: &[],
     };
-    let Ok(Plan::Change(change)) = insert(&source, Behind::Password) else {
+    let Ok(Insertion::New(change)) = insert(&source, Behind::Password) else {
         panic!("no change");
     };
     let said: Vec<_> = change.objections.iter().map(ToString::to_string).collect();
@@ -174,14 +174,14 @@ fn what_fedora_had_and_would_lose_is_an_objection() {
 fn a_line_of_ours_is_not_written_twice() {
     let first = change("sudo", SUDO, Behind::Password);
     let second = plan("sudo", &first.text, Behind::Password).unwrap();
-    assert_eq!(second, Plan::Already("/etc/pam.d/sudo:7".to_owned()));
+    assert_eq!(second, Insertion::Already("/etc/pam.d/sudo:7".to_owned()));
 
     let by_hand = SUDO.replace(
         "common-auth\n",
         "common-auth\n-auth [success=ok default=die]  /lib/security/pam_onelogin.so debug\n",
     );
     let by_hand = plan("sudo", &by_hand, Behind::Password).unwrap();
-    assert_eq!(by_hand, Plan::Already("/etc/pam.d/sudo:6".to_owned()));
+    assert_eq!(by_hand, Insertion::Already("/etc/pam.d/sudo:6".to_owned()));
 
     let source = Source {
         name: "sudo",
@@ -192,7 +192,7 @@ fn a_line_of_ours_is_not_written_twice() {
     let everywhere = insert(&source, Behind::Password).unwrap();
     assert_eq!(
         everywhere,
-        Plan::Already("/etc/pam.d/common-auth:7".to_owned())
+        Insertion::Already("/etc/pam.d/common-auth:7".to_owned())
     );
 }
 
@@ -203,7 +203,7 @@ fn a_stack_that_includes_its_sibling_stays() {
         ("sudo-i", "auth       include      sudo\n"),
     ] {
         let plan = plan(name, text, Behind::Password).unwrap();
-        assert!(matches!(plan, Plan::Covered(_)), "{plan:?}");
+        assert!(matches!(plan, Insertion::Covered(_)), "{plan:?}");
     }
 }
 
@@ -220,7 +220,7 @@ fn comments_and_lines_that_decide_nothing_for_us_are_kept() {
 
 #[test]
 fn a_last_line_without_an_end_is_ended() {
-    let Ok(Plan::Change(change)) = plan("sudo", "@include common-auth", Behind::Password) else {
+    let Ok(Insertion::New(change)) = plan("sudo", "@include common-auth", Behind::Password) else {
         panic!("no change");
     };
     assert!(change.text.starts_with("@include common-auth\n# BEGIN"));

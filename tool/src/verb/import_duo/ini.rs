@@ -143,7 +143,7 @@ pub(super) fn words(value: &str) -> Vec<String> {
 const MAX_BYTES: usize = 64 << 10;
 const MAX_FILE: u64 = 64 << 10;
 
-/// Duo's room for a line, with its end.
+/// The longest line that Duo reads, in bytes, with its end.
 const MAX_LINE: usize = 199;
 
 #[cfg(test)]
