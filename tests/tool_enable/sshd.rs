@@ -674,7 +674,7 @@ fn settings_that_change_before_the_answer_are_seen() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
-fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
+fn sshd_is_refused_while_its_settings_let_in_too_many_or_nobody() {
     let scene = machine(&[]);
     let before = stacks();
     for (settings, said) in [

@@ -7,9 +7,10 @@ use crate::host::files;
 use crate::host::files::Metadata;
 use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
-use crate::sshd::effective::{KEY, PASSWORD, Settings, hidden_from_some, objections_for_some};
-use crate::sshd::running;
-use crate::sshd::running::{reload, unread};
+use crate::sshd::effective::Settings;
+use crate::sshd::match_blocks;
+use crate::sshd::methods::{KEY, PASSWORD};
+use crate::sshd::running::{self, reload, unread};
 use std::path::Path;
 
 /// What sshd needs.
@@ -40,7 +41,7 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
         objections.clear();
         file = Some(planned);
     }
-    objections.extend(objections_for_some(behind));
+    objections.extend(match_blocks::lose_login(behind));
     objections.extend(settings.keeps_out(user));
     Ok(Needs {
         behind,
@@ -61,7 +62,10 @@ pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
          sshd_config needs \"KbdInteractiveAuthentication yes\" and \"PasswordAuthentication no\""
             .to_owned()
     });
-    for_all.into_iter().chain(hidden_from_some()).collect()
+    for_all
+        .into_iter()
+        .chain(match_blocks::see_no_prompt())
+        .collect()
 }
 
 /// Our file, where sshd would read it, and would then need nothing else.

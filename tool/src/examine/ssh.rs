@@ -2,7 +2,9 @@
 
 use crate::examine::stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
-use crate::sshd::config::{Block, Keyword, Said, Sshd, View, switch};
+use crate::sshd::config::{Block, Said, Sshd, View};
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{method, switch};
 use crate::ui::finding::{Finding, Place, Severity};
 use std::time::Duration;
 
@@ -12,7 +14,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Some(path) = &sshd.path else { return };
     let service = sshd.service();
     // What cannot be read is told of elsewhere.
-    let Some(stack) = read(subject.machine, &service).filter(|_| !sshd.is_in_part) else {
+    let Some(stack) = read(subject.machine, service).filter(|_| !sshd.is_in_part) else {
         return;
     };
     if !stack.asks() {
@@ -38,20 +40,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     let known = findings.len();
     let global = sshd.global();
-    if global.is_on(Keyword::UsePam) {
-        methods(subject, &global, &stack, findings);
-        for (index, block) in sshd.blocks.iter().enumerate() {
-            in_block(subject, index, block, &stack, findings);
-            another_stack(subject, index, block, findings);
-        }
-    } else {
-        findings.push(
-            Finding::fault("sshd-pam", "sshd does not use PAM")
-                .of(global.place(Keyword::UsePam))
-                .why("it lets in by key or password alone")
-                .advice("write \"UsePAM yes\""),
-        );
-    }
+    ways_in(subject, &global, &stack, findings);
     limits(subject, &global, findings);
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
@@ -71,6 +60,29 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         for (index, block) in sshd.blocks.iter().enumerate() {
             in_vain(sshd, index, block, findings);
         }
+    }
+}
+
+/// For all, and behind each `Match`.
+fn ways_in(
+    subject: &Subject<'_>,
+    global: &View<'_>,
+    stack: &NamedStack,
+    findings: &mut Vec<Finding>,
+) {
+    if global.is_on(Keyword::UsePam) {
+        methods(subject, global, stack, findings);
+        for (index, block) in subject.sshd.blocks.iter().enumerate() {
+            in_block(subject, index, block, stack, findings);
+            another_stack(subject, index, block, findings);
+        }
+    } else {
+        findings.push(
+            Finding::fault("sshd-pam", "sshd does not use PAM")
+                .of(global.place(Keyword::UsePam))
+                .why("it lets in by key or password alone")
+                .advice("write \"UsePAM yes\""),
+        );
     }
 }
 
@@ -135,7 +147,7 @@ fn in_block(
 fn another_stack(subject: &Subject<'_>, index: usize, block: &Block, findings: &mut Vec<Finding>) {
     let view = subject.sshd.within(index);
     let service = view.value(Keyword::Service);
-    if service != subject.sshd.service() && !asks(subject.machine, &service) {
+    if service != subject.sshd.service() && !asks(subject.machine, service) {
         let condition = &block.condition;
         let what = format!(
             "sshd, for \"Match {condition}\": the stack {service} is used, which does not ask"
@@ -160,19 +172,15 @@ fn methods(
     stack: &NamedStack,
     findings: &mut Vec<Finding>,
 ) {
-    let asks_pam = view.is_on(Keyword::KbdInteractive);
-    let advice = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
-                  \"KbdInteractiveAuthentication yes\"";
     let place = view.place(Keyword::Methods);
     let place = place.or_else(|| view.place(Keyword::KbdInteractive));
     let lists = view.methods();
-    let (usable, unusable): (Vec<_>, Vec<_>) = lists
-        .iter()
-        .partition(|list| list.iter().all(|method| view.is_enabled(method)));
+    let is_usable = |list: &&Vec<&str>| list.iter().all(|method| view.is_enabled(method));
+    let usable: Vec<_> = lists.iter().filter(is_usable).collect();
     if usable.is_empty() {
-        let mut methods = unusable.iter().copied().flatten();
+        let mut methods = lists.iter().flatten();
         let off = methods.find(|method| !view.is_enabled(method));
-        let off = off.map_or("", String::as_str);
+        let off = off.copied().unwrap_or_default();
         let keyword = switch(off);
         findings.push(
             Finding::fault(
@@ -181,66 +189,57 @@ fn methods(
             )
             .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
             .why("AuthenticationMethods has no list of methods that are all switched on")
-            .advice(advice),
+            .advice(BOTH),
         );
         return;
     }
     let has_first = has_strict_factor(stack);
     for &list in &usable {
-        let has = |method: &str| list.iter().any(|one| one.split(':').next() == Some(method));
+        let has = |name: &str| list.iter().any(|one| method(one) == name);
         let shown = list.join(",");
-        if has("password") {
-            let is_only = usable
-                .iter()
-                .all(|list| list.iter().any(|one| one == "password"));
-            password(
-                subject,
-                view,
-                is_only,
-                list.len() == 1 && !has_first,
-                findings,
-            );
+        let is_bare = list.len() == 1 && !has_first;
+        let finding = if has("password") {
+            let is_only = usable.iter().all(|list| list.contains(&"password"));
+            password(subject, view, is_only, is_bare, findings);
+            continue;
         } else if !has("keyboard-interactive") {
-            findings.push(
-                Finding::fault("sshd-methods", format!("sshd: {shown} alone lets in"))
-                    .of(place.clone())
-                    .why(if asks_pam {
-                        "sshd then does not ask PAM"
-                    } else {
-                        "sshd then does not ask PAM, and KbdInteractiveAuthentication is off"
-                    })
-                    .advice(advice),
-            );
-        } else if list.len() == 1 && !has_first {
-            findings.push(
-                Finding::fault("sshd-methods", "sshd: the code alone lets in")
-                    .of(place.clone())
-                    .why(if has_factor(stack) {
-                        format!(
-                            "{shown} needs no key, and the stack {} asks some users for no password",
-                            stack.name
-                        )
-                    } else {
-                        format!(
-                            "{shown} needs no key, and the stack {} has no password",
-                            stack.name
-                        )
-                    })
-                    .advice(advice),
-            );
-        }
+            let what = format!("sshd: {shown} alone lets in");
+            let why = if view.is_on(Keyword::KbdInteractive) {
+                "sshd then does not ask PAM"
+            } else {
+                "sshd then does not ask PAM, and KbdInteractiveAuthentication is off"
+            };
+            Finding::fault("sshd-methods", what).why(why)
+        } else if is_bare {
+            let lacks = if has_factor(stack) {
+                "asks some users for no password"
+            } else {
+                "has no password"
+            };
+            let why = format!("{shown} needs no key, and the stack {} {lacks}", stack.name);
+            Finding::fault("sshd-methods", "sshd: the code alone lets in").why(why)
+        } else {
+            continue;
+        };
+        findings.push(finding.of(place.clone()).advice(BOTH));
     }
-    if lists.iter().all(|list| {
-        list.iter()
-            .any(|method| method.starts_with("keyboard-interactive"))
-    }) && matches!(
-        view.value(Keyword::RootLogin).as_str(),
-        "prohibit-password" | "without-password" | "forced-commands-only"
-    ) {
-        let what = format!(
-            "sshd: root cannot log in by ssh (PermitRootLogin {})",
-            view.value(Keyword::RootLogin)
-        );
+    root_login(view, &lists, findings);
+}
+
+/// Whether root is kept out by the method that is needed.
+fn root_login(view: &View<'_>, lists: &[Vec<&str>], findings: &mut Vec<Finding>) {
+    let is_needed = lists.iter().all(|list| {
+        let mut methods = list.iter();
+        methods.any(|method| method.starts_with("keyboard-interactive"))
+    });
+    let permit = view.value(Keyword::RootLogin);
+    let excludes = [
+        "prohibit-password",
+        "without-password",
+        "forced-commands-only",
+    ];
+    if is_needed && excludes.contains(&permit) {
+        let what = format!("sshd: root cannot log in by ssh (PermitRootLogin {permit})");
         findings.push(
             Finding::note("sshd-root", what)
                 .of(view.place(Keyword::RootLogin))
@@ -321,7 +320,7 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
     let settings = subject.settings.as_ref();
     let wait = settings.map_or(LOGIN_TIMEOUT, |settings| settings.onelogin.login_timeout);
     let grace = view.value(Keyword::GraceTime);
-    match seconds(&grace) {
+    match seconds(grace) {
         Some(0) => {}
         Some(grace) if Duration::from_secs(grace) > wait => {}
         Some(grace) => findings.push(
@@ -383,6 +382,10 @@ const OPTIONS: [&str; 4] = [
     "/etc/sysconfig/ssh",
     "/etc/conf.d/sshd",
 ];
+
+/// What makes each login show a key, and then pass the stack.
+const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                    \"KbdInteractiveAuthentication yes\"";
 
 /// The service of sshd.
 const SERVICE: &str = "sshd";

@@ -2,68 +2,11 @@
 //! the block before that of all.
 
 use crate::host::target_system::TargetSystem;
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{METHODS, is_key_first, switch};
 use crate::ui::finding::Place;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-
-/// A keyword that matters here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Keyword {
-    GraceTime,
-    Gssapi,
-    GssapiKeyExchange,
-    Hostbased,
-    KbdInteractive,
-    Kerberos,
-    MaxTries,
-    Methods,
-    Password,
-    Pubkey,
-    RootLogin,
-    Service,
-    UsePam,
-}
-
-impl Keyword {
-    /// By its name, or a name of old.
-    fn of(word: &str) -> Option<Self> {
-        Some(match word.to_ascii_lowercase().as_str() {
-            "logingracetime" => Self::GraceTime,
-            "gssapiauthentication" => Self::Gssapi,
-            "gssapikeyexchange" => Self::GssapiKeyExchange,
-            "hostbasedauthentication" => Self::Hostbased,
-            "kbdinteractiveauthentication"
-            | "challengeresponseauthentication"
-            | "skeyauthentication" => Self::KbdInteractive,
-            "kerberosauthentication" => Self::Kerberos,
-            "maxauthtries" => Self::MaxTries,
-            "authenticationmethods" => Self::Methods,
-            "passwordauthentication" => Self::Password,
-            "pubkeyauthentication" | "dsaauthentication" => Self::Pubkey,
-            "permitrootlogin" => Self::RootLogin,
-            "pamservicename" => Self::Service,
-            "usepam" => Self::UsePam,
-            _ => return None,
-        })
-    }
-
-    /// What counts where nothing is said.
-    fn default(self) -> &'static str {
-        match self {
-            Self::GraceTime => "120",
-            Self::MaxTries => "6",
-            Self::Methods => "any",
-            Self::KbdInteractive | Self::Password | Self::Pubkey => "yes",
-            Self::RootLogin => "prohibit-password",
-            Self::Service => "sshd",
-            Self::Gssapi
-            | Self::GssapiKeyExchange
-            | Self::Hostbased
-            | Self::Kerberos
-            | Self::UsePam => "no",
-        }
-    }
-}
 
 /// Values by keyword, each with its place.
 type Values = BTreeMap<Keyword, (String, Place)>;
@@ -98,20 +41,6 @@ pub(crate) struct Said<'a> {
     pub(crate) place: &'a Place,
 }
 
-/// What a `Match` block says itself of ways to log in.
-pub(crate) struct ForSome<'a> {
-    /// Behind `Match`: users, groups, addresses.
-    pub(crate) condition: &'a str,
-    pub(crate) methods: Option<Said<'a>>,
-    pub(crate) password: Option<Said<'a>>,
-    pub(crate) keyboard: Option<Said<'a>>,
-    pub(crate) pubkey: Option<Said<'a>>,
-    /// Whether `KbdInteractiveAuthentication` is on for them, here or for all.
-    pub(crate) shows_prompts: bool,
-    /// Whether they can log in without a key.
-    pub(crate) without_key: bool,
-}
-
 /// What counts for all, or for some: the first that has a value.
 pub(crate) struct View<'a>(Vec<&'a Values>);
 
@@ -128,19 +57,10 @@ impl Sshd {
         sshd
     }
 
-    /// What `Match` blocks say of ways to log in, for some only.
-    pub(crate) fn for_some(&self) -> impl Iterator<Item = ForSome<'_>> {
+    /// The `Match` blocks that are for some only.
+    pub(crate) fn for_some(&self) -> impl Iterator<Item = (usize, &Block)> {
         let blocks = self.blocks.iter().enumerate();
-        let blocks = blocks.filter(|(_, block)| !block.is_for_all());
-        blocks.map(|(index, block)| ForSome {
-            condition: &block.condition,
-            methods: self.own(index, Keyword::Methods),
-            password: self.own(index, Keyword::Password),
-            keyboard: self.own(index, Keyword::KbdInteractive),
-            pubkey: self.own(index, Keyword::Pubkey),
-            shows_prompts: self.within(index).is_on(Keyword::KbdInteractive),
-            without_key: self.within(index).lets_in_without_key(),
-        })
+        blocks.filter(|(_, block)| !block.is_for_all())
     }
 
     /// What this block says itself, or one that it is in.
@@ -156,12 +76,12 @@ impl Sshd {
     }
 
     /// The service whose stack sshd uses.
-    pub(crate) fn service(&self) -> String {
+    pub(crate) fn service(&self) -> &str {
         self.global().value(Keyword::Service)
     }
 
     /// Each service that sshd uses: for all, or behind a `Match`.
-    pub(crate) fn services(&self) -> impl Iterator<Item = String> {
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
         self.views().map(|view| view.value(Keyword::Service))
     }
 
@@ -175,9 +95,8 @@ impl Sshd {
     /// Whether each login has to: `AuthenticationMethods` says so for all, and in each `Match` block.
     pub(crate) fn key_always_comes_first(&self) -> bool {
         let says_so = |view: View<'_>| {
-            let value = view.value(Keyword::Methods);
-            let is_any = value.is_empty() || value.eq_ignore_ascii_case("any");
-            !is_any && view.methods().iter().all(|list| is_key_first(list))
+            !is_any(view.value(Keyword::Methods))
+                && view.methods().iter().all(|list| is_key_first(list))
         };
         self.path.is_some() && !self.cannot_be_told() && self.views().all(says_so)
     }
@@ -286,15 +205,15 @@ impl Block {
     }
 }
 
-impl View<'_> {
-    fn get(&self, keyword: Keyword) -> Option<&(String, Place)> {
+impl<'a> View<'a> {
+    fn get(&self, keyword: Keyword) -> Option<&'a (String, Place)> {
         self.0.iter().find_map(|values| values.get(&keyword))
     }
 
     /// The value that counts.
-    pub(crate) fn value(&self, keyword: Keyword) -> String {
+    pub(crate) fn value(&self, keyword: Keyword) -> &'a str {
         self.get(keyword)
-            .map_or_else(|| keyword.default().to_owned(), |(value, _)| value.clone())
+            .map_or(keyword.default(), |(value, _)| value)
     }
 
     /// Where it stands.
@@ -303,29 +222,26 @@ impl View<'_> {
     }
 
     pub(crate) fn is_on(&self, keyword: Keyword) -> bool {
-        is_yes(&self.value(keyword))
+        is_yes(self.value(keyword))
     }
 
     /// The lists of methods of which one must be passed, each as it is written.
-    pub(crate) fn methods(&self) -> Vec<Vec<String>> {
+    pub(crate) fn methods(&self) -> Vec<Vec<&'a str>> {
         let value = self.value(Keyword::Methods);
-        if value.eq_ignore_ascii_case("any") || value.is_empty() {
-            let all = METHODS.map(|(method, _)| vec![method.to_owned()]);
-            let mut all = all.to_vec();
+        if is_any(value) {
+            let mut all = METHODS.map(|(method, _)| vec![method]).to_vec();
             all.retain(|list| list.iter().all(|method| self.is_enabled(method)));
             return all;
         }
         let lists = value.split_whitespace();
-        lists
-            .map(|list| list.split(',').map(str::to_owned).collect())
-            .collect()
+        lists.map(|list| list.split(',').collect()).collect()
     }
 
     /// Whether there is a way in by methods that are all switched on, and none of them is a key.
     pub(crate) fn lets_in_without_key(&self) -> bool {
-        let is_way = |list: &Vec<String>| {
+        let is_way = |list: &Vec<&str>| {
             let mut methods = list.iter();
-            methods.all(|method| method != "publickey" && self.is_enabled(method))
+            methods.all(|method| *method != "publickey" && self.is_enabled(method))
         };
         self.methods().iter().any(is_way)
     }
@@ -336,22 +252,13 @@ impl View<'_> {
     }
 }
 
-/// Whether this list of methods begins with a key, or the like.
-fn is_key_first(list: &[String]) -> bool {
-    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
-    let method = list.first().and_then(|first| first.split(':').next());
-    method.is_some_and(|method| firsts.contains(&method))
+/// Whether `AuthenticationMethods` leaves the methods to their switches.
+fn is_any(methods: &str) -> bool {
+    methods.is_empty() || methods.eq_ignore_ascii_case("any")
 }
 
 fn is_yes(value: &str) -> bool {
     ["yes", "true"].contains(&value.to_ascii_lowercase().as_str())
-}
-
-/// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
-pub(crate) fn switch(method: &str) -> Option<Keyword> {
-    let method = method.strip_suffix(":pam").unwrap_or(method);
-    let known = METHODS.iter().find(|(name, _)| *name == method);
-    known.map(|(_, keyword)| *keyword)
 }
 
 /// The first word and those behind it; `None` for what says nothing.
@@ -378,16 +285,6 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
     Some((words.next()?, words.collect()))
 }
 
-/// Methods, and what switches each on.
-const METHODS: [(&str, Keyword); 6] = [
-    ("publickey", Keyword::Pubkey),
-    ("keyboard-interactive", Keyword::KbdInteractive),
-    ("password", Keyword::Password),
-    ("gssapi-with-mic", Keyword::Gssapi),
-    ("gssapi-keyex", Keyword::GssapiKeyExchange),
-    ("hostbased", Keyword::Hostbased),
-];
-
 /// The file, the second is that of SUSE.
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
 
@@ -399,8 +296,7 @@ const MAX_FILES: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::{Keyword, Sshd, words};
-    use crate::host::target_system::TargetSystem;
+    use super::*;
 
     /// What sshd 9.2 says of the same files, asked by `sshd -T -C user=NAME,…`.
     #[test]

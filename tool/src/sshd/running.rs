@@ -8,6 +8,7 @@
 use crate::host::programs::{output_of, run, systemd_runs, works};
 use crate::outcome::Failure;
 use crate::sshd::effective::{SSHD, Settings};
+use crate::sshd::keyword::Keyword;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
@@ -32,7 +33,7 @@ pub(crate) fn reload() -> Result<(), Failure> {
     for pid in by_socket {
         restart(pid)?;
     }
-    let file = Path::new(settings.value("pidfile"));
+    let file = Path::new(settings.value(Keyword::PidFile));
     let Some(pid) = number_in(file).filter(|pid| by_itself.contains(pid)) else {
         return Ok(());
     };
@@ -250,7 +251,7 @@ pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
     let Some(address) = settings.address() else {
         return Some(format!(
             "the running sshd cannot be asked whether it has read its settings: it listens at {}",
-            pam_onelogin::text::printable(settings.value("listenaddress"))
+            pam_onelogin::text::printable(settings.value(Keyword::ListenAddress))
         ));
     };
     let ways = settings.ways();
