@@ -17,4 +17,5 @@ pub use codes::{
 pub use explore::{Model, Skip, Way, explore};
 pub use reader::{Body, CONF, Entry, FOLDERS, Files, Stack, Unreadable, open, read, services};
 pub use syntax::{Action, Control, Kind, flaws};
+pub(crate) use syntax::{Says, goes_on, says};
 pub use walk::{Frozen, Jumps, State, Step, authenticate, set_credentials};

@@ -2,6 +2,7 @@
 //! text again from that. It knows the stacks that Debian, Ubuntu, Fedora and RHEL ship, with what
 //! an admin has added where our line does not depend on it; the rest it refuses. Pure.
 
+use crate::pam_stack::syntax::{Says, goes_on, says};
 use std::fmt;
 
 /// What proves the user before us.
@@ -174,18 +175,7 @@ pub(crate) fn names_us(text: &str) -> Option<usize> {
 struct Line<'a> {
     number: usize,
     raw: &'a str,
-    words: Words<'a>,
-}
-
-enum Words<'a> {
-    /// A comment, an empty line.
-    None,
-    /// `@include NAME`
-    Include(&'a str),
-    /// A line of the auth chain.
-    Auth { control: &'a str, module: &'a str },
-    /// A line of another chain.
-    Other,
+    says: Says,
 }
 
 /// What checks the first factor.
@@ -206,8 +196,8 @@ enum First {
 
 impl Line<'_> {
     fn module(&self) -> Option<&str> {
-        match self.words {
-            Words::Auth { module, .. } => Some(module.rsplit('/').next().unwrap_or(module)),
+        match &self.says {
+            Says::Auth { module, .. } => Some(module.rsplit('/').next().unwrap_or(module)),
             _ => None,
         }
     }
@@ -238,10 +228,10 @@ impl Source<'_> {
 
     /// Whether a line brings the first factor.
     fn first_factor(&self, line: &Line<'_>) -> Result<Option<First>, Refusal> {
-        let (control, name) = match line.words {
-            Words::Include(name) => ("@include", name),
-            Words::Auth { control, module } => (control, module),
-            Words::None | Words::Other => return Ok(None),
+        let (control, name) = match &line.says {
+            Says::Include(name) => ("@include", name.as_str()),
+            Says::Auth { control, module } => (control.as_str(), module.as_str()),
+            Says::Nothing | Says::Other => return Ok(None),
         };
         if control == "requisite" && name == "pam_unix.so" {
             return Ok(Some(First::Factor(Factor::PamUnix)));
@@ -277,15 +267,15 @@ impl Source<'_> {
 
     /// Whether the stack may hold this line beside ours.
     fn accept(&self, line: &Line<'_>, anchor: usize, behind: Behind) -> Result<(), Refusal> {
-        let Words::Auth { control, module } = line.words else {
+        let Says::Auth { control, module } = &line.says else {
             return Ok(());
         };
-        if line.number == anchor || ["include", "substack"].contains(&control) {
+        if line.number == anchor || ["include", "substack"].contains(&control.as_str()) {
             return Ok(());
         }
         let is_before = line.number < anchor;
         let is_su_root = is_before && self.name.starts_with("su") && module == "pam_rootok.so";
-        match control {
+        match control.as_str() {
             "required" | "requisite" | "optional" => Ok(()),
             "sufficient" if is_su_root && behind == Behind::Password => Ok(()),
             "sufficient" if !is_before => Ok(()),
@@ -306,41 +296,15 @@ fn read<'a>(name: &str, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
             place: (name.to_owned(), Some(number)),
             why: why.to_owned(),
         };
-        if raw.trim_end_matches('\n').ends_with('\\') {
+        if goes_on(raw) {
             return Err(refuse(
                 "goes on in the next line (\\); write it as one line",
             ));
         }
-        let line = raw.split('#').next().unwrap_or_default().trim();
-        let words = words(line).ok_or_else(|| refuse("is not understood"))?;
-        lines.push(Line { number, raw, words });
+        let says = says(raw).ok_or_else(|| refuse("is not understood"))?;
+        lines.push(Line { number, raw, says });
     }
     Ok(lines)
-}
-
-fn words(line: &str) -> Option<Words<'_>> {
-    let (first, rest) = next_word(line);
-    match first.trim_start_matches('-').to_ascii_lowercase().as_str() {
-        "" => return Some(Words::None),
-        "@include" => return Some(Words::Include(rest)).filter(|_| !rest.is_empty()),
-        "account" | "session" | "password" => return Some(Words::Other),
-        "auth" => {}
-        _ => return None,
-    }
-    let (control, rest) = if rest.starts_with('[') {
-        let end = rest.find(']')?;
-        rest.split_at(end + 1)
-    } else {
-        next_word(rest)
-    };
-    let (module, _) = next_word(rest.trim_start());
-    (!module.is_empty()).then_some(Words::Auth { control, module })
-}
-
-fn next_word(text: &str) -> (&str, &str) {
-    let end = text.find([' ', '\t']).unwrap_or(text.len());
-    let (word, rest) = text.split_at(end);
-    (word, rest.trim_start())
 }
 
 /// Behind common-auth our line needs that a wrong password ends the stack there, and that nothing
@@ -350,8 +314,8 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
     let lines = read(name, &text)?;
     let auth: Vec<_> = lines
         .iter()
-        .filter_map(|line| match line.words {
-            Words::Auth { control, module } => Some((line.number, control, module)),
+        .filter_map(|line| match &line.says {
+            Says::Auth { control, module } => Some((line.number, control, module)),
             _ => None,
         })
         .collect();
@@ -361,7 +325,7 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
             why: why.to_owned(),
         })
     };
-    let is_end = |&(_, control, module): &(usize, &str, &str)| {
+    let is_end = |&(_, control, module): &(usize, &String, &String)| {
         control == "requisite" && module.ends_with("pam_deny.so")
     };
     let Some(end) = auth.iter().position(is_end) else {

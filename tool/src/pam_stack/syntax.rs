@@ -152,6 +152,48 @@ fn bracketed(inner: &str) -> (String, &str) {
     }
 }
 
+/// What one line says to those who change a file.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Says {
+    /// A comment, an empty line.
+    Nothing,
+    /// `@include NAME`
+    Include(String),
+    /// A line of the auth chain; the control as it is written, with its brackets.
+    Auth { control: String, module: String },
+    /// A line of another chain.
+    Other,
+}
+
+/// Reads one line. `None`: libpam could not use it.
+pub(crate) fn says(line: &str) -> Option<Says> {
+    let mut words = Words::of(line.split('#').next().unwrap_or_default().trim());
+    let Some(first) = words.next() else {
+        return Some(Says::Nothing);
+    };
+    let first = first.strip_prefix('-').unwrap_or(&first);
+    if first.eq_ignore_ascii_case("@include") {
+        return words.next().map(Says::Include);
+    }
+    if Kind::of(first)? != Kind::Auth {
+        return Some(Says::Other);
+    }
+    let is_in_brackets = words
+        .rest
+        .is_some_and(|rest| rest.trim_start_matches(BLANK).starts_with('['));
+    let mut control = words.next()?;
+    if is_in_brackets {
+        control = format!("[{control}]");
+    }
+    let module = words.next()?;
+    Some(Says::Auth { control, module })
+}
+
+/// Whether a line goes on in the next one.
+pub(crate) fn goes_on(line: &str) -> bool {
+    line.trim_end().ends_with('\\')
+}
+
 /// What becomes of a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {

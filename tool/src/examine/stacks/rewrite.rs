@@ -5,7 +5,7 @@ use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::{
     BEHIND_KEY, OURS, Role, has, is_password, is_plain_gate, may_ignore, role,
 };
-use crate::pam_stack::{Body, Entry, Files, Kind, Stack, open};
+use crate::pam_stack::{Body, Entry, Files, Kind, Says, Stack, goes_on, open, says};
 
 /// A stack that was written anew.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,31 +54,24 @@ pub(crate) fn rewrite(
 
 /// Whether a line stays: it has nothing to do with auth. `None`: that cannot be told.
 fn keeps(line: &str, files: Files<'_>, depth: usize) -> Option<bool> {
-    if line.trim_end().ends_with('\\') || depth > MAX_DEPTH {
+    if goes_on(line) || depth > MAX_DEPTH {
         return None;
     }
-    let mut words = line.split('#').next()?.split_whitespace();
-    let Some(first) = words.next() else {
-        return Some(true);
+    let name = match says(line)? {
+        Says::Nothing | Says::Other => return Some(true),
+        Says::Auth { .. } => return Some(false),
+        Says::Include(name) => name,
     };
-    match first.trim_start_matches('-').to_ascii_lowercase().as_str() {
-        "auth" => Some(false),
-        "account" | "session" | "password" => Some(true),
-        "@include" => {
-            let (_, text) = open(words.next()?, files)?;
-            let mut has_auth = false;
-            let mut has_others = false;
-            for line in text.lines() {
-                let is_kept = keeps(line, files, depth + 1)?;
-                has_auth |= !is_kept;
-                let is_empty = line.split('#').next().is_none_or(|it| it.trim().is_empty());
-                has_others |= is_kept && !is_empty;
-            }
-            // A file with both can neither stay nor go.
-            (has_auth != has_others).then_some(has_others)
-        }
-        _ => None,
+    let (_, text) = open(&name, files)?;
+    let mut has_auth = false;
+    let mut has_others = false;
+    for line in text.lines() {
+        let is_kept = keeps(line, files, depth + 1)?;
+        has_auth |= !is_kept;
+        has_others |= is_kept && says(line) != Some(Says::Nothing);
     }
+    // A file with both can neither stay nor go.
+    (has_auth != has_others).then_some(has_others)
 }
 
 /// The lines for auth, in their order.

@@ -308,3 +308,14 @@ fn only_our_own_block_is_taken_out() {
     assert!(take_out("sshd", &new.replace(BEGIN, "")).is_err());
     assert!(take_out("sshd", &format!("{new}{new}")).is_ok());
 }
+
+/// libpam takes blanks behind the backslash for its end, too.
+#[test]
+fn a_line_that_goes_on_is_refused_whatever_blanks_stand_behind_the_backslash() {
+    for blanks in ["", " ", "\t "] {
+        let text = format!("auth required pam_env.so \\{blanks}\nfoo\n@include common-auth\n");
+        let refusal = plan("sudo", &text, Behind::Password).unwrap_err();
+        assert!(refusal.why.starts_with("goes on"), "{refusal}");
+        assert_eq!(refusal.place.1, Some(1));
+    }
+}
