@@ -31,10 +31,9 @@ impl Context {
     /// The configuration, read as the module reads it.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         load(&self.config, Trusted::of(uids())).map_err(|error| match error {
-            LoadError::Unprivileged => Failure::new(format!(
-                "{}: only root may read it; run this with sudo",
-                self.config.display()
-            )),
+            LoadError::Unprivileged => {
+                Failure::at(&self.config, "only root may read it; run this with sudo")
+            }
             LoadError::Faults(faults) => Failure(faults.iter().map(ToString::to_string).collect()),
         })
     }

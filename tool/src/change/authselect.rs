@@ -201,10 +201,10 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Failure> {
             }
             _ if is_same => {}
             _ => {
-                return Err(Failure::new(format!(
-                    "{}: authselect would change it, and this tool does not",
-                    file.path.display()
-                )));
+                return Err(Failure::at(
+                    &file.path,
+                    "authselect would change it, and this tool does not",
+                ));
             }
         }
     }
@@ -239,10 +239,36 @@ fn preview(words: &[String]) -> Result<Preview, Failure> {
 
 /// The child: nothing of what it does is seen by anybody else.
 pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
-    private_mounts()?;
-    let failed = |what: &Path, errno: nix::Error| {
-        Failure::new(format!("{}: {}", what.display(), errno.desc()))
+    let layers = layers()?;
+    let touched = |words: &[&str]| {
+        let output = ask(words)?;
+        if !output.status.success() {
+            return Err(said(
+                &format!("authselect {}: {}", words.join(" "), output.status),
+                &output,
+            ));
+        }
+        let mut found = Vec::new();
+        for (layer, folder) in &layers {
+            look_through(layer, folder, &mut found).map_err(|error| Failure::at(layer, error))?;
+        }
+        Ok(found)
     };
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let preview = Preview {
+        anew: touched(&["apply-changes"])?,
+        changed: touched(&words)?,
+    };
+    let none_of_it = |error: std::io::Error| Failure::new(error.to_string());
+    serde_json::to_writer(std::io::stdout().lock(), &preview)
+        .map_err(|error| none_of_it(error.into()))?;
+    Ok(Exit::Good)
+}
+
+/// Layers that take what is written below [`LAYERED`], each with its folder; nobody else sees them.
+fn layers() -> Result<Vec<(PathBuf, &'static Path)>, Failure> {
+    private_mounts()?;
+    let failed = |what: &Path, errno: nix::Error| Failure::at(what, errno.desc());
     // The layers are in memory; and who listens in /run is out of reach.
     let run = Path::new("/run");
     mount(
@@ -264,8 +290,7 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
             run.join(format!("work-{number}")),
         );
         for folder in [&layer, &work] {
-            std::fs::create_dir(folder)
-                .map_err(|error| Failure::new(format!("{}: {error}", folder.display())))?;
+            std::fs::create_dir(folder).map_err(|error| Failure::at(folder, error))?;
         }
         let options = format!(
             "lowerdir={},upperdir={},workdir={}",
@@ -283,30 +308,7 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
         .map_err(|errno| failed(folder, errno))?;
         layers.push((layer, folder));
     }
-    let touched = |words: &[&str]| {
-        let output = ask(words)?;
-        if !output.status.success() {
-            return Err(said(
-                &format!("authselect {}: {}", words.join(" "), output.status),
-                &output,
-            ));
-        }
-        let mut found = Vec::new();
-        for (layer, folder) in &layers {
-            look_through(layer, folder, &mut found)
-                .map_err(|error| Failure::new(format!("{}: {error}", layer.display())))?;
-        }
-        Ok(found)
-    };
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-    let preview = Preview {
-        anew: touched(&["apply-changes"])?,
-        changed: touched(&words)?,
-    };
-    let none_of_it = |error: std::io::Error| Failure::new(error.to_string());
-    serde_json::to_writer(std::io::stdout().lock(), &preview)
-        .map_err(|error| none_of_it(error.into()))?;
-    Ok(Exit::Good)
+    Ok(layers)
 }
 
 /// What is in a layer: what was touched of the folder below it.

@@ -118,7 +118,7 @@ fn copies(scratch: &Path, number: usize) -> PathBuf {
 
 /// The plain files in a folder.
 fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", folder.display()));
+    let failed = |error: std::io::Error| Failure::at(folder, error);
     let mut found = Vec::new();
     for entry in folder.read_dir().map_err(failed)? {
         let entry = entry.map_err(failed)?;

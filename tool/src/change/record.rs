@@ -222,8 +222,7 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
 
 fn lock(path: &Path) -> Result<Flock<File>, Failure> {
     let file = files::open_lock(path)?;
-    Flock::lock(file, FlockArg::LockExclusive)
-        .map_err(|(_, errno)| Failure::new(format!("{}: {}", path.display(), errno.desc())))
+    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Failure::at(path, errno.desc()))
 }
 
 /// Which start of the machine this is. A container keeps the kernel's when it is started again, but

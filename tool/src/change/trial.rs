@@ -295,7 +295,7 @@ struct LogTap {
 
 impl LogTap {
     fn open(path: &Path) -> Result<Self, Failure> {
-        let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let failed = |error: std::io::Error| Failure::at(path, error);
         let socket = UnixDatagram::bind(path).map_err(failed)?;
         let copy = socket.try_clone().map_err(failed)?;
         let reader = thread::spawn(move || read_log(&copy));

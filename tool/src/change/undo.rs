@@ -144,10 +144,10 @@ impl Store {
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
                 restoring(Back::Whole, Some(now), before)
             }
-            (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::new(format!(
-                "{}: was changed since, by authselect or by hand",
-                file.path.display()
-            ))),
+            (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::at(
+                &file.path,
+                "was changed since, by authselect or by hand",
+            )),
             (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
             (Ok(None), present) => restoring(Back::Whole, present, None),
             (_, Some(now)) => without_our_lines(record, file, now),

@@ -4,6 +4,7 @@ pub(crate) mod advice;
 mod compare;
 mod edit;
 mod judge;
+mod lines;
 mod rewrite;
 
 use crate::examine::stack::{NamedStack, read};

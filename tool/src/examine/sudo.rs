@@ -271,16 +271,9 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
             }
             ("timestamp_timeout", is_off) => {
                 is_said |= scope.is_empty();
-                match value.parse::<f64>() {
-                    _ if is_off => continue,
-                    Ok(minutes) if minutes < 0.0 => {
-                        let what = format!("sudo asks once, and not again until a restart{scope}");
-                        Finding::warning("sudo-timestamp", what)
-                            .why("who gets at the open terminal is root")
-                            .advice("write \"Defaults timestamp_timeout=0\" to be asked each time")
-                    }
-                    Ok(minutes) if minutes > 0.0 => timestamp(value, &scope),
-                    _ => continue,
+                match timeout(value, &scope).filter(|_| !is_off) {
+                    Some(finding) => finding,
+                    None => continue,
                 }
             }
             ("timestamp_type", false) if value == "global" => {
@@ -321,6 +314,19 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
         findings.push(finding.of(Some(setting.place.clone())));
     }
     is_said
+}
+
+/// For how long sudo does not ask again.
+fn timeout(value: &str, scope: &str) -> Option<Finding> {
+    let minutes = value.parse::<f64>().ok()?;
+    if minutes < 0.0 {
+        let what = format!("sudo asks once, and not again until a restart{scope}");
+        let finding = Finding::warning("sudo-timestamp", what)
+            .why("who gets at the open terminal is root")
+            .advice("write \"Defaults timestamp_timeout=0\" to be asked each time");
+        return Some(finding);
+    }
+    (minutes > 0.0).then(|| timestamp(value, scope))
 }
 
 fn timestamp(minutes: &str, scope: &str) -> Finding {

@@ -62,7 +62,7 @@ pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Failure> {
     let file = match openat(&folder, name, READ, Mode::empty()) {
         Ok(file) => File::from(file),
         Err(Errno::NOENT) => return Ok(None),
-        Err(Errno::LOOP) => return Err(refused(path, IS_LINK)),
+        Err(Errno::LOOP) => return Err(Failure::at(path, IS_LINK)),
         Err(errno) => return Err(failure(path, errno)),
     };
     read(path, file).map(Some)
@@ -125,7 +125,10 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
             if is_folder && found.st_uid == own && found.st_mode & 0o7777 == 0o700 {
                 Ok(())
             } else {
-                Err(refused(path, "must be a folder of yours with mode 0700"))
+                Err(Failure::at(
+                    path,
+                    "must be a folder of yours with mode 0700",
+                ))
             }
         }
         Err(errno) => Err(failure(path, errno)),
@@ -164,7 +167,7 @@ fn lacks_its_folder(path: &Path) -> bool {
 fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Failure> {
     let name = path
         .file_name()
-        .ok_or_else(|| refused(path, "is no name of a file"))?;
+        .ok_or_else(|| Failure::at(path, "is no name of a file"))?;
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -176,13 +179,13 @@ fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Failure> {
 
 /// Reads what was opened, if it is a plain file with one name.
 fn read(path: &Path, mut file: File) -> Result<Snapshot, Failure> {
-    let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+    let failed = |error: std::io::Error| Failure::at(path, error);
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(refused(path, IS_NO_FILE));
+        return Err(Failure::at(path, IS_NO_FILE));
     }
     if metadata.nlink() > 1 {
-        return Err(refused(path, HAS_NAMES));
+        return Err(Failure::at(path, HAS_NAMES));
     }
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(failed)?;
@@ -202,10 +205,10 @@ fn refuse_what_is_no_plain_file(
 ) -> Result<(), Failure> {
     match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(found) => match found.st_mode & 0o170_000 {
-            0o100_000 if found.st_nlink > 1 => Err(refused(path, HAS_NAMES)),
+            0o100_000 if found.st_nlink > 1 => Err(Failure::at(path, HAS_NAMES)),
             0o100_000 => Ok(()),
-            0o120_000 => Err(refused(path, IS_LINK)),
-            _ => Err(refused(path, IS_NO_FILE)),
+            0o120_000 => Err(Failure::at(path, IS_LINK)),
+            _ => Err(Failure::at(path, IS_NO_FILE)),
         },
         Err(Errno::NOENT) => Ok(()),
         Err(errno) => Err(failure(path, errno)),
@@ -278,11 +281,7 @@ fn draft_start(name: &OsStr) -> OsString {
 
 fn failure(path: &Path, errno: Errno) -> Failure {
     let error = std::io::Error::from(errno);
-    Failure::new(format!("{}: {error}", path.display()))
-}
-
-fn refused(path: &Path, why: &str) -> Failure {
-    Failure::new(format!("{}: {why}", path.display()))
+    Failure::at(path, error)
 }
 
 // O_NONBLOCK: a pipe must not hold up the tool before it is seen to be one.

@@ -62,7 +62,7 @@ fn text_of(path: &Path) -> Result<String, Failure> {
     } else {
         std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
     };
-    let failed = |error| Failure::new(format!("{}: {error}", path.display()));
+    let failed = |error| Failure::at(path, error);
     result.map(|_| text).map_err(failed)
 }
 

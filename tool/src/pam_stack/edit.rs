@@ -92,12 +92,12 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
     }
     let mut objections = Vec::new();
     let block = match (behind, factor) {
-        (Behind::Key, _) => block(Some(anchor), &[OURS_ALONE, PERMIT]),
+        (Behind::Key, _) => block(Some(anchor), &[AFTER_KEY, PERMIT]),
         (Behind::Password, Factor::Debian(name)) => {
             accept_common_auth(source, &name)?;
-            block(None, &[OURS])
+            block(None, &[AFTER_PASSWORD])
         }
-        (Behind::Password, Factor::PamUnix) => block(None, &[OURS]),
+        (Behind::Password, Factor::PamUnix) => block(None, &[AFTER_PASSWORD]),
         (Behind::Password, Factor::Fedora(name)) => {
             let (first, others) = fedora(source, &name)?;
             objections.extend(others);
@@ -106,13 +106,19 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
                 added.push(ENV);
             }
             added.extend(first);
-            added.push(OURS);
+            added.push(AFTER_PASSWORD);
             block(Some(anchor), &added)
         }
     };
+    let text = with_block(&lines, anchor.number, &block);
+    Ok(Insertion::New(NewText { text, objections }))
+}
+
+/// The lines with our block, in place of this one or behind it.
+fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
     let mut text = String::new();
-    for line in &lines {
-        let is_anchor = line.number == anchor.number;
+    for line in lines {
+        let is_anchor = line.number == anchor;
         if !(is_anchor && block.contains(KEPT)) {
             text.push_str(line.raw);
             // The last line of a file may lack its end.
@@ -121,10 +127,10 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
             }
         }
         if is_anchor {
-            text.push_str(&block);
+            text.push_str(block);
         }
     }
-    Ok(Insertion::New(NewText { text, objections }))
+    text
 }
 
 /// Takes our block out of a stack again; `None` where there is none.
@@ -395,8 +401,8 @@ const END: &str = "# END pam-onelogin enable";
 /// Before a line that our block replaces.
 const KEPT: &str = "#was: ";
 
-const OURS: &str = "auth       required     pam_onelogin.so";
-const OURS_ALONE: &str = "auth       requisite    pam_onelogin.so behind=key";
+const AFTER_PASSWORD: &str = "auth       required     pam_onelogin.so";
+const AFTER_KEY: &str = "auth       requisite    pam_onelogin.so behind=key";
 /// For exempt users, whose `PAM_IGNORE` alone would be a denial.
 const PERMIT: &str = "auth       required     pam_permit.so";
 const ENV: &str = "auth       required     pam_env.so";
@@ -408,7 +414,16 @@ const SSSD: [&str; 3] = [
 ];
 const ALL_OURS: [&str; 8] = {
     let [unix, sss, deny] = SSSD;
-    [OURS, OURS_ALONE, PERMIT, ENV, UNIX, unix, sss, deny]
+    [
+        AFTER_PASSWORD,
+        AFTER_KEY,
+        PERMIT,
+        ENV,
+        UNIX,
+        unix,
+        sss,
+        deny,
+    ]
 };
 
 /// The modules of Fedora's system-auth that our lines stand for, or that decide nothing.

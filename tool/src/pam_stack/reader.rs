@@ -17,6 +17,8 @@ const MAX_LEVEL: usize = 16;
 /// hours, and libpam does.
 const MAX_FILES: usize = 5000;
 
+const NAMELESS: &str = "the module has no name";
+
 /// The service that stands in for others.
 const OTHER: &str = "other";
 
@@ -251,6 +253,29 @@ struct Spot<'a> {
     level: usize,
 }
 
+impl Spot<'_> {
+    /// A line there; each code fails.
+    fn entry(&self, body: Body, control: &str) -> Entry {
+        Entry {
+            body,
+            control: Control::failing(),
+            control_text: control.to_owned(),
+            level: self.level,
+            is_quiet: false,
+            path: self.path.to_owned(),
+            line: self.line,
+        }
+    }
+
+    fn unreadable(&self, what: impl Into<String>) -> Unreadable {
+        Unreadable {
+            what: what.into(),
+            path: self.path.to_owned(),
+            line: self.line,
+        }
+    }
+}
+
 impl Reader<'_> {
     /// Adds the lines of a file.
     fn file(
@@ -328,15 +353,8 @@ impl Reader<'_> {
             return Ok(());
         }
         let control = words.next();
-        let mut entry = Entry {
-            body: Body::Substack,
-            control: Control::failing(),
-            control_text: control.clone().unwrap_or_default(),
-            level: spot.level,
-            is_quiet,
-            path: spot.path.to_owned(),
-            line: spot.line,
-        };
+        let mut entry = spot.entry(Body::Substack, control.as_deref().unwrap_or_default());
+        entry.is_quiet = is_quiet;
         let target = words.next();
         match control.map(|word| word.to_ascii_lowercase()).as_deref() {
             None => broken = Some("there is no control".to_owned()),
@@ -344,7 +362,7 @@ impl Reader<'_> {
                 let inner = usize::from(control == "substack");
                 if inner == 1 {
                     if target.as_deref().is_some_and(is_nameless) {
-                        return Err(nameless(spot));
+                        return Err(spot.unreadable(NAMELESS));
                     }
                     self.chains.push(kind, entry.clone());
                 }
@@ -358,7 +376,7 @@ impl Reader<'_> {
                 entry.control = Control::parse(&entry.control_text).0;
                 match &target {
                     None => broken = Some("there is no module".to_owned()),
-                    Some(name) if is_nameless(name) => return Err(nameless(spot)),
+                    Some(name) if is_nameless(name) => return Err(spot.unreadable(NAMELESS)),
                     Some(_) => {}
                 }
             }
@@ -381,21 +399,9 @@ impl Reader<'_> {
         };
         match spot.wanted {
             // There is no chain to put a denial into.
-            None => Err(Unreadable {
-                what,
-                path: spot.path.to_owned(),
-                line: spot.line,
-            }),
+            None => Err(spot.unreadable(what)),
             Some(kind) => {
-                let entry = Entry {
-                    body: Body::Broken(what),
-                    control: Control::failing(),
-                    control_text: "@include".to_owned(),
-                    level: spot.level,
-                    is_quiet: false,
-                    path: spot.path.to_owned(),
-                    line: spot.line,
-                };
+                let entry = spot.entry(Body::Broken(what), "@include");
                 self.chains.push(kind, entry);
                 Ok(())
             }
@@ -430,12 +436,4 @@ fn is_nameless(path: &str) -> bool {
     let file = path.rsplit('/').next().unwrap_or_default();
     let name = file.rsplit_once('.').map_or(file, |(name, _)| name);
     name.is_empty() || name == "?"
-}
-
-fn nameless(spot: &Spot<'_>) -> Unreadable {
-    Unreadable {
-        what: "the module has no name".to_owned(),
-        path: spot.path.to_owned(),
-        line: spot.line,
-    }
 }

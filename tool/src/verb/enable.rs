@@ -347,10 +347,10 @@ impl Options {
         }
         for plan in &change.plans {
             if files::snapshot(&plan.path)? != plan.before {
-                return Err(Failure::new(format!(
-                    "{}: was changed meanwhile; nothing was written",
-                    plan.path.display()
-                )));
+                return Err(Failure::at(
+                    &plan.path,
+                    "was changed meanwhile; nothing was written",
+                ));
             }
         }
         let seconds = self.try_for.unwrap_or(WRITING);

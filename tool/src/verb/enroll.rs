@@ -9,7 +9,7 @@ use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
-use pam_onelogin::config::Version;
+use pam_onelogin::config::{Config, Version};
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Clock as _, Further, Setup, SetupEnd};
 use pam_onelogin::onelogin::OneLogin;
@@ -66,15 +66,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     loaded.config.onelogin.login_timeout = TIME;
     let (config, console) = (&loaded.config, &context.console);
     let user = clean(&options.user, PROMPT_CHARS);
-    if !stdin().is_terminal() || !stderr().is_terminal() {
-        let text =
-            "the secret of a new device is shown to whoever sits here: this needs a terminal";
-        return Err(Failure::new(text));
-    }
-    if config.onelogin.version == Version::V1 {
-        let text = "factors can be enrolled with onelogin.api_version = 2 only";
-        return Err(Failure::new(text));
-    }
+    refuse_where_nobody_can(config)?;
     let subject = subject(&request(&options.user), &loaded)
         .map_err(|outcome| Prediction::of_end(&outcome).failure(&user, ""))?;
     console.note(&format!("Looked up by {}.", known_as(&subject, config)));
@@ -126,6 +118,20 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         None => Exit::Good,
         Some(_) => Exit::Bad,
     })
+}
+
+/// Without a terminal, or by version 1 of the API.
+fn refuse_where_nobody_can(config: &Config) -> Result<(), Failure> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        let text =
+            "the secret of a new device is shown to whoever sits here: this needs a terminal";
+        return Err(Failure::new(text));
+    }
+    if config.onelogin.version == Version::V1 {
+        let text = "factors can be enrolled with onelogin.api_version = 2 only";
+        return Err(Failure::new(text));
+    }
+    Ok(())
 }
 
 impl End {

@@ -86,10 +86,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let kept = user.map(|user| Figures::of(user, &loaded)).transpose()?;
     let found = match &options.log {
         None => Decisions::of_this_host(),
-        Some(path) => Some(
-            Decisions::of_file(path)
-                .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?,
-        ),
+        Some(path) => Some(Decisions::of_file(path).map_err(|error| Failure::at(path, error))?),
     };
     let (log, mut decisions) = match found {
         Some(Decisions { from, list }) => (Some(from), list),

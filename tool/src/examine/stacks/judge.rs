@@ -4,15 +4,14 @@ use crate::examine::stacks::edit::{Edit, Found, Spot};
 use crate::examine::stacks::rewrite::line;
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
-    BEHIND_KEY, OURS, Role, has, is_password, is_second, may_be_password, may_ignore, returns, role,
+    OURS, Role, is_password, is_second, may_be_password, may_ignore, returns, role,
 };
 use crate::pam_stack::{
     ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
-    Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way, authenticate, explore,
-    name, set_credentials,
+    Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way, explore, name,
+    set_credentials,
 };
 use crate::ui::finding::Finding;
-use pam_onelogin::args::Args;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -63,7 +62,39 @@ struct Outcomes {
     is_whole: bool,
 }
 
+/// What they come to.
+#[derive(Default)]
+struct Summary {
+    /// Whether somebody gets in who is not root already.
+    lets_in: bool,
+    /// Whether the code alone lets in.
+    unproven: bool,
+    /// Whether we are asked before a factor.
+    asked_first: bool,
+    /// The lines that led past ours, and whether they said yes; whether each time a factor had said yes.
+    skips: BTreeMap<(usize, bool), bool>,
+    /// The factors that had said no before we were asked.
+    bombs: BTreeSet<usize>,
+}
+
 impl Outcomes {
+    fn summary(&self, chain: &[Entry]) -> Summary {
+        let mut sum = Summary::default();
+        for (is_success, way) in &self.ends {
+            let skip = way.skip.filter(|_| *is_success && way.answered.is_none());
+            let by = skip.and_then(|skip| chain.get(skip.by));
+            let is_by_root = by.is_some_and(|entry| role(entry) == Role::Root);
+            sum.lets_in |= *is_success && !is_by_root;
+            sum.unproven |= *is_success && way.answered == Some(SUCCESS) && !way.proven;
+            sum.asked_first |= way.asked_first;
+            sum.bombs.extend(way.asked_after_refusal);
+            if let Some(skip) = skip {
+                *sum.skips.entry((skip.by, skip.is_yes)).or_insert(true) &= skip.is_proven;
+            }
+        }
+        sum
+    }
+
     /// Whether somebody gets in to whom we gave this answer.
     fn let_in(&self, code: Code) -> bool {
         let mut ends = self.ends.iter();
@@ -92,14 +123,8 @@ impl Judge<'_> {
         let Some(first) = self.ours().next() else {
             return findings;
         };
-        if let Some(entry) = chain.iter().find(|entry| has_return(entry)) {
-            findings.push(
-                Finding::fault("carriage-return", "the lines end as those of Windows do")
-                    .at(&entry.path, entry.line)
-                    .why("libpam takes the carriage return for a part of the last word")
-                    .advice(format!("sed -i 's/\\r$//' {}", entry.path.display()))
-                    .into(),
-            );
+        if let Some(finding) = self.carriage_return() {
+            findings.push(finding.into());
             return findings;
         }
         for entry in self.ours() {
@@ -109,23 +134,7 @@ impl Judge<'_> {
             findings.extend(self.line(entry));
         }
         let outcomes = self.outcomes();
-        let mut ends = outcomes.ends.iter();
-        let is_twice = ends.any(|(is_success, way)| *is_success && way.asked_twice);
-        if let Some(second) = self.ours().nth(1).filter(|_| is_twice) {
-            let finding = Finding::warning("asked-twice", "pam_onelogin is in the stack twice")
-                .at(&second.path, second.line)
-                .why(format!(
-                    "the user is asked twice; the other line is {}",
-                    spot(first)
-                ));
-            // With other arguments it asks by other settings.
-            let edits = if second.arguments() == first.arguments() {
-                vec![Edit::TakeOut(place(second)), Edit::Rewrite]
-            } else {
-                Vec::new()
-            };
-            findings.push(Found::mended_by(finding, edits));
-        }
+        findings.extend(self.asked_twice(first, &outcomes));
         findings.extend(self.denied(first, &outcomes));
         let successes = self.successes(first, &outcomes);
         let is_right = successes.is_empty();
@@ -147,7 +156,27 @@ impl Judge<'_> {
         findings
     }
 
-    fn chain(&self) -> &[Entry] {
+    /// The user is asked by two lines.
+    fn asked_twice(&self, first: &Entry, outcomes: &Outcomes) -> Option<Found> {
+        let mut ends = outcomes.ends.iter();
+        let is_twice = ends.any(|(is_success, way)| *is_success && way.asked_twice);
+        let second = self.ours().nth(1).filter(|_| is_twice)?;
+        let finding = Finding::warning("asked-twice", "pam_onelogin is in the stack twice")
+            .at(&second.path, second.line)
+            .why(format!(
+                "the user is asked twice; the other line is {}",
+                spot(first)
+            ));
+        // With other arguments it asks by other settings.
+        let edits = if second.arguments() == first.arguments() {
+            vec![Edit::TakeOut(place(second)), Edit::Rewrite]
+        } else {
+            Vec::new()
+        };
+        Some(Found::mended_by(finding, edits))
+    }
+
+    pub(super) fn chain(&self) -> &[Entry] {
         self.service.chain(Kind::Auth)
     }
 
@@ -201,153 +230,6 @@ impl Judge<'_> {
         groups.into_iter().map(|(_, codes)| codes).collect()
     }
 
-    /// Our line where it does nothing.
-    fn elsewhere(&self, kind: Kind) -> Option<Finding> {
-        let chain = self.service.chain(kind);
-        let entry = chain.iter().find(|entry| entry.is(OURS))?;
-        let all_else = |index: usize| match chain.get(index).map(role) {
-            Some(Role::Ours) => IGNORE,
-            _ => SUCCESS,
-        };
-        let what = format!("pam_onelogin is in the {} stack", kind.word());
-        let finding = if authenticate(chain, all_else).0 == SUCCESS {
-            Finding::warning("wrong-type", what).why("it does nothing there")
-        } else {
-            Finding::fault("wrong-type", what)
-                .why("nothing else says yes there, so every login is denied")
-        };
-        let advice = "take the line out: the module belongs into \"auth\"";
-        Some(finding.at(&entry.path, entry.line).advice(advice))
-    }
-
-    /// The words behind our module.
-    fn arguments(&self, entry: &Entry) -> Vec<Finding> {
-        let words = entry.arguments().iter().map(String::as_bytes);
-        match Args::parse(words) {
-            Err(faults) => faults
-                .iter()
-                .map(|fault| {
-                    Finding::fault("arguments", fault.to_string())
-                        .at(&entry.path, entry.line)
-                        .why("every login here is denied")
-                        .advice("take it out of the line")
-                })
-                .collect(),
-            Ok(args) if self.subject.config.to_str() != Some(&args.config) => {
-                let what = format!("the stack reads another configuration, {}", args.config);
-                vec![
-                    Finding::warning("other-config", what)
-                        .at(&entry.path, entry.line)
-                        .why(format!(
-                            "this check is about {}",
-                            self.subject.config.display()
-                        ))
-                        .advice(format!("pam-onelogin check --config {}", args.config)),
-                ]
-            }
-            Ok(_) => Vec::new(),
-        }
-    }
-
-    /// The argument for sshd in the stack of another service; `is_right`: without it the stack needs
-    /// both factors.
-    fn behind_key(&self, entry: &Entry, is_right: bool) -> Option<Found> {
-        if !has(entry, BEHIND_KEY) || self.subject.may_be_ssh(self.name) {
-            return None;
-        }
-        let Body::Module { name, .. } = &entry.body else {
-            return None;
-        };
-        let what = format!("{BEHIND_KEY} is for sshd, which does not use this stack");
-        let finding = Finding::fault("behind-key", what)
-            .at(&entry.path, entry.line)
-            .why("no key of sshd's comes before this stack, so every login here is denied")
-            .advice(format!(
-                "take {BEHIND_KEY} out of the line, and check a password before it: README, \"Stacks\""
-            ));
-        let mut arguments = entry.arguments().to_vec();
-        arguments.retain(|word| word != BEHIND_KEY);
-        let control = if entry.control_text.contains('=') {
-            format!("[{}]", entry.control_text)
-        } else {
-            entry.control_text.clone()
-        };
-        let line = line(&control, name, &arguments);
-        let line = line.filter(|_| is_right);
-        let edit = line.map(|line| Edit::Replace(place(entry), self.own(entry, &line)));
-        Some(Found {
-            finding,
-            edits: edit.into_iter().chain([Edit::Rewrite]).collect(),
-            lead: "",
-        })
-    }
-
-    /// A line that libpam cannot use, or a module that is not there.
-    fn line(&self, entry: &Entry) -> Option<Found> {
-        let at = |finding: Finding| finding.at(&entry.path, entry.line);
-        if let Body::Broken(what) = &entry.body {
-            let finding = at(Finding::fault("line", what.clone())
-                .why("libpam denies at this line, whatever the modules say")
-                .advice("mend the line: see pam.conf(5)"));
-            return Some(Found {
-                finding,
-                edits: vec![Edit::TakeOut(place(entry))],
-                lead: "mend it, or ",
-            });
-        }
-        if entry.body == Body::Substack {
-            return None;
-        }
-        if let (_, Some(fault)) = Control::parse(&entry.control_text) {
-            let what = format!("the control [{}] is not understood", entry.control_text);
-            return Some(
-                at(Finding::fault("control", what)
-                    .why(format!(
-                        "{fault}; libpam then takes every answer for a denial"
-                    ))
-                    .advice("mend it: see pam.conf(5)"))
-                .into(),
-            );
-        }
-        if !self.is_missing(entry) {
-            return None;
-        }
-        let module = entry.module().unwrap_or_default();
-        let what = format!("the module {module} is not there");
-        if role(entry) == Role::Ours {
-            let why = "every login here is denied, or goes on without a second factor";
-            return Some(
-                at(Finding::fault("module-missing", what)
-                    .why(why)
-                    .advice("install the module, or mend its path"))
-                .into(),
-            );
-        }
-        if entry.is_quiet {
-            return None;
-        }
-        let finding = at(Finding::warning("module-missing", what)
-            .why(format!("its line answers {}", name(MODULE_UNKNOWN)))
-            .advice("install it, or mend its path"));
-        Some(Found {
-            finding,
-            edits: vec![Edit::TakeOut(place(entry))],
-            lead: "install it, or ",
-        })
-    }
-
-    fn is_missing(&self, entry: &Entry) -> bool {
-        let Body::Module { name, .. } = &entry.body else {
-            return false;
-        };
-        let machine = self.subject.machine;
-        if name.starts_with('/') {
-            return !name.contains("$ISA") && !machine.has(name);
-        }
-        let mut folders = self.folders.iter();
-        !self.folders.is_empty() && !folders.any(|folder| machine.has(folder.join(name)))
-    }
-
     /// Whether each denial is one.
     fn denied(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         let groups = self.denials().into_iter();
@@ -390,25 +272,13 @@ impl Judge<'_> {
     /// Who gets in, and who is asked when.
     fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Found> {
         let chain = self.chain();
-        let mut lets_in = false;
-        let mut unproven = false;
-        let mut first = false;
-        let mut skips = BTreeMap::new();
-        let mut bombs = BTreeSet::new();
-        for (is_success, way) in &outcomes.ends {
-            let skip = way.skip.filter(|_| *is_success && way.answered.is_none());
-            let is_by_root = |skip: Skip| {
-                let entry = chain.get(skip.by);
-                entry.is_some_and(|entry| role(entry) == Role::Root)
-            };
-            lets_in |= *is_success && !skip.is_some_and(is_by_root);
-            unproven |= *is_success && way.answered == Some(SUCCESS) && !way.proven;
-            first |= way.asked_first;
-            bombs.extend(way.asked_after_refusal);
-            if let Some(skip) = skip {
-                *skips.entry((skip.by, skip.is_yes)).or_insert(true) &= skip.is_proven;
-            }
-        }
+        let Summary {
+            lets_in,
+            unproven,
+            asked_first,
+            skips,
+            mut bombs,
+        } = outcomes.summary(chain);
         let at = |finding: Finding| finding.at(&ours.path, ours.line);
         let has_factor = chain.iter().any(|entry| role(entry) == Role::Factor);
         let mut findings: Vec<Found> = Vec::new();
@@ -449,35 +319,41 @@ impl Judge<'_> {
             ));
         }
         if unproven && !self.is_ssh && !is_bombed {
-            let what = if has_factor {
-                "the first factor can be passed by"
-            } else {
-                "there is no first factor in the stack"
-            };
-            // Who runs sudo has logged in, and reaches no prompt but their own.
-            let finding = if self.is_login || self.reach == Reach::Others {
-                Finding::fault("no-first-factor", what)
-            } else {
-                Finding::warning("no-first-factor", what)
-            };
-            let why = "the code alone lets in, and whom the configuration exempts needs nothing";
-            let mut before = chain.iter().take_while(|entry| !entry.is(OURS));
-            let edits = if has_factor {
-                vec![Edit::Rewrite]
-            } else if before.any(may_be_password) {
-                Vec::new()
-            } else {
-                vec![
-                    Edit::Before(place(ours), self.own(ours, UNIX)),
-                    Edit::Rewrite,
-                ]
-            };
-            findings.push(Found::mended_by(at(finding.why(why)), edits));
-        } else if first && has_factor && !is_bombed && self.key == Key::Open {
+            findings.push(self.no_first_factor(ours, has_factor));
+        } else if asked_first && has_factor && !is_bombed && self.key == Key::Open {
             let finding = at(self.asked_first());
             findings.push(Found::mended_by(finding, [Edit::Rewrite]));
         }
         findings
+    }
+
+    /// Somebody gets in by the code alone.
+    fn no_first_factor(&self, ours: &Entry, has_factor: bool) -> Found {
+        let what = if has_factor {
+            "the first factor can be passed by"
+        } else {
+            "there is no first factor in the stack"
+        };
+        // Who runs sudo has logged in, and reaches no prompt but their own.
+        let finding = if self.is_login || self.reach == Reach::Others {
+            Finding::fault("no-first-factor", what)
+        } else {
+            Finding::warning("no-first-factor", what)
+        };
+        let why = "the code alone lets in, and whom the configuration exempts needs nothing";
+        let mut before = self.chain().iter().take_while(|entry| !entry.is(OURS));
+        let edits = if has_factor {
+            vec![Edit::Rewrite]
+        } else if before.any(may_be_password) {
+            Vec::new()
+        } else {
+            vec![
+                Edit::Before(place(ours), self.own(ours, UNIX)),
+                Edit::Rewrite,
+            ]
+        };
+        let finding = finding.why(why).at(&ours.path, ours.line);
+        Found::mended_by(finding, edits)
     }
 
     /// Our line stands before the one that checks the password.
@@ -579,17 +455,7 @@ impl Judge<'_> {
                     .why("the distribution ships it so, for certificates and for guests"),
                 Vec::new(),
             ),
-            Role::Gate if is_proven || self.is_ssh => (
-                Finding::warning("skips", format!("who passes {module} {words} is not asked")).why(
-                    format!("{because}; is that what you want? users.exempt_groups is logged"),
-                ),
-                take_out(),
-            ),
-            Role::Gate => {
-                let what = format!("who passes {module} {words} gets in without any factor");
-                let why = format!("{because}, and past the password; is that what you want?");
-                (Finding::warning("skips", what).why(why), take_out())
-            }
+            Role::Gate => (self.gate(entry, is_proven, &because), take_out()),
             Role::Factor if !skip.is_yes => {
                 let what = format!("pam_onelogin is not asked when {module} says no");
                 let why = format!("{because}, and the stack then lets in");
@@ -626,6 +492,22 @@ impl Judge<'_> {
         })
     }
 
+    /// A line that lets in by something that no user has to prove.
+    fn gate(&self, entry: &Entry, is_proven: bool, because: &str) -> Finding {
+        let module = entry.module().unwrap_or_default();
+        let words = entry.arguments().join(" ");
+        if is_proven || self.is_ssh {
+            let what = format!("who passes {module} {words} is not asked");
+            Finding::warning("skips", what).why(format!(
+                "{because}; is that what you want? users.exempt_groups is logged"
+            ))
+        } else {
+            let what = format!("who passes {module} {words} gets in without any factor");
+            let why = format!("{because}, and past the password; is that what you want?");
+            Finding::warning("skips", what).why(why)
+        }
+    }
+
     /// The edits for a line that says yes too early, or no too late.
     fn required_at_once(&self, entry: &Entry, ours: &Entry) -> Vec<Edit> {
         // In a file that others include it would lock out users of other services.
@@ -659,7 +541,7 @@ impl Judge<'_> {
     }
 
     /// A line as it stands in this file: in pam.conf the service comes first.
-    fn own(&self, beside: &Entry, line: &str) -> String {
+    pub(super) fn own(&self, beside: &Entry, line: &str) -> String {
         if beside.path == Path::new(CONF) {
             format!("{} {line}", self.name)
         } else {
@@ -668,7 +550,7 @@ impl Judge<'_> {
     }
 }
 
-fn place(entry: &Entry) -> Spot {
+pub(super) fn place(entry: &Entry) -> Spot {
     Spot {
         path: entry.path.clone(),
         line: entry.line,
@@ -682,16 +564,6 @@ fn unlike(control: &Control, codes: &[Code]) -> Vec<Code> {
     let mut codes = codes.to_vec();
     codes.retain(|&code| !is_no(code) || seen.insert(control.action(code)));
     codes
-}
-
-/// Whether a word of the line ends with a carriage return.
-fn has_return(entry: &Entry) -> bool {
-    let name = match &entry.body {
-        Body::Module { name, .. } => name.as_str(),
-        Body::Substack | Body::Broken(_) => "",
-    };
-    let mut words = entry.arguments().iter().map(String::as_str).chain([name]);
-    words.any(|word| word.ends_with('\r'))
 }
 
 fn spot(entry: &Entry) -> String {

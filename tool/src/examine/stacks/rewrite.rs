@@ -132,9 +132,7 @@ impl Auth {
         match role(entry) {
             Role::Ours => {
                 let others = entry.arguments().iter().filter(|word| *word != BEHIND_KEY);
-                let words = others
-                    .map(|word| argument(word))
-                    .collect::<Option<Vec<_>>>()?;
+                let words = written(others)?;
                 if *self.ours.get_or_insert_with(|| words.clone()) != words {
                     return None;
                 }
@@ -146,9 +144,7 @@ impl Auth {
                 }
                 let words = entry.arguments().iter();
                 let words = words.filter(|word| !EMPTY.contains(&word.as_str()));
-                let words = words
-                    .map(|word| argument(word))
-                    .collect::<Option<Vec<_>>>()?;
+                let words = written(words)?;
                 self.password = Some([vec![module.clone()], words].concat().join(" "));
             }
             _ if entry.is("pam_faillock") => {
@@ -158,8 +154,7 @@ impl Auth {
                 if !self.counts || !is_usual {
                     return None;
                 }
-                let words = entry.arguments().iter().map(|word| argument(word));
-                let words = words.collect::<Option<Vec<_>>>()?.join(" ");
+                let words = written(entry.arguments())?.join(" ");
                 if has(entry, "authfail") {
                     self.authfail = Some(words);
                 } else if has(entry, "authsucc") {
@@ -238,13 +233,17 @@ impl Auth {
 
 /// A line for auth. `None`: a word of it cannot be written again.
 pub(super) fn line(control: &str, module: &str, arguments: &[String]) -> Option<String> {
-    let words = arguments.iter().map(|word| argument(word));
-    let words = words.collect::<Option<Vec<_>>>()?;
+    let words = written(arguments)?;
     Some(
         [vec![format!("auth {control} {module}")], words]
             .concat()
             .join(" "),
     )
+}
+
+/// Words as they are written in a stack.
+fn written<'a>(words: impl IntoIterator<Item = &'a String>) -> Option<Vec<String>> {
+    words.into_iter().map(|word| argument(word)).collect()
 }
 
 /// A word as it is written in a stack.

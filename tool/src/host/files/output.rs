@@ -1,9 +1,9 @@
 //! A file that an admin names for a result (`-o FILE`). It is always a new file of the tool's own
 //! user with a fixed mode: nothing is written into a file that is there. What others could change on
-//! the way is refused, as rule R4 refuses it for inputs.
+//! the way is as rule R4 refuses it for inputs.
 
 use crate::host::files::{
-    HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, failure, read, refused,
+    HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, failure, read,
     write_draft,
 };
 use crate::outcome::Failure;
@@ -31,8 +31,8 @@ impl Output {
     /// files there, but cannot rename or remove ours.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let name = path.file_name();
-        let name = name.ok_or_else(|| refused(path, "is not the name of a file"))?;
-        let failed = |error: std::io::Error| Failure::new(format!("{}: {error}", path.display()));
+        let name = name.ok_or_else(|| Failure::at(path, "is not the name of a file"))?;
+        let failed = |error: std::io::Error| Failure::at(path, error);
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(Path::new(".").join(folder)).map_err(failed)?;
         let trusted = Trusted::of(uids());
@@ -79,9 +79,10 @@ impl Output {
         }
         let draft = self.draft_name()?;
         // A rename does not write into what has that name by then.
-        self.write(&draft, bytes, &metadata, |draft| {
+        let written = self.write_new(&draft, bytes, &metadata, |draft| {
             renameat(&self.folder, draft, &self.folder, &self.name)
-        })?;
+        });
+        written.map_err(|errno| failure(&self.path, errno))?;
         Ok(true)
     }
 
@@ -96,17 +97,6 @@ impl Output {
             Err(Errno::EXIST) => Ok(false),
             Err(errno) => Err(failure(&self.path, errno)),
         }
-    }
-
-    fn write(
-        &self,
-        name: &OsStr,
-        bytes: &[u8],
-        metadata: &Metadata,
-        then: impl FnOnce(&OsStr) -> rustix::io::Result<()>,
-    ) -> Result<(), Failure> {
-        self.write_new(name, bytes, metadata, then)
-            .map_err(|errno| failure(&self.path, errno))
     }
 
     /// Writes a file that was not there, and takes it away again where that fails.
@@ -129,15 +119,15 @@ impl Output {
     fn refuse_what_is_not_ours(&self, found: &Stat) -> Result<(), Failure> {
         let own = rustix::process::geteuid().as_raw();
         match found.st_mode & 0o170_000 {
-            0o120_000 => Err(refused(&self.path, IS_LINK)),
+            0o120_000 => Err(Failure::at(&self.path, IS_LINK)),
             0o100_000 if found.st_uid != own => Err(Failure::new(format!(
                 "{}: belongs to uid {}, and this runs as uid {own}; remove the file, or name another one",
                 self.path.display(),
                 found.st_uid
             ))),
-            0o100_000 if found.st_nlink > 1 => Err(refused(&self.path, HAS_NAMES)),
+            0o100_000 if found.st_nlink > 1 => Err(Failure::at(&self.path, HAS_NAMES)),
             0o100_000 => Ok(()),
-            _ => Err(refused(&self.path, IS_NO_FILE)),
+            _ => Err(Failure::at(&self.path, IS_NO_FILE)),
         }
     }
 
@@ -146,7 +136,7 @@ impl Output {
         let mut bytes = [0_u8; 8];
         SystemRandom::new()
             .fill(&mut bytes)
-            .map_err(|_| refused(&self.path, "there are no random numbers"))?;
+            .map_err(|_| Failure::at(&self.path, "there are no random numbers"))?;
         let mut end = String::new();
         for byte in bytes {
             let _ = write!(end, "{byte:02x}");
@@ -164,7 +154,7 @@ fn not_trusted(path: &Path, error: FolderError) -> Failure {
             return Failure::new(error.to_string());
         }
         FolderError::Unseen(FileError::NotPermitted) => {
-            return refused(path, "this user may not look into its folder");
+            return Failure::at(path, "this user may not look into its folder");
         }
         FolderError::Owner(folder, uid) => (folder, format!("belongs to uid {uid}")),
         FolderError::Mode(folder, mode) => (folder, format!("has mode {mode:04o}")),
