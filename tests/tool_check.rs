@@ -15,7 +15,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tool::{Ran, assert_documented, run, tool};
+use tool::{Ran, assert_documented, has, run, tool};
 
 #[test]
 fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
@@ -397,11 +397,7 @@ fn a_folder_that_is_no_machine_is_said_to_be_none() {
         &[],
     );
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(
-        ran.err.contains("--root: there is no machine"),
-        "{}",
-        ran.err
-    );
+    has(&ran.err, "--root: there is no machine");
 }
 
 /// An ordinary user.
