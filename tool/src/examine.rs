@@ -20,52 +20,26 @@ use crate::examine::subject::Subject;
 use crate::ui::finding::Finding;
 use std::io::ErrorKind;
 
-/// One thing that is looked at.
-struct Examiner {
-    /// Whether it asks somebody, or something of the machine that runs: not with `--offline`, nor
-    /// below a `--root`.
-    is_live: bool,
-    run: fn(&Subject<'_>, &mut Vec<Finding>),
-}
+type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
-/// Each of them, in the order in which an admin would look.
-const EXAMINERS: &[Examiner] = &[
-    Examiner {
-        is_live: false,
-        run: stacks::examine,
-    },
-    Examiner {
-        is_live: false,
-        run: ssh::examine,
-    },
-    Examiner {
-        is_live: false,
-        run: sudo::examine,
-    },
-    Examiner {
-        is_live: false,
-        run: config::examine,
-    },
-    Examiner {
-        is_live: true,
-        run: module::examine,
-    },
-    Examiner {
-        is_live: true,
-        run: system::examine,
-    },
-    Examiner {
-        is_live: true,
-        run: onelogin::examine,
-    },
+/// Each examiner, in the order in which an admin would look, and whether it asks OneLogin, or something
+/// of the machine that runs: not with `--offline`, nor below a `--root`.
+const EXAMINERS: [(Examiner, bool); 7] = [
+    (stacks::examine, false),
+    (ssh::examine, false),
+    (sudo::examine, false),
+    (config::examine, false),
+    (module::examine, true),
+    (system::examine, true),
+    (onelogin::examine, true),
 ];
 
-/// What there is to say of a machine; `is_live`: somebody may be asked, too.
+/// What there is to say of a machine; `is_live`: OneLogin and the running system may be asked, too.
 pub(crate) fn examine(subject: &Subject<'_>, is_live: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for examiner in EXAMINERS {
-        if is_live || !examiner.is_live {
-            (examiner.run)(subject, &mut findings);
+    for (examine, needs_live) in EXAMINERS {
+        if is_live || !needs_live {
+            examine(subject, &mut findings);
         }
     }
     unread(subject, &mut findings);

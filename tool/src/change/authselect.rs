@@ -45,7 +45,7 @@ pub(crate) fn is_here() -> bool {
     Path::new(AUTHSELECT).exists()
 }
 
-/// Whether authselect writes this file, and nobody else.
+/// Whether only authselect writes this file.
 pub(crate) fn writes(path: &Path) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
@@ -346,7 +346,7 @@ impl Touched {
         })
     }
 
-    /// Whether nobody can edit it: what dconf makes of the other files.
+    /// Whether no editor can change it: what dconf makes of the other files.
     fn is_compiled(&self) -> bool {
         self.path.starts_with(DCONF) && matches!(self.what, What::File(_))
     }

@@ -51,7 +51,7 @@ fn ask_already() -> Vec<String> {
         .collect()
 }
 
-/// Lets the distribution's tool take us out, where somebody has changed its stacks since; what changed.
+/// Lets the distribution's tool take us out, where its stacks were changed since; what changed.
 pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     if is_by_authselect() {
         authselect::take_out()

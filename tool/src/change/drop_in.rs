@@ -3,8 +3,7 @@
 
 use crate::change::plan::Planned;
 use crate::change::sandbox::Scratch;
-use crate::host::files;
-use crate::host::files::Metadata;
+use crate::host::files::{self, Metadata};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::effective::Settings;

@@ -1,11 +1,10 @@
 //! The files that a change writes, and what the stacks are once they are written.
 
 use crate::change::service::Service;
-use crate::host::files;
-use crate::host::files::{Metadata, Snapshot};
+use crate::host::files::{self, Metadata, Snapshot};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::{Behind, names_us};
-use crate::pam_stack::{Entry, Kind, Stack, read, verify};
+use crate::pam_stack::{Entry, Stack, read, verify};
 use std::path::{Path, PathBuf};
 
 /// A file that will change, or be made.
@@ -27,11 +26,7 @@ impl Planned {
 pub(crate) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> {
     let asks = |name: &&&str| {
         let stack = planned(name, plans);
-        let mut ours = stack
-            .chain(Kind::Auth)
-            .iter()
-            .filter(|entry| entry.is("pam_onelogin"))
-            .peekable();
+        let mut ours = stack.ours().peekable();
         let is_planned = |entry: &Entry| plan_of(&entry.path, plans).is_some();
         ours.peek().is_some() && ours.all(is_planned)
     };
@@ -42,8 +37,7 @@ pub(crate) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> 
 pub(crate) fn asks(service: Service) -> Option<String> {
     service.logins().iter().find_map(|name| {
         let stack = planned(name, &[]);
-        let mut entries = stack.chain(Kind::Auth).iter();
-        let ours = entries.find(|entry| entry.is("pam_onelogin"))?;
+        let ours = stack.ours().next()?;
         Some(format!("{}:{}", ours.path.display(), ours.line))
     })
 }

@@ -4,8 +4,7 @@
 
 use crate::change::plan::{FOLDER, Planned};
 use crate::change::service::Service;
-use crate::host::files;
-use crate::host::files::Metadata;
+use crate::host::files::{self, Metadata};
 use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use pam_onelogin::clock::{seconds_since_boot, unix_now};
@@ -55,9 +54,10 @@ impl Store {
         for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
             files::private_folder(Path::new(folder))?;
         }
-        Ok(Self {
-            _lock: lock(&Path::new(FOLDER).join("lock"))?,
-        })
+        let path = Path::new(FOLDER).join("lock");
+        let lock = Flock::lock(files::open_lock(&path)?, FlockArg::LockExclusive);
+        let lock = lock.map_err(|(_, errno)| Failure::at(&path, errno.desc()))?;
+        Ok(Self { _lock: lock })
     }
 
     /// Notes what will be done, with what to put back; on the disk when this returns.
@@ -94,7 +94,7 @@ impl Store {
         Ok(record)
     }
 
-    /// All files are written: whoever wrote them may end.
+    /// All files are written: the process that wrote them may end.
     pub(crate) fn written(&self, record: &mut Record) -> Result<(), Failure> {
         record.writer = None;
         save(record)
@@ -146,7 +146,7 @@ impl Record {
         kept.exists()
     }
 
-    /// Seconds until it is put back; where nobody can tell, it is time.
+    /// Seconds until it is put back; where that cannot be told, it is time.
     pub(crate) fn left(&self) -> i64 {
         match (boot(), now()) {
             (Ok(boot), Ok(now)) if boot == self.boot => self.deadline.saturating_sub(now).max(0),
@@ -218,11 +218,6 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
             path.display()
         ))
     })
-}
-
-fn lock(path: &Path) -> Result<Flock<File>, Failure> {
-    let file = files::open_lock(path)?;
-    Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| Failure::at(path, errno.desc()))
 }
 
 /// Which start of the machine this is. A container keeps the kernel's when it is started again, but

@@ -327,7 +327,7 @@ fn read_log(socket: &UnixDatagram) -> Vec<String> {
     said
 }
 
-/// sudo and su run for root, and belong to whoever started them.
+/// sudo and su run for root, and their real user is the caller.
 fn is_setuid(service: &str) -> bool {
     service.starts_with("su")
 }

@@ -1,12 +1,11 @@
-//! Puts back what a change has written: to the byte, or, where somebody has changed a file since,
+//! Puts back what a change has written: to the byte, or, where a file was changed since,
 //! without our lines.
 
 use crate::change::record::{BACKUP, Changed, Record, Store, backup, forget, hash};
 use crate::change::service::Service;
 use crate::change::{authselect, distribution, drop_in};
 use crate::host::audit::leave;
-use crate::host::files;
-use crate::host::files::{Metadata, Snapshot};
+use crate::host::files::{self, Metadata, Snapshot};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::{names_us, take_out};
 use crate::sshd::running::reload;
@@ -28,9 +27,9 @@ pub(crate) enum Back {
     Same,
     /// To the byte.
     Whole,
-    /// Somebody had changed it since: our lines were taken out.
+    /// It was changed since: our lines were taken out.
     Lines,
-    /// Somebody has made something else of a file that is of us alone: it stays.
+    /// A file of ours alone was changed since: it stays.
     Theirs,
 }
 
@@ -90,7 +89,7 @@ impl Store {
         }
     }
 
-    /// Whether somebody has changed a file since, and it cannot be put back for that.
+    /// Whether a file was changed since, and cannot be put back for that.
     fn is_changed(&self, record: &Record) -> bool {
         let mut files = record.files.iter();
         files.any(|file| self.planned_back(record, file).is_err())
@@ -138,7 +137,7 @@ impl Store {
         };
         match (old(record, file), present) {
             (Ok(before), present) if before == present => restoring(Back::Same, present, before),
-            // A stack that somebody has taken away since is not made anew.
+            // A stack that was removed since is not made anew.
             (Ok(_), None) if record.is_kept() => restoring(Back::Same, None, None),
             (Ok(before), None) => restoring(Back::Whole, None, before),
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
@@ -175,7 +174,7 @@ pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
     }
 }
 
-/// A stack that somebody has edited since, or whose copy is lost.
+/// A stack that was edited since, or whose copy is lost.
 fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let text = String::from_utf8_lossy(&now.bytes).into_owned();
@@ -216,7 +215,7 @@ fn by_hand(copy: &Path, path: &Path) -> String {
     }
 }
 
-/// Whoever has edited a stack on trial finds it again.
+/// Keeps what an admin has written into a stack on trial.
 fn keep_a_copy(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let copy = Path::new(BACKUP).join(format!("{name}.edited"));

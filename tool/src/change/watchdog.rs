@@ -1,4 +1,4 @@
-//! Who puts a stack on trial back when nobody confirms it: a process that no terminal can take
+//! What puts a stack on trial back unless it is confirmed: a process that no terminal can take
 //! down; a timer of systemd, where that runs; a unit at the next start of the machine; and this
 //! tool, whatever it is started for.
 

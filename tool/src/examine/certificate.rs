@@ -25,7 +25,7 @@ pub(crate) struct Shown {
     ends: i64,
 }
 
-/// The certificate of whoever listens there, if there is one that can be read. The handshake ends with
+/// The certificate of the server that listens there, if there is one that can be read. The handshake ends with
 /// it: nothing is ever sent on this connection.
 pub(crate) fn shown(address: SocketAddr, host: &str, timeout: Duration) -> Option<Shown> {
     let look = Arc::new(Look::default());

@@ -52,7 +52,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     match parsed {
         Err(faults) => findings.extend(faults.iter().map(of_fault)),
-        // What is in the files is worth a look once nobody else could have put it there.
+        // The contents are worth a look once no other user could have written them.
         Ok(_) if subject.machine.is_this() && findings.len() == before => {
             if let Err(LoadError::Faults(faults)) = load(path, Trusted::of(uids())) {
                 findings.extend(faults.iter().map(of_fault));
@@ -70,7 +70,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// What `failmode = "safe"` means (rule R19): it is no fault, and somebody may have to live with it.
+/// What `failmode = "safe"` means (rule R19): it is no fault, and an admin may need it.
 fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding>) {
     if config.failmode != FailMode::Safe {
         return;

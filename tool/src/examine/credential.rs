@@ -242,7 +242,7 @@ impl Probe<'_> {
                 .why("logins are denied, reason=credential")
                 .advice("give it that scope: see \"OneLogin's side\" in the README")
             }
-            // Whoever is told that there is no such thing may ask for it.
+            // A credential that is told that there is no such thing may ask for it.
             Trouble::NotFound => {
                 let what = format!("the credential of {table} may {what}");
                 Finding::good("scope", what)
@@ -322,7 +322,7 @@ impl Probe<'_> {
     }
 }
 
-/// A name or id that nobody has.
+/// A name or id that no user has.
 fn nobody(config: &Config) -> Option<Wanted> {
     let users = &config.users;
     match users.attribute {

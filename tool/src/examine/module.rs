@@ -45,7 +45,7 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
             );
         }
     }
-    // Only what nobody else could have written is given to the loader.
+    // Only a file that no other user could have written is given to the loader.
     if findings.len() == before {
         findings.extend(unresolved(module).into_iter().map(|what| {
             Finding::fault("module-loads", what)

@@ -154,7 +154,7 @@ fn shape(body: &[u8]) -> String {
     }
 }
 
-/// The id of a verification that nobody began.
+/// The id of a verification that does not exist.
 pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 const TOKEN: &str = "/auth/oauth2/v2/token";

@@ -1,4 +1,4 @@
-//! Whether somebody else can fill the file system of the private files: by a folder there that is not
+//! Whether another user can fill the file system of the private files: by a folder there that is not
 //! root's alone to write. Modes are looked at, and no file is opened.
 
 use nix::unistd::{Gid, Group};
@@ -96,7 +96,7 @@ fn search(root: &Path) -> Option<Shared> {
     of_a_group
 }
 
-/// Whether somebody else gets to what is below.
+/// Whether another user gets to what is below.
 fn lets_others_through(folder: &Metadata) -> bool {
     let mode = folder.mode();
     mode & 0o001 != 0 || mode & 0o010 != 0 && folder.gid() != 0

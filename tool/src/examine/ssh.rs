@@ -129,7 +129,7 @@ fn in_block(
         let is_new = !global.iter().any(|known| known.what == finding.what);
         if is_new && finding.severity.is_bad() {
             if finding.id == "sshd-methods" {
-                // Somebody wrote this block, and meant it.
+                // An admin wrote this block, and meant it.
                 finding.severity = Severity::Warning;
             }
             finding.what = format!(

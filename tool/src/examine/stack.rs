@@ -2,7 +2,7 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::{OURS, Role, returns, role};
-use crate::pam_stack::{self, AUTH_ERR, Code, IGNORE, Kind, SUCCESS, Stack, authenticate};
+use crate::pam_stack::{self, AUTH_ERR, IGNORE, Kind, SUCCESS, Stack, authenticate};
 use std::cell::Cell;
 use std::path::Path;
 
@@ -15,11 +15,10 @@ pub(crate) struct NamedStack {
 impl NamedStack {
     /// Whether we are asked in it, on some way.
     pub(crate) fn asks(&self) -> bool {
-        let chain = self.service.chain(Kind::Auth);
-        self.service.unreadable.is_none() && chain.iter().any(|entry| entry.is(OURS))
+        self.service.unreadable.is_none() && self.service.ours().next().is_some()
     }
 
-    /// Whether it lets in whoever passes each module.
+    /// Whether it lets in a user who passes each module.
     pub(super) fn lets_in(&self) -> bool {
         let chain = self.service.chain(Kind::Auth);
         let passes = |index: usize| match chain.get(index).map(role) {
@@ -67,10 +66,7 @@ pub(crate) fn has_factor(stack: &NamedStack) -> bool {
 /// Whether one of them asks each user, and says yes or no.
 pub(crate) fn has_strict_factor(stack: &NamedStack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
-    chain.any(|entry| role(entry) == Role::Factor && !returns(entry).is_some_and(may_pass))
-}
-
-/// Whether `PAM_IGNORE` is among these answers.
-fn may_pass(codes: &[Code]) -> bool {
-    codes.contains(&IGNORE)
+    chain.any(|entry| {
+        role(entry) == Role::Factor && !returns(entry).is_some_and(|codes| codes.contains(&IGNORE))
+    })
 }

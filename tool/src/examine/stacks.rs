@@ -12,7 +12,7 @@ use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::OURS;
-use crate::pam_stack::{self, FOLDERS, Kind};
+use crate::pam_stack::{self, FOLDERS};
 use crate::ui::finding::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -203,8 +203,7 @@ fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut V
 fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let mut files: BTreeMap<PathBuf, (usize, BTreeSet<&str>)> = BTreeMap::new();
     for stack in stacks {
-        let chain = stack.service.chain(Kind::Auth).iter();
-        for entry in chain.filter(|entry| entry.is(OURS)) {
+        for entry in stack.service.ours() {
             let file = entry.path.file_name().and_then(|name| name.to_str());
             if file.is_some_and(is_part) {
                 let (_, services) = files

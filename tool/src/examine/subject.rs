@@ -30,7 +30,7 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Whether the configuration exempts somebody.
+    /// Whether the configuration exempts a user.
     pub(super) fn exempts(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| {
             let users = &settings.users;

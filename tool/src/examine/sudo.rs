@@ -1,4 +1,4 @@
-//! sudoers: where sudo does not ask PAM, or asks somebody else.
+//! sudoers: where sudo does not ask PAM, or asks about another user.
 
 use crate::examine::stack::asks;
 use crate::examine::subject::Subject;
@@ -258,17 +258,7 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
         };
         let value = setting.value.as_deref().unwrap_or_default();
         let finding = match (setting.name.as_str(), setting.is_off) {
-            ("authenticate", true) => {
-                let what = format!("sudo asks nothing at all{scope}");
-                let finding = if scope.is_empty() {
-                    Finding::fault("sudo-authenticate", what)
-                } else {
-                    Finding::warning("sudo-authenticate", what)
-                };
-                finding
-                    .why("\"!authenticate\" skips the stack")
-                    .advice("take it out")
-            }
+            ("authenticate", true) => asks_nothing(&scope),
             ("timestamp_timeout", is_off) => {
                 is_said |= scope.is_empty();
                 match timeout(value, &scope).filter(|_| !is_off) {
@@ -314,6 +304,19 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
         findings.push(finding.of(Some(setting.place.clone())));
     }
     is_said
+}
+
+/// The stack is skipped.
+fn asks_nothing(scope: &str) -> Finding {
+    let what = format!("sudo asks nothing at all{scope}");
+    let finding = if scope.is_empty() {
+        Finding::fault("sudo-authenticate", what)
+    } else {
+        Finding::warning("sudo-authenticate", what)
+    };
+    finding
+        .why("\"!authenticate\" skips the stack")
+        .advice("take it out")
 }
 
 /// For how long sudo does not ask again.

@@ -68,7 +68,7 @@ pub(crate) struct Prediction {
 #[derive(Clone, Copy)]
 enum Next {
     Nothing,
-    /// Somebody has to be there.
+    /// Runs it where a person can answer.
     Answer,
     /// Looks at the machine and at OneLogin.
     Check,
@@ -437,7 +437,7 @@ fn pause(outcome: &Outcome) -> Option<Duration> {
     }
 }
 
-/// A login in which nobody is asked.
+/// A login that asks no person.
 struct Nobody;
 
 impl Prompt for Nobody {

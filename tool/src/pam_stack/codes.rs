@@ -5,7 +5,7 @@ pub type Code = u8;
 
 /// `PAM_SUCCESS`
 pub const SUCCESS: Code = 0;
-/// `PAM_PERM_DENIED`, also of a line that libpam cannot use and of a stack that nobody decided.
+/// `PAM_PERM_DENIED`, also of a line that libpam cannot use and of a stack that no line decided.
 pub const PERM_DENIED: Code = 6;
 /// `PAM_AUTH_ERR`
 pub const AUTH_ERR: Code = 7;

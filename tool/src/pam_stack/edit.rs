@@ -52,6 +52,15 @@ pub(crate) struct Refusal {
     pub(crate) why: String,
 }
 
+impl Refusal {
+    fn at(name: &str, line: impl Into<Option<usize>>, why: impl Into<String>) -> Self {
+        Self {
+            place: (name.to_owned(), line.into()),
+            why: why.into(),
+        }
+    }
+}
+
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (name, line) = &self.place;
@@ -85,7 +94,7 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
     let Some((anchor, factor)) = anchor else {
         let text = "has no line that checks a password the way that Debian, Ubuntu, Fedora or RHEL \
                     have it";
-        return Err(source.refuse_all(text));
+        return Err(source.refuse(None, text));
     };
     for line in &lines {
         source.accept(line, anchor.number, behind)?;
@@ -135,12 +144,7 @@ fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
 
 /// Takes our block out of a stack again; `None` where there is none.
 pub(crate) fn take_out(name: &str, text: &str) -> Result<Option<String>, Refusal> {
-    let refuse = |number: usize, why: &str| {
-        Err(Refusal {
-            place: (name.to_owned(), Some(number)),
-            why: why.to_owned(),
-        })
-    };
+    let refuse = |line: usize, why: &str| Err(Refusal::at(name, line, why));
     let mut out = String::new();
     let mut inside = false;
     let mut found = false;
@@ -218,18 +222,8 @@ impl Source<'_> {
         format!("/etc/pam.d/{}:{number}", self.name)
     }
 
-    fn refuse(&self, number: usize, why: &str) -> Refusal {
-        Refusal {
-            place: (self.name.to_owned(), Some(number)),
-            why: why.to_owned(),
-        }
-    }
-
-    fn refuse_all(&self, why: &str) -> Refusal {
-        Refusal {
-            place: (self.name.to_owned(), None),
-            why: why.to_owned(),
-        }
+    fn refuse(&self, line: impl Into<Option<usize>>, why: &str) -> Refusal {
+        Refusal::at(self.name, line, why)
     }
 
     /// Whether a line brings the first factor.
@@ -298,10 +292,7 @@ impl Source<'_> {
 fn read<'a>(name: &str, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
     let mut lines = Vec::new();
     for (number, raw) in (1..).zip(text.split_inclusive('\n')) {
-        let refuse = |why: &str| Refusal {
-            place: (name.to_owned(), Some(number)),
-            why: why.to_owned(),
-        };
+        let refuse = |why: &str| Refusal::at(name, number, why);
         if goes_on(raw) {
             return Err(refuse(
                 "goes on in the next line (\\); write it as one line",
@@ -325,12 +316,7 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
             _ => None,
         })
         .collect();
-    let refuse = |line: Option<usize>, why: &str| {
-        Err(Refusal {
-            place: (name.to_owned(), line),
-            why: why.to_owned(),
-        })
-    };
+    let refuse = |line: Option<usize>, why: &str| Err(Refusal::at(name, line, why));
     let is_end = |&(_, control, module): &(usize, &String, &String)| {
         control == "requisite" && module.ends_with("pam_deny.so")
     };
@@ -370,10 +356,8 @@ fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Ref
             continue;
         };
         if !COMES_ALONG.contains(&module) {
-            objections.push(Refusal {
-                place: (name.to_owned(), Some(line.number)),
-                why: format!("{module} would not count any more in {}", source.name),
-            });
+            let why = format!("{module} would not count any more in {}", source.name);
+            objections.push(Refusal::at(name, line.number, why));
         }
     }
     let has_sssd = lines.iter().any(|line| line.module() == Some("pam_sss.so"));

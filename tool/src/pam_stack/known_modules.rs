@@ -1,7 +1,8 @@
 //! What is known of other modules: what authenticate of theirs may return, and what for they are.
 
 use crate::pam_stack::{
-    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, PERM_DENIED, SUCCESS, USER_UNKNOWN,
+    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Code, Entry, IGNORE, Kind, PERM_DENIED, SUCCESS, Stack,
+    USER_UNKNOWN,
 };
 
 /// What a module is in a stack.
@@ -9,7 +10,7 @@ use crate::pam_stack::{
 pub(crate) enum Role {
     /// `pam_onelogin`
     Ours,
-    /// Proves who somebody is.
+    /// Proves who the user is.
     Factor,
     /// Looks at something that the user need not prove.
     Gate,
@@ -157,6 +158,14 @@ pub(crate) const OURS: &str = "pam_onelogin";
 
 /// The argument of ours that denies each login without a key that sshd has accepted.
 pub(crate) const BEHIND_KEY: &str = "behind=key";
+
+impl Stack {
+    /// The lines of ours that are asked in a login.
+    pub(crate) fn ours(&self) -> impl Iterator<Item = &Entry> {
+        let chain = self.chain(Kind::Auth).iter();
+        chain.filter(|entry| entry.is(OURS))
+    }
+}
 
 /// What this line is for.
 pub(crate) fn role(entry: &Entry) -> Role {

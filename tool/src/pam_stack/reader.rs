@@ -437,3 +437,24 @@ fn is_nameless(path: &str) -> bool {
     let name = file.rsplit_once('.').map_or(file, |(name, _)| name);
     name.is_empty() || name == "?"
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_included_stack_is_found_in_every_folder_where_libpam_looks() {
+        for folder in FOLDERS {
+            let path = Path::new(folder).join("common-auth");
+            let found = open("common-auth", &|file| (file == path).then(String::new));
+            assert_eq!(found, Some((path.clone(), String::new())));
+        }
+        assert_eq!(open("common-auth", &|_| None), None);
+    }
+
+    #[test]
+    fn a_stack_of_the_admin_hides_the_one_of_the_distribution() {
+        let (found, _) = open("common-auth", &|_| Some(String::new())).unwrap();
+        assert_eq!(found, Path::new("/etc/pam.d/common-auth"));
+    }
+}

@@ -2,6 +2,7 @@
 //! what the editor of stacks has done.
 
 use crate::pam_stack::edit::Behind;
+use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{AUTH_ERR, Code, Entry, IGNORE, Kind, SUCCESS, Stack, authenticate, name};
 
 /// What is wrong with a stack, in one sentence.
@@ -13,7 +14,7 @@ pub(crate) fn flaw(service: &Stack, behind: Behind) -> Option<String> {
     let run = |ours: Code, password: Code| {
         let (answer, reached) = authenticate(chain, |index| {
             let entry = chain.get(index);
-            if entry.is_some_and(|entry| entry.is("pam_onelogin")) {
+            if entry.is_some_and(|entry| entry.is(OURS)) {
                 ours
             } else if entry.is_some_and(|entry| is_one_of(entry, &PASSWORDS)) {
                 password
@@ -26,7 +27,7 @@ pub(crate) fn flaw(service: &Stack, behind: Behind) -> Option<String> {
         let is_asked = chain
             .iter()
             .zip(&reached)
-            .any(|(entry, returned)| entry.is("pam_onelogin") && returned.is_some());
+            .any(|(entry, returned)| entry.is(OURS) && returned.is_some());
         (answer, is_asked)
     };
     match run(SUCCESS, SUCCESS) {
@@ -62,7 +63,7 @@ fn is_one_of(entry: &Entry, modules: &[&str]) -> bool {
 /// As many codes as libpam knows.
 const MOST_CODES: Code = 32;
 
-/// What checks a password, or lets nobody in, in the stacks that are understood.
+/// What checks a password in the stacks that are understood.
 const PASSWORDS: [&str; 5] = ["pam_unix", "pam_sss", "pam_krb5", "pam_ldap", "pam_winbind"];
 
 /// What says no in a login of an ordinary user; `pam_deny` always.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// Somebody gets in without a second factor, or nobody gets in.
+    /// A user gets in without a second factor, or no user gets in.
     Fault,
     /// It works, and not as most would want it.
     Warning,

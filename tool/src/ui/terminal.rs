@@ -55,7 +55,7 @@ pub(crate) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Z
     Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
 }
 
-/// What is typed at a prompt, whatever it is; `None` where there is nobody.
+/// What is typed at a prompt, whatever it is; `None` at the end of the input.
 fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
     // Before the prompt: who answers it at once is not shown either.
     let hidden = if is_secret { Hidden::start() } else { None };
@@ -74,7 +74,7 @@ fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<V
     line.ok()
 }
 
-/// Whether the person agrees; nobody there is a no.
+/// Whether the person agrees; without an answer the answer is no.
 pub(crate) fn agrees(console: &Console, question: &str) -> bool {
     line(console, &format!("{question} [y/N] "), false).is_some_and(|answer| is_yes(&answer))
 }
@@ -88,7 +88,7 @@ pub(crate) fn is_yes(answer: &[u8]) -> bool {
 pub(crate) enum Typing {
     Line(Zeroizing<Vec<u8>>),
     Nothing,
-    /// There is nobody, or nobody any more.
+    /// The input has ended.
     Gone,
 }
 
@@ -107,7 +107,7 @@ pub(crate) fn line_within(time: Duration) -> Typing {
 /// Why there is no line.
 #[derive(PartialEq, Eq)]
 enum End {
-    /// There is nobody, or nobody any more.
+    /// The input has ended.
     Gone,
     /// Ctrl-C, where it is a key like any other.
     Interrupt,

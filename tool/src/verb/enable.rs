@@ -1,5 +1,5 @@
 //! `enable SERVICE`: asks OneLogin in a service's logins from now on. The new stack is shown, judged
-//! and tried before it is written; it can be put back at any moment, by whoever is left to do so.
+//! and tried before it is written; a process, a timer and a unit put it back unless it is confirmed.
 
 use crate::change::plan::Planned;
 use crate::change::record::{Record, Store};
@@ -9,9 +9,8 @@ use crate::change::{distribution, drop_in, plan, undo, watchdog};
 use crate::examine::stacks::advice::rewritten_here;
 use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Failure};
-use crate::pam_stack;
-use crate::pam_stack::edit::{Behind, Insertion, Source};
-use crate::pam_stack::{Files, edit};
+use crate::pam_stack::edit::{self, Behind, Insertion, Source};
+use crate::pam_stack::open;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
 use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
@@ -280,10 +279,11 @@ impl Options {
             let path = path.display();
             Failure::new(format!("{path}: is not UTF-8; write the line by hand"))
         })?;
+        let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
         let source = Source {
             name: stack,
             text,
-            other: &|name| read_stack(name, &on_disk),
+            other: &|name| open(name, &on_disk).map(|(_, text)| text),
             siblings: self.service.stacks(),
         };
         match edit::insert(&source, change.behind) {
@@ -318,7 +318,7 @@ impl Options {
         Ok(())
     }
 
-    /// Writes the new stacks; with a record, and with somebody who puts them back.
+    /// Writes the new stacks; with a record, and with a process that puts them back.
     fn write(
         &self,
         context: &Context,
@@ -422,7 +422,7 @@ impl Options {
     }
 }
 
-/// Waits until somebody says that it works, here or by `confirm`; or puts it back.
+/// Waits until the admin says that it works, here or by `confirm`; or puts it back.
 fn await_confirmation(
     context: &Context,
     service: Service,
@@ -489,16 +489,6 @@ fn refuse_while_changing(service: Service) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The text of another stack, from the folder where libpam finds it.
-fn read_stack(name: &str, files: Files<'_>) -> Option<String> {
-    pam_stack::open(name, files).map(|(_, text)| text)
-}
-
-/// A file of this machine.
-fn on_disk(path: &Path) -> Option<String> {
-    std::fs::read_to_string(path).ok()
-}
-
 /// Why the stack is left to the admin; shows what to write, where `check` would call that good.
 fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Failure {
     let name = path.file_name().and_then(|name| name.to_str());
@@ -534,29 +524,5 @@ fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Fai
 /// How long writing may take without a trial, in seconds; what is not done then is put back.
 const WRITING: u32 = 60;
 
-/// How often the tool looks whether somebody has confirmed.
+/// How often the tool looks whether the change was confirmed.
 const LOOK: Duration = Duration::from_millis(500);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_included_stack_is_found_in_every_folder_where_libpam_looks() {
-        for folder in pam_stack::FOLDERS {
-            let files = |path: &Path| {
-                (path == Path::new(folder).join("common-auth")).then(|| folder.to_owned())
-            };
-            let found = read_stack("common-auth", &files);
-            assert_eq!(found.as_deref(), Some(folder));
-        }
-        assert_eq!(read_stack("common-auth", &|_| None), None);
-    }
-
-    #[test]
-    fn a_stack_of_the_admin_hides_the_one_of_the_distribution() {
-        let files = |path: &Path| Some(path.display().to_string());
-        let found = read_stack("common-auth", &files);
-        assert_eq!(found.as_deref(), Some("/etc/pam.d/common-auth"));
-    }
-}

@@ -74,7 +74,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
         counts(before);
     let by = audit::admin();
-    // Whoever reads the log later must see why the counts do not add up.
+    // The log must say why the counts do not add up.
     let line = format!(
         "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
         pair("user", user),

@@ -95,7 +95,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let facts = decision.facts(&request, &exchanges, ms);
     let line = log::decision(&verdict, &facts);
     audit::leave(verdict.level, &line);
-    let is_believed = decision.report.onelogin_id.is_some() && !exchanges.iter().any(lists_devices);
+    let is_believed = decision.report.onelogin_id.is_some()
+        && !exchanges.iter().any(|it| it.path.ends_with("devices"));
     let cached_seconds = age.filter(|_| is_believed);
     if let Some(age) = cached_seconds {
         let most = loaded.config.users.cache.as_secs();
@@ -138,7 +139,7 @@ impl Options {
             ssh_connection: is_ssh.then(process_identity),
             ssh_auth_info: is_ssh && is_proven,
             ssh_key: is_ssh && is_proven,
-            // Somebody has typed a password; which one is nobody's affair.
+            // As if a password had been typed; the login never reads it.
             password: (!is_ssh && is_proven).then(|| Secret::new(String::new())),
             ..Request::default()
         }
@@ -204,10 +205,6 @@ fn conclude(
         "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
     );
     console.note(&paint(Paint::Dim, &text));
-}
-
-fn lists_devices(exchange: &Exchange) -> bool {
-    exchange.path.ends_with("devices")
 }
 
 impl<'a> Sent<'a> {

@@ -10,7 +10,6 @@ use clap::Args;
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};
 use pam_onelogin::onelogin::http::Http;
-use pam_onelogin::onelogin::wire::UserId;
 use pam_onelogin::state::State;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use pam_onelogin::trust::Trusted;
@@ -111,7 +110,10 @@ impl Entry {
             verdict: prediction.word.text(),
             reason: prediction.reason,
             detail: prediction.detail.clone(),
-            onelogin_id: preview.onelogin_id.as_ref().map(id),
+            onelogin_id: preview
+                .onelogin_id
+                .as_ref()
+                .map(|id| id.as_str().to_owned()),
             factors,
         }
     }
@@ -174,8 +176,4 @@ impl Counts {
 
 fn shown(name: &str) -> String {
     clean(name, PROMPT_CHARS)
-}
-
-fn id(user: &UserId) -> String {
-    user.as_str().to_owned()
 }

@@ -8,7 +8,7 @@ use crate::examine::stacks::rewrite::{Rewritten, rewrite};
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::edit::Behind;
-use crate::pam_stack::known_modules::{BEHIND_KEY, OURS, has, is_password};
+use crate::pam_stack::known_modules::{BEHIND_KEY, has, is_password};
 use crate::pam_stack::verify::flaw;
 use crate::pam_stack::{self, Entry, Kind, Stack};
 use crate::ui::finding::Finding;
@@ -27,7 +27,7 @@ pub(crate) fn rewritten_here(config: &Path, service: &str, behind: Behind) -> Op
 /// with the result. Two opinions agree on that: the one of `check`, and the one of `enable`.
 fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewritten> {
     let old = read(subject.machine, name)?.service;
-    let mut ours = old.chain(Kind::Auth).iter().filter(|entry| entry.is(OURS));
+    let mut ours = old.ours();
     if behind == Behind::Password
         && subject.may_be_ssh(name)
         && ours.any(|entry| has(entry, BEHIND_KEY))
@@ -160,10 +160,9 @@ impl Adviser<'_> {
         if !stack.asks() {
             return is_alike(&stack.service, &changed);
         }
-        let mut entries = changed.chain(Kind::Auth).iter();
         let before = self.bad(&stack.name, &stack.service);
         let after = self.bad(&stack.name, &changed);
-        entries.any(|entry| entry.is(OURS)) && after.is_subset(&before)
+        changed.ours().next().is_some() && after.is_subset(&before)
     }
 
     /// Whether a stack lets in nobody new once this file is as planned, and locks out nobody.
@@ -220,20 +219,15 @@ pub(super) fn module_folders(machine: &TargetSystem) -> Vec<PathBuf> {
 fn key(subject: &Subject<'_>, name: &str, service: &Stack) -> Key {
     if !subject.is_ssh(name) {
         Key::Open
-    } else if says_behind_key(service) || subject.sshd.key_always_comes_first() {
+    } else if service.ours().all(|entry| has(entry, BEHIND_KEY))
+        || subject.sshd.key_always_comes_first()
+    {
         Key::Always
     } else if subject.sshd.key_comes_first() {
         Key::First
     } else {
         Key::Open
     }
-}
-
-/// Whether each line of ours denies without a key.
-fn says_behind_key(service: &Stack) -> bool {
-    let ours = service.chain(Kind::Auth).iter();
-    let mut ours = ours.filter(|entry| entry.is(OURS));
-    ours.all(|entry| has(entry, BEHIND_KEY))
 }
 
 /// Whose secrets the program of this service asks a user for who has logged in.

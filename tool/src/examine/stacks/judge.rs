@@ -44,7 +44,7 @@ pub(super) enum Key {
     Always,
 }
 
-/// Whose account a program with a stack opens to somebody who is logged in already.
+/// Whose account a program with a stack opens to a user who is logged in already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// It is no such program.
@@ -65,7 +65,7 @@ struct Outcomes {
 /// What they come to.
 #[derive(Default)]
 struct Summary {
-    /// Whether somebody gets in who is not root already.
+    /// Whether a user gets in who is not root already.
     lets_in: bool,
     /// Whether the code alone lets in.
     unproven: bool,
@@ -95,7 +95,7 @@ impl Outcomes {
         sum
     }
 
-    /// Whether somebody gets in to whom we gave this answer.
+    /// Whether a login that got this answer of ours lets in.
     fn let_in(&self, code: Code) -> bool {
         let mut ends = self.ends.iter();
         ends.any(|(is_success, way)| *is_success && way.answered == Some(code))
@@ -181,7 +181,7 @@ impl Judge<'_> {
     }
 
     fn ours(&self) -> impl Iterator<Item = &Entry> {
-        self.chain().iter().filter(|entry| entry.is(OURS))
+        self.service.ours()
     }
 
     /// What the stack can come to. Of our denials those that count alike are one.
@@ -327,7 +327,7 @@ impl Judge<'_> {
         findings
     }
 
-    /// Somebody gets in by the code alone.
+    /// The code alone lets in.
     fn no_first_factor(&self, ours: &Entry, has_factor: bool) -> Found {
         let what = if has_factor {
             "the first factor can be passed by"
@@ -430,13 +430,11 @@ impl Judge<'_> {
     /// A line that lets in without us.
     fn skip(&self, skip: Skip, ours: &Entry) -> Option<Found> {
         let entry = self.chain().get(skip.by)?;
-        let next = self.chain().get(skip.by + 1);
-        let is_proven = skip.is_proven;
         let module = entry.module().unwrap_or_default();
         let words = entry.arguments().join(" ");
         let because = format!("the control \"{}\" leads past it", entry.control_text);
         let not_asked = format!("pam_onelogin is not asked when {module} says yes");
-        let is_before_deny = next.is_some_and(|next| role(next) == Role::Deny);
+        let is_before_deny = self.chain().get(skip.by + 1).map(role) == Some(Role::Deny);
         let take_out = || vec![Edit::TakeOut(place(entry)), Edit::Rewrite];
         let (finding, edits) = match role(entry) {
             Role::Root if self.is_login => {
@@ -445,28 +443,27 @@ impl Judge<'_> {
                            yes; it is for su and the like";
                 (Finding::fault("skips", what).why(why), take_out())
             }
-            Role::Root => (
-                Finding::note("root-skips", "root becomes others without being asked")
-                    .why("pam_rootok lets root in, as is usual in su"),
-                Vec::new(),
-            ),
-            Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => (
-                Finding::note("skips", format!("who passes {module} is not asked"))
-                    .why("the distribution ships it so, for certificates and for guests"),
-                Vec::new(),
-            ),
-            Role::Gate => (self.gate(entry, is_proven, &because), take_out()),
+            Role::Root => {
+                let what = "root becomes others without being asked";
+                let why = "pam_rootok lets root in, as is usual in su";
+                (Finding::note("root-skips", what).why(why), Vec::new())
+            }
+            Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => {
+                let finding = Finding::note("skips", format!("who passes {module} is not asked"));
+                let why = "the distribution ships it so, for certificates and for guests";
+                (finding.why(why), Vec::new())
+            }
+            Role::Gate => (self.gate(entry, skip.is_proven, &because), take_out()),
             Role::Factor if !skip.is_yes => {
                 let what = format!("pam_onelogin is not asked when {module} says no");
                 let why = format!("{because}, and the stack then lets in");
                 let finding = Finding::fault("skips", what).why(why);
                 (finding, self.required_at_once(entry, ours))
             }
-            Role::Factor if is_proven && is_second(entry) => (
-                Finding::note("skips", not_asked)
-                    .why("another factor came before it, so there are two all the same"),
-                Vec::new(),
-            ),
+            Role::Factor if skip.is_proven && is_second(entry) => {
+                let why = "another factor came before it, so there are two all the same";
+                (Finding::note("skips", not_asked).why(why), Vec::new())
+            }
             Role::Factor => {
                 let why = format!("{because}: one factor is enough");
                 let finding = Finding::fault("skips", not_asked).why(why);
@@ -481,8 +478,8 @@ impl Judge<'_> {
             }
             Role::Ours | Role::Permit | Role::Deny | Role::Aside | Role::Unknown => {
                 let what = format!("{module} leads past pam_onelogin");
-                let finding = Finding::fault("skips", what).why(because);
-                (finding, self.required_at_once(entry, ours))
+                let finding = Finding::fault("skips", what);
+                (finding.why(because), self.required_at_once(entry, ours))
             }
         };
         let finding = finding.at(&entry.path, entry.line);

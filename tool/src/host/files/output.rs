@@ -18,7 +18,7 @@ use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// A place for a result, in a folder that nobody else can change.
+/// A place for a result, in a folder that no other user can change.
 pub(crate) struct Output {
     /// As the admin wrote it.
     path: PathBuf,
@@ -59,7 +59,7 @@ impl Output {
             Err(errno) => return Err(failed(errno)),
         }
         let file = openat(&self.folder, &self.name, READ, Mode::empty()).map_err(failed)?;
-        // In a sticky folder somebody may have made another file of that name meanwhile.
+        // In a sticky folder another user may have made another file of that name meanwhile.
         self.refuse_what_is_not_ours(&rustix::fs::fstat(&file).map_err(failed)?)?;
         read(&self.path, File::from(file)).map(Some)
     }

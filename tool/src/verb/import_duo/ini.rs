@@ -103,7 +103,7 @@ impl Line {
     }
 }
 
-/// Whether it looks as if somebody meant an option by it.
+/// Whether it looks like an option.
 fn is_option(line: &str) -> bool {
     line.split_once('=').is_some_and(|(key, _)| {
         let key = key.trim_end();
