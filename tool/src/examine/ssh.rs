@@ -1,6 +1,6 @@
 //! sshd: whether it asks PAM, and whom it lets in without.
 
-use crate::examine::stack::{NamedStack, asks, has_factor, has_strict_factor, read};
+use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, Said, Sshd, View};
 use crate::sshd::keyword::Keyword;

@@ -7,7 +7,7 @@ mod judge;
 mod lines;
 mod rewrite;
 
-use crate::examine::stack::{NamedStack, read};
+use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;

@@ -1,6 +1,6 @@
 //! sudoers: where sudo does not ask PAM, or asks about another user.
 
-use crate::examine::stack::asks;
+use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Place};

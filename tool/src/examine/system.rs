@@ -1,6 +1,6 @@
 //! What the module leans on here: the folder of its private files, the log, `SELinux`.
 
-use crate::examine::shared::{Shared, shared_with};
+use crate::examine::shared_file_system::{Shared, shared_with};
 use crate::examine::subject::Subject;
 use crate::host::programs::output_of;
 use crate::host::state_mount;
@@ -163,7 +163,7 @@ const POLICY: &str = "pam_onelogin";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::examine::shared::Writers;
+    use crate::examine::shared_file_system::Writers;
     use nix::mount::{MsFlags, mount};
     use nix::sched::{CloneFlags, unshare};
     use std::fs::{Permissions, set_permissions};

@@ -1,6 +1,6 @@
 //! What to write into a stack, as far as it mends it.
 
-use crate::examine::stack::{NamedStack, read};
+use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::compare::Comparison;
 use crate::examine::stacks::edit::{Edit, Found, rewrite_advice};
 use crate::examine::stacks::judge::{Judge, Key, Reach};
