@@ -5,7 +5,7 @@ mod tool;
 
 use pam_host::place::binary;
 use pam_host::place::set_mode;
-use pam_onelogin_tool::stack::{
+use pam_onelogin_tool::pam_stack::{
     self, AUTH_ERR, Code, Control, Entry, FOLDERS, IGNORE, Kind, SUCCESS,
 };
 use serde_json::Value;
@@ -15,7 +15,7 @@ use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tool::{Ran, assert_documented, run, tool};
+use tool::{Ran, assert_documented, has, run, tool};
 
 #[test]
 fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
@@ -142,7 +142,7 @@ fn services(root: &Path) -> Vec<(String, Vec<Entry>)> {
 /// The lines for auth of a service.
 fn chain(root: &Path, name: &str) -> Vec<Entry> {
     let files = |path: &Path| fs::read_to_string(real(root, path.to_str()?)).ok();
-    stack::read(name, &files).chain(Kind::Auth).to_vec()
+    pam_stack::read(name, &files).chain(Kind::Auth).to_vec()
 }
 
 /// Answers with which a chain denied before a change and accepts after it.
@@ -172,7 +172,7 @@ fn opened(old: &[Entry], new: &[Entry]) -> Option<Vec<(String, Code)>> {
                 Some(asked) => answers.iter().find(|(one, _)| *one == asked).unwrap().1,
                 None => always(&chain[index]),
             };
-            stack::authenticate(chain, code).0 == SUCCESS
+            pam_stack::authenticate(chain, code).0 == SUCCESS
         };
         if accepts(new) && !accepts(old) && !accepts(&required) {
             return Some(answers);
@@ -397,11 +397,7 @@ fn a_folder_that_is_no_machine_is_said_to_be_none() {
         &[],
     );
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(
-        ran.err.contains("--root: there is no machine"),
-        "{}",
-        ran.err
-    );
+    has(&ran.err, "--root: there is no machine");
 }
 
 /// An ordinary user.

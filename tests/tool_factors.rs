@@ -8,7 +8,7 @@ use onelogin_simulator::{
 };
 use pam_host::Code;
 use serde_json::{Value, json};
-use tool::{Ran, assert_documented, at, run};
+use tool::{Ran, assert_documented, at, has, run};
 use world::{DIALECTS, ID, NAME, SMS, TOTP, World, push, sms, totp};
 
 fn factors(world: &World, further: &[&str]) -> Ran {
@@ -48,10 +48,7 @@ fn what_keeps_a_device_out_stands_beside_it() {
     let ran = factors(&world, &[]);
     assert!(ran.out.contains("  totp  App     default\n"), "{}", ran.out);
     assert!(ran.out.contains("  sms   Mobile  not in factors.allow\n"));
-    assert!(
-        ran.out
-            .contains("  duo   Duo     not with onelogin.verify = ")
-    );
+    has(&ran.out, "  duo   Duo     not with onelogin.verify = ");
     let document = document(&world);
     assert_documented("factors", &document);
     let entry = |id: &str| {
@@ -235,11 +232,7 @@ fn who_is_exempt_and_who_would_enrol_is_said_and_is_no_denial() {
 fn a_name_that_the_system_does_not_know_is_not_asked_for() {
     let world = World::with_totp();
     let ran = run(at(&world.place, &["factors", "no-such-user"]), &[]);
-    assert!(
-        ran.out.contains("could not log in: no-account"),
-        "{}",
-        ran.out
-    );
+    has(&ran.out, "could not log in: no-account");
     assert_eq!((ran.code, world.requests()), (1, 0));
 }
 
@@ -252,11 +245,7 @@ fn a_used_up_limit_is_seen() {
     let document = ran.json();
     assert_eq!(document["held_back"], "limits.challenges is used up");
     assert_eq!(document["begins"], json!({"prompt": "OneLogin passcode: "}));
-    assert!(
-        ran.err.contains("limits.challenges is used up"),
-        "{}",
-        ran.err
-    );
+    has(&ran.err, "limits.challenges is used up");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 use tempfile::TempDir;
-use tool::{Ran, assert_documented, run, tool};
+use tool::{Ran, assert_documented, has, run, tool};
 
 /// Duo's keys, in the form that they have.
 const IKEY: &str = "DIXXXXXXXXXXXXXXXXXX";
@@ -104,16 +104,8 @@ fn r11_neither_keys_nor_secrets_nor_the_password_of_a_proxy_are_copied_or_shown(
 fn that_the_default_of_failmode_is_another_is_said_loudly() {
     let import = Import::of("[duo]\nautopush = no\n");
     assert!(import.filled_in().failmode == FailMode::Secure);
-    assert!(
-        import.ran.out.contains("# NOT AS WITH DUO: "),
-        "{}",
-        import.ran.out
-    );
-    assert!(
-        import.ran.err.contains("Ours does NOT"),
-        "{}",
-        import.ran.err
-    );
+    has(&import.ran.out, "# NOT AS WITH DUO: ");
+    has(&import.ran.err, "Ours does NOT");
 
     let import = Import::of("[duo]\nfailmode = secure\n");
     assert!(!import.ran.err.contains("failmode"), "{}", import.ran.err);
@@ -162,11 +154,7 @@ fn r19_failmode_safe_becomes_secure_with_the_two_lines_that_safe_needs_beside_it
         for line in [safe, &import.ran.err] {
             assert!(line.contains("failmode_from = ["), "{line}");
         }
-        assert!(
-            import.ran.err.contains("it never applies in sudo and su"),
-            "{}",
-            import.ran.err
-        );
+        has(&import.ran.err, "it never applies in sudo and su");
     }
     let said = ":2: NOT AS THERE: \"safe\" needs networks here";
     let out = Import::of("[duo]\nfailmode = safe\n").ran.out;
@@ -211,11 +199,7 @@ fn files_as_they_are_found_are_read() {
 #[test]
 fn what_follows_is_said_for_groups_and_stacks() {
     let import = Import::of("[duo]\ngroups = staff\n");
-    assert!(
-        import.ran.out.contains("a group that is not there denies"),
-        "{}",
-        import.ran.out
-    );
+    has(&import.ran.out, "a group that is not there denies");
     let stacks = "take pam_duo.so out of the stacks";
     assert!(import.ran.err.contains(stacks), "{}", import.ran.err);
 }
@@ -264,11 +248,7 @@ fn what_cannot_be_read_is_a_fault_with_its_line_and_nothing_is_written() {
         );
         for fault in faults {
             let fault = format!("{}{fault}", import.file().display());
-            assert!(
-                import.ran.err.contains(&fault),
-                "{fault}: {}",
-                import.ran.err
-            );
+            has(&import.ran.err, &fault);
         }
         assert!(!import.ran.err.contains('\u{1b}') && !output.exists());
     }

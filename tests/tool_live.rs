@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
-use tool::{Ran, at, run};
+use tool::{Ran, at, has, run};
 use world::{NAME, World, push, totp};
 
 /// The second credential, and its lines of configuration.
@@ -189,17 +189,11 @@ fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects
         |port| format!("onelogin.http_proxy = \"http://user:proxy-password@127.0.0.1:{port}\"");
     world.config(&[&through(proxy.port())]);
     let checked = Checked::of(&world, &[]);
-    assert!(
-        checked
-            .what("connection")
-            .contains(&format!("127.0.0.1:{} takes", proxy.port()))
+    has(
+        checked.what("connection"),
+        &format!("127.0.0.1:{} takes", proxy.port()),
     );
-    assert_eq!(
-        checked.severity("certificate"),
-        ["good"],
-        "{}",
-        checked.ran.out
-    );
+    assert_eq!(checked.severity("certificate"), ["good"]);
     assert_eq!(
         (checked.severity("token"), world.requests()),
         (vec!["good"], 4)
@@ -255,16 +249,8 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
         let world = World::started(options, [totp()], &[]);
         let checked = Checked::of(&world, &[]);
         assert_eq!(checked.severity("tls"), ["fault"], "{certificate:?}");
-        assert!(
-            checked.part("tls", "advice").contains(part),
-            "{}",
-            checked.ran.out
-        );
-        assert!(
-            checked
-                .what("tls")
-                .contains("issued by CN=onelogin-simulator")
-        );
+        has(checked.part("tls", "advice"), part);
+        has(checked.what("tls"), "issued by CN=onelogin-simulator");
         assert_eq!(world.requests(), 0);
     }
 }
@@ -303,31 +289,17 @@ fn a_clock_that_is_wrong_is_a_warning_in_either_direction() {
 #[test]
 fn a_scope_that_is_missing_is_told_by_call_and_table() {
     let world = World::with_totp();
-    world
-        .onelogin
-        .set_scope(DEFAULT_CLIENT_ID, Scope::ReadUsers);
+    set_scope(&world, Scope::ReadUsers);
     let checked = Checked::of(&world, &["--user", NAME]);
     assert_eq!(checked.severity("scope-missing"), ["fault"]);
     let what = checked.what("scope-missing");
-    assert!(
-        what.contains("may not list a user's devices: status=403"),
-        "{what}"
-    );
-    assert!(
-        what.contains("[onelogin] needs the scope \"Manage All\""),
-        "{what}"
-    );
+    has(what, "may not list a user's devices: status=403");
+    has(what, "[onelogin] needs the scope \"Manage All\"");
     assert_eq!(checked.severity("scope-small"), ["good"]);
 
-    world
-        .onelogin
-        .set_scope(DEFAULT_CLIENT_ID, Scope::AuthenticationOnly);
+    set_scope(&world, Scope::AuthenticationOnly);
     let checked = Checked::of(&world, &["--user", NAME]);
-    assert!(
-        checked
-            .what("scope-missing")
-            .contains("may not look users up")
-    );
+    has(checked.what("scope-missing"), "may not look users up");
     assert!(checked.what("rate-limit").contains("not tried"));
 }
 
@@ -344,46 +316,33 @@ fn manage_all_is_a_warning_and_the_least_that_was_seen_to_do_is_none() {
 
     let onelogin = &world.onelogin;
     onelogin.set_scope_rules(ScopeRules::Observed);
-    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::AuthenticationOnly);
+    set_scope(&world, Scope::AuthenticationOnly);
     onelogin.set_scope(id, Scope::ReadAll);
     let checked = Checked::of(&world, &["--user", NAME]);
     assert!(checked.all("scope-large").is_empty(), "{}", checked.ran.out);
-    assert!(
-        checked.all("scope-missing").is_empty(),
-        "{}",
-        checked.ran.out
-    );
+    assert_eq!(checked.severity("scope-missing"), [""; 0]);
     assert_eq!(checked.severity("scope"), ["good"; 3]);
 
     // To ask for verifications by a credential that only reads is refused.
-    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::ReadAll);
+    set_scope(&world, Scope::ReadAll);
     let checked = Checked::of(&world, &["--user", NAME]);
-    assert!(
-        checked
-            .what("scope-missing")
-            .contains("may not ask for verifications")
+    has(
+        checked.what("scope-missing"),
+        "may not ask for verifications",
     );
     let large = checked.what("scope-large");
-    assert!(
-        large.contains("of [onelogin] may reach the tenant's apps"),
-        "{large}"
-    );
+    has(large, "of [onelogin] may reach the tenant's apps");
 }
 
 #[test]
 fn where_users_enrol_at_the_login_manage_all_is_needed_and_a_note() {
     let world = World::with([totp()], &["users.no_factor = \"enroll\""]);
     let checked = Checked::of(&world, &["--user", NAME]);
-    assert_eq!(
-        checked.severity("scope"),
-        ["good"; 4],
-        "{}",
-        checked.ran.out
-    );
+    assert_eq!(checked.severity("scope"), ["good"; 4]);
     assert_eq!(checked.severity("scope-large"), ["note"]);
     let onelogin = &world.onelogin;
     onelogin.set_scope_rules(ScopeRules::Observed);
-    onelogin.set_scope(DEFAULT_CLIENT_ID, Scope::ManageUsers);
+    set_scope(&world, Scope::ManageUsers);
     let checked = Checked::of(&world, &["--user", NAME]);
     let missing = checked.all("scope-missing");
     let missing = missing.iter().map(|found| found["what"].as_str().unwrap());
@@ -403,10 +362,9 @@ fn few_calls_that_are_left_are_a_warning() {
     world.onelogin.fault(fault);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("rate-limit"), ["warning"]);
-    assert!(
-        checked
-            .what("rate-limit")
-            .contains("499 of 5000 calls left, for 60 s more")
+    has(
+        checked.what("rate-limit"),
+        "499 of 5000 calls left, for 60 s more",
     );
 }
 
@@ -415,16 +373,10 @@ fn version_1_has_scopes_of_its_own() {
     let [id, lines @ ..] = LOOKUP;
     let world = World::with([totp()], &[lines[0], lines[1], "onelogin.api_version = 1"]);
     world.onelogin.add_credential(id, "lookup-secret");
-    world
-        .onelogin
-        .set_scope(DEFAULT_CLIENT_ID, Scope::ManageUsers);
+    set_scope(&world, Scope::ManageUsers);
     world.onelogin.set_scope(id, Scope::ReadUsers);
     let checked = Checked::of(&world, &["--user", NAME]);
-    assert!(
-        checked.all("scope-missing").is_empty(),
-        "{}",
-        checked.ran.out
-    );
+    assert_eq!(checked.severity("scope-missing"), [""; 0]);
     assert!(checked.all("scope-large").is_empty(), "{}", checked.ran.out);
     assert_eq!(world.onelogin.count("", "/verify"), 0, "it would be a try");
     world.onelogin.set_scope(id, Scope::ReadAll);
@@ -453,11 +405,7 @@ fn the_forms_of_the_replies_are_told_and_none_of_their_values() {
 fn a_user_who_cannot_be_asked_for_is_told_of() {
     let world = World::with_totp();
     let checked = Checked::of(&world, &["--user", "no-such-account"]);
-    assert!(
-        checked
-            .what("user")
-            .contains("could not log in: no-account")
-    );
+    has(checked.what("user"), "could not log in: no-account");
     world
         .onelogin
         .change_user(world::ID, |user| user.status = 2);
@@ -483,12 +431,7 @@ fn r04_each_fault_of_owners_and_modes_is_told_at_once() {
     set_mode(&place.path().join("etc/ca.pem"), 0o666);
     set_mode(&place.path().join("etc"), 0o777);
     let checked = Checked::of(&world, &[]);
-    assert_eq!(
-        checked.severity("secret-file"),
-        ["fault"; 3],
-        "{}",
-        checked.ran.out
-    );
+    assert_eq!(checked.severity("secret-file"), ["fault"; 3]);
     assert_eq!(checked.severity("file"), ["fault"]);
     let whats: Vec<_> = checked
         .all("secret-file")
@@ -598,6 +541,11 @@ fn r10_what_a_host_says_of_itself_moves_no_cursor() {
     let ran = run(at(&world.place, &["check"]), &[]);
     assert!(ran.out.contains("gone"), "{}", ran.out);
     assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.out);
+}
+
+/// Of the credential that verifies.
+fn set_scope(world: &World, scope: Scope) {
+    world.onelogin.set_scope(DEFAULT_CLIENT_ID, scope);
 }
 
 /// What a run of `check --json` found.

@@ -3,9 +3,9 @@
 use pam_host::ffi::{Transaction, c_path};
 use pam_host::place::helper;
 use pam_host::{Call, Place};
-use pam_onelogin_tool::stack::{
-    ABORT, Code, Entry, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, NAMES, PERM_DENIED,
-    Service, authenticate, explore, read, set_credentials,
+use pam_onelogin_tool::pam_stack::{
+    ABORT, Code, Entry, INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, NAMES, PERM_DENIED, Stack,
+    authenticate, explore, read, set_credentials,
 };
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -43,7 +43,7 @@ fn random_stacks_come_to_what_the_real_libpam_answers() {
         if let Some(count) = answers.get_mut(usize::from(expected.0)) {
             *count += 1;
         }
-        aborted += u32::from(service.trouble.is_some());
+        aborted += u32::from(service.unreadable.is_some());
     }
     // The dice show what they are to show.
     assert!(answers[0] > 200 && answers[6] > 300, "{answers:?}");
@@ -67,7 +67,7 @@ fn each_way_through_a_stack_is_found() {
         }
         let service = service(&place, "x");
         let chain = service.chain(Kind::Auth);
-        if service.trouble.is_some() || !(2..=7).contains(&chain.len()) {
+        if service.unreadable.is_some() || !(2..=7).contains(&chain.len()) {
             continue;
         }
         seen += 1;
@@ -115,8 +115,8 @@ fn renew(place: &Place, name: &str, text: &str) {
 type Answers = (Code, Option<Code>, Code);
 
 /// By the tool's reading.
-fn answers_of(service: &Service) -> Answers {
-    if service.trouble.is_some() {
+fn answers_of(service: &Stack) -> Answers {
+    if service.unreadable.is_some() {
         return (ABORT, Some(ABORT), ABORT);
     }
     let chain = service.chain(Kind::Auth);
@@ -163,7 +163,7 @@ fn real_answers(place: &Place) -> Answers {
 }
 
 /// By the tool, in a folder of its own.
-fn service(place: &Place, name: &str) -> Service {
+fn service(place: &Place, name: &str) -> Stack {
     read(name, &|path| {
         let path = match path.strip_prefix("/etc/pam.d") {
             Ok(name) => place.confdir().join(name),

@@ -7,7 +7,7 @@ use onelogin_simulator::DEFAULT_CLIENT_SECRET;
 use pam_host::{Code, Outcome};
 use serde_json::{Value, json};
 use std::path::PathBuf;
-use tool::{Ran, assert_documented, at, run};
+use tool::{Ran, assert_documented, at, has, run};
 use world::{NAME, TOTP_CODE as CODE, World, fresh_code, reason, totp};
 
 #[test]
@@ -203,10 +203,7 @@ fn who_is_not_known_here_or_a_folder_of_others_is_said() {
         &[],
     );
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(
-        ran.err
-            .contains("this host knows no user \"no-such-account\"")
-    );
+    has(&ran.err, "this host knows no user \"no-such-account\"");
     let state = world.place.state_path();
     pam_host::place::make_folder(&state);
     pam_host::place::set_mode(&state, 0o777);

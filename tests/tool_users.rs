@@ -11,7 +11,7 @@ use pam_host::root::Stage;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
-use tool::{Ran, assert_documented, at, on_terminal, run, tool};
+use tool::{Ran, assert_documented, at, has, on_terminal, run, tool};
 use world::{NAME, World, push, totp};
 
 /// Accounts that every system has, beside [`NAME`].
@@ -138,24 +138,13 @@ fn groups_and_lists_are_taken_apart() {
     assert!(names(&group).contains(&"root".to_owned()), "{}", group.out);
     let nowhere = users(&world, &["--group", "no-such-group"]);
     assert_eq!((nowhere.code, nowhere.out.as_str()), (1, ""));
-    assert!(
-        nowhere.err.contains("the system knows no group"),
-        "{}",
-        nowhere.err
-    );
+    has(&nowhere.err, "the system knows no group");
     let absent = users(&world, &["--from", "/no/such/list"]);
-    assert!(
-        absent.err.contains("/no/such/list: No such file"),
-        "{}",
-        absent.err
-    );
+    has(&absent.err, "/no/such/list: No such file");
     let empty = world.place.write("empty", "# nobody\n");
     let ran = users(&world, &["--from", empty.to_str().unwrap()]);
-    assert!(
-        ran.code == 1 && ran.err.contains("nobody is meant"),
-        "{}",
-        ran.err
-    );
+    assert_eq!(ran.code, 1);
+    has(&ran.err, "nobody is meant");
 }
 
 #[test]

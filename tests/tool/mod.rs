@@ -67,6 +67,12 @@ pub fn on_terminal(mut command: Command) -> Pty {
     Pty::spawn(command)
 }
 
+/// A text has this part, or is shown.
+#[track_caller]
+pub fn has(text: &str, part: &str) {
+    assert!(text.contains(part), "{part}: {text}");
+}
+
 /// The keys of a document stand in the manual's section about the command.
 pub fn assert_documented(command: &str, document: &Value) {
     let page = include_str!("../../man/pam-onelogin.8").replace("\\-", "-");

@@ -9,55 +9,38 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
     profile(&scene);
     let before = stacks();
     // As Debian has it: passwords, and no prompts.
-    scene.stage.write(
+    write(
+        &scene,
         "/etc/ssh/sshd_config",
         "UsePAM yes\nKbdInteractiveAuthentication no\n",
-        0o644,
     );
-    let screen = bad(enable(&["all", "--user", "alice", "--yes"]));
-    assert!(screen.contains("would keep out who has no key"), "{screen}");
+    bad_saying(enable(&ALL), "would keep out who has no key");
     assert_eq!(stacks(), before);
     profile(&scene);
-    let screen = good(enable(&["all", "--dry-run"]));
-    assert!(screen.contains("/etc/pam.d/common-auth:"), "{screen}");
+    good_saying(enable(&["all", "--dry-run"]), "/etc/pam.d/common-auth:");
     assert_eq!(stacks(), before, "a dry run changes nothing");
 
-    let mut screen = enable(&["all", "--user", "alice", "--yes"]);
+    let mut screen = enable(&ALL);
     trial(&mut screen, CODE);
     good(screen);
     let after = stacks();
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
-    sudo.line(CODES[1]);
+    passcode(&mut sudo, CODES[1]);
     became_root(sudo);
-    good(tool(&["disable", "all"]));
+    good(disable("all"));
     assert_eq!(stacks(), before);
 
-    assert!(
-        tool(&["enable", "sudo", "--no-trial", "--yes"])
-            .finish()
-            .0
-            .success()
-    );
-    let (status, screen) = enable(&["all", "--user", "alice", "--yes"]).finish();
-    assert!(
-        !status.success() && screen.contains("would ask twice"),
-        "{screen}"
-    );
-    good(tool(&["disable", "sudo"]));
+    good(tool(&["enable", "sudo", "--no-trial", "--yes"]));
+    bad_saying(enable(&ALL), "would ask twice");
+    good(disable("sudo"));
 
     // The same by its own hand; and what it knows is undone by its own hand, too.
     update("--enable");
     assert_eq!(stacks(), after);
-    good(tool(&["disable", "all"]));
+    good(disable("all"));
     assert_eq!(stacks(), before);
-    assert!(
-        tool(&["enable", "all", "--no-trial", "--yes"])
-            .finish()
-            .0
-            .success()
-    );
+    good(tool(&["enable", "all", "--no-trial", "--yes"]));
     update("--disable");
     assert_eq!(stacks(), before);
 }
@@ -73,18 +56,16 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     screen.expect("no login through all was accepted by OneLogin since");
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
-    sudo.line(CODES[1]);
+    passcode(&mut sudo, CODES[1]);
     became_root(sudo);
     screen.line("yes");
     screen.expect("Done.");
     good(screen);
-    let said = bad(tool(&["disable", "sudo"]));
-    assert!(
-        said.contains("still asked in sudo, by /etc/pam.d/common-auth:"),
-        "{said}"
+    bad_saying(
+        disable("sudo"),
+        "still asked in sudo, by /etc/pam.d/common-auth:",
     );
-    good(tool(&["disable", "all"]));
+    good(disable("all"));
     assert_eq!(stacks(), before);
 
     // A package is installed during the next trial: its line stays, ours goes.
@@ -92,9 +73,7 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     // The trial lasts long enough for the package to be done before its end, also on a busy machine.
     end(on_trial(&["all", "--user", "alice"], 12));
     let theirs = "Name: Theirs\nDefault: yes\nPriority: 16\nAuth-Type: Additional\nAuth:\n\toptional\tpam_permit.so theirs\n";
-    scene
-        .stage
-        .write("/usr/share/pam-configs/theirs", theirs, 0o644);
+    write(&scene, "/usr/share/pam-configs/theirs", theirs);
     let mut package = Command::new("/usr/sbin/pam-auth-update");
     package
         .arg("--package")
@@ -112,13 +91,13 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
 
 /// Our profile, where pam-auth-update looks for it; and an sshd that can ask for a code.
 fn profile(scene: &Scene) {
-    scene.stage.write(
+    write(
+        scene,
         "/usr/share/pam-configs/onelogin",
         include_bytes!("../../packaging/deb/pam-config"),
-        0o644,
     );
     let prompts = "UsePAM yes\nKbdInteractiveAuthentication yes\n";
-    scene.stage.write("/etc/ssh/sshd_config", prompts, 0o644);
+    write(scene, "/etc/ssh/sshd_config", prompts);
 }
 
 fn update(what: &str) {

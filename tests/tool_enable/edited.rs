@@ -7,19 +7,10 @@ use super::*;
 fn disable_takes_only_our_lines_out_of_a_stack_that_was_edited_since() {
     let _scene = machine(&[]);
     let before = fs::read_to_string("/etc/pam.d/sudo").unwrap();
-    assert!(
-        tool(&["enable", "sudo", "--no-trial", "--yes"])
-            .finish()
-            .0
-            .success()
-    );
+    good(tool(&["enable", "sudo", "--no-trial", "--yes"]));
     let edited = fs::read_to_string("/etc/pam.d/sudo").unwrap() + "# mine\n";
     fs::write("/etc/pam.d/sudo", edited).unwrap();
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(
-        status.success() && screen.contains("only our lines"),
-        "{screen}"
-    );
+    good_saying(disable("sudo"), "only our lines");
     let after = fs::read_to_string("/etc/pam.d/sudo").unwrap();
     assert_eq!(after, before + "# mine\n");
 }
@@ -32,7 +23,7 @@ fn disable_makes_no_stack_that_was_taken_away_since() {
     let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
     assert!(enabled.0.success(), "{}", enabled.1);
     fs::remove_file("/etc/pam.d/sudo-i").unwrap();
-    good(tool(&["disable", "sudo"]));
+    good(disable("sudo"));
     assert!(!Path::new("/etc/pam.d/sudo-i").exists());
     assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), before);
 }
@@ -59,18 +50,12 @@ fn a_stack_that_still_names_us_is_never_forgotten_though_it_is_not_understood() 
     let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
     assert!(enabled.0.success(), "{}", enabled.1);
     edit();
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(
-        !status.success() && screen.contains("names us in a line that is not ours"),
-        "{screen}"
-    );
+    bad_saying(disable("sudo"), "names us in a line that is not ours");
     assert!(record("enabled", "sudo").exists());
 
     // On trial, it goes back as it was.
-    scene
-        .stage
-        .write("/etc/pam.d/sudo", &before["sudo"].bytes, 0o644);
-    good(tool(&["disable", "sudo"]));
+    write(&scene, "/etc/pam.d/sudo", &before["sudo"].bytes);
+    good(disable("sudo"));
     assert_eq!(stacks(), before);
     let mut screen = tool(&["enable", "sudo", "--no-trial", "--yes", "--try", "3"]);
     screen.expect(IN_PLACE);
@@ -85,20 +70,15 @@ fn a_stack_that_still_names_us_is_never_forgotten_though_it_is_not_understood() 
 fn what_is_not_understood_is_left_alone_and_said_with_its_line() {
     let scene = machine(&[]);
     let odd = "auth sufficient pam_wheel.so trust\n@include common-auth\n";
-    scene.stage.write("/etc/pam.d/sudo", odd, 0o644);
+    write(&scene, "/etc/pam.d/sudo", odd);
     let before = stacks();
-    let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
-    assert!(screen.contains("/etc/pam.d/sudo:1: "), "{screen}");
+    let screen = bad_saying(enable(&SUDO), "/etc/pam.d/sudo:1: ");
     assert!(screen.contains("auth required pam_onelogin.so"), "{screen}");
     assert_eq!(stacks(), before);
-    scene.stage.write(
+    write(
+        &scene,
         "/etc/pam.d/sudo",
         "auth requisite pam_unix.so\nauth required pam_onelogin.so\n",
-        0o644,
     );
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(
-        !status.success() && screen.contains("/etc/pam.d/sudo:2: "),
-        "{screen}"
-    );
+    bad_saying(disable("sudo"), "/etc/pam.d/sudo:2: ");
 }

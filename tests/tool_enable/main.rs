@@ -6,6 +6,7 @@
 
 mod all;
 mod edited;
+mod match_blocks;
 mod refused;
 #[path = "../scene/mod.rs"]
 mod scene;
@@ -107,6 +108,15 @@ fn enable(arguments: &[&str]) -> Pty {
     tool(&[&["enable"], arguments].concat())
 }
 
+fn disable(service: &str) -> Pty {
+    tool(&["disable", service])
+}
+
+/// Words with blanks between them.
+fn words_of(text: &str) -> Vec<&str> {
+    text.split(' ').collect()
+}
+
 /// A run that ends well; its screen.
 fn good(tool: Pty) -> String {
     let (status, screen) = tool.finish();
@@ -118,6 +128,20 @@ fn good(tool: Pty) -> String {
 fn bad(tool: Pty) -> String {
     let (status, screen) = tool.finish();
     assert!(!status.success(), "{screen}");
+    screen
+}
+
+/// A run that ends well and says this; its screen.
+fn good_saying(tool: Pty, said: &str) -> String {
+    let screen = good(tool);
+    assert!(screen.contains(said), "{said}: {screen}");
+    screen
+}
+
+/// A run that fails and says this; its screen.
+fn bad_saying(tool: Pty, said: &str) -> String {
+    let screen = bad(tool);
+    assert!(screen.contains(said), "{said}: {screen}");
     screen
 }
 
@@ -133,12 +157,17 @@ fn hurt(call: &str, what: &str, number: u32, arguments: &[&str]) -> Output {
     strace.output().unwrap()
 }
 
+/// Types a code where one is asked for.
+fn passcode(screen: &mut Pty, code: &str) {
+    screen.expect("OneLogin passcode: ");
+    screen.line(code);
+}
+
 /// The trial login behind a password.
 fn trial(screen: &mut Pty, code: &str) {
     screen.expect("assword: ");
     screen.line(PASSWORD);
-    screen.expect("OneLogin passcode: ");
-    screen.line(code);
+    passcode(screen, code);
     screen.expect("The trial login was accepted by OneLogin.");
 }
 
@@ -190,10 +219,24 @@ fn fresh_codes() {
     let _ = fs::remove_dir_all(STATE);
 }
 
+/// A file that anybody may read.
+fn write(scene: &Scene, path: &str, text: impl AsRef<[u8]>) {
+    scene.stage.write(path, text, 0o644);
+}
+
 fn replace(scene: &Scene, old: &str, new: &str) {
     let text = fs::read_to_string(CONFIG).unwrap();
     assert!(text.contains(old), "{text}");
     scene.stage.write(CONFIG, text.replace(old, new), 0o600);
+}
+
+/// The record of a trial is of another start of the machine.
+fn as_after_a_restart(service: &str) {
+    let path = record("trial", service);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(boot.trim()), "{text}");
+    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
 }
 
 fn record(state: &str, service: &str) -> std::path::PathBuf {
@@ -214,6 +257,9 @@ fn wait_until(holds: impl Fn() -> bool, what: &str) {
     }
 }
 
+const SUDO: [&str; 4] = ["sudo", "--user", "alice", "--yes"];
+const SSHD: [&str; 4] = ["sshd", "--user", "alice", "--yes"];
+const ALL: [&str; 4] = ["all", "--user", "alice", "--yes"];
 const KILL: &str = "signal=SIGKILL";
 const STATE: &str = "/run/pam_onelogin";
 const RECORDS: &str = "/var/lib/pam_onelogin";

@@ -56,28 +56,22 @@ fn the_stack_that_is_printed_for_a_refused_one_needs_both_factors() {
         ),
     ] {
         if in_common.is_empty() {
-            scene.stage.write("/etc/pam.d/common-auth", &common, 0o644);
+            write(&scene, "/etc/pam.d/common-auth", &common);
         } else {
-            scene
-                .stage
-                .write("/etc/pam.d/common-auth", in_common, 0o644);
+            write(&scene, "/etc/pam.d/common-auth", in_common);
         }
-        scene
-            .stage
-            .write("/etc/pam.d/sudo", format!("{old}{rest}"), 0o644);
-        let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
-        assert!(screen.contains("nothing was changed"), "{screen}");
+        write(&scene, "/etc/pam.d/sudo", format!("{old}{rest}"));
+        let screen = bad_saying(enable(&SUDO), "nothing was changed");
         let new = printed(&screen, "sudo");
         assert!(new.ends_with(rest), "{new}");
-        scene.stage.write("/etc/pam.d/sudo", &new, 0o644);
+        write(&scene, "/etc/pam.d/sudo", &new);
         assert_eq!(faults("sudo"), [""; 0], "{new}");
 
         fresh_codes();
         let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
         password(&mut sudo);
         for _ in 0..3 {
-            sudo.expect("OneLogin passcode: ");
-            sudo.line("999999");
+            passcode(&mut sudo, "999999");
         }
         denied(sudo);
         fresh_codes();
@@ -90,8 +84,7 @@ fn the_stack_that_is_printed_for_a_refused_one_needs_both_factors() {
         fresh_codes();
         let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
         password(&mut sudo);
-        sudo.expect("OneLogin passcode: ");
-        sudo.line(CODE);
+        passcode(&mut sudo, CODE);
         became_root(sudo);
     }
 }
@@ -109,9 +102,8 @@ fn where_no_stack_would_be_good_none_is_printed() {
          auth sufficient pam_unix.so\n",
         "auth required pam_unix.so\nauth required pam_localuser.so\nauth required pam_ldap.so\n",
     ] {
-        scene.stage.write("/etc/pam.d/sudo", text, 0o644);
-        let screen = bad(enable(&["sudo", "--user", "alice", "--yes"]));
-        assert!(screen.contains("this stack is left to you"), "{screen}");
+        write(&scene, "/etc/pam.d/sudo", text);
+        let screen = bad_saying(enable(&SUDO), "this stack is left to you");
         assert!(!screen.contains("auth "), "{screen}");
     }
 }
@@ -134,10 +126,9 @@ fn a_stack_that_asks_already_and_is_not_safe_is_named() {
     ] {
         for name in ["sudo", "sudo-i"] {
             let path = format!("/etc/pam.d/{name}");
-            scene.stage.write(path, format!("{first}{ours}"), 0o644);
+            write(&scene, &path, format!("{first}{ours}"));
         }
-        let screen = good(enable(&["sudo", "--user", "alice", "--yes"]));
-        assert!(screen.contains("OneLogin is asked already"), "{screen}");
+        let screen = good_saying(enable(&SUDO), "OneLogin is asked already");
         assert_eq!(screen.contains("Look:"), !said.is_empty(), "{screen}");
         assert!(screen.contains(said), "{screen}");
     }

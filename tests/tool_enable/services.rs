@@ -20,12 +20,14 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     for arguments in [&["id", "-un"] as &[&str], &["-i", "id", "-un"]] {
         let mut sudo = scene.sudo_as("alice", arguments);
         password(&mut sudo);
-        sudo.expect("OneLogin passcode: ");
-        sudo.line(if arguments.len() == 2 {
-            CODES[1]
-        } else {
-            CODES[2]
-        });
+        passcode(
+            &mut sudo,
+            if arguments.len() == 2 {
+                CODES[1]
+            } else {
+                CODES[2]
+            },
+        );
         became_root(sudo);
     }
 
@@ -38,13 +40,9 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     );
     assert_eq!(stacks(), after);
 
-    good(tool(&["disable", "sudo"]));
+    good(disable("sudo"));
     assert_eq!(stacks(), before);
-    let (status, screen) = tool(&["disable", "sudo"]).finish();
-    assert!(
-        status.success() && screen.contains("Nothing to change"),
-        "{screen}"
-    );
+    good_saying(disable("sudo"), "Nothing to change");
     by_password_alone(&scene);
     scene
         .stage
@@ -55,7 +53,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
 #[ignore = "needs root: run by make test"]
 fn the_trial_of_sudo_is_as_in_sudo() {
     let scene = machine(&["users.exempt_users = [\"root\"]"]);
-    let mut screen = enable(&["sudo", "--user", "alice", "--yes"]);
+    let mut screen = enable(&SUDO);
     trial(&mut screen, CODE);
     good(screen);
     let decision = scene.decision("accepted user=alice");
@@ -89,7 +87,7 @@ fn without_systemd_enable_says_that_nothing_is_mounted_and_goes_on() {
     let _scene = machine(&[]);
     let enabled = || {
         let screen = good(enable(&["sudo", "--yes", "--no-trial"]));
-        good(tool(&["disable", "sudo"]));
+        good(disable("sudo"));
         screen
     };
     let sentence = "systemd does not run here, so /run/pam_onelogin gets no file system of its own; \
@@ -203,19 +201,14 @@ fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_do
 fn a_fault_of_the_configuration_and_an_unknown_user_end_it_before_a_login() {
     let scene = machine(&[]);
     let before = stacks();
-    let (status, screen) = enable(&["sudo", "--user", "nobodyofthatname", "--yes"]).finish();
-    assert!(
-        !status.success() && screen.contains("there is no user nobodyofthatname"),
-        "{screen}"
+    bad_saying(
+        enable(&["sudo", "--user", "nobodyofthatname", "--yes"]),
+        "there is no user nobodyofthatname",
     );
     scene
         .stage
         .write(CONFIG, "[onelogin]\nurl = \"http://x\"\n", 0o600);
-    let (status, screen) = enable(&["sudo", "--user", "alice", "--yes"]).finish();
-    assert!(
-        !status.success() && screen.contains("config.toml:2: "),
-        "{screen}"
-    );
+    bad_saying(enable(&SUDO), "config.toml:2: ");
     assert_eq!(stacks(), before);
 }
 
@@ -247,8 +240,7 @@ fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {
     let mut su = scene.as_person("bob", "su", &["alice", "-c", "id -un"]);
     su.expect("assword: ");
     su.line(PASSWORD);
-    su.expect("OneLogin passcode: ");
-    su.line(CODES[2]);
+    passcode(&mut su, CODES[2]);
     let (status, screen) = su.finish();
     assert!(
         status.success() && screen.trim_end().ends_with("alice"),

@@ -7,16 +7,15 @@ use super::*;
 fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
-    let mut screen = enable(&["sshd", "--user", "alice", "--yes"]);
+    let sshd = started(&scene, KEY);
+    let mut screen = enable(&SSHD);
     screen.expect("- @include common-auth");
-    screen.expect("OneLogin passcode: ");
-    screen.line(CODE);
+    passcode(&mut screen, CODE);
     let screen = good(screen);
     assert!(!screen.contains("assword: "), "{screen}");
 
     behind_a_key(&scene, &sshd, CODES[1]);
-    good(tool(&["disable", "sshd"]));
+    good(disable("sshd"));
     assert_eq!(stacks(), before);
     scene
         .stage
@@ -28,10 +27,9 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
 fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, KEY);
+    let sshd = started(&scene, KEY);
     let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "4"]);
-    screen.expect("OneLogin passcode: ");
-    screen.line(CODE);
+    passcode(&mut screen, CODE);
     screen.expect(IN_PLACE);
     screen.signal(Signal::SIGKILL);
     bad(screen);
@@ -44,15 +42,10 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
 
     fresh_codes();
     let mut screen = enable(&["sshd", "--user", "alice", "--yes", "--try", "3600"]);
-    screen.expect("OneLogin passcode: ");
-    screen.line(CODE);
+    passcode(&mut screen, CODE);
     screen.expect(IN_PLACE);
     behind_a_key(&scene, &sshd, CODES[1]);
-    let (status, said) = tool(&["confirm", "sshd"]).finish();
-    assert!(
-        status.success() && said.contains("A login of alice"),
-        "{said}"
-    );
+    good_saying(tool(&["confirm", "sshd"]), "A login of alice");
     good(screen);
     scene.stage.tried(
         "sshd",
@@ -65,40 +58,25 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
 fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let by_password_alone = |scene: &Scene| {
-        let mut client = sshd.client(&scene.person("alice").name, &[]);
-        client.expect("assword: ");
-        client.line(PASSWORD);
-        entered(client, "alice");
-    };
-    by_password_alone(&scene);
+    let sshd = started(&scene, &included(""));
+    enters_by_password(&scene, &sshd);
 
-    let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
-    assert!(
-        !status.success() && screen.contains("say --behind key"),
-        "{screen}"
-    );
+    bad_saying(enable(&SSHD), "say --behind key");
 
     let words = ["sshd", "--behind", "key", "--user", "alice", "--yes"];
     let login = |screen: &mut Pty| {
         screen.expect("+ AuthenticationMethods publickey,keyboard-interactive");
-        screen.expect("OneLogin passcode: ");
-        screen.line(CODE);
+        passcode(screen, CODE);
     };
     let mut screen = enable(&words);
     login(&mut screen);
     good(screen);
     behind_a_key(&scene, &sshd, CODES[1]);
-    let (status, screen) = enable(&words).finish();
-    assert!(
-        status.success() && screen.contains("Nothing to change"),
-        "{screen}"
-    );
-    good(tool(&["disable", "sshd"]));
+    good_saying(enable(&words), "Nothing to change");
+    good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
-    by_password_alone(&scene);
+    enters_by_password(&scene, &sshd);
 
     fresh_codes();
     let mut screen = enable(&[&words[..], &["--try", "4"]].concat());
@@ -110,7 +88,7 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     wait_until(|| !record("trial", "sshd").exists(), "it is put back");
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
-    by_password_alone(&scene);
+    enters_by_password(&scene, &sshd);
     scene.stage.tried(
         "sshd",
         "pam-onelogin enable: with the settings of sshd, and without again",
@@ -122,36 +100,27 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
 fn killed_at_any_step_sshd_takes_what_it_took_before() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let sshd = started(&scene, &included(""));
     let takes = || {
         let mut client = sshd.client("alice", &["PreferredAuthentications=none"]);
         client.expect("Permission denied (");
         client.finish().1
     };
     let took = takes();
-    let words = [
-        "enable",
-        "sshd",
-        "--behind",
-        "key",
-        "--user",
-        "alice",
-        "--no-trial",
-        "--yes",
-    ];
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes");
     let mut killed = 0;
     for call in ["renameat", "kill", "fsync"] {
         for number in 1.. {
             let output = hurt(call, KILL, number, &words);
             if output.status.success() {
-                good(tool(&["disable", "sshd"]));
+                good(disable("sshd"));
                 break;
             }
             killed += 1;
             let (status, screen) = tool(&["restore"]).finish();
             assert!(status.success(), "{call} {number}: {screen}");
             if record("enabled", "sshd").exists() {
-                good(tool(&["disable", "sshd"]));
+                good(disable("sshd"));
             }
             assert_eq!(stacks(), before, "{call} {number}");
             assert!(!Path::new(SETTINGS).exists(), "{call} {number}");
@@ -198,7 +167,7 @@ fn killed_at_any_step_a_password_alone_does_not_let_in_where_only_keys_did() {
                 for number in 1.. {
                     all_of(first);
                     assert!(!is_open());
-                    let output = hurt(call, KILL, number, &words.split(' ').collect::<Vec<_>>());
+                    let output = hurt(call, KILL, number, &words_of(words));
                     let place = format!("{words}: {behind}, {call} {number}");
                     assert!(!is_open(), "{place}");
                     all_of("restore");
@@ -220,29 +189,20 @@ fn killed_at_any_step_a_password_alone_does_not_let_in_where_only_keys_did() {
 fn the_settings_of_sshd_stay_while_its_stack_cannot_go_back() {
     let scene = machine(&[]);
     let before = stacks();
-    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
-    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    let _sshd = started(&scene, &included(""));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes --try 3600");
+    let mut screen = tool(&words);
     screen.expect(IN_PLACE);
     end(screen);
     // Nobody can tell any more what it was.
     fs::remove_file(format!("{RECORDS}/backup/sshd.sshd")).unwrap();
     let without_marks = "auth requisite pam_onelogin.so\nauth required pam_permit.so\n";
-    scene.stage.write("/etc/pam.d/sshd", without_marks, 0o644);
-    let path = record("trial", "sshd");
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
-    let (status, said) = tool(&["restore"]).finish();
-    assert!(
-        !status.success() && said.contains("/etc/pam.d/sshd:1: "),
-        "{said}"
-    );
+    write(&scene, "/etc/pam.d/sshd", without_marks);
+    as_after_a_restart("sshd");
+    bad_saying(tool(&["restore"]), "/etc/pam.d/sshd:1: ");
     assert!(Path::new(SETTINGS).exists(), "or a code alone lets in");
 
-    scene
-        .stage
-        .write("/etc/pam.d/sshd", &before["sshd"].bytes, 0o644);
+    write(&scene, "/etc/pam.d/sshd", &before["sshd"].bytes);
     let (status, said) = tool(&["restore"]).finish();
     assert!(!Path::new(SETTINGS).exists(), "{status} {said}");
     assert_eq!(stacks(), before);
@@ -252,11 +212,10 @@ fn the_settings_of_sshd_stay_while_its_stack_cannot_go_back() {
 #[ignore = "needs root: run by make test"]
 fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     let scene = machine(&[]);
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let words = "enable sshd --behind key --user alice --no-trial --yes";
-    let words: Vec<_> = words.split(' ').collect();
+    let sshd = started(&scene, &included(""));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes");
     good(tool(&words));
-    good(tool(&["disable", "sshd"]));
+    good(disable("sshd"));
 
     // A number that is out of date, and now a session's.
     let number = fs::read_to_string("/run/sshd.pid").unwrap();
@@ -264,8 +223,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     client.expect("assword: ");
     let session = fs::read_to_string(format!("/proc/{0}/task/{0}/children", number.trim()));
     fs::write("/run/sshd.pid", session.unwrap()).unwrap();
-    let screen = bad(tool(&words));
-    assert!(screen.contains("has not read its settings"), "{screen}");
+    bad_saying(tool(&words), "has not read its settings");
     assert!(!Path::new(SETTINGS).exists());
     client.line(PASSWORD);
     entered(client, "alice");
@@ -273,8 +231,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
 
     // Another one would have the new stack with settings that nobody has looked at.
     let other = Sshd::start(&scene.stage, "UsePAM yes");
-    let screen = bad(tool(&words));
-    assert!(screen.contains("more than one sshd"), "{screen}");
+    bad_saying(tool(&words), "more than one sshd");
     drop(other);
     drop(sshd);
 
@@ -285,8 +242,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     fs::write(folder.join("none"), sshd.pid().to_string()).unwrap();
     let mut command = Command::new(binary("pam-onelogin"));
     command.args(&words).env_clear().current_dir(folder);
-    let screen = bad(Pty::spawn(command));
-    assert!(screen.contains("has not read its settings"), "{screen}");
+    bad_saying(Pty::spawn(command), "has not read its settings");
     drop(sshd);
 }
 
@@ -295,9 +251,9 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
 fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
-    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    let sshd = started(&scene, &included(""));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes --try 2");
+    let mut screen = tool(&words);
     screen.expect(IN_PLACE);
     let config = fs::read_to_string("/etc/ssh/sshd_config").unwrap();
     let faulty = format!("{config}NoSuchSetting yes\n");
@@ -310,18 +266,14 @@ fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
 
     scene.stage.write("/etc/ssh/sshd_config", config, 0o600);
     wait_until(|| !record("trial", "sshd").exists(), "sshd reads them");
-    let name = scene.person("alice").name;
-    let mut client = sshd.client(&name, &[]);
-    client.expect("assword: ");
-    client.line(PASSWORD);
-    entered(client, "alice");
+    enters_by_password(&scene, &sshd);
 }
 
 #[test]
 #[ignore = "needs root: run by make test"]
 fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
     let scene = machine(&["users.exempt_users = [\"alice\"]"]);
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let sshd = started(&scene, &included(""));
     let client = |option: &str, remote: &str| {
         let mut command = Command::new("ssh");
         command
@@ -339,8 +291,8 @@ fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
     open.expect("assword: ");
     open.line(PASSWORD);
     open.expect("came in");
-    let words = "enable sshd --behind key --user alice --no-trial --yes";
-    good(tool(&words.split(' ').collect::<Vec<_>>()));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes");
+    good(tool(&words));
     open.line("still open");
     open.type_keys("\x04");
     open.expect("STILL OPEN");
@@ -357,35 +309,28 @@ fn a_connection_from_before_does_not_come_in_by_the_new_stack_alone() {
 fn a_folder_of_settings_that_somebody_has_taken_away_keeps_no_stack_on_trial() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let words = "enable sshd --behind key --user alice --no-trial --yes --try 2";
-    let words: Vec<_> = words.split(' ').collect();
+    let sshd = started(&scene, &included(""));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes --try 2");
     let mut screen = tool(&words);
     screen.expect(IN_PLACE);
     fs::remove_dir_all(Path::new(SETTINGS).parent().unwrap()).unwrap();
     let (_, said) = screen.finish();
     assert!(said.contains("as it was before"), "{said}");
     assert_eq!(stacks(), before);
-    let name = scene.person("alice").name;
-    let mut client = sshd.client(&name, &[]);
-    client.expect("assword: ");
-    client.line(PASSWORD);
-    entered(client, "alice");
+    enters_by_password(&scene, &sshd);
 
-    let screen = bad(tool(&words));
-    assert!(screen.contains("needs \"AuthenticationMethods"), "{screen}");
+    bad_saying(tool(&words), "needs \"AuthenticationMethods");
 }
 
 #[test]
 #[ignore = "needs root: run by make test"]
 fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
     let scene = machine(&[]);
-    let _sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
+    let _sshd = started(&scene, &included(""));
     let asks = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
-    scene.stage.write("/etc/pam.d/common-auth", asks, 0o644);
-    let words = "enable sshd --behind key --user alice --no-trial --yes";
-    let screen = bad(tool(&words.split(' ').collect::<Vec<_>>()));
-    assert!(screen.contains("is yours to write"), "{screen}");
+    write(&scene, "/etc/pam.d/common-auth", asks);
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes");
+    bad_saying(tool(&words), "is yours to write");
     assert!(!Path::new(SETTINGS).exists());
 }
 
@@ -394,25 +339,25 @@ fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
 fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    let words = "enable sshd --behind key --user alice --no-trial --yes --try 3600";
-    let mut screen = tool(&words.split(' ').collect::<Vec<_>>());
+    let sshd = started(&scene, &included(""));
+    let words = words_of("enable sshd --behind key --user alice --no-trial --yes --try 3600");
+    let mut screen = tool(&words);
     screen.expect(IN_PLACE);
     end(screen);
     kill_guardian();
     // As after a restart: it needs a folder that is made together with its start.
     drop(sshd);
-    let path = record("trial", "sshd");
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-    let text = fs::read_to_string(&path).unwrap();
-    fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+    as_after_a_restart("sshd");
     fs::rename("/run/sshd", "/run/no-sshd").unwrap();
     let (status, said) = tool(&["restore"]).finish();
     let (_, refusal) = enable(&["sshd", "--user", "alice"]).finish();
     fs::rename("/run/no-sshd", "/run/sshd").unwrap();
     assert!(refusal.contains("mkdir -m 755 /run/sshd"), "{refusal}");
     assert!(status.success(), "{said}");
-    assert!(!path.exists() && !Path::new(SETTINGS).exists(), "{said}");
+    assert!(
+        !record("trial", "sshd").exists() && !Path::new(SETTINGS).exists(),
+        "{said}"
+    );
     assert_eq!(stacks(), before);
 }
 
@@ -421,19 +366,17 @@ fn before_sshd_runs_its_settings_go_back_although_it_could_not_read_them() {
 fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
     let scene = machine(&[]);
     let before = stacks();
-    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &included(""));
-    scene.stage.write(SETTINGS, KEY, 0o644);
+    let sshd = started(&scene, &included(""));
+    write(&scene, SETTINGS, KEY);
     let words = ["sshd", "--user", "alice", "--no-trial", "--yes"];
-    let screen = bad(enable(&words));
-    assert!(screen.contains("has not read its settings"), "{screen}");
+    bad_saying(enable(&words), "has not read its settings");
     assert_eq!(stacks(), before);
 
     sshd.reload();
     good(enable(&words));
     behind_a_key(&scene, &sshd, CODE);
 
-    let screen = good(tool(&["disable", "sshd"]));
-    assert!(screen.contains("still asks for a key"), "{screen}");
+    good_saying(disable("sshd"), "still asks for a key");
     assert_eq!(
         fs::read_to_string(SETTINGS).unwrap(),
         KEY,
@@ -447,62 +390,40 @@ fn sshd_is_refused_while_it_runs_with_other_settings_than_its_files_say() {
 fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     let scene = machine(&[]);
     let before = stacks();
-    let words = [
-        "sshd",
-        "--behind",
-        "key",
-        "--user",
-        "alice",
-        "--no-trial",
-        "--yes",
-    ];
+    let words = words_of("sshd --behind key --user alice --no-trial --yes");
     // Above what sshd_config includes: seen before anything is written.
     let port = free_port();
     let config = |text: String| {
         let text = format!("{text}Port {port}\nListenAddress 127.0.0.1\n");
-        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+        write(&scene, "/etc/ssh/sshd_config", text);
     };
     config(format!("PasswordAuthentication yes\n{}", included("")));
-    let screen = bad(enable(&words));
-    assert!(
-        screen.contains("needs \"PasswordAuthentication no\""),
-        "{screen}"
-    );
+    let screen = bad_saying(enable(&words), "needs \"PasswordAuthentication no\"");
     assert!(!screen.contains("+ AuthenticationMethods"), "{screen}");
     // In a file whose name comes first: seen before sshd reads any of it.
     config(included(""));
     let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
-    scene
-        .stage
-        .write(earlier, "PasswordAuthentication yes\n", 0o644);
-    let screen = bad(enable(&words));
-    assert!(
-        screen.contains("needs \"PasswordAuthentication no\""),
-        "{screen}"
-    );
+    write(&scene, earlier, "PasswordAuthentication yes\n");
+    let screen = bad_saying(enable(&words), "needs \"PasswordAuthentication no\"");
     assert!(screen.contains("nothing was changed"), "{screen}");
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
     // Root by ssh needs more than ours.
     fs::remove_file(earlier).unwrap();
-    let words_of_root = words.map(|word| if word == "alice" { "root" } else { word });
-    let screen = bad(enable(&words_of_root));
-    assert!(screen.contains("root does not get in by ssh"), "{screen}");
+    let root = words_of("sshd --behind key --user root --no-trial --yes");
+    bad_saying(enable(&root), "root does not get in by ssh");
     // Without a record ours goes all the same; what somebody has made of it is theirs.
     good(enable(&words));
     fs::remove_dir_all(RECORDS).unwrap();
-    good(tool(&["disable", "sshd"]));
+    good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
     good(enable(&words));
     let ours = fs::read_to_string(SETTINGS).unwrap();
-    scene
-        .stage
-        .write(SETTINGS, ours + "X11Forwarding no\n", 0o644);
-    let screen = good(tool(&["disable", "sshd"]));
-    assert!(
-        screen.contains("00-onelogin.conf: was changed since, and stays"),
-        "{screen}"
+    write(&scene, SETTINGS, ours + "X11Forwarding no\n");
+    let screen = good_saying(
+        disable("sshd"),
+        "00-onelogin.conf: was changed since, and stays",
     );
     assert!(screen.contains("still asks for a key"), "{screen}");
     assert!(Path::new(SETTINGS).exists());
@@ -513,122 +434,11 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     let mut screen = enable(&[&words[..], &["--try", "3600"]].concat());
     screen.expect(IN_PLACE);
     end(screen);
-    scene.stage.write(SETTINGS, "X11Forwarding no\n", 0o644);
-    good(tool(&["disable", "sshd"]));
+    write(&scene, SETTINGS, "X11Forwarding no\n");
+    good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
     let edited = fs::read(format!("{RECORDS}/backup/00-onelogin.conf.edited")).unwrap();
     assert_eq!(edited, b"X11Forwarding no\n");
-    assert_eq!(stacks(), before);
-}
-
-#[test]
-#[ignore = "needs root: run by make test"]
-fn settings_for_some_users_or_addresses_are_looked_at_too() {
-    let scene = machine(&[]);
-    let before = stacks();
-    let enable = || tool(&["enable", "sshd", "--user", "alice", "--no-trial", "--yes"]).finish();
-    let port = free_port();
-    let config = |block: &str| {
-        let text = format!("{KEY}Port {port}\nListenAddress 127.0.0.1\n{block}\n");
-        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
-    };
-    for (condition, methods) in [
-        ("User bob", "keyboard-interactive"),
-        (
-            "Address 10.0.0.0/8",
-            "publickey,keyboard-interactive password",
-        ),
-        ("Group users", "password"),
-    ] {
-        config(&format!(
-            "Match {condition}\n  AuthenticationMethods {methods}"
-        ));
-        let (status, screen) = enable();
-        assert!(!status.success(), "{screen}");
-        let said = format!("sshd_config:8: \"Match {condition}\" has");
-        assert!(screen.contains(&said), "{screen}");
-        assert_eq!(stacks(), before);
-    }
-    // A key alone is what somebody meant.
-    config("Match User git\n  AuthenticationMethods publickey");
-    let (status, screen) = enable();
-    assert!(status.success(), "{screen}");
-}
-
-#[test]
-#[ignore = "needs root: run by make test"]
-fn users_who_would_lose_their_login_by_a_match_block_are_named() {
-    let scene = machine(&[]);
-    let before = stacks();
-    let port = free_port();
-    let config = |block: &str| {
-        let further = format!("Port {port}\nListenAddress 127.0.0.1\n{block}\n");
-        scene
-            .stage
-            .write("/etc/ssh/sshd_config", included(&further), 0o644);
-    };
-    let words = |behind| ["sshd", "--behind", behind, "--user", "alice", "--no-trial"];
-    let enable = |behind, further: &[&str]| {
-        let words = [&["enable"][..], &words(behind), further].concat();
-        tool(&words).finish()
-    };
-    for (condition, setting, behind) in [
-        ("Group contractors", "PasswordAuthentication yes", "key"),
-        ("User bob,carol", "KbdInteractiveAuthentication yes", "key"),
-        ("Address 10.0.0.0/8", "PubkeyAuthentication no", "key"),
-        (
-            "Group old Address 10.0.0.0/8",
-            "KbdInteractiveAuthentication no",
-            "key",
-        ),
-        (
-            "Group staff",
-            "AuthenticationMethods publickey,password",
-            "key",
-        ),
-        ("Group staff", "AuthenticationMethods password", "password"),
-        ("User bob", "KbdInteractiveAuthentication no", "password"),
-    ] {
-        config(&format!(
-            "Match User git\n  X11Forwarding no\nMatch {condition}\n  {setting}"
-        ));
-        for further in [["--dry-run"], ["--yes"]] {
-            let (status, screen) = enable(behind, &further);
-            assert!(!status.success(), "{screen}");
-            let said = format!("sshd_config:9: \"Match {condition}\" has \"{setting}\": ");
-            assert_eq!(screen.matches(&said).count(), 1, "{said}{screen}");
-            assert_eq!(stacks(), before);
-        }
-    }
-    // Nobody loses anything by these.
-    for (block, behind) in [
-        (
-            "Match Group staff\n  PasswordAuthentication yes",
-            "password",
-        ),
-        (
-            "Match User git\n  AuthenticationMethods publickey\n  KbdInteractiveAuthentication no",
-            "key",
-        ),
-        ("Match all\n  PubkeyAuthentication yes", "key"),
-    ] {
-        config(block);
-        let (status, screen) = enable(behind, &["--dry-run"]);
-        assert!(status.success(), "{screen}");
-    }
-    // Somebody may want that.
-    config("Match Group contractors\n  PasswordAuthentication yes");
-    let (status, screen) = enable("key", &["--yes", "--anyway"]);
-    assert!(status.success(), "{screen}");
-    let said = "Look: /etc/ssh/sshd_config:7: \"Match Group contractors\" has";
-    assert!(screen.contains(said), "{screen}");
-    // Then check says it, too, and a second run has nothing to add.
-    let (_, screen) = tool(&["check", "--offline"]).finish();
-    let said = "sshd, for \"Match Group contractors\": PasswordAuthentication yes lets nobody in";
-    assert!(screen.contains(said), "{screen}");
-    let (status, screen) = enable("key", &["--yes"]);
-    assert!(status.success() && !screen.contains("Look:"), "{screen}");
-    good(tool(&["disable", "sshd"]));
     assert_eq!(stacks(), before);
 }
 
@@ -639,14 +449,13 @@ fn methods_that_ask_for_more_than_is_needed_stay() {
     let both = included("AuthenticationMethods publickey,keyboard-interactive\n");
     let sshd = Sshd::start_by_the_machines_file(&scene.stage, &both);
     let words = "enable sshd --behind password --user alice --no-trial --yes";
-    let screen = good(tool(&words.split(' ').collect::<Vec<_>>()));
-    assert!(screen.contains("+ PasswordAuthentication no"), "{screen}");
+    good_saying(tool(&words_of(words)), "+ PasswordAuthentication no");
     let (_, screen) = sshd
         .client("alice", &["PreferredAuthentications=none"])
         .finish();
     assert!(screen.contains("(publickey)"), "{screen}");
     fs::remove_dir_all(RECORDS).unwrap();
-    good(tool(&["disable", "sshd"]));
+    good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
 }
 
@@ -657,24 +466,20 @@ fn settings_that_change_before_the_answer_are_seen() {
     let before = stacks();
     let config = |settings: &str| {
         let text = format!("{settings}Port 9\nListenAddress 127.0.0.1\n");
-        scene.stage.write("/etc/ssh/sshd_config", text, 0o644);
+        write(&scene, "/etc/ssh/sshd_config", text);
     };
     config(KEY);
     let mut screen = tool(&["enable", "sshd", "--user", "alice", "--no-trial"]);
     screen.expect("Write this? [y/N] ");
     config(&included(""));
     screen.line("y");
-    let screen = bad(screen);
-    assert!(
-        screen.contains("settings were changed meanwhile"),
-        "{screen}"
-    );
+    bad_saying(screen, "settings were changed meanwhile");
     assert_eq!(stacks(), before);
 }
 
 #[test]
 #[ignore = "needs root: run by make test"]
-fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
+fn sshd_is_refused_while_its_settings_let_in_too_many_or_nobody() {
     let scene = machine(&[]);
     let before = stacks();
     for (settings, said) in [
@@ -703,12 +508,8 @@ fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
         (KEY.replace("AuthenticationMethods", "#"), "--behind"),
     ] {
         let settings = format!("{settings}Port {}\nListenAddress 127.0.0.1\n", free_port());
-        scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
-        let (status, screen) = enable(&["sshd", "--user", "alice", "--yes"]).finish();
-        assert!(
-            !status.success() && screen.contains(said),
-            "{said}: {screen}"
-        );
+        write(&scene, "/etc/ssh/sshd_config", settings);
+        bad_saying(enable(&SSHD), said);
         assert_eq!(stacks(), before);
     }
 }
@@ -716,19 +517,27 @@ fn sshd_is_refused_while_its_settings_open_or_close_a_door() {
 /// Only with a key, and then a code, does alice get in.
 fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
     let name = scene.person("alice").name;
-    let (status, screen) = sshd.client(&name, &[]).finish();
-    assert!(
-        !status.success() && screen.contains("(publickey)"),
-        "{screen}"
-    );
+    bad_saying(sshd.client(&name, &[]), "(publickey)");
     let mut client = sshd.client_with_key(&name);
-    client.expect("OneLogin passcode: ");
-    client.line(code);
+    passcode(&mut client, code);
     entered(client, "alice");
 }
 
+/// alice gets in by her password alone.
+fn enters_by_password(scene: &Scene, sshd: &Sshd) {
+    let mut client = sshd.client(&scene.person("alice").name, &[]);
+    client.expect("assword: ");
+    client.line(PASSWORD);
+    entered(client, "alice");
+}
+
+/// An sshd with this configuration, which is also the machine's.
+fn started(scene: &Scene, config: &str) -> Sshd {
+    Sshd::start_by_the_machines_file(&scene.stage, config)
+}
+
 /// sshd's configuration as distributions ship it, in its main lines: it includes others first.
-fn included(further: &str) -> String {
+pub(super) fn included(further: &str) -> String {
     let folder = Path::new(SETTINGS).parent().unwrap();
     let _ = fs::remove_dir_all(folder);
     fs::create_dir(folder).unwrap();

@@ -19,11 +19,7 @@ fn a_trial_that_nobody_confirms_is_put_back_whatever_becomes_of_the_tool() {
             screen.signal(signal);
             bad(screen);
         } else {
-            let (status, screen) = screen.finish();
-            assert!(
-                !status.success() && screen.contains("as it was before"),
-                "{screen}"
-            );
+            bad_saying(screen, "as it was before");
         }
         wait_until(|| stacks() == before, "the stacks are put back");
         wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
@@ -42,21 +38,12 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
 
     screen.line("yes");
     screen.expect("no login through sudo was accepted by OneLogin since");
-    let (status, said) = tool(&["confirm", "sudo"]).finish();
-    assert!(
-        !status.success() && said.contains("no login through sudo"),
-        "{said}"
-    );
-    let (status, said) = enable(&["sudo", "--user", "alice"]).finish();
-    assert!(
-        !status.success() && said.contains("is on trial already"),
-        "{said}"
-    );
+    bad_saying(tool(&["confirm", "sudo"]), "no login through sudo");
+    bad_saying(enable(&["sudo", "--user", "alice"]), "is on trial already");
 
     // Nor does a login that goes through no stack count.
     let mut test = tool(&["test", "alice", "--service", "sudo"]);
-    test.expect("OneLogin passcode: ");
-    test.line(CODES[2]);
+    passcode(&mut test, CODES[2]);
     test.expect("accepted user=alice");
     good(test);
     bad(tool(&["confirm", "sudo"]));
@@ -65,16 +52,14 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     for _ in 0..3 {
-        sudo.expect("OneLogin passcode: ");
-        sudo.line("999999");
+        passcode(&mut sudo, "999999");
     }
     denied(sudo);
     bad(tool(&["confirm", "sudo"]));
 
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
-    sudo.line(CODES[1]);
+    passcode(&mut sudo, CODES[1]);
     became_root(sudo);
     good(tool(&["confirm", "sudo"]));
     screen.expect("Done.");
@@ -85,7 +70,7 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
     // Nothing that still waits may put it back.
     good(tool(&["restore"]));
     assert_eq!(stacks(), after);
-    good(tool(&["disable", "sudo"]));
+    good(disable("sudo"));
     assert_eq!(stacks(), before);
     scene.stage.tried(
         "sudo",
@@ -100,8 +85,7 @@ fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
     let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
-    sudo.line(CODES[1]);
+    passcode(&mut sudo, CODES[1]);
     became_root(sudo);
     screen.line("yes");
     screen.expect("A login of alice through it was accepted.");
@@ -119,13 +103,9 @@ fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_t
         let screen = on_trial(&["sudo", "--user", "alice"], 3600);
         end(screen);
         // As after a restart: another start of the machine, and none of the processes that waited.
-        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
-        let path = record("trial", "sudo");
-        let text = fs::read_to_string(&path).unwrap();
-        assert!(text.contains(boot.trim()), "{text}");
         kill_guardian();
         assert_ne!(stacks(), before);
-        fs::write(&path, text.replace(boot.trim(), "another")).unwrap();
+        as_after_a_restart("sudo");
         let (_, screen) = tool(words).finish();
         assert!(screen.contains("was not confirmed in time"), "{screen}");
         assert_eq!(stacks(), before, "{words:?}");
@@ -161,21 +141,16 @@ fn a_login_through_a_stack_that_did_not_change_confirms_nothing() {
         "@include common-auth\nauth required pam_onelogin.so\n",
     );
     assert!(changed.contains("pam_onelogin"));
-    scene.stage.write("/etc/pam.d/sudo-i", changed, 0o644);
+    write(&scene, "/etc/pam.d/sudo-i", changed);
     let screen = on_trial(&["sudo", "--user", "alice"], 3600);
     let log_in = |arguments: &[&str], code: &str| {
         let mut sudo = scene.sudo_as("alice", arguments);
         password(&mut sudo);
-        sudo.expect("OneLogin passcode: ");
-        sudo.line(code);
+        passcode(&mut sudo, code);
         became_root(sudo);
     };
     log_in(&["-i", "id", "-un"], CODES[1]);
-    let (status, said) = tool(&["confirm", "sudo"]).finish();
-    assert!(
-        !status.success() && said.contains("no login through sudo"),
-        "{said}"
-    );
+    bad_saying(tool(&["confirm", "sudo"]), "no login through sudo");
     log_in(&["id", "-un"], CODES[2]);
     good(tool(&["confirm", "sudo"]));
     good(screen);
@@ -203,8 +178,7 @@ fn a_lost_copy_keeps_nothing_on_trial() {
         "the other one is put back",
     );
     assert_eq!(fs::read_to_string("/etc/pam.d/sudo-i").unwrap(), odd);
-    let (status, said) = tool(&["restore"]).finish();
-    assert!(!status.success() && said.contains("sudo-i:1: "), "{said}");
+    bad_saying(tool(&["restore"]), "sudo-i:1: ");
     assert!(record("trial", "sudo").exists());
 }
 
@@ -229,14 +203,9 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
     let _scene = machine(&[]);
     let before = stacks();
     let reference = {
-        assert!(
-            tool(&["enable", "sudo", "--no-trial", "--yes"])
-                .finish()
-                .0
-                .success()
-        );
+        good(tool(&["enable", "sudo", "--no-trial", "--yes"]));
         let after = stacks();
-        good(tool(&["disable", "sudo"]));
+        good(disable("sudo"));
         after
     };
     let mut killed = 0;
@@ -252,14 +221,14 @@ fn killed_at_any_step_of_writing_each_stack_is_whole_and_is_put_back() {
                 );
             }
             if output.status.success() {
-                good(tool(&["disable", "sudo"]));
+                good(disable("sudo"));
                 break;
             }
             killed += 1;
             assert!(tool(&["restore"]).finish().0.success(), "{call} {number}");
             if record("enabled", "sudo").exists() {
                 assert_eq!(stacks(), reference, "{call} {number}: all or nothing");
-                good(tool(&["disable", "sudo"]));
+                good(disable("sudo"));
             }
             assert_eq!(stacks(), before, "{call} {number}");
         }

@@ -1,5 +1,18 @@
-//! The admin tool `pam-onelogin`: one verb a file, over the same parts as the module. It may touch
-//! everything that root may, and says what it does.
+//! The admin tool `pam-onelogin`, over the same parts as the module. It may touch everything that root
+//! may, and says what it does. Each module imports those that its row names, and no other; no files
+//! import each other in a circle.
+//!
+//! | module | what it is | imports |
+//! |---|---|---|
+//! | `outcome` | exit codes, and why a command could not do its work | nothing |
+//! | `ui` | what a person or a program sees, and types: console, terminal, findings, diffs | `outcome` |
+//! | `host` | the system: files (nothing else writes outside `state_dir`), programs, users, the log | `outcome`, `ui` |
+//! | `login` | logins by the module's own code: what they would come to, how one goes, what they left | `outcome`, `ui`, `host` |
+//! | `pam_stack` | stacks as libpam reads and walks them, and as they are edited; pure | nothing |
+//! | `sshd` | what sshd's files say, what it is set to in its own words, and the one that runs | `outcome`, `ui`, `host`, `pam_stack` |
+//! | `examine` | what is wrong with a machine, and what to do | `ui`, `host`, `login`, `pam_stack`, `sshd` |
+//! | `change` | stacks and settings of sshd: planned, tried, recorded, put back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
+//! | `verb` | the commands, a file each, with its `Options` and `run` | all of these |
 #![cfg_attr(
     not(test),
     deny(
@@ -13,40 +26,26 @@
     )
 )]
 
-mod carrier;
-mod check;
-mod confirm;
-mod console;
-mod decisions;
-mod disable;
-mod enable;
-mod enroll;
-mod factors;
-mod finding;
-mod import_duo;
-mod kept;
-mod limits;
-mod machine;
-mod map;
-mod mount;
-mod program;
-mod restore;
-pub mod stack;
-mod status;
-mod survey;
-mod terminal;
-mod test;
-mod trail;
-mod users;
-mod whom;
-mod write;
+mod change;
+mod examine;
+mod host;
+mod login;
+mod outcome;
+pub mod pam_stack;
+mod sshd;
+mod ui;
+mod verb;
 
+use crate::change::{distribution, record, trial, undo};
+use crate::outcome::{Exit, Failure};
+use crate::ui::console::Console;
+use crate::verb::{
+    Context, check, confirm, disable, enable, enroll, factors, import_duo, limits, map, restore,
+    status, try_login, users,
+};
 use clap::{CommandFactory as _, Parser, Subcommand};
-use console::Console;
 use pam_onelogin::args::DEFAULT_CONFIG;
-use pam_onelogin::config::file::{LoadError, Loaded, load};
 use pam_onelogin::host::uids;
-use pam_onelogin::trust::Trusted;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -57,25 +56,6 @@ Exit codes: 0 good, 1 finding or denial, 2 usage. The manual: pam-onelogin(8).";
 
 /// Above the options that each command has.
 const GLOBAL: &str = "With every command";
-
-/// How the tool ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// All is well.
-    Good,
-    /// A finding, a denial, or something that could not be done.
-    Bad,
-}
-
-/// Why a verb could not do its work; each is a sentence that says what to do.
-#[derive(Debug)]
-pub struct Trouble(Vec<String>);
-
-/// What every verb gets.
-struct Context {
-    config: PathBuf,
-    console: Console,
-}
 
 /// Sets up, checks and tries the second factor of this host.
 #[derive(Parser)]
@@ -119,17 +99,17 @@ enum Verb {
     Map(map::Options),
     /// What the system's own tool would change, for enable all
     #[command(hide = true)]
-    Preview(enable::all::Options),
+    Preview(distribution::Options),
     /// Puts back what was on trial and not confirmed in time
     #[command(hide = true)]
     Restore(restore::Options),
     /// Shows the last decisions, and what is counted and kept here
     Status(status::Options),
     /// Logs a user in here, as the module would, and shows each step
-    Test(test::Options),
+    Test(try_login::Options),
     /// The login that enable tries, in a process of its own
     #[command(hide = true)]
-    Trial(enable::trial::Options),
+    Trial(trial::Options),
     /// Says of each user whether they would get in, and why not
     Users(users::Options),
 }
@@ -159,11 +139,11 @@ pub fn main() -> ExitCode {
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
-        Verb::Preview(options) => enable::all::preview(&context, &options),
+        Verb::Preview(options) => distribution::preview(&options),
         Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),
-        Verb::Test(options) => test::run(&context, &options),
-        Verb::Trial(options) => Ok(enable::trial::run(&context, &options)),
+        Verb::Test(options) => try_login::run(&context, &options),
+        Verb::Trial(options) => Ok(trial::run(&context.console, &options)),
         Verb::Users(options) => users::run(&context, &options),
     };
     match context.console.end(result) {
@@ -175,10 +155,10 @@ pub fn main() -> ExitCode {
 /// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
 fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
     let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
-    if waits_itself || uids().effective != 0 || !enable::record::something_is_on_trial() {
+    if waits_itself || uids().effective != 0 || !record::something_is_on_trial() {
         return;
     }
-    if let Err(Trouble(sentences)) = restore::overdue(context) {
+    if let Err(Failure(sentences)) = undo::overdue(&context.console) {
         for sentence in sentences {
             context.console.fault(&sentence);
         }
@@ -189,23 +169,4 @@ fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
 #[must_use]
 pub fn command() -> clap::Command {
     Arguments::command()
-}
-
-impl Context {
-    /// The configuration, read as the module reads it.
-    fn load(&self) -> Result<Loaded, Trouble> {
-        load(&self.config, Trusted::of(uids())).map_err(|error| match error {
-            LoadError::Unprivileged => Trouble::new(format!(
-                "{}: only root may read it; run this with sudo",
-                self.config.display()
-            )),
-            LoadError::Faults(faults) => Trouble(faults.iter().map(ToString::to_string).collect()),
-        })
-    }
-}
-
-impl Trouble {
-    fn new(sentence: impl Into<String>) -> Self {
-        Self(vec![sentence.into()])
-    }
 }

@@ -1,0 +1,239 @@
+//! What was changed, and what it takes to put it back: below `/var/lib/pam_onelogin`, on the disk
+//! before a stack changes. One record a service: in `trial` until it is confirmed, then in
+//! `enabled`.
+
+use crate::change::plan::{FOLDER, Planned};
+use crate::change::service::Service;
+use crate::host::files::{self, Metadata};
+use crate::outcome::Failure;
+use nix::fcntl::{Flock, FlockArg};
+use pam_onelogin::clock::{seconds_since_boot, unix_now};
+use pam_onelogin::host::{first_identity, is_gone, process_identity};
+use ring::digest::{SHA256, digest};
+use serde::{Deserialize, Serialize};
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+/// What was done to the stacks of a service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) service: String,
+    /// Seconds since 1970.
+    pub(crate) changed: u64,
+    pub(crate) files: Vec<Changed>,
+    /// The services whose logins go through these files, and so show that they work.
+    pub(crate) through: Vec<String>,
+    /// Which start of the machine, or of the container, the deadline belongs to.
+    boot: String,
+    /// When it is put back, in seconds since that start.
+    deadline: i64,
+    /// The process that has not written all files yet.
+    writer: Option<String>,
+}
+
+/// One file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Changed {
+    pub(crate) path: PathBuf,
+    /// `None` where there was no such file.
+    pub(crate) before: Option<Metadata>,
+    /// SHA-256 of the new text.
+    pub(crate) after: String,
+}
+
+/// Held while stacks and records change: one tool at a time.
+pub(crate) struct Store {
+    _lock: Flock<File>,
+}
+
+#[allow(clippy::unused_self)] // who has the store has the lock
+impl Store {
+    /// Waits for its turn.
+    pub(crate) fn open() -> Result<Self, Failure> {
+        for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
+            files::private_folder(Path::new(folder))?;
+        }
+        let path = Path::new(FOLDER).join("lock");
+        let lock = Flock::lock(files::open_lock(&path)?, FlockArg::LockExclusive);
+        let lock = lock.map_err(|(_, errno)| Failure::at(&path, errno.desc()))?;
+        Ok(Self { _lock: lock })
+    }
+
+    /// Notes what will be done, with what to put back; on the disk when this returns.
+    pub(crate) fn begin(
+        &self,
+        service: Service,
+        plans: &[Planned],
+        through: &[&str],
+        seconds: i64,
+    ) -> Result<Record, Failure> {
+        let mut files = Vec::new();
+        for plan in plans {
+            files::sweep(&plan.path);
+            if let Some(before) = &plan.before {
+                let copy = backup(service.name(), &plan.path);
+                files::put(&copy, &before.bytes, &Metadata::own(0o600))?;
+            }
+            files.push(Changed {
+                path: plan.path.clone(),
+                before: plan.before.as_ref().map(|old| old.metadata.clone()),
+                after: hash(&plan.after),
+            });
+        }
+        let record = Record {
+            service: service.name().to_owned(),
+            changed: unix_now(),
+            files,
+            through: through.iter().map(ToString::to_string).collect(),
+            boot: boot()?,
+            deadline: now()?.saturating_add(seconds),
+            writer: Some(process_identity()),
+        };
+        save(&record)?;
+        Ok(record)
+    }
+
+    /// All files are written: the process that wrote them may end.
+    pub(crate) fn written(&self, record: &mut Record) -> Result<(), Failure> {
+        record.writer = None;
+        save(record)
+    }
+
+    /// It stays.
+    pub(crate) fn keep(&self, record: &Record) -> Result<(), Failure> {
+        let name = file_name(&record.service);
+        files::rename(
+            &Path::new(TRIAL).join(&name),
+            &Path::new(ENABLED).join(&name),
+        )
+    }
+
+    /// What is on trial.
+    pub(crate) fn on_trial(service: Service) -> Result<Option<Record>, Failure> {
+        load(TRIAL, service)
+    }
+
+    /// What was confirmed, or needed no confirmation.
+    pub(crate) fn enabled(service: Service) -> Result<Option<Record>, Failure> {
+        load(ENABLED, service)
+    }
+
+    /// Forgets what was done, as it is undone.
+    pub(crate) fn forget(&self, service: Service) -> Result<(), Failure> {
+        for record in [Self::on_trial(service)?, Self::enabled(service)?] {
+            record.as_ref().map_or(Ok(()), forget)?;
+        }
+        Ok(())
+    }
+}
+
+impl Record {
+    /// Whether it is to be put back now.
+    pub(crate) fn is_overdue(&self) -> bool {
+        let is_interrupted = self.writer.as_deref().is_some_and(is_gone);
+        is_interrupted || self.left() == 0
+    }
+
+    /// Whether this is still the same change of the same service.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.changed, self.deadline, &self.boot) == (other.changed, other.deadline, &other.boot)
+    }
+
+    /// Whether it was confirmed, or needed no confirmation.
+    pub(crate) fn is_kept(&self) -> bool {
+        let kept = Path::new(ENABLED).join(file_name(&self.service));
+        kept.exists()
+    }
+
+    /// Seconds until it is put back; where that cannot be told, it is time.
+    pub(crate) fn left(&self) -> i64 {
+        match (boot(), now()) {
+            (Ok(boot), Ok(now)) if boot == self.boot => self.deadline.saturating_sub(now).max(0),
+            _ => 0,
+        }
+    }
+}
+
+pub(crate) fn forget(record: &Record) -> Result<(), Failure> {
+    let name = file_name(&record.service);
+    for folder in [TRIAL, ENABLED] {
+        files::remove(&Path::new(folder).join(&name))?;
+    }
+    for file in &record.files {
+        files::remove(&backup(&record.service, &file.path))?;
+    }
+    Ok(())
+}
+
+/// Whether there is something on trial; needs no turn.
+pub(crate) fn something_is_on_trial() -> bool {
+    let entries = Path::new(TRIAL).read_dir();
+    entries.is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// The plain copy of a file as it was. Outside `/etc/pam.d` it is called by its whole path, as two
+/// folders may have files of one name.
+pub(crate) fn backup(service: &str, path: &Path) -> PathBuf {
+    let name = path.strip_prefix("/etc/pam.d").unwrap_or(path);
+    let name = name.to_string_lossy();
+    let name = name.trim_start_matches('/').replace('/', "-");
+    Path::new(BACKUP).join(format!("{service}.{name}"))
+}
+
+/// SHA-256, in hexadecimal digits.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for byte in digest(&SHA256, bytes).as_ref() {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn file_name(service: &str) -> String {
+    format!("{service}.json")
+}
+
+fn save(record: &Record) -> Result<(), Failure> {
+    let text = serde_json::to_vec_pretty(record)
+        .map_err(|error| Failure::new(format!("the record cannot be written: {error}")))?;
+    let path = Path::new(TRIAL).join(file_name(&record.service));
+    files::sweep(&path);
+    files::put(&path, &text, &Metadata::own(0o600))
+}
+
+fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
+    let path = Path::new(folder).join(file_name(service.name()));
+    // Before the first change there is no folder either.
+    if !Path::new(folder).exists() {
+        return Ok(None);
+    }
+    let Some(file) = files::snapshot(&path)? else {
+        return Ok(None);
+    };
+    let record = serde_json::from_slice(&file.bytes);
+    record.map(Some).map_err(|error| {
+        Failure::new(format!(
+            "{}: {error}; the stacks as they were are in {BACKUP}",
+            path.display()
+        ))
+    })
+}
+
+/// Which start of the machine this is. A container keeps the kernel's when it is started again, but
+/// not the first process.
+fn boot() -> Result<String, Failure> {
+    std::fs::read_to_string(BOOT)
+        .map(|text| format!("{} {}", text.trim(), first_identity()))
+        .map_err(|error| Failure::new(format!("{BOOT}: {error}")))
+}
+
+fn now() -> Result<i64, Failure> {
+    seconds_since_boot().ok_or_else(|| Failure::new("there is no clock that counts from the start"))
+}
+
+/// Where the records are, below [`FOLDER`].
+const TRIAL: &str = "/var/lib/pam_onelogin/trial";
+const ENABLED: &str = "/var/lib/pam_onelogin/enabled";
+pub(crate) const BACKUP: &str = "/var/lib/pam_onelogin/backup";
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";

@@ -1,0 +1,74 @@
+//! The services that can be switched on, and where their stacks are.
+
+use std::path::{Path, PathBuf};
+
+/// A service with its stacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Service {
+    /// Logins by ssh
+    Sshd,
+    /// sudo, and sudo -i
+    Sudo,
+    /// su, and su -
+    Su,
+    /// The console
+    Login,
+    /// Everything that logs in: pam-auth-update on Debian, authselect on Fedora
+    All,
+}
+
+impl Service {
+    pub(crate) const EACH: [Self; 5] = [Self::Sshd, Self::Sudo, Self::Su, Self::Login, Self::All];
+
+    /// Its name on the command line, and in the records.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sshd => "sshd",
+            Self::Sudo => "sudo",
+            Self::Su => "su",
+            Self::Login => "login",
+            Self::All => "all",
+        }
+    }
+
+    /// Its stacks; the first one must be there.
+    pub(crate) fn stacks(self) -> &'static [&'static str] {
+        match self {
+            Self::Sshd => &["sshd"],
+            Self::Sudo => &["sudo", "sudo-i"],
+            Self::Su => &["su", "su-l"],
+            Self::Login => &["login"],
+            Self::All => &[],
+        }
+    }
+
+    /// The services whose logins may go through what changes with it.
+    pub(crate) fn logins(self) -> &'static [&'static str] {
+        match self {
+            Self::All => &["login", "sshd", "sudo", "sudo-i", "su", "su-l"],
+            other => other.stacks(),
+        }
+    }
+
+    /// How a second login is made, for people.
+    pub(crate) fn second_login(self, user: &str) -> String {
+        match self {
+            Self::Sshd => format!("ssh {user}@HOST"),
+            Self::Sudo => "sudo -k id".to_owned(),
+            Self::Su => format!("su {user} -c id"),
+            Self::Login => "a login at the console".to_owned(),
+            Self::All => format!("sudo -k id, and: ssh {user}@HOST"),
+        }
+    }
+}
+
+/// The file of a stack.
+pub(crate) fn path(stack: &str) -> PathBuf {
+    Path::new("/etc/pam.d").join(stack)
+}
+
+/// The stacks of a service that are there.
+pub(crate) fn present_stacks(service: Service) -> impl Iterator<Item = &'static str> {
+    let all = service.stacks().iter().copied();
+    all.filter(|stack| path(stack).exists())
+}

@@ -1,0 +1,378 @@
+//! A trial login: through the real libpam, against stacks that are not in place yet. A child of
+//! ours sees them, in a mount namespace of its own, where the old ones are; nothing of it is
+//! written to `/etc`. What the module logs goes by us, so that its decision is known.
+
+use crate::change::plan::Planned;
+use crate::change::sandbox::{Scratch, own_program, private_mounts};
+use crate::host::files;
+use crate::host::programs::clean;
+use crate::outcome::{Exit, Failure};
+use crate::pam_stack::edit::Behind;
+use crate::ui::console::Console;
+use crate::ui::terminal::{hold_interrupts, line};
+use clap::Args;
+use nix::mount::{MsFlags, mount};
+use nix::unistd::{Uid, User, setresuid};
+use nonstick::items::ItemsMut as _;
+use nonstick::{
+    AuthnFlags, Conversation, EnvironMapMut as _, ErrorCode, PamShared as _, Transaction as _,
+    TransactionBuilder, conv::Exchange,
+};
+use pam_onelogin::text::printable;
+use std::cell::Cell;
+use std::ffi::{OsStr, OsString};
+use std::net::Shutdown;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+/// What the child is told.
+#[derive(Args)]
+pub(crate) struct Options {
+    service: String,
+    user: String,
+    #[arg(long)]
+    behind: Behind,
+    /// Where the new files are, by number, and the socket for the log
+    #[arg(long)]
+    folder: PathBuf,
+    /// The files that they are seen as, in their order
+    #[arg(long)]
+    over: Vec<PathBuf>,
+}
+
+/// A login that is to be tried.
+pub(crate) struct Trial<'a> {
+    /// One that goes through the new files.
+    pub(crate) service: &'a str,
+    pub(crate) user: &'a User,
+    pub(crate) behind: Behind,
+    pub(crate) plans: &'a [Planned],
+}
+
+/// A trial login that let in as it should.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Passed {
+    /// OneLogin accepted.
+    Accepted,
+    /// The configuration exempts the user: OneLogin was not asked.
+    Exempt,
+}
+
+impl Trial<'_> {
+    /// Runs it at this terminal.
+    pub(crate) fn run(&self, console: &Console) -> Result<Passed, Failure> {
+        if self.user.uid.is_root() && is_setuid(self.service) {
+            return Err(Failure::new(
+                "root is not asked by sudo and su: name an ordinary user, --user NAME",
+            ));
+        }
+        if !Path::new(LOG).exists() {
+            return Err(Failure::new(format!(
+                "there is no {LOG}: without a log the decision of the module cannot be seen; \
+                 --no-trial goes without a trial login"
+            )));
+        }
+        let scratch = Scratch::make()?;
+        // A file that is not there yet cannot be seen as another one.
+        let plans = self.plans.iter().filter(|plan| plan.before.is_some());
+        let mut over = Vec::new();
+        for (number, plan) in plans.enumerate() {
+            files::put(&numbered(&scratch.0, number), &plan.after, &plan.metadata())?;
+            over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
+        }
+        let log = LogTap::open(&scratch.0.join("log"))?;
+        console.note(&format!(
+            "A trial login of {} through the new stack of {}. It is a real one: a code is used up.",
+            self.user.name, self.service
+        ));
+        let status = clean(own_program()?)
+            .args(["trial", self.service, self.user.name.as_str(), "--folder"])
+            .arg(&scratch.0)
+            .args(over)
+            .args(["--behind", self.behind_word()])
+            .status()
+            .map_err(|error| Failure::new(format!("the trial login cannot start: {error}")))?;
+        let said = log.finish();
+        if status.code() == Some(COULD_NOT) || status.signal().is_some() {
+            return Err(Failure::new(format!(
+                "the trial login could not be made here ({status}); --no-trial goes without"
+            )));
+        }
+        passed(status.success(), &said)
+    }
+
+    fn behind_word(&self) -> &'static str {
+        match self.behind {
+            Behind::Key => "key",
+            Behind::Password => "password",
+        }
+    }
+}
+
+/// What a login that ended so, with these lines in the log, was worth.
+fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
+    let decision = said.iter().rev().find(|line| {
+        let events = ["accepted", "denied", "exempt", "let in"];
+        events.iter().any(|event| line.starts_with(event))
+    });
+    let failure = |first: &str| {
+        let mut sentences = vec![first.to_owned()];
+        sentences.extend(said.iter().map(|line| format!("the module said: {line}")));
+        Err(Failure(sentences))
+    };
+    let Some(decision) = decision else {
+        return failure(if was_let_in {
+            "the trial login was let in, but OneLogin was not asked: this stack would change \
+             nothing for this user"
+        } else {
+            "the trial login was refused before OneLogin was asked: a wrong password, or the \
+             module is not installed where libpam looks for it"
+        });
+    };
+    match (was_let_in, decision.split(' ').next()) {
+        (true, Some("accepted")) => Ok(Passed::Accepted),
+        (true, Some("exempt")) => Ok(Passed::Exempt),
+        (true, _) => failure("the trial login was let in without OneLogin's word"),
+        (false, Some("accepted" | "exempt")) => {
+            failure("OneLogin accepted, but something else in the stack refused the trial login")
+        }
+        (false, _) => failure(
+            "the trial login was denied; \"pam-onelogin test USER\" and \"pam-onelogin check\" \
+             tell more",
+        ),
+    }
+}
+
+/// The child: sees the new stacks, becomes like the host program, and logs in.
+pub(crate) fn run(console: &Console, options: &Options) -> Exit {
+    if let Err(failure) = enter(options) {
+        for sentence in failure.0 {
+            console.fault(&sentence);
+        }
+        std::process::exit(COULD_NOT);
+    }
+    if options.service.starts_with("sudo") {
+        hold_interrupts();
+    }
+    match log_in(console, options) {
+        Ok(()) => Exit::Good,
+        Err(code) => {
+            console.note(&format!("libpam: {code}"));
+            Exit::Bad
+        }
+    }
+}
+
+/// Mounts what is to be seen, and takes the ids of the host program.
+fn enter(options: &Options) -> Result<(), Failure> {
+    let failed = |what: &str, errno: nix::Error| {
+        Failure::new(format!("no trial login: {what}: {}", errno.desc()))
+    };
+    private_mounts()?;
+    let none: Option<&str> = None;
+    let bind = |from: &Path, to: &Path| {
+        mount(Some(from), to, none, MsFlags::MS_BIND, none)
+            .map_err(|errno| failed(&to.display().to_string(), errno))
+    };
+    for (number, path) in options.over.iter().enumerate() {
+        bind(&numbered(&options.folder, number), path)?;
+    }
+    bind(&options.folder.join("log"), Path::new(LOG))?;
+    if is_setuid(&options.service) {
+        let user = User::from_name(&options.user).ok().flatten();
+        let uid = user.ok_or_else(|| Failure::new("no such user"))?.uid;
+        let root = Uid::from_raw(0);
+        setresuid(uid, root, root).map_err(|errno| failed("the ids of a setuid program", errno))?;
+    }
+    Ok(())
+}
+
+/// As the host program would.
+fn log_in(console: &Console, options: &Options) -> nonstick::Result<()> {
+    let talk = TrialConversation {
+        console,
+        answers: Cell::new(0),
+    };
+    let mut login = TransactionBuilder::new_with_service(&options.service)
+        .username(&options.user)
+        .build(talk)?;
+    let ssh = options.service == "sshd";
+    let tty = if ssh {
+        OsString::from("ssh")
+    } else {
+        terminal()
+    };
+    login.items_mut().set_tty_name(Some(&tty))?;
+    if ssh {
+        // A connection of its own, so that a denial is remembered for this run alone.
+        let connection = format!("127.0.0.1 {} 127.0.0.1 22", std::process::id());
+        login
+            .items_mut()
+            .set_remote_host(Some(OsStr::new("127.0.0.1")))?;
+        login.environ_mut().insert("SSH_CONNECTION", connection);
+        if options.behind == Behind::Key {
+            login
+                .environ_mut()
+                .insert("SSH_AUTH_INFO_0", "publickey trial\n");
+        }
+    } else if is_setuid(&options.service) {
+        login
+            .items_mut()
+            .set_remote_user(Some(OsStr::new(&options.user)))?;
+    }
+    login.authenticate(AuthnFlags::empty())?;
+    login.account_management(AuthnFlags::empty())
+}
+
+/// The questions of the stack, at this terminal.
+struct TrialConversation<'a> {
+    console: &'a Console,
+    /// A stack that asks for ever is not answered for ever.
+    answers: Cell<u32>,
+}
+
+impl Conversation for TrialConversation<'_> {
+    fn communicate(&self, messages: &[Exchange<'_>]) {
+        for message in messages {
+            match message {
+                Exchange::Prompt(asked) => {
+                    asked.set_answer(self.ask(asked.question(), false));
+                }
+                Exchange::MaskedPrompt(asked) => {
+                    asked.set_answer(self.ask(asked.question(), true));
+                }
+                Exchange::Info(told) => {
+                    self.console.note(&shown(told.question()));
+                    told.set_answer(Ok(()));
+                }
+                Exchange::Error(told) => {
+                    self.console.note(&shown(told.question()));
+                    told.set_answer(Ok(()));
+                }
+                other => other.set_error(ErrorCode::ConversationError),
+            }
+        }
+    }
+}
+
+impl TrialConversation<'_> {
+    fn ask(&self, question: &OsStr, is_secret: bool) -> nonstick::Result<OsString> {
+        self.answers.set(self.answers.get() + 1);
+        if self.answers.get() > MAX_ANSWERS {
+            return Err(ErrorCode::ConversationError);
+        }
+        let answer = line(self.console, &shown(question), is_secret);
+        let answer = answer.ok_or(ErrorCode::ConversationError)?;
+        if answer.contains(&0) {
+            return Err(ErrorCode::ConversationError);
+        }
+        Ok(OsString::from_vec(answer.to_vec()))
+    }
+}
+
+/// Prompts may have several lines.
+fn shown(text: &OsStr) -> String {
+    let text = text.to_string_lossy();
+    text.split('\n')
+        .map(printable)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// A file in the scratch folder.
+fn numbered(folder: &Path, number: usize) -> PathBuf {
+    folder.join(format!("file-{number}"))
+}
+
+/// The log of the child: read, and passed on.
+struct LogTap {
+    socket: UnixDatagram,
+    reader: thread::JoinHandle<Vec<String>>,
+}
+
+impl LogTap {
+    fn open(path: &Path) -> Result<Self, Failure> {
+        let failed = |error: std::io::Error| Failure::at(path, error);
+        let socket = UnixDatagram::bind(path).map_err(failed)?;
+        let copy = socket.try_clone().map_err(failed)?;
+        let reader = thread::spawn(move || read_log(&copy));
+        Ok(Self { socket, reader })
+    }
+
+    /// What the module said.
+    fn finish(self) -> Vec<String> {
+        let _ = self.socket.shutdown(Shutdown::Both);
+        self.reader.join().unwrap_or_default()
+    }
+}
+
+fn read_log(socket: &UnixDatagram) -> Vec<String> {
+    let real = UnixDatagram::unbound().ok();
+    let mut said = Vec::new();
+    let mut buffer = vec![0; MAX_RECORD];
+    while let Ok(length @ 1..) = socket.recv(&mut buffer) {
+        let record = buffer.get(..length).unwrap_or_default();
+        if let Some(real) = &real {
+            let _ = real.send_to(record, LOG);
+        }
+        let text = String::from_utf8_lossy(record);
+        let line = text.split_once("pam_onelogin(");
+        if let Some((_, line)) = line.and_then(|(_, rest)| rest.split_once("): ")) {
+            said.push(printable(line));
+        }
+    }
+    said
+}
+
+/// sudo and su run for root, and their real user is the caller.
+fn is_setuid(service: &str) -> bool {
+    service.starts_with("su")
+}
+
+/// The name of this terminal.
+fn terminal() -> OsString {
+    let found = std::fs::read_link("/proc/self/fd/0");
+    let found = found.ok().filter(|path| path.starts_with("/dev"));
+    found
+        .unwrap_or_else(|| PathBuf::from("/dev/tty"))
+        .into_os_string()
+}
+
+const LOG: &str = "/dev/log";
+/// The child's word that there was no login at all.
+const COULD_NOT: i32 = 3;
+const MAX_ANSWERS: u32 = 30;
+const MAX_RECORD: usize = 64 << 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(was_let_in: bool, said: &[&str]) -> Result<Passed, String> {
+        let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();
+        passed(was_let_in, &said).map_err(|failure| failure.0.join("\n"))
+    }
+
+    #[test]
+    fn only_a_login_that_onelogin_accepted_or_the_configuration_exempts_passes() {
+        assert_eq!(judged(true, &["accepted user=a"]), Ok(Passed::Accepted));
+        assert_eq!(judged(true, &["exempt user=a"]), Ok(Passed::Exempt));
+        for (was_let_in, line) in [
+            (true, "let in by failmode=safe user=a"),
+            (true, "denied user=a"),
+            (false, "denied user=a reason=credential"),
+            (false, "accepted user=a"),
+            (false, "exempt user=a"),
+        ] {
+            let said = judged(was_let_in, &[line]).unwrap_err();
+            assert!(said.contains(line), "{said}");
+        }
+        let unasked = judged(true, &["fault=\"x\""]).unwrap_err();
+        assert!(unasked.contains("OneLogin was not asked"), "{unasked}");
+        let refused = judged(false, &[]).unwrap_err();
+        assert!(refused.contains("before OneLogin was asked"), "{refused}");
+    }
+}

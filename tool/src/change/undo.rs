@@ -1,0 +1,247 @@
+//! Puts back what a change has written: to the byte, or, where a file was changed since,
+//! without our lines.
+
+use crate::change::record::{BACKUP, Changed, Record, Store, backup, forget, hash};
+use crate::change::service::Service;
+use crate::change::{authselect, distribution, drop_in};
+use crate::host::audit::leave;
+use crate::host::files::{self, Metadata, Snapshot};
+use crate::outcome::Failure;
+use crate::pam_stack::edit::{names_us, take_out};
+use crate::sshd::running::{Sessions, reload};
+use crate::ui::console::Console;
+use pam_onelogin::verdict::Level;
+use std::path::Path;
+
+/// A file that is put back.
+pub(crate) struct Restoring {
+    pub(crate) back: Back,
+    pub(crate) present: Option<Snapshot>,
+    pub(crate) then: Option<Snapshot>,
+}
+
+/// How a file is put back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Back {
+    /// It was as it is to be.
+    Same,
+    /// To the byte.
+    Whole,
+    /// It was changed since: our lines were taken out.
+    Lines,
+    /// A file of ours alone was changed since: it stays.
+    Theirs,
+}
+
+#[allow(clippy::unused_self)] // who has the store has the lock
+impl Store {
+    /// Puts back all that is overdue: what that was, and what went wrong.
+    pub(crate) fn restore_overdue(&self) -> (Vec<Record>, Vec<Failure>) {
+        let mut restored = Vec::new();
+        let mut failures = Vec::new();
+        for service in Service::EACH {
+            let record = match Self::on_trial(service) {
+                Ok(record) => record.filter(Record::is_overdue),
+                Err(failure) => {
+                    failures.push(failure);
+                    continue;
+                }
+            };
+            if let Some(record) = record {
+                match self.put_back(&record) {
+                    Ok(()) => restored.push(record),
+                    Err(failure) => failures.push(failure),
+                }
+            }
+        }
+        (restored, failures)
+    }
+
+    /// Puts the files back and forgets the record. What is on trial goes back in any case; a file
+    /// that cannot keeps none of the others from it.
+    pub(crate) fn put_back(&self, record: &Record) -> Result<(), Failure> {
+        // What the distribution's own tool has written since belongs together, and goes back by it.
+        let is_all = record.service == Service::All.name() && !record.is_kept();
+        if is_all && self.is_changed(record) && distribution::take_out().is_ok() {
+            return forget(record);
+        }
+        let mut failures = Vec::new();
+        // Between old and new settings some would not get in at all, which is worse than a session that ends.
+        let sessions = if record.is_kept() {
+            Sessions::Stay
+        } else {
+            Sessions::MayEnd
+        };
+        // The last one first: what sshd asks for and what its stack asks are never less than before.
+        for file in record.files.iter().rev() {
+            let is_read = drop_in::reads(&file.path);
+            // A stack that cannot go back may let in behind a key only.
+            if is_read && !failures.is_empty() {
+                continue;
+            }
+            files::sweep(&file.path);
+            let mut done = self.put_file_back(record, file);
+            if is_read {
+                done = done.and_then(|()| reload(sessions));
+            }
+            if let Err(failure) = done {
+                failures.extend(failure.0);
+            }
+        }
+        if failures.is_empty() {
+            forget(record)
+        } else {
+            Err(Failure(failures))
+        }
+    }
+
+    /// Whether a file was changed since, and cannot be put back for that.
+    fn is_changed(&self, record: &Record) -> bool {
+        let mut files = record.files.iter();
+        files.any(|file| self.planned_back(record, file).is_err())
+    }
+
+    fn put_file_back(&self, record: &Record, file: &Changed) -> Result<(), Failure> {
+        match self.planned_back(record, file) {
+            Ok(restoring) if [Back::Same, Back::Theirs].contains(&restoring.back) => Ok(()),
+            Ok(restoring) => {
+                if let Some(then) = restoring.then {
+                    return files::put(&file.path, &then.bytes, &then.metadata);
+                }
+                let is_edited = |now: Snapshot| hash(&now.bytes) != file.after;
+                if restoring.present.is_some_and(is_edited) {
+                    keep_a_copy(&file.path);
+                }
+                files::remove(&file.path)
+            }
+            Err(failure) if record.is_kept() => Err(failure),
+            Err(failure) => {
+                let old = old(record, file).map_err(|_| failure)?;
+                keep_a_copy(&file.path);
+                match old {
+                    // Who makes a link to a stack must not keep it on trial for good.
+                    Some(old) => files::replace(&file.path, &old.bytes, &old.metadata),
+                    None => files::remove(&file.path),
+                }
+            }
+        }
+    }
+
+    /// What a file will be when it is put back, and how that comes about.
+    pub(crate) fn planned_back(
+        &self,
+        record: &Record,
+        file: &Changed,
+    ) -> Result<Restoring, Failure> {
+        let present = files::snapshot(&file.path)?;
+        let restoring = |back, present, then| {
+            Ok(Restoring {
+                back,
+                present,
+                then,
+            })
+        };
+        match (old(record, file), present) {
+            (Ok(before), present) if before == present => restoring(Back::Same, present, before),
+            // A stack that was removed since is not made anew.
+            (Ok(_), None) if record.is_kept() => restoring(Back::Same, None, None),
+            (Ok(before), None) => restoring(Back::Whole, None, before),
+            (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
+                restoring(Back::Whole, Some(now), before)
+            }
+            (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::at(
+                &file.path,
+                "was changed since, by authselect or by hand",
+            )),
+            (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
+            (Ok(None), present) => restoring(Back::Whole, present, None),
+            (_, Some(now)) => without_our_lines(record, file, now),
+            (Err(failure), None) => Err(failure),
+        }
+    }
+}
+
+/// Puts back what is overdue, and says so here and in the log; whether something was.
+pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
+    let (restored, failures) = Store::open()?.restore_overdue();
+    for record in &restored {
+        let text = format!(
+            "{} was not confirmed in time: its stack is as it was before",
+            record.service
+        );
+        leave(Level::Warning, &text);
+        console.note(&text);
+    }
+    let sentences: Vec<_> = failures.into_iter().flat_map(|failure| failure.0).collect();
+    if sentences.is_empty() {
+        Ok(!restored.is_empty())
+    } else {
+        Err(Failure(sentences))
+    }
+}
+
+/// A stack that was edited since, or whose copy is lost.
+fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
+    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
+    let text = String::from_utf8_lossy(&now.bytes).into_owned();
+    let (back, bytes) = match take_out(&name, &text) {
+        Ok(Some(text)) => (Back::Lines, text.into_bytes()),
+        // They are out already.
+        Ok(None) if names_us(&text).is_none() => (Back::Same, now.bytes.clone()),
+        other => {
+            return Err(Failure(vec![
+                match other {
+                    Err(refusal) => refusal.to_string(),
+                    Ok(_) => format!(
+                        "{}:{}: names us in a line that is not ours",
+                        file.path.display(),
+                        names_us(&text).unwrap_or_default()
+                    ),
+                },
+                by_hand(&backup(&record.service, &file.path), &file.path),
+            ]));
+        }
+    };
+    let metadata = now.metadata.clone();
+    Ok(Restoring {
+        back,
+        present: Some(now),
+        then: Some(Snapshot { bytes, metadata }),
+    })
+}
+
+/// What to do where this tool cannot.
+fn by_hand(copy: &Path, path: &Path) -> String {
+    let (shown, path) = (copy.display(), path.display());
+    let take_out = "take out the lines that name pam_onelogin.so by hand";
+    if copy.exists() {
+        format!("{take_out}, or type: cp {shown} {path}")
+    } else {
+        format!("{take_out}; {shown} is gone")
+    }
+}
+
+/// Keeps what an admin has written into a stack on trial.
+fn keep_a_copy(path: &Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let copy = Path::new(BACKUP).join(format!("{name}.edited"));
+    if let Ok(Some(edited)) = files::snapshot(path) {
+        let _ = files::put(&copy, &edited.bytes, &Metadata::own(0o600));
+    }
+}
+
+/// A file as it was; `None` where there was none.
+fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
+    let Some(metadata) = &file.before else {
+        return Ok(None);
+    };
+    let copy = backup(&record.service, &file.path);
+    let old = files::snapshot(&copy)?.ok_or_else(|| {
+        let (path, copy) = (file.path.display(), copy.display());
+        Failure::new(format!("{copy} is gone: {path} must be put right by hand"))
+    })?;
+    Ok(Some(Snapshot {
+        bytes: old.bytes,
+        metadata: metadata.clone(),
+    }))
+}

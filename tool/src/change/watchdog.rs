@@ -1,0 +1,59 @@
+//! What puts a stack on trial back unless it is confirmed: a process that no terminal can take
+//! down; a timer of systemd, where that runs; a unit at the next start of the machine; and this
+//! tool, whatever it is started for.
+
+use crate::change::sandbox::own_program;
+use crate::change::service::Service;
+use crate::host::programs::{clean, systemd_runs, works};
+use crate::outcome::Failure;
+use crate::ui::console::Console;
+use pam_onelogin::host::process_identity;
+use std::io::Read as _;
+use std::process::Stdio;
+
+/// Starts them; when this returns, the first one waits.
+pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Failure> {
+    let program = own_program()?;
+    let failed = |error: std::io::Error| Failure::new(format!("no process to wait: {error}"));
+    let mut child = clean(&program)
+        .args(["restore", "--wait", service.name()])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .map_err(failed)?;
+    let mut ready = [0];
+    let mut said = child
+        .stdout
+        .take()
+        .ok_or_else(|| Failure::new("no process to wait: it says nothing"))?;
+    said.read_exact(&mut ready).map_err(failed)?;
+    if !systemd_runs() {
+        return Ok(());
+    }
+    let unit = process_identity().replace('@', "-");
+    let timer = works(
+        "/usr/bin/systemd-run",
+        &[
+            "--quiet",
+            "--collect",
+            &format!("--unit=pam-onelogin-restore-{}-{unit}", service.name()),
+            &format!("--on-active={seconds}s"),
+            "--timer-property=AccuracySec=1s",
+            "--",
+            &program.display().to_string(),
+            "restore",
+        ],
+    );
+    if !timer {
+        console.note("systemd takes no timer; a process waits instead.");
+    }
+    if !works("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {
+        console.note(&format!(
+            "{UNIT} is not installed: after a restart within this time, type: pam-onelogin restore"
+        ));
+    }
+    Ok(())
+}
+
+const UNIT: &str = "pam-onelogin-restore.service";

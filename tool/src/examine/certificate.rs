@@ -1,0 +1,219 @@
+//! The certificate that a host shows: whose, by whom, until when. Only to tell of it: whether it is trusted
+//! is for the module's own connection to say.
+
+use crate::ui::finding::Finding;
+use pam_onelogin::api::ApiError;
+use pam_onelogin::clock::unix_now;
+use pam_onelogin::trust::BUNDLES;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use time::OffsetDateTime;
+use x509_parser::extensions::GeneralName;
+use x509_parser::parse_x509_certificate;
+
+/// What is told of a certificate.
+pub(crate) struct Shown {
+    issuer: String,
+    names: Vec<String>,
+    /// Seconds since 1970.
+    begins: i64,
+    ends: i64,
+}
+
+/// The certificate of the server that listens there, if there is one that can be read. The handshake ends with
+/// it: nothing is ever sent on this connection.
+pub(crate) fn shown(address: SocketAddr, host: &str, timeout: Duration) -> Option<Shown> {
+    let look = Arc::new(Look::default());
+    let verifier: Arc<dyn ServerCertVerifier> = Arc::<Look>::clone(&look);
+    let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .ok()?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned()).ok()?;
+    let mut connection = ClientConnection::new(Arc::new(config), name).ok()?;
+    let mut socket = TcpStream::connect_timeout(&address, timeout).ok()?;
+    socket.set_read_timeout(Some(timeout)).ok()?;
+    socket.set_write_timeout(Some(timeout)).ok()?;
+    while connection.is_handshaking() && connection.complete_io(&mut socket).is_ok() {}
+    let der = look.0.lock().ok()?.take()?;
+    let (_, certificate) = parse_x509_certificate(&der).ok()?;
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.iter().flat_map(|names| &names.value.general_names);
+    Some(Shown {
+        issuer: certificate.issuer().to_string(),
+        names: names
+            .filter_map(|name| match name {
+                GeneralName::DNSName(name) => Some((*name).to_owned()),
+                _ => None,
+            })
+            .collect(),
+        begins: certificate.validity().not_before.timestamp(),
+        ends: certificate.validity().not_after.timestamp(),
+    })
+}
+
+impl Shown {
+    /// One that the module takes.
+    pub(crate) fn accepted(&self, ca: &str) -> Finding {
+        let left = (self.ends - now()) / DAY;
+        let what = format!("the certificate is trusted by {ca}; {}", self.text());
+        if left < SOON {
+            return Finding::warning("certificate-ends", format!("{what}: {left} days left"))
+                .why("from then on everybody is denied, reason=tls")
+                .advice("tell whoever runs that host, or the proxy that looks into TLS");
+        }
+        Finding::good("certificate", what)
+    }
+
+    fn text(&self) -> String {
+        let names: Vec<&str> = self.names.iter().map(String::as_str).take(SOME).collect();
+        let more = if self.names.len() > SOME { " …" } else { "" };
+        format!(
+            "for {}{more}, issued by {}, from {} to {}",
+            names.join(" "),
+            self.issuer,
+            date(self.begins),
+            date(self.ends)
+        )
+    }
+
+    fn has(&self, host: &str) -> bool {
+        let parent = host.split_once('.').map_or(host, |(_, parent)| parent);
+        self.names
+            .iter()
+            .any(|name| name == host || name.strip_prefix("*.") == Some(parent))
+    }
+}
+
+/// One that the module does not take, with the certificates of this file; `None`: there is no bundle.
+pub(crate) fn refused(
+    error: &ApiError,
+    shown: Option<&Shown>,
+    host: &str,
+    ca: Option<&str>,
+) -> Finding {
+    let Some(ca) = ca else {
+        return Finding::fault("tls", format!("no certificate is trusted: {}", error.detail))
+            .why("everybody is denied, whatever failmode says: reason=tls")
+            .advice(format!(
+                "install ca-certificates, so that one of these files is there and only root can change it: \
+                 {}; or set onelogin.ca_file",
+                BUNDLES.join(", ")
+            ));
+    };
+    let advice = match shown {
+        None => format!("does the proxy look into TLS? Then its CA belongs into onelogin.ca_file; else look at what {host} shows"),
+        Some(shown) if shown.ends < now() => {
+            "it has expired; is this host's clock right? Otherwise whoever runs that host must renew it".to_owned()
+        }
+        Some(shown) if shown.begins > now() => {
+            "it is not valid yet; is this host's clock right?".to_owned()
+        }
+        Some(shown) if !shown.has(host) => {
+            format!("it is not for {host}; compare onelogin.url with your tenant's address")
+        }
+        Some(shown) => format!(
+            "{ca} has nobody who vouches for it; if you trust {}, put that CA's certificate into onelogin.ca_file; else install ca-certificates",
+            shown.issuer
+        ),
+    };
+    let shown = shown.map_or(String::new(), |shown| format!("; it is {}", shown.text()));
+    Finding::fault(
+        "tls",
+        format!("the certificate is refused: {}{shown}", error.detail),
+    )
+    .why("everybody is denied, whatever failmode says: reason=tls")
+    .advice(advice)
+}
+
+/// Keeps the first certificate, and trusts none.
+#[derive(Debug, Default)]
+struct Look(Mutex<Option<CertificateDer<'static>>>);
+
+impl ServerCertVerifier for Look {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        if let Ok(mut kept) = self.0.lock() {
+            *kept = Some(end_entity.clone().into_owned());
+        }
+        Err(enough())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(enough())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(enough())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = default_provider().signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+fn enough() -> Error {
+    Error::General("the certificate was only looked at".to_owned())
+}
+
+fn now() -> i64 {
+    i64::try_from(unix_now()).unwrap_or(i64::MAX)
+}
+
+fn date(seconds: i64) -> String {
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| "?".to_owned(), |moment| moment.date().to_string())
+}
+
+const DAY: i64 = 86_400;
+
+/// From how many days on the end of a certificate is worth a word.
+const SOON: i64 = 14;
+
+/// How many of its names are told.
+const SOME: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pam_onelogin::api::Trouble;
+
+    #[test]
+    fn where_there_is_no_bundle_the_advice_names_each_place_of_one() {
+        let error = ApiError::new(Trouble::Tls, "no CA bundle at its usual places");
+        let finding = refused(&error, None, "example.onelogin.com", None);
+        assert_eq!(
+            finding.what,
+            "no certificate is trusted: no CA bundle at its usual places"
+        );
+        let advice = finding.advice.unwrap();
+        assert!(
+            BUNDLES.iter().all(|place| advice.contains(place)),
+            "{advice}"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! A service's stack on the machine that is examined.
+
+use crate::host::target_system::TargetSystem;
+use crate::pam_stack::known_modules::{OURS, Role, returns, role};
+use crate::pam_stack::{self, AUTH_ERR, IGNORE, Kind, SUCCESS, Stack, authenticate};
+use std::cell::Cell;
+use std::path::Path;
+
+/// A service with its name.
+pub(crate) struct NamedStack {
+    pub(crate) name: String,
+    pub(crate) service: Stack,
+}
+
+impl NamedStack {
+    /// Whether we are asked in it, on some way.
+    pub(crate) fn asks(&self) -> bool {
+        self.service.unreadable.is_none() && self.service.ours().next().is_some()
+    }
+
+    /// Whether it lets in a user who passes each module.
+    pub(super) fn lets_in(&self) -> bool {
+        let chain = self.service.chain(Kind::Auth);
+        let passes = |index: usize| match chain.get(index).map(role) {
+            Some(Role::Deny) => AUTH_ERR,
+            _ => SUCCESS,
+        };
+        self.service.unreadable.is_none() && authenticate(chain, passes).0 == SUCCESS
+    }
+
+    pub(super) fn names_us(&self) -> bool {
+        let mut kinds = Kind::ALL.into_iter();
+        kinds.any(|kind| {
+            let mut chain = self.service.chain(kind).iter();
+            chain.any(|entry| entry.is(OURS))
+        })
+    }
+}
+
+/// Reads a service of the machine; `None`: a file of it cannot be read.
+pub(crate) fn read(machine: &TargetSystem, name: &str) -> Option<NamedStack> {
+    let is_whole = Cell::new(true);
+    let files = |path: &Path| {
+        let text = machine.text(path);
+        is_whole.set(is_whole.get() && text.is_ok());
+        text.ok().flatten()
+    };
+    let service = pam_stack::read(name, &files);
+    is_whole.get().then(|| NamedStack {
+        name: name.to_owned(),
+        service,
+    })
+}
+
+/// Whether a service asks us; one that cannot be read does not.
+pub(crate) fn asks(machine: &TargetSystem, name: &str) -> bool {
+    read(machine, name).is_some_and(|stack| stack.asks())
+}
+
+/// Whether a factor is in its stack beside ours.
+pub(crate) fn has_factor(stack: &NamedStack) -> bool {
+    let mut chain = stack.service.chain(Kind::Auth).iter();
+    chain.any(|entry| role(entry) == Role::Factor)
+}
+
+/// Whether one of them asks each user, and says yes or no.
+pub(crate) fn has_strict_factor(stack: &NamedStack) -> bool {
+    let mut chain = stack.service.chain(Kind::Auth).iter();
+    chain.any(|entry| {
+        role(entry) == Role::Factor && !returns(entry).is_some_and(|codes| codes.contains(&IGNORE))
+    })
+}

@@ -1,0 +1,29 @@
+//! OneLogin as this host sees it: the way there, the certificate, the clock, and what the credentials may do.
+//! By the module's own code; nothing is sent to a person, and nothing is written at OneLogin.
+
+use crate::examine::replies::Replies;
+use crate::examine::subject::Subject;
+use crate::examine::{credential, network};
+use crate::ui::finding::Finding;
+use pam_onelogin::config::file::load;
+use pam_onelogin::host::uids;
+use pam_onelogin::onelogin::http::Http;
+use pam_onelogin::trust::Trusted;
+
+/// Looks at OneLogin.
+pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let trusted = Trusted::of(uids());
+    let Ok(loaded) = load(subject.config, trusted) else {
+        let what = "OneLogin was not asked: the configuration must be right first";
+        findings.push(Finding::note("not-asked", what));
+        return;
+    };
+    let mut http = Http::new(&loaded.config, trusted, None);
+    if !network::examine(&loaded.config, &mut http, findings) {
+        return;
+    }
+    let mut replies = Replies::of(&mut http);
+    credential::examine(subject, &loaded, &mut replies, findings);
+    replies.clock(findings);
+    replies.dialect(findings);
+}

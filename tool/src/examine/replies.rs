@@ -1,0 +1,235 @@
+//! The replies of this tenant, seen on their way to the module's code: shapes and times, never values.
+
+use crate::ui::finding::Finding;
+use pam_onelogin::api::{ApiError, Reply, Trouble};
+use pam_onelogin::clock::unix_now;
+use pam_onelogin::login::Deadline;
+use pam_onelogin::onelogin::http::{Call, Carrier, Http};
+use serde_json::Value;
+use time::{Date, Month};
+
+/// A carrier that looks at what it carries.
+pub(crate) struct Replies<'a> {
+    http: &'a mut Http,
+    seen: Vec<Seen>,
+    /// How far this host's clock is ahead, in seconds.
+    ahead: Option<i64>,
+}
+
+/// A reply.
+struct Seen {
+    path: String,
+    status: u16,
+    shape: String,
+}
+
+impl<'a> Replies<'a> {
+    pub(crate) fn of(http: &'a mut Http) -> Self {
+        Self {
+            http,
+            seen: Vec::new(),
+            ahead: None,
+        }
+    }
+
+    /// How many requests were sent.
+    pub(crate) fn requests(&self) -> usize {
+        self.http.exchanges().len()
+    }
+
+    /// Says how the clocks stand to each other.
+    pub(crate) fn clock(&self, findings: &mut Vec<Finding>) {
+        let Some(ahead) = self.ahead else {
+            return;
+        };
+        let direction = if ahead < 0 { "behind" } else { "ahead of" };
+        let what = format!(
+            "this host's clock is {} s {direction} OneLogin's",
+            ahead.abs()
+        );
+        findings.push(if ahead.abs() > SKEW {
+            Finding::warning("clock", what)
+                .why("tokens are kept too long or not at all, and certificates seem to have expired; codes are checked by OneLogin's clock")
+                .advice("type: timedatectl set-ntp true")
+        } else {
+            Finding::good("clock", what)
+        });
+    }
+
+    /// Says in which of its forms this tenant answers.
+    pub(crate) fn dialect(&self, findings: &mut Vec<Finding>) {
+        let kinds = [
+            ("token", TOKEN),
+            ("users", "/users"),
+            ("devices", "devices"),
+            ("unknown verification", UNKNOWN),
+            ("rate limit", "/rate_limit"),
+        ];
+        let told = kinds.iter().filter_map(|(word, end)| {
+            let mut seen = self.seen.iter();
+            let seen = seen.rfind(|seen| seen.path.ends_with(end))?;
+            Some(format!("{word}: {} {}", seen.status, seen.shape))
+        });
+        let told: Vec<_> = told.collect();
+        if !told.is_empty() {
+            let what = format!("forms of the replies: {}", told.join("; "));
+            findings.push(Finding::note("dialect", what).why(
+                "the module takes each documented form; those of codes, pushes and polls show in a login only",
+            ));
+        }
+    }
+}
+
+impl Carrier for Replies<'_> {
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.http.prepare(deadline)
+    }
+
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
+        let reply = self.http.send(call, deadline)?;
+        self.seen.push(Seen {
+            path: call.path.to_owned(),
+            status: reply.status,
+            shape: shape(&reply.body),
+        });
+        if let Some(exchange) = self.http.exchanges().last() {
+            let date = exchange.date.as_deref().and_then(seconds);
+            let way = i64::try_from(exchange.time.as_secs() / 2).unwrap_or(0);
+            let now = i64::try_from(unix_now()).unwrap_or(0) - way;
+            let ahead = date.map(|date| now - date);
+            self.ahead = ahead.or(self.ahead);
+        }
+        Ok(reply)
+    }
+}
+
+/// The moment of a header `Date`.
+fn seconds(date: &str) -> Option<i64> {
+    let parts: Vec<&str> = date.split(' ').collect();
+    let [_, day, month, year, clock, "GMT"] = parts.as_slice() else {
+        return None;
+    };
+    let months = (1..=12_u8).filter_map(|number| Month::try_from(number).ok());
+    let mut months = months.filter(|known| known.to_string().get(..3) == Some(*month));
+    let clock: Vec<u8> = clock
+        .split(':')
+        .filter_map(|part| part.parse().ok())
+        .collect();
+    let [hour, minute, second] = clock.as_slice() else {
+        return None;
+    };
+    let date = Date::from_calendar_date(year.parse().ok()?, months.next()?, day.parse().ok()?);
+    let moment = date.ok()?.with_hms(*hour, *minute, *second).ok()?;
+    Some(moment.assume_utc().unix_timestamp())
+}
+
+/// What a body is made of, without a word of what is in it.
+fn shape(body: &[u8]) -> String {
+    match serde_json::from_slice(body) {
+        Err(_) => "no JSON".to_owned(),
+        Ok(Value::Array(list)) => {
+            let id = list
+                .first()
+                .and_then(|first| first.get("device_id").or(first.get("id")));
+            match id {
+                Some(Value::Number(_)) => "list, ids as numbers".to_owned(),
+                Some(Value::String(_)) => "list, ids as text".to_owned(),
+                _ => "list".to_owned(),
+            }
+        }
+        Ok(Value::Object(object)) => {
+            let known = [
+                "statusCode",
+                "name",
+                "message",
+                "status",
+                "data",
+                "access_token",
+            ];
+            let keys = known.into_iter().filter(|key| object.contains_key(*key));
+            let keys: Vec<_> = keys.collect();
+            format!("object {{{}}}", keys.join(", "))
+        }
+        Ok(_) => "a bare value".to_owned(),
+    }
+}
+
+/// The id of a verification that does not exist.
+pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
+
+const TOKEN: &str = "/auth/oauth2/v2/token";
+
+/// How far clocks may be apart, in seconds.
+const SKEW: i64 = 30;
+
+/// What is behind an error that says nothing of a credential.
+pub(super) fn of_error(error: &ApiError) -> Finding {
+    let detail = &error.detail;
+    match error.trouble {
+        Trouble::RateLimited => {
+            let when = error.retry_after.map_or(String::new(), |time| {
+                format!(", for {} s more", time.as_secs())
+            });
+            Finding::fault(
+                "rate-limited",
+                format!("OneLogin takes no more calls{when}: {detail}"),
+            )
+            .why("logins are denied, reason=rate-limited")
+            .advice("find out which client of the account asks so much")
+        }
+        Trouble::Gateway | Trouble::ServerError => {
+            Finding::fault("onelogin-down", format!("OneLogin is in trouble: {detail}"))
+                .why("logins are denied meanwhile")
+                .advice("try again; look at OneLogin's status page")
+        }
+        Trouble::Timeout => Finding::fault("timeout", format!("OneLogin is too slow: {detail}"))
+            .why("logins are denied, reason=timeout")
+            .advice("look at the way there, then raise onelogin.request_timeout"),
+        Trouble::BadReply | Trouble::Redirected => Finding::fault(
+            "no-onelogin",
+            format!("what answers there does not speak OneLogin's API: {detail}"),
+        )
+        .why("logins are denied")
+        .advice("compare onelogin.url with the address at which you administer OneLogin"),
+        Trouble::NoConnection
+        | Trouble::NoSuchHost
+        | Trouble::Broken
+        | Trouble::NotFound
+        | Trouble::RequestRefused
+        | Trouble::Tls
+        | Trouble::Credential
+        | Trouble::Local
+        | Trouble::Interrupted => {
+            Finding::fault("onelogin", format!("OneLogin gave no answer: {detail}"))
+                .why("logins are denied")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_a_reply_is_read() {
+        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        for other in [
+            "",
+            "yesterday",
+            "Sun, 06 Nov 1994 08:49 GMT",
+            "Sun, 31 Feb 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(seconds(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_shape_tells_keys_that_are_known_and_no_value() {
+        assert_eq!(shape(b"[{\"device_id\": 5}]"), "list, ids as numbers");
+        assert_eq!(shape(b"[{\"id\": \"5\"}]"), "list, ids as text");
+        assert_eq!(shape(b"[]"), "list");
+        let error = b"{\"statusCode\":404,\"name\":\"secret\",\"other\":1}";
+        assert_eq!(shape(error), "object {statusCode, name}");
+        assert_eq!(shape(b"<html>"), "no JSON");
+    }
+}

@@ -1,0 +1,408 @@
+//! sshd: whether it asks PAM, and whom it lets in without.
+
+use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
+use crate::examine::subject::Subject;
+use crate::sshd::config::{Block, Said, Sshd, View};
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{method, switch};
+use crate::ui::finding::{Finding, Place, Severity};
+use std::time::Duration;
+
+/// Looks at sshd's configuration, where its stack asks us.
+pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let sshd = &subject.sshd;
+    let Some(path) = &sshd.path else { return };
+    let service = sshd.service();
+    // What cannot be read is told of elsewhere.
+    let Some(stack) = read(subject.machine, service).filter(|_| !sshd.is_in_part) else {
+        return;
+    };
+    if !stack.asks() {
+        if service != SERVICE && asks(subject.machine, SERVICE) {
+            let what = format!("sshd uses the stack {service}, which does not ask");
+            findings.push(
+                Finding::fault("sshd-service", what)
+                    .of(sshd.global().place(Keyword::Service))
+                    .why("the stack sshd, which asks, is not used")
+                    .advice(format!("change /etc/pam.d/{service}")),
+            );
+        }
+        return;
+    }
+    if sshd.is_endless() {
+        findings.push(
+            Finding::fault("sshd-config", "sshd_config includes files without end")
+                .in_file(path)
+                .why("sshd does not start")
+                .advice("does a file include itself? Type: sshd -t"),
+        );
+        return;
+    }
+    let known = findings.len();
+    let global = sshd.global();
+    ways_in(subject, &global, &stack, findings);
+    limits(subject, &global, findings);
+    for finding in findings.iter_mut().skip(known) {
+        let place = finding.place.get_or_insert_with(|| Place::of(path, None));
+        if let (true, Some(advice)) = (place.path != *path, &mut finding.advice) {
+            advice.push_str("; there, or in a file that is read before it: the first value counts");
+        }
+    }
+    options(subject, findings);
+    if !findings
+        .iter()
+        .skip(known)
+        .any(|found| found.severity.is_bad())
+    {
+        findings.push(Finding::good("sshd", "sshd lets nobody in without its stack").in_file(path));
+    }
+    if global.is_on(Keyword::UsePam) {
+        for (index, block) in sshd.blocks.iter().enumerate() {
+            in_vain(sshd, index, block, findings);
+        }
+    }
+}
+
+/// For all, and behind each `Match`.
+fn ways_in(
+    subject: &Subject<'_>,
+    global: &View<'_>,
+    stack: &NamedStack,
+    findings: &mut Vec<Finding>,
+) {
+    if global.is_on(Keyword::UsePam) {
+        methods(subject, global, stack, findings);
+        for (index, block) in subject.sshd.blocks.iter().enumerate() {
+            in_block(subject, index, block, stack, findings);
+            another_stack(subject, index, block, findings);
+        }
+    } else {
+        findings.push(
+            Finding::fault("sshd-pam", "sshd does not use PAM")
+                .of(global.place(Keyword::UsePam))
+                .why("it lets in by key or password alone")
+                .advice("write \"UsePAM yes\""),
+        );
+    }
+}
+
+/// A `Match` block that lets in by password, where each way in begins with a key all the same. Whom it
+/// means was let in by password before the settings for all asked for a key.
+fn in_vain(sshd: &Sshd, index: usize, block: &Block, findings: &mut Vec<Finding>) {
+    let says = |keyword| sshd.own(index, keyword);
+    let password = says(Keyword::Password).filter(Said::is_on);
+    let (Some(said), None) = (password, says(Keyword::Methods)) else {
+        return;
+    };
+    let view = sshd.within(index);
+    if block.is_for_all() || view.lets_in_without_key() {
+        return;
+    }
+    let condition = &block.condition;
+    let what =
+        format!("sshd, for \"Match {condition}\": PasswordAuthentication yes lets nobody in");
+    let methods = view.value(Keyword::Methods);
+    findings.push(
+        Finding::warning("sshd-password", what)
+            .of(Some(said.place.clone()))
+            .why(format!(
+                "AuthenticationMethods {methods} count there too: who has no key is kept out"
+            ))
+            .advice("give them keys, and take that line out"),
+    );
+}
+
+/// What a `Match` block changes.
+fn in_block(
+    subject: &Subject<'_>,
+    index: usize,
+    block: &Block,
+    stack: &NamedStack,
+    findings: &mut Vec<Finding>,
+) {
+    let sshd = &subject.sshd;
+    let mut global = Vec::new();
+    methods(subject, &sshd.global(), stack, &mut global);
+    let mut here = Vec::new();
+    methods(subject, &sshd.within(index), stack, &mut here);
+    for mut finding in here {
+        let is_new = !global.iter().any(|known| known.what == finding.what);
+        if is_new && finding.severity.is_bad() {
+            if finding.id == "sshd-methods" {
+                // An admin wrote this block, and meant it.
+                finding.severity = Severity::Warning;
+            }
+            finding.what = format!(
+                "sshd, for \"Match {}\": {}",
+                block.condition,
+                without_name(&finding.what)
+            );
+            finding.place.get_or_insert_with(|| block.place.clone());
+            findings.push(finding);
+        }
+    }
+}
+
+/// A `Match` block that names another stack.
+fn another_stack(subject: &Subject<'_>, index: usize, block: &Block, findings: &mut Vec<Finding>) {
+    let view = subject.sshd.within(index);
+    let service = view.value(Keyword::Service);
+    if service != subject.sshd.service() && !asks(subject.machine, service) {
+        let condition = &block.condition;
+        let what = format!(
+            "sshd, for \"Match {condition}\": the stack {service} is used, which does not ask"
+        );
+        findings.push(
+            Finding::fault("sshd-service", what)
+                .of(view.place(Keyword::Service))
+                .why("PAMServiceName says so")
+                .advice(format!("change /etc/pam.d/{service}, or take the line out")),
+        );
+    }
+}
+
+fn without_name(what: &str) -> &str {
+    what.strip_prefix("sshd: ").unwrap_or(what)
+}
+
+/// By which methods sshd lets in, and what of it passes through the stack.
+fn methods(
+    subject: &Subject<'_>,
+    view: &View<'_>,
+    stack: &NamedStack,
+    findings: &mut Vec<Finding>,
+) {
+    let place = view.place(Keyword::Methods);
+    let place = place.or_else(|| view.place(Keyword::KbdInteractive));
+    let lists = view.methods();
+    let is_usable = |list: &&Vec<&str>| list.iter().all(|method| view.is_enabled(method));
+    let usable: Vec<_> = lists.iter().filter(is_usable).collect();
+    if usable.is_empty() {
+        let mut methods = lists.iter().flatten();
+        let off = methods.find(|method| !view.is_enabled(method));
+        let off = off.copied().unwrap_or_default();
+        let keyword = switch(off);
+        findings.push(
+            Finding::fault(
+                "sshd-methods",
+                format!("sshd: nobody gets in: {off} is off"),
+            )
+            .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
+            .why("AuthenticationMethods has no list of methods that are all switched on")
+            .advice(BOTH),
+        );
+        return;
+    }
+    let has_first = has_strict_factor(stack);
+    for &list in &usable {
+        let has = |name: &str| list.iter().any(|one| method(one) == name);
+        let shown = list.join(",");
+        let is_bare = list.len() == 1 && !has_first;
+        let finding = if has("password") {
+            let is_only = usable.iter().all(|list| list.contains(&"password"));
+            password(subject, view, is_only, is_bare, findings);
+            continue;
+        } else if !has("keyboard-interactive") {
+            let what = format!("sshd: {shown} alone lets in");
+            let why = if view.is_on(Keyword::KbdInteractive) {
+                "sshd then does not ask PAM"
+            } else {
+                "sshd then does not ask PAM, and KbdInteractiveAuthentication is off"
+            };
+            Finding::fault("sshd-methods", what).why(why)
+        } else if is_bare {
+            let lacks = if has_factor(stack) {
+                "asks some users for no password"
+            } else {
+                "has no password"
+            };
+            let why = format!("{shown} needs no key, and the stack {} {lacks}", stack.name);
+            Finding::fault("sshd-methods", "sshd: the code alone lets in").why(why)
+        } else {
+            continue;
+        };
+        findings.push(finding.of(place.clone()).advice(BOTH));
+    }
+    root_login(view, &lists, findings);
+}
+
+/// Whether root is kept out by the method that is needed.
+fn root_login(view: &View<'_>, lists: &[Vec<&str>], findings: &mut Vec<Finding>) {
+    let is_needed = lists.iter().all(|list| {
+        let mut methods = list.iter();
+        methods.any(|method| method.starts_with("keyboard-interactive"))
+    });
+    let permit = view.value(Keyword::RootLogin);
+    let excludes = [
+        "prohibit-password",
+        "without-password",
+        "forced-commands-only",
+    ];
+    if is_needed && excludes.contains(&permit) {
+        let what = format!("sshd: root cannot log in by ssh (PermitRootLogin {permit})");
+        findings.push(
+            Finding::note("sshd-root", what)
+                .of(view.place(Keyword::RootLogin))
+                .why("it excludes keyboard-interactive, which is needed"),
+        );
+    }
+}
+
+/// The method `password`, which shows no prompt.
+fn password(
+    subject: &Subject<'_>,
+    view: &View<'_>,
+    is_only: bool,
+    is_bare: bool,
+    findings: &mut Vec<Finding>,
+) {
+    let on = "sshd: PasswordAuthentication is on";
+    let finding = if view.is_on(Keyword::Kerberos) {
+        let what = "sshd: a Kerberos password lets in without PAM";
+        let why = "with KerberosAuthentication sshd checks it by itself";
+        findings.push(
+            Finding::fault("sshd-kerberos", what)
+                .of(view.place(Keyword::Kerberos))
+                .why(why)
+                .advice("write \"KerberosAuthentication no\" and \"PasswordAuthentication no\""),
+        );
+        return;
+    } else if is_bare && subject.exempts() {
+        Finding::fault("sshd-password", on)
+            .why("whom the configuration exempts gets in with any password: the stack checks none")
+    } else if is_only {
+        Finding::fault("sshd-password", "sshd: nobody gets in by password")
+            .why("each way in needs a password, and that method cannot show a prompt for a code")
+    } else {
+        Finding::warning("sshd-password", on)
+            .why("it cannot show a prompt for a code: who uses it is denied")
+    };
+    findings.push(
+        finding
+            .of(view
+                .place(Keyword::Password)
+                .or_else(|| view.place(Keyword::Methods)))
+            .advice(if is_only {
+                "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                 \"PasswordAuthentication no\""
+            } else {
+                "write \"PasswordAuthentication no\""
+            }),
+    );
+}
+
+/// Words on sshd's command line, which count before its file.
+fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for path in OPTIONS {
+        let text = subject
+            .machine
+            .text(path)
+            .ok()
+            .flatten()
+            .unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let is_said = !line.trim_start().starts_with('#');
+            let mut words = line.split([' ', '\t', '"', '\'', '=']);
+            if is_said && words.any(|word| word.starts_with("-o") || word.starts_with("-f")) {
+                findings.push(
+                    Finding::warning("sshd-options", "sshd is started with options of its own")
+                        .at(path, index + 1)
+                        .why("they count before sshd_config, and are not looked at")
+                        .advice("write them into sshd_config; see all by: sshd -T"),
+                );
+            }
+        }
+    }
+}
+
+/// Times and tries.
+fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
+    let settings = subject.settings.as_ref();
+    let wait = settings.map_or(LOGIN_TIMEOUT, |settings| settings.onelogin.login_timeout);
+    let grace = view.value(Keyword::GraceTime);
+    match seconds(grace) {
+        Some(0) => {}
+        Some(grace) if Duration::from_secs(grace) > wait => {}
+        Some(grace) => findings.push(
+            Finding::warning(
+                "sshd-grace",
+                format!("sshd: LoginGraceTime is {grace} seconds"),
+            )
+            .of(view.place(Keyword::GraceTime))
+            .why(format!(
+                "sshd ends the login before pam_onelogin does (login_timeout, {} seconds)",
+                wait.as_secs()
+            ))
+            .advice("write \"LoginGraceTime 120\""),
+        ),
+        None => findings.push(
+            Finding::warning("sshd-grace", "sshd: LoginGraceTime is no time")
+                .of(view.place(Keyword::GraceTime)),
+        ),
+    }
+    if let Ok(tries @ 0..=2) = view.value(Keyword::MaxTries).parse::<u32>() {
+        findings.push(
+            Finding::warning("sshd-tries", format!("sshd: MaxAuthTries is {tries}"))
+                .of(view.place(Keyword::MaxTries))
+                .why(
+                    "each key that a client offers in vain is a try: it may never come to the code",
+                )
+                .advice("write \"MaxAuthTries 6\""),
+        );
+    }
+}
+
+/// As sshd writes times: `90`, `2m`, `1h30m`.
+fn seconds(text: &str) -> Option<u64> {
+    let mut total = 0_u64;
+    let mut number = None;
+    for c in text.chars() {
+        if let Some(digit) = c.to_digit(10) {
+            let so_far: u64 = number.unwrap_or(0);
+            number = Some(so_far.checked_mul(10)?.checked_add(u64::from(digit))?);
+        } else {
+            let factor = match c.to_ascii_lowercase() {
+                's' => 1,
+                'm' => 60,
+                'h' => 3600,
+                'd' => 86400,
+                'w' => 604_800,
+                _ => return None,
+            };
+            total = total.checked_add(number.take()?.checked_mul(factor)?)?;
+        }
+    }
+    total.checked_add(number.unwrap_or(0))
+}
+
+/// Where services keep the options of sshd: Debian, Fedora and SUSE, Alpine.
+const OPTIONS: [&str; 4] = [
+    "/etc/default/ssh",
+    "/etc/sysconfig/sshd",
+    "/etc/sysconfig/ssh",
+    "/etc/conf.d/sshd",
+];
+
+/// What makes each login show a key, and then pass the stack.
+const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                    \"KbdInteractiveAuthentication yes\"";
+
+/// The service of sshd.
+const SERVICE: &str = "sshd";
+
+/// `onelogin.login_timeout` where nothing is said.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(55);
+
+#[cfg(test)]
+mod tests {
+    use super::seconds;
+
+    #[test]
+    fn times_are_read_as_sshd_writes_them() {
+        assert_eq!(seconds("90"), Some(90));
+        assert_eq!(seconds("2m"), Some(120));
+        assert_eq!(seconds("1h30M5"), Some(5405));
+        assert_eq!(seconds("m"), None);
+        assert_eq!(seconds("2x"), None);
+    }
+}

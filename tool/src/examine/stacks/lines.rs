@@ -1,0 +1,181 @@
+//! The lines of one stack, each by itself: whether libpam can use it, whether its module is there, whether
+//! its words are known.
+
+use crate::examine::stacks::edit::{Edit, Found};
+use crate::examine::stacks::judge::{Judge, place};
+use crate::examine::stacks::rewrite::line;
+use crate::pam_stack::known_modules::{BEHIND_KEY, OURS, Role, has, role};
+use crate::pam_stack::{
+    Body, Control, Entry, IGNORE, Kind, MODULE_UNKNOWN, SUCCESS, authenticate, name,
+};
+use crate::ui::finding::Finding;
+use pam_onelogin::args::Args;
+
+impl Judge<'_> {
+    /// What an editor of Windows has left.
+    pub(super) fn carriage_return(&self) -> Option<Finding> {
+        let entry = self.chain().iter().find(|entry| has_return(entry))?;
+        let what = "the lines end as those of Windows do";
+        let finding = Finding::fault("carriage-return", what)
+            .at(&entry.path, entry.line)
+            .why("libpam takes the carriage return for a part of the last word");
+        Some(finding.advice(format!("sed -i 's/\\r$//' {}", entry.path.display())))
+    }
+
+    /// Our line where it does nothing.
+    pub(super) fn elsewhere(&self, kind: Kind) -> Option<Finding> {
+        let chain = self.service.chain(kind);
+        let entry = chain.iter().find(|entry| entry.is(OURS))?;
+        let all_else = |index: usize| match chain.get(index).map(role) {
+            Some(Role::Ours) => IGNORE,
+            _ => SUCCESS,
+        };
+        let what = format!("pam_onelogin is in the {} stack", kind.word());
+        let finding = if authenticate(chain, all_else).0 == SUCCESS {
+            Finding::warning("wrong-type", what).why("it does nothing there")
+        } else {
+            Finding::fault("wrong-type", what)
+                .why("nothing else says yes there, so every login is denied")
+        };
+        let advice = "take the line out: the module belongs into \"auth\"";
+        Some(finding.at(&entry.path, entry.line).advice(advice))
+    }
+
+    /// The words behind our module.
+    pub(super) fn arguments(&self, entry: &Entry) -> Vec<Finding> {
+        let words = entry.arguments().iter().map(String::as_bytes);
+        match Args::parse(words) {
+            Err(faults) => faults
+                .iter()
+                .map(|fault| {
+                    Finding::fault("arguments", fault.to_string())
+                        .at(&entry.path, entry.line)
+                        .why("every login here is denied")
+                        .advice("take it out of the line")
+                })
+                .collect(),
+            Ok(args) if self.subject.config.to_str() != Some(&args.config) => {
+                let what = format!("the stack reads another configuration, {}", args.config);
+                vec![
+                    Finding::warning("other-config", what)
+                        .at(&entry.path, entry.line)
+                        .why(format!(
+                            "this check is about {}",
+                            self.subject.config.display()
+                        ))
+                        .advice(format!("pam-onelogin check --config {}", args.config)),
+                ]
+            }
+            Ok(_) => Vec::new(),
+        }
+    }
+
+    /// The argument for sshd in the stack of another service; `is_right`: without it the stack needs
+    /// both factors.
+    pub(super) fn behind_key(&self, entry: &Entry, is_right: bool) -> Option<Found> {
+        if !has(entry, BEHIND_KEY) || self.subject.may_be_ssh(self.name) {
+            return None;
+        }
+        let Body::Module { name, .. } = &entry.body else {
+            return None;
+        };
+        let what = format!("{BEHIND_KEY} is for sshd, which does not use this stack");
+        let finding = Finding::fault("behind-key", what)
+            .at(&entry.path, entry.line)
+            .why("no key of sshd's comes before this stack, so every login here is denied")
+            .advice(format!(
+                "take {BEHIND_KEY} out of the line, and check a password before it: README, \"Stacks\""
+            ));
+        let mut arguments = entry.arguments().to_vec();
+        arguments.retain(|word| word != BEHIND_KEY);
+        let control = if entry.control_text.contains('=') {
+            format!("[{}]", entry.control_text)
+        } else {
+            entry.control_text.clone()
+        };
+        let line = line(&control, name, &arguments);
+        let line = line.filter(|_| is_right);
+        let edit = line.map(|line| Edit::Replace(place(entry), self.own(entry, &line)));
+        Some(Found {
+            finding,
+            edits: edit.into_iter().chain([Edit::Rewrite]).collect(),
+            lead: "",
+        })
+    }
+
+    /// A line that libpam cannot use, or a module that is not there.
+    pub(super) fn line(&self, entry: &Entry) -> Option<Found> {
+        let at = |finding: Finding| finding.at(&entry.path, entry.line);
+        if let Body::Broken(what) = &entry.body {
+            let finding = at(Finding::fault("line", what.clone())
+                .why("libpam denies at this line, whatever the modules say")
+                .advice("mend the line: see pam.conf(5)"));
+            return Some(Found {
+                finding,
+                edits: vec![Edit::TakeOut(place(entry))],
+                lead: "mend it, or ",
+            });
+        }
+        if entry.body == Body::Substack {
+            return None;
+        }
+        if let (_, Some(fault)) = Control::parse(&entry.control_text) {
+            let what = format!("the control [{}] is not understood", entry.control_text);
+            return Some(
+                at(Finding::fault("control", what)
+                    .why(format!(
+                        "{fault}; libpam then takes every answer for a denial"
+                    ))
+                    .advice("mend it: see pam.conf(5)"))
+                .into(),
+            );
+        }
+        if !self.is_missing(entry) {
+            return None;
+        }
+        let module = entry.module().unwrap_or_default();
+        let what = format!("the module {module} is not there");
+        if role(entry) == Role::Ours {
+            let why = "every login here is denied, or goes on without a second factor";
+            return Some(
+                at(Finding::fault("module-missing", what)
+                    .why(why)
+                    .advice("install the module, or mend its path"))
+                .into(),
+            );
+        }
+        if entry.is_quiet {
+            return None;
+        }
+        let finding = at(Finding::warning("module-missing", what)
+            .why(format!("its line answers {}", name(MODULE_UNKNOWN)))
+            .advice("install it, or mend its path"));
+        Some(Found {
+            finding,
+            edits: vec![Edit::TakeOut(place(entry))],
+            lead: "install it, or ",
+        })
+    }
+
+    pub(super) fn is_missing(&self, entry: &Entry) -> bool {
+        let Body::Module { name, .. } = &entry.body else {
+            return false;
+        };
+        let machine = self.subject.machine;
+        if name.starts_with('/') {
+            return !name.contains("$ISA") && !machine.has(name);
+        }
+        let mut folders = self.folders.iter();
+        !self.folders.is_empty() && !folders.any(|folder| machine.has(folder.join(name)))
+    }
+}
+
+/// Whether a word of the line ends with a carriage return.
+fn has_return(entry: &Entry) -> bool {
+    let name = match &entry.body {
+        Body::Module { name, .. } => name.as_str(),
+        Body::Substack | Body::Broken(_) => "",
+    };
+    let mut words = entry.arguments().iter().map(String::as_str).chain([name]);
+    words.any(|word| word.ends_with('\r'))
+}

@@ -1,0 +1,61 @@
+//! What is examined: a machine, its configuration, its sshd.
+
+use crate::host::target_system::TargetSystem;
+use crate::sshd::config::Sshd;
+use pam_onelogin::config::{Config, Missing, NoFactor, parse};
+use std::path::Path;
+
+/// What an examiner looks at.
+pub(crate) struct Subject<'a> {
+    pub(super) machine: &'a TargetSystem,
+    /// Of `--config`; a path on that machine.
+    pub(super) config: &'a Path,
+    /// What stands in it; `None` where it has faults, which are found elsewhere.
+    pub(super) settings: Option<Config>,
+    /// What sshd was told.
+    pub(super) sshd: Sshd,
+    /// Of `--user`.
+    pub(super) user: Option<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    /// A machine with this configuration, and a user whose devices may be asked for.
+    pub(crate) fn of(machine: &'a TargetSystem, config: &'a Path, user: Option<&'a str>) -> Self {
+        Self {
+            machine,
+            config,
+            settings: settings(machine, config),
+            sshd: Sshd::read(machine),
+            user,
+        }
+    }
+
+    /// Whether the configuration exempts a user.
+    pub(super) fn exempts(&self) -> bool {
+        self.settings.as_ref().is_some_and(|settings| {
+            let users = &settings.users;
+            !users.exempt_users.is_empty()
+                || !users.exempt_groups.is_empty()
+                || users.groups.is_some()
+                || users.unknown == Missing::Exempt
+                || users.no_factor == NoFactor::Exempt
+        })
+    }
+
+    /// Whether sshd uses this service.
+    pub(super) fn is_ssh(&self, service: &str) -> bool {
+        service == self.sshd.service()
+    }
+
+    /// Whether sshd uses this service for some users, or for all; or that cannot be told.
+    pub(super) fn may_be_ssh(&self, service: &str) -> bool {
+        let mut services = self.sshd.services();
+        self.sshd.cannot_be_told() || services.any(|used| used == service)
+    }
+}
+
+/// The settings, without a look at whom the file belongs to.
+fn settings(machine: &TargetSystem, path: &Path) -> Option<Config> {
+    let text = machine.text(path).ok().flatten()?;
+    parse(&path.display().to_string(), &text).ok()
+}

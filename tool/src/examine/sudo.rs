@@ -1,0 +1,421 @@
+//! sudoers: where sudo does not ask PAM, or asks about another user.
+
+use crate::examine::named_stack::asks;
+use crate::examine::subject::Subject;
+use crate::host::target_system::TargetSystem;
+use crate::ui::finding::{Finding, Place};
+use std::path::{Path, PathBuf};
+
+/// Looks at the rules of sudo, where its stack asks us.
+pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let machine = subject.machine;
+    let is_asked = asks(machine, "sudo") || asks(machine, "sudo-i");
+    for path in paths(machine) {
+        let mut rules = Rules::default();
+        rules.file(machine, path);
+        services(machine, &rules, findings);
+        if !is_asked {
+            continue;
+        }
+        if rules.is_endless() {
+            findings.push(
+                Finding::fault("sudoers", "sudoers includes files without end")
+                    .in_file(path)
+                    .why("sudo does not work")
+                    .advice("does a file include itself? Type: visudo -c"),
+            );
+            continue;
+        }
+        let is_said = defaults(&rules.defaults, findings);
+        if !is_said && !rules.is_in_part {
+            findings.push(timestamp("5 or 15", "").in_file(path));
+        }
+        exempt(&rules.others, findings);
+    }
+    if is_asked {
+        elsewhere(machine, findings);
+    }
+}
+
+/// sudo-rs reads a file of its own where there is one; SUSE's is below /usr until there is one in /etc.
+fn paths(machine: &TargetSystem) -> Vec<&'static Path> {
+    let mut paths: Vec<_> = PATHS.map(Path::new).to_vec();
+    paths.retain(|path| machine.has(path));
+    if paths.contains(&Path::new(SUDOERS)) {
+        paths.retain(|path| *path != Path::new(VENDOR));
+    }
+    paths
+}
+
+/// What sudoers says, line by line.
+#[derive(Default)]
+struct Rules {
+    /// Each setting of `Defaults`, with the word behind that (`:alice`).
+    defaults: Vec<Setting>,
+    /// Every other line.
+    others: Vec<(Place, String)>,
+    /// How many files were read.
+    files: usize,
+    /// Whether a file cannot be read.
+    is_in_part: bool,
+}
+
+struct Setting {
+    place: Place,
+    /// For whom; empty: for all.
+    scope: String,
+    name: String,
+    /// `None`: it is a flag.
+    value: Option<String>,
+    /// `!`
+    is_off: bool,
+}
+
+impl Rules {
+    fn is_endless(&self) -> bool {
+        self.files > MAX_FILES
+    }
+
+    fn file(&mut self, machine: &TargetSystem, path: &Path) {
+        self.files += 1;
+        if self.is_endless() {
+            return;
+        }
+        let Ok(text) = machine.text(path) else {
+            self.is_in_part = true;
+            return;
+        };
+        let mut begun: Option<(usize, String)> = None;
+        for (index, line) in text.unwrap_or_default().lines().enumerate() {
+            let (number, mut whole) = begun.take().unwrap_or((index + 1, String::new()));
+            // A comment does not go on in the next line.
+            let said = without_comment(line);
+            if let Some(before) = said.strip_suffix('\\') {
+                whole.push_str(before);
+                begun = Some((number, whole));
+                continue;
+            }
+            whole.push_str(said);
+            self.line(machine, &Place::of(path, Some(number)), whole.trim());
+        }
+    }
+
+    fn line(&mut self, machine: &TargetSystem, place: &Place, line: &str) {
+        let word = line.split_whitespace().next().unwrap_or_default();
+        let rest = line.strip_prefix(word).unwrap_or_default();
+        if ["@include", "#include", "@includedir", "#includedir"].contains(&word) {
+            for path in self.included(machine, &place.path, word, rest.trim()) {
+                self.file(machine, &path);
+            }
+        } else if let Some(rest) = line.strip_prefix("Defaults") {
+            let (scope, rest) = if rest.starts_with([':', '@', '!', '>']) {
+                let (sign, names) = rest.split_at(1);
+                let (names, rest) = members(names);
+                (format!("{sign}{names}"), rest)
+            } else {
+                (String::new(), rest)
+            };
+            for setting in apart(rest, ',') {
+                self.defaults.extend(setting_of(place, &scope, &setting));
+            }
+        } else if !line.is_empty() {
+            self.others.push((place.clone(), line.to_owned()));
+        }
+    }
+
+    /// The files of an include: one, or those of a folder with neither a dot nor a `~` at the end.
+    fn included(
+        &mut self,
+        machine: &TargetSystem,
+        from: &Path,
+        word: &str,
+        name: &str,
+    ) -> Vec<PathBuf> {
+        let name = name.trim_matches('"').replace("\\ ", " ");
+        let path = from.parent().unwrap_or(Path::new("/etc")).join(name);
+        if !word.ends_with("dir") {
+            return vec![path];
+        }
+        let Ok(names) = machine.names(&path) else {
+            self.is_in_part = true;
+            return Vec::new();
+        };
+        let usable = |name: &String| !name.contains('.') && !name.ends_with('~');
+        let files = names
+            .iter()
+            .filter(|name| usable(name))
+            .map(|name| path.join(name));
+        files.filter(|file| !machine.is_folder(file)).collect()
+    }
+}
+
+/// What stands before a `#`, unless that begins an include or the number of a user.
+fn without_comment(line: &str) -> &str {
+    if line.trim_start().starts_with("#include") {
+        return line;
+    }
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    let mut chars = line.char_indices();
+    while let Some((index, c)) = chars.next() {
+        let is_number = || {
+            chars
+                .as_str()
+                .starts_with(|c: char| c.is_ascii_digit() || c == '-')
+        };
+        if c == '#' && !is_quoted && !is_escaped && !is_number() {
+            return line.split_at(index).0;
+        }
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+    }
+    line
+}
+
+/// Names with commas between them, and what follows.
+fn members(text: &str) -> (String, &str) {
+    let mut names = Vec::new();
+    let mut rest = text.trim_start();
+    loop {
+        let end = rest.find(|c: char| c.is_whitespace() || c == ',');
+        let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
+        names.push(name);
+        match after.trim_start().strip_prefix(',') {
+            Some(more) => rest = more.trim_start(),
+            None => return (names.join(","), after.trim_start()),
+        }
+    }
+}
+
+/// `name`, `!name`, `name=value`, `name="value"`.
+fn setting_of(place: &Place, scope: &str, text: &str) -> Option<Setting> {
+    let text = text.trim();
+    let bare = text.trim_start_matches('!');
+    let (name, value) = match bare.split_once('=') {
+        Some((name, value)) => (name.trim_end_matches(['+', '-', ' ']), Some(value)),
+        None => (bare, None),
+    };
+    let value = value.map(|value| value.trim().trim_matches('"').to_owned());
+    (!name.is_empty()).then(|| Setting {
+        place: place.clone(),
+        scope: scope.to_owned(),
+        name: name.trim().to_owned(),
+        value,
+        is_off: text.starts_with('!'),
+    })
+}
+
+/// The parts between separators that stand neither in quotes nor behind a backslash.
+fn apart(text: &str, separator: char) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    for c in text.chars() {
+        if c == separator && !is_quoted && !is_escaped {
+            parts.push(String::new());
+            continue;
+        }
+        is_quoted ^= c == '"' && !is_escaped;
+        is_escaped = c == '\\' && !is_escaped;
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+        }
+    }
+    parts
+}
+
+/// A stack of another name.
+fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) {
+    for setting in &rules.defaults {
+        let usual = match setting.name.as_str() {
+            "pam_service" | "pam_askpass_service" => "sudo",
+            "pam_login_service" => "sudo-i",
+            _ => continue,
+        };
+        let service = setting.value.as_deref().unwrap_or_default();
+        if asks(machine, usual) && !asks(machine, service) {
+            let what = format!("sudo uses the stack {service}, which does not ask");
+            findings.push(
+                Finding::fault("sudo-service", what)
+                    .of(Some(setting.place.clone()))
+                    .why(format!(
+                        "{} says so; {usual}, which asks, is not used",
+                        setting.name
+                    ))
+                    .advice(format!("change /etc/pam.d/{service}")),
+            );
+        }
+    }
+}
+
+/// Settings that change whom sudo asks, and how often. Whether one says how long sudo remembers.
+fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
+    let mut is_said = false;
+    for setting in settings {
+        let scope = match setting.scope.as_str() {
+            "" | ":ALL" | "@ALL" | ">ALL" | "!ALL" => String::new(),
+            scope => format!(" (Defaults{scope})"),
+        };
+        let value = setting.value.as_deref().unwrap_or_default();
+        let finding = match (setting.name.as_str(), setting.is_off) {
+            ("authenticate", true) => asks_nothing(&scope),
+            ("timestamp_timeout", is_off) => {
+                is_said |= scope.is_empty();
+                match timeout(value, &scope).filter(|_| !is_off) {
+                    Some(finding) => finding,
+                    None => continue,
+                }
+            }
+            ("timestamp_type", false) if value == "global" => {
+                let what = format!("one login to sudo is good for all terminals{scope}");
+                Finding::warning("sudo-timestamp", what)
+                    .why("timestamp_type=global")
+                    .advice("write \"Defaults timestamp_type=tty\"")
+            }
+            ("targetpw" | "runaspw", false) => {
+                let what = format!("sudo asks for the factor of another user{scope}");
+                Finding::warning("sudo-subject", what)
+                    .why(format!(
+                        "with {} OneLogin is asked about the target, unless that is root",
+                        setting.name
+                    ))
+                    .advice(
+                        "take it out, and first a rule \"ALL ALL=(ALL) ALL\", where there is one: without \
+                         targetpw that makes everybody root",
+                    )
+            }
+            ("rootpw", false) => {
+                let what = format!("sudo asks for root's password{scope}");
+                Finding::note("sudo-subject", what).why("OneLogin is asked about the caller")
+            }
+            ("exempt_group", false) => {
+                let what = format!("sudo asks nothing of the group {value}{scope}");
+                Finding::warning("sudo-exempt", what)
+                    .why("exempt_group skips the stack")
+                    .advice("take it out, or use users.exempt_groups: that is logged")
+            }
+            ("passwd_tries", false) if value.parse::<u32>().is_ok_and(|tries| tries > 3) => {
+                let what = format!("sudo runs the stack up to {value} times{scope}");
+                Finding::note("sudo-tries", what)
+                    .why("while OneLogin cannot be reached, each is a wait")
+            }
+            _ => continue,
+        };
+        findings.push(finding.of(Some(setting.place.clone())));
+    }
+    is_said
+}
+
+/// The stack is skipped.
+fn asks_nothing(scope: &str) -> Finding {
+    let what = format!("sudo asks nothing at all{scope}");
+    let finding = if scope.is_empty() {
+        Finding::fault("sudo-authenticate", what)
+    } else {
+        Finding::warning("sudo-authenticate", what)
+    };
+    finding
+        .why("\"!authenticate\" skips the stack")
+        .advice("take it out")
+}
+
+/// For how long sudo does not ask again.
+fn timeout(value: &str, scope: &str) -> Option<Finding> {
+    let minutes = value.parse::<f64>().ok()?;
+    if minutes < 0.0 {
+        let what = format!("sudo asks once, and not again until a restart{scope}");
+        let finding = Finding::warning("sudo-timestamp", what)
+            .why("who gets at the open terminal is root")
+            .advice("write \"Defaults timestamp_timeout=0\" to be asked each time");
+        return Some(finding);
+    }
+    (minutes > 0.0).then(|| timestamp(value, scope))
+}
+
+fn timestamp(minutes: &str, scope: &str) -> Finding {
+    let what = format!("sudo does not ask again for {minutes} minutes{scope}");
+    Finding::note("sudo-timestamp", what)
+        .why("within that time there is no second factor")
+        .advice("write \"Defaults timestamp_timeout=0\" to be asked each time")
+}
+
+/// Rules without a password.
+fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
+    for (place, rule) in rules {
+        let mut parts = rule.split("NOPASSWD").skip(1);
+        let commands = parts.find_map(|after| after.trim_start().strip_prefix(':'));
+        if let Some(commands) = commands {
+            let (who, _) = members(rule);
+            let what = format!("sudo asks nothing of {who} for {}", commands.trim());
+            findings.push(
+                Finding::warning("sudo-nopasswd", what)
+                    .of(Some(place.clone()))
+                    .why("NOPASSWD skips the stack")
+                    .advice("take NOPASSWD out, unless a machine uses the rule"),
+            );
+        }
+    }
+}
+
+/// Rules that are not in files.
+fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
+    let text = machine.text(SWITCH).ok().flatten().unwrap_or_default();
+    for (index, line) in text.lines().enumerate() {
+        let Some(sources) = line.trim().strip_prefix("sudoers:") else {
+            continue;
+        };
+        let sources = sources.split('#').next().unwrap_or_default();
+        let mut others = sources
+            .split_whitespace()
+            .filter(|source| *source != "files");
+        if let Some(other) = others.next() {
+            let what = format!("sudo takes rules from {other}, too");
+            findings.push(
+                Finding::note("sudo-elsewhere", what)
+                    .at(SWITCH, index + 1)
+                    .why("those are not looked at, and may say NOPASSWD")
+                    .advice("see a user's by: sudo -l -U NAME"),
+            );
+        }
+    }
+}
+
+const SUDOERS: &str = "/etc/sudoers";
+
+/// Where SUSE keeps its own.
+const VENDOR: &str = "/usr/etc/sudoers";
+
+/// Of sudo-rs, and of both.
+const PATHS: [&str; 3] = ["/etc/sudoers-rs", SUDOERS, VENDOR];
+
+/// Which services tell names, and rules.
+const SWITCH: &str = "/etc/nsswitch.conf";
+
+/// Who includes more than this has a file that includes itself.
+const MAX_FILES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::{apart, members, without_comment};
+
+    /// As sudo 1.9.13 reads them.
+    #[test]
+    fn comments_and_lists_of_names_are_found() {
+        for (line, said) in [
+            ("a # b", "a "),
+            ("# a \\", ""),
+            ("#1000 ALL", "#1000 ALL"),
+            ("a \\#b \"#c\" #d", "a \\#b \"#c\" "),
+            ("#includedir /x", "#includedir /x"),
+        ] {
+            assert_eq!(without_comment(line), said);
+        }
+        assert_eq!(members(" a , b,c d"), ("a,b,c".to_owned(), "d"));
+        assert_eq!(members(""), (String::new(), ""));
+    }
+
+    #[test]
+    fn a_separator_in_quotes_or_behind_a_backslash_separates_nothing() {
+        assert_eq!(apart("a,\"b,c\",d\\,e", ','), ["a", "\"b,c\"", "d\\,e"]);
+    }
+}

@@ -1,0 +1,223 @@
+//! What the module leans on here: the folder of its private files, the log, `SELinux`.
+
+use crate::examine::shared_file_system::{Shared, shared_with};
+use crate::examine::subject::Subject;
+use crate::host::programs::output_of;
+use crate::host::state_mount;
+use crate::ui::finding::Finding;
+use nix::fcntl::{AT_FDCWD, AtFlags};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, faccessat};
+use pam_onelogin::config::file::load;
+use pam_onelogin::host::uids;
+use pam_onelogin::state::State;
+use pam_onelogin::trust::Trusted;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+
+/// Looks at the system.
+pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let loaded = load(subject.config, Trusted::of(uids())).ok();
+    let folder = loaded.map(|loaded| loaded.config.state_dir);
+    if let Some(folder) = &folder {
+        state(folder, findings);
+    }
+    log(findings);
+    selinux(folder.as_deref(), findings);
+}
+
+fn state(folder: &Path, findings: &mut Vec<Finding>) {
+    let trusted = Trusted::of(uids());
+    // Opened only where it is there: opening would make it.
+    let trouble = if folder.symlink_metadata().is_ok() {
+        let state = State::open(folder, trusted);
+        state.trouble().map(ToString::to_string)
+    } else {
+        let parents = trusted.check_parents(folder);
+        parents.err().map(|error| error.to_string())
+    };
+    if let Some(trouble) = trouble.or_else(|| unwritable(first_there(folder)?)) {
+        findings.push(
+            Finding::fault("state", trouble)
+                .in_file(folder)
+                .why("a login that cannot be counted is denied: nobody gets in, by any service"),
+        );
+        return;
+    }
+    let is_on_disk = is_on_disk(folder) == Some(true);
+    if is_on_disk {
+        findings.push(
+            Finding::warning("state-on-disk", "state_dir outlives a restart")
+                .in_file(folder)
+                .why("what is counted there is dated by the time since the start")
+                .advice("state_dir = \"/run/pam_onelogin\""),
+        );
+    }
+    let shared = shared_with(folder);
+    if let Some(shared) = &shared {
+        let advice = state_mount::advice(folder, Path::new(SELINUX).exists());
+        findings.push(filled_by(shared, folder, advice));
+    }
+    if is_on_disk || shared.is_some() {
+        return;
+    }
+    let what = if folder.exists() {
+        "the folder of private files is right"
+    } else {
+        "the folder of private files can be made by the first login"
+    };
+    findings.push(Finding::good("state", what).in_file(folder));
+}
+
+/// Why this process cannot write into a folder, such as on a file system that is read-only.
+fn unwritable(folder: &Path) -> Option<String> {
+    let rights = AccessFlags::W_OK | AccessFlags::X_OK;
+    let errno = faccessat(AT_FDCWD, folder, rights, AtFlags::AT_EACCESS).err()?;
+    let folder = folder.display();
+    Some(format!("{folder}: cannot be written: {}", errno.desc()))
+}
+
+/// What others can fill.
+fn filled_by(shared: &Shared, folder: &Path, advice: String) -> Finding {
+    let (who, where_to) = (shared.writers.words(), shared.path.display());
+    let what = format!("{who} can write into {where_to}, on the file system of state_dir");
+    Finding::warning("state-shared", what)
+        .in_file(folder)
+        .why(format!("{who} can fill it, and then nobody gets in"))
+        .advice(advice)
+}
+
+/// The folder, or the first one above it that is there.
+fn first_there(folder: &Path) -> Option<&Path> {
+    folder.ancestors().find(|folder| folder.exists())
+}
+
+/// Whether it is, or will be made, in anything but memory.
+fn is_on_disk(folder: &Path) -> Option<bool> {
+    let file_system = statfs(first_there(folder)?).ok()?;
+    Some(file_system.filesystem_type() != TMPFS_MAGIC)
+}
+
+fn log(findings: &mut Vec<Finding>) {
+    let socket = UnixDatagram::unbound();
+    findings.push(match socket.and_then(|socket| socket.connect(LOG)) {
+        Ok(()) => Finding::good("log", "the local log takes lines").in_file(LOG),
+        Err(error) => Finding::warning("no-log", format!("the local log takes no line: {error}"))
+            .in_file(LOG)
+            .why("logins go on, and no decision is written down")
+            .advice("start systemd-journald, or a syslog that listens there"),
+    });
+}
+
+fn selinux(folder: Option<&Path>, findings: &mut Vec<Finding>) {
+    let Ok(enforces) = std::fs::read_to_string(PathBuf::from(SELINUX).join("enforce")) else {
+        return;
+    };
+    let modules = output_of(&["/usr/sbin/semodule", "/sbin/semodule"], &["-l"]);
+    findings.push(policy(&enforces, modules.as_deref()));
+    let label = folder.and_then(|folder| {
+        let path = folder.to_str()?;
+        output_of(&["/usr/bin/stat", "/bin/stat"], &["-c", "%C", path])
+    });
+    if let Some((label, folder)) = label.zip(folder) {
+        let what = format!("the label of state_dir is {}", label.trim());
+        findings.push(Finding::note("selinux-label", what).in_file(folder));
+    }
+}
+
+/// Whether our policy is loaded, by what the kernel and semodule say.
+fn policy(enforces: &str, modules: Option<&str>) -> Finding {
+    let mode = if enforces.trim() == "1" {
+        "enforcing"
+    } else {
+        "permissive"
+    };
+    let is_ours = |line: &str| line.split_whitespace().next() == Some(POLICY);
+    match modules {
+        None => Finding::note(
+            "selinux",
+            format!("SELinux is {mode}; semodule cannot be asked"),
+        ),
+        Some(list) if list.lines().any(is_ours) => Finding::good(
+            "selinux",
+            format!("SELinux is {mode}, our policy is loaded"),
+        ),
+        Some(_) => Finding::warning(
+            "selinux-policy",
+            format!("SELinux is {mode}, and our policy is not loaded"),
+        )
+        .why("sshd may not be allowed to connect, or to write the private files")
+        .advice("semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
+    }
+}
+
+/// The socket of the local log.
+const LOG: &str = "/dev/log";
+
+/// Where the kernel tells of it.
+const SELINUX: &str = "/sys/fs/selinux";
+
+/// The name of our policy.
+const POLICY: &str = "pam_onelogin";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::examine::shared_file_system::Writers;
+    use nix::mount::{MsFlags, mount};
+    use nix::sched::{CloneFlags, unshare};
+    use std::fs::{Permissions, set_permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::thread;
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_of() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path();
+        assert_eq!(unwritable(path), None);
+        set_permissions(path, Permissions::from_mode(0o500)).unwrap();
+        let why = if uids().effective == 0 {
+            // Modes do not bind root; a file system that is read-only does. This thread sees it alone.
+            let read_only = || {
+                let none: Option<&str> = None;
+                unshare(CloneFlags::CLONE_NEWNS).unwrap();
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(none, "/", none, private, none).unwrap();
+                let tmpfs = Some("tmpfs");
+                mount(tmpfs, path, tmpfs, MsFlags::MS_RDONLY, none).unwrap();
+                unwritable(path)
+            };
+            thread::scope(|scope| scope.spawn(read_only).join().unwrap())
+        } else {
+            unwritable(path)
+        };
+        let why = why.unwrap();
+        let begin = format!("{}: cannot be written: ", path.display());
+        assert!(why.starts_with(&begin), "{why}");
+    }
+
+    #[test]
+    fn whoever_can_fill_the_file_system_is_named() {
+        let shared = Shared {
+            path: "/run/lock".into(),
+            writers: Writers::Everybody,
+        };
+        let found = filled_by(&shared, Path::new("/run/pam_onelogin"), "do".to_owned());
+        assert_eq!(
+            found.what,
+            "any local user can write into /run/lock, on the file system of state_dir"
+        );
+        let why = "any local user can fill it, and then nobody gets in";
+        assert_eq!(found.why.as_deref(), Some(why));
+    }
+
+    #[test]
+    fn our_policy_is_looked_for_by_its_whole_name() {
+        let id = |modules| policy("1\n", modules).id;
+        assert_eq!(id(Some("abrt\npam_onelogin\n")), "selinux");
+        assert_eq!(id(Some("pam_onelogin\t1.0\n")), "selinux");
+        assert_eq!(id(Some("pam_onelogin_extra\n")), "selinux-policy");
+        let unknown = policy("0", None);
+        assert!(unknown.what.contains("permissive") && unknown.what.contains("cannot be asked"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The small file system of its own that the private files get from `run-pam_onelogin.mount`, so that
+//! no local user can fill it by filling `/run`. systemd mounts it; nothing is written here.
+
+use crate::host::programs::{systemd_runs, works};
+use crate::ui::console::Console;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+/// Switches the unit on for good, where `state_dir` is the folder that it mounts, and says what came
+/// of it. Without it logins go on as before, so nothing here is an error.
+///
+/// A first mount hides what logins have counted in the folder until then, and a login that runs at
+/// this moment goes on with the folder that it has open. Once for a host, at its admin's command:
+/// that is accepted.
+pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
+    if state_dir != Path::new(FOLDER) || is_on() {
+        return;
+    }
+    let without = |why: &str| {
+        if !is_mounted() {
+            console.note(&format!(
+                "{why}, so {FOLDER} gets no file system of its own; see: pam-onelogin check"
+            ));
+        }
+    };
+    if !systemd_runs() {
+        without("systemd does not run here");
+        return;
+    }
+    let was_enabled = systemctl(&["is-enabled", UNIT]);
+    // What is mounted already is not mounted a second time: systemd knows of it.
+    if systemctl(&["enable", "--now", UNIT]) {
+        // The root of a new tmpfs has the label of any tmpfs, which sshd may not write to.
+        works("/usr/bin/systemd-tmpfiles", &["--create", TMPFILES]);
+        console.note(&format!(
+            "{UNIT} is switched on: {FOLDER} has a small file system of its own."
+        ));
+        return;
+    }
+    if !was_enabled {
+        // It would fail again at each start of the machine.
+        systemctl(&["disable", UNIT]);
+        systemctl(&["reset-failed", UNIT]);
+    }
+    without(&format!("{UNIT} could not be switched on"));
+}
+
+/// Says that [`switch_on`] would do so.
+pub(crate) fn announce(console: &Console, state_dir: &Path) {
+    if state_dir == Path::new(FOLDER) && systemd_runs() && !is_on() {
+        console.note(&format!(
+            "{UNIT} would be switched on: {FOLDER} gets a small file system of its own."
+        ));
+    }
+}
+
+/// What to do so that this folder has a file system of its own.
+pub(crate) fn advice(folder: &Path, has_selinux: bool) -> String {
+    let can_be_switched_on = folder == Path::new(FOLDER) && systemd_runs() && is_installed();
+    advice_for(folder, can_be_switched_on, has_selinux)
+}
+
+fn advice_for(folder: &Path, can_be_switched_on: bool, has_selinux: bool) -> String {
+    if can_be_switched_on {
+        let label = if has_selinux {
+            format!(" && systemd-tmpfiles --create {TMPFILES}")
+        } else {
+            String::new()
+        };
+        return format!("systemctl enable --now {UNIT}{label}");
+    }
+    let folder = folder.display();
+    let label = if has_selinux { LABEL } else { "" };
+    format!(
+        "this line in /etc/fstab, then: mount {folder}; the line: \
+         tmpfs {folder} tmpfs {OPTIONS},X-mount.mkdir=0700{label} 0 0"
+    )
+}
+
+fn is_installed() -> bool {
+    let mut folders = UNITS.iter();
+    folders.any(|folder| Path::new(folder).join(UNIT).exists())
+}
+
+/// Whether it is mounted now and will be after a restart, by our unit or by the admin's `/etc/fstab`.
+fn is_on() -> bool {
+    systemd_runs() && systemctl(&["is-active", UNIT]) && systemctl(&["is-enabled", UNIT])
+}
+
+/// Whether the folder is on another file system than the one above it.
+fn is_mounted() -> bool {
+    let device = |path: &Path| path.symlink_metadata().ok().map(|found| found.dev());
+    let folder = Path::new(FOLDER);
+    let own = device(folder);
+    own.is_some() && own != folder.parent().and_then(device)
+}
+
+fn systemctl(arguments: &[&str]) -> bool {
+    works("/usr/bin/systemctl", &[&["--quiet"], arguments].concat())
+}
+
+/// What the unit mounts.
+const FOLDER: &str = "/run/pam_onelogin";
+
+const UNIT: &str = "run-pam_onelogin.mount";
+
+/// Where systemd looks for units that are installed.
+const UNITS: [&str; 4] = [
+    "/etc/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];
+
+/// How it is mounted; the unit says why.
+const OPTIONS: &str = "mode=0700,nosuid,nodev,noexec,nr_inodes=262144,size=64m";
+
+/// The label of the folder, where nothing else gives it.
+const LABEL: &str = ",rootcontext=system_u:object_r:pam_onelogin_run_t:s0";
+
+/// What gives the folder its label in a running system, by its name in `tmpfiles.d`.
+const TMPFILES: &str = "pam_onelogin.conf";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pam_onelogin::config::parse;
+
+    #[test]
+    fn the_advice_is_the_unit_or_a_line_that_mounts_the_same() {
+        let folder = Path::new(FOLDER);
+        assert_eq!(
+            advice_for(folder, true, false),
+            "systemctl enable --now run-pam_onelogin.mount"
+        );
+        assert_eq!(
+            advice_for(folder, true, true),
+            "systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
+        );
+        let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
+        assert!(unit.contains(&format!("\nOptions={OPTIONS}\n")));
+        let line = format!("tmpfs /run/x tmpfs {OPTIONS},X-mount.mkdir=0700");
+        let said = advice_for(Path::new("/run/x"), false, false);
+        assert!(said.ends_with(&format!("{line} 0 0")), "{said}");
+        let said = advice_for(Path::new("/run/x"), false, true);
+        assert!(said.ends_with(&format!("{line}{LABEL} 0 0")), "{said}");
+    }
+
+    #[test]
+    fn the_unit_mounts_the_folder_that_is_the_default() {
+        let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
+        assert!(unit.contains(&format!("\nWhere={FOLDER}\n")));
+        assert_eq!(UNIT, format!("{}.mount", FOLDER[1..].replace('/', "-")));
+        let text = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";
+        let config = parse("", text).unwrap();
+        assert_eq!(config.state_dir, Path::new(FOLDER));
+    }
+}

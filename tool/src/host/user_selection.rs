@@ -1,0 +1,191 @@
+//! Which users of this host are meant, by the words of the command line.
+
+use crate::host::programs::run;
+use crate::outcome::Failure;
+use clap::Args;
+use pam_onelogin::text::{PROMPT_CHARS, clean};
+use std::collections::BTreeSet;
+use std::io::{Read as _, stdin};
+use std::path::{Path, PathBuf};
+
+/// Asks NSS for all users and for groups, which the library does not list.
+const GETENT: &str = "/usr/bin/getent";
+
+/// Where the lowest uid of a person stands, and what it is if it does not.
+const LOGIN_DEFS: &str = "/etc/login.defs";
+const UID_MIN: u32 = 1000;
+
+/// Programs that are no login shell.
+const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "halt", "shutdown"];
+
+/// Which users.
+#[derive(Args)]
+pub(crate) struct UserSelection {
+    /// Local users; root and everybody with a login shell, if none is named
+    #[arg(value_name = "USER")]
+    users: Vec<String>,
+    /// The members of this group; may be repeated
+    #[arg(long, value_name = "NAME")]
+    group: Vec<String>,
+    /// The names in this file, one a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    from: Option<PathBuf>,
+}
+
+impl UserSelection {
+    /// Their names, in order and each once.
+    pub(crate) fn names(&self) -> Result<BTreeSet<String>, Failure> {
+        let mut names: BTreeSet<String> = self.users.iter().cloned().collect();
+        if let Some(path) = &self.from {
+            names.extend(listed(&text_of(path)?));
+        }
+        for group in &self.group {
+            names.extend(members(group)?);
+        }
+        if self.users.is_empty() && self.group.is_empty() && self.from.is_none() {
+            let defs = std::fs::read_to_string(LOGIN_DEFS).unwrap_or_default();
+            names = people(&getent(&["passwd"])?, uid_min(&defs));
+        }
+        if names.is_empty() {
+            return Err(Failure::new(
+                "nobody is meant: the list or group is empty; name users",
+            ));
+        }
+        Ok(names)
+    }
+}
+
+fn text_of(path: &Path) -> Result<String, Failure> {
+    let mut text = String::new();
+    let result = if path == Path::new("-") {
+        stdin().read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    let failed = |error| Failure::at(path, error);
+    result.map(|_| text).map_err(failed)
+}
+
+/// The names of a list; `#` begins a comment. Editors of Windows put a mark before the text.
+fn listed(text: &str) -> Vec<String> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let names = text.lines().map(|line| match line.split_once('#') {
+        Some((name, _)) => name.trim(),
+        None => line.trim(),
+    });
+    let names = names.filter(|name| !name.is_empty());
+    names.map(str::to_owned).collect()
+}
+
+/// Who is in a group, by its list or by their passwd entry.
+fn members(group: &str) -> Result<BTreeSet<String>, Failure> {
+    let entry = getent(&["group", "--", group])?;
+    let mut fields = entry.trim_end().split(':');
+    let gid = fields.nth(2).unwrap_or_default();
+    let listed = fields.next().unwrap_or_default().split(',');
+    let mut names: BTreeSet<String> = listed.map(str::to_owned).collect();
+    for account in accounts(&getent(&["passwd"])?) {
+        if account.gid == gid {
+            names.insert(account.name.to_owned());
+        }
+    }
+    names.remove("");
+    Ok(names)
+}
+
+/// Root, and everybody who is no system account and has a login shell.
+fn people(passwd: &str, uid_min: u32) -> BTreeSet<String> {
+    let is_meant = |account: &Account| {
+        let program = account.shell.rsplit('/').next().unwrap_or_default();
+        account.uid == 0 || (account.uid >= uid_min && !NO_SHELLS.contains(&program))
+    };
+    let people = accounts(passwd).filter(is_meant);
+    people.map(|account| account.name.to_owned()).collect()
+}
+
+struct Account<'a> {
+    name: &'a str,
+    uid: u32,
+    gid: &'a str,
+    shell: &'a str,
+}
+
+fn accounts(passwd: &str) -> impl Iterator<Item = Account<'_>> {
+    passwd.lines().filter_map(|line| {
+        let mut fields = line.split(':');
+        Some(Account {
+            name: fields.next()?,
+            uid: fields.nth(1)?.parse().ok()?,
+            gid: fields.next()?,
+            shell: fields.nth(2)?,
+        })
+    })
+}
+
+fn uid_min(login_defs: &str) -> u32 {
+    let value = login_defs.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| *word == "UID_MIN")?;
+        words.next()?.parse().ok()
+    });
+    value.unwrap_or(UID_MIN)
+}
+
+fn getent(words: &[&str]) -> Result<String, Failure> {
+    let what = clean(&words.join(" "), PROMPT_CHARS);
+    match run(&[GETENT], words) {
+        Some(output) if output.status.success() => {
+            Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+        }
+        Some(output) if output.status.code() == Some(2) => {
+            Err(Failure::new(format!("the system knows no {what}")))
+        }
+        _ => Err(Failure::new(format!(
+            "{GETENT} {what} failed; name the users instead"
+        ))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/bash\n\
+        daemon:x:1:1:daemon:/usr/sbin:/usr/sbin/nologin\n\
+        alice:x:1000:1000:Alice:/home/alice:/bin/bash\n\
+        bob:x:1001:100::/home/bob:\n\
+        robot:x:1002:1002::/:/bin/false\n\
+        nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin\n\
+        service:x:999:999::/:/bin/sh\n\
+        broken:x\n";
+
+    fn named(passwd: &str, uid_min: u32) -> Vec<String> {
+        people(passwd, uid_min).into_iter().collect()
+    }
+
+    #[test]
+    fn root_and_those_with_a_login_shell_are_meant() {
+        // An empty shell is /bin/sh.
+        assert_eq!(named(PASSWD, 1000), ["alice", "bob", "root"]);
+        assert_eq!(named(PASSWD, 500), ["alice", "bob", "root", "service"]);
+    }
+
+    #[test]
+    fn the_lowest_uid_is_that_of_login_defs() {
+        assert_eq!(
+            uid_min("# UID_MIN 5\nSYS_UID_MIN 100\nUID_MIN\t\t 500\n"),
+            500
+        );
+        assert_eq!(uid_min(""), 1000);
+        assert_eq!(uid_min("UID_MIN many"), 1000);
+    }
+
+    #[test]
+    fn a_list_has_comments_and_blank_lines() {
+        assert_eq!(
+            listed("# all\n\n alice \nbob # on leave\n"),
+            ["alice", "bob"]
+        );
+        assert_eq!(listed("\u{feff}alice\r\nbob\r\n"), ["alice", "bob"]);
+    }
+}

@@ -1,0 +1,6 @@
+//! Logins by the module's own code: what they would come to, how one goes, what they have left here.
+
+pub(crate) mod decisions;
+pub(crate) mod outlook;
+pub(crate) mod stored;
+pub(crate) mod traced_http;

@@ -1,0 +1,471 @@
+//! What would become of users at their next login: decided by the login's own code, over one
+//! connection and one token, and without asking, activating or counting anything.
+
+use crate::outcome::{Exit, Failure};
+use crate::ui::console::{Console, Paint};
+use crate::ui::terminal::Countdown;
+use pam_onelogin::api::ApiError;
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::config::{Attribute, Config};
+use pam_onelogin::denials::Denials;
+use pam_onelogin::host::{Nss, process_identity};
+use pam_onelogin::id::UserId;
+use pam_onelogin::login::{
+    Api, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
+    Unknown, Wait,
+};
+use pam_onelogin::map::Wanted;
+use pam_onelogin::onelogin::OneLogin;
+use pam_onelogin::onelogin::http::Carrier;
+use pam_onelogin::reason::Reason;
+use pam_onelogin::state::State;
+use pam_onelogin::state::ledger::{Action, Ledger, Person};
+use pam_onelogin::text::{LOG_CHARS, clean};
+use pam_onelogin::user::{Request, Subject, Unfit, Who, who};
+use pam_onelogin::verdict::{self, Circumstances};
+use std::time::Duration;
+
+/// How often OneLogin may ask for patience, one time after another, for one user.
+const PATIENCE: u32 = 5;
+
+/// The longest that it is waited for: its limits are by the hour.
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// After so many users in a row of whom OneLogin says nothing the next ones are not asked for.
+const MOST_TROUBLES: u32 = 3;
+
+/// So many users are many.
+const MANY: usize = 50;
+
+/// The service whose login is looked at: one that proves its users.
+const SERVICE: &str = "sshd";
+
+/// A login there.
+const CIRCUMSTANCES: Circumstances = Circumstances {
+    in_ssh: true,
+    proven: true,
+};
+
+/// The means of looking at many users.
+pub(crate) struct Outlook<'a> {
+    loaded: &'a Loaded,
+    console: &'a Console,
+    state: &'a State,
+    onelogin: OneLogin<'a>,
+}
+
+/// What would become of a user.
+pub(crate) struct Prediction {
+    /// One word.
+    pub(crate) word: Word,
+    /// The reason in the log, where it is no choice of factors.
+    pub(crate) reason: Option<&'static str>,
+    /// What OneLogin or the system said, cleaned.
+    pub(crate) detail: Option<String>,
+    /// What an admin does about it.
+    next: Next,
+}
+
+/// What an admin does next.
+#[derive(Clone, Copy)]
+enum Next {
+    Nothing,
+    /// Runs it where a person can answer.
+    Answer,
+    /// Looks at the machine and at OneLogin.
+    Check,
+    /// Sets up a factor.
+    Enroll,
+    /// Takes back what was counted.
+    Reset,
+    /// Reads what the manual says of the reason.
+    Read,
+}
+
+impl Next {
+    fn after(outcome: &Outcome) -> Self {
+        match outcome {
+            Outcome::NoConversation => Self::Answer,
+            Outcome::Denied(Denial::Interrupted) => Self::Nothing,
+            Outcome::Unknown(Unknown::NoFactor) => Self::Enroll,
+            Outcome::Denied(
+                Denial::TooManyCodes
+                | Denial::TooManyCodesToday
+                | Denial::TooManyChallenges
+                | Denial::TooManyChallengesToday
+                | Denial::PushDeniedLately
+                | Denial::TooManyLookUps,
+            ) => Self::Reset,
+            outcome if is_no_answer(outcome) => Self::Check,
+            _ => Self::Read,
+        }
+    }
+}
+
+/// The word for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Word {
+    /// There are factors to pass with.
+    Pass,
+    /// The login would begin with an enrolment.
+    Enroll,
+    /// An admin exempted the user.
+    Exempt,
+    /// The user could not log in.
+    Denied,
+}
+
+impl<'a> Outlook<'a> {
+    /// Prepares it. What the host has kept of users is not believed (see [`fresh`]).
+    pub(crate) fn new(
+        loaded: &'a Loaded,
+        state: &'a State,
+        carrier: &'a mut dyn Carrier,
+        console: &'a Console,
+    ) -> Self {
+        Self {
+            loaded,
+            console,
+            state,
+            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, state, carrier),
+        }
+    }
+
+    /// What a login of this user would begin with.
+    pub(crate) fn preview(&mut self, name: &str) -> Preview {
+        match self.subject(name) {
+            Err(outcome) => Preview::of(outcome),
+            Ok(subject) => self.patiently(&subject, |login| {
+                let preview = login.preview(&subject);
+                let pause = match &preview.beginning {
+                    Beginning::End(outcome) => pause(outcome),
+                    Beginning::Menu(_) | Beginning::Enrolment => None,
+                };
+                (preview, pause)
+            }),
+        }
+    }
+
+    /// Who this user is at OneLogin, and by which name the system knows them.
+    pub(crate) fn identify(&mut self, name: &str) -> Result<(String, UserId), Outcome> {
+        let subject = self.subject(name)?;
+        let id = self.patiently(&subject, |login| {
+            let result = login.identify(&subject);
+            let pause = result.as_ref().err().and_then(pause);
+            (result, pause)
+        })?;
+        Ok((subject.name, id))
+    }
+
+    /// Who would have to pass, unless it ends before that.
+    pub(crate) fn subject(&self, name: &str) -> Result<Subject, Outcome> {
+        subject(&request(name), self.loaded)
+    }
+
+    /// Asks, and again where OneLogin says when: it is a question of many users, not of one login's
+    /// time.
+    fn patiently<T>(
+        &mut self,
+        subject: &Subject,
+        ask: impl Fn(Login<'_>) -> (T, Option<Duration>),
+    ) -> T {
+        let mut left = PATIENCE;
+        loop {
+            let clock = Countdown::start(self.console);
+            let (config, api) = (&self.loaded.config, &mut self.onelogin);
+            let (answer, pause) =
+                with_login(config, self.state, api, &mut Nobody, &clock, subject, &ask);
+            match pause {
+                Some(pause) if left > 0 => {
+                    left -= 1;
+                    let pause = pause.min(LONGEST_PAUSE);
+                    if !pause.is_zero() {
+                        let seconds = pause.as_secs();
+                        let text =
+                            format!("OneLogin wants to be asked again in {seconds} s: waiting.");
+                        self.console.note(&text);
+                    }
+                    let _: Wait = clock.wait(pause);
+                }
+                _ => return answer,
+            }
+        }
+    }
+}
+
+impl Prediction {
+    /// What this preview means.
+    pub(crate) fn of(preview: &Preview) -> Self {
+        match &preview.beginning {
+            Beginning::Menu(_) => Self::without_reason(Word::Pass),
+            Beginning::Enrolment => Self::without_reason(Word::Enroll),
+            Beginning::End(outcome) => Self::of_end(outcome),
+        }
+    }
+
+    /// What this end means, in the log's words.
+    pub(crate) fn of_end(outcome: &Outcome) -> Self {
+        let verdict = verdict::of(outcome, CIRCUMSTANCES);
+        let (word, next) = if verdict.is_denial() {
+            (Word::Denied, Next::after(outcome))
+        } else {
+            (Word::Exempt, Next::Nothing)
+        };
+        // That nobody answers here says nothing of sshd.
+        let detail = verdict.detail.filter(|_| !matches!(next, Next::Answer));
+        Self {
+            word,
+            reason: verdict.reason.map(Reason::word),
+            detail: detail.map(|detail| clean(&detail, LOG_CHARS)),
+            next,
+        }
+    }
+
+    /// What to type next, for this user.
+    pub(crate) fn advice(&self, user: &str) -> Option<String> {
+        let reason = self.reason.unwrap_or_default();
+        let user = word(user);
+        Some(match self.next {
+            Next::Nothing => return None,
+            Next::Answer => "Nobody answered: run this at a terminal.".to_owned(),
+            Next::Check => format!("To find out why: pam-onelogin check --user {user}"),
+            Next::Enroll => format!("To set one up: pam-onelogin enroll {user}"),
+            Next::Reset => format!("To start anew: pam-onelogin limits reset {user}"),
+            Next::Read => format!("What to do: pam_onelogin(8), reason {reason}"),
+        })
+    }
+
+    /// Why a verb could do nothing for this user.
+    pub(crate) fn failure(&self, user: &str, end: &str) -> Failure {
+        let sentence = format!("{user} {}{end}", self.sentence());
+        Failure(
+            [Some(sentence), self.advice(user)]
+                .into_iter()
+                .flatten()
+                .collect(),
+        )
+    }
+
+    /// After the user's name.
+    pub(crate) fn sentence(&self) -> String {
+        let Self {
+            word,
+            reason,
+            detail,
+            ..
+        } = self;
+        let mut text = match word {
+            Word::Pass => "could log in",
+            Word::Enroll => "would enrol a factor",
+            Word::Exempt => "is not asked",
+            Word::Denied => "could not log in",
+        }
+        .to_owned();
+        let facts = [reason.map(str::to_owned), detail.clone()];
+        for (before, fact) in [": ", ", "].into_iter().zip(facts.into_iter().flatten()) {
+            text.push_str(before);
+            text.push_str(&fact);
+        }
+        text
+    }
+
+    fn without_reason(word: Word) -> Self {
+        Self {
+            word,
+            reason: None,
+            detail: None,
+            next: Next::Nothing,
+        }
+    }
+}
+
+impl Word {
+    /// As it is shown.
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Enroll => "enroll",
+            Self::Exempt => "exempt",
+            Self::Denied => "denied",
+        }
+    }
+
+    /// How a look at it ends.
+    pub(crate) fn exit(self) -> Exit {
+        match self {
+            Self::Pass | Self::Enroll | Self::Exempt => Exit::Good,
+            Self::Denied => Exit::Bad,
+        }
+    }
+
+    /// Its colour.
+    pub(crate) fn paint(self) -> Paint {
+        match self {
+            Self::Pass => Paint::Good,
+            Self::Enroll => Paint::Warning,
+            Self::Exempt => Paint::Dim,
+            Self::Denied => Paint::Bad,
+        }
+    }
+}
+
+/// A name as one word of a shell: a directory's names may be anything.
+pub(crate) fn word(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-@+".contains(c);
+    if !name.is_empty() && name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
+}
+
+/// The configuration, so that OneLogin is asked afresh: what a host has kept is minutes old.
+pub(crate) fn fresh(mut loaded: Loaded) -> Loaded {
+    loaded.config.users.cache = Duration::ZERO;
+    loaded
+}
+
+/// A login of this subject in this process.
+pub(crate) fn with_login<T>(
+    config: &Config,
+    state: &State,
+    api: &mut dyn Api,
+    prompt: &mut dyn Prompt,
+    clock: &dyn Clock,
+    subject: &Subject,
+    run: impl FnOnce(Login<'_>) -> T,
+) -> T {
+    let denials = Denials::default();
+    let action = Action::Handle(Some(&denials));
+    let mut ledger = Ledger::of(state, config, action, &Person::of(subject)).for_an_admin();
+    run(Login::new(
+        api,
+        prompt,
+        clock,
+        &mut ledger,
+        config,
+        Manner::Prompted,
+    ))
+}
+
+/// Who would have to pass, unless the login ends before that.
+pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
+    let (who, _) = who(request, &loaded.config, &loaded.map, &Nss);
+    match who {
+        Who::Subject(subject) => Ok(subject),
+        Who::Exempt { exemption, .. } => Err(Outcome::Exempt(exemption)),
+        Who::Stranger => Err(Outcome::Unknown(Unknown::Account)),
+        Who::Unclear(unclear) => Err(Outcome::Unknown(Unknown::Unclear(unclear))),
+    }
+}
+
+/// As what OneLogin is asked for a user.
+pub(crate) fn known_as(subject: &Subject, config: &Config) -> String {
+    let attribute = config.users.attribute.as_ref().map(Attribute::name);
+    match &subject.wanted {
+        Ok(Wanted::Name(name)) => {
+            let attribute = attribute.unwrap_or_default();
+            format!("{attribute} \"{}\"", clean(name, LOG_CHARS))
+        }
+        Ok(Wanted::Id(id)) => format!("id {} of the map", id.as_str()),
+        Err(Unfit::Name) => "nothing, as such a name is not sent".to_owned(),
+        Err(Unfit::NotMapped) => "nothing, as the map has no line".to_owned(),
+    }
+}
+
+/// Whether this says nothing of the user: OneLogin gave no usable answer.
+pub(crate) fn is_no_answer(outcome: &Outcome) -> bool {
+    concerns_all(outcome) || matches!(outcome, Outcome::Unavailable(_))
+}
+
+/// Whether the same would be said of everybody: OneLogin cannot be asked at all.
+fn concerns_all(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Fault(_) => true,
+        Outcome::Unavailable(error) => error.trouble.is_of_the_way(),
+        _ => false,
+    }
+}
+
+/// How often OneLogin gave no usable answer, one time after another.
+#[derive(Default)]
+pub(crate) struct FailureStreak(u32);
+
+impl FailureStreak {
+    /// One user more.
+    pub(crate) fn saw(&mut self, outcome: &Outcome) {
+        self.0 = match outcome {
+            _ if concerns_all(outcome) => MOST_TROUBLES,
+            Outcome::Unavailable(_) => self.0 + 1,
+            _ => 0,
+        };
+    }
+
+    /// Whether there is no use in asking for the next user.
+    pub(crate) fn are_too_many(&self) -> bool {
+        self.0 >= MOST_TROUBLES
+    }
+}
+
+/// Says how much OneLogin is going to be asked, where that is much: its limit is the account's.
+/// Each user is looked up, and then so often asked for.
+pub(crate) fn announce(console: &Console, config: &Config, users: usize, further: usize) {
+    let look_up = match &config.users.attribute {
+        Some(Attribute::Custom(_)) => 2,
+        _ => 1,
+    };
+    if users >= MANY {
+        let requests = users * (look_up + further) + 1;
+        console.note(&format!("{users} users, up to {requests} requests."));
+    }
+}
+
+/// What sshd would ask after a key was accepted.
+pub(crate) fn request(name: &str) -> Request {
+    Request {
+        user: Some(name.to_owned()),
+        service: SERVICE.to_owned(),
+        ssh_connection: Some(process_identity()),
+        ssh_auth_info: true,
+        ..Request::default()
+    }
+}
+
+/// When OneLogin wants to be asked again.
+fn pause(outcome: &Outcome) -> Option<Duration> {
+    match outcome {
+        Outcome::Unavailable(ApiError { retry_after, .. }) => *retry_after,
+        _ => None,
+    }
+}
+
+/// A login that asks no person.
+struct Nobody;
+
+impl Prompt for Nobody {
+    fn ask(&mut self, _: &str) -> Result<Typed, NoAnswer> {
+        Err(NoAnswer)
+    }
+
+    fn is_there(&self) -> bool {
+        false
+    }
+
+    fn tell(&mut self, _: &str) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_to_type_next_is_one_command_whatever_a_user_is_called() {
+        assert_eq!(word("a.b-c@example.com"), "a.b-c@example.com");
+        assert_eq!(word("x;reboot"), "'x;reboot'");
+        assert_eq!(word("it's $(me)"), "'it'\\''s $(me)'");
+        assert_eq!(word(""), "''");
+        let prediction = Prediction::of_end(&Outcome::Unknown(Unknown::NoFactor));
+        let advice = prediction.advice("x;reboot").unwrap();
+        assert!(advice.ends_with("enroll 'x;reboot'"), "{advice}");
+    }
+}

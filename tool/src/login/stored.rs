@@ -1,0 +1,114 @@
+//! What this host keeps of users: counts, denials, what was looked up. To look makes nothing.
+
+use crate::login::outlook::{request, subject};
+use crate::outcome::Failure;
+use pam_onelogin::config::Config;
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::host::{Nss, uids};
+use pam_onelogin::login::Memory as _;
+use pam_onelogin::map::Wanted;
+use pam_onelogin::onelogin::cache::Cache;
+use pam_onelogin::state::State;
+use pam_onelogin::state::ledger::{Action, Ledger, Person, Standing};
+use pam_onelogin::trust::Trusted;
+use pam_onelogin::user::{self, People as _, Proof, Subject};
+
+/// A local user, and what is kept of them.
+pub(crate) struct Stored<'a> {
+    account: user::Account,
+    loaded: &'a Loaded,
+    state: State,
+}
+
+impl<'a> Stored<'a> {
+    /// The account of this name, with a folder of private files that can be used or is not there yet.
+    pub(crate) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Failure> {
+        let account = match Nss.by_name(name) {
+            Ok(Some(account)) => account,
+            Ok(None) => return Err(Failure::new(format!("this host knows no user {name:?}"))),
+            Err(_) => return Err(Failure::new("the user database gave no answer")),
+        };
+        let folder = &loaded.config.state_dir;
+        let state = state(loaded);
+        match state.trouble() {
+            Some(trouble) if folder.symlink_metadata().is_ok() => {
+                Err(Failure::new(trouble.to_string()))
+            }
+            _ => Ok(Self {
+                account,
+                loaded,
+                state,
+            }),
+        }
+    }
+
+    pub(crate) fn standing(&self) -> Result<Standing, Failure> {
+        // A folder that is not there yet.
+        if self.state.trouble().is_some() {
+            return Ok(Standing::default());
+        }
+        let standing = self.ledger().standing();
+        standing.map_err(|_| Failure::new(NO_ANSWER))
+    }
+
+    /// Takes back what was counted.
+    pub(crate) fn reset(&self) -> Result<(), Failure> {
+        if self.state.trouble().is_some() {
+            return Ok(());
+        }
+        let reset = self.ledger().reset();
+        reset.map_err(|_| Failure::new(NO_ANSWER))
+    }
+
+    /// The memory of the user, as a login has it: of the OneLogin user too, if it is known who that is.
+    fn ledger(&self) -> Ledger<'_> {
+        let user::Account { name, uid } = &self.account;
+        let config = &self.loaded.config;
+        let person = Person {
+            name,
+            uid: Some(*uid),
+            proof: Proof::Proven,
+            origin: None,
+        };
+        let mut ledger = Ledger::of(&self.state, config, Action::Handle(None), &person);
+        let id = match self.subject().map(|subject| subject.wanted) {
+            Some(Ok(Wanted::Id(id))) => Some(id),
+            Some(Ok(wanted)) => {
+                let kept = Cache::new(config, &self.state).kept(&wanted);
+                kept.map(|(_, id)| id).or_else(|| ledger.pointed_at())
+            }
+            _ => ledger.pointed_at(),
+        };
+        if let Some(id) = id {
+            ledger.meet(&id);
+        }
+        ledger
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        subject(&request(&self.account.name), self.loaded).ok()
+    }
+
+    /// How long ago the user was looked up, where that is believed.
+    pub(crate) fn cached(&self) -> Option<i64> {
+        age(&self.subject()?, &self.loaded.config, &self.state)
+    }
+}
+
+/// The private files; they are not made where there are none.
+pub(crate) fn state(loaded: &Loaded) -> State {
+    let folder = &loaded.config.state_dir;
+    if folder.symlink_metadata().is_ok() {
+        State::open(folder, Trusted::of(uids()))
+    } else {
+        State::nowhere()
+    }
+}
+
+/// How many seconds ago this subject was looked up, where a login believes that.
+pub(crate) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
+    let (age, _) = Cache::new(config, state).kept(subject.wanted.as_ref().ok()?)?;
+    Some(age)
+}
+
+const NO_ANSWER: &str = "the clock of this machine, or state_dir, cannot be read";

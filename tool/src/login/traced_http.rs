@@ -1,0 +1,125 @@
+//! The way to OneLogin, watched.
+
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::terminal::Countdown;
+use pam_onelogin::api::{ApiError, Reply};
+use pam_onelogin::config::Config;
+use pam_onelogin::host::{interrupt_is_pending, uids};
+use pam_onelogin::login::{Clock as _, Deadline};
+use pam_onelogin::onelogin::http::{Call, Carrier, Exchange, Http, Method};
+use pam_onelogin::text::printable;
+use pam_onelogin::trust::Trusted;
+use std::net::IpAddr;
+use std::time::Instant;
+
+/// Whether each connection and request is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Steps {
+    Shown,
+    Hidden,
+}
+
+/// A carrier that shows what it does, and has the clock count down to the end of what it sent.
+pub(crate) struct TracedHttp<'a> {
+    http: Http,
+    console: &'a Console,
+    clock: &'a Countdown<'a>,
+    config: &'a Config,
+    steps: Steps,
+}
+
+impl<'a> TracedHttp<'a> {
+    /// Prepares it. Ctrl-C ends a wait for a reply where it is held.
+    pub(crate) fn new(
+        config: &'a Config,
+        console: &'a Console,
+        clock: &'a Countdown<'a>,
+        steps: Steps,
+    ) -> Self {
+        Self {
+            http: Http::new(config, Trusted::of(uids()), Some(interrupt_is_pending)),
+            console,
+            clock,
+            config,
+            steps,
+        }
+    }
+
+    /// What was sent.
+    pub(crate) fn into_exchanges(self) -> Vec<Exchange> {
+        self.http.into_exchanges()
+    }
+}
+
+impl Carrier for TracedHttp<'_> {
+    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        let start = Instant::now();
+        let result = self.http.prepare(deadline);
+        let outcome = match &result {
+            Ok(()) => "connected".to_owned(),
+            Err(error) => format!("no connection: {}", error.detail),
+        };
+        self.step(&outcome, start);
+        result
+    }
+
+    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
+        self.http.refresh(deadline)
+    }
+
+    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
+        let start = Instant::now();
+        let result = self.http.send(call, deadline);
+        let outcome = match &result {
+            Ok(reply) => reply.status.to_string(),
+            Err(error) => error.detail.clone(),
+        };
+        self.step(
+            &format!("{} {} {outcome}", call.method.name(), call.path),
+            start,
+        );
+        if result.is_ok() {
+            self.count_down(call);
+        }
+        result
+    }
+
+    fn disconnect(&mut self) {
+        self.http.disconnect();
+    }
+
+    fn addresses(&self) -> Vec<IpAddr> {
+        self.http.addresses()
+    }
+
+    fn fall_back(&mut self, addresses: Vec<IpAddr>) {
+        self.http.fall_back(addresses);
+    }
+}
+
+impl TracedHttp<'_> {
+    /// What was sent is waited for from now on; an enrolment from the first time that it is asked for.
+    fn count_down(&self, call: &Call<'_>) {
+        let is_sent = matches!(call.method, Method::Post(_));
+        let is_asked_for = matches!(call.method, Method::Get) && self.clock.counts_nothing();
+        let path = call.path;
+        if (is_sent && (path.ends_with("/verifications") || path.ends_with("/trigger")))
+            || (is_asked_for && path.contains("/registrations/"))
+        {
+            let left = self.config.onelogin.login_timeout;
+            let left = left.saturating_sub(self.clock.elapsed());
+            self.clock.counts(self.config.push_wait.min(left));
+        }
+    }
+
+    fn step(&self, what: &str, start: Instant) {
+        if self.steps == Steps::Hidden {
+            return;
+        }
+        let ms = start.elapsed().as_millis();
+        self.console.note(&paint(
+            Paint::Dim,
+            &format!("  {}, {ms} ms", printable(what)),
+        ));
+    }
+}

@@ -1,0 +1,363 @@
+//! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
+//! the block before that of all.
+
+use crate::host::target_system::TargetSystem;
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{METHODS, is_key_first, switch};
+use crate::ui::finding::Place;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Values by keyword, each with its place.
+type Values = BTreeMap<Keyword, (String, Place)>;
+
+/// What sshd was told.
+#[derive(Default)]
+pub(crate) struct Sshd {
+    /// Its file, if there is one.
+    pub(crate) path: Option<PathBuf>,
+    values: Values,
+    pub(crate) blocks: Vec<Block>,
+    /// How many files were read.
+    files: usize,
+    /// Whether a file of it cannot be read.
+    pub(crate) is_in_part: bool,
+}
+
+/// What it was told for some, or by `Match all` for all.
+pub(crate) struct Block {
+    /// Behind `Match`.
+    pub(crate) condition: String,
+    pub(crate) place: Place,
+    /// The block whose `Include` names the file that it is in.
+    parent: Option<usize>,
+    values: Values,
+}
+
+/// A value, and where it stands.
+#[derive(Clone, Copy)]
+pub(crate) struct Said<'a> {
+    pub(crate) value: &'a str,
+    pub(crate) place: &'a Place,
+}
+
+/// What counts for all, or for some: the first that has a value.
+pub(crate) struct View<'a>(Vec<&'a Values>);
+
+impl Sshd {
+    /// Reads it.
+    pub(crate) fn read(machine: &TargetSystem) -> Self {
+        let mut sshd = Self::default();
+        for path in PATHS.map(Path::new) {
+            if sshd.path.is_none() && machine.has(path) {
+                sshd.path = Some(path.to_owned());
+                sshd.file(machine, path, None);
+            }
+        }
+        sshd
+    }
+
+    /// The `Match` blocks that are for some only.
+    pub(crate) fn for_some(&self) -> impl Iterator<Item = (usize, &Block)> {
+        let blocks = self.blocks.iter().enumerate();
+        blocks.filter(|(_, block)| !block.is_for_all())
+    }
+
+    /// What this block says itself, or one that it is in.
+    pub(crate) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
+        let mut index = Some(block);
+        while let Some(block) = index.and_then(|index| self.blocks.get(index)) {
+            if let Some((value, place)) = block.values.get(&keyword) {
+                return Some(Said { value, place });
+            }
+            index = block.parent;
+        }
+        None
+    }
+
+    /// The service whose stack sshd uses.
+    pub(crate) fn service(&self) -> &str {
+        self.global().value(Keyword::Service)
+    }
+
+    /// Each service that sshd uses: for all, or behind a `Match`.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.views().map(|view| view.value(Keyword::Service))
+    }
+
+    /// Whether each login that no `Match` block changes has to show a key, or the like, before sshd asks
+    /// its stack.
+    pub(crate) fn key_comes_first(&self) -> bool {
+        let methods = self.global().methods();
+        self.path.is_some() && methods.iter().all(|list| is_key_first(list))
+    }
+
+    /// Whether each login has to: `AuthenticationMethods` says so for all, and in each `Match` block.
+    pub(crate) fn key_always_comes_first(&self) -> bool {
+        let says_so = |view: View<'_>| {
+            !is_any(view.value(Keyword::Methods))
+                && view.methods().iter().all(|list| is_key_first(list))
+        };
+        self.path.is_some() && !self.cannot_be_told() && self.views().all(says_so)
+    }
+
+    /// What counts for all, and in each `Match` block.
+    fn views(&self) -> impl Iterator<Item = View<'_>> {
+        let blocks = (0..self.blocks.len()).map(|index| self.within(index));
+        [self.global()].into_iter().chain(blocks)
+    }
+
+    /// Whether a file of it cannot be read, or they have no end.
+    pub(crate) fn cannot_be_told(&self) -> bool {
+        self.is_in_part || self.is_endless()
+    }
+
+    /// What counts for those whom no block but `Match all` means.
+    pub(crate) fn global(&self) -> View<'_> {
+        self.view(None)
+    }
+
+    /// What counts for those whom this block means, and no other.
+    pub(crate) fn within(&self, block: usize) -> View<'_> {
+        self.view(Some(block))
+    }
+
+    fn view(&self, mut block: Option<usize>) -> View<'_> {
+        let mut meant = Vec::new();
+        while let Some(index) = block {
+            meant.push(index);
+            block = self.blocks.get(index).and_then(|block| block.parent);
+        }
+        let blocks = self.blocks.iter().enumerate();
+        let values = blocks
+            .filter(|(index, block)| block.is_for_all() || meant.contains(index))
+            .map(|(_, block)| &block.values);
+        View(values.chain([&self.values]).collect())
+    }
+
+    /// Whether its files include each other, or more than anybody writes.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.files > MAX_FILES
+    }
+
+    /// Adds a file; `parent` is the index of the block that includes it.
+    fn file(&mut self, machine: &TargetSystem, path: &Path, parent: Option<usize>) {
+        self.files += 1;
+        if self.is_endless() {
+            return;
+        }
+        let mut block = parent;
+        let Ok(text) = machine.text(path) else {
+            self.is_in_part = true;
+            return;
+        };
+        let text = text.unwrap_or_default();
+        for (index, line) in text.lines().enumerate() {
+            let place = Place::of(path, Some(index + 1));
+            let Some((word, rest)) = words(line) else {
+                continue;
+            };
+            if word.eq_ignore_ascii_case("match") {
+                block = self.begin(&rest.join(" "), place, parent);
+            } else if word.eq_ignore_ascii_case("include") {
+                for pattern in rest {
+                    let pattern = Path::new(FOLDER).join(pattern);
+                    for path in machine.matching(&pattern) {
+                        self.file(machine, &path, block);
+                    }
+                }
+            } else if let Some(keyword) = Keyword::of(&word) {
+                let values = match block {
+                    Some(index) => self.blocks.get_mut(index).map(|block| &mut block.values),
+                    None => Some(&mut self.values),
+                };
+                if let Some(values) = values {
+                    let value = rest.join(" ");
+                    values.entry(keyword).or_insert((value, place));
+                }
+            }
+        }
+    }
+
+    /// A `Match` line.
+    fn begin(&mut self, condition: &str, place: Place, parent: Option<usize>) -> Option<usize> {
+        self.blocks.push(Block {
+            condition: condition.to_owned(),
+            place,
+            parent,
+            values: Values::new(),
+        });
+        self.blocks.len().checked_sub(1)
+    }
+}
+
+impl Said<'_> {
+    pub(crate) fn is_on(&self) -> bool {
+        is_yes(self.value)
+    }
+}
+
+impl Block {
+    pub(crate) fn is_for_all(&self) -> bool {
+        let everybody = ["all", "user *", "group *", "host *", "address *"];
+        let condition = self.condition.to_ascii_lowercase();
+        self.parent.is_none() && everybody.contains(&condition.as_str())
+    }
+}
+
+impl<'a> View<'a> {
+    fn get(&self, keyword: Keyword) -> Option<&'a (String, Place)> {
+        self.0.iter().find_map(|values| values.get(&keyword))
+    }
+
+    /// The value that counts.
+    pub(crate) fn value(&self, keyword: Keyword) -> &'a str {
+        self.get(keyword)
+            .map_or(keyword.default(), |(value, _)| value)
+    }
+
+    /// Where it stands.
+    pub(crate) fn place(&self, keyword: Keyword) -> Option<Place> {
+        self.get(keyword).map(|(_, place)| place.clone())
+    }
+
+    pub(crate) fn is_on(&self, keyword: Keyword) -> bool {
+        is_yes(self.value(keyword))
+    }
+
+    /// The lists of methods of which one must be passed, each as it is written.
+    pub(crate) fn methods(&self) -> Vec<Vec<&'a str>> {
+        let value = self.value(Keyword::Methods);
+        if is_any(value) {
+            let mut all = METHODS.map(|(method, _)| vec![method]).to_vec();
+            all.retain(|list| list.iter().all(|method| self.is_enabled(method)));
+            return all;
+        }
+        let lists = value.split_whitespace();
+        lists.map(|list| list.split(',').collect()).collect()
+    }
+
+    /// Whether there is a way in by methods that are all switched on, and none of them is a key.
+    pub(crate) fn lets_in_without_key(&self) -> bool {
+        let is_way = |list: &Vec<&str>| {
+            let mut methods = list.iter();
+            methods.all(|method| *method != "publickey" && self.is_enabled(method))
+        };
+        self.methods().iter().any(is_way)
+    }
+
+    /// Whether a method is switched on.
+    pub(crate) fn is_enabled(&self, method: &str) -> bool {
+        switch(method).is_some_and(|keyword| self.is_on(keyword))
+    }
+}
+
+/// Whether `AuthenticationMethods` leaves the methods to their switches.
+fn is_any(methods: &str) -> bool {
+    methods.is_empty() || methods.eq_ignore_ascii_case("any")
+}
+
+fn is_yes(value: &str) -> bool {
+    ["yes", "true"].contains(&value.to_ascii_lowercase().as_str())
+}
+
+/// The first word and those behind it; `None` for what says nothing.
+fn words(line: &str) -> Option<(String, Vec<String>)> {
+    let mut words = Vec::new();
+    let mut rest = line.trim();
+    while !rest.is_empty() && !rest.starts_with('#') {
+        let quote = if rest.starts_with('\'') { '\'' } else { '"' };
+        let (word, after) = if let Some(quoted) = rest.strip_prefix(quote) {
+            quoted.split_once(quote).unwrap_or((quoted, ""))
+        } else {
+            let is_first = words.is_empty();
+            let ends = move |c: char| c.is_whitespace() || (is_first && c == '=');
+            let word = rest.split(ends).next().unwrap_or_default();
+            (word, rest.strip_prefix(word).unwrap_or_default())
+        };
+        words.push(word.to_owned());
+        rest = after.trim_start();
+        if words.len() == 1 {
+            rest = rest.strip_prefix('=').unwrap_or(rest).trim_start();
+        }
+    }
+    let mut words = words.into_iter();
+    Some((words.next()?, words.collect()))
+}
+
+/// The file, the second is that of SUSE.
+const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
+
+/// Where included names are looked for.
+const FOLDER: &str = "/etc/ssh";
+
+/// Who includes more than this has a file that includes itself.
+const MAX_FILES: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What sshd 9.2 says of the same files, asked by `sshd -T -C user=NAME,…`.
+    #[test]
+    fn included_files_and_blocks_count_as_in_sshd() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("etc/ssh");
+        std::fs::create_dir_all(folder.join("d")).unwrap();
+        let files = [
+            (
+                "sshd_config",
+                "Include /etc/ssh/d/*.conf\n\"LoginGraceTime\" \"1h30m5\" # x\n\
+                 challengeresponseauthentication no\nPasswordAuthentication yes\nMatch user ann\n\
+                 AuthenticationMethods \"publickey\"\nInclude d/ann\nMatch all\nMaxAuthTries 2\n\
+                 AuthenticationMethods publickey,keyboard-interactive password\n",
+            ),
+            (
+                "d/a.conf",
+                "KbdInteractiveAuthentication yes\nMatch user bob\nPasswordAuthentication no\n",
+            ),
+            (
+                "d/b.conf",
+                "MaxAuthTries 3\nkbdinteractiveauthentication no\n",
+            ),
+            (
+                "d/ann",
+                "PermitRootLogin no\nMatch address 1.2.3.4\nPasswordAuthentication no\n",
+            ),
+        ];
+        for (name, text) in files {
+            std::fs::write(folder.join(name), text).unwrap();
+        }
+        let sshd = Sshd::read(&TargetSystem::below(root.path()));
+        let conditions: Vec<_> = sshd.blocks.iter().map(|block| &block.condition).collect();
+        assert_eq!(
+            conditions,
+            ["user bob", "user ann", "address 1.2.3.4", "all"]
+        );
+        let both = "publickey,keyboard-interactive password";
+        for (view, methods, password, root) in [
+            (sshd.global(), both, "yes", "prohibit-password"),
+            (sshd.within(0), both, "no", "prohibit-password"),
+            (sshd.within(1), "publickey", "yes", "no"),
+            (sshd.within(2), "publickey", "no", "no"),
+        ] {
+            assert_eq!(view.value(Keyword::Methods), methods);
+            assert_eq!(view.value(Keyword::Password), password);
+            assert_eq!(view.value(Keyword::RootLogin), root);
+            assert_eq!(view.value(Keyword::KbdInteractive), "yes");
+            assert_eq!(view.value(Keyword::MaxTries), "2");
+            assert_eq!(view.value(Keyword::GraceTime), "1h30m5");
+        }
+    }
+
+    #[test]
+    fn a_line_is_a_keyword_and_its_words() {
+        let read = |line| words(line).map(|(word, rest)| format!("{word}|{}", rest.join("|")));
+        assert_eq!(read("  UsePAM yes # x").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM=yes").as_deref(), Some("UsePAM|yes"));
+        assert_eq!(read("UsePAM = \"a b\" c").as_deref(), Some("UsePAM|a b|c"));
+        assert_eq!(read("UsePAM 'a b'").as_deref(), Some("UsePAM|a b"));
+        assert_eq!(read("# UsePAM yes"), None);
+        assert_eq!(read(""), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! What sshd is set to, in its own words (`sshd -T`).
+
+use crate::host::programs::run;
+use crate::outcome::Failure;
+use crate::pam_stack::edit::Behind;
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{KEYBOARD, is_behind_key, needed, ways};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+
+/// The settings that matter.
+pub(crate) struct Settings(BTreeMap<Keyword, String>);
+
+impl Settings {
+    /// Those of this file or of sshd's own, for a login of this user.
+    pub(crate) fn of(file: Option<&Path>, user: &str) -> Result<Self, Failure> {
+        let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
+        let file = file.map(Path::to_string_lossy);
+        let mut arguments = vec!["-T", "-C", &whom];
+        arguments.extend(file.iter().flat_map(|file| ["-f", file]));
+        let output = run(&[SSHD], &arguments)
+            .ok_or_else(|| Failure::new(format!("{SSHD} is not there, or does not start")))?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            let mut sentences = vec![format!("{SSHD} -T does not accept its configuration:")];
+            sentences.extend(said.lines().map(pam_onelogin::text::printable));
+            if said.contains(RUN) {
+                sentences.push(format!(
+                    "it makes that when it starts; type: mkdir -m 755 {RUN}"
+                ));
+            }
+            return Err(Failure(sentences));
+        }
+        Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Whether passwords are taken, and only without prompts.
+    pub(crate) fn hides_prompts(&self) -> bool {
+        self.is(Keyword::UsePam, "yes")
+            && self.is(Keyword::Password, "yes")
+            && !self.is(Keyword::KbdInteractive, "yes")
+    }
+
+    /// Why this user does not get in behind OneLogin, whatever OneLogin says.
+    pub(crate) fn keeps_out(&self, user: &str) -> Option<String> {
+        let permit = self.value(Keyword::RootLogin);
+        (user == "root" && permit != "yes").then(|| {
+            format!(
+                "PermitRootLogin {permit}: behind a key and OneLogin, root does not get in by ssh; \
+                 name another user, or have it \"PermitRootLogin yes\""
+            )
+        })
+    }
+
+    /// Where sshd listens, as seen from this host.
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        let mut address: SocketAddr = self.value(Keyword::ListenAddress).parse().ok()?;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address.ip() {
+                IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Some(address)
+    }
+
+    fn read(text: &str) -> Self {
+        let mut values: BTreeMap<Keyword, String> = BTreeMap::new();
+        let mut shows_prompts = false;
+        for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
+            let value = value.trim();
+            match Keyword::of(name) {
+                Some(keyword) if keyword.name().eq_ignore_ascii_case(name) => {
+                    values.insert(keyword, value.to_owned());
+                }
+                // An old sshd has two settings for prompts, and either will do.
+                Some(Keyword::KbdInteractive) => shows_prompts |= value == "yes",
+                _ => {}
+            }
+        }
+        if shows_prompts {
+            values.insert(Keyword::KbdInteractive, "yes".to_owned());
+        }
+        Self(values)
+    }
+
+    /// One of them; empty where it has none.
+    pub(crate) fn value(&self, keyword: Keyword) -> &str {
+        self.0.get(&keyword).map_or("", String::as_str)
+    }
+
+    fn is(&self, keyword: Keyword, value: &str) -> bool {
+        self.value(keyword) == value
+    }
+
+    /// The ways in, each a list of methods that are all needed.
+    pub(crate) fn ways(&self) -> Vec<Vec<&str>> {
+        let all = self.0.get(&Keyword::Methods);
+        ways(all.map_or(Keyword::Methods.default(), String::as_str))
+    }
+
+    /// The setting of methods that a stack behind this needs and has not. One that does is left
+    /// alone: it may ask for more.
+    pub(crate) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
+        let (line, fits) = needed(behind);
+        (!self.ways().iter().all(|way| fits(way))).then_some(line)
+    }
+
+    /// What proves the user before the stack is asked, where the settings leave no doubt.
+    pub(crate) fn behind(&self) -> Option<Behind> {
+        let ways = self.ways();
+        let asks_pam = |way: &Vec<&str>| way.contains(&KEYBOARD);
+        if !ways.iter().all(asks_pam) {
+            None
+        } else if ways.iter().all(|way| is_behind_key(way)) {
+            Some(Behind::Key)
+        } else if ways.iter().all(|way| way.as_slice() == [KEYBOARD]) {
+            Some(Behind::Password)
+        } else {
+            None
+        }
+    }
+
+    /// What is wrong for a stack that asks OneLogin behind this, with the line that is needed.
+    pub(crate) fn objections(&self, behind: Behind) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut need =
+            |line: &str, why: &str| found.push(format!("sshd_config needs \"{line}\": {why}"));
+        if !self.is(Keyword::UsePam, "yes") {
+            need("UsePAM yes", "without it no stack is asked");
+        }
+        if !self.is(Keyword::KbdInteractive, "yes") {
+            need(
+                "KbdInteractiveAuthentication yes",
+                "without it sshd cannot show a prompt, and nobody gets in",
+            );
+        }
+        if !self.is(Keyword::Password, "no") {
+            need(
+                "PasswordAuthentication no",
+                "it cannot show the prompt for a code, and the login fails",
+            );
+        }
+        let ways = self.ways();
+        let (line, fits) = needed(behind);
+        for way in ways.iter().filter(|way| !fits(way)) {
+            let why = if way.contains(&KEYBOARD) {
+                "without a key before it, the stack lets nobody in".to_owned()
+            } else {
+                format!("\"{}\" lets in without asking OneLogin", way.join(","))
+            };
+            need(line, &why);
+        }
+        found
+    }
+}
+
+pub(crate) const SSHD: &str = "/usr/sbin/sshd";
+/// Where Debian's and Ubuntu's does not start without.
+const RUN: &str = "/run/sshd";
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(methods: &str, further: &str) -> Settings {
+        Settings::read(&format!(
+            "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\n\
+             authenticationmethods {methods}\n{further}"
+        ))
+    }
+
+    #[test]
+    fn what_the_stack_is_behind_is_read_where_it_is_plain() {
+        for (methods, behind) in [
+            ("publickey,keyboard-interactive", Some(Behind::Key)),
+            ("publickey,keyboard-interactive:pam", Some(Behind::Key)),
+            ("keyboard-interactive", Some(Behind::Password)),
+            ("any", None),
+            ("publickey", None),
+            ("publickey keyboard-interactive", None),
+            ("keyboard-interactive,publickey", None),
+            ("publickey,keyboard-interactive keyboard-interactive", None),
+        ] {
+            assert_eq!(settings(methods, "").behind(), behind, "{methods}");
+        }
+    }
+
+    #[test]
+    fn root_is_told_that_ssh_will_not_let_root_in() {
+        for (permit, user, is_out) in [
+            ("without-password", "root", true),
+            ("no", "root", true),
+            ("yes", "root", false),
+            ("without-password", "alice", false),
+        ] {
+            let settings = settings("publickey", &format!("permitrootlogin {permit}"));
+            assert_eq!(
+                settings.keeps_out(user).is_some(),
+                is_out,
+                "{permit} {user}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_old_sshd_that_shows_prompts_by_either_setting_hides_none() {
+        let by_password = "passwordauthentication yes\n";
+        for (prompts, hides) in [
+            (
+                "kbdinteractiveauthentication no\nchallengeresponseauthentication yes\n",
+                false,
+            ),
+            (
+                "challengeresponseauthentication yes\nkbdinteractiveauthentication no\n",
+                false,
+            ),
+            (
+                "kbdinteractiveauthentication no\nchallengeresponseauthentication no\n",
+                true,
+            ),
+        ] {
+            let settings = Settings::read(&format!("usepam yes\n{by_password}{prompts}"));
+            assert_eq!(settings.hides_prompts(), hides, "{prompts}");
+        }
+    }
+
+    #[test]
+    fn each_setting_that_is_wrong_is_named_with_its_line() {
+        let good = "publickey,keyboard-interactive";
+        assert!(settings(good, "").objections(Behind::Key).is_empty());
+        let password = settings("keyboard-interactive", "");
+        assert!(password.objections(Behind::Password).is_empty());
+        for (methods, further, line) in [
+            (good, "usepam no", "UsePAM yes"),
+            (
+                good,
+                "kbdinteractiveauthentication no",
+                "KbdInteractiveAuthentication yes",
+            ),
+            (
+                good,
+                "passwordauthentication yes",
+                "PasswordAuthentication no",
+            ),
+            (
+                "any",
+                "",
+                "AuthenticationMethods publickey,keyboard-interactive",
+            ),
+            (
+                "publickey",
+                "",
+                "AuthenticationMethods publickey,keyboard-interactive",
+            ),
+            (
+                "keyboard-interactive",
+                "",
+                "AuthenticationMethods publickey,keyboard-interactive",
+            ),
+        ] {
+            let said = settings(methods, further).objections(Behind::Key);
+            assert_eq!(said.len(), 1, "{said:?}");
+            assert!(
+                said.concat().contains(&format!("needs \"{line}\": ")),
+                "{said:?}"
+            );
+        }
+        assert_eq!(
+            settings("publickey", "").objections(Behind::Password).len(),
+            1
+        );
+    }
+}

@@ -1,0 +1,81 @@
+//! The keywords of sshd's settings that matter here.
+
+/// One of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Keyword {
+    GraceTime,
+    Gssapi,
+    GssapiKeyExchange,
+    Hostbased,
+    KbdInteractive,
+    Kerberos,
+    ListenAddress,
+    MaxTries,
+    Methods,
+    Password,
+    PidFile,
+    Pubkey,
+    RootLogin,
+    Service,
+    UsePam,
+}
+
+impl Keyword {
+    /// By its name, or a name of old, in any case.
+    pub(crate) fn of(word: &str) -> Option<Self> {
+        let mut rows = KEYWORDS.iter().chain(&OLD);
+        let row = rows.find(|(_, name, _)| name.eq_ignore_ascii_case(word));
+        row.map(|(keyword, ..)| *keyword)
+    }
+
+    /// As it is written in `sshd_config`.
+    pub(crate) fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    /// What counts where nothing is said.
+    pub(crate) fn default(self) -> &'static str {
+        self.row().1
+    }
+
+    fn row(self) -> (&'static str, &'static str) {
+        let row = KEYWORDS.iter().find(|(keyword, ..)| *keyword == self);
+        row.map_or(("", ""), |(_, name, default)| (name, default))
+    }
+}
+
+type Row = (Keyword, &'static str, &'static str);
+
+/// Each with its name, and what counts where nothing is said.
+const KEYWORDS: [Row; 15] = [
+    (Keyword::GraceTime, "LoginGraceTime", "120"),
+    (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
+    (Keyword::GssapiKeyExchange, "GSSAPIKeyExchange", "no"),
+    (Keyword::Hostbased, "HostbasedAuthentication", "no"),
+    (
+        Keyword::KbdInteractive,
+        "KbdInteractiveAuthentication",
+        "yes",
+    ),
+    (Keyword::Kerberos, "KerberosAuthentication", "no"),
+    (Keyword::ListenAddress, "ListenAddress", ""),
+    (Keyword::MaxTries, "MaxAuthTries", "6"),
+    (Keyword::Methods, "AuthenticationMethods", "any"),
+    (Keyword::Password, "PasswordAuthentication", "yes"),
+    (Keyword::PidFile, "PidFile", ""),
+    (Keyword::Pubkey, "PubkeyAuthentication", "yes"),
+    (Keyword::RootLogin, "PermitRootLogin", "prohibit-password"),
+    (Keyword::Service, "PAMServiceName", "sshd"),
+    (Keyword::UsePam, "UsePAM", "no"),
+];
+
+/// Names of old.
+const OLD: [Row; 3] = [
+    (
+        Keyword::KbdInteractive,
+        "ChallengeResponseAuthentication",
+        "",
+    ),
+    (Keyword::KbdInteractive, "SkeyAuthentication", ""),
+    (Keyword::Pubkey, "DSAAuthentication", ""),
+];

@@ -1,0 +1,81 @@
+//! What `Match` blocks of sshd's files change for some users, groups, addresses and the like: `sshd -T`
+//! answers for one of them only.
+
+use crate::host::target_system::TargetSystem;
+use crate::pam_stack::edit::Behind;
+use crate::sshd::config::{Said, Sshd};
+use crate::sshd::keyword::Keyword;
+use crate::sshd::methods::{KEYBOARD, is_open, needed, ways};
+
+/// Who would lose their login by a block.
+pub(crate) fn lose_login(behind: Behind) -> Vec<String> {
+    let sshd = Sshd::read(&TargetSystem::this());
+    let blocks = sshd.for_some();
+    blocks
+        .flat_map(|(index, _)| loses_login(&sshd, index, behind))
+        .collect()
+}
+
+/// As [`lose_login`], where the stack of each service is to ask: who then gets in by a password without
+/// prompts alone.
+pub(crate) fn see_no_prompt() -> Vec<String> {
+    let sshd = Sshd::read(&TargetSystem::this());
+    let hidden = sshd.for_some().filter_map(|(index, _)| {
+        let said = sshd.own(index, Keyword::Password).filter(Said::is_on)?;
+        let shows_prompts = sshd.within(index).is_on(Keyword::KbdInteractive);
+        (!shows_prompts).then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT))
+    });
+    hidden.collect()
+}
+
+/// What of this block would keep out those whom it means, once the settings for all are those that
+/// are needed.
+fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
+    let own = |keyword| sshd.own(index, keyword);
+    let (line, _) = needed(behind);
+    let needed = line.split_once(' ').map_or("", |(_, value)| value);
+    let methods = own(Keyword::Methods);
+    let ways = ways(methods.map_or(needed, |said| said.value));
+    let need = |method: &str| ways.iter().all(|way| way.contains(&method));
+    let mut found = Vec::new();
+    let mut add = |keyword, said, why: &str| found.push(sentence(sshd, index, keyword, said, why));
+    if let Some(said) = methods {
+        if behind == Behind::Key && ways.iter().any(|way| is_open(way)) {
+            let why = "without a key before it, the stack lets nobody in";
+            add(Keyword::Methods, said, why);
+        } else if need("password") {
+            add(Keyword::Methods, said, NO_PROMPT);
+        }
+    } else if behind == Behind::Key && sshd.within(index).lets_in_without_key() {
+        for keyword in [Keyword::Password, Keyword::KbdInteractive] {
+            if let Some(said) = own(keyword).filter(Said::is_on) {
+                let why = "behind a key no password alone lets in: who has no key loses the login";
+                add(keyword, said, why);
+            }
+        }
+    }
+    for (keyword, method) in [
+        (Keyword::Pubkey, "publickey"),
+        (Keyword::KbdInteractive, KEYBOARD),
+    ] {
+        if let Some(said) = own(keyword).filter(|said| !said.is_on() && need(method)) {
+            let why = format!("{method} is needed, and nobody gets in there without it");
+            add(keyword, said, &why);
+        }
+    }
+    found
+}
+
+/// Where a block says what, and what follows from it.
+fn sentence(sshd: &Sshd, index: usize, keyword: Keyword, said: Said<'_>, why: &str) -> String {
+    let block = sshd.blocks.get(index);
+    pam_onelogin::text::printable(&format!(
+        "{}: \"Match {}\" has \"{} {}\": {why}",
+        said.place.text(),
+        block.map_or("", |block| &block.condition),
+        keyword.name(),
+        said.value
+    ))
+}
+
+const NO_PROMPT: &str = "that method cannot show the prompt for a code, and the login fails";

@@ -1,0 +1,70 @@
+//! The methods of `AuthenticationMethods`: what switches each on, and which prove a user before the stack.
+
+use crate::pam_stack::edit::Behind;
+use crate::sshd::keyword::Keyword;
+
+/// The ways that `AuthenticationMethods` names.
+pub(crate) fn ways(text: &str) -> Vec<Vec<&str>> {
+    let ways = text.split_ascii_whitespace();
+    ways.map(|way| way.split(',').map(method).collect())
+        .collect()
+}
+
+/// The setting for a stack behind this, and whether a way does as well.
+pub(crate) fn needed(behind: Behind) -> (&'static str, fn(&[&str]) -> bool) {
+    match behind {
+        Behind::Key => (KEY, is_behind_key),
+        Behind::Password => (PASSWORD, |way| way.contains(&KEYBOARD)),
+    }
+}
+
+/// Whether a stack is asked before a key.
+pub(crate) fn is_open(way: &[&str]) -> bool {
+    let asks_pam = |method: &&str| [KEYBOARD, "password", "any"].contains(method);
+    let first = way
+        .iter()
+        .find(|method| **method == "publickey" || asks_pam(method));
+    first.is_some_and(asks_pam)
+}
+
+/// Whether a stack is asked behind a key.
+pub(crate) fn is_behind_key(way: &[&str]) -> bool {
+    let place = |method| way.iter().position(|found| *found == method);
+    match (place("publickey"), place(KEYBOARD)) {
+        (Some(key), Some(keyboard)) => key < keyboard,
+        _ => false,
+    }
+}
+
+/// A method without the device that may be named behind a colon.
+pub(crate) fn method(word: &str) -> &str {
+    word.split(':').next().unwrap_or_default()
+}
+
+/// Whether this list of methods begins with a key, or the like.
+pub(crate) fn is_key_first(list: &[&str]) -> bool {
+    let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
+    list.first()
+        .is_some_and(|first| firsts.contains(&method(first)))
+}
+
+/// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
+pub(crate) fn switch(method: &str) -> Option<Keyword> {
+    let method = method.strip_suffix(":pam").unwrap_or(method);
+    let known = METHODS.iter().find(|(name, _)| *name == method);
+    known.map(|(_, keyword)| *keyword)
+}
+
+/// Methods, and what switches each on.
+pub(crate) const METHODS: [(&str, Keyword); 6] = [
+    ("publickey", Keyword::Pubkey),
+    ("keyboard-interactive", Keyword::KbdInteractive),
+    ("password", Keyword::Password),
+    ("gssapi-with-mic", Keyword::Gssapi),
+    ("gssapi-keyex", Keyword::GssapiKeyExchange),
+    ("hostbased", Keyword::Hostbased),
+];
+
+pub(crate) const KEYBOARD: &str = "keyboard-interactive";
+pub(crate) const KEY: &str = "AuthenticationMethods publickey,keyboard-interactive";
+pub(crate) const PASSWORD: &str = "AuthenticationMethods keyboard-interactive";

@@ -1,0 +1,189 @@
+//! What `check` finds: how bad, what, where, why it matters, what to do about it.
+
+use crate::ui::console::{Paint, paint};
+use pam_onelogin::text::clean;
+use serde::Serialize;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// How bad a finding is; the worst comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Severity {
+    /// A user gets in without a second factor, or no user gets in.
+    Fault,
+    /// It works, and not as most would want it.
+    Warning,
+    /// Worth knowing; needs nothing done.
+    Note,
+    /// What was looked at and is right.
+    Good,
+}
+
+/// One thing that was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Finding {
+    pub(crate) severity: Severity,
+    /// A word for machines, which stays.
+    pub(crate) id: &'static str,
+    /// One sentence.
+    pub(crate) what: String,
+    #[serde(flatten)]
+    pub(crate) place: Option<Place>,
+    /// Why it matters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) why: Option<String>,
+    /// What to type or to write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) advice: Option<String>,
+}
+
+/// A line of a file; the path is that on the machine, without `--root`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(crate) struct Place {
+    pub(crate) path: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) line: Option<usize>,
+}
+
+impl Finding {
+    /// Denied, or let in, where it must not be.
+    pub(crate) fn fault(id: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Severity::Fault, id, what)
+    }
+
+    /// Not as most would want it.
+    pub(crate) fn warning(id: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Severity::Warning, id, what)
+    }
+
+    /// Worth knowing.
+    pub(crate) fn note(id: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Severity::Note, id, what)
+    }
+
+    /// Looked at, and right.
+    pub(crate) fn good(id: &'static str, what: impl Into<String>) -> Self {
+        Self::new(Severity::Good, id, what)
+    }
+
+    fn new(severity: Severity, id: &'static str, what: impl Into<String>) -> Self {
+        Self {
+            severity,
+            id,
+            what: what.into(),
+            place: None,
+            why: None,
+            advice: None,
+        }
+    }
+
+    /// The file that it is about.
+    pub(crate) fn in_file(mut self, path: impl AsRef<Path>) -> Self {
+        self.place = Some(Place::of(path, None));
+        self
+    }
+
+    /// The line that it is about, counted from 1.
+    pub(crate) fn at(mut self, path: impl AsRef<Path>, line: usize) -> Self {
+        self.place = Some(Place::of(path, Some(line)));
+        self
+    }
+
+    /// Where it stands, if it stands anywhere.
+    pub(crate) fn of(mut self, place: Option<Place>) -> Self {
+        self.place = place;
+        self
+    }
+
+    /// Why it matters.
+    pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
+        self.why = Some(why.into());
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    /// For people: a line for each part, aligned.
+    pub(crate) fn text(&self) -> String {
+        let word = format!("{:<8}", self.severity.word());
+        let mut text = format!(
+            "{} {}",
+            paint(self.severity.paint(), &word),
+            clean(&self.what, CHARS)
+        );
+        let mut part = |label: &str, words: &str| {
+            let label = paint(Paint::Dim, &format!("{label:<6}"));
+            let _ = write!(text, "\n         {label} {}", clean(words, CHARS));
+        };
+        if let Some(place) = &self.place {
+            part("where", &place.text());
+        }
+        if let Some(why) = &self.why {
+            part("why", why);
+        }
+        if let Some(advice) = &self.advice {
+            part("do", advice);
+        }
+        text
+    }
+
+    /// As it is shown: nothing in it moves a cursor (rule R10).
+    pub(crate) fn cleaned(mut self) -> Self {
+        self.what = clean(&self.what, CHARS);
+        self.why = self.why.map(|why| clean(&why, CHARS));
+        self.advice = self.advice.map(|advice| clean(&advice, CHARS));
+        if let Some(place) = &mut self.place {
+            place.path = clean(&place.path.display().to_string(), CHARS).into();
+        }
+        self
+    }
+}
+
+impl Place {
+    pub(crate) fn of(path: impl AsRef<Path>, line: Option<usize>) -> Self {
+        Self {
+            path: path.as_ref().to_owned(),
+            line,
+        }
+    }
+
+    /// `path:line`, as compilers write it.
+    pub(crate) fn text(&self) -> String {
+        let path = self.path.display();
+        self.line
+            .map_or_else(|| path.to_string(), |line| format!("{path}:{line}"))
+    }
+}
+
+impl Severity {
+    /// Whether the admin has something to do: `check` then ends with 1.
+    pub(crate) fn is_bad(self) -> bool {
+        self <= Self::Warning
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Fault => "FAULT",
+            Self::Warning => "warning",
+            Self::Note => "note",
+            Self::Good => "good",
+        }
+    }
+
+    fn paint(self) -> Paint {
+        match self {
+            Self::Fault => Paint::Bad,
+            Self::Warning => Paint::Warning,
+            Self::Note => Paint::Bold,
+            Self::Good => Paint::Good,
+        }
+    }
+}
+
+/// The longest part of a finding, in characters; foreign words in it are short.
+const CHARS: usize = 600;

@@ -1,0 +1,51 @@
+//! The commands: one file each, with its `Options` and `run`.
+
+pub(crate) mod check;
+pub(crate) mod confirm;
+pub(crate) mod disable;
+pub(crate) mod enable;
+pub(crate) mod enroll;
+pub(crate) mod factors;
+pub(crate) mod import_duo;
+pub(crate) mod limits;
+pub(crate) mod map;
+pub(crate) mod restore;
+pub(crate) mod status;
+pub(crate) mod try_login;
+pub(crate) mod users;
+
+use crate::outcome::Failure;
+use crate::ui::console::Console;
+use pam_onelogin::config::file::{LoadError, Loaded, load};
+use pam_onelogin::host::uids;
+use pam_onelogin::trust::Trusted;
+use std::path::PathBuf;
+
+/// What every verb gets.
+pub(crate) struct Context {
+    pub(crate) config: PathBuf,
+    pub(crate) console: Console,
+}
+
+impl Context {
+    /// The configuration, read as the module reads it.
+    pub(crate) fn load(&self) -> Result<Loaded, Failure> {
+        load(&self.config, Trusted::of(uids())).map_err(|error| match error {
+            LoadError::Unprivileged => {
+                Failure::at(&self.config, "only root may read it; run this with sudo")
+            }
+            LoadError::Faults(faults) => Failure(faults.iter().map(ToString::to_string).collect()),
+        })
+    }
+}
+
+/// What changes stacks is root's.
+pub(crate) fn needs_root() -> Result<(), Failure> {
+    if uids().effective == 0 {
+        Ok(())
+    } else {
+        Err(Failure::new(
+            "only root may change stacks; run this with sudo",
+        ))
+    }
+}

@@ -1,0 +1,76 @@
+//! `confirm SERVICE`: keeps the stack that `enable --try` has put on trial.
+
+use crate::change::record::Store;
+use crate::change::service::Service;
+use crate::outcome::{Exit, Failure};
+use crate::verb::{Context, needs_root};
+use clap::Args;
+use pam_onelogin::host::uids;
+use pam_onelogin::state::State;
+use pam_onelogin::trust::Trusted;
+
+/// What to keep.
+#[derive(Args)]
+pub(crate) struct Options {
+    service: Service,
+    /// Although no login through it was seen
+    #[arg(long)]
+    anyway: bool,
+}
+
+/// Keeps it.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    needs_root()?;
+    let loaded = context.load()?;
+    let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
+    let exit = keep(context, options.service, &state, options.anyway)?;
+    let service = options.service.name();
+    context
+        .console
+        .say(&format!("{service} stays as it is now."));
+    context
+        .console
+        .document(&serde_json::json!({ "service": service, "result": "confirmed" }));
+    Ok(exit)
+}
+
+/// Keeps what is on trial: a login through it was accepted since, or the admin says so.
+pub(super) fn keep(
+    context: &Context,
+    service: Service,
+    state: &State,
+    anyway: bool,
+) -> Result<Exit, Failure> {
+    let name = service.name();
+    let store = Store::open()?;
+    let Some(record) = Store::on_trial(service)? else {
+        return Err(Failure::new(format!("nothing is on trial in {name}")));
+    };
+    if record.is_overdue() {
+        return Err(Failure::new(format!("too late: {name} is put back")));
+    }
+    let mut through = record.through.iter();
+    let seen = through.find_map(|service| state.witnessed(service));
+    match seen {
+        Some(user) => {
+            let user = pam_onelogin::text::clean(&user, pam_onelogin::text::PROMPT_CHARS);
+            context
+                .console
+                .note(&format!("A login of {user} through it was accepted."));
+        }
+        None if anyway => {}
+        None => {
+            return Err(Failure::new(format!(
+                "no login through {name} was accepted by OneLogin since; log in from a second \
+                 window first ({})",
+                service.second_login("USER")
+            )));
+        }
+    }
+    store.keep(&record)?;
+    record
+        .through
+        .iter()
+        .for_each(|service| state.look_away(service));
+    Ok(Exit::Good)
+}

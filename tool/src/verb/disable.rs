@@ -1,0 +1,145 @@
+//! `disable SERVICE`: takes OneLogin out of a service's stacks again; to the byte, where nobody has
+//! changed them since.
+
+use crate::change::record::{Record, Store};
+use crate::change::service::{Service, path, present_stacks};
+use crate::change::undo::Back;
+use crate::change::{distribution, drop_in, plan};
+use crate::host::files::{self, Snapshot};
+use crate::outcome::{Exit, Failure};
+use crate::pam_stack::edit::{names_us, take_out};
+use crate::sshd::running;
+use crate::ui::diff::diff;
+use crate::verb::{Context, needs_root};
+use clap::Args;
+use serde::Serialize;
+
+/// What to switch off.
+#[derive(Args)]
+pub(crate) struct Options {
+    service: Service,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    service: &'a str,
+    files: Vec<String>,
+}
+
+/// Switches it off.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    needs_root()?;
+    let service = options.service;
+    let store = Store::open()?;
+    let record = match Store::on_trial(service)? {
+        Some(record) => Some(record),
+        None => Store::enabled(service)?,
+    };
+    let changed = match (record, service) {
+        (Some(record), Service::All) => put_back(context, &store, &record).or_else(|_| {
+            let changed = distribution::take_out()?;
+            store.forget(service)?;
+            Ok(changed)
+        })?,
+        (Some(record), _) => put_back(context, &store, &record)?,
+        (None, Service::All) => distribution::take_out()?,
+        (None, _) => take_out_ours(context, service)?,
+    };
+    let name = service.name();
+    let asks = (service != Service::All)
+        .then(|| plan::asks(service))
+        .flatten();
+    context.console.say(&match &asks {
+        Some(place) => format!("OneLogin is still asked in {name}, by {place}"),
+        None if changed.is_empty() => format!("Nothing to change for {name}."),
+        None => format!("OneLogin is not asked in {name} any more."),
+    });
+    if asks.is_some() {
+        let why = "what every service includes is switched off by: pam-onelogin disable all";
+        context.console.note(why);
+    }
+    if service == Service::Sshd && !changed.is_empty() {
+        let stays = drop_in::what_stays().into_iter();
+        stays.for_each(|text| context.console.note(text));
+    }
+    context.console.document(&Document {
+        service: name,
+        files: changed,
+    });
+    Ok(if asks.is_none() {
+        Exit::Good
+    } else {
+        Exit::Bad
+    })
+}
+
+fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Failure> {
+    // What is on trial goes back in any case.
+    if record.is_kept() && record.files.iter().any(|file| drop_in::reads(&file.path)) {
+        running::can_be_reloaded()?;
+    }
+    let mut changed = Vec::new();
+    for file in &record.files {
+        let restoring = store.planned_back(record, file)?;
+        let bytes = |file: Option<Snapshot>| file.map(|file| file.bytes).unwrap_or_default();
+        let path = file.path.display();
+        if [Back::Whole, Back::Lines].contains(&restoring.back) {
+            let (now, then) = (bytes(restoring.present), bytes(restoring.then));
+            context.console.say(&diff(&file.path, &now, &then));
+            changed.push(path.to_string());
+        }
+        match restoring.back {
+            Back::Same | Back::Whole => {}
+            Back::Lines => context.console.note(&format!(
+                "{path}: was changed since; only our lines were taken out."
+            )),
+            Back::Theirs => context.console.note(&format!(
+                "{path}: was changed since, and stays; it is yours now."
+            )),
+        }
+    }
+    store.put_back(record)?;
+    Ok(changed)
+}
+
+/// Without a record: what is plainly ours.
+fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Failure> {
+    let has_settings = service == Service::Sshd && drop_in::is_written()?;
+    if has_settings {
+        running::can_be_reloaded()?;
+    }
+    let mut plans = Vec::new();
+    for stack in present_stacks(service) {
+        let path = path(stack);
+        let Some(present) = files::snapshot(&path)? else {
+            continue;
+        };
+        let text = String::from_utf8_lossy(&present.bytes).into_owned();
+        match take_out(stack, &text) {
+            Ok(Some(text)) => plans.push((path, present, text)),
+            Ok(None) => {
+                if let Some(line) = names_us(&text) {
+                    return Err(Failure::new(format!(
+                        "{}:{line}: this line was not written by this tool; take it out by hand",
+                        path.display()
+                    )));
+                }
+            }
+            Err(refusal) => return Err(Failure::new(refusal.to_string())),
+        }
+    }
+    let mut changed = Vec::new();
+    for (path, present, text) in plans {
+        context
+            .console
+            .say(&diff(&path, &present.bytes, text.as_bytes()));
+        files::put(&path, text.as_bytes(), &present.metadata)?;
+        changed.push(path.display().to_string());
+    }
+    if has_settings {
+        drop_in::take_away()?;
+        changed.push(drop_in::OURS.to_owned());
+    }
+    Ok(changed)
+}

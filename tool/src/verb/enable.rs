@@ -1,0 +1,528 @@
+//! `enable SERVICE`: asks OneLogin in a service's logins from now on. The new stack is shown, judged
+//! and tried before it is written; a process, a timer and a unit put it back unless it is confirmed.
+
+use crate::change::plan::Planned;
+use crate::change::record::{Record, Store};
+use crate::change::service::{Service, path, present_stacks};
+use crate::change::trial::{Passed, Trial};
+use crate::change::{distribution, drop_in, plan, undo, watchdog};
+use crate::examine::stacks::advice::rewritten_here;
+use crate::host::{files, state_mount};
+use crate::outcome::{Exit, Failure};
+use crate::pam_stack::edit::{self, Behind, Insertion, Source};
+use crate::pam_stack::open;
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::diff::diff;
+use crate::ui::terminal::{Typing, agrees, is_yes, line, line_within};
+use crate::verb::confirm::keep;
+use crate::verb::{Context, needs_root};
+use clap::Args;
+use nix::unistd::User;
+use pam_onelogin::args::DEFAULT_CONFIG;
+use pam_onelogin::host::uids;
+use pam_onelogin::state::State;
+use pam_onelogin::text::printable;
+use pam_onelogin::trust::Trusted;
+use serde::Serialize;
+use std::path::Path;
+use std::time::Duration;
+
+/// What to switch on, and how carefully.
+#[derive(Args)]
+#[allow(clippy::struct_excessive_bools)] // the flags of a command line
+pub(crate) struct Options {
+    service: Service,
+    /// Who makes the trial login; who called sudo, if nothing is said
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Puts everything back after so many seconds, unless it is confirmed
+    #[arg(long = "try", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    try_for: Option<u32>,
+    /// sshd: what proves the user before; read from its settings, if nothing is said
+    #[arg(long, value_name = "WHAT")]
+    behind: Option<Behind>,
+    /// Shows the change, and makes none
+    #[arg(long)]
+    dry_run: bool,
+    /// Does not ask before it writes
+    #[arg(long)]
+    yes: bool,
+    /// Without a trial login
+    #[arg(long)]
+    no_trial: bool,
+    /// In spite of what would be lost, or of what sshd lacks
+    #[arg(long)]
+    anyway: bool,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    service: &'a str,
+    /// `unchanged`, `dry_run`, `enabled`, `confirmed` or `restored`
+    result: &'a str,
+    files: Vec<String>,
+    objections: &'a [String],
+}
+
+/// A change that was found out.
+struct Change {
+    plans: Vec<Planned>,
+    behind: Behind,
+    /// The services that ask OneLogin by it.
+    through: Vec<&'static str>,
+    objections: Vec<String>,
+}
+
+/// Switches it on.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    needs_root()?;
+    if context.config != Path::new(DEFAULT_CONFIG) {
+        return Err(Failure::new(format!(
+            "the stacks read {DEFAULT_CONFIG}: --config goes with other commands only"
+        )));
+    }
+    let user = options.user(context)?;
+    refuse_while_changing(options.service)?;
+    let change = options.prepare(context, &user.name)?;
+    change.show(&context.console);
+    if change.plans.is_empty() {
+        options.mount(context);
+        return Ok(options.report(context, "unchanged", &change, Exit::Good));
+    }
+    if !change.objections.is_empty() && !options.anyway {
+        return Err(Failure::new(
+            "nothing was changed; put that right first, or say --anyway",
+        ));
+    }
+    change.verify(&context.console, options.service)?;
+    if options.dry_run {
+        options.mount(context);
+        return Ok(options.report(context, "dry_run", &change, Exit::Good));
+    }
+    let loaded = context.load()?;
+    if !options.no_trial {
+        change.try_login(&context.console, &user)?;
+    }
+    if !options.yes && !agrees(&context.console, "Write this?") {
+        return Err(Failure::new("nothing was changed"));
+    }
+    // Before the folder is opened, and before a stack asks: what is counted is out of the reach of
+    // users from the first login on.
+    state_mount::switch_on(&context.console, &loaded.config.state_dir);
+    let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
+    let record = options.write(context, &change, &state, &user.name)?;
+    if options.try_for.is_none() {
+        return Ok(options.report(context, "enabled", &change, Exit::Good));
+    }
+    let exit = await_confirmation(context, options.service, &record, &state, &user.name)?;
+    let result = match exit {
+        Exit::Good => "confirmed",
+        Exit::Bad => "restored",
+    };
+    Ok(options.report(context, result, &change, exit))
+}
+
+impl Change {
+    /// What it would do, and what an admin should see in it.
+    fn show(&self, console: &Console) {
+        let own_notes = Path::new("/var");
+        for plan in self
+            .plans
+            .iter()
+            .filter(|plan| !plan.path.starts_with(own_notes))
+        {
+            let before = plan.before.as_ref().map(|old| old.bytes.as_slice());
+            let text = diff(&plan.path, before.unwrap_or_default(), &plan.after);
+            console.say(&text);
+        }
+        for objection in &self.objections {
+            let words = paint(Paint::Warning, "Look:");
+            console.note(&format!("{words} {objection}"));
+        }
+    }
+
+    /// The new stacks without a login.
+    fn verify(&self, console: &Console, service: Service) -> Result<(), Failure> {
+        if self.through.is_empty() {
+            let name = service.name();
+            let first = format!("no login of {name} would go through that; nothing was changed");
+            let mut sentences = vec![first];
+            if self.plans.iter().all(|plan| drop_in::reads(&plan.path)) {
+                sentences.push(
+                    "its stack asks OneLogin already; what sshd's settings lack, as shown above, is \
+                     yours to write"
+                        .to_owned(),
+                );
+            }
+            return Err(Failure(sentences));
+        }
+        for name in &self.through {
+            if let Some(fault) = plan::flaw(name, &self.plans, self.behind) {
+                let path = path(name);
+                let why = format!("{}: {fault}", path.display());
+                return Err(by_hand(console, &path, &why, self.behind));
+            }
+        }
+        Ok(())
+    }
+
+    fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
+        let trial = Trial {
+            service: self.through.first().copied().unwrap_or_default(),
+            user,
+            behind: self.behind,
+            plans: &self.plans,
+        };
+        let passed = trial.run(console).map_err(|mut failure| {
+            failure.0.push("nothing was changed".to_owned());
+            failure
+        })?;
+        console.note(&match passed {
+            Passed::Accepted => paint(Paint::Good, "The trial login was accepted by OneLogin."),
+            Passed::Exempt => paint(
+                Paint::Warning,
+                "The trial login was let in as this user is exempt: OneLogin was not asked.",
+            ),
+        });
+        Ok(())
+    }
+}
+
+impl Options {
+    /// Who logs in on trial.
+    fn user(&self, context: &Context) -> Result<User, Failure> {
+        let called = std::env::var("SUDO_USER")
+            .ok()
+            .filter(|name| name != "root");
+        let name = match self.user.clone().or(called) {
+            Some(name) => name,
+            None if self.dry_run || self.no_trial => "root".to_owned(),
+            None => {
+                let typed = line(&context.console, "Who makes the trial login? ", false);
+                let typed = typed.filter(|typed| !typed.is_empty());
+                let typed = typed.ok_or_else(|| Failure::new("say who, with --user NAME"))?;
+                String::from_utf8_lossy(&typed).into_owned()
+            }
+        };
+        let found = User::from_name(&name).ok().flatten();
+        found.ok_or_else(|| {
+            let name = pam_onelogin::text::clean(&name, pam_onelogin::text::PROMPT_CHARS);
+            Failure::new(format!("there is no user {name} on this host"))
+        })
+    }
+
+    /// A file system of its own for the private files, where the stacks stay as they are.
+    fn mount(&self, context: &Context) {
+        // Where the configuration has faults it is not known which folder is meant.
+        if let Ok(loaded) = context.load() {
+            let act = if self.dry_run {
+                state_mount::announce
+            } else {
+                state_mount::switch_on
+            };
+            act(&context.console, &loaded.config.state_dir);
+        }
+    }
+
+    /// Finds out what to change.
+    fn prepare(&self, context: &Context, user: &str) -> Result<Change, Failure> {
+        let mut change = Change {
+            plans: Vec::new(),
+            behind: Behind::Password,
+            through: Vec::new(),
+            objections: Vec::new(),
+        };
+        let mut settings = None;
+        match self.service {
+            Service::Sshd => {
+                let needs = drop_in::needs(user, self.behind)?;
+                change.behind = needs.behind;
+                change.objections = needs.objections;
+                settings = needs.file;
+            }
+            Service::All => {
+                (change.plans, change.objections) = distribution::change()?;
+            }
+            Service::Sudo | Service::Su | Service::Login => {}
+        }
+        let name = self.service.name();
+        if self.service != Service::All && !path(name).exists() {
+            return Err(Failure::new(format!(
+                "there is no /etc/pam.d/{name} on this host"
+            )));
+        }
+        for stack in present_stacks(self.service) {
+            self.plan(stack, &context.console, &mut change)?;
+        }
+        // Neither may count without the other: a stack without a password only behind a key, and a
+        // way in by password only into a stack that asks us.
+        let place = match change.behind {
+            Behind::Key => 0,
+            Behind::Password => change.plans.len(),
+        };
+        drop(change.plans.splice(place..place, settings));
+        change.through = plan::through(self.service, &change.plans);
+        if self.service == Service::All && change.through.contains(&"sshd") {
+            change.objections.extend(drop_in::hides_prompts(user));
+        }
+        Ok(change)
+    }
+
+    /// What one stack needs.
+    fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Failure> {
+        let path = path(stack);
+        let Some(before) = files::snapshot(&path)? else {
+            return Ok(());
+        };
+        let text = std::str::from_utf8(&before.bytes).map_err(|_| {
+            let path = path.display();
+            Failure::new(format!("{path}: is not UTF-8; write the line by hand"))
+        })?;
+        let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
+        let source = Source {
+            name: stack,
+            text,
+            other: &|name| open(name, &on_disk).map(|(_, text)| text),
+            siblings: self.service.stacks(),
+        };
+        match edit::insert(&source, change.behind) {
+            Ok(Insertion::New(found)) => {
+                let objections = found.objections.iter().map(ToString::to_string);
+                change.objections.extend(objections);
+                change.plans.push(Planned {
+                    path,
+                    before: Some(before),
+                    after: found.text.into_bytes(),
+                });
+            }
+            Ok(Insertion::Already(place)) => {
+                console.note(&format!("{place}: OneLogin is asked already."));
+                if let Some(fault) = plan::flaw(stack, &[], change.behind) {
+                    let words = paint(Paint::Warning, "Look:");
+                    let path = path.display();
+                    console.note(&format!(
+                        "{words} {path}: {fault}; type: pam-onelogin check"
+                    ));
+                }
+            }
+            Ok(Insertion::Covered(by)) => console.note(&format!(
+                "{}: includes {by}, and stays as it is.",
+                path.display()
+            )),
+            Err(refusal) => {
+                let why = refusal.to_string();
+                return Err(by_hand(console, &path, &why, change.behind));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the new stacks; with a record, and with a process that puts them back.
+    fn write(
+        &self,
+        context: &Context,
+        change: &Change,
+        state: &State,
+        user: &str,
+    ) -> Result<Record, Failure> {
+        let store = Store::open()?;
+        refuse_while_changing(self.service)?;
+        if Store::enabled(self.service)?.is_some() {
+            let name = self.service.name();
+            return Err(Failure::new(format!(
+                "{name} was enabled before, and its stacks were changed since; first type: \
+                 pam-onelogin disable {name}"
+            )));
+        }
+        if self.service == Service::Sshd {
+            let needs = drop_in::needs(user, Some(change.behind))?;
+            let is_known = |text| change.objections.contains(text);
+            let is_planned = change.plans.iter().any(|plan| drop_in::reads(&plan.path));
+            if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
+                return Err(Failure::new(
+                    "sshd's settings were changed meanwhile; nothing was written",
+                ));
+            }
+        }
+        for plan in &change.plans {
+            if files::snapshot(&plan.path)? != plan.before {
+                return Err(Failure::at(
+                    &plan.path,
+                    "was changed meanwhile; nothing was written",
+                ));
+            }
+        }
+        let seconds = self.try_for.unwrap_or(WRITING);
+        let (plans, through) = (&change.plans, &change.through);
+        let mut record = store.begin(self.service, plans, through, i64::from(seconds))?;
+        let written = self
+            .write_on_record(context, change, state, user)
+            .and_then(|()| match self.try_for {
+                Some(_) => store.written(&mut record),
+                None => store.keep(&record),
+            });
+        match written {
+            Ok(()) => Ok(record),
+            // All of it or nothing.
+            Err(mut failure) => {
+                failure.0.push(match store.put_back(&record) {
+                    Ok(()) => "nothing was changed".to_owned(),
+                    Err(_) => "what was changed goes back by: pam-onelogin restore".to_owned(),
+                });
+                Err(failure)
+            }
+        }
+    }
+
+    fn write_on_record(
+        &self,
+        context: &Context,
+        change: &Change,
+        state: &State,
+        user: &str,
+    ) -> Result<(), Failure> {
+        if let Some(seconds) = self.try_for {
+            for service in &change.through {
+                state.watch(service).map_err(|error| {
+                    Failure::new(format!("a login could not be noted: {error}"))
+                })?;
+            }
+            watchdog::start(&context.console, self.service, seconds)?;
+        }
+        for plan in &change.plans {
+            files::put(&plan.path, &plan.after, &plan.metadata())?;
+            if drop_in::reads(&plan.path) {
+                drop_in::take_effect(user, change.behind)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn report(&self, context: &Context, result: &str, change: &Change, exit: Exit) -> Exit {
+        let name = self.service.name();
+        let console = &context.console;
+        match result {
+            "dry_run" => console.note("Nothing was changed."),
+            "enabled" | "confirmed" => console.say(&format!(
+                "{} OneLogin is asked in {name}. To undo it: pam-onelogin disable {name}",
+                paint(Paint::Good, "Done.")
+            )),
+            "restored" => console.say(&format!("{name} is as it was before.")),
+            _ => console.say(&format!("Nothing to change for {name}.")),
+        }
+        let paths = change.plans.iter().map(|plan| plan.path.display());
+        console.document(&Document {
+            service: name,
+            result,
+            files: paths.map(|path| path.to_string()).collect(),
+            objections: &change.objections,
+        });
+        exit
+    }
+}
+
+/// Waits until the admin says that it works, here or by `confirm`; or puts it back.
+fn await_confirmation(
+    context: &Context,
+    service: Service,
+    record: &Record,
+    state: &State,
+    user: &str,
+) -> Result<Exit, Failure> {
+    let console = &context.console;
+    console.note(&format!(
+        "The new stack is in place, for {} s. Keep this window; log in from a second one:\n    {}\n\
+         When that works, type yes here, or there: pam-onelogin confirm {}\n\
+         Otherwise everything is put back, whatever becomes of this window.",
+        record.left(),
+        service.second_login(user),
+        service.name()
+    ));
+    let mut is_there = true;
+    loop {
+        if !Store::on_trial(service)?.is_some_and(|now| now.is_same(record)) {
+            record
+                .through
+                .iter()
+                .for_each(|service| state.look_away(service));
+            let is_kept =
+                Store::enabled(service)?.is_some_and(|kept| kept.changed == record.changed);
+            return Ok(if is_kept { Exit::Good } else { Exit::Bad });
+        }
+        let left = record.left();
+        if left == 0 {
+            undo::overdue(console)?;
+            std::thread::sleep(LOOK);
+            continue;
+        }
+        console.passing(&format!("Put back in {left} s unless it is confirmed"));
+        if !is_there {
+            std::thread::sleep(LOOK);
+            continue;
+        }
+        match line_within(LOOK) {
+            Typing::Line(answer) if is_yes(answer.trim_ascii()) => {
+                match keep(context, service, state, false) {
+                    Ok(_) => {}
+                    Err(failure) => {
+                        for sentence in failure.0 {
+                            console.note(&sentence);
+                        }
+                    }
+                }
+            }
+            Typing::Line(_) | Typing::Nothing => {}
+            Typing::Gone => is_there = false,
+        }
+    }
+}
+
+/// One change of a service at a time.
+fn refuse_while_changing(service: Service) -> Result<(), Failure> {
+    let name = service.name();
+    if Store::on_trial(service)?.is_some() {
+        return Err(Failure::new(format!(
+            "{name} is on trial already: pam-onelogin confirm {name}, or: pam-onelogin disable {name}"
+        )));
+    }
+    Ok(())
+}
+
+/// Why the stack is left to the admin; shows what to write, where `check` would call that good.
+fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Failure {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let new = rewritten_here(Path::new(DEFAULT_CONFIG), name.unwrap_or_default(), behind);
+    let path = path.display();
+    // What is shown is what was judged, or it is not shown.
+    let new = new.filter(|new| new.text.lines().all(|line| printable(line) == line));
+    let advice = if let Some(new) = new {
+        console.note(&format!(
+            "With this as the whole of {path} it would ask OneLogin:"
+        ));
+        for line in new.text.lines() {
+            console.note(format!("    {line}").trim_end());
+        }
+        for lost in &new.lost {
+            let words = paint(Paint::Warning, "Look:");
+            console.note(&format!(
+                "{words} {} would not count any more",
+                printable(lost)
+            ));
+        }
+        format!(
+            "nothing was changed; to write {path} by hand, see above, then type: pam-onelogin check"
+        )
+    } else {
+        "nothing was changed, and this stack is left to you: see \"Stacks\" in the README, then type: \
+         pam-onelogin check"
+            .to_owned()
+    };
+    Failure(vec![refusal.to_owned(), advice])
+}
+
+/// How long writing may take without a trial, in seconds; what is not done then is put back.
+const WRITING: u32 = 60;
+
+/// How often the tool looks whether the change was confirmed.
+const LOOK: Duration = Duration::from_millis(500);

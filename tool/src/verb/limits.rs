@@ -1,0 +1,100 @@
+//! `limits reset USER`: takes back what was counted of a user on this host.
+
+use crate::host::audit;
+use crate::login::stored::Stored;
+use crate::outcome::{Exit, Failure};
+use crate::verb::Context;
+use clap::{Args, Subcommand};
+use pam_onelogin::state::ledger::Standing;
+use pam_onelogin::text::{PROMPT_CHARS, clean, pair};
+use pam_onelogin::verdict::Level;
+use serde::Serialize;
+
+/// What to do with the limits.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Forgets what was counted of a user: challenges, refused codes, look-ups, a denied push
+    #[command(
+        after_help = "The user has the full limits again. Not reset: denials of open ssh connections, used codes, an open push. \
+            If several local users share one OneLogin user, all are reset."
+    )]
+    Reset {
+        /// The local user
+        user: String,
+    },
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    user: &'a str,
+    challenges: usize,
+    failures: usize,
+    unproven_failures: usize,
+    reserve: usize,
+    look_ups: usize,
+    push_denied: bool,
+    by: &'a str,
+}
+
+/// Takes them back.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    let What::Reset { user } = &options.what;
+    let loaded = context.load()?;
+    let stored = Stored::of(user, &loaded)?;
+    let user = &clean(user, PROMPT_CHARS);
+    let before = stored.standing()?;
+    stored.reset()?;
+    let after = stored.standing()?;
+    let counts = |standing: Standing| {
+        let Standing {
+            challenges: [_, challenges],
+            codes: [_, failures],
+            unproven_codes: [_, unproven],
+            reserve,
+            look_ups,
+            is_push_denied,
+            origins: _,
+            is_phone_busy: _,
+        } = standing;
+        let counts = [challenges, failures, unproven, reserve, look_ups];
+        (counts, is_push_denied)
+    };
+    if counts(after) != ([0; 5], false) {
+        return Err(Failure::new(format!(
+            "what was counted of {user} could not be taken back, or a login counts right now"
+        )));
+    }
+    let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
+        counts(before);
+    let by = audit::admin();
+    // The log must say why the counts do not add up.
+    let line = format!(
+        "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
+        pair("user", user),
+        pair("by", &by),
+    );
+    audit::leave(Level::Notice, &line);
+    context.console.say(&format!(
+        "{user} has all of the limits again. Taken back: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
+        failures + unproven_failures + reserve,
+        if push_denied { ", the pause after a denied push" } else { "" }
+    ));
+    context.console.document(&Document {
+        user,
+        challenges,
+        failures,
+        unproven_failures,
+        reserve,
+        look_ups,
+        push_denied,
+        by: &by,
+    });
+    Ok(Exit::Good)
+}

@@ -1,0 +1,286 @@
+//! `status [USER]`: the last decisions of this host, and what it counts and keeps.
+
+use crate::login::decisions::{Decision, Decisions, text_of};
+use crate::login::stored::{Stored, state};
+use crate::outcome::{Exit, Failure};
+use crate::ui::console::{Paint, paint};
+use crate::verb::Context;
+use clap::Args;
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::onelogin::token::Tokens;
+use pam_onelogin::text::{PROMPT_CHARS, clean};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use time::OffsetDateTime;
+
+/// What to show.
+#[derive(Args)]
+#[command(after_help = "\
+OneLogin is not asked. Any local user can write into the log that this is read from.")]
+pub(crate) struct Options {
+    /// One local user only
+    user: Option<String>,
+    /// How many decisions are shown one by one
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    last: usize,
+    /// Decisions of this log file, instead of this host's log
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document {
+    log: Option<String>,
+    counts: Vec<Tally>,
+    last: Vec<Decision>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kept: Option<Figures>,
+    tokens: Vec<Token>,
+}
+
+/// How often something was decided.
+#[derive(Serialize)]
+struct Tally {
+    event: String,
+    reason: Option<String>,
+    count: usize,
+}
+
+/// How a user stands.
+#[derive(Serialize)]
+struct Figures {
+    challenges: usize,
+    challenges_limit: u32,
+    challenges_today: usize,
+    challenges_today_limit: u32,
+    failures: usize,
+    failures_limit: u32,
+    failures_today: usize,
+    failures_today_limit: u32,
+    unproven_failures: usize,
+    unproven_failures_today: usize,
+    window_seconds: u64,
+    reserve: usize,
+    known_origins: usize,
+    look_ups: usize,
+    push_denied: bool,
+    phone_busy: bool,
+    cached_seconds: Option<i64>,
+}
+
+/// Whose token is kept, and until when.
+#[derive(Serialize)]
+struct Token {
+    table: &'static str,
+    kept_until: Option<u64>,
+}
+
+/// Shows it.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    let loaded = context.load()?;
+    let user = options.user.as_deref();
+    let kept = user.map(|user| Figures::of(user, &loaded)).transpose()?;
+    let found = match &options.log {
+        None => Decisions::of_this_host(),
+        Some(path) => Some(Decisions::of_file(path).map_err(|error| Failure::at(path, error))?),
+    };
+    let (log, mut decisions) = match found {
+        Some(Decisions { from, list }) => (Some(from), list),
+        None => (None, Vec::new()),
+    };
+    if user.is_some() {
+        decisions.retain(|decision| decision.user.as_deref() == user);
+    }
+    let counts = counts(&decisions);
+    let last = decisions.split_off(decisions.len().saturating_sub(options.last));
+    let tokens = tokens(&loaded);
+    let document = Document {
+        log,
+        counts,
+        last,
+        user: user.map(|user| clean(user, PROMPT_CHARS)),
+        kept,
+        tokens,
+    };
+    for line in document.lines() {
+        context.console.say(&line);
+    }
+    context.console.document(&document);
+    Ok(Exit::Good)
+}
+
+impl Document {
+    /// For people.
+    fn lines(&self) -> Vec<String> {
+        let heading = |text: &str| paint(Paint::Bold, text);
+        let mut lines = Vec::new();
+        match &self.log {
+            None => lines.push("No log was found: neither the journal nor /var/log.".to_owned()),
+            Some(log) if self.counts.is_empty() => lines.push(format!("No decision in {log}.")),
+            Some(log) => {
+                lines.push(heading(&format!("Decisions in {log}")));
+                let counts = self.counts.iter().map(|count| {
+                    let reason = count.reason.as_deref().unwrap_or_default();
+                    format!("  {:>6}  {} {reason}", count.count, count.event)
+                });
+                lines.extend(counts.map(|line| line.trim_end().to_owned()));
+                if !self.last.is_empty() {
+                    lines.push(heading("The last ones"));
+                }
+                lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
+                if self.counts.iter().any(|count| count.event == "denied") {
+                    lines.push("pam_onelogin(8) says of each reason what to do.".to_owned());
+                }
+            }
+        }
+        if let Some((user, kept)) = self.user.as_ref().zip(self.kept.as_ref()) {
+            lines.push(heading(&format!("What is kept of {user} here")));
+            lines.extend(kept.lines());
+        }
+        lines.push(heading("Access tokens"));
+        lines.extend(self.tokens.iter().map(Token::line));
+        lines
+    }
+}
+
+impl Figures {
+    fn of(user: &str, loaded: &Loaded) -> Result<Self, Failure> {
+        let stored = Stored::of(user, loaded)?;
+        let standing = stored.standing()?;
+        let limits = &loaded.config.limits;
+        let [challenges, challenges_today] = standing.challenges;
+        let [failures, failures_today] = standing.codes;
+        let [unproven_failures, unproven_failures_today] = standing.unproven_codes;
+        Ok(Self {
+            challenges,
+            challenges_limit: limits.challenges,
+            challenges_today,
+            challenges_today_limit: limits.challenges_per_day,
+            failures,
+            failures_limit: limits.failures,
+            failures_today,
+            failures_today_limit: limits.failures_per_day,
+            unproven_failures,
+            unproven_failures_today,
+            window_seconds: limits.window.as_secs(),
+            reserve: standing.reserve,
+            known_origins: standing.origins,
+            look_ups: standing.look_ups,
+            push_denied: standing.is_push_denied,
+            phone_busy: standing.is_phone_busy,
+            cached_seconds: stored.cached(),
+        })
+    }
+
+    fn lines(&self) -> Vec<String> {
+        let window = self.window_seconds;
+        let line = |what: &str, text: String| format!("  {what:<15}{text}");
+        let of = |what: &str, [count, today]: [usize; 2], [most, most_today]: [u32; 2]| {
+            let is_full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|it| it >= most);
+            let used_up = if is_full(count, most) || is_full(today, most_today) {
+                ", used up"
+            } else {
+                ""
+            };
+            line(
+                what,
+                format!(
+                    "{count} of {most} in {window} s, {today} of {most_today} in 24 h{used_up}"
+                ),
+            )
+        };
+        let failures = [self.failures_limit, self.failures_today_limit];
+        let phone = match (self.phone_busy, self.push_denied) {
+            (true, _) => "waits for the answer to a push",
+            (false, true) => "a push was denied: none for an hour, but from known addresses",
+            (false, false) => "free",
+        };
+        let cached = match self.cached_seconds {
+            Some(age) => format!("looked up {age} s ago, and believed"),
+            None => "nothing is kept; the next login asks".to_owned(),
+        };
+        let origins = format!(
+            "{}; used of their reserve in 24 h: {}",
+            self.known_origins, self.reserve
+        );
+        vec![
+            of(
+                "challenges",
+                [self.challenges, self.challenges_today],
+                [self.challenges_limit, self.challenges_today_limit],
+            ),
+            of(
+                "refused codes",
+                [self.failures, self.failures_today],
+                failures,
+            ),
+            of(
+                "… unproven",
+                [self.unproven_failures, self.unproven_failures_today],
+                failures,
+            ),
+            line("known addresses", format!(" {origins}")),
+            line(
+                "look-ups",
+                format!("{} in an hour led to nobody", self.look_ups),
+            ),
+            line("phone", phone.to_owned()),
+            line("user, devices", cached),
+        ]
+    }
+}
+
+impl Token {
+    fn line(&self) -> String {
+        let moment = self.kept_until.and_then(|end| {
+            let end = i64::try_from(end).ok()?;
+            OffsetDateTime::from_unix_timestamp(end).ok()
+        });
+        let text = match moment {
+            Some(end) => format!("kept until {}", text_of(end)),
+            None => "none is kept; the next login asks".to_owned(),
+        };
+        format!("  of {:<20}{text}", self.table)
+    }
+}
+
+/// How often each was decided, the most frequent first.
+fn counts(list: &[Decision]) -> Vec<Tally> {
+    let mut counts = BTreeMap::new();
+    for decision in list {
+        let kind = (decision.event.clone(), decision.reason.clone());
+        *counts.entry(kind).or_insert(0) += 1;
+    }
+    let counts = counts.into_iter().map(|((event, reason), count)| Tally {
+        event,
+        reason,
+        count,
+    });
+    let mut counts: Vec<_> = counts.collect();
+    counts.sort_by_key(|count| std::cmp::Reverse(count.count));
+    counts
+}
+
+/// The tokens in the private files; never what they are.
+fn tokens(loaded: &Loaded) -> Vec<Token> {
+    let state = state(loaded);
+    let onelogin = &loaded.config.onelogin;
+    let lookup = onelogin.lookup.as_ref().zip(loaded.secrets.lookup.as_ref());
+    let lookup = lookup
+        .map(|(credential, secret)| ("[onelogin.lookup]", credential.client_id.as_str(), secret));
+    let verify = (
+        "[onelogin]",
+        onelogin.client_id.as_str(),
+        &loaded.secrets.verify,
+    );
+    let all = [Some(verify), lookup].into_iter().flatten();
+    all.map(|(table, id, secret)| Token {
+        table,
+        kept_until: Tokens::new(&onelogin.origin, id, secret, &state).kept_until(),
+    })
+    .collect()
+}

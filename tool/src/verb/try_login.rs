@@ -1,0 +1,220 @@
+//! `test USER`: the login that the module would run, in this terminal, with each step shown.
+
+use crate::host::audit;
+use crate::login::outlook::{Prediction, known_as, subject};
+use crate::login::stored::{age, state};
+use crate::login::traced_http::{Steps, TracedHttp};
+use crate::outcome::{Exit, Failure};
+use crate::pam_stack::FOLDERS;
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
+use crate::verb::Context;
+use clap::Args;
+use pam_onelogin::attempt::{Attempt, Decision};
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::denials::Denials;
+use pam_onelogin::host::{process_identity, uids};
+use pam_onelogin::log;
+use pam_onelogin::login::{Clock as _, Outcome};
+use pam_onelogin::onelogin::http::Exchange;
+use pam_onelogin::reason::Reason;
+use pam_onelogin::secret::Secret;
+use pam_onelogin::text::{PROMPT_CHARS, clean};
+use pam_onelogin::user::{Request, Subject};
+use pam_onelogin::verdict::{self, Verdict};
+use serde::Serialize;
+use std::path::Path;
+
+/// What to try.
+#[derive(Args)]
+#[command(after_help = "\
+It is a real login: a code is used up, a push goes to the phone, limits count, the log has it.
+No stack is involved: pam-onelogin check looks at that.
+Exit codes: 0 let in or exempt, 1 denied.")]
+pub(crate) struct Options {
+    /// The local user
+    user: String,
+    /// The service whose login it is to be like
+    #[arg(long, value_name = "NAME", default_value = "sshd")]
+    service: String,
+    /// As somebody whom no key or password has proven yet
+    #[arg(long)]
+    unproven: bool,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document<'a> {
+    user: String,
+    service: String,
+    event: &'a str,
+    reason: Option<&'a str>,
+    detail: Option<&'a str>,
+    factor: Option<&'a str>,
+    /// The age of user and devices, where they were believed without asking.
+    cached_seconds: Option<i64>,
+    code: String,
+    ms: u128,
+    requests: Vec<Sent<'a>>,
+}
+
+#[derive(Serialize)]
+struct Sent<'a> {
+    method: &'a str,
+    path: &'a str,
+    status: Option<u16>,
+    ms: u128,
+}
+
+/// Runs the login.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    let loaded = context.load()?;
+    let console = &context.console;
+    hold_interrupts();
+    let request = options.request();
+    let subject = subject(&request, &loaded);
+    introduce(context, options, &subject, &loaded);
+    let age = subject
+        .ok()
+        .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
+    let clock = Countdown::start(console);
+    let mut carrier = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
+    let decision = Attempt {
+        request: &request,
+        uids: uids(),
+        clock: &clock,
+        prompt: &mut Terminal(console),
+        carrier: &mut carrier,
+        denials: Some(&Denials::default()),
+        is_same_user: &|| true,
+        has_stack: false,
+    }
+    .run(&loaded);
+    let ms = clock.elapsed().as_millis();
+    let exchanges = carrier.into_exchanges();
+    let verdict = verdict::of(&decision.report.outcome, decision.here);
+    let facts = decision.facts(&request, &exchanges, ms);
+    let line = log::decision(&verdict, &facts);
+    audit::leave(verdict.level, &line);
+    let is_believed = decision.report.onelogin_id.is_some()
+        && !exchanges.iter().any(|it| it.path.ends_with("devices"));
+    let cached_seconds = age.filter(|_| is_believed);
+    if let Some(age) = cached_seconds {
+        let most = loaded.config.users.cache.as_secs();
+        console.note(&format!(
+            "User and devices were looked up {age} s ago, and believed (users.cache = {most})."
+        ));
+    }
+    let code = format!("{:?}", verdict.code);
+    let line = format!("{line}\nThe module would say {code}.");
+    conclude(console, options, &decision, &verdict, &line);
+    console.document(&Document {
+        user: clean(&options.user, PROMPT_CHARS),
+        service: clean(&options.service, PROMPT_CHARS),
+        event: verdict.event.word(),
+        reason: verdict.reason.map(Reason::word),
+        detail: verdict.detail.as_deref(),
+        factor: decision.report.factor,
+        cached_seconds,
+        code,
+        ms,
+        requests: exchanges.iter().map(Sent::of).collect(),
+    });
+    Ok(if verdict.is_denial() {
+        Exit::Bad
+    } else {
+        Exit::Good
+    })
+}
+
+impl Options {
+    /// What the service would ask.
+    fn request(&self) -> Request {
+        let is_ssh = self.service == "sshd";
+        let is_proven = !self.unproven;
+        Request {
+            user: Some(self.user.clone()),
+            service: self.service.clone(),
+            tty: Some(if is_ssh { "ssh" } else { "/dev/tty" }.to_owned()),
+            // A connection of its own, so that a denial is remembered for this run alone.
+            ssh_connection: is_ssh.then(process_identity),
+            ssh_auth_info: is_ssh && is_proven,
+            ssh_key: is_ssh && is_proven,
+            // As if a password had been typed; the login never reads it.
+            password: (!is_ssh && is_proven).then(|| Secret::new(String::new())),
+            ..Request::default()
+        }
+    }
+}
+
+/// Says what is going to happen, by which settings, to whom.
+fn introduce(
+    context: &Context,
+    options: &Options,
+    subject: &Result<Subject, Outcome>,
+    loaded: &Loaded,
+) {
+    let console = &context.console;
+    let user = clean(&options.user, PROMPT_CHARS);
+    console.note(&format!(
+        "The login of {} as in {}, by {} at {}. It is a real one: codes are used up, limits count.",
+        paint(Paint::Bold, &user),
+        clean(&options.service, PROMPT_CHARS),
+        context.config.display(),
+        loaded.config.onelogin.origin
+    ));
+    let text = match subject {
+        Ok(subject) => format!("Looked up by {}.", known_as(subject, &loaded.config)),
+        Err(outcome) => format!("{user} {}.", Prediction::of_end(outcome).sentence()),
+    };
+    console.note(&text);
+    let has_stack = |folder: &&str| Path::new(folder).join(&options.service).is_file();
+    if !FOLDERS.iter().any(has_stack) {
+        let text = format!(
+            "There is no stack of that name here: {}.",
+            clean(&options.service, PROMPT_CHARS)
+        );
+        console.note(&paint(Paint::Warning, &text));
+    }
+}
+
+/// Says how it went, and what to type next.
+fn conclude(
+    console: &Console,
+    options: &Options,
+    decision: &Decision,
+    verdict: &Verdict,
+    line: &str,
+) {
+    for remark in &decision.remarks {
+        console.note(&paint(Paint::Warning, remark));
+    }
+    if let Some(words) = verdict.words {
+        console.note(words);
+    }
+    if verdict.is_denial() {
+        console.say(&paint(Paint::Bad, line));
+        let user = clean(&options.user, PROMPT_CHARS);
+        if let Some(advice) = Prediction::of_end(&decision.report.outcome).advice(&user) {
+            console.note(&advice);
+        }
+    } else {
+        console.say(&paint(Paint::Good, line));
+    }
+    let service = clean(&options.service, PROMPT_CHARS);
+    let text = format!(
+        "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
+    );
+    console.note(&paint(Paint::Dim, &text));
+}
+
+impl<'a> Sent<'a> {
+    fn of(exchange: &'a Exchange) -> Self {
+        Self {
+            method: exchange.method,
+            path: &exchange.path,
+            status: exchange.status,
+            ms: exchange.time.as_millis(),
+        }
+    }
+}

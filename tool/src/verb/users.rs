@@ -1,0 +1,179 @@
+//! `users`: who would get in, who is exempt and who would be locked out, before the switch is
+//! thrown.
+
+use crate::host::user_selection::UserSelection;
+use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
+use crate::outcome::{Exit, Failure};
+use crate::ui::console::{Console, paint};
+use crate::verb::Context;
+use clap::Args;
+use pam_onelogin::host::uids;
+use pam_onelogin::login::{Beginning, Preview};
+use pam_onelogin::onelogin::http::Http;
+use pam_onelogin::state::State;
+use pam_onelogin::text::{PROMPT_CHARS, clean};
+use pam_onelogin::trust::Trusted;
+use serde::Serialize;
+use std::fmt::Write as _;
+
+/// Which users.
+#[derive(Args)]
+#[command(after_help = "\
+Nothing is sent to anybody; it takes two or three requests a user.
+Users whom getent passwd does not list, as with many directories, must be named.
+Exit codes: 0 nobody would be denied, 1 somebody would, or was not asked for.")]
+pub(crate) struct Options {
+    #[command(flatten)]
+    whom: UserSelection,
+}
+
+/// The result for machines.
+#[derive(Serialize)]
+struct Document {
+    users: Vec<Entry>,
+    #[serde(flatten)]
+    counts: Counts,
+    requests: usize,
+}
+
+#[derive(Default, Serialize)]
+struct Counts {
+    pass: usize,
+    enroll: usize,
+    exempt: usize,
+    denied: usize,
+    /// Those after whom OneLogin was given up.
+    not_asked: usize,
+}
+
+#[derive(Serialize)]
+struct Entry {
+    user: String,
+    verdict: &'static str,
+    reason: Option<&'static str>,
+    detail: Option<String>,
+    onelogin_id: Option<String>,
+    factors: Vec<&'static str>,
+}
+
+/// Looks at each. Nothing is activated.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    let loaded = fresh(context.load()?);
+    let (config, console) = (&loaded.config, &context.console);
+    let names = options.whom.names()?;
+    announce(console, config, names.len(), 1);
+    let trusted = Trusted::of(uids());
+    let state = State::open(&config.state_dir, trusted);
+    let mut http = Http::new(config, trusted, None);
+    let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
+    let mut counts = Counts::default();
+    let mut users = Vec::new();
+    let mut failures = FailureStreak::default();
+    let widest = names.iter().map(|name| shown(name).chars().count()).max();
+    for (number, name) in (1..).zip(&names) {
+        if failures.are_too_many() {
+            counts.not_asked = names.len() - users.len();
+            break;
+        }
+        console.passing(&format!("{number} of {}", names.len()));
+        let preview = outlook.preview(name);
+        if let Beginning::End(outcome) = &preview.beginning {
+            failures.saw(outcome);
+        } else {
+            failures = FailureStreak::default();
+        }
+        let prediction = Prediction::of(&preview);
+        counts.count(prediction.word);
+        let entry = Entry::of(name, &preview, &prediction);
+        entry.show(console, prediction.word, widest.unwrap_or(0));
+        users.push(entry);
+    }
+    counts.show(console);
+    let exit = counts.exit();
+    console.document(&Document {
+        users,
+        counts,
+        requests: http.into_exchanges().len(),
+    });
+    Ok(exit)
+}
+
+impl Entry {
+    fn of(name: &str, preview: &Preview, prediction: &Prediction) -> Self {
+        let mut factors = Vec::new();
+        if let Beginning::Menu(menu) = &preview.beginning {
+            factors.extend(menu.devices().iter().map(|device| device.factor.word()));
+        }
+        factors.dedup();
+        Self {
+            user: shown(name),
+            verdict: prediction.word.text(),
+            reason: prediction.reason,
+            detail: prediction.detail.clone(),
+            onelogin_id: preview
+                .onelogin_id
+                .as_ref()
+                .map(|id| id.as_str().to_owned()),
+            factors,
+        }
+    }
+
+    fn show(&self, console: &Console, word: Word, widest: usize) {
+        let facts = if self.factors.is_empty() {
+            let reason = self.reason.map(str::to_owned);
+            let facts = [reason, self.detail.clone()];
+            facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
+        } else {
+            self.factors.join(", ")
+        };
+        let verdict = paint(word.paint(), &format!("{:6}", self.verdict));
+        let line = format!("{:widest$}  {verdict}  {facts}", self.user);
+        console.say(line.trim_end());
+    }
+}
+
+impl Counts {
+    fn count(&mut self, word: Word) {
+        *match word {
+            Word::Pass => &mut self.pass,
+            Word::Enroll => &mut self.enroll,
+            Word::Exempt => &mut self.exempt,
+            Word::Denied => &mut self.denied,
+        } += 1;
+    }
+
+    fn show(&self, console: &Console) {
+        let Self {
+            pass,
+            enroll,
+            exempt,
+            denied,
+            not_asked,
+        } = self;
+        let mut text = format!("\n{pass} would pass, {exempt} exempt, {denied} denied");
+        if *enroll > 0 {
+            let _ = write!(text, ", {enroll} would enrol a factor");
+        }
+        if *not_asked > 0 {
+            let _ = write!(
+                text,
+                ", {not_asked} not asked: OneLogin gives no answer; type pam-onelogin check"
+            );
+        } else if *denied > 0 {
+            text.push_str("; pam_onelogin(8) says of each reason what to do");
+        }
+        console.say(&format!("{text}."));
+    }
+
+    fn exit(&self) -> Exit {
+        if self.denied + self.not_asked == 0 {
+            Exit::Good
+        } else {
+            Exit::Bad
+        }
+    }
+}
+
+fn shown(name: &str) -> String {
+    clean(name, PROMPT_CHARS)
+}
