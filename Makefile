@@ -351,6 +351,8 @@ check: needs needs-deny
 # Reasons and keys, from src/reason.rs and src/config/keys.rs, into the documents. tests/docs.rs compares.
 docs: needs
 	@$(CARGO) xtask docs
+	@if command -v dot >/dev/null; then dot -Tsvg docs/architecture.dot -o docs/architecture.svg; \
+	  else echo 'SKIPPED: the drawing of docs/architecture.dot. It needs graphviz.'; fi
 
 clean:
 	$(CARGO) clean
