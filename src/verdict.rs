@@ -1,5 +1,6 @@
 //! The one table: how a login ended → PAM code, log line, words for the user. What each reason says is
-//! in `reason.rs`; here is what depends on the circumstances. Pure; one `match` without a catch-all. Here and in setcred are the only places that can say `PAM_SUCCESS`.
+//! in `reason.rs`; here is what depends on the circumstances. Pure; one `match` without a catch-all.
+//! Here and in setcred are the only places that can say `PAM_SUCCESS`.
 
 use crate::login::{Denial, Fault, Outcome};
 use crate::reason::{Reason, WRONG};
@@ -216,6 +217,7 @@ mod tests {
     use crate::api::{ApiError, Trouble};
     use crate::login::Unknown;
     use crate::outage::tests::outage;
+    use crate::reason::Group;
     use crate::user::Exemption;
 
     const SUDO: Circumstances = Circumstances {
@@ -229,6 +231,28 @@ mod tests {
 
     fn error(trouble: Trouble) -> ApiError {
         ApiError::new(trouble, "")
+    }
+
+    /// Each end of a login but the three that let in.
+    fn denials() -> Vec<Outcome> {
+        let denials: Vec<Outcome> = Trouble::all()
+            .map(|trouble| Outcome::Unavailable(error(trouble)))
+            .chain(Denial::all().map(Outcome::Denied))
+            .chain(Unknown::all().map(Outcome::Unknown))
+            .chain([
+                Outcome::Fault(Fault::Config),
+                Outcome::Fault(Fault::Tls(String::new())),
+                Outcome::Fault(Fault::Credential(String::new())),
+                Outcome::NoConversation,
+                Outcome::Unprivileged,
+                Outcome::Panicked,
+            ])
+            .collect();
+        let reasons: Vec<Option<Reason>> = denials.iter().map(|end| of(end, SUDO).reason).collect();
+        for reason in Reason::all().filter(|reason| reason.group() != Group::Exempt) {
+            assert!(reasons.contains(&Some(reason)), "{reason:?} is of no end");
+        }
+        denials
     }
 
     fn code(outcome: &Outcome, here: Circumstances) -> PamResultCode {
@@ -269,19 +293,7 @@ mod tests {
             code(&Outcome::Unavailable(error(Trouble::NoConnection)), SUDO),
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         );
-        let others = Trouble::all()
-            .map(|trouble| Outcome::Unavailable(error(trouble)))
-            .chain(Denial::all().map(Outcome::Denied))
-            .chain(Unknown::all().map(Outcome::Unknown))
-            .chain([
-                Outcome::Fault(Fault::Config),
-                Outcome::Fault(Fault::Tls(String::new())),
-                Outcome::Fault(Fault::Credential(String::new())),
-                Outcome::NoConversation,
-                Outcome::Unprivileged,
-                Outcome::Panicked,
-            ]);
-        for outcome in others {
+        for outcome in denials() {
             for here in [SSH, SUDO] {
                 let code = code(&outcome, here);
                 assert!(
@@ -350,14 +362,12 @@ mod tests {
 
     #[test]
     fn each_denial_has_a_reason_and_a_sentence() {
-        let denials = Denial::all().map(Outcome::Denied);
-        let unknowns = Unknown::all().map(Outcome::Unknown);
-        for outcome in denials.chain(unknowns).chain([Outcome::Panicked]) {
+        for outcome in denials() {
             let verdict = of(&outcome, SUDO);
-            assert!(
-                verdict.reason.is_some() && verdict.words.is_some(),
-                "{outcome:?}"
-            );
+            assert!(verdict.reason.is_some(), "{outcome:?}");
+            // Where nobody can be asked, nothing can be said.
+            let is_mute = matches!(outcome, Outcome::NoConversation);
+            assert_eq!(verdict.words.is_none(), is_mute, "{outcome:?}");
             assert_eq!(verdict.event, Event::Denied);
         }
     }

@@ -3,6 +3,7 @@
 
 use pam_onelogin::api::{ApiError, Trouble};
 use pam_onelogin::login::{Denial, Fault, Outcome, Unknown};
+use pam_onelogin::reason::Reason;
 use pam_onelogin::user::Exemption;
 use pam_onelogin::verdict::{self, Circumstances};
 use std::collections::BTreeSet;
@@ -41,12 +42,16 @@ pub fn codes() -> BTreeSet<String> {
             Outcome::Panicked,
         ]);
     let mut codes = BTreeSet::new();
+    let mut left: Vec<Reason> = Reason::all().collect();
     for end in ends {
         for (in_ssh, proven) in [(true, true), (true, false), (false, true), (false, false)] {
             let here = Circumstances { in_ssh, proven };
-            codes.insert(format!("{:?}", verdict::of(&end, here).code));
+            let verdict = verdict::of(&end, here);
+            codes.insert(format!("{:?}", verdict.code));
+            left.retain(|&reason| verdict.reason != Some(reason));
         }
     }
+    assert_eq!(left, [], "of no end");
     // Only the flow can make the two ends that let in: they hold a proof.
     codes.insert("PAM_SUCCESS".to_owned());
     codes
