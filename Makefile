@@ -348,7 +348,7 @@ check: needs needs-deny
 
 # --- documents ----------------------------------------------------------------------------------------------------
 
-# Reasons and keys, from src/reason.rs and src/config/keys.rs, into the documents. tests/docs.rs compares.
+# Reasons, keys and factors, from the tables of the module, into the documents. tests/docs.rs compares.
 docs: needs
 	@$(CARGO) xtask docs
 	@if command -v dot >/dev/null; then dot -Tsvg docs/architecture.dot -o docs/architecture.svg; \

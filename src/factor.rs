@@ -1,8 +1,13 @@
 //! Devices, the menu, and reading an answer. Pure: it neither asks nor sends.
 
+mod kind;
+
+pub use kind::{Code, Factor, Row};
+
 use crate::id::DeviceId;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
+use kind::Course;
 use std::fmt::Write as _;
 
 /// The prompt that tells nothing about the user (rule R13), and that of a sole authenticator.
@@ -11,140 +16,8 @@ pub const PASSCODE: &str = "OneLogin passcode: ";
 /// The most options a menu shows; an option is one digit.
 const MAX_OPTIONS: usize = 9;
 
-/// The letters of a YubiKey, which every keyboard has in the same places.
-const MODHEX: &str = "cbdefghijklnrtuv";
-
 /// The longest answer that is looked at, in bytes. A YubiKey's code has 44.
 const MAX_ANSWER: usize = 64;
-
-/// A kind of second factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Factor {
-    /// OneLogin Protect: a push, or the code that the app shows.
-    Push,
-    /// The code of OneLogin Protect alone, where API v1 lists it as a device of its own.
-    ProtectCode,
-    /// An authenticator app.
-    Totp,
-    /// A code by text message.
-    Sms,
-    /// A code by e-mail.
-    Email,
-    /// A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them.
-    MagicLink,
-    /// A phone call, during which the user keys in digits.
-    Voice,
-    /// A YubiKey's one-time password.
-    YubiKey,
-    /// A passcode of Duo's app.
-    Duo,
-    /// A temporary token that an administrator made.
-    Temporary,
-}
-
-/// What has to happen before a factor can be verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Course {
-    /// Nothing: the user has a code at hand.
-    CodeAtHand,
-    /// A code is sent, and typed.
-    CodeSent,
-    /// Something is sent, and answered elsewhere.
-    Approval,
-}
-
-impl Factor {
-    /// What each word of `factors.allow` stands for, in the order that holds when it is not set.
-    /// `temporary` holds only where it is named.
-    pub const WORDS: [(&'static str, &'static [Self]); 8] = [
-        ("push", &[Self::Push, Self::ProtectCode]),
-        ("totp", &[Self::Totp]),
-        ("sms", &[Self::Sms]),
-        ("email", &[Self::Email, Self::MagicLink]),
-        ("voice", &[Self::Voice]),
-        ("yubikey", &[Self::YubiKey]),
-        ("duo", &[Self::Duo]),
-        ("temporary", &[Self::Temporary]),
-    ];
-
-    /// The factors that are allowed when `factors.allow` is not set: all that a user can enrol.
-    #[must_use]
-    pub fn enrollable() -> Vec<Self> {
-        let all = Self::WORDS
-            .iter()
-            .flat_map(|(_, factors)| factors.iter().copied());
-        all.filter(|&factor| factor != Self::Temporary).collect()
-    }
-
-    /// The word in the log.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Push => "push",
-            Self::ProtectCode => "protect-code",
-            Self::Totp => "totp",
-            Self::Sms => "sms",
-            Self::Email => "email",
-            Self::MagicLink => "magic-link",
-            Self::Voice => "voice",
-            Self::YubiKey => "yubikey",
-            Self::Duo => "duo",
-            Self::Temporary => "temporary",
-        }
-    }
-
-    /// The word in the log where a code was typed: one of Protect's must not look like an approved push.
-    #[must_use]
-    pub fn code_word(self) -> &'static str {
-        match self {
-            Self::Push => Self::ProtectCode.word(),
-            other => other.word(),
-        }
-    }
-
-    fn course(self) -> Course {
-        match self {
-            Self::Push | Self::MagicLink | Self::Voice => Course::Approval,
-            Self::Sms | Self::Email => Course::CodeSent,
-            Self::ProtectCode | Self::Totp | Self::YubiKey | Self::Duo | Self::Temporary => {
-                Course::CodeAtHand
-            }
-        }
-    }
-
-    /// Whether an answer could be a code of some device that needs no activation.
-    #[must_use]
-    pub fn looks_like_a_code(answer: &Secret) -> bool {
-        let kinds = [Self::Totp, Self::Duo, Self::YubiKey];
-        kinds.iter().any(|kind| kind.code(answer).is_some())
-    }
-
-    /// The answer as a code, if it has the shape of this factor's codes: an answer without it is
-    /// never sent (rule R12). Sent codes may hold letters; all codes may have leading zeros.
-    #[must_use]
-    pub fn code(self, answer: &Secret) -> Option<Code> {
-        let code = answer.without(char::is_whitespace);
-        let (lengths, is_fit): (_, fn(char) -> bool) = match self {
-            Self::Push | Self::ProtectCode | Self::Totp => (6..=8, |c| c.is_ascii_digit()),
-            Self::Duo | Self::Temporary => (6..=10, |c| c.is_ascii_digit()),
-            Self::Sms | Self::Email => (4..=10, |c| c.is_ascii_alphanumeric()),
-            Self::YubiKey => (44..=44, |c| MODHEX.contains(c)),
-            Self::MagicLink | Self::Voice => return None,
-        };
-        (lengths.contains(&code.len()) && code.all(is_fit)).then_some(Code(code))
-    }
-}
-
-/// An answer that has the shape of a code.
-pub struct Code(Secret);
-
-impl Code {
-    /// The code.
-    #[must_use]
-    pub fn secret(&self) -> &Secret {
-        &self.0
-    }
-}
 
 listed! {
     /// How a device takes codes that nothing has sent.
@@ -378,13 +251,7 @@ impl Menu {
                 format!("Passcode, or Enter for a push to {}: ", device.label())
             }
             ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
-                let what = match device.factor {
-                    Factor::Push => "a push",
-                    Factor::Voice => "a phone call",
-                    Factor::MagicLink => "a link by e-mail",
-                    Factor::Email => "a passcode by e-mail",
-                    _ => "a passcode by text message",
-                };
+                let what = device.factor.sent();
                 format!("Press Enter to get {what} ({}): ", device.label())
             }
             _ => self.list(user),
@@ -451,11 +318,8 @@ impl Menu {
     fn line(&self, choice: &Choice) -> String {
         match choice {
             Choice::Approval(device) | Choice::CodeTo(device) => match device.factor {
-                Factor::Push => format!("Push to OneLogin Protect ({})", device.label()),
-                Factor::Voice => self.named("Phone call", device),
-                Factor::MagicLink => self.named("Link by e-mail", device),
-                Factor::Email => self.named("E-mail", device),
-                _ => self.named("Text message", device),
+                Factor::Push => format!("{} ({})", device.factor.option(), device.label()),
+                factor => self.named(factor.option(), device),
             },
             Choice::CodeOf(device) => match device.factor {
                 Factor::Push | Factor::ProtectCode => {

@@ -31,7 +31,7 @@
 //! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |
-//! | [`factor`] | devices, the menu, reading an answer | nothing |
+//! | [`factor`] | the table of the factors, devices, the menu, reading an answer | nothing |
 //! | [`group`] | pattern lists over group names | nothing |
 //! | [`id`] | OneLogin's ids | nothing |
 //! | [`text`], [`secret`] | text that is cleaned, values that are wiped | nothing |

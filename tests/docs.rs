@@ -91,7 +91,7 @@ fn the_readme_names_each_code_and_event_of_the_verdict() {
 #[test]
 fn the_words_for_factors_in_the_log_are_in_the_readme() {
     let log = between(README, "## The log\n", "\n## ");
-    for factor in Factor::WORDS.iter().flat_map(|(_, factors)| *factors) {
+    for factor in Factor::all() {
         for word in [factor.word(), factor.code_word()] {
             assert!(log.contains(&format!("`{word}`")), "{word}");
         }

@@ -253,18 +253,11 @@ pub(super) fn factor(
     display_name: &str,
     magic_links: &[String],
 ) -> Option<Factor> {
-    Some(match auth_factor_name {
-        "OneLogin" | "OneLogin Protect" => Factor::Push,
-        "Google Authenticator" => Factor::Totp,
-        "SMS" | "OneLogin SMS" | "OneLogin OTP SMS" => Factor::Sms,
-        "OneLogin Email" if magic_links.iter().any(|name| name == display_name) => {
-            Factor::MagicLink
-        }
-        "OneLogin Email" => Factor::Email,
-        "OneLogin Voice" => Factor::Voice,
-        "YubiKey" | "Yubico YubiKey" => Factor::YubiKey,
-        "Duo Security" => Factor::Duo,
-        _ => return None,
+    let factor = Factor::named(auth_factor_name)?;
+    let is_link = || magic_links.iter().any(|name| name == display_name);
+    Some(match factor {
+        Factor::Email if is_link() => Factor::MagicLink,
+        factor => factor,
     })
 }
 

@@ -420,7 +420,8 @@ impl<'a> Reader<'a> {
                 }
                 Some((_, factors)) => allow.extend_from_slice(factors),
                 None => {
-                    let known = list(&Factor::WORDS.map(|(word, _)| word));
+                    let known: Vec<&str> = Factor::WORDS.iter().map(|(word, _)| *word).collect();
+                    let known = list(&known);
                     self.fault(
                         line,
                         format!("\"allow\" names \"{word}\"; the factors are {known}"),

@@ -204,8 +204,7 @@ impl From<&Device> for DeviceEntry {
 
 impl DeviceEntry {
     fn device(self) -> Option<Device> {
-        let all = Factor::WORDS.iter().flat_map(|(_, factors)| *factors);
-        let factor = all.copied().find(|factor| factor.word() == self.factor)?;
+        let factor = Factor::all().find(|factor| factor.word() == self.factor)?;
         let codes = Codes::all().find(|codes| codes.word() == self.codes)?;
         let device = Device::new(DeviceId::parse(&self.id)?, factor, self.name, self.default);
         Some(Device { codes, ..device })

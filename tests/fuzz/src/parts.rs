@@ -488,12 +488,10 @@ pub fn answers(data: &[u8]) {
     };
     let text = answer.expose();
     let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-    for (_, factors) in Factor::WORDS {
-        for &factor in factors {
-            if let Some(code) = factor.code(&answer) {
-                assert_eq!(code.secret().expose(), bare, "R12");
-                assert!(has_shape(factor, &bare), "R12: a code of {factor:?}");
-            }
+    for factor in Factor::all() {
+        if let Some(code) = factor.code(&answer) {
+            assert_eq!(code.secret().expose(), bare, "R12");
+            assert!(has_shape(factor, &bare), "R12: a code of {factor:?}");
         }
     }
     for device in devices() {
@@ -504,10 +502,7 @@ pub fn answers(data: &[u8]) {
 
 fn judge(devices: &[Device], answer: &Secret, bare: &str) {
     let count = devices.len();
-    let allow: Vec<Factor> = Factor::WORDS
-        .iter()
-        .flat_map(|(_, all)| all.iter().copied())
-        .collect();
+    let allow: Vec<Factor> = Factor::all().collect();
     for activations in [Activations::Offered, Activations::Off] {
         let Ok(menu) = Menu::new(devices.to_vec(), count, &allow, activations) else {
             continue;

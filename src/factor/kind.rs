@@ -1,0 +1,234 @@
+//! The kinds of second factors: for each its words, OneLogin's names, how it is activated, the shape of its
+//! codes, and the nouns in prompts. One table; the documents' lists are made from it (`cargo xtask docs`).
+
+use crate::secret::Secret;
+
+/// The letters of a YubiKey, which every keyboard has in the same places.
+const MODHEX: &str = "cbdefghijklnrtuv";
+
+/// What has to happen before a factor can be verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Course {
+    /// Nothing: the user has a code at hand.
+    CodeAtHand,
+    /// A code is sent, and typed.
+    CodeSent,
+    /// Something is sent, and answered elsewhere.
+    Approval,
+}
+
+/// What a code is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// There is no code.
+    Nothing,
+    /// From so many digits to so many.
+    Digits(usize, usize),
+    /// The same, of digits and letters.
+    Letters(usize, usize),
+    /// So many of [`MODHEX`].
+    Modhex(usize),
+}
+
+/// What the documents say of a word of `factors.allow`.
+pub struct Row {
+    /// The word.
+    pub word: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// `auth_factor_name`s
+    pub names: Vec<&'static str>,
+    /// In which versions of the API.
+    pub versions: &'static str,
+}
+
+/// Defines the factors by the words of `factors.allow`, in the order that holds when it is not set.
+macro_rules! factors {
+    ( $(
+        $allowed:literal $what:literal, $versions:literal {
+            $( #[doc = $about:literal] $factor:ident $word:literal,
+                $names:expr, $course:ident, $shape:expr, $sent:literal, $option:literal; )+
+        }
+    )+ ) => {
+        listed! {
+            /// A kind of second factor.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum Factor {
+                $( $( #[doc = $about] $factor, )+ )+
+            }
+        }
+
+        impl Factor {
+            /// What each word of `factors.allow` stands for, in the order that holds when it is not set.
+            /// `temporary` holds only where it is named.
+            pub const WORDS: &'static [(&'static str, &'static [Self])] =
+                &[ $( ($allowed, &[ $( Self::$factor ),+ ]) ),+ ];
+
+            /// The word in the log.
+            #[must_use]
+            pub fn word(self) -> &'static str {
+                match self { $( $( Self::$factor => $word, )+ )+ }
+            }
+
+            /// OneLogin's names for it, in both versions of the API: `auth_factor_name`.
+            #[must_use]
+            pub fn names(self) -> &'static [&'static str] {
+                match self { $( $( Self::$factor => &$names, )+ )+ }
+            }
+
+            pub(super) fn course(self) -> Course {
+                match self { $( $( Self::$factor => Course::$course, )+ )+ }
+            }
+
+            fn shape(self) -> Shape {
+                match self { $( $( Self::$factor => $shape, )+ )+ }
+            }
+
+            /// What Enter sends: behind "Press Enter to get". Nothing, where a code is at hand.
+            pub(super) fn sent(self) -> &'static str {
+                match self { $( $( Self::$factor => $sent, )+ )+ }
+            }
+
+            /// What its line in a menu begins with, where something is sent.
+            pub(super) fn option(self) -> &'static str {
+                match self { $( $( Self::$factor => $option, )+ )+ }
+            }
+
+            /// What the documents say of each word of `factors.allow`.
+            #[must_use]
+            pub fn rows() -> Vec<Row> {
+                vec![ $( Row {
+                    word: $allowed,
+                    what: $what,
+                    names: [ $( Self::$factor ),+ ].iter().flat_map(|factor| factor.names()).copied().collect(),
+                    versions: $versions,
+                } ),+ ]
+            }
+        }
+    };
+}
+
+factors! {
+    "push" "OneLogin Protect: a push, or the code of the app", "both" {
+        #[doc = "OneLogin Protect: a push, or the code that the app shows."]
+        Push "push", ["OneLogin", "OneLogin Protect"], Approval, Shape::Digits(6, 8), "a push", "Push to OneLogin Protect";
+        #[doc = "The code of OneLogin Protect alone, where API v1 lists it as a device of its own."]
+        ProtectCode "protect-code", [], CodeAtHand, Shape::Digits(6, 8), "", "";
+    }
+    "totp" "authenticator app", "both" {
+        #[doc = "An authenticator app."]
+        Totp "totp", ["Google Authenticator"], CodeAtHand, Shape::Digits(6, 8), "", "";
+    }
+    "sms" "code by text message", "both" {
+        #[doc = "A code by text message."]
+        Sms "sms", ["SMS", "OneLogin SMS", "OneLogin OTP SMS"], CodeSent, Shape::Letters(4, 10), "a passcode by text message", "Text message";
+    }
+    "email" "code or link by e-mail", "codes both, links 2" {
+        #[doc = "A code by e-mail."]
+        Email "email", ["OneLogin Email"], CodeSent, Shape::Letters(4, 10), "a passcode by e-mail", "E-mail";
+        #[doc = "A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them."]
+        MagicLink "magic-link", [], Approval, Shape::Nothing, "a link by e-mail", "Link by e-mail";
+    }
+    "voice" "phone call: the user keys in digits that the prompt shows", "2" {
+        #[doc = "A phone call, during which the user keys in digits."]
+        Voice "voice", ["OneLogin Voice"], Approval, Shape::Nothing, "a phone call", "Phone call";
+    }
+    "yubikey" "YubiKey one-time password, 44 letters", "both" {
+        #[doc = "A YubiKey's one-time password."]
+        YubiKey "yubikey", ["YubiKey", "Yubico YubiKey"], CodeAtHand, Shape::Modhex(44), "", "";
+    }
+    "duo" "passcode of Duo's app", "both" {
+        #[doc = "A passcode of Duo's app."]
+        Duo "duo", ["Duo Security"], CodeAtHand, Shape::Digits(6, 10), "", "";
+    }
+    "temporary" "temporary token that an administrator made", "both" {
+        #[doc = "A temporary token that an administrator made."]
+        Temporary "temporary", [], CodeAtHand, Shape::Digits(6, 10), "", "";
+    }
+}
+
+impl Factor {
+    /// The factors that are allowed when `factors.allow` is not set: all that a user can enrol.
+    #[must_use]
+    pub fn enrollable() -> Vec<Self> {
+        let all = Self::WORDS
+            .iter()
+            .flat_map(|(_, factors)| factors.iter().copied());
+        all.filter(|&factor| factor != Self::Temporary).collect()
+    }
+
+    /// The factor that OneLogin gives this name, which tenants cannot change.
+    #[must_use]
+    pub fn named(auth_factor_name: &str) -> Option<Self> {
+        Self::all().find(|factor| factor.names().contains(&auth_factor_name))
+    }
+
+    /// The word in the log where a code was typed: one of Protect's must not look like an approved push.
+    #[must_use]
+    pub fn code_word(self) -> &'static str {
+        match self {
+            Self::Push => Self::ProtectCode.word(),
+            other => other.word(),
+        }
+    }
+
+    /// Whether an answer could be a code of some device that needs no activation.
+    #[must_use]
+    pub fn looks_like_a_code(answer: &Secret) -> bool {
+        let mut at_hand = Self::all().filter(|factor| factor.course() == Course::CodeAtHand);
+        at_hand.any(|factor| factor.code(answer).is_some())
+    }
+
+    /// The answer as a code, if it has the shape of this factor's codes: an answer without it is
+    /// never sent (rule R12). Sent codes may hold letters; all codes may have leading zeros.
+    #[must_use]
+    pub fn code(self, answer: &Secret) -> Option<Code> {
+        let code = answer.without(char::is_whitespace);
+        let (least, most, is_fit): (_, _, fn(char) -> bool) = match self.shape() {
+            Shape::Nothing => return None,
+            Shape::Digits(least, most) => (least, most, |c| c.is_ascii_digit()),
+            Shape::Letters(least, most) => (least, most, |c| c.is_ascii_alphanumeric()),
+            Shape::Modhex(length) => (length, length, |c| MODHEX.contains(c)),
+        };
+        ((least..=most).contains(&code.len()) && code.all(is_fit)).then_some(Code(code))
+    }
+}
+
+/// An answer that has the shape of a code.
+pub struct Code(Secret);
+
+impl Code {
+    /// The code.
+    #[must_use]
+    pub fn secret(&self) -> &Secret {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_factor_has_a_word_of_its_own_and_one_to_allow_it() {
+        for factor in Factor::all() {
+            let same = Factor::all().filter(|other| other.word() == factor.word());
+            assert_eq!(same.count(), 1, "{factor:?}");
+            let words = Factor::WORDS.iter();
+            let words = words.filter(|(_, factors)| factors.contains(&factor));
+            assert_eq!(words.count(), 1, "{factor:?}");
+            for name in factor.names() {
+                assert_eq!(Factor::named(name), Some(factor), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_sent_has_its_nouns() {
+        for factor in Factor::all() {
+            let is_sent = factor.course() != Course::CodeAtHand;
+            assert_eq!(!factor.sent().is_empty(), is_sent, "{factor:?}");
+            assert_eq!(!factor.option().is_empty(), is_sent, "{factor:?}");
+        }
+    }
+}
