@@ -12,7 +12,7 @@ pub use directory::{
 };
 pub use ending::{Again, Ending, GiveBack, Row, Seen};
 pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
-pub use error::{ApiError, Trouble};
+pub use error::{ApiError, ApiTrouble};
 pub use token::{Token, token};
 
 use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
@@ -229,7 +229,7 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         }
         (400, "State token is invalid or expired", _)
         | (401, "State token is invalid or expired", Verify::Poll) => Err(ApiError {
-            trouble: Trouble::NotFound,
+            trouble: ApiTrouble::NotFound,
             ..problem(reply, Names::AndMessages)
         }),
         (401, "Insufficient Permission", _) | (400, "User does not exist", _) => {

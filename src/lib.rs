@@ -5,13 +5,13 @@
 //! [`login::Login::run`] turns a subject into a [`login::Outcome`]; [`verdict::of`] turns that into
 //! a PAM code, a log line and a sentence for the user.
 //!
-//! Each module imports only modules that stand below it here; `tests/house.rs` compares this table with the code. A module
+//! Each module imports only modules that stand below it here; `tests/architecture.rs` compares this table with the code. A module
 //! that touches nothing takes values and returns values, and imports only such modules.
 //!
 //! | module | what it does | may touch |
 //! |---|---|---|
 //! | [`module`] | the six PAM entry points and the story of a login | everything |
-//! | [`attempt`] | one login with everything around it, for the module and the tool | its parts |
+//! | [`host_login`] | one login with everything around it, for the module and the tool | its parts |
 //! | [`onelogin`] | the client of OneLogin's API: http, token, users, cache, v1, v2 | the network |
 //! | [`state`] | private files: token, what is remembered of a user | files, writing |
 //! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
@@ -54,13 +54,13 @@ mod listed;
 
 pub mod api;
 pub mod args;
-pub mod attempt;
 pub mod clock;
 pub mod config;
 pub mod denials;
 pub mod factor;
 pub mod group;
 pub mod host;
+pub mod host_login;
 pub mod id;
 pub mod log;
 pub mod login;

@@ -15,28 +15,28 @@ mod unproven;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, LookUp, Memory, NoAnswer,
-    Permit, Phone, Prompt, Recalled, Typed, Uncounted, Unguessed, Wait,
+    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full, Limit, LookUp,
+    Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
 
-use crate::api::{Acceptance, ApiError, Trouble};
+use crate::api::{Acceptance, ApiError, ApiTrouble};
 use crate::config::Config;
 use crate::id::UserId;
 use crate::outage::SafePlace;
 use crate::user::{Proof, Subject};
-use look_up::Closed;
+use look_up::NoMenu;
 use std::time::Duration;
-use unproven::Door;
+use unproven::Claimant;
 
 /// How a push is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Manner {
+pub enum ApprovalWait {
     /// The host may hold texts back: everything stands in a prompt, and the wait follows it.
-    Prompted,
+    AfterEnter,
     /// The host shows texts at once: no prompt, the wait begins.
-    Waited,
+    AtOnce,
 }
 
 /// One login.
@@ -46,7 +46,7 @@ pub struct Login<'a> {
     clock: &'a dyn Clock,
     memory: &'a mut dyn Memory,
     config: &'a Config,
-    manner: Manner,
+    approval_wait: ApprovalWait,
     safe: Option<SafePlace>,
     progress: Progress,
 }
@@ -90,7 +90,7 @@ impl<'a> Login<'a> {
         clock: &'a dyn Clock,
         memory: &'a mut dyn Memory,
         config: &'a Config,
-        manner: Manner,
+        approval_wait: ApprovalWait,
     ) -> Self {
         Self {
             api,
@@ -98,7 +98,7 @@ impl<'a> Login<'a> {
             clock,
             memory,
             config,
-            manner,
+            approval_wait,
             safe: None,
             progress: Progress::default(),
         }
@@ -139,16 +139,16 @@ impl<'a> Login<'a> {
 
     fn story(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
         match subject {
-            Err(unknown) => self.codes_only(Door::Nobody(unknown), Proof::Unproven),
+            Err(unknown) => self.codes_only(Claimant::Nobody(unknown), Proof::Unproven),
             Ok(subject) => match subject.proof {
-                Proof::Unproven => self.codes_only(Door::Unasked(subject), Proof::Unproven),
+                Proof::Unproven => self.codes_only(Claimant::Unasked(subject), Proof::Unproven),
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
-                    Err(Closed::Nobody(unknown)) => {
-                        self.codes_only(Door::Nobody(unknown), Proof::Proven)
+                    Err(NoMenu::Nobody(unknown)) => {
+                        self.codes_only(Claimant::Nobody(unknown), Proof::Proven)
                     }
-                    Err(Closed::NoFactorYet(user)) => self.enrol(subject, &user),
-                    Err(Closed::For(outcome)) => Err(outcome),
+                    Err(NoMenu::NoFactorYet(user)) => self.enrol(subject, &user),
+                    Err(NoMenu::For(outcome)) => Err(outcome),
                 },
             },
         }
@@ -176,21 +176,21 @@ impl<'a> Login<'a> {
 
     fn trouble(error: ApiError) -> Outcome {
         match error.trouble {
-            Trouble::Interrupted => Outcome::Denied(Denial::Interrupted),
-            Trouble::Credential => Outcome::Fault(Fault::Credential(error.detail)),
-            Trouble::Tls => Outcome::Fault(Fault::Tls(error.detail)),
-            Trouble::NoConnection
-            | Trouble::Gateway
-            | Trouble::NoSuchHost
-            | Trouble::Timeout
-            | Trouble::Broken
-            | Trouble::ServerError
-            | Trouble::RateLimited
-            | Trouble::Redirected
-            | Trouble::NotFound
-            | Trouble::RequestRefused
-            | Trouble::BadReply
-            | Trouble::Local => Outcome::Unavailable(error),
+            ApiTrouble::Interrupted => Outcome::Denied(Denial::Interrupted),
+            ApiTrouble::Credential => Outcome::Fault(Fault::Credential(error.detail)),
+            ApiTrouble::Tls => Outcome::Fault(Fault::Tls(error.detail)),
+            ApiTrouble::NoConnection
+            | ApiTrouble::Gateway
+            | ApiTrouble::NoSuchHost
+            | ApiTrouble::Timeout
+            | ApiTrouble::Broken
+            | ApiTrouble::ServerError
+            | ApiTrouble::RateLimited
+            | ApiTrouble::Redirected
+            | ApiTrouble::NotFound
+            | ApiTrouble::RequestRefused
+            | ApiTrouble::BadReply
+            | ApiTrouble::Local => Outcome::Unavailable(error),
         }
     }
 

@@ -2,13 +2,13 @@
 //! host program.
 
 use crate::args::Args;
-use crate::attempt::{Attempt, Decision, interrupt};
 use crate::clock::SystemClock;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{StandardDescriptors, uids};
+use crate::host_login::{Decision, HostLogin, interrupt};
 use crate::log::{self, Facts, Log};
 use crate::login::{Clock as _, Denial, Fault, Outcome};
-use crate::onelogin::http::{Exchange, Http};
+use crate::onelogin::http::{Http, RequestTrace};
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
 use crate::text::{FAULT_CHARS, fact, pair};
 use crate::trust::Trusted;
@@ -65,7 +65,7 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
     let interrupt = interrupt(request, uids());
     let clock = SystemClock::start(interrupt);
     let mut log = Log::open(&request.service);
-    let (decision, exchanges) = match settings(&mut log, words) {
+    let (decision, traces) = match settings(&mut log, words) {
         Ok((args, _)) if args.behind_key && !request.ssh_key => {
             let outcome = Outcome::Denied(Denial::NoKey);
             (Decision::without(request, outcome), Vec::new())
@@ -73,8 +73,8 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
         Ok((_, loaded)) => {
             let mut http = Http::new(&loaded.config, Trusted::of(uids()), interrupt);
             let decision = attempt(handle, request, &clock, &mut http, &loaded);
-            let exchanges = http.into_exchanges();
-            for exchange in &exchanges {
+            let traces = http.into_traces();
+            for exchange in &traces {
                 log.line(Level::Debug, &shape(exchange));
             }
             if let Some(skipped) = skipped(decision.report.odd_devices) {
@@ -83,12 +83,12 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
             for remark in &decision.remarks {
                 log.line(Level::Warning, remark);
             }
-            (decision, exchanges)
+            (decision, traces)
         }
         Err(outcome) => (Decision::without(request, outcome), Vec::new()),
     };
     let ms = clock.elapsed().as_millis();
-    let facts = decision.facts(request, &exchanges, ms);
+    let facts = decision.facts(request, &traces, ms);
     conclude(handle, &mut log, &decision, &facts)
 }
 
@@ -104,12 +104,12 @@ fn attempt(
         sys::keep_denials(handle);
     }
     let handle = &*handle;
-    Attempt {
+    HostLogin {
         request,
         uids: uids(),
         clock,
         prompt: &mut Conversation::new(handle, request),
-        carrier: http,
+        transport: http,
         denials: sys::denials(handle),
         is_same_user: &|| is_still_the_user(handle, request),
         has_stack: true,
@@ -166,7 +166,7 @@ fn skipped(entries: usize) -> Option<String> {
 }
 
 /// A request in the log, at level debug.
-fn shape(exchange: &Exchange) -> String {
+fn shape(exchange: &RequestTrace) -> String {
     let status = exchange
         .status
         .map_or("-".to_owned(), |status| status.to_string());

@@ -20,7 +20,7 @@ use crate::map::Wanted;
 use crate::state::State;
 use cache::Cache;
 use client::{Client, Role};
-use http::Carrier;
+use http::Transport;
 
 /// OneLogin for one login, in the configured version.
 pub struct OneLogin<'a> {
@@ -35,10 +35,10 @@ impl<'a> OneLogin<'a> {
         config: &'a Config,
         secrets: &'a Secrets,
         state: &'a State,
-        carrier: &'a mut dyn Carrier,
+        transport: &'a mut dyn Transport,
     ) -> Self {
         Self {
-            client: Client::new(config, secrets, state, carrier),
+            client: Client::new(config, secrets, state, transport),
             cache: Cache::new(config, state),
             config,
         }

@@ -2,7 +2,7 @@
 //! administrator should do. One table; the manual's lists are made from it (`cargo xtask docs`).
 //! Pure. Only [`Reason::word`] and [`Reason::words`] are in the module.
 
-use crate::api::Trouble;
+use crate::api::ApiTrouble;
 use crate::login::{Denial, Unknown};
 use crate::user::{Exemption, Unclear};
 
@@ -335,24 +335,24 @@ impl From<Exemption> for Reason {
     }
 }
 
-impl From<Trouble> for Reason {
-    fn from(trouble: Trouble) -> Self {
+impl From<ApiTrouble> for Reason {
+    fn from(trouble: ApiTrouble) -> Self {
         match trouble {
-            Trouble::NoConnection => Self::NoConnection,
-            Trouble::Gateway => Self::Gateway,
-            Trouble::NoSuchHost => Self::NoSuchHost,
-            Trouble::Timeout => Self::Timeout,
-            Trouble::Broken => Self::ConnectionLost,
-            Trouble::ServerError => Self::ServerError,
-            Trouble::RateLimited => Self::RateLimited,
-            Trouble::Redirected => Self::Redirected,
-            Trouble::NotFound => Self::NotFound,
-            Trouble::RequestRefused => Self::RequestRefused,
-            Trouble::BadReply => Self::BadReply,
-            Trouble::Tls => Self::Tls,
-            Trouble::Credential => Self::Credential,
-            Trouble::Local => Self::LocalError,
-            Trouble::Interrupted => Self::Interrupted,
+            ApiTrouble::NoConnection => Self::NoConnection,
+            ApiTrouble::Gateway => Self::Gateway,
+            ApiTrouble::NoSuchHost => Self::NoSuchHost,
+            ApiTrouble::Timeout => Self::Timeout,
+            ApiTrouble::Broken => Self::ConnectionLost,
+            ApiTrouble::ServerError => Self::ServerError,
+            ApiTrouble::RateLimited => Self::RateLimited,
+            ApiTrouble::Redirected => Self::Redirected,
+            ApiTrouble::NotFound => Self::NotFound,
+            ApiTrouble::RequestRefused => Self::RequestRefused,
+            ApiTrouble::BadReply => Self::BadReply,
+            ApiTrouble::Tls => Self::Tls,
+            ApiTrouble::Credential => Self::Credential,
+            ApiTrouble::Local => Self::LocalError,
+            ApiTrouble::Interrupted => Self::Interrupted,
         }
     }
 }
@@ -373,8 +373,8 @@ mod tests {
     /// Each end of a login has a reason of its own, and no reason is left over.
     #[test]
     fn each_reason_belongs_to_one_end_of_a_login() {
-        // Ctrl-C is a denial wherever it comes, so `Trouble::Interrupted` has the same reason.
-        let troubles = Trouble::all().filter(|&trouble| trouble != Trouble::Interrupted);
+        // Ctrl-C is a denial wherever it comes, so `ApiTrouble::Interrupted` has the same reason.
+        let troubles = ApiTrouble::all().filter(|&trouble| trouble != ApiTrouble::Interrupted);
         let ends = Denial::all().map(Reason::from);
         let ends = ends
             .chain(Unknown::all().map(|unknown| Reason::from(&unknown)))

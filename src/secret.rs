@@ -28,14 +28,14 @@ impl Secret {
     }
 
     /// The text itself. Called where a secret leaves for OneLogin, and nowhere else
-    /// (`tests/house.rs` holds this).
+    /// (`tests/architecture.rs` holds this).
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }
 
     /// The text for the eyes of the user whose it is: the secret of a device that is being
-    /// enrolled. Called by the enrolment and nowhere else (`tests/house.rs` holds this).
+    /// enrolled. Called by the enrolment and nowhere else (`tests/architecture.rs` holds this).
     #[must_use]
     pub fn shown_to_its_owner(&self) -> &str {
         &self.0

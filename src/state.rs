@@ -4,9 +4,9 @@
 //! A path is looked up anew in each call: the folders above are trusted, so that only root can put
 //! another folder there, and then that one is meant.
 
-pub mod entries;
-pub mod ledger;
-mod witness;
+pub mod expiring_files;
+pub mod user_memory;
+mod watched_logins;
 
 use crate::clock::seconds_since_boot;
 use crate::host::boot;

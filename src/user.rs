@@ -93,7 +93,7 @@ pub trait People {
     fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed>;
 }
 
-/// Who stands at the door.
+/// Who must pass.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Who {
     /// Somebody who must pass.
@@ -161,7 +161,7 @@ listed! {
 }
 
 listed! {
-    /// Why it cannot be told who stands at the door.
+    /// Why it cannot be told who must pass.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Unclear {
         /// The real uid that must pass has no passwd entry, or its name belongs to another uid.

@@ -111,10 +111,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             match denial {
                 // A rerun is denied in these words for every name.
                 Denial::Before => verdict,
-                _ => here.alike(verdict),
+                _ => here.masked(verdict),
             }
         }
-        Outcome::Unknown(why) => here.alike(Verdict {
+        Outcome::Unknown(why) => here.masked(Verdict {
             detail: why.detail().map(str::to_owned),
             ..no(Code::PAM_USER_UNKNOWN, Level::Notice, why)
         }),
@@ -126,7 +126,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             detail: Some(error.detail.clone()),
             words: None,
         },
-        Outcome::Unavailable(error) => here.alike(Verdict {
+        Outcome::Unavailable(error) => here.masked(Verdict {
             detail: Some(error.detail.clone()),
             ..no(
                 // An ssh client would run the stack again, up to six times.
@@ -140,11 +140,11 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             )
         }),
         Outcome::Fault(Fault::Config) => no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Config),
-        Outcome::Fault(Fault::Credential(detail)) => here.alike(Verdict {
+        Outcome::Fault(Fault::Credential(detail)) => here.masked(Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Credential)
         }),
-        Outcome::Fault(Fault::Tls(detail)) => here.alike(Verdict {
+        Outcome::Fault(Fault::Tls(detail)) => here.masked(Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Tls)
         }),
@@ -172,7 +172,7 @@ impl Verdict {
 impl Circumstances {
     /// Where nothing has proven the user, everything that depends on the user looks like a wrong
     /// code (rule R13): the words everywhere, and the code where the host shows it, as sshd does.
-    fn alike(self, verdict: Verdict) -> Verdict {
+    fn masked(self, verdict: Verdict) -> Verdict {
         if self.proven {
             return verdict;
         }
@@ -214,7 +214,7 @@ fn no(code: PamResultCode, level: Level, reason: impl Into<Reason>) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{ApiError, Trouble};
+    use crate::api::{ApiError, ApiTrouble};
     use crate::login::Unknown;
     use crate::outage::tests::outage;
     use crate::reason::Group;
@@ -229,13 +229,13 @@ mod tests {
         ..SUDO
     };
 
-    fn error(trouble: Trouble) -> ApiError {
+    fn error(trouble: ApiTrouble) -> ApiError {
         ApiError::new(trouble, "")
     }
 
     /// Each end of a login but the three that let in.
     fn denials() -> Vec<Outcome> {
-        let denials: Vec<Outcome> = Trouble::all()
+        let denials: Vec<Outcome> = ApiTrouble::all()
             .map(|trouble| Outcome::Unavailable(error(trouble)))
             .chain(Denial::all().map(Outcome::Denied))
             .chain(Unknown::all().map(Outcome::Unknown))
@@ -283,14 +283,14 @@ mod tests {
     #[test]
     fn r19_an_outage_lets_in_with_a_warning_and_no_other_trouble_does() {
         let verdict = of(
-            &Outcome::Outage(outage(), error(Trouble::NoConnection)),
+            &Outcome::Outage(outage(), error(ApiTrouble::NoConnection)),
             SSH,
         );
         assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
         assert_eq!(verdict.level, Level::Warning);
         assert_eq!(verdict.reason, Some(Reason::NoConnection));
         assert_eq!(
-            code(&Outcome::Unavailable(error(Trouble::NoConnection)), SUDO),
+            code(&Outcome::Unavailable(error(ApiTrouble::NoConnection)), SUDO),
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         );
         for outcome in denials() {
@@ -312,8 +312,8 @@ mod tests {
         };
         let wrong = of(&Outcome::Denied(Denial::Code), unproven);
         for outcome in [
-            Outcome::Unavailable(error(Trouble::NoConnection)),
-            Outcome::Unavailable(error(Trouble::ServerError)),
+            Outcome::Unavailable(error(ApiTrouble::NoConnection)),
+            Outcome::Unavailable(error(ApiTrouble::ServerError)),
             Outcome::Fault(Fault::Credential(String::new())),
             Outcome::Fault(Fault::Tls(String::new())),
             Outcome::Unknown(Unknown::User),
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn r22_where_onelogin_gives_no_answer_an_ssh_client_does_not_ask_again() {
-        for trouble in Trouble::all() {
+        for trouble in ApiTrouble::all() {
             let verdict = code(&Outcome::Unavailable(error(trouble)), SSH);
             assert_eq!(verdict, PamResultCode::PAM_MAXTRIES, "{trouble:?}");
         }
@@ -402,8 +402,8 @@ mod tests {
     fn what_onelogin_or_the_system_said_is_kept_for_the_log() {
         let said = || "said".to_owned();
         for outcome in [
-            Outcome::Outage(outage(), ApiError::new(Trouble::NoConnection, "said")),
-            Outcome::Unavailable(ApiError::new(Trouble::BadReply, "said")),
+            Outcome::Outage(outage(), ApiError::new(ApiTrouble::NoConnection, "said")),
+            Outcome::Unavailable(ApiError::new(ApiTrouble::BadReply, "said")),
             Outcome::Fault(Fault::Credential(said())),
             Outcome::Fault(Fault::Tls(said())),
         ] {
@@ -424,7 +424,7 @@ mod tests {
     fn only_a_denial_is_one() {
         assert!(of(&Outcome::Denied(Denial::Code), SSH).is_denial());
         assert!(of(&Outcome::Panicked, SSH).is_denial());
-        let outage = Outcome::Outage(outage(), error(Trouble::NoConnection));
+        let outage = Outcome::Outage(outage(), error(ApiTrouble::NoConnection));
         for outcome in [Outcome::Exempt(Exemption::User), outage] {
             assert!(!of(&outcome, SSH).is_denial(), "{outcome:?}");
         }

@@ -24,7 +24,7 @@ const DOCUMENTS: [(&str, &str); 4] = [
     ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
 ];
 
-const ATTEMPT_SOURCE: &str = include_str!("../src/attempt.rs");
+const ATTEMPT_SOURCE: &str = include_str!("../src/host_login.rs");
 const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [

@@ -12,7 +12,7 @@ use pam_onelogin::api::Ending;
 use pam_onelogin::config;
 use pam_onelogin::host::uids;
 use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Call, Caller, Carrier as _, Http, Method};
+use pam_onelogin::onelogin::http::{Call, Caller, Http, Method, Transport as _};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::trust::Trusted;
 use std::fs;

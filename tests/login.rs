@@ -3,17 +3,18 @@
 
 mod script;
 
-use pam_onelogin::api::{Again, Ending, GiveBack, Trouble};
+use pam_onelogin::api::{Again, ApiTrouble, Ending, GiveBack};
 use pam_onelogin::api::{Available, Enrolment};
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{Full, Limit, Uncounted, Unguessed, Unknown};
+use pam_onelogin::login::{CodeNotCounted, Full, Limit, Uncounted, Unknown};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
-    Keeps, Lists, Looks, Meets, NoChallenge, NoGuess, NoLookUp, NoToken, NobodyLately, PhoneBusy,
-    Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits, WaitsFor,
+    Keeps, Lists, Looks, Meets, NoChallenge, NoLookUp, NoToken, NobodyLately, NotCounted,
+    PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits,
+    WaitsFor,
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
@@ -124,10 +125,10 @@ fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
-        Unprepared(missed(Trouble::NoConnection, Miss::Refused)),
+        Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused)),
         WaitsFor(SECOND_LOOK),
         Disconnects,
-        Unprepared(missed(Trouble::NoConnection, Miss::Refused)),
+        Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused)),
     ])
     .config(SAFE)
     .run();
@@ -141,7 +142,7 @@ fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
 fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_again() {
     let prompts = || {
         [
-            Unprepared(error(Trouble::NoConnection)),
+            Unprepared(error(ApiTrouble::NoConnection)),
             Asks(PASSCODE, "111111"),
             Waits(2),
             Asks(AGAIN, "111111"),
@@ -219,7 +220,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NoGuess(Unguessed::Full(Full::Window)),
+        NotCounted(CodeNotCounted::Full(Full::Window)),
         Denies,
     ])
     .run();
@@ -249,7 +250,7 @@ fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NoGuess(Unguessed::Forgotten),
+        NotCounted(CodeNotCounted::Forgotten),
         Denies,
     ])
     .run();
@@ -262,7 +263,7 @@ fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Asks(
             "That passcode was used before; wait for the next one. OneLogin passcode: ",
             "222222",
@@ -281,7 +282,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
         Asks(PASSCODE, "111111"),
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Waits(2),
         Asks(AGAIN, "222222"),
         Denies,
@@ -504,7 +505,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
 
 #[test]
 fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
-    let gateway = || Err(error(Trouble::Gateway));
+    let gateway = || Err(error(ApiTrouble::Gateway));
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -531,7 +532,7 @@ fn a_verification_that_is_gone_is_not_approved() {
         Denies,
         Activates("601", Ok("v-1")),
         Asks(PUSH_SENT, ""),
-        Polls("601", "v-1", || Err(error(Trouble::NotFound))),
+        Polls("601", "v-1", || Err(error(ApiTrouble::NotFound))),
     ])
     .run();
     assert_eq!(end, "denied expired factor=push id=1001");
@@ -705,7 +706,9 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
-        Checks("501", None, "123456", || Err(error(Trouble::NoConnection))),
+        Checks("501", None, "123456", || {
+            Err(error(ApiTrouble::NoConnection))
+        }),
         GivesBack(Limit::Failures),
     ])
     .run();
@@ -715,7 +718,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
-        Activates("501", Err(error(Trouble::NoConnection))),
+        Activates("501", Err(error(ApiTrouble::NoConnection))),
         GivesBack(Limit::Failures),
     ])
     .config("[onelogin]\nverify = \"activated\"")
@@ -769,7 +772,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
         .remembering_nobody_is_wrong()
         .run();
     assert_eq!(end, "exempt exempt-unknown factor=- id=-");
-    let end = Script::of([Looks("alice", Err(error(Trouble::ServerError)))])
+    let end = Script::of([Looks("alice", Err(error(ApiTrouble::ServerError)))])
         .remembering_nobody_is_wrong()
         .run();
     assert_eq!(end, "denied server-error factor=- id=-");
@@ -907,7 +910,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
         Lists("1001", vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
-        Activates("701", Err(error(Trouble::NoConnection))),
+        Activates("701", Err(error(ApiTrouble::NoConnection))),
         GivesBack(Limit::Challenges),
     ])
     .run();
@@ -1093,33 +1096,33 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
         Script::of(twice).config(SAFE).run()
     };
     let safe = |reason| format!("let in by failmode=safe {reason} factor=- id=-");
-    assert_eq!(look(Trouble::NoConnection), safe("no-connection"));
-    assert_eq!(look(Trouble::Gateway), safe("gateway"));
+    assert_eq!(look(ApiTrouble::NoConnection), safe("no-connection"));
+    assert_eq!(look(ApiTrouble::Gateway), safe("gateway"));
     let look = |trouble| {
         let mut steps = vec![Looks("alice", Err(error(trouble)))];
-        if trouble == Trouble::RateLimited {
+        if trouble == ApiTrouble::RateLimited {
             steps.extend([Waits(1), Looks("alice", Err(error(trouble)))]);
         }
         Script::of_steps(steps).config(SAFE).run()
     };
     for (trouble, reason) in [
-        (Trouble::NoSuchHost, "no-such-host"),
-        (Trouble::Timeout, "timeout"),
-        (Trouble::Broken, "connection-lost"),
-        (Trouble::ServerError, "server-error"),
-        (Trouble::RateLimited, "rate-limited"),
-        (Trouble::Redirected, "redirected"),
-        (Trouble::NotFound, "not-found"),
-        (Trouble::RequestRefused, "request-refused"),
-        (Trouble::BadReply, "bad-reply"),
-        (Trouble::Tls, "tls"),
-        (Trouble::Credential, "credential"),
-        (Trouble::Local, "local-error"),
+        (ApiTrouble::NoSuchHost, "no-such-host"),
+        (ApiTrouble::Timeout, "timeout"),
+        (ApiTrouble::Broken, "connection-lost"),
+        (ApiTrouble::ServerError, "server-error"),
+        (ApiTrouble::RateLimited, "rate-limited"),
+        (ApiTrouble::Redirected, "redirected"),
+        (ApiTrouble::NotFound, "not-found"),
+        (ApiTrouble::RequestRefused, "request-refused"),
+        (ApiTrouble::BadReply, "bad-reply"),
+        (ApiTrouble::Tls, "tls"),
+        (ApiTrouble::Credential, "credential"),
+        (ApiTrouble::Local, "local-error"),
     ] {
         assert_eq!(look(trouble), format!("denied {reason} factor=- id=-"));
     }
 
-    for trouble in [Trouble::NoConnection, Trouble::Gateway] {
+    for trouble in [ApiTrouble::NoConnection, ApiTrouble::Gateway] {
         let mut steps = vec![
             Looks("alice", one("1001")),
             Lists("1001", vec![totp("501")]),
@@ -1130,13 +1133,13 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
                 None,
                 "123456",
                 match trouble {
-                    Trouble::Gateway => || Err(missed(Trouble::Gateway, Miss::Gateway)),
-                    _ => || Err(missed(Trouble::NoConnection, Miss::Refused)),
+                    ApiTrouble::Gateway => || Err(missed(ApiTrouble::Gateway, Miss::Gateway)),
+                    _ => || Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
                 },
             ),
         ];
         // Without a connection nothing has left.
-        if trouble == Trouble::NoConnection {
+        if trouble == ApiTrouble::NoConnection {
             steps.push(GivesBack(Limit::Failures));
         }
         let after_a_code = Script::of_steps(steps).config(SAFE).run();
@@ -1148,7 +1151,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
             Denies,
             Activates("601", Err(missed(trouble, Miss::Gateway))),
         ];
-        if trouble == Trouble::NoConnection {
+        if trouble == ApiTrouble::NoConnection {
             steps.push(GivesBack(Limit::Challenges));
         }
         let after_an_activation = Script::of_steps(steps).config(SAFE).run();
@@ -1166,7 +1169,7 @@ fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
-        Checks("501", None, "123456", || Err(error(Trouble::Broken))),
+        Checks("501", None, "123456", || Err(error(ApiTrouble::Broken))),
     ])
     .run();
     assert_eq!(end, "denied connection-lost factor=totp id=1001");
@@ -1175,7 +1178,7 @@ fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
         Lists("1001", vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
-        Activates("701", Err(error(Trouble::Timeout))),
+        Activates("701", Err(error(ApiTrouble::Timeout))),
     ])
     .run();
     assert_eq!(end, "denied timeout factor=sms id=1001");
@@ -1317,7 +1320,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
 
 #[test]
 fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
-    let limited = || error(Trouble::RateLimited);
+    let limited = || error(ApiTrouble::RateLimited);
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
@@ -1413,7 +1416,10 @@ fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
 fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
+        Looks(
+            "alice",
+            Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
+        ),
         Waits(2),
         Asks(AGAIN, "222222"),
         Waits(2),
@@ -1618,7 +1624,7 @@ fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
 #[test]
 fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
     let busy = |seconds| {
-        let mut busy = error(Trouble::RateLimited);
+        let mut busy = error(ApiTrouble::RateLimited);
         busy.retry_after = Some(std::time::Duration::from_secs(seconds));
         busy
     };
@@ -1653,7 +1659,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
 #[test]
 fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
     let busy = || {
-        let mut busy = error(Trouble::RateLimited);
+        let mut busy = error(ApiTrouble::RateLimited);
         busy.retry_after = Some(std::time::Duration::from_secs(1));
         busy
     };
@@ -1663,7 +1669,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || {
-            let mut busy = error(Trouble::RateLimited);
+            let mut busy = error(ApiTrouble::RateLimited);
             busy.retry_after = Some(std::time::Duration::from_secs(1));
             Err(busy)
         }),
@@ -1688,7 +1694,9 @@ fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Denies,
-        Checks("501", None, "111111", || Err(error(Trouble::ServerError))),
+        Checks("501", None, "111111", || {
+            Err(error(ApiTrouble::ServerError))
+        }),
         Waits(2),
         Asks(AGAIN, "222222"),
         Waits(2),
@@ -1764,11 +1772,11 @@ fn r18_a_code_that_was_used_before_costs_a_try() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Asks(used, "111111"),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Asks(used, "111111"),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Denies,
     ])
     .run();
@@ -1815,7 +1823,7 @@ fn why_no_answer_was_looked_at_is_the_reason() {
 #[test]
 fn a_poll_comes_no_sooner_than_onelogin_wants() {
     let busy = || {
-        let mut busy = error(Trouble::RateLimited);
+        let mut busy = error(ApiTrouble::RateLimited);
         busy.retry_after = Some(std::time::Duration::from_secs(7));
         Err(busy)
     };
@@ -1838,10 +1846,10 @@ fn a_poll_comes_no_sooner_than_onelogin_wants() {
 #[test]
 fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
     let polls: [(script::Answers, &str); 4] = [
-        (|| Err(error(Trouble::Credential)), "credential"),
-        (|| Err(error(Trouble::Tls)), "tls"),
-        (|| Err(error(Trouble::BadReply)), "bad-reply"),
-        (|| Err(error(Trouble::Redirected)), "redirected"),
+        (|| Err(error(ApiTrouble::Credential)), "credential"),
+        (|| Err(error(ApiTrouble::Tls)), "tls"),
+        (|| Err(error(ApiTrouble::BadReply)), "bad-reply"),
+        (|| Err(error(ApiTrouble::Redirected)), "redirected"),
     ];
     for (poll, reason) in polls {
         let end = Script::of([
@@ -1860,9 +1868,9 @@ fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
 
 #[test]
 fn ctrl_c_ends_a_request_and_the_wait_for_the_next_one() {
-    let end = Script::of([Looks("alice", Err(error(Trouble::Interrupted))), Denies]).run();
+    let end = Script::of([Looks("alice", Err(error(ApiTrouble::Interrupted))), Denies]).run();
     assert_eq!(end, "denied interrupted factor=- id=-");
-    let mut busy = error(Trouble::RateLimited);
+    let mut busy = error(ApiTrouble::RateLimited);
     busy.retry_after = Some(std::time::Duration::from_secs(3));
     let end = Script::of([Looks("alice", Err(busy)), CtrlC, Denies]).run();
     assert_eq!(end, "denied interrupted factor=- id=-");
@@ -1875,7 +1883,7 @@ fn a_code_for_a_verification_that_is_gone_is_too_late() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
-        Checks("501", None, "123456", || Err(error(Trouble::NotFound))),
+        Checks("501", None, "123456", || Err(error(ApiTrouble::NotFound))),
     ])
     .run();
     assert_eq!(end, "denied expired factor=totp id=1001");
@@ -2110,7 +2118,7 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", REJECTED),
         Asks(PUSH_NOT_ACCEPTED, "111111"),
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         Asks(
             "That passcode was used before; wait for the next one. Push sent to Phone. Approve it, then press Enter (or type a code): ",
             "",
@@ -2184,7 +2192,7 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
 fn r18_a_used_code_that_needs_a_push_sends_neither() {
     let again = "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: ";
     let end = after_a_typed_code([
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         GivesBack(Limit::Challenges),
         Asks(again, "111111"),
         Activates("601", Ok("v-1")),
@@ -2198,13 +2206,16 @@ fn r18_a_used_code_that_needs_a_push_sends_neither() {
 #[test]
 fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     let end = after_a_typed_code([
-        NoGuess(Unguessed::Full(Full::Window)),
+        NotCounted(CodeNotCounted::Full(Full::Window)),
         GivesBack(Limit::Challenges),
     ])
     .run();
     assert_eq!(end, "denied too-many-codes factor=protect-code id=1001");
-    let end =
-        after_a_typed_code([NoGuess(Unguessed::Forgotten), GivesBack(Limit::Challenges)]).run();
+    let end = after_a_typed_code([
+        NotCounted(CodeNotCounted::Forgotten),
+        GivesBack(Limit::Challenges),
+    ])
+    .run();
     assert_eq!(end, "denied no-state factor=protect-code id=1001");
     let end = after_a_typed_code([NoChallenge(Uncounted::Full(Full::PushDenied))]).run();
     assert_eq!(end, "denied push-denied-lately factor=push id=1001");
@@ -2257,7 +2268,7 @@ fn r21_a_code_counts_only_while_its_push_is_this_logins() {
     let end = after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", || {
-            Err(error(Trouble::NotFound))
+            Err(error(ApiTrouble::NotFound))
         }),
     ])
     .run();
@@ -2349,7 +2360,7 @@ fn codes_at_hand_go_before_those_that_need_a_push() {
         Asks(MENU, "2"),
         Asks("OneLogin passcode from Phone: ", "654321"),
         Denies,
-        NoGuess(Unguessed::UsedBefore),
+        NotCounted(CodeNotCounted::UsedBefore),
         GivesBack(Limit::Challenges),
         Asks(
             "That passcode was used before; wait for the next one. OneLogin passcode from Phone: ",
@@ -2369,7 +2380,10 @@ const SECOND_LOOK: Duration = Duration::from_millis(1500);
 #[test]
 fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
     let end = Script::of([
-        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
+        Looks(
+            "alice",
+            Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
+        ),
         WaitsFor(SECOND_LOOK),
         Disconnects,
         Looks("alice", one("1001")),
@@ -2387,12 +2401,15 @@ fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
 #[test]
 fn r19_what_this_host_may_have_made_denies_at_either_look() {
     for local in Miss::all().filter(|miss| !miss.is_outage()) {
-        let first = Script::of([Looks("alice", Err(missed(Trouble::NoConnection, local)))]);
+        let first = Script::of([Looks("alice", Err(missed(ApiTrouble::NoConnection, local)))]);
         let second = Script::of([
-            Looks("alice", Err(missed(Trouble::NoConnection, Miss::Silence))),
+            Looks(
+                "alice",
+                Err(missed(ApiTrouble::NoConnection, Miss::Silence)),
+            ),
             WaitsFor(SECOND_LOOK),
             Disconnects,
-            Looks("alice", Err(missed(Trouble::NoConnection, local))),
+            Looks("alice", Err(missed(ApiTrouble::NoConnection, local))),
         ]);
         for script in [first, second] {
             let end = script.config(SAFE).run();
@@ -2405,7 +2422,7 @@ fn r19_what_this_host_may_have_made_denies_at_either_look() {
 fn r19_without_failmode_safe_nothing_is_asked_twice() {
     let end = Script::of([Looks(
         "alice",
-        Err(missed(Trouble::NoConnection, Miss::Refused)),
+        Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
     )])
     .run();
     assert_eq!(end, "denied no-connection factor=- id=-");
@@ -2442,7 +2459,7 @@ fn r21_the_last_poll_comes_before_the_push_is_over() {
 
 #[test]
 fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
-    let refused = || Unprepared(missed(Trouble::NoConnection, Miss::Refused));
+    let refused = || Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused));
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -2461,12 +2478,15 @@ fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
 
 #[test]
 fn r09_there_is_no_second_look_beyond_the_end_of_a_login() {
-    let mut busy = error(Trouble::RateLimited);
+    let mut busy = error(ApiTrouble::RateLimited);
     busy.retry_after = Some(Duration::from_secs(54));
     let end = Script::of([
         Looks("alice", Err(busy)),
         Waits(54),
-        Looks("alice", Err(missed(Trouble::NoConnection, Miss::Refused))),
+        Looks(
+            "alice",
+            Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
+        ),
     ])
     .config(SAFE)
     .run();

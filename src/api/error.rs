@@ -8,7 +8,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiError {
     /// What kind of trouble.
-    pub trouble: Trouble,
+    pub trouble: ApiTrouble,
     /// For the log: status and names, never a value of ours.
     pub detail: String,
     /// When OneLogin wants to be asked again, with 429.
@@ -22,7 +22,7 @@ pub struct ApiError {
 listed! {
     /// Kinds of trouble with OneLogin.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Trouble {
+    pub enum ApiTrouble {
         /// No connection could be made, or names could not be resolved for now.
         NoConnection,
         /// 502, 503 or 504.
@@ -57,9 +57,9 @@ listed! {
 }
 
 impl ApiError {
-    /// Trouble for which OneLogin named no time to come back.
+    /// An error for which OneLogin named no time to come back.
     #[must_use]
-    pub fn new(trouble: Trouble, detail: impl Into<String>) -> Self {
+    pub fn new(trouble: ApiTrouble, detail: impl Into<String>) -> Self {
         Self {
             trouble,
             detail: detail.into(),
@@ -72,7 +72,7 @@ impl ApiError {
     /// The time that this key sets is over, before anything was written.
     #[must_use]
     pub fn late(key: &str) -> Self {
-        Self::new(Trouble::Timeout, key).ended(Ending::NotSent)
+        Self::new(ApiTrouble::Timeout, key).ended(Ending::NotSent)
     }
 
     /// The same error of a request that ended in this way.
@@ -82,7 +82,7 @@ impl ApiError {
     }
 }
 
-impl Trouble {
+impl ApiTrouble {
     /// Whether OneLogin itself was not reached, so that every user meets the same trouble.
     #[must_use]
     pub fn is_of_the_way(self) -> bool {

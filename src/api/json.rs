@@ -2,7 +2,7 @@
 //! version 1, and each shape of error.
 
 use super::Reply;
-use crate::api::{ApiError, Trouble};
+use crate::api::{ApiError, ApiTrouble};
 use crate::text::clean;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -22,14 +22,14 @@ pub(super) enum Names {
 /// What a reply means that has not the status we want, in each shape of error that OneLogin uses.
 pub(super) fn problem(reply: &Reply, names: Names) -> ApiError {
     let trouble = match reply.status {
-        401 | 403 => Trouble::Credential,
-        404 => Trouble::NotFound,
-        429 => Trouble::RateLimited,
-        502..=504 => Trouble::Gateway,
-        500..=599 => Trouble::ServerError,
-        300..=399 => Trouble::Redirected,
-        400..=499 => Trouble::RequestRefused,
-        _ => Trouble::BadReply,
+        401 | 403 => ApiTrouble::Credential,
+        404 => ApiTrouble::NotFound,
+        429 => ApiTrouble::RateLimited,
+        502..=504 => ApiTrouble::Gateway,
+        500..=599 => ApiTrouble::ServerError,
+        300..=399 => ApiTrouble::Redirected,
+        400..=499 => ApiTrouble::RequestRefused,
+        _ => ApiTrouble::BadReply,
     };
     let mut detail = format!("status={}", reply.status);
     if let Ok(error) = serde_json::from_slice::<ErrorBody>(&reply.body) {
@@ -58,7 +58,7 @@ pub(super) fn problem(reply: &Reply, names: Names) -> ApiError {
         detail,
         retry_after: reply
             .retry_after
-            .filter(|_| trouble == Trouble::RateLimited)
+            .filter(|_| trouble == ApiTrouble::RateLimited)
             .map(Duration::from_secs),
         miss: reply.miss,
         ending: reply.ending(),
@@ -83,7 +83,7 @@ pub(super) fn is_of_dead_token(body: &[u8]) -> bool {
 }
 
 pub(super) fn bad(detail: &str) -> ApiError {
-    ApiError::new(Trouble::BadReply, detail)
+    ApiError::new(ApiTrouble::BadReply, detail)
 }
 
 /// An object, and nothing else. What serde derives for a struct reads an array, too, by position:

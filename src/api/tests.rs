@@ -283,18 +283,23 @@ fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
     ] {
         assert_eq!(
             read(201, body).unwrap_err().trouble,
-            Trouble::BadReply,
+            ApiTrouble::BadReply,
             "{body}"
         );
     }
-    assert_eq!(read(401, "").unwrap_err().trouble, Trouble::Credential);
+    assert_eq!(read(401, "").unwrap_err().trouble, ApiTrouble::Credential);
     assert_eq!(
         read(204, r#"{"id":"v-1"}"#).unwrap_err().trouble,
-        Trouble::BadReply
+        ApiTrouble::BadReply
     );
 }
 
-fn by(attribute: &Attribute, value: &str, ignore_case: bool, body: &str) -> Result<Found, Trouble> {
+fn by(
+    attribute: &Attribute,
+    value: &str,
+    ignore_case: bool,
+    body: &str,
+) -> Result<Found, ApiTrouble> {
     let equal = Equal::Attribute {
         attribute,
         value,
@@ -303,7 +308,7 @@ fn by(attribute: &Attribute, value: &str, ignore_case: bool, body: &str) -> Resu
     super::search(&reply(200, body), Version::V2, equal).map_err(|error| error.trouble)
 }
 
-fn search(body: &str) -> Result<Found, Trouble> {
+fn search(body: &str) -> Result<Found, ApiTrouble> {
     by(&Attribute::Username, "alice", false, body)
 }
 
@@ -346,7 +351,7 @@ fn r05_a_user_is_one_hit_that_is_equal_and_active() {
         "[null]",
         r#"[{"id":"1/2","username":"alice","state":1,"status":1}]"#,
     ] {
-        assert_eq!(search(body), Err(Trouble::BadReply), "{body}");
+        assert_eq!(search(body), Err(ApiTrouble::BadReply), "{body}");
     }
 }
 
@@ -385,7 +390,7 @@ fn devices_are_known_by_their_factor_name() {
     assert_eq!(devices.odd, 1);
     for body in ["{}", ""] {
         let error = super::devices(&reply(200, body), &[]).unwrap_err();
-        assert_eq!(error.trouble, Trouble::BadReply, "{body}");
+        assert_eq!(error.trouble, ApiTrouble::BadReply, "{body}");
     }
 }
 
@@ -415,17 +420,17 @@ fn r17_a_token_lasts_from_created_at() {
 fn an_error_instead_of_a_token_concerns_the_credential() {
     let trouble = |status, body: &str| super::token(&reply(status, body)).err().unwrap().trouble;
     let error = r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#;
-    assert_eq!(trouble(200, error), Trouble::Credential);
-    assert_eq!(trouble(401, error), Trouble::Credential);
-    assert_eq!(trouble(400, ""), Trouble::Credential);
-    assert_eq!(trouble(500, ""), Trouble::ServerError);
-    assert_eq!(trouble(503, "<html>"), Trouble::Gateway);
-    assert_eq!(trouble(302, ""), Trouble::Redirected);
-    assert_eq!(trouble(200, "<html>"), Trouble::BadReply);
-    assert_eq!(trouble(200, r#"{"access_token":""}"#), Trouble::BadReply);
+    assert_eq!(trouble(200, error), ApiTrouble::Credential);
+    assert_eq!(trouble(401, error), ApiTrouble::Credential);
+    assert_eq!(trouble(400, ""), ApiTrouble::Credential);
+    assert_eq!(trouble(500, ""), ApiTrouble::ServerError);
+    assert_eq!(trouble(503, "<html>"), ApiTrouble::Gateway);
+    assert_eq!(trouble(302, ""), ApiTrouble::Redirected);
+    assert_eq!(trouble(200, "<html>"), ApiTrouble::BadReply);
+    assert_eq!(trouble(200, r#"{"access_token":""}"#), ApiTrouble::BadReply);
     assert_eq!(
         trouble(200, "{\"access_token\":\"a\\r\\nHost: evil\"}"),
-        Trouble::BadReply
+        ApiTrouble::BadReply
     );
 }
 
@@ -540,7 +545,7 @@ fn a_user_by_id_must_be_that_user_and_active() {
         Found::Inactive
     );
     assert_eq!(read(404, "").unwrap(), Found::Gone);
-    assert_eq!(read(403, "").unwrap_err().trouble, Trouble::Credential);
+    assert_eq!(read(403, "").unwrap_err().trouble, ApiTrouble::Credential);
 }
 
 #[test]
@@ -561,10 +566,13 @@ fn a_user_of_version_1_comes_in_an_envelope() {
         read(r#"{"error":false,"code":200,"type":"success","message":"Success"}"#),
         Ok(one)
     );
-    assert_eq!(read(r#"{"error":true,"code":200}"#), Err(Trouble::BadReply));
+    assert_eq!(
+        read(r#"{"error":true,"code":200}"#),
+        Err(ApiTrouble::BadReply)
+    );
     assert_eq!(
         read(r#"{"error":false,"code":401}"#),
-        Err(Trouble::BadReply)
+        Err(ApiTrouble::BadReply)
     );
 }
 
@@ -853,7 +861,11 @@ fn a_trigger_must_be_ours() {
         r#"[{"id":1001,"device_id":501,"state_token":"a/b"}]"#,
         "null",
     ] {
-        assert_eq!(read(data).unwrap_err().trouble, Trouble::BadReply, "{data}");
+        assert_eq!(
+            read(data).unwrap_err().trouble,
+            ApiTrouble::BadReply,
+            "{data}"
+        );
     }
 }
 
@@ -985,7 +997,7 @@ fn r05_a_candidate_is_the_only_hit() {
     let one = UserId::parse("1001").unwrap();
     assert_eq!(read(r#"[{"id":1001}]"#), Ok(Candidate::One(one)));
     assert_eq!(read(r#"[{"id":1001},{"id":1002}]"#), Ok(Candidate::Several));
-    assert_eq!(read(r#"[{"id":"a/b"}]"#), Err(Trouble::BadReply));
+    assert_eq!(read(r#"[{"id":"a/b"}]"#), Err(ApiTrouble::BadReply));
 }
 
 #[test]
@@ -1009,17 +1021,17 @@ fn an_enrolment_of_another_status_is_not_done() {
 #[test]
 fn each_status_is_a_trouble_of_its_own_and_only_429_may_name_a_time() {
     for (status, trouble) in [
-        (302, Trouble::Redirected),
-        (400, Trouble::RequestRefused),
-        (401, Trouble::Credential),
-        (403, Trouble::Credential),
-        (404, Trouble::NotFound),
-        (429, Trouble::RateLimited),
-        (500, Trouble::ServerError),
-        (502, Trouble::Gateway),
-        (504, Trouble::Gateway),
-        (599, Trouble::ServerError),
-        (204, Trouble::BadReply),
+        (302, ApiTrouble::Redirected),
+        (400, ApiTrouble::RequestRefused),
+        (401, ApiTrouble::Credential),
+        (403, ApiTrouble::Credential),
+        (404, ApiTrouble::NotFound),
+        (429, ApiTrouble::RateLimited),
+        (500, ApiTrouble::ServerError),
+        (502, ApiTrouble::Gateway),
+        (504, ApiTrouble::Gateway),
+        (599, ApiTrouble::ServerError),
+        (204, ApiTrouble::BadReply),
     ] {
         let reply = Reply {
             retry_after: Some(7),
@@ -1191,7 +1203,11 @@ fn r05_an_odd_entry_of_a_search_is_a_hit() {
             assert_eq!(candidate.unwrap(), Candidate::Several, "{list}");
         }
         // Alone it leads to nobody, and is not nobody.
-        assert_eq!(search(&format!("[{odd}]")), Err(Trouble::BadReply), "{odd}");
+        assert_eq!(
+            search(&format!("[{odd}]")),
+            Err(ApiTrouble::BadReply),
+            "{odd}"
+        );
         assert!(
             candidate(&reply(200, &format!("[{odd}]"))).is_err(),
             "{odd}"

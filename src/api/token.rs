@@ -2,7 +2,7 @@
 
 use super::Reply;
 use super::json::{Names, Object, Scalar, bad, object, problem};
-use crate::api::{ApiError, Trouble};
+use crate::api::{ApiError, ApiTrouble};
 use crate::secret::Secret;
 use serde::Deserialize;
 
@@ -26,7 +26,7 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
         400 | 401 | 403 | 404 => {
             let error = problem(reply, Names::AndMessages);
             return Err(ApiError {
-                trouble: Trouble::Credential,
+                trouble: ApiTrouble::Credential,
                 ..error
             });
         }
@@ -46,7 +46,7 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
         TokenReply::Error { .. } => {
             let error = problem(reply, Names::AndMessages);
             return Err(ApiError {
-                trouble: Trouble::Credential,
+                trouble: ApiTrouble::Credential,
                 ..error
             });
         }

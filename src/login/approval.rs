@@ -1,10 +1,10 @@
 //! Approvals: a push, a call or a link is sent once, one at a time for a user, and waited for.
 
-use super::codes::{Checked, Guess, Tries};
+use super::codes::{Checked, CodeCount, Tries};
 use super::outcome::{Denial, Outcome};
 use super::port::{Api, Challenge, Deadline, Forgotten, Limit, Phone, Typed, Wait};
-use super::{Login, Manner};
-use crate::api::{Acceptance, Activation, Answer, ApiError, Trouble};
+use super::{ApprovalWait, Login};
+use crate::api::{Acceptance, Activation, Answer, ApiError, ApiTrouble};
 use crate::factor::{Code, Codes, Device, Factor};
 use crate::id::{UserId, VerificationId};
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub(super) enum Poll<T> {
 }
 
 impl Login<'_> {
-    /// A push, a call or a link: sent once, then waited for in the manner of the host. Where there
+    /// A push, a call or a link: sent once, then waited for as the host allows it. Where there
     /// is a prompt, a code of the same device may be typed instead, if it makes any.
     pub(super) fn approval(
         &mut self,
@@ -46,9 +46,9 @@ impl Login<'_> {
         }
         let activation = self.activate(user, device)?;
         let sent = self.sent(device, activation)?;
-        match self.manner {
-            Manner::Prompted => self.prompt_for_approval(user, device, &sent, &mut tries),
-            Manner::Waited => {
+        match self.approval_wait {
+            ApprovalWait::AfterEnter => self.prompt_for_approval(user, device, &sent, &mut tries),
+            ApprovalWait::AtOnce => {
                 self.prompt.tell(&sent.task.waited());
                 self.wait_for_approval(user, device, &sent, false)
             }
@@ -72,8 +72,8 @@ impl Login<'_> {
         }
         self.authorise()?;
         let deadline = self.begin(Challenge::Push)?;
-        match self.guess(device, code) {
-            Ok(Guess::Counted) => {}
+        match self.count_code(device, code) {
+            Ok(CodeCount::Counted) => {}
             not_sent => {
                 self.memory.unsent(Limit::Challenges);
                 self.memory.leave_phone();
@@ -144,7 +144,7 @@ impl Login<'_> {
                 Ok(Phone::Busy) => {}
             }
             if !std::mem::replace(&mut is_told, true) {
-                if self.manner == Manner::Waited {
+                if self.approval_wait == ApprovalWait::AtOnce {
                     self.prompt.tell(&format!("{BUSY}Yours comes next."));
                 } else {
                     let text = format!(
@@ -261,7 +261,7 @@ impl Login<'_> {
                     Ok(Poll::Over(result)) => return Ok(result),
                     Ok(Poll::No) => return Err(Outcome::Denied(Denial::Push)),
                     Ok(Poll::NotYet) => failures = 0,
-                    Err(error) if error.trouble == Trouble::NotFound => {
+                    Err(error) if error.trouble == ApiTrouble::NotFound => {
                         return Err(Outcome::Denied(Denial::Expired));
                     }
                     Err(error) if error.trouble.may_pass() && failures < POLL_FAILURES => {
@@ -310,7 +310,7 @@ impl Task {
         let (sent, what) = match device.factor {
             Factor::Voice => {
                 let digits = digits.ok_or_else(|| {
-                    ApiError::new(Trouble::BadReply, "a call without digits to key in")
+                    ApiError::new(ApiTrouble::BadReply, "a call without digits to key in")
                 })?;
                 (
                     format!("Calling {name}"),

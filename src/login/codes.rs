@@ -2,8 +2,8 @@
 
 use super::Login;
 use super::outcome::{Denial, Outcome};
-use super::port::{Full, Limit, Unguessed};
-use crate::api::{Acceptance, Answer, GiveBack, Trouble};
+use super::port::{CodeNotCounted, Full, Limit};
+use crate::api::{Acceptance, Answer, ApiTrouble, GiveBack};
 use crate::config::VerifyForm;
 use crate::factor::{Code, Codes, Device, Factor};
 use crate::id::{UserId, VerificationId};
@@ -17,7 +17,7 @@ pub(super) enum Checked {
 }
 
 /// Whether a code may be sent.
-pub(super) enum Guess {
+pub(super) enum CodeCount {
     Counted,
     Used,
 }
@@ -108,7 +108,7 @@ impl Login<'_> {
             return self.check(user, device, None, code);
         }
         self.authorise()?;
-        if let Guess::Used = self.guess(device, code)? {
+        if let CodeCount::Used = self.count_code(device, code)? {
             return Ok(Checked::Used);
         }
         let deadline = self.deadline();
@@ -128,28 +128,32 @@ impl Login<'_> {
         code: &Code,
     ) -> Result<Checked, Outcome> {
         self.authorise()?;
-        match self.guess(device, code)? {
-            Guess::Counted => self.submit(user, device, (verification, false), code),
-            Guess::Used => Ok(Checked::Used),
+        match self.count_code(device, code)? {
+            CodeCount::Counted => self.submit(user, device, (verification, false), code),
+            CodeCount::Used => Ok(Checked::Used),
         }
     }
 
     /// What precedes every code: it is counted, and the denial is written down, so that whoever
     /// breaks off after a wrong one does not start over in the same action.
-    pub(super) fn guess(&mut self, device: &Device, code: &Code) -> Result<Guess, Outcome> {
+    pub(super) fn count_code(
+        &mut self,
+        device: &Device,
+        code: &Code,
+    ) -> Result<CodeCount, Outcome> {
         self.progress.factor = Some(device.factor.code_word());
-        match self.memory.guess(code) {
+        match self.memory.count_code(code) {
             Ok(()) => {}
-            Err(Unguessed::UsedBefore) => return Ok(Guess::Used),
-            Err(Unguessed::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
-            Err(Unguessed::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+            Err(CodeNotCounted::UsedBefore) => return Ok(CodeCount::Used),
+            Err(CodeNotCounted::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
+            Err(CodeNotCounted::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
         }
         if let Err(outcome) = self.mark_beforehand() {
             self.memory.unsent(Limit::Failures);
             return Err(outcome);
         }
         self.progress.sent = true;
-        Ok(Guess::Counted)
+        Ok(CodeCount::Counted)
     }
 
     /// Sends a code that was counted: once. `is_seen`: OneLogin has seen something already that was counted with it.
@@ -172,7 +176,7 @@ impl Login<'_> {
             }
             // OneLogin may still accept the code: it stays used (rule R18).
             Ok(Answer::Pending) => Ok(Checked::Refused),
-            Err(error) if error.trouble == Trouble::NotFound => {
+            Err(error) if error.trouble == ApiTrouble::NotFound => {
                 Err(Outcome::Denied(Denial::Expired))
             }
             // The activation of a code at hand was counted as this code, and OneLogin has seen it.

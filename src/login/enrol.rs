@@ -5,8 +5,8 @@ use super::approval::Poll;
 use super::codes::Tries;
 use super::outcome::{Denial, Outcome, Unknown};
 use super::port::{Challenge, Limit, Typed};
-use super::unproven::Door;
-use crate::api::{Acceptance, ApiError, Available, Enrolment, Registration, Trouble};
+use super::unproven::Claimant;
+use crate::api::{Acceptance, ApiError, ApiTrouble, Available, Enrolment, Registration};
 use crate::factor::{Code, Factor};
 use crate::id::UserId;
 use crate::secret::Secret;
@@ -32,7 +32,7 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         let available = self.available(user)?;
         if available.is_empty() {
-            return self.codes_only(Door::Nobody(Unknown::NoFactor), Proof::Proven);
+            return self.codes_only(Claimant::Nobody(Unknown::NoFactor), Proof::Proven);
         }
         self.set_up(user, &available, FIRST)?;
         let (user, menu) = self.devices_of(subject)?;
@@ -90,7 +90,7 @@ impl Login<'_> {
             .map_err(|error| self.give_back(Limit::Challenges, error))?;
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             Self::trouble(ApiError::new(
-                Trouble::BadReply,
+                ApiTrouble::BadReply,
                 "a registration without what the user needs for it",
             ))
         })?;

@@ -13,7 +13,7 @@ use crate::map::Wanted;
 use crate::user::{Exemption, Proof, Subject, Unfit};
 
 /// Why there is no menu.
-pub(super) enum Closed {
+pub(super) enum NoMenu {
     /// There is nobody to verify.
     Nobody(Unknown),
     /// The user has no factor and may enrol one.
@@ -23,17 +23,17 @@ pub(super) enum Closed {
 }
 
 /// Where a menu is expected.
-impl From<Closed> for Outcome {
-    fn from(closed: Closed) -> Self {
+impl From<NoMenu> for Outcome {
+    fn from(closed: NoMenu) -> Self {
         match closed {
-            Closed::Nobody(unknown) => Self::Unknown(unknown),
-            Closed::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
-            Closed::For(outcome) => outcome,
+            NoMenu::Nobody(unknown) => Self::Unknown(unknown),
+            NoMenu::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
+            NoMenu::For(outcome) => outcome,
         }
     }
 }
 
-impl From<Outcome> for Closed {
+impl From<Outcome> for NoMenu {
     fn from(outcome: Outcome) -> Self {
         Self::For(outcome)
     }
@@ -41,10 +41,10 @@ impl From<Outcome> for Closed {
 
 impl Login<'_> {
     /// Finds the subject at OneLogin, and what there is to choose from.
-    pub(super) fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), Closed> {
+    pub(super) fn devices_of(&mut self, subject: &Subject) -> Result<(UserId, Menu), NoMenu> {
         // Where nothing can be counted, nothing is asked.
         if !self.memory.works() {
-            return Err(Closed::For(Outcome::Denied(Denial::NoState)));
+            return Err(NoMenu::For(Outcome::Denied(Denial::NoState)));
         }
         self.progress.led_to_nobody = false;
         let found = self.find(subject);
@@ -56,7 +56,7 @@ impl Login<'_> {
         });
         let end = match &result {
             _ if self.progress.led_to_nobody => LookUp::Nobody,
-            Err(Closed::NoFactorYet(_) | Closed::For(Outcome::Exempt(_))) => LookUp::Else,
+            Err(NoMenu::NoFactorYet(_) | NoMenu::For(Outcome::Exempt(_))) => LookUp::Else,
             _ if is_found => LookUp::Found {
                 is_kept: self.api.keeps(),
             },
@@ -66,7 +66,7 @@ impl Login<'_> {
         result
     }
 
-    pub(super) fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), Closed> {
+    pub(super) fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), NoMenu> {
         let wanted = Self::wanted(subject)?;
         let user = match self.api.kept(wanted) {
             Some(user) => user,
@@ -80,25 +80,25 @@ impl Login<'_> {
     }
 
     /// Whom OneLogin is to be asked for.
-    pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, Closed> {
+    pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, NoMenu> {
         subject.wanted.as_ref().map_err(|unfit| match unfit {
-            Unfit::Name => Closed::Nobody(Unknown::Name),
-            Unfit::NotMapped => Closed::Nobody(Unknown::NotMapped),
+            Unfit::Name => NoMenu::Nobody(Unknown::Name),
+            Unfit::NotMapped => NoMenu::Nobody(Unknown::NotMapped),
         })
     }
 
     /// Asks OneLogin who somebody is, unless this host knows that it leads to nothing: whoever has a
     /// first factor could spend what OneLogin answers all hosts in an hour (rule R22).
-    pub(super) fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
+    pub(super) fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
         if let Wanted::Id(id) = wanted {
             self.memory.meet(id);
         }
         if self.memory.recall() == Recalled::Nobody {
-            return Err(Closed::Nobody(Unknown::Lately));
+            return Err(NoMenu::Nobody(Unknown::Lately));
         }
         self.codes_are_left()?;
         self.memory.look_up().map_err(|why| {
-            Closed::For(Outcome::Denied(match why {
+            NoMenu::For(Outcome::Denied(match why {
                 Uncounted::Full(_) => Denial::TooManyLookUps,
                 Uncounted::Forgotten => Denial::NoState,
             }))
@@ -115,9 +115,9 @@ impl Login<'_> {
     }
 
     /// OneLogin's answer leads to nobody, whatever has proven the user.
-    pub(super) fn nobody(&mut self, unknown: Unknown) -> Closed {
+    pub(super) fn nobody(&mut self, unknown: Unknown) -> NoMenu {
         self.progress.led_to_nobody = true;
-        Closed::Nobody(unknown)
+        NoMenu::Nobody(unknown)
     }
 
     /// What there is to choose from among these devices.
@@ -126,17 +126,17 @@ impl Login<'_> {
         proof: Proof,
         user: &UserId,
         devices: Devices,
-    ) -> Result<Menu, Closed> {
+    ) -> Result<Menu, NoMenu> {
         let no_factor = self.config.users.no_factor;
         let activations = self.activations(proof);
         let allow = &self.config.factors.allow;
         match (devices.enrolled, no_factor, activations) {
             (0, NoFactor::Exempt, _) => {
-                return Err(Closed::For(Outcome::Exempt(Exemption::NoFactor)));
+                return Err(NoMenu::For(Outcome::Exempt(Exemption::NoFactor)));
             }
             // Who has a temporary token has something to type.
             (0, NoFactor::Enroll, Activations::Offered) if !allow.contains(&Factor::Temporary) => {
-                return Err(Closed::NoFactorYet(user.clone()));
+                return Err(NoMenu::NoFactorYet(user.clone()));
             }
             _ => {}
         }
@@ -145,13 +145,13 @@ impl Login<'_> {
         menu.map_err(|no_choice| match no_choice {
             // Once something has proven them, they can enrol one.
             NoChoice::NoDevice if no_factor == NoFactor::Enroll && proof == Proof::Unproven => {
-                Closed::Nobody(Unknown::NoFactor)
+                NoMenu::Nobody(Unknown::NoFactor)
             }
             NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
             NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
             NoChoice::NoneWithoutActivation => match self.progress.held_back {
-                Some(full) => Closed::For(Outcome::Denied(too_many_challenges(full))),
-                None => Closed::Nobody(Unknown::NoAllowedFactor),
+                Some(full) => NoMenu::For(Outcome::Denied(too_many_challenges(full))),
+                None => NoMenu::Nobody(Unknown::NoAllowedFactor),
             },
         })
     }
@@ -185,11 +185,11 @@ impl Login<'_> {
         devices
     }
 
-    pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, Closed> {
+    pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
         let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
             Found::One(user) => return Ok(user),
             Found::Nobody if self.config.users.unknown == Missing::Exempt => {
-                return Err(Closed::For(Outcome::Exempt(Exemption::Unknown)));
+                return Err(NoMenu::For(Outcome::Exempt(Exemption::Unknown)));
             }
             Found::Nobody | Found::Gone => Unknown::User,
             Found::Several => Unknown::Several,

@@ -268,8 +268,8 @@ pub trait Memory {
     /// Counts a code as refused and as used, before it is sent.
     ///
     /// # Errors
-    /// [`Unguessed`] when it must not be sent.
-    fn guess(&mut self, code: &Code) -> Result<(), Unguessed>;
+    /// [`CodeNotCounted`] when it must not be sent.
+    fn count_code(&mut self, code: &Code) -> Result<(), CodeNotCounted>;
     /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
     fn refused(&mut self);
     /// OneLogin has not seen the code or challenge that was counted last for this limit, whatever was counted for the
@@ -370,7 +370,7 @@ pub enum Uncounted {
 
 /// Why a code must not be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unguessed {
+pub enum CodeNotCounted {
     /// The limit on refused codes is used up.
     Full(Full),
     /// The code was used before on this host.
@@ -385,7 +385,7 @@ impl From<Forgotten> for Uncounted {
     }
 }
 
-impl From<Forgotten> for Unguessed {
+impl From<Forgotten> for CodeNotCounted {
     fn from(_: Forgotten) -> Self {
         Self::Forgotten
     }

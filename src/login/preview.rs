@@ -2,7 +2,7 @@
 //! login reads, decides by the same code, and asks, counts, activates and writes down nothing.
 
 use super::Login;
-use super::look_up::Closed;
+use super::look_up::NoMenu;
 use super::outcome::{Denial, Outcome};
 use super::port::Full;
 use crate::api::Devices;
@@ -40,7 +40,7 @@ impl Login<'_> {
             Err(closed) => (closed.into(), None),
             Ok((user, devices)) => {
                 let offer = self.offer(subject.proof, &user, devices.clone());
-                let offer = self.codes_are_left().map_err(Closed::from).and(offer);
+                let offer = self.codes_are_left().map_err(NoMenu::from).and(offer);
                 let beginning = match offer {
                     _ if !self.memory.works() => Beginning::End(Outcome::Denied(Denial::NoState)),
                     Ok(menu) => Beginning::Menu(menu),
@@ -79,10 +79,10 @@ impl Preview {
     }
 }
 
-impl From<Closed> for Beginning {
-    fn from(closed: Closed) -> Self {
+impl From<NoMenu> for Beginning {
+    fn from(closed: NoMenu) -> Self {
         match closed {
-            Closed::NoFactorYet(_) => Self::Enrolment,
+            NoMenu::NoFactorYet(_) => Self::Enrolment,
             other => Self::End(other.into()),
         }
     }

@@ -41,7 +41,7 @@ pub enum SetupEnd {
 impl Login<'_> {
     /// Sets a factor up for the subject. `heading` stands before the choice.
     #[must_use]
-    pub fn enroll(mut self, subject: &Subject, further: Further, heading: &str) -> Setup {
+    pub fn run_setup(mut self, subject: &Subject, further: Further, heading: &str) -> Setup {
         let end = self.enrolled(subject, further, heading);
         if let Ok(SetupEnd::Done) = end {
             // What was counted is taken back, as on acceptance.

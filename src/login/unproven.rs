@@ -2,7 +2,7 @@
 
 use super::Login;
 use super::codes::{Checked, Tries};
-use super::look_up::Closed;
+use super::look_up::NoMenu;
 use super::outcome::{Denial, Outcome, Unknown};
 use super::port::Typed;
 use crate::api::Acceptance;
@@ -12,29 +12,29 @@ use crate::secret::Secret;
 use crate::user::{Proof, Subject};
 use std::time::Duration;
 
-/// Whom the generic prompt stands before.
-pub(super) enum Door<'a> {
-    /// Somebody of whom OneLogin has not been asked yet.
+/// What is known about the person at the generic prompt.
+pub(super) enum Claimant<'a> {
+    /// OneLogin has not been asked yet.
     Unasked(&'a Subject),
-    /// Somebody whom OneLogin knows.
+    /// OneLogin knows the user, who has devices.
     Found(UserId, Menu),
-    /// Nobody.
+    /// There is no user to verify.
     Nobody(Unknown),
-    /// Somebody for whom it is over; the prompts go on, so that nobody can tell.
-    Closed(Outcome),
+    /// The login will be denied; the prompts go on, so that the answer does not show it.
+    Denied(Outcome),
 }
 
 /// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
 /// knows there is no call, which would show in the time (rule R13).
-const ALIKE: Duration = Duration::from_secs(2);
+const MIN_REFUSAL_TIME: Duration = Duration::from_secs(2);
 
-impl From<Result<(UserId, Menu), Closed>> for Door<'_> {
-    fn from(result: Result<(UserId, Menu), Closed>) -> Self {
+impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
+    fn from(result: Result<(UserId, Menu), NoMenu>) -> Self {
         match result {
-            Ok((user, menu)) => Door::Found(user, menu),
-            Err(Closed::Nobody(unknown)) => Door::Nobody(unknown),
-            Err(Closed::NoFactorYet(_)) => Door::Nobody(Unknown::NoFactor),
-            Err(Closed::For(outcome)) => Door::Closed(outcome),
+            Ok((user, menu)) => Claimant::Found(user, menu),
+            Err(NoMenu::Nobody(unknown)) => Claimant::Nobody(unknown),
+            Err(NoMenu::NoFactorYet(_)) => Claimant::Nobody(Unknown::NoFactor),
+            Err(NoMenu::For(outcome)) => Claimant::Denied(outcome),
         }
     }
 }
@@ -45,11 +45,11 @@ impl Login<'_> {
     /// nothing is shown, nothing is sent to anybody.
     pub(super) fn codes_only(
         &mut self,
-        mut door: Door<'_>,
+        mut claimant: Claimant<'_>,
         proof: Proof,
     ) -> Result<Acceptance, Outcome> {
-        if let (Err(outcome), Door::Unasked(_)) = (self.prepare(), &door) {
-            door = Door::Closed(outcome);
+        if let (Err(outcome), Claimant::Unasked(_)) = (self.prepare(), &claimant) {
+            claimant = Claimant::Denied(outcome);
         }
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
@@ -61,43 +61,43 @@ impl Login<'_> {
                 Typed::Text(answer) => {
                     let answered_at = self.clock.elapsed();
                     // Who stands behind it is found only when a code was typed.
-                    if let Door::Unasked(subject) = door {
-                        door = self.devices_of(subject).into();
+                    if let Claimant::Unasked(subject) = claimant {
+                        claimant = self.devices_of(subject).into();
                     }
-                    if let Door::Closed(Outcome::Exempt(exemption)) = door {
+                    if let Claimant::Denied(Outcome::Exempt(exemption)) = claimant {
                         return Err(Outcome::Exempt(exemption));
                     }
-                    match self.check_behind(&door, &answer) {
+                    match self.check_for(&claimant, &answer) {
                         Ok(Checked::Accepted(acceptance)) => return Ok(acceptance),
                         Ok(Checked::Refused | Checked::Used) => {}
-                        Err(outcome) => door = Door::Closed(outcome),
+                        Err(outcome) => claimant = Claimant::Denied(outcome),
                     }
                     tries.failed(Denial::Code);
                     if proof == Proof::Unproven {
                         let spent = self.clock.elapsed().saturating_sub(answered_at);
-                        let _ = self.clock.wait(ALIKE.saturating_sub(spent));
+                        let _ = self.clock.wait(MIN_REFUSAL_TIME.saturating_sub(spent));
                     }
                 }
             }
         }
-        Err(match door {
-            Door::Nobody(unknown) => Outcome::Unknown(unknown),
-            Door::Closed(outcome) => {
+        Err(match claimant {
+            Claimant::Nobody(unknown) => Outcome::Unknown(unknown),
+            Claimant::Denied(outcome) => {
                 // As after a wrong code: a rerun shall not tell either.
                 self.mark();
                 outcome
             }
-            Door::Unasked(_) | Door::Found(..) => Outcome::Denied(tries.why),
+            Claimant::Unasked(_) | Claimant::Found(..) => Outcome::Denied(tries.why),
         })
     }
 
-    /// Checks a code of whoever stands behind a door, if there is anybody who has such codes.
-    pub(super) fn check_behind(
+    /// Checks a code for the claimant, if there is a device that has such codes.
+    pub(super) fn check_for(
         &mut self,
-        door: &Door<'_>,
+        claimant: &Claimant<'_>,
         answer: &Secret,
     ) -> Result<Checked, Outcome> {
-        if let Door::Found(user, menu) = door {
+        if let Claimant::Found(user, menu) = claimant {
             if let Some((device, code)) = menu.check(answer) {
                 return self.check_at_hand(user, device, &code);
             }

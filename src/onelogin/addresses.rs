@@ -5,29 +5,29 @@ use crate::api::ApiError;
 use crate::api::Reply;
 use crate::config::Config;
 use crate::login::Deadline;
-use crate::onelogin::http::{Call, Carrier};
+use crate::onelogin::http::{Call, Transport};
 use crate::onelogin::token::TOKEN_PATH;
 use crate::outage::Miss;
 use crate::state::{self, State};
 use std::net::IpAddr;
 
-/// A carrier that keeps the addresses, and falls back on them.
+/// A transport that keeps the addresses, and falls back on them.
 pub struct KeepsAddresses<'a> {
-    carrier: &'a mut dyn Carrier,
+    transport: &'a mut dyn Transport,
     state: &'a State,
     /// The file of this host, or of the proxy.
     name: String,
 }
 
 impl<'a> KeepsAddresses<'a> {
-    /// Around a carrier.
+    /// Around a transport.
     #[must_use]
-    pub fn new(config: &Config, state: &'a State, carrier: &'a mut dyn Carrier) -> Self {
+    pub fn new(config: &Config, state: &'a State, transport: &'a mut dyn Transport) -> Self {
         let origin = &config.onelogin.origin;
         let proxy = config.onelogin.http_proxy.as_ref();
         let host = proxy.map_or(origin.host(), |proxy| proxy.host.as_str());
         Self {
-            carrier,
+            transport,
             state,
             name: format!("addresses-{}", state::name(&[host])),
         }
@@ -37,9 +37,9 @@ impl<'a> KeepsAddresses<'a> {
     /// have been sent then.
     fn reach<T>(
         &mut self,
-        mut act: impl FnMut(&mut dyn Carrier) -> Result<T, ApiError>,
+        mut act: impl FnMut(&mut dyn Transport) -> Result<T, ApiError>,
     ) -> Result<T, ApiError> {
-        let error = match act(self.carrier) {
+        let error = match act(self.transport) {
             Err(error) if error.miss == Some(Miss::NameServer) => error,
             other => return other,
         };
@@ -47,8 +47,8 @@ impl<'a> KeepsAddresses<'a> {
         if kept.is_empty() {
             return Err(error);
         }
-        self.carrier.fall_back(kept);
-        act(self.carrier)
+        self.transport.fall_back(kept);
+        act(self.transport)
     }
 
     fn kept(&self) -> Vec<IpAddr> {
@@ -66,7 +66,7 @@ impl<'a> KeepsAddresses<'a> {
     /// Once for each token, so that a warm login writes nothing.
     fn keep(&self) {
         let addresses: Vec<String> = self
-            .carrier
+            .transport
             .addresses()
             .iter()
             .map(ToString::to_string)
@@ -80,17 +80,17 @@ impl<'a> KeepsAddresses<'a> {
     }
 }
 
-impl Carrier for KeepsAddresses<'_> {
+impl Transport for KeepsAddresses<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        self.reach(|carrier| carrier.prepare(deadline))
+        self.reach(|transport| transport.prepare(deadline))
     }
 
     fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        self.reach(|carrier| carrier.refresh(deadline))
+        self.reach(|transport| transport.refresh(deadline))
     }
 
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
-        let reply = self.reach(|carrier| carrier.send(call, deadline))?;
+        let reply = self.reach(|transport| transport.send(call, deadline))?;
         if call.path == TOKEN_PATH && reply.status == 200 {
             self.keep();
         }
@@ -98,6 +98,6 @@ impl Carrier for KeepsAddresses<'_> {
     }
 
     fn disconnect(&mut self) {
-        self.carrier.disconnect();
+        self.transport.disconnect();
     }
 }

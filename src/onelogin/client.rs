@@ -1,11 +1,11 @@
 //! Calls by token: which credential a call uses, and what is sent again (rule R16).
 
 use crate::api::Reply;
-use crate::api::{ApiError, Ending, Trouble};
+use crate::api::{ApiError, ApiTrouble, Ending};
 use crate::config::Config;
 use crate::config::file::Secrets;
 use crate::login::{Deadline, Permit};
-use crate::onelogin::http::{Call, Caller, Carrier, Method, send_again};
+use crate::onelogin::http::{Call, Caller, Method, Transport, send_again};
 use crate::onelogin::token::Tokens;
 use crate::secret::Secret;
 use crate::state::State;
@@ -29,13 +29,13 @@ pub struct Purpose {
     pub scope: &'static str,
 }
 
-/// Calls of one login by its tokens, over one carrier.
+/// Calls of one login by its tokens, over one transport.
 pub struct Client<'a> {
-    carrier: &'a mut dyn Carrier,
+    transport: &'a mut dyn Transport,
     credentials: Credentials<'a>,
 }
 
-/// The tokens of both credentials, beside the carrier that fetches them.
+/// The tokens of both credentials, beside the transport that fetches them.
 struct Credentials<'a> {
     lookup: Option<Tokens<'a>>,
     verify: Tokens<'a>,
@@ -48,12 +48,12 @@ impl<'a> Client<'a> {
         config: &'a Config,
         secrets: &'a Secrets,
         state: &'a State,
-        carrier: &'a mut dyn Carrier,
+        transport: &'a mut dyn Transport,
     ) -> Self {
         let tokens = |id, secret| Tokens::new(&config.onelogin.origin, id, secret, state);
         let lookup = config.onelogin.lookup.as_ref().zip(secrets.lookup.as_ref());
         Self {
-            carrier,
+            transport,
             credentials: Credentials {
                 lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
                 verify: tokens(&config.onelogin.client_id, &secrets.verify),
@@ -66,12 +66,12 @@ impl<'a> Client<'a> {
     /// # Errors
     /// [`ApiError`] when there is none to be had.
     pub fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        self.carrier.prepare(deadline)
+        self.transport.prepare(deadline)
     }
 
     /// Ends the connection: the next call makes one of its own.
     pub fn disconnect(&mut self) {
-        self.carrier.disconnect();
+        self.transport.disconnect();
     }
 
     /// Reads something. A token that is not taken is replaced once.
@@ -87,7 +87,7 @@ impl<'a> Client<'a> {
     ) -> Result<Reply, ApiError> {
         let token = self.bearer(purpose.role, deadline)?;
         let call = call(Method::Get, path, query, &token);
-        let reply = send_again(self.carrier, &call, deadline)?;
+        let reply = send_again(self.transport, &call, deadline)?;
         if reply.status != 401 {
             return Ok(reply);
         }
@@ -108,7 +108,7 @@ impl<'a> Client<'a> {
     ) -> Result<Reply, ApiError> {
         let token = self.bearer(purpose.role, deadline)?;
         let call = call(method, path, &[], &token);
-        let reply = send_again(self.carrier, &call, deadline)?;
+        let reply = send_again(self.transport, &call, deadline)?;
         if !reply.is_of_dead_token() {
             return Ok(reply);
         }
@@ -131,7 +131,7 @@ impl<'a> Client<'a> {
             caller: Caller::Bearer(&token),
             ..call
         };
-        send_again(self.carrier, &call, deadline)
+        send_again(self.transport, &call, deadline)
     }
 
     /// Sends something that must not be sent twice, once, and only while its permit holds. `devices` is the path of the
@@ -151,13 +151,13 @@ impl<'a> Client<'a> {
         // What fails before it is written has not been seen.
         let unsent = |error: ApiError| error.ended(Ending::NotSent);
         let token = self.bearer(purpose.role, deadline).map_err(unsent)?;
-        self.carrier.refresh(deadline).map_err(unsent)?;
+        self.transport.refresh(deadline).map_err(unsent)?;
         // Nothing that takes time is between this look and the request (rule R21).
         if !holds() {
             return Err(ApiError::late("factors.expires_in"));
         }
         let reply = self
-            .carrier
+            .transport
             .send(&call(method, path, &[], &token), deadline)?;
         if reply.is_of_dead_token() {
             self.doubt(purpose, &token, devices, deadline)?;
@@ -175,7 +175,7 @@ impl<'a> Client<'a> {
         deadline: Deadline,
     ) -> Result<(), ApiError> {
         let credential =
-            |detail: &str, ending| Err(ApiError::new(Trouble::Credential, detail).ended(ending));
+            |detail: &str, ending| Err(ApiError::new(ApiTrouble::Credential, detail).ended(ending));
         if self.credentials.lookup.is_some() {
             // This credential need not have the scope to read devices.
             return match self.replace(purpose.role, token, deadline) {
@@ -183,12 +183,12 @@ impl<'a> Client<'a> {
                     "status=401, and OneLogin gave another token",
                     Ending::TokenChanged,
                 ),
-                Err(error) if error.trouble == Trouble::Credential => Err(error),
+                Err(error) if error.trouble == ApiTrouble::Credential => Err(error),
                 Ok(None) | Err(_) => Ok(()),
             };
         }
         let read = call(Method::Get, devices, &[], token);
-        match send_again(self.carrier, &read, deadline) {
+        match send_again(self.transport, &read, deadline) {
             Ok(reply) if reply.is_of_dead_token() => {}
             Ok(_) | Err(_) => return Ok(()),
         }
@@ -212,14 +212,14 @@ impl<'a> Client<'a> {
         let which = self.table_of(role);
         let tokens = self.credentials.tokens(role);
         tokens
-            .replace(token, self.carrier, deadline)
+            .replace(token, self.transport, deadline)
             .map_err(|error| of_token(error, which))
     }
 
     /// Adds to an error of the credential which one it concerns, and what it needs.
     #[must_use]
     pub fn explain(&self, purpose: Purpose, error: ApiError) -> ApiError {
-        if error.trouble != Trouble::Credential {
+        if error.trouble != ApiTrouble::Credential {
             return error;
         }
         let which = self.table_of(purpose.role);
@@ -248,7 +248,7 @@ impl<'a> Client<'a> {
         let which = self.table_of(role);
         let tokens = self.credentials.tokens(role);
         tokens
-            .bearer(self.carrier, deadline)
+            .bearer(self.transport, deadline)
             .map_err(|error| of_token(error, which))
     }
 }
@@ -300,7 +300,7 @@ mod tests {
     #[derive(Default)]
     struct Carried(Vec<String>);
 
-    impl Carrier for Carried {
+    impl Transport for Carried {
         fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
             self.0.push("connected".to_owned());
             Ok(())

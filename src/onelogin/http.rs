@@ -1,4 +1,4 @@
-//! HTTPS to one fixed host. The only room that names the HTTP client, and the only file that
+//! HTTPS to one fixed host. The only folder that names the HTTP client, and the only file that
 //! exposes a secret. Proxy and trust come from the configuration alone, and no redirect is followed (rules R3, R6).
 
 mod connect;
@@ -11,7 +11,7 @@ mod roots;
 mod tunnel;
 
 use crate::api::Reply;
-use crate::api::{Again, ApiError, Ending, Trouble};
+use crate::api::{Again, ApiError, ApiTrouble, Ending};
 use crate::config::{Config, FailMode, Origin, Proxy};
 use crate::login::Deadline;
 use crate::secret::Secret;
@@ -89,7 +89,7 @@ pub enum Caller<'a> {
 
 /// What a request came to, for the log: shapes and timings, never values.
 #[derive(Debug)]
-pub struct Exchange {
+pub struct RequestTrace {
     /// `GET`, `POST` or `PUT`
     pub method: &'static str,
     /// The path without its query.
@@ -107,7 +107,7 @@ pub struct Exchange {
 }
 
 /// What carries a call to OneLogin, and the reply back.
-pub trait Carrier {
+pub trait Transport {
     /// Makes a connection, if there is none, and sends nothing.
     ///
     /// # Errors
@@ -117,7 +117,7 @@ pub trait Carrier {
     /// new one.
     ///
     /// # Errors
-    /// As [`Carrier::prepare`].
+    /// As [`Transport::prepare`].
     fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.prepare(deadline)
     }
@@ -140,24 +140,24 @@ pub trait Carrier {
 /// Sends a request that changes nothing, once more where the table says so: by a new connection.
 ///
 /// # Errors
-/// As [`Carrier::send`].
+/// As [`Transport::send`].
 pub fn send_again(
-    carrier: &mut dyn Carrier,
+    transport: &mut dyn Transport,
     call: &Call<'_>,
     deadline: Deadline,
 ) -> Result<Reply, ApiError> {
-    let result = carrier.send(call, deadline);
+    let result = transport.send(call, deadline);
     let ending = result
         .as_ref()
         .map_or_else(|error| error.ending, Reply::ending);
     if ending.row().read != Again::AtOnce {
         return result;
     }
-    carrier.disconnect();
-    carrier.send(call, deadline)
+    transport.disconnect();
+    transport.send(call, deadline)
 }
 
-/// The carrier of one login, by HTTPS. One TLS connection serves it from the first request to the last.
+/// The transport of one login, by HTTPS. One TLS connection serves it from the first request to the last.
 pub struct Http {
     origin: Origin,
     ca_file: Option<PathBuf>,
@@ -173,7 +173,7 @@ pub struct Http {
     held: Held,
     /// When the connection was made, or carried the last reply.
     used: Option<Instant>,
-    exchanges: Vec<Exchange>,
+    traces: Vec<RequestTrace>,
 }
 
 impl Http {
@@ -205,20 +205,20 @@ impl Http {
             known: Arc::default(),
             held: Held::default(),
             used: None,
-            exchanges: Vec::new(),
+            traces: Vec::new(),
         }
     }
 
     /// What was sent so far.
     #[must_use]
-    pub fn exchanges(&self) -> &[Exchange] {
-        &self.exchanges
+    pub fn traces(&self) -> &[RequestTrace] {
+        &self.traces
     }
 
     /// What was sent.
     #[must_use]
-    pub fn into_exchanges(self) -> Vec<Exchange> {
-        self.exchanges
+    pub fn into_traces(self) -> Vec<RequestTrace> {
+        self.traces
     }
 }
 
@@ -240,7 +240,7 @@ impl Http {
         }
         let agent = self.agent.get_or_try_init(|| {
             let tls = dial::tls(self.ca_file.as_deref(), self.trusted)
-                .map_err(|error| ApiError::new(Trouble::Tls, error).ended(Ending::NotSent))?;
+                .map_err(|error| ApiError::new(ApiTrouble::Tls, error).ended(Ending::NotSent))?;
             let tunnel = self.tunnel.take();
             let place = tunnel.as_ref().map(Tunnel::place);
             let progress = || Arc::clone(&self.progress);
@@ -260,7 +260,7 @@ impl Http {
     }
 }
 
-impl Carrier for Http {
+impl Transport for Http {
     /// The connection is made as for a request, which ends when it is there; the next request takes
     /// it.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
@@ -300,7 +300,7 @@ impl Carrier for Http {
         let date = result.as_ref().ok().and_then(|(_, date)| date.clone());
         let result = result.map(|(reply, _)| reply);
         let reply = result.as_ref().ok();
-        self.exchanges.push(Exchange {
+        self.traces.push(RequestTrace {
             date,
             method: call.method.name(),
             path: call.path.to_owned(),
@@ -486,5 +486,5 @@ fn agent(dial: Dial, names: Names) -> Agent {
 }
 
 fn local(error: &dyn std::error::Error) -> ApiError {
-    ApiError::new(Trouble::Local, error.to_string()).ended(Ending::NotSent)
+    ApiError::new(ApiTrouble::Local, error.to_string()).ended(Ending::NotSent)
 }

@@ -6,7 +6,7 @@ use crate::api::ApiError;
 use crate::clock::unix_now;
 use crate::config::Origin;
 use crate::login::Deadline;
-use crate::onelogin::http::{Call, Caller, Carrier, Method, exposed, json, send_again};
+use crate::onelogin::http::{Call, Caller, Method, Transport, exposed, json, send_again};
 use crate::secret::Secret;
 use crate::state::{self, State};
 use serde::{Deserialize, Serialize};
@@ -52,7 +52,7 @@ impl<'a> Tokens<'a> {
     /// [`ApiError`] when OneLogin gave none.
     pub fn bearer(
         &mut self,
-        carrier: &mut dyn Carrier,
+        transport: &mut dyn Transport,
         deadline: Deadline,
     ) -> Result<Rc<Secret>, ApiError> {
         if self.current.is_none() {
@@ -61,7 +61,7 @@ impl<'a> Tokens<'a> {
         if let Some(token) = &self.current {
             return Ok(Rc::clone(token));
         }
-        self.ask(None, carrier, deadline)
+        self.ask(None, transport, deadline)
     }
 
     /// Another token than this one, which OneLogin does not take any more: of the private files, where another login may
@@ -72,11 +72,11 @@ impl<'a> Tokens<'a> {
     pub fn replace(
         &mut self,
         old: &Secret,
-        carrier: &mut dyn Carrier,
+        transport: &mut dyn Transport,
         deadline: Deadline,
     ) -> Result<Option<Rc<Secret>>, ApiError> {
         self.current = None;
-        let token = self.ask(Some(old), carrier, deadline)?;
+        let token = self.ask(Some(old), transport, deadline)?;
         Ok((!token.same_as(old)).then_some(token))
     }
 
@@ -84,7 +84,7 @@ impl<'a> Tokens<'a> {
     fn ask(
         &mut self,
         old: Option<&Secret>,
-        carrier: &mut dyn Carrier,
+        transport: &mut dyn Transport,
         deadline: Deadline,
     ) -> Result<Rc<Secret>, ApiError> {
         let lock = self.state.lock("token", &self.digest);
@@ -105,7 +105,7 @@ impl<'a> Tokens<'a> {
                 secret: self.client_secret,
             },
         };
-        let token = api::token(&send_again(carrier, &call, deadline)?)?;
+        let token = api::token(&send_again(transport, &call, deadline)?)?;
         self.store(&token);
         drop(lock);
         Ok(self.keep(token.bearer))

@@ -5,13 +5,14 @@ use pam_onelogin::api::{
     self, Activation, Answer, Available, Devices, Enrolment, Found, Ours, Registration, Reply,
     Verify,
 };
-use pam_onelogin::api::{ApiError, Ending, Trouble};
+use pam_onelogin::api::{ApiError, ApiTrouble, Ending};
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
-    Api, BadAnswer, Challenge, Clock, Deadline, Forgotten, Full, Limit, Login, LookUp, Manner,
-    Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Unguessed, Unknown, Wait,
+    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full,
+    Limit, Login, LookUp, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
+    Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::outage::{Here, Miss, SafePlace};
@@ -77,7 +78,7 @@ pub enum Step {
     /// A challenge cannot be counted.
     NoChallenge(Uncounted),
     /// A code must not be sent.
-    NoGuess(Unguessed),
+    NotCounted(CodeNotCounted),
     /// A look-up must not be sent.
     NoLookUp(Uncounted),
     /// OneLogin said a moment ago that there is nobody.
@@ -197,7 +198,7 @@ pub fn offer(id: u64, factor: Factor, name: &str) -> Available {
 }
 
 /// What the network says of OneLogin.
-pub fn missed(trouble: Trouble, miss: Miss) -> ApiError {
+pub fn missed(trouble: ApiTrouble, miss: Miss) -> ApiError {
     let miss = Some(miss);
     ApiError {
         miss,
@@ -205,13 +206,13 @@ pub fn missed(trouble: Trouble, miss: Miss) -> ApiError {
     }
 }
 
-/// Trouble with OneLogin.
-pub fn error(trouble: Trouble) -> ApiError {
+/// What is wrong on the way to OneLogin, or there.
+pub fn error(trouble: ApiTrouble) -> ApiError {
     ApiError::new(trouble, "").ended(match trouble {
-        Trouble::NoConnection | Trouble::NoSuchHost => Ending::NotSent,
-        Trouble::Timeout => Ending::NoReply,
-        Trouble::Broken => Ending::Lost,
-        Trouble::RateLimited => Ending::RateLimited,
+        ApiTrouble::NoConnection | ApiTrouble::NoSuchHost => Ending::NotSent,
+        ApiTrouble::Timeout => Ending::NoReply,
+        ApiTrouble::Broken => Ending::Lost,
+        ApiTrouble::RateLimited => Ending::RateLimited,
         _ => Ending::Answered,
     })
 }
@@ -219,13 +220,15 @@ pub fn error(trouble: Trouble) -> ApiError {
 /// A request that ended in this way.
 pub fn ended(ending: Ending) -> ApiError {
     error(match ending {
-        Ending::NotSent => Trouble::NoConnection,
-        Ending::CutShort | Ending::Lost => Trouble::Broken,
-        Ending::NoReply => Trouble::Timeout,
-        Ending::IdleTimeout => Trouble::RequestRefused,
-        Ending::FrontEndLimit | Ending::RateLimited => Trouble::RateLimited,
-        Ending::TokenReplaced | Ending::TokenRefused | Ending::TokenChanged => Trouble::Credential,
-        Ending::Answered => Trouble::ServerError,
+        Ending::NotSent => ApiTrouble::NoConnection,
+        Ending::CutShort | Ending::Lost => ApiTrouble::Broken,
+        Ending::NoReply => ApiTrouble::Timeout,
+        Ending::IdleTimeout => ApiTrouble::RequestRefused,
+        Ending::FrontEndLimit | Ending::RateLimited => ApiTrouble::RateLimited,
+        Ending::TokenReplaced | Ending::TokenRefused | Ending::TokenChanged => {
+            ApiTrouble::Credential
+        }
+        Ending::Answered => ApiTrouble::ServerError,
     })
     .ended(ending)
 }
@@ -269,7 +272,7 @@ pub struct Script {
     answered: Cell<bool>,
     config: String,
     subject: Result<Subject, Unknown>,
-    manner: Manner,
+    approval_wait: ApprovalWait,
     denied_before: bool,
     memory_works: bool,
     used_up: Option<(Limit, Full)>,
@@ -297,7 +300,7 @@ impl Script {
                 wanted: Ok(Wanted::Name("alice".to_owned())),
                 proof: Proof::Proven,
             }),
-            manner: Manner::Prompted,
+            approval_wait: ApprovalWait::AfterEnter,
             denied_before: false,
             memory_works: true,
             used_up: None,
@@ -338,7 +341,7 @@ impl Script {
 
     /// The host shows texts at once.
     pub fn waited(mut self) -> Self {
-        self.manner = Manner::Waited;
+        self.approval_wait = ApprovalWait::AtOnce;
         self
     }
 
@@ -390,7 +393,7 @@ impl Script {
             &clock,
             &mut memory,
             &config,
-            self.manner,
+            self.approval_wait,
         );
         let proof = self.subject.as_ref().map_or(Proof::Unproven, |s| s.proof);
         let here = Here {
@@ -804,7 +807,7 @@ impl Memory for Player<'_> {
         self.0.precedes("counts a challenge", |step| {
             matches!(
                 step,
-                Step::Activates(..) | Step::Registers(..) | Step::NoGuess(..)
+                Step::Activates(..) | Step::Registers(..) | Step::NotCounted(..)
             )
         });
         Ok(())
@@ -817,8 +820,10 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn guess(&mut self, _: &Code) -> Result<(), Unguessed> {
-        if let Some(Step::NoGuess(why)) = self.0.next_if(|step| matches!(step, Step::NoGuess(_))) {
+    fn count_code(&mut self, _: &Code) -> Result<(), CodeNotCounted> {
+        if let Some(Step::NotCounted(why)) =
+            self.0.next_if(|step| matches!(step, Step::NotCounted(_)))
+        {
             return Err(why);
         }
         self.0.precedes("counts a code", |step| {

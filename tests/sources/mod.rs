@@ -1,7 +1,7 @@
 //! Reading the sources: what the code knows, for the tests that hold documents to it.
 #![allow(unreachable_pub, dead_code)]
 
-use pam_onelogin::api::{ApiError, Trouble};
+use pam_onelogin::api::{ApiError, ApiTrouble};
 use pam_onelogin::login::{Denial, Fault, Outcome, Unknown};
 use pam_onelogin::reason::Reason;
 use pam_onelogin::user::Exemption;
@@ -34,7 +34,7 @@ pub fn codes() -> BTreeSet<String> {
         .map(Outcome::Denied)
         .chain(Unknown::all().map(Outcome::Unknown))
         .chain(Exemption::all().map(Outcome::Exempt))
-        .chain(Trouble::all().map(|trouble| Outcome::Unavailable(error(trouble))))
+        .chain(ApiTrouble::all().map(|trouble| Outcome::Unavailable(error(trouble))))
         .chain([
             Outcome::Fault(Fault::Config),
             Outcome::NoConversation,

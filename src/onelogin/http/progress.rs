@@ -1,6 +1,6 @@
 //! How far a request came, and what its failure means.
 
-use crate::api::{ApiError, Ending, Trouble};
+use crate::api::{ApiError, ApiTrouble, Ending};
 use crate::host::is_of_this_host;
 use crate::login::Deadline;
 use crate::outage::Miss;
@@ -124,12 +124,12 @@ impl Progress {
     }
 
     /// Whether OneLogin may have seen a request that failed for this reason.
-    fn ending(&self, trouble: Trouble) -> Ending {
+    fn ending(&self, trouble: ApiTrouble) -> Ending {
         match (self.written.load(Ordering::Relaxed), trouble) {
-            (ALL, Trouble::Timeout | Trouble::Interrupted) => Ending::NoReply,
-            (ALL, Trouble::Broken) => Ending::Lost,
+            (ALL, ApiTrouble::Timeout | ApiTrouble::Interrupted) => Ending::NoReply,
+            (ALL, ApiTrouble::Broken) => Ending::Lost,
             (ALL, _) => Ending::Answered,
-            (A_PART, Trouble::Broken) => Ending::CutShort,
+            (A_PART, ApiTrouble::Broken) => Ending::CutShort,
             _ => Ending::NotSent,
         }
     }
@@ -138,24 +138,26 @@ impl Progress {
     pub(super) fn explain(&self, error: &Error) -> ApiError {
         let is_connecting = self.connecting.load(Ordering::Relaxed);
         let trouble = match error {
-            _ if self.interrupted.load(Ordering::Relaxed) => Trouble::Interrupted,
-            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => Trouble::NoSuchHost,
+            _ if self.interrupted.load(Ordering::Relaxed) => ApiTrouble::Interrupted,
+            Error::HostNotFound if self.no_such_host.load(Ordering::Relaxed) => {
+                ApiTrouble::NoSuchHost
+            }
             // No connection within its own time.
             Error::Timeout(_) if is_connecting && self.miss(error) != Some(Miss::Hurry) => {
-                Trouble::NoConnection
+                ApiTrouble::NoConnection
             }
-            Error::Timeout(_) => Trouble::Timeout,
-            Error::Tls(_) | Error::TlsRequired => Trouble::Tls,
+            Error::Timeout(_) => ApiTrouble::Timeout,
+            Error::Tls(_) | Error::TlsRequired => ApiTrouble::Tls,
             Error::Io(io) => io_trouble(io, is_connecting),
             Error::BodyExceedsLimit(_)
             | Error::LargeResponseHeader(..)
             | Error::Protocol(_)
-            | Error::BodyStalled => Trouble::BadReply,
-            Error::HostNotFound | Error::ConnectionFailed => Trouble::NoConnection,
-            Error::ConnectProxyFailed(_) if is_connecting => Trouble::NoConnection,
-            Error::ConnectProxyFailed(_) => Trouble::RequestRefused,
+            | Error::BodyStalled => ApiTrouble::BadReply,
+            Error::HostNotFound | Error::ConnectionFailed => ApiTrouble::NoConnection,
+            Error::ConnectProxyFailed(_) if is_connecting => ApiTrouble::NoConnection,
+            Error::ConnectProxyFailed(_) => ApiTrouble::RequestRefused,
             // The rest cannot be caused by OneLogin or the way to it.
-            _ => Trouble::Local,
+            _ => ApiTrouble::Local,
         };
         let detail = match error {
             // These may hold an address or a header of ours; their kind says enough.
@@ -163,7 +165,7 @@ impl Progress {
                 "a header could not be made; look at client_id and client_secret".to_owned()
             }
             // The client's own words would have an admin look for a wrong name.
-            Error::HostNotFound if trouble == Trouble::NoConnection => {
+            Error::HostNotFound if trouble == ApiTrouble::NoConnection => {
                 "the name server gave no answer".to_owned()
             }
             error => error.to_string(),
@@ -175,15 +177,15 @@ impl Progress {
     }
 }
 
-fn io_trouble(error: &io::Error, is_connecting: bool) -> Trouble {
+fn io_trouble(error: &io::Error, is_connecting: bool) -> ApiTrouble {
     use io::ErrorKind as Kind;
     if let Some(inner) = error.get_ref() {
         if inner.is::<rustls::Error>() {
-            return Trouble::Tls;
+            return ApiTrouble::Tls;
         }
     }
     if error.kind() == Kind::InvalidData {
-        return Trouble::BadReply;
+        return ApiTrouble::BadReply;
     }
     let is_of_the_network = matches!(
         error.kind(),
@@ -198,8 +200,8 @@ fn io_trouble(error: &io::Error, is_connecting: bool) -> Trouble {
             | Kind::UnexpectedEof
     );
     match (is_connecting, is_of_the_network) {
-        (true, true) => Trouble::NoConnection,
-        (false, true) => Trouble::Broken,
-        (_, false) => Trouble::Local,
+        (true, true) => ApiTrouble::NoConnection,
+        (false, true) => ApiTrouble::Broken,
+        (_, false) => ApiTrouble::Local,
     }
 }

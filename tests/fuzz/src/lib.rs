@@ -13,11 +13,11 @@
 //!
 //! A login goes through everything between the PAM handle and the socket as it is installed: the
 //! settings, whose factor it is, the flow, both versions of the API, the tokens and private files,
-//! the verdict, the log line. The tape stands in for HTTPS behind the [`Carrier`] trait, so that an
+//! the verdict, the log line. The tape stands in for HTTPS behind the [`Transport`] trait, so that an
 //! input takes well under a millisecond; `tests/over_tls.rs` does the same to a few
 //! replies in the real libpam, over real TLS.
 //!
-//! [`Carrier`]: pam_onelogin::onelogin::http::Carrier
+//! [`Transport`]: pam_onelogin::onelogin::http::Transport
 
 pub mod json;
 pub mod login;

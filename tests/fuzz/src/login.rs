@@ -9,18 +9,18 @@ mod ports;
 use crate::reading;
 use crate::story::{Host, Story};
 use calls::Sent;
-use pam_onelogin::api::Trouble;
+use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::file::Secrets;
 use pam_onelogin::config::{self, Config, FirstFactor, SecretSource};
 use pam_onelogin::denials::Denials;
 use pam_onelogin::id::UserId;
 use pam_onelogin::log::{self, Facts};
-use pam_onelogin::login::{Denial, Login, Manner, Memory as _, Outcome, Report, Unknown};
+use pam_onelogin::login::{ApprovalWait, Denial, Login, Memory as _, Outcome, Report, Unknown};
 use pam_onelogin::map::{Entries, Map};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::outage::{Here, SafePlace};
 use pam_onelogin::secret::Secret;
-use pam_onelogin::state::ledger::{self, Action, Ledger};
+use pam_onelogin::state::user_memory::{self, Action, UserMemory};
 use pam_onelogin::state::{self, State};
 use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{Proof, Request, Uids, Who, who};
@@ -54,7 +54,7 @@ const CALLER: u32 = 1001;
 const CONNECTION: &str = "192.0.2.7 5 192.0.2.1 22";
 
 /// The clock of what is remembered: it stands still.
-#[allow(clippy::unnecessary_wraps)] // as the ledger wants it
+#[allow(clippy::unnecessary_wraps)] // as the user_memory wants it
 pub(crate) fn boot_clock() -> Option<i64> {
     Some(BOOTED)
 }
@@ -171,10 +171,10 @@ struct End {
 }
 
 /// One call and what it got.
-struct Exchange {
+struct RequestTrace {
     sent: Sent,
     status: Option<u16>,
-    trouble: Option<Trouble>,
+    trouble: Option<ApiTrouble>,
     body: Vec<u8>,
 }
 
@@ -183,7 +183,7 @@ struct Judge<'a> {
     settings: &'a Settings,
     story: RefCell<Story>,
     input: Story,
-    exchanges: RefCell<Vec<Exchange>>,
+    traces: RefCell<Vec<RequestTrace>>,
     /// OneLogin users that a reply has named as ours.
     users: RefCell<Vec<String>>,
     /// Devices that a reply has listed: user, id, `auth_factor_name`.
@@ -219,7 +219,7 @@ impl<'a> Judge<'a> {
             input: story.clone(),
             works: Cell::new(!story.shut),
             story: RefCell::new(story),
-            exchanges: RefCell::default(),
+            traces: RefCell::default(),
             users: RefCell::default(),
             devices: RefCell::default(),
             begun: RefCell::default(),
@@ -241,7 +241,7 @@ impl<'a> Judge<'a> {
     }
 
     fn calls(&self) -> usize {
-        self.exchanges.borrow().len()
+        self.traces.borrow().len()
     }
 
     /// Plays the login as `module.rs` puts it together.
@@ -270,27 +270,27 @@ impl<'a> Judge<'a> {
             Some(connection) => Action::Connection(connection.clone()),
             None => Action::Handle(Some(&self.denials)),
         };
-        let person = ledger::Person {
+        let person = user_memory::Person {
             name: &name,
             uid: ports::account(|account| account.0 == name).map(|account| account.uid),
             proof,
             origin: None,
         };
-        let mut ledger = Ledger::of(state, config, action, &person);
+        let mut user_memory = UserMemory::of(state, config, action, &person);
         let mut tape = Tape(self);
         let mut person = Person(self);
         let mut onelogin = OneLogin::new(config, secrets, state, &mut tape);
-        let manner = match self.input.host {
-            Host::Sudo | Host::Login => Manner::Waited,
-            Host::Key | Host::Ssh | Host::Su => Manner::Prompted,
+        let approval_wait = match self.input.host {
+            Host::Sudo | Host::Login => ApprovalWait::AtOnce,
+            Host::Key | Host::Ssh | Host::Su => ApprovalWait::AfterEnter,
         };
         let login = Login::new(
             &mut onelogin,
             &mut person,
             self,
-            &mut ledger,
+            &mut user_memory,
             config,
-            manner,
+            approval_wait,
         );
         let safe = SafePlace::check(
             config,
@@ -316,7 +316,7 @@ impl<'a> Judge<'a> {
                 odd_devices: 0,
             },
         };
-        assert_eq!(ledger.works(), self.works.get());
+        assert_eq!(user_memory.works(), self.works.get());
         let here = Circumstances {
             in_ssh: request.ssh_connection.is_some(),
             proven: proof == Proof::Proven,

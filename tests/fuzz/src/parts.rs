@@ -14,10 +14,10 @@ use pam_onelogin::login::Deadline;
 use pam_onelogin::map::{Entries, Map, Wanted};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
-use pam_onelogin::onelogin::http::{Call, Caller, Carrier};
+use pam_onelogin::onelogin::http::{Call, Caller, Transport};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::state;
-use pam_onelogin::state::entries::Entry;
+use pam_onelogin::state::expiring_files::Entry;
 use std::time::Duration;
 
 /// The user of whom replies must speak.
@@ -458,7 +458,7 @@ fn unix_now() -> u64 {
     pam_onelogin::clock::unix_now()
 }
 
-/// A carrier that tells who called first, and is never there.
+/// A transport that tells who called first, and is never there.
 struct Teller(Option<Told>);
 
 enum Told {
@@ -466,7 +466,7 @@ enum Told {
     Bearer(String),
 }
 
-impl Carrier for Teller {
+impl Transport for Teller {
     fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
         Ok(())
     }

@@ -16,7 +16,7 @@
 //! | `%nobody` | the conversation fails |
 //! | `%interrupt N` | Ctrl-C at the wait with this number |
 
-use pam_onelogin::api::Trouble;
+use pam_onelogin::api::ApiTrouble;
 use std::collections::{BTreeMap, VecDeque};
 
 /// What a call is for.
@@ -65,7 +65,7 @@ pub enum Scripted {
         body: Vec<u8>,
     },
     /// None.
-    Trouble(Trouble),
+    ApiTrouble(ApiTrouble),
 }
 
 /// What a prompt gets.
@@ -163,7 +163,7 @@ impl Story {
                     return;
                 };
                 let scripted = match trouble(word) {
-                    Some(trouble) => Scripted::Trouble(trouble),
+                    Some(trouble) => Scripted::ApiTrouble(trouble),
                     None => Scripted::Reply {
                         status: word.parse().unwrap_or(200),
                         retry_after: words.next().and_then(|word| word.parse().ok()),
@@ -207,15 +207,15 @@ pub fn parts(data: &[u8]) -> Vec<Part<'_>> {
 
 /// The kinds of trouble by their words.
 #[must_use]
-pub fn trouble(word: &str) -> Option<Trouble> {
+pub fn trouble(word: &str) -> Option<ApiTrouble> {
     Some(match word {
-        "no-connection" => Trouble::NoConnection,
-        "no-such-host" => Trouble::NoSuchHost,
-        "timeout" => Trouble::Timeout,
-        "broken" => Trouble::Broken,
-        "bad-reply" => Trouble::BadReply,
-        "tls" => Trouble::Tls,
-        "local" => Trouble::Local,
+        "no-connection" => ApiTrouble::NoConnection,
+        "no-such-host" => ApiTrouble::NoSuchHost,
+        "timeout" => ApiTrouble::Timeout,
+        "broken" => ApiTrouble::Broken,
+        "bad-reply" => ApiTrouble::BadReply,
+        "tls" => ApiTrouble::Tls,
+        "local" => ApiTrouble::Local,
         _ => return None,
     })
 }

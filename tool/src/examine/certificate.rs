@@ -200,11 +200,11 @@ const SOME: usize = 4;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pam_onelogin::api::Trouble;
+    use pam_onelogin::api::ApiTrouble;
 
     #[test]
     fn where_there_is_no_bundle_the_advice_names_each_place_of_one() {
-        let error = ApiError::new(Trouble::Tls, "no CA bundle at its usual places");
+        let error = ApiError::new(ApiTrouble::Tls, "no CA bundle at its usual places");
         let finding = refused(&error, None, "example.onelogin.com", None);
         assert_eq!(
             finding.what,

@@ -5,7 +5,7 @@ use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::login::outlook::{Prediction, subject};
 use crate::ui::finding::Finding;
-use pam_onelogin::api::{ApiError, Found, Trouble};
+use pam_onelogin::api::{ApiError, ApiTrouble, Found};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
 use pam_onelogin::factor::Device;
@@ -90,7 +90,7 @@ impl Probe<'_> {
                 self.findings.push(Finding::good("token", what));
                 return true;
             }
-            Err(error) if error.trouble == Trouble::Credential => error,
+            Err(error) if error.trouble == ApiTrouble::Credential => error,
             Err(error) => {
                 self.findings.push(of_error(&error));
                 return false;
@@ -234,7 +234,7 @@ impl Probe<'_> {
             Err(error) => error,
         };
         self.findings.push(match error.trouble {
-            Trouble::Credential => {
+            ApiTrouble::Credential => {
                 let detail = &error.detail;
                 Finding::fault(
                     "scope-missing",
@@ -244,7 +244,7 @@ impl Probe<'_> {
                 .advice("give it that scope: see \"OneLogin's side\" in the README")
             }
             // A credential that is told that there is no such thing may ask for it.
-            Trouble::NotFound => {
+            ApiTrouble::NotFound => {
                 let what = format!("the credential of {table} may {what}");
                 Finding::good("scope", what)
             }

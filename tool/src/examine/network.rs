@@ -3,10 +3,10 @@
 use crate::examine::certificate;
 use crate::examine::replies::of_error;
 use crate::ui::finding::Finding;
-use pam_onelogin::api::Trouble;
+use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::{Config, FailMode};
 use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Carrier as _, Http, Nameless, addresses};
+use pam_onelogin::onelogin::http::{Http, Nameless, Transport as _, addresses};
 use pam_onelogin::trust::system_bundle;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -50,7 +50,7 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
             });
             true
         }
-        Err(error) if error.trouble == Trouble::Tls => {
+        Err(error) if error.trouble == ApiTrouble::Tls => {
             findings.push(certificate::refused(
                 &error,
                 shown.as_ref(),

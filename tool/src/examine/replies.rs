@@ -1,14 +1,14 @@
 //! The replies of this tenant, seen on their way to the module's code: shapes and times, never values.
 
 use crate::ui::finding::Finding;
-use pam_onelogin::api::{ApiError, Reply, Trouble};
+use pam_onelogin::api::{ApiError, ApiTrouble, Reply};
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Call, Carrier, Http};
+use pam_onelogin::onelogin::http::{Call, Http, Transport};
 use serde_json::Value;
 use time::{Date, Month};
 
-/// A carrier that looks at what it carries.
+/// A transport that looks at what it carries.
 pub(crate) struct Replies<'a> {
     http: &'a mut Http,
     seen: Vec<Seen>,
@@ -34,7 +34,7 @@ impl<'a> Replies<'a> {
 
     /// How many requests were sent.
     pub(crate) fn requests(&self) -> usize {
-        self.http.exchanges().len()
+        self.http.traces().len()
     }
 
     /// Says how the clocks stand to each other.
@@ -80,7 +80,7 @@ impl<'a> Replies<'a> {
     }
 }
 
-impl Carrier for Replies<'_> {
+impl Transport for Replies<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.http.prepare(deadline)
     }
@@ -92,7 +92,7 @@ impl Carrier for Replies<'_> {
             status: reply.status,
             shape: shape(&reply.body),
         });
-        if let Some(exchange) = self.http.exchanges().last() {
+        if let Some(exchange) = self.http.traces().last() {
             let date = exchange.date.as_deref().and_then(seconds);
             let way = i64::try_from(exchange.time.as_secs() / 2).unwrap_or(0);
             let now = i64::try_from(unix_now()).unwrap_or(0) - way;
@@ -166,7 +166,7 @@ const SKEW: i64 = 30;
 pub(super) fn of_error(error: &ApiError) -> Finding {
     let detail = &error.detail;
     match error.trouble {
-        Trouble::RateLimited => {
+        ApiTrouble::RateLimited => {
             let when = error.retry_after.map_or(String::new(), |time| {
                 format!(", for {} s more", time.as_secs())
             });
@@ -177,29 +177,29 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
             .why("logins are denied, reason=rate-limited")
             .advice("find out which client of the account asks so much")
         }
-        Trouble::Gateway | Trouble::ServerError => {
+        ApiTrouble::Gateway | ApiTrouble::ServerError => {
             Finding::fault("onelogin-down", format!("OneLogin is in trouble: {detail}"))
                 .why("logins are denied meanwhile")
                 .advice("try again; look at OneLogin's status page")
         }
-        Trouble::Timeout => Finding::fault("timeout", format!("OneLogin is too slow: {detail}"))
+        ApiTrouble::Timeout => Finding::fault("timeout", format!("OneLogin is too slow: {detail}"))
             .why("logins are denied, reason=timeout")
             .advice("look at the way there, then raise onelogin.request_timeout"),
-        Trouble::BadReply | Trouble::Redirected => Finding::fault(
+        ApiTrouble::BadReply | ApiTrouble::Redirected => Finding::fault(
             "no-onelogin",
             format!("what answers there does not speak OneLogin's API: {detail}"),
         )
         .why("logins are denied")
         .advice("compare onelogin.url with the address at which you administer OneLogin"),
-        Trouble::NoConnection
-        | Trouble::NoSuchHost
-        | Trouble::Broken
-        | Trouble::NotFound
-        | Trouble::RequestRefused
-        | Trouble::Tls
-        | Trouble::Credential
-        | Trouble::Local
-        | Trouble::Interrupted => {
+        ApiTrouble::NoConnection
+        | ApiTrouble::NoSuchHost
+        | ApiTrouble::Broken
+        | ApiTrouble::NotFound
+        | ApiTrouble::RequestRefused
+        | ApiTrouble::Tls
+        | ApiTrouble::Credential
+        | ApiTrouble::Local
+        | ApiTrouble::Interrupted => {
             Finding::fault("onelogin", format!("OneLogin gave no answer: {detail}"))
                 .why("logins are denied")
         }

@@ -211,7 +211,7 @@ const TAIL: u64 = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pam_onelogin::api::{ApiError, Trouble};
+    use pam_onelogin::api::{ApiError, ApiTrouble};
     use pam_onelogin::log::{Facts, decision};
     use pam_onelogin::login::{Denial, Outcome};
     use pam_onelogin::outage::{Here, Miss, Outage, SafePlace};
@@ -242,7 +242,7 @@ mod tests {
 
     #[test]
     fn each_decision_that_is_written_is_read_back() {
-        let unreachable = ApiError::new(Trouble::NoConnection, "a \"b\" \\ c ms=1");
+        let unreachable = ApiError::new(ApiTrouble::NoConnection, "a \"b\" \\ c ms=1");
         let outcomes = [
             (Outcome::Denied(Denial::Code), "denied", Some("wrong-code")),
             (

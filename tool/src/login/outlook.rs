@@ -11,15 +11,15 @@ use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{Nss, process_identity};
 use pam_onelogin::id::UserId;
 use pam_onelogin::login::{
-    Api, Beginning, Clock, Denial, Login, Manner, NoAnswer, Outcome, Preview, Prompt, Typed,
+    Api, ApprovalWait, Beginning, Clock, Denial, Login, NoAnswer, Outcome, Preview, Prompt, Typed,
     Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::OneLogin;
-use pam_onelogin::onelogin::http::Carrier;
+use pam_onelogin::onelogin::http::Transport;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::state::State;
-use pam_onelogin::state::ledger::{Action, Ledger, Person};
+use pam_onelogin::state::user_memory::{Action, Person, UserMemory};
 use pam_onelogin::text::{LOG_CHARS, clean};
 use pam_onelogin::user::{Request, Subject, Unfit, Who, who};
 use pam_onelogin::verdict::{self, Circumstances};
@@ -120,14 +120,14 @@ impl<'a> Outlook<'a> {
     pub(crate) fn new(
         loaded: &'a Loaded,
         state: &'a State,
-        carrier: &'a mut dyn Carrier,
+        transport: &'a mut dyn Transport,
         console: &'a Console,
     ) -> Self {
         Self {
             loaded,
             console,
             state,
-            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, state, carrier),
+            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, state, transport),
         }
     }
 
@@ -337,14 +337,15 @@ pub(crate) fn with_login<T>(
 ) -> T {
     let denials = Denials::default();
     let action = Action::Handle(Some(&denials));
-    let mut ledger = Ledger::of(state, config, action, &Person::of(subject)).for_an_admin();
+    let mut user_memory =
+        UserMemory::of(state, config, action, &Person::of(subject)).for_an_admin();
     run(Login::new(
         api,
         prompt,
         clock,
-        &mut ledger,
+        &mut user_memory,
         config,
-        Manner::Prompted,
+        ApprovalWait::AfterEnter,
     ))
 }
 

@@ -9,7 +9,7 @@ use pam_onelogin::login::Memory as _;
 use pam_onelogin::map::Wanted;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::state::State;
-use pam_onelogin::state::ledger::{Action, Ledger, Person, Standing};
+use pam_onelogin::state::user_memory::{Action, Person, Standing, UserMemory};
 use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{self, People as _, Proof, Subject};
 
@@ -47,7 +47,7 @@ impl<'a> Stored<'a> {
         if self.state.trouble().is_some() {
             return Ok(Standing::default());
         }
-        let standing = self.ledger().standing();
+        let standing = self.user_memory().standing();
         standing.map_err(|_| Failure::new(NO_ANSWER))
     }
 
@@ -56,12 +56,12 @@ impl<'a> Stored<'a> {
         if self.state.trouble().is_some() {
             return Ok(());
         }
-        let reset = self.ledger().reset();
+        let reset = self.user_memory().reset();
         reset.map_err(|_| Failure::new(NO_ANSWER))
     }
 
     /// The memory of the user, as a login has it: of the OneLogin user too, if it is known who that is.
-    fn ledger(&self) -> Ledger<'_> {
+    fn user_memory(&self) -> UserMemory<'_> {
         let user::Account { name, uid } = &self.account;
         let config = &self.loaded.config;
         let person = Person {
@@ -70,19 +70,19 @@ impl<'a> Stored<'a> {
             proof: Proof::Proven,
             origin: None,
         };
-        let mut ledger = Ledger::of(&self.state, config, Action::Handle(None), &person);
+        let mut user_memory = UserMemory::of(&self.state, config, Action::Handle(None), &person);
         let id = match self.subject().map(|subject| subject.wanted) {
             Some(Ok(Wanted::Id(id))) => Some(id),
             Some(Ok(wanted)) => {
                 let kept = Cache::new(config, &self.state).kept(&wanted);
-                kept.map(|(_, id)| id).or_else(|| ledger.pointed_at())
+                kept.map(|(_, id)| id).or_else(|| user_memory.pointed_at())
             }
-            _ => ledger.pointed_at(),
+            _ => user_memory.pointed_at(),
         };
         if let Some(id) = id {
-            ledger.meet(&id);
+            user_memory.meet(&id);
         }
-        ledger
+        user_memory
     }
 
     fn subject(&self) -> Option<Subject> {

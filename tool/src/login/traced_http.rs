@@ -6,7 +6,7 @@ use pam_onelogin::api::{ApiError, Reply};
 use pam_onelogin::config::Config;
 use pam_onelogin::host::{interrupt_is_pending, uids};
 use pam_onelogin::login::{Clock as _, Deadline};
-use pam_onelogin::onelogin::http::{Call, Carrier, Exchange, Http, Method};
+use pam_onelogin::onelogin::http::{Call, Http, Method, RequestTrace, Transport};
 use pam_onelogin::text::printable;
 use pam_onelogin::trust::Trusted;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ pub(crate) enum Steps {
     Hidden,
 }
 
-/// A carrier that shows what it does, and has the clock count down to the end of what it sent.
+/// A transport that shows what it does, and has the clock count down to the end of what it sent.
 pub(crate) struct TracedHttp<'a> {
     http: Http,
     console: &'a Console,
@@ -46,12 +46,12 @@ impl<'a> TracedHttp<'a> {
     }
 
     /// What was sent.
-    pub(crate) fn into_exchanges(self) -> Vec<Exchange> {
-        self.http.into_exchanges()
+    pub(crate) fn into_traces(self) -> Vec<RequestTrace> {
+        self.http.into_traces()
     }
 }
 
-impl Carrier for TracedHttp<'_> {
+impl Transport for TracedHttp<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         let start = Instant::now();
         let result = self.http.prepare(deadline);

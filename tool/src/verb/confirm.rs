@@ -50,7 +50,7 @@ pub(super) fn keep(
         return Err(Failure::new(format!("too late: {name} is put back")));
     }
     let mut through = record.through.iter();
-    let seen = through.find_map(|service| state.witnessed(service));
+    let seen = through.find_map(|service| state.noted_login(service));
     match seen {
         Some(user) => {
             let user = pam_onelogin::text::clean(&user, pam_onelogin::text::PROMPT_CHARS);
@@ -71,6 +71,6 @@ pub(super) fn keep(
     record
         .through
         .iter()
-        .for_each(|service| state.look_away(service));
+        .for_each(|service| state.unwatch(service));
     Ok(Exit::Good)
 }

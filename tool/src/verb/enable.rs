@@ -445,7 +445,7 @@ fn await_confirmation(
             record
                 .through
                 .iter()
-                .for_each(|service| state.look_away(service));
+                .for_each(|service| state.unwatch(service));
             let is_kept =
                 Store::enabled(service)?.is_some_and(|kept| kept.changed == record.changed);
             return Ok(if is_kept { Exit::Good } else { Exit::Bad });

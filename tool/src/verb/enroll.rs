@@ -73,8 +73,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     hold_interrupts();
     let state = State::open(&config.state_dir, Trusted::of(uids()));
     let clock = Countdown::start(console);
-    let mut carrier = TracedHttp::new(config, console, &clock, Steps::Hidden);
-    let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut carrier);
+    let mut transport = TracedHttp::new(config, console, &clock, Steps::Hidden);
+    let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut transport);
     let further = if options.another {
         Further::Allowed
     } else {
@@ -89,9 +89,9 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         &mut terminal,
         &clock,
         &subject,
-        |login| login.enroll(&subject, further, &heading),
+        |login| login.run_setup(&subject, further, &heading),
     );
-    let requests = carrier.into_exchanges().len();
+    let requests = transport.into_traces().len();
     let end = End::of(&setup, &user);
     let by = audit::admin();
     let document = Document {

@@ -89,7 +89,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         }),
         begins: beginning(&preview.beginning, config, &options.user),
         held_back: preview.held_back.map(why_less),
-        requests: http.into_exchanges().len(),
+        requests: http.into_traces().len(),
     };
     document.show(console, &prediction);
     if let Some(trouble) = state.trouble() {

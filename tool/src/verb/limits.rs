@@ -5,7 +5,7 @@ use crate::login::stored::Stored;
 use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
 use clap::{Args, Subcommand};
-use pam_onelogin::state::ledger::Standing;
+use pam_onelogin::state::user_memory::Standing;
 use pam_onelogin::text::{PROMPT_CHARS, clean, pair};
 use pam_onelogin::verdict::Level;
 use serde::Serialize;

@@ -10,13 +10,13 @@ use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
-use pam_onelogin::attempt::{Attempt, Decision};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{process_identity, uids};
+use pam_onelogin::host_login::{Decision, HostLogin};
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome};
-use pam_onelogin::onelogin::http::Exchange;
+use pam_onelogin::onelogin::http::RequestTrace;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
@@ -78,26 +78,26 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         .ok()
         .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
     let clock = Countdown::start(console);
-    let mut carrier = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
-    let decision = Attempt {
+    let mut transport = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
+    let decision = HostLogin {
         request: &request,
         uids: uids(),
         clock: &clock,
         prompt: &mut Terminal(console),
-        carrier: &mut carrier,
+        transport: &mut transport,
         denials: Some(&Denials::default()),
         is_same_user: &|| true,
         has_stack: false,
     }
     .run(&loaded);
     let ms = clock.elapsed().as_millis();
-    let exchanges = carrier.into_exchanges();
+    let traces = transport.into_traces();
     let verdict = verdict::of(&decision.report.outcome, decision.here);
-    let facts = decision.facts(&request, &exchanges, ms);
+    let facts = decision.facts(&request, &traces, ms);
     let line = log::decision(&verdict, &facts);
     audit::leave(verdict.level, &line);
     let is_believed = decision.report.onelogin_id.is_some()
-        && !exchanges.iter().any(|it| it.path.ends_with("devices"));
+        && !traces.iter().any(|it| it.path.ends_with("devices"));
     let cached_seconds = age.filter(|_| is_believed);
     if let Some(age) = cached_seconds {
         let most = loaded.config.users.cache.as_secs();
@@ -118,7 +118,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         cached_seconds,
         code,
         ms,
-        requests: exchanges.iter().map(Sent::of).collect(),
+        requests: traces.iter().map(Sent::of).collect(),
     });
     Ok(if verdict.is_denial() {
         Exit::Bad
@@ -209,7 +209,7 @@ fn conclude(
 }
 
 impl<'a> Sent<'a> {
-    fn of(exchange: &'a Exchange) -> Self {
+    fn of(exchange: &'a RequestTrace) -> Self {
         Self {
             method: exchange.method,
             path: &exchange.path,

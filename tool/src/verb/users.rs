@@ -93,7 +93,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     console.document(&Document {
         users,
         counts,
-        requests: http.into_exchanges().len(),
+        requests: http.into_traces().len(),
     });
     Ok(exit)
 }

@@ -175,7 +175,7 @@ impl Judge<'_> {
                 Sent::Activation(asked)
             }
             ("POST", None, true) | ("PUT", Some(_), true) => {
-                self.guess(&body["otp"]);
+                self.count_code(&body["otp"]);
                 Sent::Verify(asked)
             }
             ("GET", Some(_), false) => Sent::Verify(asked),
@@ -206,7 +206,7 @@ impl Judge<'_> {
                 Sent::Activation(asked)
             }
             ("verify", Some(code)) => {
-                self.guess(code);
+                self.count_code(code);
                 Sent::Verify(asked)
             }
             ("verify", None) => {
@@ -322,12 +322,12 @@ impl Judge<'_> {
     }
 
     /// A code that is to be an acceptance: it counts once, and is counted (rules R14, R18).
-    fn guess(&self, sent: &Value) {
+    fn count_code(&self, sent: &Value) {
         let is_spent = self.spent.borrow().as_ref() == Some(&id_of(sent));
         assert!(!is_spent, "R18: a code is sent that was accepted");
-        let exchanges = self.exchanges.borrow();
+        let traces = self.traces.borrow();
         let is_guess = |sent: &Sent| matches!(sent, Sent::Verify(asked) if asked.code);
-        let guesses = exchanges.iter().filter(|one| is_guess(&one.sent)).count();
+        let guesses = traces.iter().filter(|one| is_guess(&one.sent)).count();
         let most = self.settings.config.limits.failures;
         assert!(
             !self.works.get() || guesses < usize::try_from(most).unwrap_or(usize::MAX),

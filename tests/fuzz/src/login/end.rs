@@ -1,11 +1,11 @@
 //! How a story may end.
 
 use super::calls::Sent;
-use super::{End, Exchange, GROUPS, Judge, SECRET, TOKEN, is_fit_to_show};
+use super::{End, GROUPS, Judge, RequestTrace, SECRET, TOKEN, is_fit_to_show};
 use crate::reading;
 use crate::story::{Host, Kind, Scripted};
 use pam::constants::PamResultCode as Code;
-use pam_onelogin::api::Trouble;
+use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::{FailMode, Missing, NoFactor};
 use pam_onelogin::login::Outcome;
 use serde_json::Value;
@@ -54,8 +54,8 @@ impl Judge<'_> {
     }
 
     fn is_truly_accepted(&self) -> bool {
-        match self.exchanges.borrow().last() {
-            Some(Exchange {
+        match self.traces.borrow().last() {
+            Some(RequestTrace {
                 sent: Sent::Verify(asked),
                 status: Some(status),
                 body,
@@ -67,7 +67,7 @@ impl Judge<'_> {
 
     /// The code that the last call carried, if it did.
     pub(super) fn accepted_code(&self) -> Option<String> {
-        match self.exchanges.borrow().last()?.sent {
+        match self.traces.borrow().last()?.sent {
             Sent::Verify(ref asked) if asked.code => self.codes.borrow().last().cloned(),
             _ => None,
         }
@@ -75,20 +75,20 @@ impl Judge<'_> {
 
     /// Whether the whole last reply can be read by anybody: numbers in range, texts in UTF-8.
     fn last_is_plain_json(&self) -> bool {
-        let exchanges = self.exchanges.borrow();
-        exchanges
+        let traces = self.traces.borrow();
+        traces
             .last()
             .is_some_and(|last| serde_json::from_slice::<Value>(&last.body).is_ok())
     }
 
     /// `failmode = "safe"`, where it applies (rules R2, R19): twice in a row, in an ssh login of a proven user.
     fn is_an_outage_to_let_in(&self) -> bool {
-        let exchanges = self.exchanges.borrow();
-        let is_down = |exchange: &Exchange| {
-            exchange.trouble == Some(Trouble::NoConnection)
+        let traces = self.traces.borrow();
+        let is_down = |exchange: &RequestTrace| {
+            exchange.trouble == Some(ApiTrouble::NoConnection)
                 || matches!(exchange.status, Some(502..=504))
         };
-        let down = exchanges.iter().rev().take_while(|last| is_down(last));
+        let down = traces.iter().rev().take_while(|last| is_down(last));
         self.settings.config.failmode == FailMode::Safe
             && matches!(self.input.host, Host::Key | Host::Ssh)
             && self.is_proven()
@@ -109,17 +109,17 @@ impl Judge<'_> {
         if users.exempt_groups.iter().any(is_in) {
             return true;
         }
-        if self.exchanges.borrow().is_empty() {
+        if self.traces.borrow().is_empty() {
             return users.groups.is_some() && !self.is_in_a_group_that_is_meant(name);
         }
-        match self.exchanges.borrow().last() {
-            Some(Exchange {
+        match self.traces.borrow().last() {
+            Some(RequestTrace {
                 sent: Sent::User { version, id: None },
                 status: Some(status),
                 body,
                 ..
             }) => users.unknown == Missing::Exempt && reading::is_nobody(*version, *status, body),
-            Some(Exchange {
+            Some(RequestTrace {
                 sent: Sent::Devices { version, .. },
                 status: Some(status),
                 body,
@@ -174,7 +174,7 @@ impl Judge<'_> {
                     Scripted::Reply { body, .. } => {
                         String::from_utf8_lossy(body).contains(word) || body.contains(&b'\\')
                     }
-                    Scripted::Trouble(_) => false,
+                    Scripted::ApiTrouble(_) => false,
                 })
         });
         let texts = [&story.config, &story.map];

@@ -1,23 +1,23 @@
 //! OneLogin, the person, the clock and the system of a story.
 
 use super::calls::Sent;
-use super::{ACCOUNTS, Exchange, GROUPS, Judge, TOO_MANY, is_fit_to_show};
+use super::{ACCOUNTS, GROUPS, Judge, RequestTrace, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
 use pam_onelogin::api::Reply;
-use pam_onelogin::api::{ApiError, Ending, Trouble};
+use pam_onelogin::api::{ApiError, ApiTrouble, Ending};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
 use pam_onelogin::login::{BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
-use pam_onelogin::onelogin::http::{Call, Carrier};
+use pam_onelogin::onelogin::http::{Call, Transport};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Account, LookupFailed, People, Uids};
 use std::time::Duration;
 
-/// OneLogin, behind the carrier.
+/// OneLogin, behind the transport.
 pub(super) struct Tape<'a>(pub(super) &'a Judge<'a>);
 
-impl Carrier for Tape<'_> {
+impl Transport for Tape<'_> {
     fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
         Ok(())
     }
@@ -31,7 +31,7 @@ impl Carrier for Tape<'_> {
             judge.activated_at.set(judge.now.get());
         }
         let scripted = judge.next(&sent);
-        let mut exchange = Exchange {
+        let mut exchange = RequestTrace {
             sent,
             status: None,
             trouble: None,
@@ -55,20 +55,20 @@ impl Carrier for Tape<'_> {
                     miss: (502..=504).contains(&status).then_some(Miss::Gateway),
                 })
             }
-            Scripted::Trouble(trouble) => {
+            Scripted::ApiTrouble(trouble) => {
                 exchange.trouble = Some(trouble);
                 Err(ApiError {
-                    miss: (trouble == Trouble::NoConnection).then_some(Miss::Refused),
+                    miss: (trouble == ApiTrouble::NoConnection).then_some(Miss::Refused),
                     ..ApiError::new(trouble, "").ended(match trouble {
-                        Trouble::NoConnection | Trouble::NoSuchHost => Ending::NotSent,
-                        Trouble::Timeout => Ending::NoReply,
-                        Trouble::Broken => Ending::Lost,
+                        ApiTrouble::NoConnection | ApiTrouble::NoSuchHost => Ending::NotSent,
+                        ApiTrouble::Timeout => Ending::NoReply,
+                        ApiTrouble::Broken => Ending::Lost,
                         _ => Ending::Answered,
                     })
                 })
             }
         };
-        judge.exchanges.borrow_mut().push(exchange);
+        judge.traces.borrow_mut().push(exchange);
         result
     }
 }

@@ -11,14 +11,15 @@ use crate::host::{
 use crate::id::UserId;
 use crate::log::Facts;
 use crate::login::{
-    Clock, Denial, Fault, Full, Limit, Login, Manner, Memory as _, Outcome, Prompt, Report, Unknown,
+    ApprovalWait, Clock, Denial, Fault, Full, Limit, Login, Memory as _, Outcome, Prompt, Report,
+    Unknown,
 };
 use crate::onelogin::OneLogin;
 use crate::onelogin::addresses::KeepsAddresses;
-use crate::onelogin::http::{Carrier, Exchange};
+use crate::onelogin::http::{RequestTrace, Transport};
 use crate::outage::{Here, NotSafe, SafePlace};
 use crate::state::State;
-use crate::state::ledger::{Action, Ledger, Person};
+use crate::state::user_memory::{Action, Person, UserMemory};
 use crate::text::pair;
 use crate::trust::Trusted;
 use crate::user::{Proof, Request, Subject, Uids, Who, who};
@@ -37,7 +38,7 @@ const SUDO: [&str; 2] = ["sudo", "sudo-i"];
 const NO_ADDRESS: &str = "UNKNOWN";
 
 /// A login that is about to run.
-pub struct Attempt<'a> {
+pub struct HostLogin<'a> {
     /// What the host program asks.
     pub request: &'a Request,
     /// Whose process this is.
@@ -47,7 +48,7 @@ pub struct Attempt<'a> {
     /// The person.
     pub prompt: &'a mut dyn Prompt,
     /// The way to OneLogin.
-    pub carrier: &'a mut dyn Carrier,
+    pub transport: &'a mut dyn Transport,
     /// What the PAM handle keeps of denials; `None` where it cannot.
     pub denials: Option<&'a Denials>,
     /// Whether `PAM_USER` is still who it was in the request.
@@ -68,7 +69,7 @@ pub struct Decision {
     pub remarks: Vec<String>,
 }
 
-impl Attempt<'_> {
+impl HostLogin<'_> {
     /// Runs the login: the request becomes a subject, the subject an outcome.
     #[must_use]
     pub fn run(self, loaded: &Loaded) -> Decision {
@@ -112,9 +113,10 @@ impl Attempt<'_> {
             proof,
             origin: origin.as_deref(),
         };
-        let mut ledger = Ledger::of(&state, config, action(request, self.denials), &person);
-        let mut carrier = KeepsAddresses::new(config, &state, self.carrier);
-        let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut carrier);
+        let mut user_memory =
+            UserMemory::of(&state, config, action(request, self.denials), &person);
+        let mut transport = KeepsAddresses::new(config, &state, self.transport);
+        let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut transport);
         let safe = SafePlace::check(
             config,
             &Here {
@@ -129,28 +131,28 @@ impl Attempt<'_> {
             &mut onelogin,
             self.prompt,
             self.clock,
-            &mut ledger,
+            &mut user_memory,
             config,
-            manner(request, uids),
+            approval_wait(request, uids),
         );
         decision.report = login.with_outages(safe.ok()).run(subject);
-        decision.remarks = remarks(&decision.report, &state, &ledger, &user);
+        decision.remarks = remarks(&decision.report, &state, &user_memory, &user);
         decision
             .remarks
             .extend(not_safe(&decision.report, config, safe));
         if !(self.is_same_user)() {
             // The login may have taken its denial back.
-            let _ = ledger.deny();
+            let _ = user_memory.deny();
             decision.report.outcome = Outcome::Denied(Denial::UserChanged);
         }
         let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
         if self.has_stack && is_accepted {
-            state.witness(&request.service, &user);
+            state.note_login(&request.service, &user);
         }
         if !is_accepted {
-            ledger.renew_denial();
+            user_memory.renew_denial();
         }
-        ledger.sweep(!is_accepted);
+        user_memory.sweep(!is_accepted);
     }
 }
 
@@ -187,7 +189,7 @@ impl Decision {
     pub fn facts<'a>(
         &'a self,
         request: &'a Request,
-        exchanges: &'a [Exchange],
+        traces: &'a [RequestTrace],
         ms: u128,
     ) -> Facts<'a> {
         Facts {
@@ -197,17 +199,22 @@ impl Decision {
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),
-            request_id: exchanges
+            request_id: traces
                 .last()
                 .and_then(|exchange| exchange.request_id.as_deref()),
-            requests: exchanges.len(),
+            requests: traces.len(),
             ms,
         }
     }
 }
 
 /// What an admin should know beside the decision.
-fn remarks(report: &Report, state: &State, ledger: &Ledger<'_>, user: &str) -> Vec<String> {
+fn remarks(
+    report: &Report,
+    state: &State,
+    user_memory: &UserMemory<'_>,
+    user: &str,
+) -> Vec<String> {
     let mut remarks = Vec::new();
     let of_user = pair("user", user);
     if let Some(trouble) = state.trouble() {
@@ -225,7 +232,7 @@ fn remarks(report: &Report, state: &State, ledger: &Ledger<'_>, user: &str) -> V
         };
         format!("{what}: {of_user}")
     }));
-    remarks.extend(ledger.last_of_the_day().map(|limit| {
+    remarks.extend(user_memory.last_of_the_day().map(|limit| {
         let key = match limit {
             Limit::Challenges => "challenges_per_day",
             Limit::Failures => "failures_per_day",
@@ -234,7 +241,7 @@ fn remarks(report: &Report, state: &State, ledger: &Ledger<'_>, user: &str) -> V
             "the last of limits.{key} is used up, somebody may hold the first factor: {of_user}"
         )
     }));
-    if ledger.is_push_denied() {
+    if user_memory.is_push_denied() {
         let text =
             "a push was denied on the phone, from unknown addresses none is sent for an hour";
         remarks.push(format!("{text}: {of_user}"));
@@ -293,13 +300,13 @@ fn prefix(address: &str) -> Option<IpNet> {
     })
 }
 
-fn manner(request: &Request, uids: Uids) -> Manner {
+fn approval_wait(request: &Request, uids: Uids) -> ApprovalWait {
     let has_tty = request.tty.as_deref().is_some_and(|tty| !tty.is_empty());
     let shows_text_at_once = request.service == LOGIN || is_sudo(request, uids);
     if has_tty && request.ssh_connection.is_none() && shows_text_at_once {
-        Manner::Waited
+        ApprovalWait::AtOnce
     } else {
-        Manner::Prompted
+        ApprovalWait::AfterEnter
     }
 }
 

@@ -13,7 +13,7 @@ impl State {
     }
 
     /// Notes that this user's login was accepted, where the service is watched.
-    pub fn witness(&self, service: &str, user: &str) {
+    pub fn note_login(&self, service: &str, user: &str) {
         if self.read(&file(service)).is_ok() {
             // Without the note the tool says that it has seen none, which is safe.
             let _ = self.write(&file(service), user.as_bytes());
@@ -22,14 +22,14 @@ impl State {
 
     /// Whose login was accepted last, since the service is watched.
     #[must_use]
-    pub fn witnessed(&self, service: &str) -> Option<String> {
+    pub fn noted_login(&self, service: &str) -> Option<String> {
         let user = self.read(&file(service)).ok()?;
         let user = String::from_utf8_lossy(&user).into_owned();
         (!user.is_empty()).then_some(user)
     }
 
     /// Logins are noted no longer.
-    pub fn look_away(&self, service: &str) {
+    pub fn unwatch(&self, service: &str) {
         self.remove(&file(service));
     }
 }
@@ -49,17 +49,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let state = State::open(&path, Trusted::of(uids()));
-        state.witness("sshd", "alice");
+        state.note_login("sshd", "alice");
         assert_eq!(path.read_dir().unwrap().count(), 0);
         state.watch("sshd").unwrap();
-        state.witness("sudo", "alice");
-        assert_eq!(state.witnessed("sshd"), None);
-        state.witness("sshd", "alice");
-        assert_eq!(state.witnessed("sshd").as_deref(), Some("alice"));
+        state.note_login("sudo", "alice");
+        assert_eq!(state.noted_login("sshd"), None);
+        state.note_login("sshd", "alice");
+        assert_eq!(state.noted_login("sshd").as_deref(), Some("alice"));
         state.watch("sshd").unwrap();
-        assert_eq!(state.witnessed("sshd"), None);
-        state.look_away("sshd");
-        state.witness("sshd", "alice");
-        assert_eq!(state.witnessed("sshd"), None);
+        assert_eq!(state.noted_login("sshd"), None);
+        state.unwatch("sshd");
+        state.note_login("sshd", "alice");
+        assert_eq!(state.noted_login("sshd"), None);
     }
 }

@@ -19,7 +19,7 @@ const FOUND: LookUp = LookUp::Found { is_kept: true };
 const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
-struct Room {
+struct Place {
     dir: tempfile::TempDir,
     state: State,
     config: Config,
@@ -42,7 +42,7 @@ const ALICE: By<'static> = By {
     origin: None,
 };
 
-impl Room {
+impl Place {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let state = open(dir.path());
@@ -54,19 +54,19 @@ impl Room {
     }
 
     /// Before it is known who it is at OneLogin.
-    fn stranger(&self, by: &By<'_>) -> Ledger<'_> {
+    fn stranger(&self, by: &By<'_>) -> UserMemory<'_> {
         let action = Action::Connection(by.connection.to_owned());
-        Ledger::of(&self.state, &self.config, action, &person(by))
+        UserMemory::of(&self.state, &self.config, action, &person(by))
     }
 
-    fn ledger(&self, by: &By<'_>) -> Ledger<'_> {
-        let mut ledger = self.stranger(by);
-        ledger.meet(&UserId::parse(by.id).unwrap());
-        ledger
+    fn user_memory(&self, by: &By<'_>) -> UserMemory<'_> {
+        let mut user_memory = self.stranger(by);
+        user_memory.meet(&UserId::parse(by.id).unwrap());
+        user_memory
     }
 
-    fn alice(&self) -> Ledger<'_> {
-        self.ledger(&ALICE)
+    fn alice(&self) -> UserMemory<'_> {
+        self.user_memory(&ALICE)
     }
 
     /// Those of a kind, in the folders of OneLogin users and of local names.
@@ -89,23 +89,23 @@ impl Room {
     }
 
     /// A code that OneLogin refused.
-    fn refuse(&self, by: &By<'_>, text: &str) -> Result<(), Unguessed> {
-        let mut ledger = self.ledger(by);
-        ledger.guess(&code(text))?;
-        ledger.refused();
+    fn refuse(&self, by: &By<'_>, text: &str) -> Result<(), CodeNotCounted> {
+        let mut user_memory = self.user_memory(by);
+        user_memory.count_code(&code(text))?;
+        user_memory.refused();
         Ok(())
     }
 
     /// A code that OneLogin accepted.
-    fn accept(&self, by: &By<'_>, text: &str) -> Result<(), Unguessed> {
-        let mut ledger = self.ledger(by);
-        ledger.guess(&code(text))?;
-        ledger.allow();
+    fn accept(&self, by: &By<'_>, text: &str) -> Result<(), CodeNotCounted> {
+        let mut user_memory = self.user_memory(by);
+        user_memory.count_code(&code(text))?;
+        user_memory.allow();
         Ok(())
     }
 
     fn challenge(&self, by: &By<'_>) -> Result<(), Uncounted> {
-        self.ledger(by).challenge(Challenge::Push)
+        self.user_memory(by).challenge(Challenge::Push)
     }
 }
 
@@ -158,11 +158,11 @@ fn codes() -> impl Iterator<Item = String> {
 
 #[test]
 fn r14_a_denial_is_remembered_for_its_connection_and_user_only() {
-    let room = Room::new();
-    assert!(!room.alice().is_denied());
-    let mut login = room.alice();
+    let place = Place::new();
+    assert!(!place.alice().is_denied());
+    let mut login = place.alice();
     login.deny_beforehand().unwrap();
-    assert!(room.alice().is_denied());
+    assert!(place.alice().is_denied());
     let bob = By {
         name: "bob",
         ..ALICE
@@ -171,32 +171,32 @@ fn r14_a_denial_is_remembered_for_its_connection_and_user_only() {
         connection: "1.2.3.4 6 6.7.8.9 22",
         ..ALICE
     };
-    assert!(!room.ledger(&bob).is_denied() && !room.ledger(&other).is_denied());
+    assert!(!place.user_memory(&bob).is_denied() && !place.user_memory(&other).is_denied());
     login.allow();
-    assert!(!room.alice().is_denied());
+    assert!(!place.alice().is_denied());
 }
 
 #[test]
 fn r14_a_denial_of_a_connection_holds_for_ten_minutes_at_least_and_twenty_at_most() {
-    let room = Room::new();
+    let place = Place::new();
     for start in [1_000_200, 1_000_799, 1_000_800] {
         NOW.set(start);
-        let mut ledger = room.alice();
-        ledger.deny_beforehand().unwrap();
+        let mut user_memory = place.alice();
+        user_memory.deny_beforehand().unwrap();
         NOW.set(start + 600);
-        assert!(ledger.is_denied());
+        assert!(user_memory.is_denied());
         NOW.set(start + 1_200);
-        assert!(!ledger.is_denied());
+        assert!(!user_memory.is_denied());
     }
 }
 
 #[test]
 fn r14_a_denial_in_a_handle_is_in_no_folder_and_ends_with_the_handle() {
-    let room = Room::new();
+    let place = Place::new();
     let of = |handle| {
-        Ledger::of(
-            &room.state,
-            &room.config,
+        UserMemory::of(
+            &place.state,
+            &place.config,
             Action::Handle(handle),
             &person(&ALICE),
         )
@@ -204,7 +204,7 @@ fn r14_a_denial_in_a_handle_is_in_no_folder_and_ends_with_the_handle() {
     let denials = Denials::default();
     of(Some(&denials)).deny_beforehand().unwrap();
     assert!(of(Some(&denials)).is_denied());
-    assert_eq!(room.paths(), [""; 0]);
+    assert_eq!(place.paths(), [""; 0]);
     let other = Denials::default();
     assert!(!of(Some(&other)).is_denied());
     of(Some(&denials)).allow();
@@ -215,11 +215,11 @@ fn r14_a_denial_in_a_handle_is_in_no_folder_and_ends_with_the_handle() {
 
 #[test]
 fn r14_a_denial_in_a_handle_holds_for_a_minute_from_the_end_of_its_login() {
-    let room = Room::new();
+    let place = Place::new();
     let denials = Denials::default();
     let login = || {
         let action = Action::Handle(Some(&denials));
-        Ledger::of(&room.state, &room.config, action, &person(&ALICE))
+        UserMemory::of(&place.state, &place.config, action, &person(&ALICE))
     };
     NOW.set(1_000_000);
     let mut first = login();
@@ -236,63 +236,72 @@ fn r14_a_denial_in_a_handle_holds_for_a_minute_from_the_end_of_its_login() {
 
 #[test]
 fn r22_without_a_clock_or_a_folder_nothing_works() {
-    let room = Room::new();
+    let place = Place::new();
     let trusted = Trusted::of(crate::host::uids());
-    let dir = room.dir.path();
+    let dir = place.dir.path();
     for state in [
         State::by_clock(&dir.join("state"), trusted, || None),
         State::by_clock(&dir.join("no/such"), trusted, now),
     ] {
         let action = Action::Connection("c".to_owned());
-        let mut ledger = Ledger::of(&state, &room.config, action, &person(&ALICE));
-        ledger.meet(&UserId::parse("1001").unwrap());
-        assert!(!ledger.works());
-        assert!(ledger.deny_beforehand().is_err() && ledger.deny().is_err());
-        assert_eq!(ledger.challenge(Challenge::Push), Err(Uncounted::Forgotten));
-        assert_eq!(ledger.guess(&code("123456")), Err(Unguessed::Forgotten));
-        assert_eq!(ledger.look_up(), Err(Uncounted::Forgotten));
-        assert!(ledger.take_phone(LIFE).is_err() && !ledger.holds_phone());
+        let mut user_memory = UserMemory::of(&state, &place.config, action, &person(&ALICE));
+        user_memory.meet(&UserId::parse("1001").unwrap());
+        assert!(!user_memory.works());
+        assert!(user_memory.deny_beforehand().is_err() && user_memory.deny().is_err());
+        assert_eq!(
+            user_memory.challenge(Challenge::Push),
+            Err(Uncounted::Forgotten)
+        );
+        assert_eq!(
+            user_memory.count_code(&code("123456")),
+            Err(CodeNotCounted::Forgotten)
+        );
+        assert_eq!(user_memory.look_up(), Err(Uncounted::Forgotten));
+        assert!(user_memory.take_phone(LIFE).is_err() && !user_memory.holds_phone());
     }
 }
 
 #[test]
 fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
-    let room = Room::new();
-    let mut first = room.alice();
+    let place = Place::new();
+    let mut first = place.alice();
     assert_eq!(first.challenge(Challenge::Push), Ok(()));
     first.allow();
-    assert_eq!(room.paths(), [""; 0], "nothing is left of it");
+    assert_eq!(place.paths(), [""; 0], "nothing is left of it");
     for _ in 0..3 {
-        assert_eq!(room.alice().full(Limit::Challenges), None);
-        assert_eq!(room.challenge(&ALICE), Ok(()));
+        assert_eq!(place.alice().full(Limit::Challenges), None);
+        assert_eq!(place.challenge(&ALICE), Ok(()));
     }
     let full = Full::Window;
-    assert_eq!(room.alice().full(Limit::Challenges), Some(full));
-    assert_eq!(room.challenge(&ALICE), Err(Uncounted::Full(full)));
-    assert_eq!(room.alice().full(Limit::Failures), None);
+    assert_eq!(place.alice().full(Limit::Challenges), Some(full));
+    assert_eq!(place.challenge(&ALICE), Err(Uncounted::Full(full)));
+    assert_eq!(place.alice().full(Limit::Failures), None);
     let bob = By {
         id: "1002",
         ..ALICE
     };
-    assert_eq!(room.ledger(&bob).full(Limit::Challenges), None);
+    assert_eq!(place.user_memory(&bob).full(Limit::Challenges), None);
     pass(660);
-    assert_eq!(room.alice().full(Limit::Challenges), None);
+    assert_eq!(place.alice().full(Limit::Challenges), None);
 }
 
 #[test]
 fn r22_two_names_of_one_onelogin_user_have_one_limit() {
-    let room = Room::new();
+    let place = Place::new();
     let work = By {
         name: "alice-admin",
         ..ALICE
     };
     for (by, code) in [&ALICE, &work].into_iter().cycle().zip(codes()).take(4) {
-        assert_eq!(room.refuse(by, &code), Ok(()));
+        assert_eq!(place.refuse(by, &code), Ok(()));
     }
     for by in [&ALICE, &work] {
-        let full = Err(Unguessed::Full(Full::Window));
-        assert_eq!(room.refuse(by, "999999"), full);
-        assert_eq!(room.ledger(by).full(Limit::Failures), Some(Full::Window));
+        let full = Err(CodeNotCounted::Full(Full::Window));
+        assert_eq!(place.refuse(by, "999999"), full);
+        assert_eq!(
+            place.user_memory(by).full(Limit::Failures),
+            Some(Full::Window)
+        );
     }
 }
 
@@ -300,7 +309,7 @@ fn r22_two_names_of_one_onelogin_user_have_one_limit() {
 fn r22_within_no_window_and_no_day_more_is_counted_than_the_limits() {
     // Whatever the moments, and wherever the minutes begin.
     for start in [1_000_000, 1_000_019, 1_000_020, 1_000_059] {
-        let room = Room::new();
+        let place = Place::new();
         NOW.set(start);
         let mut counted: Vec<i64> = Vec::new();
         let within =
@@ -309,7 +318,7 @@ fn r22_within_no_window_and_no_day_more_is_counted_than_the_limits() {
             0, 1, 59, 1, 250, 100, 248, 1, 1, 59, 1, 300, 298, 1, 1, 599, 1, 70_000, 1, 700, 20_000,
         ] {
             pass(step);
-            if room.challenge(&ALICE).is_ok() {
+            if place.challenge(&ALICE).is_ok() {
                 counted.push(NOW.get());
             }
             assert!(
@@ -323,13 +332,13 @@ fn r22_within_no_window_and_no_day_more_is_counted_than_the_limits() {
 
 #[test]
 fn r22_the_last_of_a_day_is_told_once() {
-    let room = Room::new();
+    let place = Place::new();
     let mut told = Vec::new();
     for code in codes().take(9) {
-        let mut ledger = room.alice();
-        let is_counted = ledger.guess(&super::tests::code(&code)).is_ok();
-        ledger.refused();
-        told.push((is_counted, ledger.last_of_the_day().is_some()));
+        let mut user_memory = place.alice();
+        let is_counted = user_memory.count_code(&super::tests::code(&code)).is_ok();
+        user_memory.refused();
+        told.push((is_counted, user_memory.last_of_the_day().is_some()));
         pass(400);
     }
     let ends = told
@@ -348,29 +357,29 @@ fn r22_the_last_of_a_day_is_told_once() {
         1,
         "{told:?}"
     );
-    assert_eq!(room.alice().full(Limit::Failures), Some(Full::Day));
+    assert_eq!(place.alice().full(Limit::Failures), Some(Full::Day));
     pass(86_400);
-    assert_eq!(room.alice().full(Limit::Failures), None);
+    assert_eq!(place.alice().full(Limit::Failures), None);
 }
 
 #[test]
 fn r22_parallel_logins_cannot_beat_the_limits() {
-    let room = Room::new();
-    let path = room.dir.path();
+    let place = Place::new();
+    let path = place.dir.path();
     for round in 0..20 {
         let id = format!("{round}");
         let (start, counted) = (Barrier::new(27), AtomicUsize::new(0));
         let texts: Vec<String> = codes().take(27).collect();
         std::thread::scope(|scope| {
             for text in &texts {
-                let (start, counted, config, id) = (&start, &counted, &room.config, &id);
+                let (start, counted, config, id) = (&start, &counted, &place.config, &id);
                 scope.spawn(move || {
                     let state = open(path);
                     let action = Action::Connection(text.clone());
-                    let mut ledger = Ledger::of(&state, config, action, &person(&ALICE));
-                    ledger.meet(&UserId::parse(id).unwrap());
+                    let mut user_memory = UserMemory::of(&state, config, action, &person(&ALICE));
+                    user_memory.meet(&UserId::parse(id).unwrap());
                     start.wait();
-                    let is_counted = ledger.guess(&code(text)).is_ok();
+                    let is_counted = user_memory.count_code(&code(text)).is_ok();
                     counted.fetch_add(usize::from(is_counted), Ordering::SeqCst);
                 });
             }
@@ -387,28 +396,28 @@ fn ticking() -> Option<i64> {
 
 #[test]
 fn r22_who_is_stopped_until_the_minute_is_over_takes_back_and_looks_again() {
-    let room = Room::new();
+    let place = Place::new();
     let state = State::by_clock(
-        &room.dir.path().join("state"),
+        &place.dir.path().join("state"),
         Trusted::of(crate::host::uids()),
         ticking,
     );
     let action = || Action::Connection("c".to_owned());
-    let mut ledger = Ledger::of(&state, &room.config, action(), &person(&ALICE));
-    ledger.meet(&UserId::parse("1001").unwrap());
+    let mut user_memory = UserMemory::of(&state, &place.config, action(), &person(&ALICE));
+    user_memory.meet(&UserId::parse("1001").unwrap());
     // The clock is looked at in the last second of a minute, and again in the next.
     NOW.set(1_000_078);
-    assert_eq!(ledger.challenge(Challenge::Other), Ok(()));
-    let minutes: Vec<i64> = room
+    assert_eq!(user_memory.challenge(Challenge::Other), Ok(()));
+    let minutes: Vec<i64> = place
         .entries(Kind::Challenge)
         .iter()
         .map(|it| it.minute)
         .collect();
     assert_eq!(minutes, [1_000_080 / 60]);
     NOW.set(1_000_138);
-    assert_eq!(ledger.guess(&code("123456")), Ok(()));
-    assert_eq!(room.entries(Kind::Used).len(), 1);
-    assert_eq!(room.entries(Kind::Code).len(), 1);
+    assert_eq!(user_memory.count_code(&code("123456")), Ok(()));
+    assert_eq!(place.entries(Kind::Used).len(), 1);
+    assert_eq!(place.entries(Kind::Code).len(), 1);
 }
 
 /// Each look at the clock is a minute later.
@@ -419,40 +428,49 @@ fn racing() -> Option<i64> {
 
 #[test]
 fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
-    let room = Room::new();
+    let place = Place::new();
     let state = State::by_clock(
-        &room.dir.path().join("state"),
+        &place.dir.path().join("state"),
         Trusted::of(crate::host::uids()),
         racing,
     );
     let action = Action::Connection("c".to_owned());
-    let mut ledger = Ledger::of(&state, &room.config, action, &person(&ALICE));
-    ledger.meet(&UserId::parse("1001").unwrap());
-    assert_eq!(ledger.challenge(Challenge::Push), Err(Uncounted::Forgotten));
-    assert_eq!(ledger.guess(&code("123456")), Err(Unguessed::Forgotten));
-    assert!(ledger.take_phone(LIFE).is_err());
-    assert_eq!(room.paths(), [""; 0]);
+    let mut user_memory = UserMemory::of(&state, &place.config, action, &person(&ALICE));
+    user_memory.meet(&UserId::parse("1001").unwrap());
+    assert_eq!(
+        user_memory.challenge(Challenge::Push),
+        Err(Uncounted::Forgotten)
+    );
+    assert_eq!(
+        user_memory.count_code(&code("123456")),
+        Err(CodeNotCounted::Forgotten)
+    );
+    assert!(user_memory.take_phone(LIFE).is_err());
+    assert_eq!(place.paths(), [""; 0]);
 }
 
 #[test]
 fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
-    let room = Room::new();
+    let place = Place::new();
     let stranger = By {
         proof: Proof::Unproven,
         ..ALICE
     };
     for code in codes().take(4) {
-        assert_eq!(room.refuse(&stranger, &code), Ok(()));
+        assert_eq!(place.refuse(&stranger, &code), Ok(()));
     }
     let full = Full::Window;
-    assert_eq!(room.refuse(&stranger, "999999"), Err(Unguessed::Full(full)));
-    assert_eq!(room.alice().full(Limit::Failures), None);
-    assert_eq!(room.refuse(&ALICE, "999999"), Ok(()));
+    assert_eq!(
+        place.refuse(&stranger, "999999"),
+        Err(CodeNotCounted::Full(full))
+    );
+    assert_eq!(place.alice().full(Limit::Failures), None);
+    assert_eq!(place.refuse(&ALICE, "999999"), Ok(()));
 }
 
 #[test]
 fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
-    let room = Room::new();
+    let place = Place::new();
     let at_home = By {
         origin: Some(OFFICE),
         ..ALICE
@@ -461,83 +479,95 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
         origin: Some("ssh 198.51.100.1/32"),
         ..ALICE
     };
-    assert_eq!(room.accept(&at_home, "900000"), Ok(()));
-    assert_eq!(room.alice().standing().unwrap().origins, 1);
+    assert_eq!(place.accept(&at_home, "900000"), Ok(()));
+    assert_eq!(place.alice().standing().unwrap().origins, 1);
     // A thief uses everything up.
     let mut codes = codes();
-    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
-    while room.challenge(&elsewhere).is_ok() {}
-    assert_eq!(room.ledger(&at_home).full(Limit::Failures), None);
-    assert_eq!(room.challenge(&at_home), Ok(()));
+    while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    while place.challenge(&elsewhere).is_ok() {}
+    assert_eq!(place.user_memory(&at_home).full(Limit::Failures), None);
+    assert_eq!(place.challenge(&at_home), Ok(()));
     let full = Full::Window;
     assert_eq!(
-        room.challenge(&at_home),
+        place.challenge(&at_home),
         Err(Uncounted::Full(full)),
         "one a day"
     );
     for _ in 0..3 {
         let code = codes.next().unwrap();
-        assert_eq!(room.refuse(&at_home, &code), Ok(()));
+        assert_eq!(place.refuse(&at_home, &code), Ok(()));
     }
-    assert_eq!(room.refuse(&at_home, "999999"), Err(Unguessed::Full(full)));
-    assert_eq!(room.ledger(&at_home).full(Limit::Failures), Some(full));
+    assert_eq!(
+        place.refuse(&at_home, "999999"),
+        Err(CodeNotCounted::Full(full))
+    );
+    assert_eq!(
+        place.user_memory(&at_home).full(Limit::Failures),
+        Some(full)
+    );
     // It is that of this origin, for a day; what is accepted is given back.
     pass(86_340);
-    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
     let day = Full::Day;
-    assert_eq!(room.refuse(&at_home, "999998"), Err(Unguessed::Full(day)));
+    assert_eq!(
+        place.refuse(&at_home, "999998"),
+        Err(CodeNotCounted::Full(day))
+    );
     pass(120);
-    while room.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
+    while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
     for code in ["910000", "920000", "930000", "940000"] {
-        assert_eq!(room.accept(&at_home, code), Ok(()));
+        assert_eq!(place.accept(&at_home, code), Ok(()));
     }
 }
 
 #[test]
 fn r22_the_reserve_never_lets_a_used_code_pass() {
-    let room = Room::new();
+    let place = Place::new();
     let at_home = By {
         origin: Some(OFFICE),
         ..ALICE
     };
-    room.accept(&at_home, "900000").unwrap();
+    place.accept(&at_home, "900000").unwrap();
     for code in codes().take(4) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
-    assert_eq!(room.refuse(&at_home, "900000"), Err(Unguessed::UsedBefore));
+    assert_eq!(
+        place.refuse(&at_home, "900000"),
+        Err(CodeNotCounted::UsedBefore)
+    );
 }
 
 #[test]
 fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
-    let room = Room::new();
+    let place = Place::new();
     let unproven = By {
         origin: Some(OFFICE),
         proof: Proof::Unproven,
         ..ALICE
     };
-    room.accept(&unproven, "900000").unwrap();
+    place.accept(&unproven, "900000").unwrap();
     for code in codes().take(4) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
     let proven = By {
         proof: Proof::Proven,
         ..unproven
     };
     assert_eq!(
-        room.refuse(&proven, "999999"),
-        Err(Unguessed::Full(Full::Window))
+        place.refuse(&proven, "999999"),
+        Err(CodeNotCounted::Full(Full::Window))
     );
 }
 
 #[test]
 fn r22_so_many_origins_are_known_and_one_of_every_day_takes_the_place_of_none() {
-    let room = Room::new();
+    let place = Place::new();
     let from = |origin: &str, code: &str| {
         let by = By {
             origin: Some(origin),
             ..ALICE
         };
-        room.accept(&by, code).unwrap();
+        place.accept(&by, code).unwrap();
     };
     let mut codes = codes();
     // The office, each day of a month.
@@ -546,195 +576,207 @@ fn r22_so_many_origins_are_known_and_one_of_every_day_takes_the_place_of_none() 
         pass(86_400);
     }
     assert!(
-        room.entries(Kind::Origin).len() <= 3,
+        place.entries(Kind::Origin).len() <= 3,
         "{:?}",
-        room.entries(Kind::Origin)
+        place.entries(Kind::Origin)
     );
     for number in 0..20 {
         from(&format!("ssh {number}"), &codes.next().unwrap());
     }
-    assert_eq!(room.alice().standing().unwrap().origins, ORIGINS);
+    assert_eq!(place.alice().standing().unwrap().origins, ORIGINS);
     pass(31 * 86_400);
-    assert_eq!(room.alice().standing().unwrap().origins, 0);
+    assert_eq!(place.alice().standing().unwrap().origins, 0);
 }
 
 #[test]
 fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
-    let room = Room::new();
+    let place = Place::new();
     let at_home = By {
         origin: Some(OFFICE),
         ..ALICE
     };
-    room.accept(&at_home, "900000").unwrap();
-    let mut login = room.alice();
+    place.accept(&at_home, "900000").unwrap();
+    let mut login = place.alice();
     login.challenge(Challenge::Push).unwrap();
     login.push_denied();
     assert!(login.is_push_denied());
     for _ in 0..2 {
-        assert_eq!(room.alice().full(Limit::Challenges), Some(Full::PushDenied));
+        assert_eq!(
+            place.alice().full(Limit::Challenges),
+            Some(Full::PushDenied)
+        );
         let refused = Err(Uncounted::Full(Full::PushDenied));
-        assert_eq!(room.challenge(&ALICE), refused);
+        assert_eq!(place.challenge(&ALICE), refused);
         pass(3_590);
     }
-    assert_eq!(room.ledger(&at_home).full(Limit::Challenges), None);
-    assert_eq!(room.challenge(&at_home), Ok(()));
+    assert_eq!(place.user_memory(&at_home).full(Limit::Challenges), None);
+    assert_eq!(place.challenge(&at_home), Ok(()));
     // A message shows on no phone as a push.
-    assert_eq!(room.alice().challenge(Challenge::Other), Ok(()));
+    assert_eq!(place.alice().challenge(Challenge::Other), Ok(()));
     pass(60);
-    assert_eq!(room.challenge(&ALICE), Ok(()));
+    assert_eq!(place.challenge(&ALICE), Ok(()));
 }
 
 #[test]
 fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
-    let room = Room::new();
+    let place = Place::new();
     for _ in 0..40 {
-        let mut ledger = room.stranger(&ALICE);
-        assert_eq!(ledger.recall(), Recalled::Nothing);
-        ledger.look_up().unwrap();
-        ledger.looked_up(LookUp::Else);
+        let mut user_memory = place.stranger(&ALICE);
+        assert_eq!(user_memory.recall(), Recalled::Nothing);
+        user_memory.look_up().unwrap();
+        user_memory.looked_up(LookUp::Else);
     }
-    assert!(room.entries(Kind::LookUp).is_empty());
+    assert!(place.entries(Kind::LookUp).is_empty());
     let mut asked = 0;
     // One who asks each five seconds, for an hour.
     for _ in 0..720 {
-        let mut ledger = room.stranger(&ALICE);
-        if ledger.recall() == Recalled::Nothing && ledger.look_up().is_ok() {
+        let mut user_memory = place.stranger(&ALICE);
+        if user_memory.recall() == Recalled::Nothing && user_memory.look_up().is_ok() {
             asked += 1;
-            ledger.looked_up(LookUp::Nobody);
+            user_memory.looked_up(LookUp::Nobody);
         }
         pass(5);
     }
     assert_eq!(asked, LOOK_UPS);
-    assert_eq!(room.alice().standing().unwrap().look_ups, LOOK_UPS);
+    assert_eq!(place.alice().standing().unwrap().look_ups, LOOK_UPS);
     // Of another uid, or another name, nothing is known.
     let other = By {
         name: "bob",
         ..ALICE
     };
-    assert_eq!(room.stranger(&other).look_up(), Ok(()));
+    assert_eq!(place.stranger(&other).look_up(), Ok(()));
 }
 
 #[test]
 fn r22_who_is_killed_while_it_looks_up_has_counted() {
-    let room = Room::new();
+    let place = Place::new();
     for _ in 0..LOOK_UPS {
-        assert_eq!(room.stranger(&ALICE).look_up(), Ok(()));
+        assert_eq!(place.stranger(&ALICE).look_up(), Ok(()));
     }
     let full = Err(Uncounted::Full(Full::Window));
-    assert_eq!(room.stranger(&ALICE).look_up(), full);
+    assert_eq!(place.stranger(&ALICE).look_up(), full);
 }
 
 #[test]
 fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
-    let room = Room::new();
+    let place = Place::new();
     for start in [1_000_020, 1_000_079] {
         NOW.set(start);
-        let mut ledger = room.stranger(&ALICE);
-        ledger.look_up().unwrap();
-        ledger.looked_up(LookUp::Nobody);
+        let mut user_memory = place.stranger(&ALICE);
+        user_memory.look_up().unwrap();
+        user_memory.looked_up(LookUp::Nobody);
         NOW.set(start + 60);
-        assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nobody);
+        assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nobody);
         NOW.set(start + 120);
-        assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nothing);
+        assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nothing);
     }
 }
 
 #[test]
 fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
-    let room = Room::new();
-    let mut ledger = room.stranger(&ALICE);
-    ledger.look_up().unwrap();
-    ledger.meet(&UserId::parse("1001").unwrap());
-    ledger.looked_up(FOUND);
+    let place = Place::new();
+    let mut user_memory = place.stranger(&ALICE);
+    user_memory.look_up().unwrap();
+    user_memory.meet(&UserId::parse("1001").unwrap());
+    user_memory.looked_up(FOUND);
     for code in codes().take(4) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
-    let mut again = room.stranger(&ALICE);
+    let mut again = place.stranger(&ALICE);
     assert_eq!(again.full(Limit::Failures), None, "nobody is known yet");
     again.recall();
     assert_eq!(again.full(Limit::Failures), Some(Full::Window));
     // One pointer for many look-ups; the newest one holds.
     for (id, pointers) in [("1001", 1), ("1002", 2)] {
         pass(60);
-        let mut ledger = room.stranger(&ALICE);
-        ledger.look_up().unwrap();
-        ledger.meet(&UserId::parse(id).unwrap());
-        ledger.looked_up(FOUND);
-        assert_eq!(room.entries(Kind::Pointer).len(), pointers);
+        let mut user_memory = place.stranger(&ALICE);
+        user_memory.look_up().unwrap();
+        user_memory.meet(&UserId::parse(id).unwrap());
+        user_memory.looked_up(FOUND);
+        assert_eq!(place.entries(Kind::Pointer).len(), pointers);
     }
-    assert_eq!(room.stranger(&ALICE).pointed_at(), UserId::parse("1002"));
+    assert_eq!(place.stranger(&ALICE).pointed_at(), UserId::parse("1002"));
 }
 
 #[test]
 fn an_admins_look_ups_are_neither_counted_nor_denied() {
-    let room = Room::new();
-    let mut login = room.stranger(&ALICE);
+    let place = Place::new();
+    let mut login = place.stranger(&ALICE);
     login.look_up().unwrap();
     login.looked_up(LookUp::Nobody);
     for _ in 0..2 * LOOK_UPS {
-        let mut ledger = room.stranger(&ALICE).for_an_admin();
-        assert_eq!(ledger.recall(), Recalled::Nothing);
-        ledger.look_up().unwrap();
-        ledger.looked_up(LookUp::Nobody);
+        let mut user_memory = place.stranger(&ALICE).for_an_admin();
+        assert_eq!(user_memory.recall(), Recalled::Nothing);
+        user_memory.look_up().unwrap();
+        user_memory.looked_up(LookUp::Nobody);
     }
-    assert_eq!(room.alice().standing().unwrap().look_ups, 1);
+    assert_eq!(place.alice().standing().unwrap().look_ups, 1);
 }
 
 #[test]
 fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
-    let room = Room::new();
-    assert_eq!(room.accept(&ALICE, "123456"), Ok(()));
+    let place = Place::new();
+    assert_eq!(place.accept(&ALICE, "123456"), Ok(()));
     let other = By {
         id: "1002",
         ..ALICE
     };
-    assert_eq!(room.accept(&ALICE, "123456"), Err(Unguessed::UsedBefore));
-    assert_eq!(room.accept(&other, "123456"), Ok(()));
+    assert_eq!(
+        place.accept(&ALICE, "123456"),
+        Err(CodeNotCounted::UsedBefore)
+    );
+    assert_eq!(place.accept(&other, "123456"), Ok(()));
     pass(600);
-    assert_eq!(room.accept(&ALICE, "123456"), Err(Unguessed::UsedBefore));
+    assert_eq!(
+        place.accept(&ALICE, "123456"),
+        Err(CodeNotCounted::UsedBefore)
+    );
     pass(60);
-    assert_eq!(room.accept(&ALICE, "123456"), Ok(()));
-    assert_eq!(room.refuse(&ALICE, "654321"), Ok(()));
-    assert_eq!(room.refuse(&ALICE, "654321"), Ok(()));
+    assert_eq!(place.accept(&ALICE, "123456"), Ok(()));
+    assert_eq!(place.refuse(&ALICE, "654321"), Ok(()));
+    assert_eq!(place.refuse(&ALICE, "654321"), Ok(()));
 }
 
 #[test]
 fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
-    let room = Room::new();
-    let (mut first, mut second) = (room.alice(), room.alice());
-    assert_eq!(first.guess(&code("123456")), Ok(()));
-    assert_eq!(second.guess(&code("123456")), Err(Unguessed::UsedBefore));
+    let place = Place::new();
+    let (mut first, mut second) = (place.alice(), place.alice());
+    assert_eq!(first.count_code(&code("123456")), Ok(()));
+    assert_eq!(
+        second.count_code(&code("123456")),
+        Err(CodeNotCounted::UsedBefore)
+    );
 }
 
 #[test]
 fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
-    let room = Room::new();
-    let mut login = room.alice();
-    login.guess(&code("111111")).unwrap();
+    let place = Place::new();
+    let mut login = place.alice();
+    login.count_code(&code("111111")).unwrap();
     login.refused();
-    login.guess(&code("123456")).unwrap();
+    login.count_code(&code("123456")).unwrap();
     login.unsent(Limit::Failures);
-    assert_eq!(room.paths().len(), 1, "the refused one");
-    assert_eq!(login.guess(&code("123456")), Ok(()));
+    assert_eq!(place.paths().len(), 1, "the refused one");
+    assert_eq!(login.count_code(&code("123456")), Ok(()));
     login.unsent(Limit::Failures);
     for code in codes().skip(7).take(3) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
     assert_eq!(
-        room.refuse(&ALICE, "999999"),
-        Err(Unguessed::Full(Full::Window))
+        place.refuse(&ALICE, "999999"),
+        Err(CodeNotCounted::Full(Full::Window))
     );
-    assert!(room.entries(Kind::Used).is_empty());
+    assert!(place.entries(Kind::Used).is_empty());
 }
 
 #[test]
 fn r18_the_code_itself_is_not_written_down() {
-    let room = Room::new();
-    room.accept(&ALICE, "123456").unwrap();
-    assert!(!room.paths().is_empty());
-    for path in room.paths() {
+    let place = Place::new();
+    place.accept(&ALICE, "123456").unwrap();
+    assert!(!place.paths().is_empty());
+    for path in place.paths() {
         let (folder, name) = path.split_once('/').unwrap();
-        let target = room.state.target(folder, name).unwrap().unwrap();
+        let target = place.state.target(folder, name).unwrap().unwrap();
         assert!(
             !path.contains("123456") && target == NOTHING,
             "{path} {target}"
@@ -744,65 +786,65 @@ fn r18_the_code_itself_is_not_written_down() {
 
 #[test]
 fn r14_an_acceptance_takes_back_what_its_own_login_counted_and_no_more() {
-    let room = Room::new();
-    let mut thief = room.alice();
+    let place = Place::new();
+    let mut thief = place.alice();
     for wrong in ["000001", "000002"] {
-        thief.guess(&code(wrong)).unwrap();
+        thief.count_code(&code(wrong)).unwrap();
     }
-    let mut owner = room.alice();
-    owner.guess(&code("111111")).unwrap();
+    let mut owner = place.alice();
+    owner.count_code(&code("111111")).unwrap();
     owner.refused();
-    owner.guess(&code("123456")).unwrap();
+    owner.count_code(&code("123456")).unwrap();
     owner.allow();
-    assert_eq!(room.alice().standing().unwrap().codes, [2, 2]);
+    assert_eq!(place.alice().standing().unwrap().codes, [2, 2]);
 }
 
 #[test]
 fn r14_challenges_and_refused_codes_are_counted_apart() {
-    let room = Room::new();
-    while room.challenge(&ALICE).is_ok() {}
+    let place = Place::new();
+    while place.challenge(&ALICE).is_ok() {}
     for code in codes().take(4) {
-        assert_eq!(room.refuse(&ALICE, &code), Ok(()), "{code}");
+        assert_eq!(place.refuse(&ALICE, &code), Ok(()), "{code}");
     }
 }
 
 #[test]
 fn r14_a_challenge_that_has_not_left_is_given_back() {
-    let room = Room::new();
-    let mut login = room.alice();
+    let place = Place::new();
+    let mut login = place.alice();
     login.challenge(Challenge::Push).unwrap();
     login.unsent(Limit::Challenges);
-    assert_eq!(room.paths(), [""; 0]);
+    assert_eq!(place.paths(), [""; 0]);
 }
 
 #[test]
 fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
-    let room = Room::new();
-    let mut login = room.alice();
+    let place = Place::new();
+    let mut login = place.alice();
     login.challenge(Challenge::Push).unwrap();
-    login.guess(&code("123456")).unwrap();
+    login.count_code(&code("123456")).unwrap();
     login.count_again(Limit::Challenges).unwrap();
-    let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| room.entries(kind).len());
+    let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
     assert_eq!(kept(), [2, 1, 1]);
     login.unsent(Limit::Failures);
     assert_eq!(kept(), [2, 0, 0]);
     login.unsent(Limit::Challenges);
     assert_eq!(kept(), [1, 0, 0]);
 
-    login.guess(&code("123456")).unwrap();
+    login.count_code(&code("123456")).unwrap();
     login.unsent(Limit::Challenges);
     assert_eq!(kept(), [0, 1, 1]);
     assert_eq!(
-        login.guess(&code("123456")),
-        Err(Unguessed::UsedBefore),
+        login.count_code(&code("123456")),
+        Err(CodeNotCounted::UsedBefore),
         "a push that was not sent leaves the code used"
     );
 }
 
 #[test]
 fn r14_two_logins_never_have_the_phone_at_once() {
-    let room = Room::new();
-    let path = room.dir.path();
+    let place = Place::new();
+    let path = place.dir.path();
     for round in 0..400 {
         let (start, end) = (Barrier::new(2), Barrier::new(2));
         let ours = AtomicUsize::new(0);
@@ -814,14 +856,19 @@ fn r14_two_logins_never_have_the_phone_at_once() {
                 pid_namespace().unwrap(),
                 NOW.get() + 60
             );
-            room.alice().folder().unwrap().make(&name, &target).unwrap();
+            place
+                .alice()
+                .folder()
+                .unwrap()
+                .make(&name, &target)
+                .unwrap();
         }
         std::thread::scope(|scope| {
             for _ in 0..2 {
                 scope.spawn(|| {
                     let state = open(path);
                     let action = Action::Connection("c".to_owned());
-                    let mut login = Ledger::of(&state, &room.config, action, &person(&ALICE));
+                    let mut login = UserMemory::of(&state, &place.config, action, &person(&ALICE));
                     login.meet(&UserId::parse("1001").unwrap());
                     start.wait();
                     let phone = login.take_phone(LIFE).unwrap();
@@ -837,19 +884,22 @@ fn r14_two_logins_never_have_the_phone_at_once() {
 
 #[test]
 fn r14_the_phone_is_one_logins_at_a_time_whatever_the_users_name() {
-    let room = Room::new();
+    let place = Place::new();
     let work = By {
         name: "alice-admin",
         ..ALICE
     };
-    let (mut first, mut second) = (room.alice(), room.ledger(&work));
+    let (mut first, mut second) = (place.alice(), place.user_memory(&work));
     assert_eq!(first.take_phone(LIFE).unwrap(), Phone::Ours);
     assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Busy);
     let other = By {
         id: "1002",
         ..ALICE
     };
-    assert_eq!(room.ledger(&other).take_phone(LIFE).unwrap(), Phone::Ours);
+    assert_eq!(
+        place.user_memory(&other).take_phone(LIFE).unwrap(),
+        Phone::Ours
+    );
     // Who does not have it cannot give it away.
     second.leave_phone();
     assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Busy);
@@ -859,8 +909,8 @@ fn r14_the_phone_is_one_logins_at_a_time_whatever_the_users_name() {
 
 #[test]
 fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
-    let room = Room::new();
-    let (mut late, mut owner) = (room.alice(), room.alice());
+    let place = Place::new();
+    let (mut late, mut owner) = (place.alice(), place.alice());
     assert_eq!(late.take_phone(LIFE).unwrap(), Phone::Ours);
     pass(119);
     assert!(late.holds_phone());
@@ -869,7 +919,7 @@ fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
     assert!(!late.holds_phone());
     assert_eq!(owner.take_phone(LIFE).unwrap(), Phone::Ours);
     late.leave_phone();
-    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Busy);
+    assert_eq!(place.alice().take_phone(LIFE).unwrap(), Phone::Busy);
 
     let own = pid_namespace().unwrap();
     let end = NOW.get() + 100;
@@ -885,67 +935,75 @@ fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
         (format!("4194999@1 pid:[1] 0 {end}"), Phone::Busy),
         ("garbage".to_owned(), Phone::Busy),
     ] {
-        let room = Room::new();
+        let place = Place::new();
         let name = Kind::Pending.name(NOW.get() / 60, "0");
-        room.alice().folder().unwrap().make(&name, &target).unwrap();
-        assert_eq!(room.alice().take_phone(LIFE).unwrap(), phone, "{target}");
+        place
+            .alice()
+            .folder()
+            .unwrap()
+            .make(&name, &target)
+            .unwrap();
+        assert_eq!(place.alice().take_phone(LIFE).unwrap(), phone, "{target}");
     }
 }
 
 #[test]
 fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
-    let room = Room::new();
+    let place = Place::new();
     let at_home = By {
         origin: Some(OFFICE),
         ..ALICE
     };
-    room.accept(&at_home, "900000").unwrap();
+    place.accept(&at_home, "900000").unwrap();
     let mut codes = codes();
-    while room.refuse(&ALICE, &codes.next().unwrap()).is_ok() {}
-    while room.challenge(&ALICE).is_ok() {}
-    room.challenge(&at_home).unwrap();
-    let mut login = room.alice();
+    while place.refuse(&ALICE, &codes.next().unwrap()).is_ok() {}
+    while place.challenge(&ALICE).is_ok() {}
+    place.challenge(&at_home).unwrap();
+    let mut login = place.alice();
     login.push_denied();
     assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
-    let mut look_up = room.stranger(&ALICE);
+    let mut look_up = place.stranger(&ALICE);
     look_up.look_up().unwrap();
     look_up.looked_up(LookUp::Nobody);
-    room.alice().reset().unwrap();
+    place.alice().reset().unwrap();
     let standing = Standing {
         origins: 1,
         is_phone_busy: true,
         ..Standing::default()
     };
-    assert_eq!(room.alice().standing().unwrap(), standing);
-    assert_eq!(room.stranger(&ALICE).recall(), Recalled::Nothing);
-    assert_eq!(room.accept(&ALICE, "900000"), Err(Unguessed::UsedBefore));
+    assert_eq!(place.alice().standing().unwrap(), standing);
+    assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nothing);
+    assert_eq!(
+        place.accept(&ALICE, "900000"),
+        Err(CodeNotCounted::UsedBefore)
+    );
 }
 
 #[test]
 fn r14_what_is_over_is_swept_a_little_at_a_time_and_what_counts_stays() {
-    let room = Room::new();
+    let place = Place::new();
     for code in codes().take(5) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
         pass(600);
     }
-    room.accept(&ALICE, "900000").unwrap();
+    place.accept(&ALICE, "900000").unwrap();
     pass(86_400 - 3_000 + 180);
-    let sweep = |room: &Room| {
-        let ledger = room.alice();
-        ledger.full(Limit::Failures);
-        ledger.sweep(true);
+    let sweep = |place: &Place| {
+        let user_memory = place.alice();
+        user_memory.full(Limit::Failures);
+        user_memory.sweep(true);
     };
-    sweep(&room);
-    assert_eq!(room.entries(Kind::Code).len(), 4);
-    assert!(room.entries(Kind::Used).is_empty());
+    sweep(&place);
+    assert_eq!(place.entries(Kind::Code).len(), 4);
+    assert!(place.entries(Kind::Used).is_empty());
     pass(86_400);
-    sweep(&room);
-    assert_eq!(room.paths(), [""; 0]);
+    sweep(&place);
+    assert_eq!(place.paths(), [""; 0]);
 }
 
 #[test]
 fn r14_the_folders_of_denials_that_are_over_go() {
-    let room = Room::new();
+    let place = Place::new();
     let deny = |count: usize| {
         for number in 0..count {
             let connection = format!("{number} {}", NOW.get());
@@ -953,16 +1011,16 @@ fn r14_the_folders_of_denials_that_are_over_go() {
                 connection: &connection,
                 ..ALICE
             };
-            let mut ledger = room.stranger(&by);
-            ledger.deny().unwrap();
-            ledger.sweep(true);
+            let mut user_memory = place.stranger(&by);
+            user_memory.deny().unwrap();
+            user_memory.sweep(true);
         }
     };
     deny(30);
-    assert_eq!(room.paths().len(), 30);
+    assert_eq!(place.paths().len(), 30);
     pass(1_200);
     deny(15);
-    assert_eq!(room.paths().len(), 15, "three for each");
+    assert_eq!(place.paths().len(), 15, "three for each");
     // Of another start of the machine, of version 0.1.0, and of a process that was killed.
     for path in [
         "u-0123-x/f-5-0",
@@ -971,16 +1029,16 @@ fn r14_the_folders_of_denials_that_are_over_go() {
         "challenge-600-7/x",
     ] {
         let (folder, name) = path.split_once('/').unwrap();
-        room.state.link(folder, name, NOTHING).unwrap();
+        place.state.link(folder, name, NOTHING).unwrap();
     }
-    room.state.write("directory-0123-x", b"").unwrap();
-    std::fs::write(room.dir.path().join("state/.token-x.4194999"), "").unwrap();
-    room.state.write("token-x", b"kept").unwrap();
+    place.state.write("directory-0123-x", b"").unwrap();
+    std::fs::write(place.dir.path().join("state/.token-x.4194999"), "").unwrap();
+    place.state.write("token-x", b"kept").unwrap();
     pass(1_200);
     deny(16);
-    let mut names = names(&room.state, ".");
+    let mut names = names(&place.state, ".");
     names.sort();
-    let boot = room.state.boot().unwrap();
+    let boot = place.state.boot().unwrap();
     let span = NOW.get() / SPAN;
     assert_eq!(
         names,
@@ -990,12 +1048,12 @@ fn r14_the_folders_of_denials_that_are_over_go() {
 
 #[test]
 fn r21_a_push_whose_entry_is_anothers_is_not_held() {
-    let room = Room::new();
-    let mut login = room.alice();
+    let place = Place::new();
+    let mut login = place.alice();
     assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
     let name = Kind::Pending.name(NOW.get() / 60, "0");
-    let ledger = room.alice();
-    let folder = ledger.folder().unwrap();
+    let user_memory = place.alice();
+    let folder = user_memory.folder().unwrap();
     folder.remove(&name);
     let other = format!("1@1 pid:[1] 0 {}", NOW.get() + 120);
     folder.make(&name, &other).unwrap();
@@ -1004,97 +1062,100 @@ fn r21_a_push_whose_entry_is_anothers_is_not_held() {
 
 #[test]
 fn r22_logins_that_are_killed_with_the_phone_leave_few_entries() {
-    let room = Room::new();
+    let place = Place::new();
     let own = pid_namespace().unwrap();
     for number in 0..PENDING {
         let name = Kind::Pending.name(NOW.get() / 60, &number.to_string());
         let target = format!("4194999@1 {own} 0 {}", NOW.get() + 120);
-        let ledger = room.alice();
+        let user_memory = place.alice();
         assert_eq!(
-            room.alice().take_phone(LIFE).unwrap(),
+            place.alice().take_phone(LIFE).unwrap(),
             Phone::Ours,
             "{number}"
         );
-        ledger.folder().unwrap().remove(&name);
-        ledger.folder().unwrap().make(&name, &target).unwrap();
+        user_memory.folder().unwrap().remove(&name);
+        user_memory.folder().unwrap().make(&name, &target).unwrap();
     }
-    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Busy);
+    assert_eq!(place.alice().take_phone(LIFE).unwrap(), Phone::Busy);
     pass(20 * 60);
-    assert_eq!(room.alice().take_phone(LIFE).unwrap(), Phone::Ours);
+    assert_eq!(place.alice().take_phone(LIFE).unwrap(), Phone::Ours);
 }
 
 #[test]
 fn r22_the_reserve_of_one_origin_is_not_anothers() {
-    let room = Room::new();
+    let place = Place::new();
     let [office, home] = [OFFICE, "ssh 203.0.113.9/32"].map(|origin| By {
         origin: Some(origin),
         ..ALICE
     });
-    room.accept(&office, "900000").unwrap();
-    room.accept(&home, "910000").unwrap();
+    place.accept(&office, "900000").unwrap();
+    place.accept(&home, "910000").unwrap();
     let mut codes = codes();
     for by in [&ALICE, &ALICE, &ALICE, &ALICE, &office, &office, &office] {
-        room.refuse(by, &codes.next().unwrap()).unwrap();
+        place.refuse(by, &codes.next().unwrap()).unwrap();
     }
-    assert!(room.refuse(&office, "999999").is_err());
+    assert!(place.refuse(&office, "999999").is_err());
     pass(60);
-    assert_eq!(room.refuse(&home, &codes.next().unwrap()), Ok(()));
+    assert_eq!(place.refuse(&home, &codes.next().unwrap()), Ok(()));
 }
 
 #[test]
 fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
-    let room = Room::new();
-    let mut ledger = room.stranger(&ALICE);
-    ledger.look_up().unwrap();
-    ledger.meet(&UserId::parse("1001").unwrap());
-    ledger.looked_up(FOUND);
-    let mut ledger = room.stranger(&ALICE);
-    ledger.recall();
-    ledger.meet(&UserId::parse("1002").unwrap());
-    ledger.guess(&code("123456")).unwrap();
-    assert_eq!(room.alice().standing().unwrap().codes, [0, 0]);
+    let place = Place::new();
+    let mut user_memory = place.stranger(&ALICE);
+    user_memory.look_up().unwrap();
+    user_memory.meet(&UserId::parse("1001").unwrap());
+    user_memory.looked_up(FOUND);
+    let mut user_memory = place.stranger(&ALICE);
+    user_memory.recall();
+    user_memory.meet(&UserId::parse("1002").unwrap());
+    user_memory.count_code(&code("123456")).unwrap();
+    assert_eq!(place.alice().standing().unwrap().codes, [0, 0]);
     // Who a failed look-up would have found, nobody knows.
     pass(13 * 3_600);
-    let mut ledger = room.stranger(&ALICE);
-    ledger.recall();
-    ledger.look_up().unwrap();
-    ledger.looked_up(LookUp::Else);
-    assert_eq!(room.entries(Kind::Pointer).len(), 1);
+    let mut user_memory = place.stranger(&ALICE);
+    user_memory.recall();
+    user_memory.look_up().unwrap();
+    user_memory.looked_up(LookUp::Else);
+    assert_eq!(place.entries(Kind::Pointer).len(), 1);
 }
 
 #[test]
 fn r22_a_window_is_rounded_up_to_minutes() {
-    let mut room = Room::new();
-    room.config.limits.window = Duration::from_secs(90);
+    let mut place = Place::new();
+    place.config.limits.window = Duration::from_secs(90);
     for code in codes().take(4) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
     pass(120);
-    let full = Err(Unguessed::Full(Full::Window));
-    assert_eq!(room.refuse(&ALICE, "999999"), full);
+    let full = Err(CodeNotCounted::Full(Full::Window));
+    assert_eq!(place.refuse(&ALICE, "999999"), full);
 }
 
 #[test]
 fn r22_what_seems_to_be_counted_later_counts() {
-    let room = Room::new();
+    let place = Place::new();
     pass(300);
     for code in codes().take(4) {
-        room.refuse(&ALICE, &code).unwrap();
+        place.refuse(&ALICE, &code).unwrap();
     }
     pass(-300);
     let full = Full::Window;
-    assert_eq!(room.refuse(&ALICE, "999999"), Err(Unguessed::Full(full)));
-    assert_eq!(room.alice().full(Limit::Failures), Some(full));
+    assert_eq!(
+        place.refuse(&ALICE, "999999"),
+        Err(CodeNotCounted::Full(full))
+    );
+    assert_eq!(place.alice().full(Limit::Failures), Some(full));
 }
 
 #[test]
 fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
-    let room = Room::new();
+    let place = Place::new();
     let at_home = By {
         origin: Some(OFFICE),
         ..ALICE
     };
-    let mut first = room.stranger(&at_home);
+    let mut first = place.stranger(&at_home);
     first.look_up().unwrap();
     first.meet(&UserId::parse("1001").unwrap());
     first.looked_up(FOUND);
@@ -1106,33 +1167,33 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
         ..ALICE
     };
     for _ in 0..LOOK_UPS {
-        room.stranger(&unproven).look_up().unwrap();
+        place.stranger(&unproven).look_up().unwrap();
     }
-    assert_eq!(room.stranger(&unproven).look_up(), full);
+    assert_eq!(place.stranger(&unproven).look_up(), full);
     // The user's.
     for _ in 0..LOOK_UPS {
-        room.stranger(&ALICE).look_up().unwrap();
+        place.stranger(&ALICE).look_up().unwrap();
     }
-    assert_eq!(room.stranger(&ALICE).look_up(), full);
+    assert_eq!(place.stranger(&ALICE).look_up(), full);
     for _ in 0..LOOK_UPS {
-        let mut own = room.stranger(&at_home);
+        let mut own = place.stranger(&at_home);
         own.recall();
         assert_eq!(own.look_up(), Ok(()));
     }
-    let mut own = room.stranger(&at_home);
+    let mut own = place.stranger(&at_home);
     own.recall();
     assert_eq!(own.look_up(), full);
 }
 
 #[test]
 fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
-    let room = Room::new();
+    let place = Place::new();
     let look_up = || {
-        let mut ledger = room.stranger(&ALICE);
-        let result = ledger.look_up();
-        ledger.meet(&UserId::parse("1001").unwrap());
-        ledger.looked_up(LookUp::Found { is_kept: false });
-        (ledger, result)
+        let mut user_memory = place.stranger(&ALICE);
+        let result = user_memory.look_up();
+        user_memory.meet(&UserId::parse("1001").unwrap());
+        user_memory.looked_up(LookUp::Found { is_kept: false });
+        (user_memory, result)
     };
     for _ in 0..LOOK_UPS - 1 {
         assert_eq!(look_up().1, Ok(()));

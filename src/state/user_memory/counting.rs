@@ -1,8 +1,8 @@
 //! Counting within a window and within a day, with a reserve for origins that are known.
 
-use super::{Ledger, minutes};
+use super::{UserMemory, minutes};
 use crate::login::{Forgotten, Full, Limit, Uncounted};
-use crate::state::entries::{Claim, DAY, Entry, Folder, Kind};
+use crate::state::expiring_files::{Claim, DAY, Entry, Folder, Kind};
 use crate::user::Proof;
 
 /// What a known origin has beyond the limits, in 24 hours.
@@ -50,7 +50,7 @@ pub(super) fn which(free: usize, free_today: usize) -> Full {
     }
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> UserMemory<'a> {
     pub(super) fn kind(&self, limit: Limit) -> Kind {
         match (limit, self.proof) {
             (Limit::Challenges, _) => Kind::Challenge,

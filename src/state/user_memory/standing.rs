@@ -3,9 +3,9 @@
 use super::counting::count;
 use super::counting::origins;
 use super::phone::is_phone_busy;
-use super::{Ledger, is_push_denied, minutes};
+use super::{UserMemory, is_push_denied, minutes};
 use crate::login::Forgotten;
-use crate::state::entries::{DAY, Folder, Kind, minute};
+use crate::state::expiring_files::{DAY, Folder, Kind, minute};
 
 /// How a user stands with the limits: what counts within the window, and within 24 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,7 +49,7 @@ pub(super) fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
     Ok(())
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> UserMemory<'a> {
     /// How the user stands with the limits.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ pub use standing::Standing;
 use counting::{count, origins, place_of, which};
 use phone::is_phone_busy;
 
-use super::entries::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
+use super::expiring_files::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
 use super::{State, name, name_of, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
@@ -20,7 +20,7 @@ use crate::factor::Code;
 use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
-    Challenge, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted, Unguessed,
+    Challenge, CodeNotCounted, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted,
 };
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
@@ -86,7 +86,7 @@ impl<'a> Person<'a> {
 }
 
 /// The memory of one user in one action.
-pub struct Ledger<'a> {
+pub struct UserMemory<'a> {
     state: &'a State,
     url: &'a str,
     limits: &'a Limits,
@@ -120,7 +120,7 @@ pub struct Ledger<'a> {
     push_denied: bool,
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> UserMemory<'a> {
     /// The memory for this action of this person.
     #[must_use]
     pub fn of(
@@ -291,7 +291,7 @@ impl<'a> Ledger<'a> {
     }
 }
 
-impl Memory for Ledger<'_> {
+impl Memory for UserMemory<'_> {
     fn is_denied(&self) -> bool {
         if !self.works() {
             return false;
@@ -463,8 +463,8 @@ impl Memory for Ledger<'_> {
     }
 
     fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
-        self.claim_one(Limit::Challenges, |ledger, minute, seen| {
-            let is_unknown = ledger.known_origin(seen, minute).is_none();
+        self.claim_one(Limit::Challenges, |user_memory, minute, seen| {
+            let is_unknown = user_memory.known_origin(seen, minute).is_none();
             let is_paused = challenge == Challenge::Push && is_unknown;
             (is_paused && is_push_denied(seen, minute)).then_some(Full::PushDenied)
         })
@@ -480,24 +480,24 @@ impl Memory for Ledger<'_> {
 
     /// Makes a code this login's alone, before it is sent, and counts it: of two logins that send the
     /// same one at once, one is refused here.
-    fn guess(&mut self, code: &Code) -> Result<(), Unguessed> {
+    fn count_code(&mut self, code: &Code) -> Result<(), CodeNotCounted> {
         let (user, folder) = self.user.as_ref().ok_or(Forgotten)?;
         let digest = name_of(&[user.as_str()], code.secret());
         let mut counted = None;
-        let claim: Claim<Unguessed> = folder.claim(|minute, seen| {
+        let claim: Claim<CodeNotCounted> = folder.claim(|minute, seen| {
             let is_it = |entry: &Entry| {
                 let life = Kind::Used.life();
                 entry.kind == Kind::Used && entry.rest == digest && entry.counts(life, minute)
             };
             let own = Kind::Used.name(minute, &digest);
             if seen.iter().any(is_it) || !folder.make(&own, NOTHING)? {
-                return Ok(Err(Unguessed::UsedBefore));
+                return Ok(Err(CodeNotCounted::UsedBefore));
             }
             match self.count(Limit::Failures, folder, minute, seen) {
                 Ok(Ok(one)) => Ok(Ok(vec![own, counted.insert(one).name.clone()])),
                 Ok(Err(full)) => {
                     folder.remove(&own);
-                    Ok(Err(Unguessed::Full(full)))
+                    Ok(Err(CodeNotCounted::Full(full)))
                 }
                 Err(forgotten) => {
                     folder.remove(&own);

@@ -1,8 +1,8 @@
 //! Removing what no longer counts, a few files in each login.
 
-use super::{Action, Ledger, SPAN};
+use super::{Action, SPAN, UserMemory};
 use crate::host::exists;
-use crate::state::entries::SWEPT;
+use crate::state::expiring_files::SWEPT;
 
 /// How many entries are removed from a folder in which nothing counts: a denial makes one.
 const OVER_SWEPT: usize = 3;
@@ -34,7 +34,7 @@ pub(super) fn is_abandoned(name: &str) -> bool {
     process.is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !exists(pid))
 }
 
-impl<'a> Ledger<'a> {
+impl<'a> UserMemory<'a> {
     /// Removes what is over; so much at most that nobody waits for it.
     pub fn sweep(&self, is_denied: bool) {
         let folders = [

@@ -2,7 +2,7 @@
 
 use crate::host::{is_gone, pid_namespace};
 use crate::login::Forgotten;
-use crate::state::entries::{Entry, Folder, Kind};
+use crate::state::expiring_files::{Entry, Folder, Kind};
 
 /// Whether some login's push waits for its answer: it is not over, and its process is there.
 pub(super) fn is_phone_busy(

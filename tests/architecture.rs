@@ -1,4 +1,4 @@
-//! The house itself: what the module exports, who may import whom, and where a few words may stand.
+//! The structure of the code: what the module exports, which module imports which, and where a few words may stand.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -104,7 +104,7 @@ fn r08_the_module_stays_mapped_and_is_bound_when_it_is_loaded() {
 }
 
 #[test]
-fn r07_a_panic_unwinds_to_our_own_door() {
+fn r07_a_panic_unwinds_to_our_own_entry_points() {
     let manifest = include_str!("../Cargo.toml");
     assert!(manifest.contains("panic = \"unwind\""));
     assert!(!manifest.contains("panic = \"abort\""));
@@ -140,7 +140,7 @@ fn r01_success_is_said_in_two_places() {
 }
 
 #[test]
-fn the_http_client_and_writing_to_disk_have_one_room_each() {
+fn the_http_client_and_writing_to_disk_have_one_place_each() {
     for client in ["ureq", "rustls"] {
         let files = files_with(client);
         assert!(!files.is_empty(), "{client}");
