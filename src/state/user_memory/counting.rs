@@ -50,7 +50,7 @@ pub(super) fn which(free: usize, free_today: usize) -> Full {
     }
 }
 
-impl<'a> UserMemory<'a> {
+impl UserMemory<'_> {
     pub(super) fn kind(&self, limit: Limit) -> Kind {
         match (limit, self.proof) {
             (Limit::Challenges, _) => Kind::Challenge,

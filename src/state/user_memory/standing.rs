@@ -49,7 +49,7 @@ pub(super) fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
     Ok(())
 }
 
-impl<'a> UserMemory<'a> {
+impl UserMemory<'_> {
     /// How the user stands with the limits.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub(super) fn is_abandoned(name: &str) -> bool {
     process.is_some_and(|(_, pid)| pid.bytes().all(|byte| byte.is_ascii_digit()) && !exists(pid))
 }
 
-impl<'a> UserMemory<'a> {
+impl UserMemory<'_> {
     /// Removes what is over; so much at most that nobody waits for it.
     pub fn sweep(&self, is_denied: bool) {
         let folders = [
