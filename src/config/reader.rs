@@ -687,6 +687,9 @@ impl<'a> Reader<'a> {
 
     /// What was not taken is not a key of this table.
     fn leftovers(&mut self, table: Table<'a>) {
+        if table.entries.is_empty() {
+            return;
+        }
         let place = match table.name {
             "" => "at the top of the file".to_owned(),
             name => format!("in [{name}]"),
