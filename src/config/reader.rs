@@ -1,6 +1,7 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
-use super::keys::{self, Flag, Key, MAP, Match, Number, Path, Text, Texts, Word};
+use super::keys::{self, Key, MAP, Match, Path, Text};
+use super::table::{Reader, Table, line_of, list};
 use super::{
     ATTRIBUTES, Attribute, CUSTOM, Config, ConfigFault, Credential, Factors, FailMode, Limits,
     NoFactor, OneLogin, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
@@ -9,12 +10,10 @@ use crate::factor::Factor;
 use crate::group::PatternList;
 use crate::secret::Secret;
 use ipnet::IpNet;
-use std::fmt;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 /// Reads a configuration. `path` is its name in the faults.
@@ -42,23 +41,6 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Vec<ConfigFault>> {
         _ => Err(reader.faults.into_iter().map(|(_, fault)| fault).collect()),
     }
 }
-
-/// Collects faults while it turns tables into values.
-struct Reader<'a> {
-    path: &'a str,
-    text: &'a str,
-    /// In the order of their lines.
-    faults: Vec<(usize, ConfigFault)>,
-}
-
-/// One table of the document, from which the keys are taken; what stays is unknown.
-struct Table<'a> {
-    name: &'static str,
-    line: usize,
-    entries: DeTable<'a>,
-}
-
-type Value<'a> = Spanned<DeValue<'a>>;
 
 impl<'a> Reader<'a> {
     fn config(&mut self, document: Spanned<DeTable<'a>>) -> Option<Config> {
@@ -487,229 +469,6 @@ impl<'a> Reader<'a> {
         }
         per_day.max(limit)
     }
-
-    // What follows takes one value of one kind out of a table.
-
-    fn table(&mut self, top: &mut Table<'a>, name: &'static str) -> Table<'a> {
-        let (line, entries) = match self.take(top, name) {
-            None => (1, DeTable::new()),
-            Some((line, DeValue::Table(entries))) => (line, entries),
-            Some((line, value)) => {
-                self.fault(
-                    line,
-                    format!(
-                        "\"{name}\" must be a table, \"[{name}]\", not {}",
-                        value.type_str()
-                    ),
-                );
-                (line, DeTable::new())
-            }
-        };
-        Table {
-            name,
-            line,
-            entries,
-        }
-    }
-
-    /// Of a key whose value is text, such as that of a word.
-    fn text<K>(&mut self, table: &mut Table<'a>, key: &Key<K>) -> Option<String> {
-        self.text_of(table, key.name)
-    }
-
-    fn text_of(&mut self, table: &mut Table<'a>, key: &str) -> Option<String> {
-        match self.take(table, key)? {
-            (_, DeValue::String(text)) => Some(text.into_owned()),
-            (line, value) => {
-                self.fault(
-                    line,
-                    format!("\"{key}\" must be text in quotes, not {}", value.type_str()),
-                );
-                None
-            }
-        }
-    }
-
-    fn required_text(&mut self, table: &mut Table<'a>, key: &Key<Text>) -> Option<String> {
-        let Key { name, .. } = key;
-        let line = self.line(table, name);
-        let is_set = table.entries.contains_key(*name);
-        let text = self.text(table, key);
-        if !is_set {
-            self.fault(table.line, format!("[{}] needs \"{name}\"", table.name));
-        } else if text.as_deref() == Some("") {
-            self.fault(line, format!("\"{name}\" is empty"));
-        }
-        text.filter(|text| !text.is_empty())
-    }
-
-    /// `None` when the key is not set, or not a list of texts.
-    fn texts(&mut self, table: &mut Table<'a>, key: &Key<Texts>) -> Option<Vec<String>> {
-        let key = key.name;
-        let (line, value) = self.take(table, key)?;
-        let DeValue::Array(values) = value else {
-            let kind = value.type_str();
-            self.fault(
-                line,
-                format!("\"{key}\" must be a list of texts, [\"…\"], not {kind}"),
-            );
-            return None;
-        };
-        let mut texts = Some(Vec::new());
-        for value in values {
-            let line = line_of(self.text, value.span().start);
-            match value.into_inner() {
-                DeValue::String(text) if !text.is_empty() => {
-                    if let Some(texts) = &mut texts {
-                        texts.push(text.into_owned());
-                    }
-                }
-                _ => {
-                    self.fault(
-                        line,
-                        format!("\"{key}\" must hold texts in quotes that are not empty"),
-                    );
-                    texts = None;
-                }
-            }
-        }
-        texts
-    }
-
-    /// `None` when the key is not set and has no default, or is no absolute path.
-    fn path(&mut self, table: &mut Table<'a>, key: &Key<Path>) -> Option<PathBuf> {
-        let Path(default) = key.kind;
-        let line = self.line(table, key.name);
-        if !table.entries.contains_key(key.name) {
-            return default.map(PathBuf::from);
-        }
-        let path = PathBuf::from(self.text(table, key)?);
-        if path.is_absolute() {
-            Some(path)
-        } else {
-            self.fault(line, format!("\"{}\" must be an absolute path", key.name));
-            None
-        }
-    }
-
-    fn bool(&mut self, table: &mut Table<'a>, key: &Key<Flag>) -> bool {
-        let Flag(default) = key.kind;
-        let key = key.name;
-        match self.take(table, key) {
-            None => default,
-            Some((_, DeValue::Boolean(value))) => value,
-            Some((line, value)) => {
-                self.fault(
-                    line,
-                    format!("\"{key}\" must be true or false, not {}", value.type_str()),
-                );
-                default
-            }
-        }
-    }
-
-    fn number<N: Copy + Into<u64> + TryFrom<u64>>(
-        &mut self,
-        table: &mut Table<'a>,
-        key: &Key<Number<N>>,
-    ) -> N {
-        let Number {
-            default,
-            least,
-            most,
-        } = key.kind;
-        let number = self.number_within(table, key.name, least.into(), most.into());
-        number
-            .and_then(|number| N::try_from(number).ok())
-            .unwrap_or(default)
-    }
-
-    fn number_within(
-        &mut self,
-        table: &mut Table<'a>,
-        key: &str,
-        least: u64,
-        most: u64,
-    ) -> Option<u64> {
-        let (line, value) = self.take(table, key)?;
-        let DeValue::Integer(integer) = value else {
-            self.fault(
-                line,
-                format!(
-                    "\"{key}\" must be a whole number from {least} to {most}, not {}",
-                    value.type_str()
-                ),
-            );
-            return None;
-        };
-        let number = u64::from_str_radix(integer.as_str(), integer.radix());
-        let number = number.ok().filter(|number| (least..=most).contains(number));
-        if number.is_none() {
-            self.fault(
-                line,
-                format!("\"{key}\" must be {least} to {most}, not {integer}"),
-            );
-        }
-        number
-    }
-
-    fn word<T: Copy>(&mut self, table: &mut Table<'a>, key: &Key<Word<T>>) -> T {
-        let line = self.line(table, key.name);
-        let (_, default) = key.kind.default;
-        let Some(text) = self.text(table, key) else {
-            return default;
-        };
-        if let Some(&(_, value)) = key.kind.all().find(|(word, _)| *word == text) {
-            return value;
-        }
-        let known: Vec<&str> = key.kind.all().map(|(word, _)| *word).collect();
-        let known = list(&known);
-        self.fault(
-            line,
-            format!("\"{}\" must be one of {known}, not \"{text}\"", key.name),
-        );
-        default
-    }
-
-    fn take(&mut self, table: &mut Table<'a>, key: &str) -> Option<(usize, DeValue<'a>)> {
-        let value: Value<'a> = table.entries.remove(key)?;
-        let line = line_of(self.text, value.span().start);
-        Some((line, value.into_inner()))
-    }
-
-    /// The line of a key that has not been taken yet; the table's own when it is not set.
-    fn line(&self, table: &Table<'a>, key: &str) -> usize {
-        table
-            .entries
-            .get(key)
-            .map_or(table.line, |value| line_of(self.text, value.span().start))
-    }
-
-    /// What was not taken is not a key of this table.
-    fn leftovers(&mut self, table: Table<'a>) {
-        if table.entries.is_empty() {
-            return;
-        }
-        let place = match table.name {
-            "" => "at the top of the file".to_owned(),
-            name => format!("in [{name}]"),
-        };
-        let known = list(&keys::names(table.name));
-        for (key, _) in table.entries {
-            let line = line_of(self.text, key.span().start);
-            let key = key.into_inner();
-            self.fault(
-                line,
-                format!("\"{key}\" is not a key {place}; the keys there are {known}"),
-            );
-        }
-    }
-
-    fn fault(&mut self, line: usize, text: impl fmt::Display) {
-        let place = self.faults.partition_point(|&(other, _)| other <= line);
-        let fault = ConfigFault::at(self.path, line, text);
-        self.faults.insert(place, (line, fault));
-    }
 }
 
 /// A network, or an address alone.
@@ -728,16 +487,6 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
     } else {
         Ok(network)
     }
-}
-
-/// The line of a byte of the text, counted from 1.
-fn line_of(text: &str, byte: usize) -> usize {
-    1 + text.bytes().take(byte).filter(|&b| b == b'\n').count()
-}
-
-fn list(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
-    words.join(", ")
 }
 
 fn is_word(text: &str) -> bool {
