@@ -774,12 +774,23 @@ impl Running {
     /// # Panics
     /// When it ends instead.
     pub fn wait_stop(&mut self) {
-        match waitid(
-            Id::Pid(pid(self.child.id())),
-            WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT,
-        ) {
-            Ok(WaitStatus::Stopped(..)) => {}
-            other => self.fail(&format!("it did not stop: {other:?}")),
+        if !self.stops() {
+            self.fail("it did not stop");
+        }
+    }
+
+    /// Waits until the process has stopped, as [`Case::stop_at`] says, or ended: whether it has stopped. It gets no
+    /// answers from now on.
+    ///
+    /// # Panics
+    /// When the process cannot be waited for.
+    pub fn stops(&mut self) -> bool {
+        self.to = None;
+        let states = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        match waitid(Id::Pid(pid(self.child.id())), states) {
+            Ok(WaitStatus::Stopped(..)) => true,
+            Ok(_) => false,
+            Err(error) => self.fail(&format!("it cannot be waited for: {error}")),
         }
     }
 
