@@ -588,6 +588,10 @@ mod tests {
             (Factor::Totp, "", "OneLogin passcode: "),
             (Factor::ProtectCode, "", "OneLogin passcode: "),
         ];
+        // A temporary token is no device.
+        for factor in Factor::all().filter(|&factor| factor != Factor::Temporary) {
+            assert!(all.iter().any(|row| row.0 == factor), "{factor:?}");
+        }
         for (factor, line, prompt) in all {
             let sole = menu(vec![device("1", factor, "Thing")]);
             assert_eq!(sole.prompt("bob"), prompt, "{factor:?}");

@@ -192,22 +192,28 @@ fn the_readme_has_the_line_of_each_factor_in_a_menu() {
     let mut totp = device("2", Factor::Totp, "Bob app");
     totp.default = true;
     let of_protect = menu(vec![device("1", Factor::Push, "Bob phone"), totp]);
-    let all = menu(vec![
-        device("1", Factor::Push, "Bob phone"),
-        device("2", Factor::Totp, "Bob app"),
-        device("3", Factor::Sms, "Bob mobile"),
-        device("4", Factor::Email, "Bob mail"),
-        device("5", Factor::MagicLink, "Bob mail"),
-        device("6", Factor::Voice, "Bob desk"),
-    ]);
+    let beside_another = Factor::enrollable().into_iter().map(|factor| {
+        let name = match factor {
+            Factor::Push | Factor::ProtectCode => "Bob phone",
+            Factor::Totp | Factor::YubiKey | Factor::Duo | Factor::Temporary => "Bob app",
+            Factor::Sms => "Bob mobile",
+            Factor::Email | Factor::MagicLink => "Bob mail",
+            Factor::Voice => "Bob desk",
+        };
+        menu(vec![
+            device("1", Factor::Totp, "Bob app"),
+            device("3", factor, name),
+        ])
+    });
     let temporary = Menu::new(
         vec![device("2", Factor::Totp, "Bob app")],
         1,
         &[Factor::Totp, Factor::Temporary],
         Activations::Offered,
     );
-    let mut seen = 0;
-    for menu in [of_protect, all, temporary.unwrap()] {
+    let menus = beside_another.chain([of_protect, temporary.unwrap()]);
+    for menu in menus {
+        let mut lines = 0;
         for line in menu.prompt("bob").lines() {
             if let Some((_, line)) = line
                 .strip_prefix(' ')
@@ -218,11 +224,11 @@ fn the_readme_has_the_line_of_each_factor_in_a_menu() {
                         .lines()
                         .any(|shown| shown.starts_with("     ") && shown.ends_with(line));
                 assert!(is_there, "{line}");
-                seen += 1;
+                lines += 1;
             }
         }
+        assert!(lines > 0, "{}", menu.prompt("bob"));
     }
-    assert_eq!(seen, 9);
 }
 
 #[test]

@@ -9,6 +9,8 @@ use onelogin_simulator::{
     PushBehaviour, Scope, ScopeRules, Simulator, User,
 };
 use pam_host::{Case, Code, Outcome, Place};
+use pam_onelogin::factor::Factor;
+use std::collections::BTreeSet;
 use std::time::Duration;
 use world::{DIALECTS, ID, NAME, World, assert_denied, connection, decision, reason, totp};
 
@@ -191,6 +193,20 @@ fn approved() -> [(&'static str, Device, u8, &'static str); 4] {
             "Link sent by e-mail (Mail). Open it, then press Enter: ",
         ),
     ]
+}
+
+#[test]
+fn no_factor_is_left_out_here() {
+    let at_hand = at_hand().map(|row| row.0);
+    let sent = sent().map(|row| row.0);
+    let approved = approved().map(|row| row.0);
+    // A temporary token is no device, and has a test of its own.
+    let tried: BTreeSet<&str> = [&at_hand[..], &sent, &approved, &["temporary"]]
+        .concat()
+        .into_iter()
+        .collect();
+    let all: BTreeSet<&str> = Factor::all().map(Factor::word).collect();
+    assert_eq!(tried, all);
 }
 
 fn approving(device: Device, api: u8, dialect: Dialect) -> World {
