@@ -4,6 +4,7 @@ mod directory;
 mod ending;
 mod enrolment;
 mod error;
+mod error_body;
 mod json;
 mod token;
 
@@ -17,10 +18,8 @@ pub use token::{Token, token};
 
 use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use crate::outage::Miss;
-use json::{
-    Id, InArray, Maybe, Names, Object, Scalar, bad, envelope, matches_or_absent, object, plain,
-    problem, single,
-};
+use error_body::{ErrorBody, Names, problem};
+use json::{Id, InArray, Maybe, Object, Scalar, bad, envelope, matches_or_absent, plain, single};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
@@ -56,7 +55,7 @@ impl Reply {
     /// answer: nothing is recorded of that.
     #[must_use]
     pub fn is_of_dead_token(&self) -> bool {
-        self.status == 401 && json::is_of_dead_token(&self.body)
+        self.status == 401 && ErrorBody::of(self).is_some_and(|error| error.is_of_dead_token())
     }
 }
 
@@ -127,7 +126,9 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
         // the code was not accepted. 400 and 422 are what a malformed code gets.
         (401, Verify::Code) => return Ok(Answer::Rejected),
         (400 | 422, Verify::Code) => return Ok(Answer::Unfit),
-        (403, Verify::Code) if Refusal::of(reply).is_forbidden() => return Ok(Answer::Unfit),
+        (403, Verify::Code) if ErrorBody::of(reply).is_some_and(|error| error.is_forbidden()) => {
+            return Ok(Answer::Unfit);
+        }
         _ => return Err(problem(reply, Names::Only)),
     }
     let body: AnswerBody = single(&reply.body)?;
@@ -222,8 +223,10 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         }
         return Err(bad("HTTP 200 without the envelope of a success"));
     }
-    let refusal = Refusal::of(reply);
-    match (reply.status, refusal.message(), verify) {
+    let error = ErrorBody::of(reply);
+    let error = error.as_ref();
+    let message = error.and_then(ErrorBody::message_of_version_1);
+    match (reply.status, message.unwrap_or_default(), verify) {
         (401, message, Verify::Poll) if message.starts_with("Authentication pending") => {
             Ok(Answer::Pending)
         }
@@ -238,58 +241,13 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
         // What a token gets that is no longer good.
         (401, "Authentication Failure", Verify::Poll) => Err(problem(reply, Names::Only)),
         // The page of a proxy says nothing about the push.
-        (401, _, Verify::Poll) if !refusal.is_an_object => Err(problem(reply, Names::Only)),
+        (401, _, Verify::Poll) if error.is_none() => Err(problem(reply, Names::Only)),
         // Every other refusal says that it was not accepted. How a push that was denied is answered is
         // not documented, other than that it is no longer pending.
         (401, _, _) => Ok(Answer::Rejected),
         (400 | 422, _, Verify::Code) => Ok(Answer::Unfit),
-        (403, _, Verify::Code) if refusal.is_forbidden() => Ok(Answer::Unfit),
+        (403, _, Verify::Code) if error.is_some_and(ErrorBody::is_forbidden) => Ok(Answer::Unfit),
         _ => Err(problem(reply, Names::Only)),
-    }
-}
-
-/// What an error says, in the form of either version; whatever else stands in it.
-#[derive(Default, Deserialize)]
-struct Refusal {
-    #[serde(default)]
-    name: Scalar,
-    #[serde(default)]
-    status: Maybe<RefusalStatus>,
-    #[serde(skip)]
-    is_an_object: bool,
-}
-
-#[derive(Deserialize)]
-struct RefusalStatus {
-    #[serde(default, rename = "type")]
-    kind: Scalar,
-    #[serde(default)]
-    message: Scalar,
-}
-
-impl Refusal {
-    fn of(reply: &Reply) -> Self {
-        let read = object(&reply.body).map(|refusal| Self {
-            is_an_object: true,
-            ..refusal
-        });
-        read.unwrap_or_default()
-    }
-
-    /// The message in the envelope of version 1.
-    fn message(&self) -> &str {
-        let message = self
-            .status
-            .0
-            .as_ref()
-            .and_then(|status| status.message.text());
-        message.unwrap_or_default()
-    }
-
-    /// Whether it says that this code may not be checked so, which is no word about the credential.
-    fn is_forbidden(&self) -> bool {
-        let kind = self.status.0.as_ref().and_then(|status| status.kind.text());
-        [self.name.text(), kind].contains(&Some("ForbiddenAction"))
     }
 }
 

@@ -1,8 +1,7 @@
 //! Users and their devices.
 
-use super::json::{
-    Entry, Id, Maybe, Names, Object, Scalar, bad, entries, envelope, object, problem,
-};
+use super::error_body::{Names, problem};
+use super::json::{Entry, Id, Maybe, Object, Scalar, bad, entries, envelope, object};
 use super::{DeviceId, Reply, UserId};
 use crate::api::ApiError;
 use crate::config::{Attribute, Version};

@@ -1,9 +1,8 @@
 //! Enrolment of a factor. None of this is an acceptance.
 
 use super::directory::factor;
-use super::json::{
-    Entry, Id, InArray, Maybe, Names, bad, entries, matches_or_absent, problem, single,
-};
+use super::error_body::{Names, problem};
+use super::json::{Entry, Id, InArray, Maybe, bad, entries, matches_or_absent, single};
 use super::{BEGUN, FactorData, RegistrationId, Reply, UserId, Verify};
 use crate::api::ApiError;
 use crate::factor::Factor;

@@ -1,86 +1,11 @@
-//! JSON as OneLogin writes it: objects that are objects, ids as numbers or text, the envelope of
-//! version 1, and each shape of error.
+//! JSON as OneLogin writes it: objects that are objects, ids as numbers or text, the envelope of version 1.
 
-use super::Reply;
 use crate::api::{ApiError, ApiTrouble};
-use crate::text::clean;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
-
-/// Whether the server's own words may stand in the log. The reply to a code could repeat the code
-/// (rule R11).
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Names {
-    Only,
-    AndMessages,
-}
-
-/// What a reply means that has not the status we want, in each shape of error that OneLogin uses.
-pub(super) fn problem(reply: &Reply, names: Names) -> ApiError {
-    let trouble = match reply.status {
-        401 | 403 => ApiTrouble::Credential,
-        404 => ApiTrouble::NotFound,
-        429 => ApiTrouble::RateLimited,
-        502..=504 => ApiTrouble::Gateway,
-        500..=599 => ApiTrouble::ServerError,
-        300..=399 => ApiTrouble::Redirected,
-        400..=499 => ApiTrouble::RequestRefused,
-        _ => ApiTrouble::BadReply,
-    };
-    let mut detail = format!("status={}", reply.status);
-    if let Ok(error) = serde_json::from_slice::<ErrorBody>(&reply.body) {
-        let status = error.status.unwrap_or_default();
-        let name = error.name.or(status.kind).filter(|name| {
-            name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphabetic() || c == ' ')
-        });
-        if let Some(word) = name {
-            detail.push(' ');
-            detail.push_str(&word);
-        }
-        if names == Names::AndMessages {
-            for message in error
-                .message
-                .or(status.message)
-                .iter()
-                .filter_map(|m| m.as_str())
-            {
-                detail.push_str(": ");
-                detail.push_str(&clean(message, 120));
-            }
-        }
-    }
-    ApiError {
-        trouble,
-        detail,
-        retry_after: reply
-            .retry_after
-            .filter(|_| trouble == ApiTrouble::RateLimited)
-            .map(Duration::from_secs),
-        miss: reply.miss,
-        ending: reply.ending(),
-    }
-}
-
-/// Recorded from version 1, and told of version 2 by OneLogin's own client.
-pub(super) fn is_of_dead_token(body: &[u8]) -> bool {
-    let Ok(Object(error)) = serde_json::from_slice::<Object<ErrorBody>>(body) else {
-        return false;
-    };
-    let says = |message: &Option<serde_json::Value>, text: &str| {
-        message.as_ref().and_then(serde_json::Value::as_str) == Some(text)
-    };
-    let is_of_v1 = error.status.as_ref().is_some_and(|status| {
-        status.kind.as_deref() == Some("Unauthorized")
-            && says(&status.message, "Authentication Failure")
-    });
-    let is_of_v2 =
-        error.name.as_deref() == Some("UnauthorizedError") && says(&error.message, "Unauthorized");
-    is_of_v1 || is_of_v2
-}
 
 pub(super) fn bad(detail: &str) -> ApiError {
     ApiError::new(ApiTrouble::BadReply, detail)
@@ -194,20 +119,6 @@ pub(super) struct Envelope<T> {
 pub(super) struct EnvelopeStatus {
     error: bool,
     code: u16,
-}
-
-#[derive(Deserialize)]
-pub(super) struct ErrorBody {
-    pub(super) name: Option<String>,
-    pub(super) message: Option<serde_json::Value>,
-    pub(super) status: Option<ErrorStatus>,
-}
-
-#[derive(Default, Deserialize)]
-pub(super) struct ErrorStatus {
-    #[serde(rename = "type")]
-    pub(super) kind: Option<String>,
-    pub(super) message: Option<serde_json::Value>,
 }
 
 /// An entry of a list. One that cannot be read does not make the others unreadable, and counts as

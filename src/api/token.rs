@@ -1,7 +1,8 @@
 //! Access tokens.
 
 use super::Reply;
-use super::json::{Names, Object, Scalar, bad, object, problem};
+use super::error_body::{Names, problem};
+use super::json::{Object, Scalar, bad, object};
 use crate::api::{ApiError, ApiTrouble};
 use crate::secret::Secret;
 use serde::Deserialize;
