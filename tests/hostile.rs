@@ -25,7 +25,11 @@ const SUCCESS: &str =
     r#"{"status":{"type":"success","code":200,"message":"Success","error":false}}"#;
 
 fn with_code(world: &World) -> Outcome {
-    world.later().ssh().answers([TOTP_CODE, "111111", "222222"]).run()
+    world
+        .later()
+        .ssh()
+        .answers([TOTP_CODE, "111111", "222222"])
+        .run()
 }
 
 #[test]
