@@ -68,7 +68,7 @@ pub struct Activation {
     pub digits: Option<String>,
 }
 
-/// The proof that OneLogin accepted. Only [`answer`] makes it (rule R6).
+/// The proof that OneLogin accepted. Only [`answer`] (version 2) and [`otp_answer`] (version 1) make it (rule R6).
 #[derive(Debug)]
 pub struct Acceptance(());
 

@@ -10,7 +10,7 @@ pub const DEFAULT_CONFIG: &str = "/etc/pam_onelogin/config.toml";
 pub struct Args {
     /// `config=PATH`: the configuration file, an absolute path.
     pub config: String,
-    /// `behind=key`: nobody comes near without a key that sshd has accepted, exempt users neither.
+    /// `behind=key`: deny every login, also of exempt users, for which sshd has accepted no key.
     pub behind_key: bool,
     /// `debug`: as `log_level = "debug"`.
     pub debug: bool,

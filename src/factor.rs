@@ -285,7 +285,7 @@ impl Menu {
 
     /// The answer as a code that needs no activation, and the device that it is for.
     #[must_use]
-    pub fn check(&self, answer: &Secret) -> Option<(&Device, Code)> {
+    pub fn device_for_code(&self, answer: &Secret) -> Option<(&Device, Code)> {
         let mut devices = self.devices.iter();
         devices.find_map(|device| Some((device, device.code(answer)?)))
     }
@@ -686,7 +686,10 @@ mod tests {
         );
         assert_eq!(picked(&sole, "123456"), "check 1 6");
         assert_eq!(picked(&sole, ""), "push 1");
-        assert!(sole.check(&secret("123456")).is_none(), "not at hand");
+        assert!(
+            sole.device_for_code(&secret("123456")).is_none(),
+            "not at hand"
+        );
 
         let mut first = triggered("1");
         first.default = true;

@@ -63,7 +63,7 @@ pub struct Decision {
     pub report: Report,
     /// What the verdict depends on beside the outcome.
     pub here: Circumstances,
-    /// The Unix name of whoever had to pass, once that is clear.
+    /// The Unix name of the user who logs in, once known.
     pub subject: Option<String>,
     /// What an admin should know beside the decision.
     pub remarks: Vec<String>,
@@ -147,7 +147,7 @@ impl HostLogin<'_> {
         }
         let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
         if self.has_stack && is_accepted {
-            state.note_login(&request.service, &user);
+            state.record_login(&request.service, &user);
         }
         if !is_accepted {
             user_memory.renew_denial();
@@ -199,9 +199,7 @@ impl Decision {
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),
-            request_id: traces
-                .last()
-                .and_then(|exchange| exchange.request_id.as_deref()),
+            request_id: traces.last().and_then(|trace| trace.request_id.as_deref()),
             requests: traces.len(),
             ms,
         }

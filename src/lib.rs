@@ -10,15 +10,15 @@
 //!
 //! | module | what it does | may touch |
 //! |---|---|---|
-//! | [`module`] | the six PAM entry points and the story of a login | everything |
+//! | [`module`] | the six PAM entry points and the flow of a login | everything |
 //! | [`host_login`] | one login with everything around it, for the module and the tool | its parts |
-//! | [`onelogin`] | the client of OneLogin's API: http, token, users, cache, v1, v2 | the network |
-//! | [`state`] | private files: token, what is remembered of a user | files, writing |
+//! | [`onelogin`] | the client of OneLogin's API: http, client, token, addresses, users, cache, v1, v2 | the network; files, reading |
+//! | [`state`] | private files: token, cache, addresses, what is remembered of a user, watched logins | files, writing |
 //! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
 //! | [`trust`] | whose files are trusted | files, reading |
-//! | [`log`] | one line a decision, to syslog | /dev/log |
+//! | [`log`] | the decision, remarks and debug lines, to syslog | /dev/log |
 //! | [`clock`] | time | the clock |
-//! | [`host`] | what the system says of processes, users and groups | NSS, /proc |
+//! | [`host`] | what the system says of processes, users and groups | NSS, /proc, standard descriptors, signals |
 //! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |
 //! | [`pam::sys`] | all `unsafe`: calls for which there is no safe wrapper | libpam, libc |
 //! | [`denials`] | the denials that a PAM handle keeps | nothing |
@@ -27,7 +27,7 @@
 //! | [`login`] | the flow, and the traits it needs | nothing |
 //! | [`api`] | OneLogin's wire format: replies as values, and what an error means | nothing |
 //! | [`outage`] | when `failmode = "safe"` lets in | nothing |
-//! | [`user`] | who must pass, who is exempt, by which OneLogin name | nothing |
+//! | [`user`] | who must log in with OneLogin, who is exempt, by which OneLogin name | nothing |
 //! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
 //! | [`args`] | the words behind the module in the stack | nothing |
 //! | [`config`] | text to settings, or faults with line and advice | nothing |

@@ -4,6 +4,7 @@
 mod approval;
 mod codes;
 mod enrol;
+mod generic_prompt;
 mod look_up;
 mod outcome;
 mod port;
@@ -11,7 +12,6 @@ mod preview;
 mod proven;
 mod requests;
 mod setup;
-mod unproven;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
@@ -26,9 +26,9 @@ use crate::config::Config;
 use crate::id::UserId;
 use crate::outage::SafePlace;
 use crate::user::{Proof, Subject};
+use generic_prompt::Claimant;
 use look_up::NoMenu;
 use std::time::Duration;
-use unproven::Claimant;
 
 /// How a push is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +65,7 @@ struct Progress {
     held_back: Option<Full>,
     /// How many entries of the list of devices could not be read.
     odd_devices: usize,
-    /// OneLogin's answer is that nobody can be verified, however they are proven.
+    /// OneLogin's answer makes verification impossible, with or without a first factor.
     led_to_nobody: bool,
     /// Until when requests may go on, on the login's clock, because somebody typed late.
     until: Duration,
@@ -111,8 +111,7 @@ impl<'a> Login<'a> {
         self
     }
 
-    /// Runs the login of a subject; `Err` names somebody whom nobody can verify, and who sees the
-    /// same prompts as others.
+    /// Runs the login of a subject; `Err` is a user who cannot be verified; the prompts are the same.
     #[must_use]
     pub fn run(mut self, subject: Result<&Subject, Unknown>) -> Report {
         let outcome = if !self.prompt.is_there() {

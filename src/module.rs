@@ -72,10 +72,10 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
         }
         Ok((_, loaded)) => {
             let mut http = Http::new(&loaded.config, Trusted::of(uids()), interrupt);
-            let decision = attempt(handle, request, &clock, &mut http, &loaded);
+            let decision = host_login(handle, request, &clock, &mut http, &loaded);
             let traces = http.into_traces();
-            for exchange in &traces {
-                log.line(Level::Debug, &shape(exchange));
+            for trace in &traces {
+                log.line(Level::Debug, &request_line(trace));
             }
             if let Some(skipped) = skipped(decision.report.odd_devices) {
                 log.line(Level::Debug, &skipped);
@@ -93,7 +93,7 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
 }
 
 /// The attempt, in this host program.
-fn attempt(
+fn host_login(
     handle: &mut PamHandle,
     request: &Request,
     clock: &SystemClock,
@@ -166,19 +166,19 @@ fn skipped(entries: usize) -> Option<String> {
 }
 
 /// A request in the log, at level debug.
-fn shape(exchange: &RequestTrace) -> String {
-    let status = exchange
+fn request_line(trace: &RequestTrace) -> String {
+    let status = trace
         .status
         .map_or("-".to_owned(), |status| status.to_string());
     format!(
         "request {} {} status={status} bytes={} ms={} {}",
-        exchange.method,
-        pair("path", &exchange.path),
-        exchange.bytes,
-        exchange.time.as_millis(),
+        trace.method,
+        pair("path", &trace.path),
+        trace.bytes,
+        trace.time.as_millis(),
         pair(
             "request_id",
-            exchange.request_id.as_deref().unwrap_or_default()
+            trace.request_id.as_deref().unwrap_or_default()
         ),
     )
 }

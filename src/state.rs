@@ -1,5 +1,5 @@
-//! The private files under `state_dir`. The only file that writes to disk. Whatever cannot be
-//! written there lets nobody in.
+//! The private files under `state_dir`. The only file that writes to disk. A login whose counts cannot be written there is
+//! denied; a token, cache entry or address that cannot be written is requested again.
 //!
 //! A path is looked up anew in each call: the folders above are trusted, so that only root can put
 //! another folder there, and then that one is meant.

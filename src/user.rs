@@ -13,7 +13,7 @@ pub struct Request {
     pub user: Option<String>,
     /// `PAM_SERVICE`, such as `sshd`.
     pub service: String,
-    /// `PAM_RHOST`: only logged.
+    /// `PAM_RHOST`: logged, and the origin of the login where the host is neither sshd nor setuid (only if it is an IP address).
     pub rhost: Option<String>,
     /// `PAM_TTY`.
     pub tty: Option<String>,

@@ -21,7 +21,7 @@ pub struct Circumstances {
 pub enum Level {
     /// For an admin to mend.
     Error,
-    /// Somebody got in without a second factor.
+    /// A login without a second factor, or a remark for the administrator (a used-up limit, a denied push).
     Warning,
     /// A denial.
     Notice,

@@ -1,4 +1,4 @@
-//! The structure of the code: what the module exports, which module imports which, and where a few words may stand.
+//! The structure of the code: what the module exports, which module imports which, and which files may use certain words (`unsafe`, `PAM_SUCCESS`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

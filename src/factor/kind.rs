@@ -22,11 +22,11 @@ pub(super) enum Course {
 enum Shape {
     /// There is no code.
     Nothing,
-    /// From so many digits to so many.
+    /// Minimum and maximum number of digits.
     Digits(usize, usize),
-    /// The same, of digits and letters.
+    /// The same, for digits and letters.
     Letters(usize, usize),
-    /// So many of [`MODHEX`].
+    /// This number of [`MODHEX`] letters.
     Modhex(usize),
 }
 

@@ -82,7 +82,7 @@ impl Login<'_> {
                 return Ok(tries.take(Checked::Used));
             }
         }
-        let result = self.challenge(user, device, deadline);
+        let result = self.send_challenge(user, device, deadline);
         let activation = result.map_err(|error| {
             // Without its push the code has not left, however that ended.
             self.memory.unsent(Limit::Failures);
@@ -122,8 +122,8 @@ impl Login<'_> {
         }
     }
 
-    /// One approval is asked for at a time, so that a person can tell whose it is; who comes second
-    /// waits for the phone, or types a code. An approval still counts for its own login only.
+    /// One approval is asked for at a time, so that the user knows which login it belongs to. A second login waits, or the user
+    /// types a code. An approval still counts for its own login only.
     fn have_the_phone(
         &mut self,
         user: &UserId,
@@ -239,7 +239,7 @@ impl Login<'_> {
         }
     }
 
-    /// Polls by a schedule. A poll is asked again after a failure: it is the only call that may be.
+    /// Polls by a schedule. A failed poll is repeated up to [`POLL_FAILURES`] times in a row: a poll changes nothing at OneLogin.
     pub(super) fn wait<T>(
         &mut self,
         sent_at: Duration,

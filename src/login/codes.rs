@@ -1,4 +1,4 @@
-//! Codes: each is counted, then sent once, and what becomes of it is said at the next prompt.
+//! Codes: count one, send it, and report the result at the next prompt. `api::Ending` says when a request may be repeated.
 
 use super::Login;
 use super::outcome::{Denial, Outcome};
@@ -134,8 +134,8 @@ impl Login<'_> {
         }
     }
 
-    /// What precedes every code: it is counted, and the denial is written down, so that whoever
-    /// breaks off after a wrong one does not start over in the same action.
+    /// Counts a code and records the denial before the code is sent. A user who disconnects after a wrong code gets no new tries
+    /// in the same action.
     pub(super) fn count_code(
         &mut self,
         device: &Device,
@@ -156,7 +156,8 @@ impl Login<'_> {
         Ok(CodeCount::Counted)
     }
 
-    /// Sends a code that was counted: once. `is_seen`: OneLogin has seen something already that was counted with it.
+    /// Sends a code that was counted: once. `is_seen`: the activation that shares this code's count has reached
+    /// OneLogin.
     pub(super) fn submit(
         &mut self,
         user: &UserId,

@@ -3,9 +3,9 @@
 use super::Login;
 use super::approval::Poll;
 use super::codes::Tries;
+use super::generic_prompt::Claimant;
 use super::outcome::{Denial, Outcome, Unknown};
 use super::port::{Challenge, Limit, Typed};
-use super::unproven::Claimant;
 use crate::api::{Acceptance, ApiError, ApiTrouble, Available, Enrolment, Registration};
 use crate::factor::{Code, Factor};
 use crate::id::UserId;

@@ -24,8 +24,8 @@ pub(super) enum NoMenu {
 
 /// Where a menu is expected.
 impl From<NoMenu> for Outcome {
-    fn from(closed: NoMenu) -> Self {
-        match closed {
+    fn from(no_menu: NoMenu) -> Self {
+        match no_menu {
             NoMenu::Nobody(unknown) => Self::Unknown(unknown),
             NoMenu::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
             NoMenu::For(outcome) => outcome,
@@ -87,8 +87,8 @@ impl Login<'_> {
         })
     }
 
-    /// Asks OneLogin who somebody is, unless this host knows that it leads to nothing: whoever has a
-    /// first factor could spend what OneLogin answers all hosts in an hour (rule R22).
+    /// Looks the user up at OneLogin, unless a recent look-up found no user or no factor. The limit keeps a stolen password from
+    /// using up the account's hourly API quota (rule R22).
     pub(super) fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
         if let Wanted::Id(id) = wanted {
             self.memory.meet(id);
@@ -97,7 +97,7 @@ impl Login<'_> {
             return Err(NoMenu::Nobody(Unknown::Lately));
         }
         self.codes_are_left()?;
-        self.memory.look_up().map_err(|why| {
+        self.memory.count_look_up().map_err(|why| {
             NoMenu::For(Outcome::Denied(match why {
                 Uncounted::Full(_) => Denial::TooManyLookUps,
                 Uncounted::Forgotten => Denial::NoState,

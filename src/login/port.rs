@@ -1,4 +1,4 @@
-//! What a login needs from outside: OneLogin, the person, the clock, the memory of denials.
+//! What a login needs from outside: OneLogin, the conversation, the clock, and what this host remembers of the user.
 
 use crate::api::{
     Activation, Answer, ApiError, Available, Devices, Enrolment, Found, Registration,
@@ -23,8 +23,8 @@ pub trait Api {
     fn authorise(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Ends the connection: the next call makes one of its own.
     fn disconnect(&mut self);
-    /// Who this was when it was looked up lately, if that is still believed: nothing is asked then,
-    /// neither for the user nor for the devices. If not, other logins wait until this one has asked.
+    /// The cached id of this user. If there is one, neither user nor devices are requested. If not, this takes a lock, and
+    /// other logins of this user wait up to two seconds.
     fn kept(&mut self, wanted: &Wanted) -> Option<UserId>;
     /// Whether [`Api::kept`] will know what was looked up now.
     fn keeps(&self) -> bool;
@@ -127,7 +127,7 @@ pub trait Prompt {
 pub enum Typed {
     /// A text.
     Text(Secret),
-    /// Something that is never looked at or sent: too long, not UTF-8, or the login password.
+    /// An answer that is discarded and never sent: too long, not UTF-8, the login password, or the user's name.
     Unusable(BadAnswer),
 }
 
@@ -158,7 +158,7 @@ impl Deadline {
         Self(moment)
     }
 
-    /// So much later than now.
+    /// This long from now.
     #[must_use]
     pub fn after(time: Duration) -> Self {
         Self(Instant::now() + time)
@@ -186,7 +186,7 @@ impl Deadline {
 /// What must hold when a request is written that sends something to the user.
 #[derive(Clone, Copy)]
 pub struct Permit<'a> {
-    /// Behind it nothing is written.
+    /// No byte is written after this moment.
     pub deadline: Deadline,
     /// Whether the push would still be the only one of its user. It is asked when token and
     /// connection are ready.
@@ -228,8 +228,7 @@ pub trait Memory {
     fn is_denied(&self) -> bool;
     /// Whether anything can be remembered. Where nothing can, nobody gets in.
     fn works(&self) -> bool;
-    /// Remembers a denial of this action, before something is sent: whoever ends the process
-    /// meanwhile does not start over.
+    /// Remembers a denial of this action, before something is sent, so that killing the process gives no new tries.
     ///
     /// # Errors
     /// [`Forgotten`] when it could not be written.
@@ -249,9 +248,9 @@ pub trait Memory {
     ///
     /// # Errors
     /// [`Uncounted`] when it must not be sent.
-    fn look_up(&mut self) -> Result<(), Uncounted>;
-    /// How the look-up ended that was counted last, if one was. One that led to nobody counts on, and
-    /// one that the next login would have to repeat, unless this one is accepted.
+    fn count_look_up(&mut self) -> Result<(), Uncounted>;
+    /// Reports the result of the last counted look-up. It keeps counting if it found no user to verify, or if it is not
+    /// cached and this login is not accepted.
     fn looked_up(&mut self, end: LookUp);
     /// Who the user is at OneLogin: from here on it is counted for them, whatever their name is here.
     fn meet(&mut self, user: &UserId);
@@ -262,7 +261,7 @@ pub trait Memory {
     ///
     /// # Errors
     /// [`Uncounted`] when it must not be sent.
-    fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted>;
+    fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted>;
     /// The push was denied on the phone.
     fn push_denied(&mut self);
     /// Counts a code as refused and as used, before it is sent.

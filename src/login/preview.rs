@@ -37,14 +37,14 @@ impl Login<'_> {
     #[must_use]
     pub fn preview(mut self, subject: &Subject) -> Preview {
         let (beginning, devices) = match self.find(subject) {
-            Err(closed) => (closed.into(), None),
+            Err(no_menu) => (no_menu.into(), None),
             Ok((user, devices)) => {
                 let offer = self.offer(subject.proof, &user, devices.clone());
                 let offer = self.codes_are_left().map_err(NoMenu::from).and(offer);
                 let beginning = match offer {
                     _ if !self.memory.works() => Beginning::End(Outcome::Denied(Denial::NoState)),
                     Ok(menu) => Beginning::Menu(menu),
-                    Err(closed) => closed.into(),
+                    Err(no_menu) => no_menu.into(),
                 };
                 (beginning, Some(devices))
             }
@@ -80,8 +80,8 @@ impl Preview {
 }
 
 impl From<NoMenu> for Beginning {
-    fn from(closed: NoMenu) -> Self {
-        match closed {
+    fn from(no_menu: NoMenu) -> Self {
+        match no_menu {
             NoMenu::NoFactorYet(_) => Self::Enrolment,
             other => Self::End(other.into()),
         }

@@ -130,12 +130,12 @@ impl Login<'_> {
             Factor::Push => Challenge::Push,
             _ => Challenge::Other,
         })?;
-        let result = self.challenge(user, device, deadline);
+        let result = self.send_challenge(user, device, deadline);
         result.map_err(|error| self.give_back(Limit::Challenges, error))
     }
 
     /// Sends a challenge that was counted: once.
-    pub(super) fn challenge(
+    pub(super) fn send_challenge(
         &mut self,
         user: &UserId,
         device: &Device,
@@ -175,7 +175,7 @@ impl Login<'_> {
             });
         }
         self.mark_beforehand()?;
-        self.memory.challenge(challenge).map_err(|why| {
+        self.memory.count_challenge(challenge).map_err(|why| {
             Outcome::Denied(match why {
                 Uncounted::Full(full) => too_many_challenges(full),
                 Uncounted::Forgotten => Denial::NoState,

@@ -160,14 +160,14 @@ impl<'a> Client<'a> {
             .transport
             .send(&call(method, path, &[], &token), deadline)?;
         if reply.is_of_dead_token() {
-            self.doubt(purpose, &token, devices, deadline)?;
+            self.check_token(purpose, &token, devices, deadline)?;
         }
         Ok(reply)
     }
 
-    /// Finds out whether a token has ended, with which something was sent that got the reply of such a token. It returns
-    /// where the reply stands as it is.
-    fn doubt(
+    /// Finds out whether the token of a request has expired, after a 401 that looks like it. `Ok`: the token is good, so the
+    /// reply is OneLogin's answer.
+    fn check_token(
         &mut self,
         purpose: Purpose,
         token: &Secret,
@@ -298,9 +298,9 @@ mod tests {
 
     /// Gives out a token, and takes down what is sent.
     #[derive(Default)]
-    struct Carried(Vec<String>);
+    struct RecordedTransport(Vec<String>);
 
-    impl Transport for Carried {
+    impl Transport for RecordedTransport {
         fn prepare(&mut self, _: Deadline) -> Result<(), ApiError> {
             self.0.push("connected".to_owned());
             Ok(())
@@ -329,8 +329,8 @@ mod tests {
         };
         let state = State::nowhere();
         for holds in [true, false] {
-            let mut carried = Carried::default();
-            let mut client = Client::new(&config, &secrets, &state, &mut carried);
+            let mut recorded = RecordedTransport::default();
+            let mut client = Client::new(&config, &secrets, &state, &mut recorded);
             let purpose = Purpose {
                 role: Role::Verify,
                 scope: "",
@@ -344,7 +344,7 @@ mod tests {
             assert_eq!(result.is_ok(), holds);
             let expected = [TOKEN_PATH, "connected", "/push"];
             let expected = expected.get(..if holds { 3 } else { 2 }).unwrap();
-            assert_eq!(carried.0, expected);
+            assert_eq!(recorded.0, expected);
         }
     }
 }

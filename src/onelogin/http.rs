@@ -106,7 +106,7 @@ pub struct RequestTrace {
     pub date: Option<String>,
 }
 
-/// What carries a call to OneLogin, and the reply back.
+/// Sends a call to OneLogin and returns the reply.
 pub trait Transport {
     /// Makes a connection, if there is none, and sends nothing.
     ///
@@ -296,7 +296,7 @@ impl Transport for Http {
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let (time, agent) = self.begin(deadline)?;
         let start = Instant::now();
-        let result = exchange(agent, &self.origin, call, time, self.connect_timeout);
+        let result = send_request(agent, &self.origin, call, time, self.connect_timeout);
         let date = result.as_ref().ok().and_then(|(_, date)| date.clone());
         let result = result.map(|(reply, _)| reply);
         let reply = result.as_ref().ok();
@@ -381,7 +381,7 @@ pub fn exposed_as_documented<S: Serializer>(
     }
 }
 
-fn exchange(
+fn send_request(
     agent: &Agent,
     origin: &Origin,
     call: &Call<'_>,

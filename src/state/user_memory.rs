@@ -73,7 +73,7 @@ pub struct Person<'a> {
 }
 
 impl<'a> Person<'a> {
-    /// Somebody whom an admin means, who comes from nowhere.
+    /// A user named by an administrator; the login has no origin.
     #[must_use]
     pub fn of(subject: &'a Subject) -> Self {
         Self {
@@ -324,7 +324,8 @@ impl Memory for UserMemory<'_> {
     }
 
     fn deny(&mut self) -> Result<(), Forgotten> {
-        // Nothing bounds how often strangers are denied; what precedes something that is sent is counted.
+        // Denials of unproven users are not limited, so they are written only while the file system has many free inodes;
+        // `deny_beforehand` is limited by the counts.
         let is_bounded = matches!(self.action, Action::Handle(_)) || self.state.has_much_room();
         if is_bounded {
             self.write_denial()
@@ -383,7 +384,7 @@ impl Memory for UserMemory<'_> {
         Recalled::Nothing
     }
 
-    fn look_up(&mut self) -> Result<(), Uncounted> {
+    fn count_look_up(&mut self) -> Result<(), Uncounted> {
         if !self.counts_look_ups {
             return Ok(());
         }
@@ -462,7 +463,7 @@ impl Memory for UserMemory<'_> {
         (is_paused && is_push_denied(&seen, now)).then_some(Full::PushDenied)
     }
 
-    fn challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
+    fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
         self.claim_one(Limit::Challenges, |user_memory, minute, seen| {
             let is_unknown = user_memory.known_origin(seen, minute).is_none();
             let is_paused = challenge == Challenge::Push && is_unknown;

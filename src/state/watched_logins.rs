@@ -4,7 +4,7 @@
 use super::{State, StateError, name};
 
 impl State {
-    /// From now on logins through this service are noted.
+    /// From now on logins through this service are recorded.
     ///
     /// # Errors
     /// [`StateError`] when that could not be written.
@@ -12,23 +12,23 @@ impl State {
         self.write(&file(service), b"")
     }
 
-    /// Notes that this user's login was accepted, where the service is watched.
-    pub fn note_login(&self, service: &str, user: &str) {
+    /// Records that this user's login was accepted, where the service is watched.
+    pub fn record_login(&self, service: &str, user: &str) {
         if self.read(&file(service)).is_ok() {
-            // Without the note the tool says that it has seen none, which is safe.
+            // Without the record the tool says that it has seen none, which is safe.
             let _ = self.write(&file(service), user.as_bytes());
         }
     }
 
     /// Whose login was accepted last, since the service is watched.
     #[must_use]
-    pub fn noted_login(&self, service: &str) -> Option<String> {
+    pub fn recorded_login(&self, service: &str) -> Option<String> {
         let user = self.read(&file(service)).ok()?;
         let user = String::from_utf8_lossy(&user).into_owned();
         (!user.is_empty()).then_some(user)
     }
 
-    /// Logins are noted no longer.
+    /// Logins are recorded no longer.
     pub fn unwatch(&self, service: &str) {
         self.remove(&file(service));
     }
@@ -49,17 +49,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state");
         let state = State::open(&path, Trusted::of(uids()));
-        state.note_login("sshd", "alice");
+        state.record_login("sshd", "alice");
         assert_eq!(path.read_dir().unwrap().count(), 0);
         state.watch("sshd").unwrap();
-        state.note_login("sudo", "alice");
-        assert_eq!(state.noted_login("sshd"), None);
-        state.note_login("sshd", "alice");
-        assert_eq!(state.noted_login("sshd").as_deref(), Some("alice"));
+        state.record_login("sudo", "alice");
+        assert_eq!(state.recorded_login("sshd"), None);
+        state.record_login("sshd", "alice");
+        assert_eq!(state.recorded_login("sshd").as_deref(), Some("alice"));
         state.watch("sshd").unwrap();
-        assert_eq!(state.noted_login("sshd"), None);
+        assert_eq!(state.recorded_login("sshd"), None);
         state.unwatch("sshd");
-        state.note_login("sshd", "alice");
-        assert_eq!(state.noted_login("sshd"), None);
+        state.record_login("sshd", "alice");
+        assert_eq!(state.recorded_login("sshd"), None);
     }
 }

@@ -768,7 +768,7 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn look_up(&mut self) -> Result<(), Uncounted> {
+    fn count_look_up(&mut self) -> Result<(), Uncounted> {
         match self.0.next_if(|step| matches!(step, Step::NoLookUp(_))) {
             Some(Step::NoLookUp(why)) => Err(why),
             _ => Ok(()),
@@ -797,7 +797,7 @@ impl Memory for Player<'_> {
         (used_up == limit).then_some(full)
     }
 
-    fn challenge(&mut self, _: Challenge) -> Result<(), Uncounted> {
+    fn count_challenge(&mut self, _: Challenge) -> Result<(), Uncounted> {
         if let Some(Step::NoChallenge(why)) =
             self.0.next_if(|step| matches!(step, Step::NoChallenge(_)))
         {

@@ -1,4 +1,4 @@
-//! Looking up the host's name, or that of the proxy, to whom the host's is left.
+//! Looks up OneLogin's host name, or the proxy's, which then looks up OneLogin's.
 
 use super::link::end_of;
 use super::nodata::{self, Kind};
@@ -290,7 +290,7 @@ impl LookUp<'_> {
         answer.unwrap_or(Err(Gap::Local(libc::EAI_SYSTEM)))
     }
 
-    /// Whether there is time for so many answers, each of which is waited for so long.
+    /// Whether this many waits of `seconds` each fit before the end.
     fn has_time(&self, seconds: u8, answers: usize) -> bool {
         let answers = u32::try_from(answers).unwrap_or(u32::MAX);
         let needed = Duration::from_secs(seconds.into()).saturating_mul(answers);

@@ -178,7 +178,7 @@ impl Reader {
     }
 }
 
-/// So many letters are decoded at a time, as most names end behind them.
+/// Base64 letters to decode at a time: most issuer names end within them.
 const LEAST: usize = 192;
 
 /// A text is no base64.

@@ -105,7 +105,7 @@ impl Place {
     }
 
     fn challenge(&self, by: &By<'_>) -> Result<(), Uncounted> {
-        self.user_memory(by).challenge(Challenge::Push)
+        self.user_memory(by).count_challenge(Challenge::Push)
     }
 }
 
@@ -249,14 +249,14 @@ fn r22_without_a_clock_or_a_folder_nothing_works() {
         assert!(!user_memory.works());
         assert!(user_memory.deny_beforehand().is_err() && user_memory.deny().is_err());
         assert_eq!(
-            user_memory.challenge(Challenge::Push),
+            user_memory.count_challenge(Challenge::Push),
             Err(Uncounted::Forgotten)
         );
         assert_eq!(
             user_memory.count_code(&code("123456")),
             Err(CodeNotCounted::Forgotten)
         );
-        assert_eq!(user_memory.look_up(), Err(Uncounted::Forgotten));
+        assert_eq!(user_memory.count_look_up(), Err(Uncounted::Forgotten));
         assert!(user_memory.take_phone(LIFE).is_err() && !user_memory.holds_phone());
     }
 }
@@ -265,7 +265,7 @@ fn r22_without_a_clock_or_a_folder_nothing_works() {
 fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
     let place = Place::new();
     let mut first = place.alice();
-    assert_eq!(first.challenge(Challenge::Push), Ok(()));
+    assert_eq!(first.count_challenge(Challenge::Push), Ok(()));
     first.allow();
     assert_eq!(place.paths(), [""; 0], "nothing is left of it");
     for _ in 0..3 {
@@ -407,7 +407,7 @@ fn r22_who_is_stopped_until_the_minute_is_over_takes_back_and_looks_again() {
     user_memory.meet(&UserId::parse("1001").unwrap());
     // The clock is looked at in the last second of a minute, and again in the next.
     NOW.set(1_000_078);
-    assert_eq!(user_memory.challenge(Challenge::Other), Ok(()));
+    assert_eq!(user_memory.count_challenge(Challenge::Other), Ok(()));
     let minutes: Vec<i64> = place
         .entries(Kind::Challenge)
         .iter()
@@ -438,7 +438,7 @@ fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
     let mut user_memory = UserMemory::of(&state, &place.config, action, &person(&ALICE));
     user_memory.meet(&UserId::parse("1001").unwrap());
     assert_eq!(
-        user_memory.challenge(Challenge::Push),
+        user_memory.count_challenge(Challenge::Push),
         Err(Uncounted::Forgotten)
     );
     assert_eq!(
@@ -597,7 +597,7 @@ fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
     };
     place.accept(&at_home, "900000").unwrap();
     let mut login = place.alice();
-    login.challenge(Challenge::Push).unwrap();
+    login.count_challenge(Challenge::Push).unwrap();
     login.push_denied();
     assert!(login.is_push_denied());
     for _ in 0..2 {
@@ -612,7 +612,7 @@ fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
     assert_eq!(place.user_memory(&at_home).full(Limit::Challenges), None);
     assert_eq!(place.challenge(&at_home), Ok(()));
     // A message shows on no phone as a push.
-    assert_eq!(place.alice().challenge(Challenge::Other), Ok(()));
+    assert_eq!(place.alice().count_challenge(Challenge::Other), Ok(()));
     pass(60);
     assert_eq!(place.challenge(&ALICE), Ok(()));
 }
@@ -623,7 +623,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
     for _ in 0..40 {
         let mut user_memory = place.stranger(&ALICE);
         assert_eq!(user_memory.recall(), Recalled::Nothing);
-        user_memory.look_up().unwrap();
+        user_memory.count_look_up().unwrap();
         user_memory.looked_up(LookUp::Else);
     }
     assert!(place.entries(Kind::LookUp).is_empty());
@@ -631,7 +631,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
     // One who asks each five seconds, for an hour.
     for _ in 0..720 {
         let mut user_memory = place.stranger(&ALICE);
-        if user_memory.recall() == Recalled::Nothing && user_memory.look_up().is_ok() {
+        if user_memory.recall() == Recalled::Nothing && user_memory.count_look_up().is_ok() {
             asked += 1;
             user_memory.looked_up(LookUp::Nobody);
         }
@@ -644,17 +644,17 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
         name: "bob",
         ..ALICE
     };
-    assert_eq!(place.stranger(&other).look_up(), Ok(()));
+    assert_eq!(place.stranger(&other).count_look_up(), Ok(()));
 }
 
 #[test]
 fn r22_who_is_killed_while_it_looks_up_has_counted() {
     let place = Place::new();
     for _ in 0..LOOK_UPS {
-        assert_eq!(place.stranger(&ALICE).look_up(), Ok(()));
+        assert_eq!(place.stranger(&ALICE).count_look_up(), Ok(()));
     }
     let full = Err(Uncounted::Full(Full::Window));
-    assert_eq!(place.stranger(&ALICE).look_up(), full);
+    assert_eq!(place.stranger(&ALICE).count_look_up(), full);
 }
 
 #[test]
@@ -663,7 +663,7 @@ fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
     for start in [1_000_020, 1_000_079] {
         NOW.set(start);
         let mut user_memory = place.stranger(&ALICE);
-        user_memory.look_up().unwrap();
+        user_memory.count_look_up().unwrap();
         user_memory.looked_up(LookUp::Nobody);
         NOW.set(start + 60);
         assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nobody);
@@ -676,7 +676,7 @@ fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
 fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
     let place = Place::new();
     let mut user_memory = place.stranger(&ALICE);
-    user_memory.look_up().unwrap();
+    user_memory.count_look_up().unwrap();
     user_memory.meet(&UserId::parse("1001").unwrap());
     user_memory.looked_up(FOUND);
     for code in codes().take(4) {
@@ -690,7 +690,7 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
     for (id, pointers) in [("1001", 1), ("1002", 2)] {
         pass(60);
         let mut user_memory = place.stranger(&ALICE);
-        user_memory.look_up().unwrap();
+        user_memory.count_look_up().unwrap();
         user_memory.meet(&UserId::parse(id).unwrap());
         user_memory.looked_up(FOUND);
         assert_eq!(place.entries(Kind::Pointer).len(), pointers);
@@ -702,12 +702,12 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
 fn an_admins_look_ups_are_neither_counted_nor_denied() {
     let place = Place::new();
     let mut login = place.stranger(&ALICE);
-    login.look_up().unwrap();
+    login.count_look_up().unwrap();
     login.looked_up(LookUp::Nobody);
     for _ in 0..2 * LOOK_UPS {
         let mut user_memory = place.stranger(&ALICE).for_an_admin();
         assert_eq!(user_memory.recall(), Recalled::Nothing);
-        user_memory.look_up().unwrap();
+        user_memory.count_look_up().unwrap();
         user_memory.looked_up(LookUp::Nobody);
     }
     assert_eq!(place.alice().standing().unwrap().look_ups, 1);
@@ -812,7 +812,7 @@ fn r14_challenges_and_refused_codes_are_counted_apart() {
 fn r14_a_challenge_that_has_not_left_is_given_back() {
     let place = Place::new();
     let mut login = place.alice();
-    login.challenge(Challenge::Push).unwrap();
+    login.count_challenge(Challenge::Push).unwrap();
     login.unsent(Limit::Challenges);
     assert_eq!(place.paths(), [""; 0]);
 }
@@ -821,7 +821,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
 fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
     let place = Place::new();
     let mut login = place.alice();
-    login.challenge(Challenge::Push).unwrap();
+    login.count_challenge(Challenge::Push).unwrap();
     login.count_code(&code("123456")).unwrap();
     login.count_again(Limit::Challenges).unwrap();
     let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
@@ -963,7 +963,7 @@ fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     login.push_denied();
     assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
     let mut look_up = place.stranger(&ALICE);
-    look_up.look_up().unwrap();
+    look_up.count_look_up().unwrap();
     look_up.looked_up(LookUp::Nobody);
     place.alice().reset().unwrap();
     let standing = Standing {
@@ -1103,7 +1103,7 @@ fn r22_the_reserve_of_one_origin_is_not_anothers() {
 fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
     let place = Place::new();
     let mut user_memory = place.stranger(&ALICE);
-    user_memory.look_up().unwrap();
+    user_memory.count_look_up().unwrap();
     user_memory.meet(&UserId::parse("1001").unwrap());
     user_memory.looked_up(FOUND);
     let mut user_memory = place.stranger(&ALICE);
@@ -1115,7 +1115,7 @@ fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
     pass(13 * 3_600);
     let mut user_memory = place.stranger(&ALICE);
     user_memory.recall();
-    user_memory.look_up().unwrap();
+    user_memory.count_look_up().unwrap();
     user_memory.looked_up(LookUp::Else);
     assert_eq!(place.entries(Kind::Pointer).len(), 1);
 }
@@ -1156,7 +1156,7 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
         ..ALICE
     };
     let mut first = place.stranger(&at_home);
-    first.look_up().unwrap();
+    first.count_look_up().unwrap();
     first.meet(&UserId::parse("1001").unwrap());
     first.looked_up(FOUND);
     first.allow();
@@ -1167,22 +1167,22 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
         ..ALICE
     };
     for _ in 0..LOOK_UPS {
-        place.stranger(&unproven).look_up().unwrap();
+        place.stranger(&unproven).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&unproven).look_up(), full);
+    assert_eq!(place.stranger(&unproven).count_look_up(), full);
     // The user's.
     for _ in 0..LOOK_UPS {
-        place.stranger(&ALICE).look_up().unwrap();
+        place.stranger(&ALICE).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&ALICE).look_up(), full);
+    assert_eq!(place.stranger(&ALICE).count_look_up(), full);
     for _ in 0..LOOK_UPS {
         let mut own = place.stranger(&at_home);
         own.recall();
-        assert_eq!(own.look_up(), Ok(()));
+        assert_eq!(own.count_look_up(), Ok(()));
     }
     let mut own = place.stranger(&at_home);
     own.recall();
-    assert_eq!(own.look_up(), full);
+    assert_eq!(own.count_look_up(), full);
 }
 
 #[test]
@@ -1190,7 +1190,7 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
     let place = Place::new();
     let look_up = || {
         let mut user_memory = place.stranger(&ALICE);
-        let result = user_memory.look_up();
+        let result = user_memory.count_look_up();
         user_memory.meet(&UserId::parse("1001").unwrap());
         user_memory.looked_up(LookUp::Found { is_kept: false });
         (user_memory, result)

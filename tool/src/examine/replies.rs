@@ -92,9 +92,9 @@ impl Transport for Replies<'_> {
             status: reply.status,
             shape: shape(&reply.body),
         });
-        if let Some(exchange) = self.http.traces().last() {
-            let date = exchange.date.as_deref().and_then(seconds);
-            let way = i64::try_from(exchange.time.as_secs() / 2).unwrap_or(0);
+        if let Some(trace) = self.http.traces().last() {
+            let date = trace.date.as_deref().and_then(seconds);
+            let way = i64::try_from(trace.time.as_secs() / 2).unwrap_or(0);
             let now = i64::try_from(unix_now()).unwrap_or(0) - way;
             let ahead = date.map(|date| now - date);
             self.ahead = ahead.or(self.ahead);

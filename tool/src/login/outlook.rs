@@ -34,7 +34,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 /// After so many users in a row of whom OneLogin says nothing the next ones are not asked for.
 const MOST_TROUBLES: u32 = 3;
 
-/// So many users are many.
+/// From this many users on, announce the number of requests.
 const MANY: usize = 50;
 
 /// The service whose login is looked at: one that proves its users.

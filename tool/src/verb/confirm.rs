@@ -50,7 +50,7 @@ pub(super) fn keep(
         return Err(Failure::new(format!("too late: {name} is put back")));
     }
     let mut through = record.through.iter();
-    let seen = through.find_map(|service| state.noted_login(service));
+    let seen = through.find_map(|service| state.recorded_login(service));
     match seen {
         Some(user) => {
             let user = pam_onelogin::text::clean(&user, pam_onelogin::text::PROMPT_CHARS);

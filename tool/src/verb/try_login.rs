@@ -209,12 +209,12 @@ fn conclude(
 }
 
 impl<'a> Sent<'a> {
-    fn of(exchange: &'a RequestTrace) -> Self {
+    fn of(trace: &'a RequestTrace) -> Self {
         Self {
-            method: exchange.method,
-            path: &exchange.path,
-            status: exchange.status,
-            ms: exchange.time.as_millis(),
+            method: trace.method,
+            path: &trace.path,
+            status: trace.status,
+            ms: trace.time.as_millis(),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The login of a user whom nothing has proven: a prompt for codes, the same for every name (rule R13).
+//! The generic prompt for codes, the same for every name (rule R13): for unproven users, and for users that OneLogin cannot
+//! verify.
 
 use super::Login;
 use super::codes::{Checked, Tries};
@@ -20,12 +21,12 @@ pub(super) enum Claimant<'a> {
     Found(UserId, Menu),
     /// There is no user to verify.
     Nobody(Unknown),
-    /// The login will be denied; the prompts go on, so that the answer does not show it.
-    Denied(Outcome),
+    /// How the login will end. The prompts continue, so that a denial does not show; an exemption ends them.
+    Ends(Outcome),
 }
 
-/// How soon an unproven user hears that a code did not pass, whoever it is: for a name that nobody
-/// knows there is no call, which would show in the time (rule R13).
+/// Minimum time before an unproven user sees a refusal. An unknown name needs no request, so a shorter time would reveal it
+/// (rule R13).
 const MIN_REFUSAL_TIME: Duration = Duration::from_secs(2);
 
 impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
@@ -34,7 +35,7 @@ impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
             Ok((user, menu)) => Claimant::Found(user, menu),
             Err(NoMenu::Nobody(unknown)) => Claimant::Nobody(unknown),
             Err(NoMenu::NoFactorYet(_)) => Claimant::Nobody(Unknown::NoFactor),
-            Err(NoMenu::For(outcome)) => Claimant::Denied(outcome),
+            Err(NoMenu::For(outcome)) => Claimant::Ends(outcome),
         }
     }
 }
@@ -49,7 +50,7 @@ impl Login<'_> {
         proof: Proof,
     ) -> Result<Acceptance, Outcome> {
         if let (Err(outcome), Claimant::Unasked(_)) = (self.prepare(), &claimant) {
-            claimant = Claimant::Denied(outcome);
+            claimant = Claimant::Ends(outcome);
         }
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
@@ -60,17 +61,17 @@ impl Login<'_> {
                 }
                 Typed::Text(answer) => {
                     let answered_at = self.clock.elapsed();
-                    // Who stands behind it is found only when a code was typed.
+                    // The user is looked up only after a code was typed.
                     if let Claimant::Unasked(subject) = claimant {
                         claimant = self.devices_of(subject).into();
                     }
-                    if let Claimant::Denied(Outcome::Exempt(exemption)) = claimant {
+                    if let Claimant::Ends(Outcome::Exempt(exemption)) = claimant {
                         return Err(Outcome::Exempt(exemption));
                     }
                     match self.check_for(&claimant, &answer) {
                         Ok(Checked::Accepted(acceptance)) => return Ok(acceptance),
                         Ok(Checked::Refused | Checked::Used) => {}
-                        Err(outcome) => claimant = Claimant::Denied(outcome),
+                        Err(outcome) => claimant = Claimant::Ends(outcome),
                     }
                     tries.failed(Denial::Code);
                     if proof == Proof::Unproven {
@@ -82,7 +83,7 @@ impl Login<'_> {
         }
         Err(match claimant {
             Claimant::Nobody(unknown) => Outcome::Unknown(unknown),
-            Claimant::Denied(outcome) => {
+            Claimant::Ends(outcome) => {
                 // As after a wrong code: a rerun shall not tell either.
                 self.mark();
                 outcome
@@ -98,7 +99,7 @@ impl Login<'_> {
         answer: &Secret,
     ) -> Result<Checked, Outcome> {
         if let Claimant::Found(user, menu) = claimant {
-            if let Some((device, code)) = menu.check(answer) {
+            if let Some((device, code)) = menu.device_for_code(answer) {
                 return self.check_at_hand(user, device, &code);
             }
         }
