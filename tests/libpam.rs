@@ -973,6 +973,29 @@ fn r22_two_accounts_of_one_onelogin_user_have_one_limit() {
 }
 
 #[test]
+fn r22_a_denied_push_is_noticed_though_the_login_ends_by_wrong_codes_or_hangs_up() {
+    // Three wrong codes at the prompt of the push; and no answer to it.
+    for answers in [&["", "111111", "222222", "333333"][..], &[""]] {
+        let world = World::with([push()], &[]);
+        world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+        let outcome = world.ssh().answers(answers.iter().copied()).run();
+        assert_ne!(reason(&outcome), "push-denied", "{:?}", outcome.log);
+        assert_eq!(world.onelogin.activations(), 1);
+        assert_eq!(world.kept("h-").len(), 1, "{answers:?} {:?}", outcome.log);
+    }
+    // An approval that nobody waits for lets nobody in.
+    let world = World::with([push()], &[]);
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
+    let outcome = world
+        .ssh()
+        .answers(["", "111111", "222222", "333333"])
+        .run();
+    assert_denied(&outcome, "an approval after the last wrong code");
+    assert_eq!(reason(&outcome), "wrong-code");
+    assert_eq!(world.kept("h-").len(), 0);
+}
+
+#[test]
 fn r22_a_denied_push_ends_pushes_from_unknown_addresses_and_says_so() {
     let world = World::with([push(), totp()], &[]);
     world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));

@@ -115,7 +115,11 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         let text = sent.task.prompted(device);
         let pushed = Some(&sent.verification);
-        match self.enter_or_code(user, device, pushed, &text, tries)? {
+        let ended = self.enter_or_code(user, device, pushed, &text, tries);
+        if ended.is_err() {
+            self.notice_a_denial(user, device, sent);
+        }
+        match ended? {
             Some(acceptance) => Ok(acceptance),
             // Enter says that it is approved.
             None => self.wait_for_approval(user, device, sent, true),
@@ -227,6 +231,20 @@ impl Login<'_> {
             self.memory.push_denied();
         }
         self.while_it_is_ours(result?)
+    }
+
+    /// A login that ends while its push is on the phone asks once whether that was denied: a thief of the first factor
+    /// who types wrong codes, or hangs up, does not get the next push so soon (rule R22). What a wrong code does to a push
+    /// that it goes with is not known, so these are left out. An approval counts for nothing here.
+    fn notice_a_denial(&mut self, user: &UserId, device: &Device, sent: &Sent) {
+        if device.factor != Factor::Push || device.codes == Codes::WithPush {
+            return;
+        }
+        let deadline = self.last_poll();
+        let answer = self.api.poll(user, device, &sent.verification, deadline);
+        if matches!(answer, Ok(Answer::Rejected | Answer::Unfit)) {
+            self.memory.push_denied();
+        }
     }
 
     /// An acceptance by means of a push counts only while the phone is this login's: another one may
