@@ -227,9 +227,7 @@ pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answe
     let error = error.as_ref();
     let message = error.and_then(ErrorBody::message_of_version_1);
     match (reply.status, message.unwrap_or_default(), verify) {
-        (401, message, Verify::Poll) if message.starts_with("Authentication pending") => {
-            Ok(Answer::Pending)
-        }
+        (401, message, _) if message.starts_with("Authentication pending") => Ok(Answer::Pending),
         (400, "State token is invalid or expired", _)
         | (401, "State token is invalid or expired", Verify::Poll) => Err(ApiError {
             trouble: ApiTrouble::NotFound,

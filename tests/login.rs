@@ -1241,17 +1241,19 @@ fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
 
 #[test]
 fn r22_a_code_that_was_not_seen_counts_where_its_activation_was() {
-    let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
-        Denies,
-        Activates("501", Ok("v1")),
-        Checks("501", Some("v1"), "123456", ends_in(Ending::NotSent)),
-    ])
-    .config("[onelogin]\nverify = \"activated\"")
-    .run();
-    assert!(end.starts_with("denied "), "{end}");
+    for ending in [Ending::NotSent, Ending::FrontEndLimit] {
+        let end = Script::of([
+            Looks("alice", one("1001")),
+            Lists("1001", vec![totp("501")]),
+            Asks(PASSCODE, "123456"),
+            Denies,
+            Activates("501", Ok("v1")),
+            Checks("501", Some("v1"), "123456", ends_in(ending)),
+        ])
+        .config("[onelogin]\nverify = \"activated\"")
+        .run();
+        assert!(end.starts_with("denied "), "{end}");
+    }
 }
 
 #[test]

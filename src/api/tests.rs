@@ -730,8 +730,8 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
     assert_eq!(read(Verify::Poll, 401, &pending), "pending");
     assert_eq!(
         read(Verify::Code, 401, &pending),
-        "rejected",
-        "no answer to a code"
+        "pending",
+        "OneLogin may still accept the code"
     );
     assert_eq!(read(Verify::Code, 401, ""), "rejected");
 }
@@ -766,7 +766,7 @@ fn a_poll_of_version_1_is_pending_by_the_beginning_of_its_message() {
         r#""Authentication pending on OneLogin Protect (Phone)""#,
     ] {
         assert_eq!(read_first(Verify::Poll, 401, &error(message)), "pending");
-        assert_eq!(read_first(Verify::Code, 401, &error(message)), "rejected");
+        assert_eq!(read_first(Verify::Code, 401, &error(message)), "pending");
         for status in [200, 202, 400, 403, 500] {
             let read = read_first(Verify::Poll, status, &error(message));
             assert_ne!(read, "pending", "{status}");

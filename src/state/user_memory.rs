@@ -525,6 +525,9 @@ impl Memory for UserMemory<'_> {
         let name = last.map(|place| self.counted.remove(place).1);
         if let (Some(name), Ok(folder)) = (name, self.folder()) {
             folder.remove(&name);
+            if self.last_of_the_day == Some(limit) {
+                self.last_of_the_day = None;
+            }
         }
     }
 
