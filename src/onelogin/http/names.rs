@@ -178,6 +178,7 @@ pub fn addresses(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>,
         family: None,
         end,
         is_first: true,
+        way: Asking::First,
     };
     look_up.run()
 }
@@ -198,6 +199,8 @@ fn whole(host: &str, port: u16, end: Instant) -> Result<(Vec<SocketAddr>, bool),
             family: Some(family),
             end,
             is_first: family == AddrFamily::Inet,
+            // What was cut off behind some addresses is not told.
+            way: Asking::ForLongAnswers,
         };
         match look_up.run() {
             Ok(addresses) => found.extend(addresses),
@@ -235,6 +238,8 @@ struct LookUp<'a> {
     end: Instant,
     /// Name servers are asked at least once, however little time there is.
     is_first: bool,
+    /// How they are asked at first.
+    way: Asking,
 }
 
 /// Why one call of getaddrinfo(3) found no address.
@@ -255,7 +260,7 @@ impl LookUp<'_> {
         if self.host.parse::<IpAddr>().is_ok() {
             return self.call().map_err(Nameless::from);
         }
-        let mut answer = self.ask(Asking::First);
+        let mut answer = self.ask(self.way);
         if answer == Err(Gap::ForNow) {
             answer = self.ask(Asking::Patiently);
         }
@@ -280,7 +285,7 @@ impl LookUp<'_> {
                 Asking::InDomains => resolver.domains + 1,
                 _ => 1,
             };
-            let is_due = self.is_first && asking == Asking::First;
+            let is_due = self.is_first && asking == self.way;
             if is_due || self.has_time(asking.seconds(), resolver.servers * names) {
                 self.call()
             } else {

@@ -3,9 +3,10 @@
 //! (RFC 1035, section 4). An address is never taken from here.
 
 use ring::rand::{SecureRandom as _, SystemRandom};
+use socket2::{Domain, Socket, Type};
 use std::fs::read_to_string;
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs as _, UdpSocket};
 use std::time::{Duration, Instant};
 
 /// A kind of addresses.
@@ -94,12 +95,10 @@ fn question(host: &str, kind: Kind) -> Option<Vec<u8>> {
 
 /// What this server says; `None`: nothing, or that it has trouble.
 fn ask(server: SocketAddr, question: &[u8]) -> Option<Said> {
-    let here: IpAddr = match server {
-        SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
-        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-    };
-    let socket = UdpSocket::bind((here, 0)).ok()?;
-    socket.connect(server).ok()?;
+    // The system chooses the port, as for glibc: SELinux need not allow a bind.
+    let socket = Socket::new(Domain::for_address(server), Type::DGRAM, None).ok()?;
+    socket.connect(&server.into()).ok()?;
+    let socket = UdpSocket::from(socket);
     let mut id = [0; 2];
     SystemRandom::new().fill(&mut id).ok()?;
     // Recursion is wanted; one question.
@@ -128,6 +127,10 @@ fn ask(server: SocketAddr, question: &[u8]) -> Option<Said> {
 
 /// The bit of an answer that says that it is one.
 const RESPONSE: u8 = 0x80;
+/// The bit that says that the server has the name itself.
+const AUTHORITY: u8 = 0x04;
+/// The bit, beside the code, that says that the server asks others.
+const RECURSION: u8 = 0x80;
 /// The bit that says that it was truncated.
 const TRUNCATED: u8 = 0x02;
 /// Codes of answers; other servers are asked after any other code, as glibc does.
@@ -138,7 +141,7 @@ const NO_SUCH_NAME: u8 = 3;
 #[allow(clippy::option_option)] // go on listening, go on to the next server, or done
 fn read(reply: &[u8], question: &[u8]) -> Option<Option<Said>> {
     let (&[flags, code, head @ ..], rest) = reply.split_first_chunk::<10>()?;
-    let [questions_high, questions_low, high, low, ..] = head;
+    let [questions_high, questions_low, high, low, .., more, less] = head;
     let (asked, records) = rest.split_at_checked(question.len())?;
     let is_ours = flags & RESPONSE != 0
         && [questions_high, questions_low] == [0, 1]
@@ -161,7 +164,11 @@ fn read(reply: &[u8], question: &[u8]) -> Option<Option<Said>> {
         }
         Some(false)
     };
+    // A server that is not there for this name, as glibc tells it.
+    let is_lame =
+        flags & AUTHORITY == 0 && code & RECURSION == 0 && [high, low, more, less] == [0; 4];
     Some(match code & 0x0f {
+        NO_ERROR if is_lame && flags & TRUNCATED == 0 => None,
         NO_ERROR | NO_SUCH_NAME if flags & TRUNCATED != 0 => Some(Said::Other),
         NO_SUCH_NAME => Some(Said::NoAddress),
         NO_ERROR if has_any() == Some(false) => Some(Said::NoAddress),
@@ -249,6 +256,9 @@ mod tests {
         assert_eq!(says(&reply(0x81, 0x80, 0, &[])), none);
         assert_eq!(says(&reply(0x81, 0x83, 0, &[])), none);
         assert_eq!(says(&reply(0x81, 0x80, 1, ALIAS)), none);
+        // A server that is not there for this name: another one may be.
+        assert_eq!(says(&reply(0x81, 0x00, 0, &[])), Some(None));
+        assert_eq!(says(&reply(0x85, 0x00, 0, &[])), none);
         // Truncated, whatever the code is.
         assert_eq!(says(&reply(0x83, 0x80, 0, &[])), other);
         assert_eq!(says(&reply(0x83, 0x83, 0, &[])), other);
