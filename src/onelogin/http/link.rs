@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::unversioned::transport::{Buffers, LazyBuffers, NextTimeout, Transport};
+use zeroize::Zeroize as _;
 
 /// Whether the user wants a wait to end.
 pub type Interrupt = fn() -> bool;
@@ -210,10 +211,12 @@ impl Transport for Link {
         self.until(timeout)?;
         let progress = Arc::clone(&self.line.progress);
         let mut stream = Stream::new(&mut self.tls, &mut self.line);
-        let output = self.buffers.output().get(..amount).unwrap_or_default();
+        let output = self.buffers.output().get_mut(..amount).unwrap_or_default();
         progress.writing();
         // Without the flush, an error would show at the next read only: as if all had been written.
         let result = stream.write_all(output).and_then(|()| stream.flush());
+        // A code, a token or a secret was in it (rule R11).
+        output.zeroize();
         or_late(result, timeout)?;
         progress.written();
         Ok(())
