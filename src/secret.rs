@@ -1,6 +1,7 @@
 //! Values that must not be seen: codes, passwords, tokens, the client secret.
 //! No Debug, no Display, wiped on drop (rule R11).
 
+use ring::digest::{Context, SHA256};
 use zeroize::Zeroizing;
 
 /// A secret text. It cannot be printed, and its memory is wiped when it is dropped.
@@ -41,10 +42,19 @@ impl Secret {
         &self.0
     }
 
-    /// Adds the text to a digest. Whoever has the result and knows that the text is short can find it
-    /// by trying all.
-    pub fn digest(&self, context: &mut ring::digest::Context) {
-        context.update(self.0.as_bytes());
+    /// Begins a SHA-256 digest with the text. It is filled up with zeros to whole blocks: of a part of a block the context would
+    /// keep a copy, which nobody wipes. Whoever has the result and knows that the text is short can find it by trying all.
+    #[must_use]
+    pub fn digest(&self) -> Context {
+        let blocks = self.0.len().div_ceil(SHA256.block_len());
+        let mut text = Zeroizing::new(vec![0; blocks * SHA256.block_len()]);
+        for (place, byte) in text.iter_mut().zip(self.0.bytes()) {
+            *place = byte;
+        }
+        let mut context = Context::new(&SHA256);
+        context.update(&text);
+        context.update(&self.0.len().to_be_bytes());
+        context
     }
 
     /// The length in bytes.

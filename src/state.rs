@@ -381,15 +381,16 @@ fn raw_name(parts: &[&str]) -> [u8; 16] {
     name
 }
 
-/// As [`name`], with a secret for the last part.
+/// As [`name`], with a secret, too.
 fn name_of(parts: &[&str], secret: &Secret) -> String {
-    let mut context = digest(parts);
-    secret.digest(&mut context);
-    hexadecimal(context)
+    hexadecimal(with(secret.digest(), parts))
 }
 
 fn digest(parts: &[&str]) -> Context {
-    let mut context = Context::new(&SHA256);
+    with(Context::new(&SHA256), parts)
+}
+
+fn with(mut context: Context, parts: &[&str]) -> Context {
     for part in parts {
         context.update(&part.len().to_be_bytes());
         context.update(part.as_bytes());
