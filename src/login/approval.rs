@@ -116,7 +116,7 @@ impl Login<'_> {
         let text = sent.task.prompted(device);
         let pushed = Some(&sent.verification);
         let ended = self.enter_or_code(user, device, pushed, &text, tries);
-        if ended.is_err() {
+        if let Err(Outcome::Denied(_) | Outcome::NoConversation) = ended {
             self.notice_a_denial(user, device, sent);
         }
         match ended? {

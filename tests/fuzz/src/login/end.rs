@@ -26,7 +26,7 @@ impl Judge<'_> {
             Code::PAM_IGNORE => assert!(self.is_truly_exempt(), "R1: ignored by {outcome:?}"),
             _ => {}
         }
-        if truth && self.last_is_plain_json() {
+        if truth && self.last_is_plain_json() && !self.is_a_late_approval(outcome) {
             assert!(
                 matches!(outcome, Outcome::Accepted(_)),
                 "an acceptance came to {outcome:?}"
@@ -51,6 +51,16 @@ impl Judge<'_> {
                 .chars()
                 .all(is_fit_to_show)
         );
+    }
+
+    /// A login that ends at the prompt of its push asks once whether that was denied. An approval counts for nothing then.
+    fn is_a_late_approval(&self, outcome: &Outcome) -> bool {
+        let traces = self.traces.borrow();
+        let is_a_poll = traces
+            .last()
+            .is_some_and(|last| matches!(&last.sent, Sent::Verify(asked) if !asked.code));
+        let is_over = matches!(outcome, Outcome::NoConversation | Outcome::Denied(_));
+        is_a_poll && is_over
     }
 
     fn is_truly_accepted(&self) -> bool {
