@@ -1,8 +1,9 @@
 //! The structure of the code: what the module exports, which module imports which, and which files may use certain words (`unsafe`, `PAM_SUCCESS`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use xtask::structure::{Imports, Module, circle, imports, modules, row_of, sources};
 
 /// The source of the module below `src/`, without its tests: path → text. The tool is not in it.
 fn source() -> BTreeMap<String, String> {
@@ -202,68 +203,39 @@ fn r03_no_environment_no_process_no_thread() {
     }
 }
 
-/// The rows of the table in `src/lib.rs`, from the top: a module, and what it may touch.
-fn modules() -> Vec<(String, String)> {
-    let rows = include_str!("../src/lib.rs").lines();
-    let rows = rows.filter_map(|line| line.strip_prefix("//! | ")?.strip_suffix(" |"));
-    let mut modules = Vec::new();
-    for row in rows.skip(1) {
-        let cells: Vec<&str> = row.split(" | ").collect();
-        let [names, _, touches] = cells[..] else {
-            panic!("{row}")
-        };
-        for name in names.split(", ") {
-            let name = name.trim_matches(['[', ']', '`']);
-            modules.push((name.to_owned(), touches.to_owned()));
-        }
+/// What the modules of the library import.
+fn of_the_library() -> Imports {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut imports = imports(&sources(&folder).unwrap());
+    imports.remove("").expect("lib.rs");
+    // `super::` in a module that stands in a file: lib.rs itself has nothing to import.
+    for imported in imports.values_mut() {
+        imported.remove("");
     }
-    modules
-}
-
-/// The row of the table that a path belongs to: the longest name that it begins with.
-fn row_of(path: &str, modules: &[(String, String)]) -> Option<usize> {
-    let begins = |name: &str| path == name || path.starts_with(&format!("{name}::"));
-    let rows = modules.iter().enumerate();
-    let rows = rows.filter(|(_, (name, _))| begins(name));
-    rows.max_by_key(|(_, (name, _))| name.len())
-        .map(|(row, _)| row)
-}
-
-/// The paths behind `crate::` in a text.
-fn imports(text: &str) -> Vec<String> {
-    let code = code_of(text);
-    let parts = code.split("crate::").skip(1);
-    let end = |part: &str| part.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-    parts
-        .map(|part| part[..end(part).unwrap_or(part.len())].to_owned())
-        .collect()
+    assert!(imports.len() > 40, "{imports:?}");
+    imports
 }
 
 #[test]
 fn each_module_imports_only_what_stands_below_it_in_the_table_of_lib_rs() {
-    let modules = modules();
-    let mut unused: Vec<&str> = modules.iter().map(|(name, _)| name.as_str()).collect();
-    for (file, text) in source() {
-        let module = file.trim_end_matches(".rs").replace('/', "::");
-        if module == "lib" {
-            continue;
-        }
-        let row = row_of(&module, &modules);
-        let row = row.unwrap_or_else(|| panic!("{module} is not in the table of src/lib.rs"));
-        let (name, touches) = &modules[row];
+    let modules = modules(include_str!("../src/lib.rs"));
+    let mut unused: Vec<&str> = modules.iter().map(|module| module.name.as_str()).collect();
+    for (path, imports) in of_the_library() {
+        let row = row_of(&path, &modules);
+        let row = row.unwrap_or_else(|| panic!("{path} is not in the table of src/lib.rs"));
+        let Module { name, touches, .. } = &modules[row];
         unused.retain(|unused| unused != name);
-        for import in imports(&text) {
+        for import in imports {
             let imported = row_of(&import, &modules);
-            let imported = imported.unwrap_or_else(|| panic!("{file} imports {import}"));
+            let imported = imported.unwrap_or_else(|| panic!("{path} imports {import}"));
             assert!(
                 imported >= row,
-                "{file} imports {import}, which stands above it"
+                "{path} imports {import}, which stands above it"
             );
-            let is_pure = |touches: &str| touches == "nothing";
-            let of = &modules[imported].1;
+            let of = &modules[imported].touches;
             assert!(
-                !is_pure(touches) || is_pure(of),
-                "{file} imports {import}, and touches {of}"
+                touches != "nothing" || of == "nothing",
+                "{path} imports {import}, and touches {of}"
             );
         }
     }
@@ -273,57 +245,12 @@ fn each_module_imports_only_what_stands_below_it_in_the_table_of_lib_rs() {
 /// Within a module of several files, too, no file needs another one that needs it.
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let source = source();
-    let files: BTreeMap<String, &String> = source
-        .iter()
-        .map(|(file, text)| (file.trim_end_matches(".rs").replace('/', "::"), text))
-        .collect();
-    let file_of = |path: &str| {
-        let mut path = path;
-        while !files.contains_key(path) {
-            path = path.rsplit_once("::")?.0;
-        }
-        Some(path.to_owned())
-    };
-    let mut needs: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (module, text) in &files {
-        let code = code_of(text);
-        let mut paths = imports(text);
-        let above = module.rsplit_once("::").map_or("", |(above, _)| above);
-        for part in code.split("super::").skip(1) {
-            let end = part.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':');
-            paths.push(format!("{above}::{}", &part[..end.unwrap_or(part.len())]));
-        }
-        for child in code
-            .lines()
-            .filter_map(|line| line.trim().strip_suffix(';'))
-        {
-            if let Some(("" | "pub ", child)) = child.split_once("mod ") {
-                if code.contains(&format!("{child}::")) {
-                    paths.push(format!("{module}::{child}"));
-                }
-            }
-        }
-        let needed = paths.iter().filter_map(|path| file_of(path));
+    let mut imports = of_the_library();
+    for (path, imported) in &mut imports {
         // A part uses the types of the module that it is a part of.
-        let is_part = |needed: &str| needed == module || module.starts_with(&format!("{needed}::"));
-        needs.insert(
-            module.clone(),
-            needed.filter(|needed| !is_part(needed)).collect(),
-        );
+        imported.retain(|other| !path.starts_with(&format!("{other}::")));
     }
-    // What needs nothing that is left is taken away; a circle stays.
-    while let Some(done) = needs
-        .iter()
-        .find(|(_, needed)| needed.is_empty())
-        .map(|(module, _)| module.clone())
-    {
-        needs.remove(&done);
-        for needed in needs.values_mut() {
-            needed.remove(&done);
-        }
-    }
-    assert_eq!(needs, BTreeMap::new());
+    assert_eq!(circle(&imports), [""; 0]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod factors;
 mod keys;
 mod markup;
 mod reasons;
+pub mod structure;
 
 use markup::{Form, Sections};
 use std::fs;
