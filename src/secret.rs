@@ -42,8 +42,8 @@ impl Secret {
         &self.0
     }
 
-    /// Begins a SHA-256 digest with the text. It is filled up with zeros to whole blocks: of a part of a block the context would
-    /// keep a copy, which nobody wipes. Whoever has the result and knows that the text is short can find it by trying all.
+    /// Begins a SHA-256 digest with the text. The text is padded with zeros to whole blocks: the context would keep a copy of
+    /// an incomplete block, and does not wipe it. A short text can be found from the digest by trying all texts.
     #[must_use]
     pub fn digest(&self) -> Context {
         let blocks = self.0.len().div_ceil(SHA256.block_len());

@@ -384,7 +384,7 @@ enum Server {
     Garbage,
     /// Answers with this code (RFC 1035, 4.1.1) and no record.
     Says(u8),
-    /// Answers with the address of the loopback, and that there is none of IPv6.
+    /// Answers with the loopback address for IPv4, and that there is no address for IPv6.
     Answers,
     /// The same, and nothing to a query for IPv6.
     IgnoresIpv6,

@@ -48,7 +48,7 @@ pub(crate) fn is_key_first(list: &[&str]) -> bool {
         .is_some_and(|first| firsts.contains(&method(first)))
 }
 
-/// What switches a method on; `None`: there is none such, or it asks no PAM (`:bsdauth`).
+/// What switches a method on; `None`: the method does not exist, or does not ask PAM (`:bsdauth`).
 pub(crate) fn switch(method: &str) -> Option<Keyword> {
     let method = method.strip_suffix(":pam").unwrap_or(method);
     let known = METHODS.iter().find(|(name, _)| *name == method);

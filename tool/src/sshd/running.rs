@@ -36,7 +36,7 @@ pub(crate) enum Sessions {
 /// Has the sshd that runs, if one does, read its settings again.
 pub(crate) fn reload(sessions: Sessions) -> Result<(), Failure> {
     let listening = listening();
-    // At the start of the machine there is none yet, nor all that sshd -T needs.
+    // While the machine starts, no sshd listens yet, and sshd -T does not find all that it needs.
     if listening.is_empty() {
         return Ok(());
     }
@@ -245,7 +245,7 @@ fn number_in(file: &Path) -> Option<i32> {
     text.trim().parse().ok()
 }
 
-/// The sshds of root that listen. What serves a session is none of them: SIGHUP would end it.
+/// The sshd processes of root that listen. Those that serve a session are left out: SIGHUP would end the session.
 fn listening() -> Vec<i32> {
     let entries = Path::new("/proc")
         .read_dir()
