@@ -178,7 +178,6 @@ pub fn addresses(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>,
         family: None,
         end,
         is_first: true,
-        way: Asking::First,
     };
     look_up.run()
 }
@@ -199,8 +198,6 @@ fn whole(host: &str, port: u16, end: Instant) -> Result<(Vec<SocketAddr>, bool),
             family: Some(family),
             end,
             is_first: family == AddrFamily::Inet,
-            // What was cut off behind some addresses is not told.
-            way: Asking::ForLongAnswers,
         };
         match look_up.run() {
             Ok(addresses) => found.extend(addresses),
@@ -238,8 +235,6 @@ struct LookUp<'a> {
     end: Instant,
     /// Name servers are asked at least once, however little time there is.
     is_first: bool,
-    /// How they are asked at first.
-    way: Asking,
 }
 
 /// Why one call of getaddrinfo(3) found no address.
@@ -260,21 +255,33 @@ impl LookUp<'_> {
         if self.host.parse::<IpAddr>().is_ok() {
             return self.call().map_err(Nameless::from);
         }
-        let mut answer = self.ask(self.way);
+        let mut way = self.first_way();
+        let mut answer = self.ask(way);
         if answer == Err(Gap::ForNow) {
-            answer = self.ask(Asking::Patiently);
+            way = Asking::Patiently;
+            answer = self.ask(way);
         }
         if answer == Err(Gap::NoAddress) && !self.has_no_address() {
-            answer = match self.ask(Asking::ForLongAnswers) {
-                Err(Gap::NoAddress) => Err(Gap::ForNow),
-                other => other,
-            };
+            if way != Asking::ForLongAnswers {
+                answer = self.ask(Asking::ForLongAnswers);
+            }
+            if answer == Err(Gap::NoAddress) {
+                answer = Err(Gap::ForNow);
+            }
         }
         let is_relative = self.host.contains('.') && !self.host.ends_with('.');
         if is_relative && matches!(answer, Err(Gap::NoName | Gap::NoAddress)) {
             answer = self.ask(Asking::InDomains);
         }
         answer.map_err(Nameless::from)
+    }
+
+    /// For one family a long answer is asked for at once: glibc does not tell what was cut off behind some addresses.
+    fn first_way(&self) -> Asking {
+        match self.family {
+            Some(_) => Asking::ForLongAnswers,
+            None => Asking::First,
+        }
     }
 
     /// Asks once, if there is time for it.
@@ -285,7 +292,7 @@ impl LookUp<'_> {
                 Asking::InDomains => resolver.domains + 1,
                 _ => 1,
             };
-            let is_due = self.is_first && asking == self.way;
+            let is_due = self.is_first && asking == self.first_way();
             if is_due || self.has_time(asking.seconds(), resolver.servers * names) {
                 self.call()
             } else {
