@@ -89,7 +89,7 @@ impl Login<'_> {
             self.give_back(Limit::Challenges, error)
         })?;
         let sent = self.sent(device, activation)?;
-        let checked = self.submit(user, device, (Some(&sent.verification), false), code)?;
+        let checked = self.submit(user, device, Some(&sent.verification), code, false)?;
         let acceptance = match tries.take(checked) {
             Some(acceptance) => self.while_it_is_ours(acceptance)?,
             None => self.prompt_for_approval(user, device, &sent, tries)?,

@@ -117,7 +117,7 @@ impl Login<'_> {
                 login.api.activate(user, device, deadline.into())
             })
             .map_err(|error| self.give_back(Limit::Failures, error))?;
-        self.submit(user, device, (Some(&activation.id), true), code)
+        self.submit(user, device, Some(&activation.id), code, true)
     }
 
     pub(super) fn check(
@@ -129,7 +129,7 @@ impl Login<'_> {
     ) -> Result<Checked, Outcome> {
         self.authorise()?;
         match self.count_code(device, code)? {
-            CodeCount::Counted => self.submit(user, device, (verification, false), code),
+            CodeCount::Counted => self.submit(user, device, verification, code, false),
             CodeCount::Used => Ok(Checked::Used),
         }
     }
@@ -162,8 +162,9 @@ impl Login<'_> {
         &mut self,
         user: &UserId,
         device: &Device,
-        (verification, is_seen): (Option<&VerificationId>, bool),
+        verification: Option<&VerificationId>,
         code: &Code,
+        is_seen: bool,
     ) -> Result<Checked, Outcome> {
         let deadline = self.deadline();
         let result = self.send(Some(Limit::Failures), |login| {
