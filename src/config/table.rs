@@ -52,7 +52,7 @@ impl<'a> Reader<'a> {
         self.text_of(table, key.name)
     }
 
-    pub(super) fn text_of(&mut self, table: &mut Table<'a>, key: &str) -> Option<String> {
+    fn text_of(&mut self, table: &mut Table<'a>, key: &str) -> Option<String> {
         match self.take(table, key)? {
             (_, DeValue::String(text)) => Some(text.into_owned()),
             (line, value) => {
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             .unwrap_or(default)
     }
 
-    pub(super) fn number_within(
+    fn number_within(
         &mut self,
         table: &mut Table<'a>,
         key: &str,

@@ -93,11 +93,7 @@ impl Login<'_> {
     }
 
     /// Checks a code for the claimant, if there is a device that has such codes.
-    pub(super) fn check_for(
-        &mut self,
-        claimant: &Claimant<'_>,
-        answer: &Secret,
-    ) -> Result<Checked, Outcome> {
+    fn check_for(&mut self, claimant: &Claimant<'_>, answer: &Secret) -> Result<Checked, Outcome> {
         if let Claimant::Found(user, menu) = claimant {
             if let Some((device, code)) = menu.device_for_code(answer) {
                 return self.check_at_hand(user, device, &code);

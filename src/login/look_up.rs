@@ -158,7 +158,7 @@ impl Login<'_> {
 
     /// What may be sent to the user: nothing before something has proven them, and not beyond the
     /// limit.
-    pub(super) fn activations(&mut self, proof: Proof) -> Activations {
+    fn activations(&mut self, proof: Proof) -> Activations {
         if proof == Proof::Unproven {
             return Activations::Off;
         }
@@ -172,7 +172,7 @@ impl Login<'_> {
 
     /// A tenant that takes a posted code for an activation would send a push, or more, for it: codes
     /// of Protect and Duo cannot be checked there.
-    pub(super) fn with_codes_that_can_be_checked(&self, mut devices: Vec<Device>) -> Vec<Device> {
+    fn with_codes_that_can_be_checked(&self, mut devices: Vec<Device>) -> Vec<Device> {
         if self.config.onelogin.verify == VerifyForm::Activated {
             devices.retain(|device| device.factor != Factor::Duo);
             for device in devices

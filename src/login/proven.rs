@@ -88,7 +88,7 @@ impl Login<'_> {
 
     /// Codes of one device, until one is accepted or the tries are used up. A refused code sends
     /// no second message.
-    pub(super) fn codes_of(
+    fn codes_of(
         &mut self,
         user: &UserId,
         device: &Device,

@@ -92,7 +92,7 @@ impl Login<'_> {
 
     /// Asks once more, a moment later and by a connection of its own, where an outage would let in. If
     /// OneLogin is there again, the login goes on.
-    pub(super) fn second_look<T>(
+    fn second_look<T>(
         &mut self,
         first: ApiError,
         mut call: impl FnMut(&mut dyn Api, Deadline) -> Result<T, ApiError>,

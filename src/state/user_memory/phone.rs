@@ -25,7 +25,7 @@ pub(super) fn is_phone_busy(
 
 /// Whether a push is not over whose entry leads to this, and its login is still there. A process of
 /// another namespace cannot be looked at: it is there.
-pub(super) fn is_pending(target: &str, now: i64) -> bool {
+fn is_pending(target: &str, now: i64) -> bool {
     let parts: Vec<&str> = target.split(' ').collect();
     let [process, namespace, _, end] = parts.as_slice() else {
         return true;

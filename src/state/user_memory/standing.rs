@@ -29,7 +29,7 @@ pub struct Standing {
 }
 
 /// Removes what counts for a limit.
-pub(super) fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
+fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
     for entry in folder.seen()?.iter() {
         match entry.kind {
             Kind::Code

@@ -27,7 +27,7 @@ pub(super) fn is_over(folder: &str, boot: &str, now: i64) -> bool {
 }
 
 /// Whether a file is the draft of a process that is gone.
-pub(super) fn is_abandoned(name: &str) -> bool {
+fn is_abandoned(name: &str) -> bool {
     let process = name
         .strip_prefix('.')
         .and_then(|name| name.rsplit_once('.'));
@@ -53,7 +53,7 @@ impl UserMemory<'_> {
     /// Removes a few entries of a folder in which nothing counts: of denials that are over, of another
     /// start of the machine. Each denial makes one entry at most and this removes some, so that there
     /// are no more of them in the long run.
-    pub(super) fn sweep_a_folder(&self) {
+    fn sweep_a_folder(&self) {
         let (Ok(now), Ok(boot)) = (self.state.now(), self.state.boot()) else {
             return;
         };
