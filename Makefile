@@ -21,10 +21,10 @@ help:
 	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
 	@echo 'make test-sanitize  the module under ASan and valgrind (five minutes; not a part of make test)'
 	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
-	@echo 'make docs        writes the parts of manual pages, README.md and configuration that the code knows'
+	@echo 'make docs        writes the parts of manual pages, documents and configuration that the code knows'
 	@echo 'make check       format, lints, documentation, supply chain'
-	@echo 'make bench       what a login costs, beside other modules: writes docs/bench.md and the table of README.md'
-	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of README.md'
+	@echo 'make bench       what a login costs, beside other modules: writes the figures of docs/performance.md'
+	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of docs/performance.md'
 	@echo 'make build       the module: $(MODULE)'
 	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
 	@echo 'make test-reproducible  the same packages once more, in another folder: the same bytes? (three minutes)'
@@ -160,7 +160,7 @@ test-root:
 	@echo 'SKIPPED: the tests with the real sshd and sudo. They need root: sudo make test-root'
 endif
 
-# What the last test-root has tried, into the README.
+# What the last test-root has tried, into docs/hosts.md.
 hosts-table:
 	@tests/hosts-table.sh write
 

@@ -14,15 +14,17 @@ use pam_onelogin::outage::{Miss, NotSafe, Weight};
 use pam_onelogin::verdict::Event;
 use sources::{before_tests, between, codes, is_word, pam_words, root};
 
-const README: &str = include_str!("../README.md");
-const MANUAL: &str = include_str!("../man/pam_onelogin.8");
-const SECURITY: &str = include_str!("../SECURITY.md");
-const DOCUMENTS: [(&str, &str); 4] = [
-    ("README.md", README),
-    ("SECURITY.md", SECURITY),
-    ("CHANGELOG.md", include_str!("../CHANGELOG.md")),
-    ("CONTRIBUTING.md", include_str!("../CONTRIBUTING.md")),
-];
+const API: &str = include_str!("../docs/api.md");
+const CONFIGURATION: &str = include_str!("../docs/configuration.md");
+const HOSTS: &str = include_str!("../docs/hosts.md");
+const OFFICER: &str = include_str!("../docs/security-officer.md");
+const OPERATIONS: &str = include_str!("../docs/operations.md");
+const OUTAGE: &str = include_str!("../docs/outage.md");
+const RULES: &str = include_str!("../docs/rules.md");
+const SETUP: &str = include_str!("../docs/onelogin-setup.md");
+const STACKS: &str = include_str!("../docs/stacks.md");
+const TESTING: &str = include_str!("../docs/testing.md");
+const USERS: &str = include_str!("../docs/users.md");
 
 const ATTEMPT_SOURCE: &str = include_str!("../src/host_login.rs");
 const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
@@ -53,7 +55,7 @@ fn the_generated_text_is_what_make_docs_writes() {
 // Configuration
 
 #[test]
-fn the_example_of_the_readme_is_a_configuration() {
+fn the_example_of_the_page_is_a_configuration() {
     let config = parsed(&fenced("toml"));
     assert!(matches!(
         config.onelogin.client_secret,
@@ -62,35 +64,35 @@ fn the_example_of_the_readme_is_a_configuration() {
 }
 
 #[test]
-fn the_arguments_of_the_module_are_in_the_readme() {
+fn the_arguments_of_the_module_are_in_the_page_about_stacks() {
     for (text, argument) in [
         ("`config=PATH`", &b"config=/etc/x.toml"[..]),
         ("`behind=key`", b"behind=key"),
         ("`debug`", b"debug"),
     ] {
-        assert!(README.contains(text), "{text}");
+        assert!(STACKS.contains(text), "{text}");
         assert!(Args::parse([argument]).is_ok(), "{text}");
     }
     let fault = Args::parse([&b"no-such-argument"[..]]).unwrap_err()[0].to_string();
     let (_, arguments) = fault.split_once("the arguments are ").unwrap();
     assert_eq!(arguments, "\"config=PATH\", \"behind=key\" and \"debug\"");
-    assert!(README.contains(&format!("`{DEFAULT_CONFIG}`")));
+    assert!(CONFIGURATION.contains(&format!("`{DEFAULT_CONFIG}`")));
 }
 
 // Log and codes
 
 #[test]
-fn the_readme_names_each_code_and_event_of_the_verdict() {
-    let table = between(README, "## Codes\n", "\n## ");
+fn each_code_and_event_of_the_verdict_is_in_the_documents() {
+    let table = between(STACKS, "## PAM codes\n", "\n## ");
     assert_eq!(pam_words(table), codes());
     for event in Event::all().map(Event::word) {
-        assert!(README.contains(&format!("`{event}`")), "{event}");
+        assert!(OPERATIONS.contains(&format!("`{event}`")), "{event}");
     }
 }
 
 #[test]
-fn the_words_for_factors_in_the_log_are_in_the_readme() {
-    let log = between(README, "## The log\n", "\n## ");
+fn the_words_for_factors_in_the_log_are_in_the_documents() {
+    let log = between(OPERATIONS, "## The log\n", "\n## ");
     for factor in Factor::all() {
         for word in [factor.word(), factor.code_word()] {
             assert!(log.contains(&format!("`{word}`")), "{word}");
@@ -101,8 +103,8 @@ fn the_words_for_factors_in_the_log_are_in_the_readme() {
 // Outages
 
 #[test]
-fn the_manual_says_of_each_way_to_fail_whether_it_is_an_outage() {
-    let section = between(MANUAL, ".SS \"What counts as an outage\"\n", "\n.SS ");
+fn the_page_says_of_each_way_to_fail_whether_it_is_an_outage() {
+    let section = between(OUTAGE, "## What counts as an outage\n", "\n## ");
     let documented: Vec<(String, String)> = tagged(section)
         .into_iter()
         .map(|(tag, text)| (tag, text.split('.').next().unwrap().to_owned()))
@@ -125,17 +127,17 @@ fn the_manual_says_of_each_way_to_fail_whether_it_is_an_outage() {
         ";",
     );
     assert_eq!(pause, "millis(1500)");
-    for text in [README, section] {
+    for text in [OUTAGE, section] {
         assert!(text.contains("1.5 seconds later"));
     }
     for word in ["Counts", "Ignored", "Denies"] {
-        assert!(section.contains(&format!("\\fB{word}\\fR: ")), "{word}");
+        assert!(section.contains(&format!("**{word}**: ")), "{word}");
     }
 }
 
 #[test]
-fn the_manual_says_where_failmode_safe_applies_in_the_words_of_the_log() {
-    let section = between(MANUAL, ".SS \"Where safe applies\"\n", "\n.SS ");
+fn the_page_says_where_failmode_safe_applies_in_the_words_of_the_log() {
+    let section = between(OUTAGE, "## Where safe applies\n", "\n## ");
     let documented: Vec<String> = tagged(section).into_iter().map(|(tag, _)| tag).collect();
     // Where it is not set, nothing is logged.
     let reasons = NotSafe::all().filter(|reason| *reason != NotSafe::Secure);
@@ -146,28 +148,24 @@ fn the_manual_says_where_failmode_safe_applies_in_the_words_of_the_log() {
     assert_eq!(documented, reasons);
     let line = "failmode=safe lets nobody in here: ";
     assert!(ATTEMPT_SOURCE.contains(line));
-    for text in [README, MANUAL] {
+    for text in [OUTAGE, OPERATIONS] {
         assert!(text.contains(line), "{line}");
     }
 }
 
-/// Tag and text of each entry of a part of the manual.
+/// Tag and text of each entry "- `tag`: text" of a part of a page.
 fn tagged(section: &str) -> Vec<(String, String)> {
-    let entries = section.split(".TP\n").skip(1);
-    let entries = entries.map(|entry| entry.split_once('\n').unwrap());
+    let entries = section.split("\n- `").skip(1);
+    let entries = entries.map(|entry| entry.split_once("`: ").unwrap());
     entries
-        .map(|(tag, text)| {
-            let tag = tag.strip_prefix("\\fB").unwrap();
-            let tag = tag.strip_suffix("\\fR").unwrap();
-            (tag.replace("\\-", "-"), text.to_owned())
-        })
+        .map(|(tag, text)| (tag.to_owned(), text.to_owned()))
         .collect()
 }
 
 // Prompts
 
 #[test]
-fn the_prompts_of_the_readme_are_those_of_the_menu() {
+fn the_prompts_for_users_are_those_of_the_menu() {
     let push = device("1", Factor::Push, "Bob phone");
     let totp = device("2", Factor::Totp, "Bob app");
     let sms = device("3", Factor::Sms, "Bob mobile");
@@ -188,7 +186,7 @@ fn the_prompts_of_the_readme_are_those_of_the_menu() {
 
 /// In the block of the menu, or in backquotes.
 #[test]
-fn the_readme_has_the_line_of_each_factor_in_a_menu() {
+fn the_page_for_users_has_the_line_of_each_factor_in_a_menu() {
     let mut totp = device("2", Factor::Totp, "Bob app");
     totp.default = true;
     let of_protect = menu(vec![device("1", Factor::Push, "Bob phone"), totp]);
@@ -219,8 +217,8 @@ fn the_readme_has_the_line_of_each_factor_in_a_menu() {
                 .strip_prefix(' ')
                 .and_then(|line| line.split_once(". "))
             {
-                let is_there = README.contains(&format!("`{line}`"))
-                    || README
+                let is_there = USERS.contains(&format!("`{line}`"))
+                    || USERS
                         .lines()
                         .any(|shown| shown.starts_with("     ") && shown.ends_with(line));
                 assert!(is_there, "{line}");
@@ -232,7 +230,7 @@ fn the_readme_has_the_line_of_each_factor_in_a_menu() {
 }
 
 #[test]
-fn the_prompts_of_the_readme_are_those_of_the_flow() {
+fn the_prompts_for_users_are_those_of_the_flow() {
     let source = login_source();
     let filled = |text: &str| {
         let name = match text {
@@ -276,7 +274,7 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
     }
     let constant = |name: &str| between(&source, &format!("const {name}: &str ="), ";\n");
     let again = literals(constant("NOT_ACCEPTED"))[0];
-    assert!(README.contains(&format!("`{again}`")), "{again:?}");
+    assert!(USERS.contains(&format!("`{again}`")), "{again:?}");
     assert_shown(&format!(
         "{}{PASSCODE}",
         literals(constant("USED_BEFORE"))[0]
@@ -284,7 +282,6 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
     let held_back = literals(between(&source, "fn held_back(full: Full)", "\n}\n"));
     assert_eq!(held_back.len(), 3, "{held_back:?}");
     for before in held_back {
-        assert!(MANUAL.contains(before), "the page: {before}");
         assert_shown(&format!("{before}{PASSCODE}"));
     }
     let busy = literals(constant("BUSY"))[0];
@@ -297,7 +294,7 @@ fn the_prompts_of_the_readme_are_those_of_the_flow() {
 }
 
 #[test]
-fn the_prompts_of_the_readme_are_those_of_the_enrolment() {
+fn the_prompts_for_users_are_those_of_the_enrolment() {
     let source = before_tests(ENROL_SOURCE);
     let mut seen = 0;
     for text in literals(&source) {
@@ -323,12 +320,11 @@ fn example_of(line: &str) -> &'static str {
 // Files, targets, tests
 
 #[test]
-fn each_sample_stack_is_in_the_readme() {
+fn each_sample_stack_is_in_the_page_about_stacks() {
     for layout in ["debian", "fedora"] {
         for entry in std::fs::read_dir(root().join("pam.d").join(layout)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(README.contains(&format!("| `{name}` |")), "{layout}/{name}");
-            assert!(MANUAL.contains(&format!("\\fB{}\\fR\n", name.replace('-', "\\-"))));
+            assert!(STACKS.contains(&format!("| `{name}` |")), "{layout}/{name}");
         }
     }
 }
@@ -337,7 +333,7 @@ fn each_sample_stack_is_in_the_readme() {
 #[test]
 fn the_table_of_endings_says_what_the_code_does() {
     let head = "| the request | seen | count | GET, token call, poll | code, activation, enrolment |\n|---|---|---|---|---|\n";
-    let table = between(README, head, "\n\n");
+    let table = between(API, head, "\n\n");
     let rows: Vec<Vec<&str>> = table
         .lines()
         .map(|row| {
@@ -376,7 +372,7 @@ fn the_table_of_endings_says_what_the_code_does() {
 #[test]
 fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
     let table = between(
-        README,
+        HOSTS,
         "<!-- The table of hosts: make hosts-table writes it. -->",
         "<!-- The end of the table of hosts. -->",
     );
@@ -409,7 +405,7 @@ fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
 }
 
 #[test]
-fn the_sshd_settings_of_the_readme_are_those_of_the_sample() {
+fn the_sshd_settings_of_the_page_are_those_of_the_sample() {
     let sample = std::fs::read_to_string(root().join("pam.d/debian/sshd-key")).unwrap();
     let settings: Vec<&str> = sample
         .lines()
@@ -417,14 +413,15 @@ fn the_sshd_settings_of_the_readme_are_those_of_the_sample() {
         .collect();
     assert_eq!(settings.len(), 4, "{settings:?}");
     for setting in settings {
-        assert_shown(setting);
+        assert_shows(STACKS, setting);
     }
 }
 
 #[test]
 fn each_file_that_a_document_names_exists() {
     let mut seen = 0;
-    for (document, text) in DOCUMENTS {
+    let documents = documents();
+    for (document, text) in &documents {
         for name in quoted(text) {
             let is_ours = ["src/", "tests/", "pam.d/", ".ci/"]
                 .iter()
@@ -440,7 +437,7 @@ fn each_file_that_a_document_names_exists() {
             .map(|rest| rest.split(')').next().unwrap())
         {
             if !link.starts_with("https://") {
-                assert!(root().join(link).exists(), "{document}: {link}");
+                assert_link(document, link);
             }
         }
     }
@@ -457,7 +454,8 @@ fn each_make_target_that_a_document_names_exists() {
         .filter(|target| is_word(target))
         .collect();
     let mut seen = BTreeSet::new();
-    for (document, text) in DOCUMENTS {
+    let documents = documents();
+    for (document, text) in &documents {
         let commands =
             quoted(text).chain(text.lines().filter_map(|line| line.strip_prefix("    ")));
         for command in commands {
@@ -486,8 +484,8 @@ fn each_make_target_that_a_document_names_exists() {
 }
 
 #[test]
-fn the_packages_that_make_installs_are_in_the_readme() {
-    let words = README.split_whitespace().collect::<Vec<_>>().join(" ");
+fn the_packages_that_make_installs_are_in_the_documents() {
+    let words = TESTING.split_whitespace().collect::<Vec<_>>().join(" ");
     for line in include_str!("../Makefile").lines() {
         if line.contains("$(call install-packages,") {
             let packages = line.rsplit_once(',').unwrap().1.trim_end_matches(')');
@@ -497,16 +495,7 @@ fn the_packages_that_make_installs_are_in_the_readme() {
 }
 
 #[test]
-fn the_figures_of_the_readme_are_those_of_one_run() {
-    let figures = between(README, "<!-- bench -->\n", "<!-- /bench -->");
-    let (picture, text) = figures.split_once("\n\n").unwrap();
-    assert!(picture.contains("(docs/bench.svg)"), "{picture}");
-    let all = include_str!("../docs/bench.md");
-    assert!(all.contains(text), "please type: make bench");
-}
-
-#[test]
-fn each_call_at_onelogin_is_in_the_readme_and_no_other() {
+fn each_call_at_onelogin_is_in_the_documents_and_no_other() {
     let documented: BTreeSet<String> = call_rows()
         .into_iter()
         .filter_map(|row| {
@@ -546,28 +535,6 @@ fn each_call_at_onelogin_is_in_the_readme_and_no_other() {
 }
 
 #[test]
-fn the_source_of_the_manual_names_each_call_with_the_same_tests() {
-    let readme = include_str!("../README.md");
-    let manual = include_str!("../man/pam_onelogin.conf.5");
-    let table = readme
-        .split("## What is called at OneLogin")
-        .nth(1)
-        .unwrap();
-    let table = table.split("\n### ").next().unwrap();
-    let mut calls = 0;
-    for row in table.lines().filter(|line| line.starts_with("| `")) {
-        let columns: Vec<_> = row.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [call, _, tests] = columns.as_slice() else {
-            panic!("{row}")
-        };
-        let line = format!(".\\\" {call}: {tests}\n").replace('`', "");
-        assert!(manual.contains(&line), "{line}");
-        calls += 1;
-    }
-    assert!(calls > 10, "{calls}");
-}
-
-#[test]
 fn each_row_about_calls_names_tests_that_exist_where_it_says() {
     let tests = tests();
     let rows = call_rows();
@@ -588,14 +555,13 @@ fn each_row_about_calls_names_tests_that_exist_where_it_says() {
 }
 
 #[test]
-fn each_scope_that_the_log_asks_for_is_in_the_readme() {
-    let side = between(README, "## OneLogin's side\n", "\n## ");
+fn each_scope_that_the_log_asks_for_is_in_the_documents() {
     let mut seen = 0;
     for source in CALLS_SOURCE {
         for scope in before_tests(source).split("scope: \"").skip(1) {
             let scope = scope.split("\",\n").next().unwrap();
             for name in scope.split("\\\"").skip(1).step_by(2) {
-                assert!(side.contains(name), "{name}");
+                assert!(SETUP.contains(name), "{name}");
                 seen += 1;
             }
         }
@@ -655,10 +621,9 @@ fn security_names_each_test_of_a_rule_in_the_row_of_that_rule() {
 
 /// Tests that the text names outside of the table.
 #[test]
-fn each_test_that_contributing_names_exists() {
+fn each_test_that_the_page_about_testing_names_exists() {
     let tests = tests();
-    let text = include_str!("../CONTRIBUTING.md");
-    let words = text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let words = TESTING.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     let named: BTreeSet<&str> = words
         .filter(|word| word.matches('_').count() >= 4)
         .collect();
@@ -670,7 +635,8 @@ fn each_test_that_contributing_names_exists() {
 
 #[test]
 fn the_text_fits_a_terminal() {
-    for (document, text) in DOCUMENTS {
+    let documents = documents();
+    for (document, text) in &documents {
         for (number, line) in (1..).zip(text.lines()) {
             let is_table = line.starts_with('|');
             let is_log = line.starts_with("    pam_onelogin(");
@@ -689,9 +655,51 @@ fn the_text_fits_a_terminal() {
 
 // Reading the documents
 
+/// Name and text of each document, by its path from the root.
+fn documents() -> Vec<(String, String)> {
+    let mut documents = Vec::new();
+    for folder in ["", "docs", "packaging"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "md") {
+                let name = path.strip_prefix(root()).unwrap().to_str().unwrap();
+                documents.push((name.to_owned(), std::fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    assert!(documents.len() > 20, "{}", documents.len());
+    documents
+}
+
+/// A link of a document leads to a file, and to a heading of it.
+fn assert_link(document: &str, link: &str) {
+    let (path, anchor) = link.split_once('#').unwrap_or((link, ""));
+    let from = root().join(document);
+    let target = match path {
+        "" => from,
+        path => from.parent().unwrap().join(path),
+    };
+    assert!(target.exists(), "{document}: {link}");
+    if !anchor.is_empty() {
+        let text = std::fs::read_to_string(&target).unwrap();
+        let headings = text.lines().filter(|line| line.starts_with('#'));
+        let mut anchors = headings.map(|heading| {
+            let heading = heading.trim_start_matches('#').trim().to_lowercase();
+            let kept = heading
+                .chars()
+                .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
+            kept.collect::<String>().replace(' ', "-")
+        });
+        assert!(
+            anchors.any(|there| there == anchor),
+            "{document}: {link} has no such heading"
+        );
+    }
+}
+
 /// The rows of all tables about calls: what, what becomes of it, tests.
 fn call_rows() -> Vec<[&'static str; 3]> {
-    let section = between(README, "## What is called at OneLogin\n", "\n## ");
+    let (section, _) = API.split_once("## How a request can end\n").unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -707,10 +715,10 @@ struct RuleRow<'a> {
     test: Option<(&'a str, &'a str)>,
 }
 
-/// The rows of SECURITY.md's table; a row without a rule belongs to the one above.
+/// The rows of the table of rules; a row without a rule belongs to the one above.
 fn rule_rows() -> Vec<RuleRow<'static>> {
     let table = between(
-        SECURITY,
+        RULES,
         "| rule | what the code does | tests |\n|---|---|---|\n",
         "\n\n",
     );
@@ -737,18 +745,23 @@ fn rule_rows() -> Vec<RuleRow<'static>> {
     rows
 }
 
-/// Whether the README shows this text as a block of its own lines, indented by four.
+/// Whether the page for users shows this text as a block of its own lines, indented by four.
 fn assert_shown(text: &str) {
+    assert_shows(USERS, text);
+}
+
+/// Whether the page shows this text as a block of its own lines, indented by four.
+fn assert_shows(page: &str, text: &str) {
     let block: Vec<String> = text
         .lines()
         .map(|line| format!("    {line}").trim_end().to_owned())
         .collect();
-    let lines: Vec<&str> = README.lines().collect();
+    let lines: Vec<&str> = page.lines().collect();
     assert!(
         lines
             .windows(block.len())
             .any(|window| window.iter().zip(&block).all(|(a, b)| a == b)),
-        "README.md does not show {text:?}"
+        "the page does not show {text:?}"
     );
 }
 
@@ -759,15 +772,15 @@ fn quoted(text: &str) -> impl Iterator<Item = &str> {
         .flat_map(|line| line.split('`').skip(1).step_by(2))
 }
 
-/// The block of the README behind this mark.
+/// The block of the page about the configuration behind this mark.
 fn fenced(mark: &str) -> String {
-    between(README, &format!("```{mark}\n"), "```\n").to_owned()
+    between(CONFIGURATION, &format!("```{mark}\n"), "```\n").to_owned()
 }
 
 // Reading the code
 
 fn parsed(text: &str) -> Config {
-    config::parse("README.md", text).unwrap_or_else(|faults| panic!("{faults:?}"))
+    config::parse("configuration.md", text).unwrap_or_else(|faults| panic!("{faults:?}"))
 }
 
 /// The code of the flow, without that of the enrolment.
@@ -889,6 +902,6 @@ fn r22_the_odds_of_a_thief_are_what_security_says() {
             "| {what} | {codes} | {} | {challenges} |",
             shown.join(" | ")
         );
-        assert!(SECURITY.contains(&row), "{row}");
+        assert!(OFFICER.contains(&row), "{row}");
     }
 }

@@ -1,4 +1,4 @@
-//! What README says of many hosts is what the module does: the model's schedule of polls is that of the flow, and its calls are
+//! What docs/performance.md says of many hosts is what the module does: the model's schedule of polls is that of the flow, and its calls are
 //! those that the simulator counts.
 
 #[allow(
@@ -16,11 +16,11 @@ use script::{ACCEPTED, PENDING, Script, Step, one, push};
 use std::time::Duration;
 use world::{World, fresh_code};
 
-const README: &str = include_str!("../README.md");
+const PAGE: &str = include_str!("../docs/performance.md");
 
 #[test]
-fn the_table_of_the_readme_is_that_of_the_model() {
-    let (_, rest) = README.split_once("<!-- fleet -->\n").unwrap();
+fn the_table_of_the_page_is_that_of_the_model() {
+    let (_, rest) = PAGE.split_once("<!-- fleet -->\n").unwrap();
     let (table, _) = rest.split_once("<!-- /fleet -->").unwrap();
     assert!(table == fleet::table(), "please type: make fleet");
 }

@@ -1,10 +1,10 @@
 #!/bin/sh
-# The table of the README: which host was tried how, in which version, on which release. From what the last "make test-root"
+# The table of docs/hosts.md: which host was tried how, in which version, on which release. From what the last "make test-root"
 # wrote to target/hosts/tried.
 #
 #   tests/hosts-table.sh show     prints it
-#   tests/hosts-table.sh write    puts it into the README
-#   tests/hosts-table.sh check    fails where the README says something else, if the releases are those of the README
+#   tests/hosts-table.sh write    puts it into docs/hosts.md
+#   tests/hosts-table.sh check    fails where docs/hosts.md says something else, if the releases are those of docs/hosts.md
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,7 @@ table() {
 }
 
 in_readme() {
-    sed -n "/^$begin\$/,/^$end\$/p" README.md | sed '1d;$d' | sed '/^$/d'
+    sed -n "/^$begin\$/,/^$end\$/p" docs/hosts.md | sed '1d;$d' | sed '/^$/d'
 }
 
 [ -n "$(ls "$tried" 2>/dev/null)" ] || {
@@ -50,15 +50,15 @@ write)
         $0 == end { inside = 0 }
         !inside { print }
         $0 == begin { inside = 1; print ""; print ENVIRON["NEW"]; print "" }
-    ' README.md > target/hosts/README.md
-    cat target/hosts/README.md > README.md
+    ' docs/hosts.md > target/hosts/docs/hosts.md
+    cat target/hosts/docs/hosts.md > docs/hosts.md
     ;;
 check)
     if [ "$(printf '%s\n' "$new" | head -n 1)" != "$(in_readme | head -n 1)" ]; then
-        echo 'What was tried, on other releases than in the table of the README:'
+        echo 'What was tried, on other releases than in the table of docs/hosts.md:'
         printf '%s\n' "$new"
     elif [ "$new" != "$(in_readme)" ]; then
-        echo 'What was tried (right) is not what the README says (left). Is it meant? Then type: make hosts-table' >&2
+        echo 'What was tried (right) is not what docs/hosts.md says (left). Is it meant? Then type: make hosts-table' >&2
         in_readme > target/hosts/readme
         printf '%s\n' "$new" | diff target/hosts/readme - >&2 || true
         exit 1

@@ -1,5 +1,5 @@
 //! Without a person: what programs that nobody watches come to, by the real programs, and what is sent meanwhile. Each row
-//! of the table in README.md, "Without a person", stands here.
+//! of the table in docs/automation.md, stands here.
 //!
 //! They change /etc, so they run on a private one: `tests/private-etc.sh cargo test --test unattended -- --ignored`.
 
@@ -587,7 +587,7 @@ fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// Puts our line into the service's own stack, as README.md has it for sudo.
+/// Puts our line into the service's own stack, as docs/install.md has it for sudo.
 fn protect(scene: &Scene, service: &str) {
     let path = Path::new("/etc/pam.d").join(service);
     let stack = fs::read_to_string(&path).expect("the package brings a stack");

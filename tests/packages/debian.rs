@@ -24,7 +24,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sudo() {
         let before = system.stacks();
         let onelogin = system.onelogin();
         system.person("alice");
-        let commands = readme_install();
+        let commands = documented();
         let step = |word: &str| command_with(&commands, word);
 
         system.copy(&package("deb"), "/root/");
@@ -83,7 +83,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         system.sh("mkdir -p -m 0755 /run/sshd /home/alice/.ssh && ssh-keygen -q -t ed25519 -N '' -f key && \
             cp key.pub /home/alice/.ssh/authorized_keys && chown -R alice: /home/alice/.ssh");
         let before = system.stacks();
-        let chapter = readme_install();
+        let chapter = documented();
         let step = |word: &str| command_with(&chapter, word);
 
         system.install();
@@ -532,17 +532,21 @@ fn with_probe(
     stacks
 }
 
-/// The commands of the README's chapter for sudo, as a root shell runs them.
-/// The command lines of the README's chapter "Install"; `\` at an end goes on.
-fn readme_install() -> Vec<String> {
-    let readme = include_str!("../../README.md");
-    let (_, rest) = readme
-        .split_once("\n## Install\n")
-        .expect("the README has a chapter \"Install\"");
-    let chapter = rest.split("\n## ").next().unwrap();
-    let chapter = chapter.replace(" \\\n    ", " ");
-    let lines = chapter.lines().filter_map(|line| line.strip_prefix("    "));
-    lines.map(str::to_owned).collect()
+/// The command lines of the README and of the page about installing, as a person types them.
+fn documented() -> Vec<String> {
+    let pages = [
+        include_str!("../../README.md"),
+        include_str!("../../docs/install.md"),
+    ];
+    let mut commands = Vec::new();
+    for line in pages.iter().flat_map(|page| page.lines()) {
+        if let Some(command) = line.strip_prefix("    ").map(str::to_owned) {
+            if !commands.contains(&command) {
+                commands.push(command);
+            }
+        }
+    }
+    commands
 }
 
 /// The one command line with this in it.

@@ -16,12 +16,14 @@ use std::path::Path;
 /// A document with generated parts: its path, the page that it is, and the names of the parts.
 type Document = (&'static str, Form, &'static [&'static str]);
 
-const DOCUMENTS: [Document; 3] = [
+const DOCUMENTS: [Document; 5] = [
+    ("docs/users.md", Form::Markdown, &["sentences"]),
     (
-        "README.md",
+        "docs/configuration.md",
         Form::Markdown,
-        &["sentences", "factors", "keys", "reasons"],
+        &["keys", "factors"],
     ),
+    ("docs/operations.md", Form::Markdown, &["reasons"]),
     (
         "man/pam_onelogin.8",
         Form::MODULE,

@@ -146,6 +146,18 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
+/// The pages that the texts of the tables refer to.
+const PAGES: [&str; 8] = [
+    "docs/automation.md",
+    "docs/configuration.md",
+    "docs/limits.md",
+    "docs/network.md",
+    "docs/outage.md",
+    "docs/performance.md",
+    "docs/users.md",
+    "docs/who-is-asked.md",
+];
+
 /// The headings of the documents.
 pub(crate) struct Sections {
     readme: Vec<String>,
@@ -155,11 +167,14 @@ pub(crate) struct Sections {
 impl Sections {
     /// Reads them.
     pub(crate) fn of(read: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
-        let readme = read("README.md")?;
-        let readme = readme.lines().filter_map(|line| {
-            let heading = line.trim_start_matches('#').strip_prefix(' ')?;
-            line.starts_with("##").then(|| heading.to_owned())
-        });
+        let mut readme = Vec::new();
+        for page in PAGES {
+            let text = read(page)?;
+            readme.extend(text.lines().filter_map(|line| {
+                let heading = line.trim_start_matches('#').strip_prefix(' ')?;
+                line.starts_with('#').then(|| heading.to_owned())
+            }));
+        }
         let mut pages = Vec::new();
         for page in [&MODULE, &CONFIGURATION] {
             let text = read(page.path)?;
@@ -169,10 +184,7 @@ impl Sections {
             });
             pages.push((page, headings.collect()));
         }
-        Ok(Self {
-            readme: readme.collect(),
-            pages,
-        })
+        Ok(Self { readme, pages })
     }
 
     /// How a document of this form names a section.
@@ -200,7 +212,8 @@ mod tests {
     fn sections() -> Sections {
         let read = |path: &str| {
             Ok(match path {
-                "README.md" => "# x\n## Limits\n",
+                "docs/limits.md" => "# Limits\n",
+                page if page.starts_with("docs/") => "# Other\n",
                 "man/pam_onelogin.8" => ".SH \"LIMITS\"\n.SS \"Where safe applies\"\n",
                 _ => ".SH KEYS\n",
             }

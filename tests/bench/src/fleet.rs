@@ -181,7 +181,7 @@ pub fn day(hosts: usize, visits: usize, habit: Habit) -> [Calls; 24] {
     calls
 }
 
-/// The table for the README.
+/// The table for docs/performance.md.
 #[must_use]
 pub fn table() -> String {
     let mut text = format!(

@@ -1,6 +1,6 @@
 //! `make bench` and `make fleet`: measures, and writes the tables and the chart of the documents.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
@@ -15,7 +15,7 @@ fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
-        ["fleet"] => insert(Path::new(README), "fleet", &fleet::table()),
+        ["fleet"] => insert(Path::new(PAGE), "fleet", &fleet::table()),
         ["logins", bare, peers] => bench(Path::new(bare), Path::new(peers)),
         _ => Err(io::Error::other(
             "usage: pam-bench fleet | logins BARE-MODULE PEERS",
@@ -145,42 +145,35 @@ fn counted(contender: &Contender) -> Option<SystemCalls> {
 fn write(results: &Results) -> io::Result<()> {
     let (targets, here) = (targets(results), here(LOGINS));
     fs::create_dir_all("docs")?;
-    let picture = PathBuf::from("docs/bench.svg");
-    fs::write(&picture, chart(results))?;
+    fs::write("docs/bench.svg", chart(results))?;
     let text = format!(
-        "{INTRODUCTION}\n{here}\n\n{targets}\n{}\n{NOTES}",
+        "![What a login costs, beside other modules](bench.svg)\n\n{here}\n\n{targets}\n{}\n{NOTES}",
         comparison(results)
     );
-    fs::write("docs/bench.md", text)?;
-    let short = format!(
-        "![What a login costs, beside other modules]({})\n\n{here}\n\n{targets}",
-        picture.display()
-    );
     println!("{targets}");
-    insert(Path::new(README), "bench", &short)
+    insert(Path::new(PAGE), "bench", &text)
 }
 
 /// A real sudo proves its user by its real uid, which only root can set.
 const ASSUMED: &str = "first_factor = \"assumed\"";
 const MORE_FAILURES: &str = "limits.failures = 100";
 
-const README: &str = "README.md";
+const PAGE: &str = "docs/performance.md";
 
 /// An odd number has a median.
 const LOGINS: usize = 41;
 
-const INTRODUCTION: &str = "# What a login costs\n\nWritten by `make bench`; not by hand.\n";
-
 const NOTES: &str = "\
-- Each login is a process of its own (`pam-host`), which runs the real libpam with a stack of the one module, over TLS on loopback. What
-  the host itself takes is the row of pam_permit; it is in the memory of all rows.
+- Each login is a process of its own (`pam-host`), which runs the real libpam with a stack of the one module, over TLS on
+  loopback. What the host itself takes is the row of pam_permit; it is in the memory of all rows.
 - Warm: a login before it has left behind what the module remembers: the access token, the user, the devices.
 - All files are in memory (`/dev/shm`), as those below `/run` are.
-- Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and back.
-  The servers send no session tickets, for which nobody would wait.
+- Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and
+  back. The servers send no session tickets, for which nobody would wait.
 - Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
 - Computing is the processor time of the process from `pam_start` to `pam_end`, with loading and unloading the module.
-- Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic linker's.
+- Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic
+  linker's.
 - System calls are counted by strace in the same functions: those of libpam, the module and the dynamic linker, without those of
   the conversation, which is the host's. Of three logins, the fewest.
 - System calls in the state folder: those that name `state_dir` or a path below it, or a descriptor that is open there, `close`
@@ -189,8 +182,8 @@ const NOTES: &str = "\
   the first factor assumed, and where `limits.failures` is 100 instead of 10: their number must not depend on the limits.
 - pam_onelogin and the bare module trust the certificates of the system and the one of the test's CA, but where the row says one
   certificate. pam_duo trusts that one alone, as it is built with a short list of its own.
-- pam_duo is Debian's, against a stand-in for Duo's service, with a passcode. On loopback it waits for its own small writes (Nagle's
-  algorithm), which is not its computing.
-- The bare module makes one TLS connection before the prompt and sends one request after it, and nothing else: no configuration, no
-  checks, no files, no log.
+- pam_duo is Debian's, against a stand-in for Duo's service, with a passcode. On loopback it waits for its own small writes
+  (Nagle's algorithm), which is not its computing.
+- The bare module makes one TLS connection before the prompt and sends one request after it, and nothing else: no configuration,
+  no checks, no files, no log.
 ";

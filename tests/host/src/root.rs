@@ -180,7 +180,7 @@ impl Stage {
         replace("/etc/group", &person.name, "");
     }
 
-    /// Notes what a test has shown of a host, for the table in the README: to be called at the end of the test, when it
+    /// Notes what a test has shown of a host, for the table in docs/hosts.md: to be called at the end of the test, when it
     /// has been shown. Without `PAM_ONELOGIN_TRIED`, the folder for the notes, nothing is noted.
     ///
     /// # Panics
