@@ -38,7 +38,7 @@ define install-packages
 	@if ! ($(1)) >/dev/null 2>&1; then \
 	  echo "This needs Debian packages that are not installed: $(2)"; \
 	  if [ "$$(id -u)" = 0 ]; then as=; elif sudo -n true 2>/dev/null; then as=sudo; else \
-	    echo "Please type: sudo apt-get install $(2)" >&2; exit 1; fi; \
+	    echo "Please type, as root: apt-get update && apt-get install $(2)" >&2; exit 1; fi; \
 	  command -v apt-get >/dev/null || { echo "There is no apt-get here: install what provides them." >&2; exit 1; }; \
 	  echo "Installing them."; \
 	  $$as apt-get update -qq && \
@@ -88,10 +88,10 @@ build: needs
 	@$(BUILD) rustc --quiet --release --locked -p pam_onelogin --lib --crate-type cdylib -- $(FOLDED)
 	@$(BUILD) build --quiet --profile tool --locked -p pam-onelogin
 
-# Unattended: make demo DEMO_ARGS="--answers '\$totp'", as pam-demo --help says.
+# Without a keyboard: make demo DEMO_ARGS="--answers 'demo;\$totp'"; DEMO_ARGS=--help says more.
 demo: needs
-	@echo 'Building the module and the demo.'
-	@$(CARGO) build --quiet --locked --workspace
+	@echo 'Building the module and the demo (two minutes, the first time).'
+	@$(CARGO) build --locked -p pam_onelogin -p pam-host
 	@$(CARGO) run --quiet --locked -p pam-host --bin pam-demo -- $(value DEMO_ARGS)
 
 # --- tests --------------------------------------------------------------------------------------------------------

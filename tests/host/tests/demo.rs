@@ -11,18 +11,23 @@ fn demo(arguments: &[&str]) -> Output {
         .expect("pam-demo can be started")
 }
 
-/// The standard output, after checking whether the login was to succeed.
+/// The standard output, after checking whether the login was to succeed. A denial is no fault of the demo.
 fn shown(arguments: &[&str], accepted: bool) -> String {
     let output = demo(arguments);
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.success(), accepted, "{output:#?}");
-    assert_eq!(text.contains("PAM_SUCCESS: you are in"), accepted, "{text}");
+    assert!(output.status.success(), "{output:#?}");
+    assert_eq!(
+        text.contains("PAM_SUCCESS: you are logged in."),
+        accepted,
+        "{text}"
+    );
+    assert_eq!(text.contains("the login is denied"), !accepted, "{text}");
     text
 }
 
 #[test]
 fn a_code_of_the_authenticator_lets_in_and_is_logged() {
-    let text = shown(&["--answers", "$totp"], true);
+    let text = shown(&["--answers", "demo;$totp"], true);
     assert!(
         text.contains("[log] pam_onelogin(demo:auth): accepted user="),
         "{text}"
@@ -31,32 +36,49 @@ fn a_code_of_the_authenticator_lets_in_and_is_logged() {
 
 #[test]
 fn a_text_message_comes_to_the_phone_and_its_code_lets_in() {
-    let text = shown(&["--answers", "3;$sms"], true);
+    let text = shown(&["--answers", "demo;3;$sms"], true);
     assert!(text.contains("[phone] SMS to "), "{text}");
 }
 
 #[test]
 fn a_push_is_approved_on_the_phone() {
-    let text = shown(&["--answers", "1;!approve;"], true);
+    let text = shown(&["--answers", "demo;1;!approve;"], true);
     assert!(text.contains("[phone] Push to "), "{text}");
+    // Not by a name, which a machine without /etc/hosts does not know.
+    assert!(text.contains("https://127.0.0.1:"), "{text}");
 }
 
 #[test]
 fn a_push_that_is_denied_on_the_phone_keeps_out() {
-    let text = shown(&["--answers", "1;!deny;"], false);
-    assert!(text.contains("PAM_ABORT: you are not in"), "{text}");
+    let text = shown(&["--answers", "demo;1;!deny;"], false);
+    assert!(text.contains("PAM_ABORT: the login is denied"), "{text}");
 }
 
 #[test]
 fn as_sudo_the_push_is_a_text_and_needs_no_further_key() {
-    let text = shown(&["--service", "sudo", "--answers", "1;!approve"], true);
+    let text = shown(&["--service", "sudo", "--answers", "demo;1;!approve"], true);
     assert!(text.contains("Push sent to your phone"), "{text}");
 }
 
 #[test]
 fn wrong_codes_and_missing_answers_keep_out() {
-    shown(&["--answers", "999999;999998;999997"], false);
-    shown(&["--answers", "nonsense"], false);
+    shown(&["--answers", "demo;999999;999998;999997"], false);
+    shown(&["--answers", "demo;nonsense"], false);
+}
+
+#[test]
+fn a_wrong_password_ends_the_login_before_onelogin_is_asked() {
+    let text = shown(&["--answers", "wrong"], false);
+    assert!(!text.contains("[log]"), "{text}");
+}
+
+#[test]
+fn help_is_shown_on_request() {
+    for word in ["--help", "-h"] {
+        let output = demo(&[word]);
+        assert!(output.status.success(), "{output:#?}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("usage: pam-demo"));
+    }
 }
 
 #[test]
@@ -69,6 +91,8 @@ fn a_wrong_argument_is_a_fault_of_usage() {
 #[test]
 fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
     let mut demo = Pty::spawn(Command::new(DEMO));
+    demo.expect("Password: ");
+    demo.line("demo");
     demo.expect("Passcode or option (1-3): ");
     demo.line("1");
     demo.expect("Approve it, then press Enter");
@@ -76,7 +100,7 @@ fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
     demo.expect("[phone] approved");
     demo.expect("Approve it, then press Enter");
     demo.line("");
-    demo.expect("PAM_SUCCESS: you are in");
+    demo.expect("PAM_SUCCESS: you are logged in.");
     assert!(demo.finish().0.success());
 }
 
@@ -85,11 +109,13 @@ fn at_a_terminal_as_sudo_the_phone_is_answered_while_the_login_waits() {
     let mut command = Command::new(DEMO);
     command.args(["--service", "sudo"]);
     let mut demo = Pty::spawn(command);
+    demo.expect("Password: ");
+    demo.line("demo");
     demo.expect("Passcode or option (1-3): ");
     demo.line("1");
     demo.expect("Push sent to your phone");
     demo.line("!approve");
-    demo.expect("PAM_SUCCESS: you are in");
+    demo.expect("PAM_SUCCESS: you are logged in.");
     assert!(demo.finish().0.success());
 }
 

@@ -11,6 +11,15 @@ use onelogin_simulator::{
 };
 
 fn main() -> ExitCode {
+    if env::args()
+        .skip(1)
+        .any(|word| word == "--help" || word == "-h")
+    {
+        println!(
+            "{USAGE}\n\nSimulates OneLogin's API over HTTPS on loopback.\n\n{COMMANDS}\n\nusers:\n{USERS}"
+        );
+        return ExitCode::SUCCESS;
+    }
     match Arguments::parse(env::args().skip(1))
         .and_then(|arguments| run(&arguments).map_err(|e| e.to_string()))
     {

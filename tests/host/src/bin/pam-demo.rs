@@ -23,6 +23,13 @@ fn main() -> ExitCode {
             .unwrap_or("a fault without words");
         eprintln!("pam-demo: {text}");
     }));
+    if env::args()
+        .skip(1)
+        .any(|word| word == "--help" || word == "-h")
+    {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let arguments = match Arguments::parse(env::args().skip(1)) {
         Ok(arguments) => arguments,
         Err(fault) => {
@@ -31,25 +38,35 @@ fn main() -> ExitCode {
         }
     };
     match panic::catch_unwind(|| login(arguments)) {
-        Ok(Ok(true)) => ExitCode::SUCCESS,
+        // A denial is an end like another: the demo has worked.
+        Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(fault)) => {
             eprintln!("pam-demo: {fault}");
             ExitCode::FAILURE
         }
-        Ok(Ok(false)) | Err(_) => ExitCode::FAILURE,
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
-/// The whole demo; whether the login succeeded.
-fn login(arguments: Arguments) -> Result<bool, String> {
+/// The whole demo.
+fn login(arguments: Arguments) -> Result<(), String> {
     let user = user_name()?;
     let phone = Arc::new(Phone::start(&user));
     let place = Place::new();
-    place.config_for(&phone.simulator, &["first_factor = \"assumed\""]);
-    introduce(&user, &phone, &place);
+    // The address as a number: a machine without /etc/hosts does not know localhost.
+    let url = format!("https://127.0.0.1:{}", phone.simulator.port());
+    place.config_for(&phone.simulator, &[&format!("onelogin.url = {url:?}")]);
+    // A stack as on a host: a wrong password ends it. pam_unix would ask for the real password of this account.
+    let check = place.write("check-password", CHECK_PASSWORD);
+    let first = format!(
+        "auth requisite pam_exec.so quiet expose_authtok /bin/sh {}",
+        check.display()
+    );
+    place.service(&arguments.service, &[&first, "auth required @module@"]);
+    introduce(&user, &phone, &place, &url);
 
     let case = place
-        .alone(&arguments.service)
+        .case(&arguments.service)
         .user(user.as_str())
         .tty("/dev/tty")
         .rhost("localhost");
@@ -58,7 +75,8 @@ fn login(arguments: Arguments) -> Result<bool, String> {
         None => Hand::Typing(Keyboard::start(&phone)),
     };
     let outcome = converse(case.watchdog(PATIENCE).spawn(), &phone, &mut hand)?;
-    Ok(conclude(&outcome))
+    conclude(&outcome);
+    Ok(())
 }
 
 /// Shows what the module shows, until the login has ended.
@@ -78,23 +96,23 @@ fn converse(mut running: Running, phone: &Phone, hand: &mut Hand) -> Result<Outc
     }
 }
 
-fn introduce(user: &str, phone: &Phone, place: &Place) {
+fn introduce(user: &str, phone: &Phone, place: &Place, url: &str) {
     println!(
         "This is a login of \"{user}\" by this machine's own libpam and {}.",
         place.module().display()
     );
-    println!(
-        "{} plays OneLogin; lines with {PHONE} are what your telephone shows.",
-        phone.simulator.url()
-    );
-    println!(
-        "Answer as at a login. At any time !approve or !deny answers a push on the telephone; Ctrl-D gives up."
-    );
+    println!("{url} simulates OneLogin. Lines with {PHONE} are what your phone shows.");
     println!();
+    println!(
+        "The password is \"{PASSWORD}\". Then type 1 for a push, !approve to approve it, and Enter."
+    );
+    println!("Next time, try !deny, a text message (3), or this code:");
     println!("{PHONE} Authenticator app: {}", phone.totp);
+    println!("Ctrl-D gives up.");
+    println!();
 }
 
-fn conclude(outcome: &Outcome) -> bool {
+fn conclude(outcome: &Outcome) {
     let accepted = outcome
         .runs
         .iter()
@@ -105,15 +123,14 @@ fn conclude(outcome: &Outcome) -> bool {
         println!("[log] {line}");
     }
     if accepted {
-        println!("PAM_SUCCESS: you are in");
+        println!("PAM_SUCCESS: you are logged in.");
     } else {
         println!(
-            "{}: you are not in ({})",
+            "{}: the login is denied ({}).",
             outcome.code,
             ffi::meaning(outcome.code)
         );
     }
-    accepted
 }
 
 /// The person's telephone, and the OneLogin that it belongs to.
@@ -317,10 +334,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const PHONE: &str = "[phone]";
+const PASSWORD: &str = "demo";
+/// For `pam_exec`, which gives it the password.
+const CHECK_PASSWORD: &str = "[ \"$(tr -d '\\0')\" = demo ]\n";
 const PATIENCE: Duration = Duration::from_secs(3600);
 const USAGE: &str = "\
 usage: pam-demo [--service NAME] [--answers 'A;B;C' | --script FILE|-]
-  --service NAME  the PAM service, \"demo\" if absent; \"sudo\" shows texts at once
-  --answers       answers to the prompts, without a keyboard; $sms is the code of the last text message, $totp that of
-                  the authenticator app, !approve and !deny answer a push
-  --script        the same from a file, one a line";
+
+A login in this terminal, with the real libpam and a simulated OneLogin.
+
+  --service NAME  the PAM service [default: demo]; with sudo, a push needs no further key
+  --answers       answers to the prompts, without a keyboard: the password is demo, $sms is the code of the last text
+                  message, $totp that of the authenticator app; !approve and !deny answer a push
+  --script        the same from a file, one answer a line; - is standard input
+  -h, --help      this text";
