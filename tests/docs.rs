@@ -44,7 +44,7 @@ const LEAST: &str = "[onelogin]\nurl = \"https://example.onelogin.com\"\nclient_
 #[test]
 fn the_generated_text_is_what_make_docs_writes() {
     for (path, text) in xtask::documents(root()).unwrap() {
-        let there = std::fs::read_to_string(root().join(path)).unwrap();
+        let there = std::fs::read_to_string(root().join(&path)).unwrap();
         let mut lines = (1..).zip(there.lines().zip(text.lines()));
         let different = lines.find(|(_, (there, text))| there != text);
         assert_eq!(different, None, "{path}: please type make docs");

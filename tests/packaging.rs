@@ -59,7 +59,7 @@ fn the_pages_have_no_fault_that_a_formatter_finds() {
         }
         // Where there is no formatter, the tests of the packages look again.
         let Ok(output) = Command::new("groff")
-            .args(["-man", "-ww", "-Tutf8", "-z"])
+            .args(["-t", "-man", "-ww", "-Tutf8", "-z"])
             .arg(root().join(page))
             .output()
         else {

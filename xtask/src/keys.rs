@@ -1,8 +1,9 @@
-//! The keys of the configuration: in the manual page, in the README's table, and in the file as it is
+//! The keys of the configuration: in the manual page, in the table of docs/configuration.md, and in the file as it is
 //! installed.
 #![allow(clippy::format_push_string)] // rather clear than quick
 
-use crate::markup::{Form, Sections, wrapped};
+use crate::markup::{Form, wrapped};
+use crate::pages::Pages;
 use pam_onelogin::config::keys::{self, Row, TABLES};
 use pam_onelogin::trust::BUNDLES;
 
@@ -50,40 +51,39 @@ fn tables() -> Vec<Table> {
     tables
 }
 
-/// The entries of the manual page.
-pub(crate) fn entries(form: Form, sections: &Sections) -> Result<String, String> {
+/// The entries of the manual page, as lists below headings.
+pub(crate) fn entries(form: Form, pages: &Pages) -> Result<String, String> {
     let mut text = String::new();
     for table in tables() {
         text += &match table.name {
-            "" => ".SS \"Top of the file\"\n".to_owned(),
-            name => format!(".SS \"[{name}]\"\n"),
+            "" => "\n### Top of the file\n\n".to_owned(),
+            name => format!("\n### [{name}]\n\n"),
         };
         if let Some(about) = table.text() {
-            text += &form.text(about, sections)?;
-            text.push('\n');
+            text += &form.text(about, pages)?;
+            text.push_str("\n\n");
         }
         for row in table.rows {
-            let about = form.text(&about(&row, true), sections)?;
+            let about = form.text(&about(&row, true), pages)?;
             let default = match (&row.default, row.unset) {
                 (Some(value), _) => form.literal(value),
                 (None, "") => "none".to_owned(),
-                (None, unset) => form.text(&format!("none; {unset}"), sections)?,
+                (None, unset) => form.text(&format!("none; {unset}"), pages)?,
             };
             let example = form.literal(&format!("{} = {}", row.name, short(row.example)));
             let path = form.literal(&row.path());
-            text += &format!(
-                ".TP\n{path}\n{about}\n.br\nDefault: {default}.\n.br\nExample: {example}\n"
-            );
+            text +=
+                &format!("- {path}: {about}\\\n  Default: {default}.\\\n  Example: {example}\n");
         }
     }
     Ok(text)
 }
 
-/// The table of the README.
-pub(crate) fn rows(form: Form, sections: &Sections) -> Result<String, String> {
+/// The table of the page.
+pub(crate) fn rows(form: Form, pages: &Pages) -> Result<String, String> {
     let mut text = "\n| key | default | meaning |\n|---|---|---|\n".to_owned();
     for row in keys::all() {
-        let about = form.text(&about(&row, false), sections)?;
+        let about = form.text(&about(&row, false), pages)?;
         let default = match (&row.default, row.unset) {
             (Some(value), _) => form.literal(value),
             (None, "") => "none".to_owned(),
@@ -97,10 +97,10 @@ pub(crate) fn rows(form: Form, sections: &Sections) -> Result<String, String> {
 }
 
 /// The configuration as it is installed: nothing in it is set.
-pub(crate) fn file(sections: &Sections) -> Result<String, String> {
+pub(crate) fn file(pages: &Pages) -> Result<String, String> {
     let form = Form::Comment;
     let comment = |text: &str| {
-        let text = form.text(text, sections)?;
+        let text = form.text(text, pages)?;
         Ok::<_, String>(wrapped(&format!("# {text}"), "# ", WIDTH))
     };
     let mut text = HEAD.to_owned();

@@ -1,61 +1,33 @@
 //! The texts of the tables in the form of each document. In them `` `x` `` is what stands in a file
-//! or in the log, and `{X}` names a section of a manual page.
+//! or in the log, and `{x}` refers to a page of docs/: see `Pages::reference`.
 
+use crate::pages::Pages;
 use std::fmt::Write as _;
 
 /// The form of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    /// README.md
-    Markdown,
-    /// A manual page; this one.
-    Man(&'static Page),
+pub(crate) enum Form<'a> {
+    /// Markdown, for the document with this path: a page, or a manual page that is made from Markdown.
+    Markdown(&'a str),
     /// A comment in a file of settings.
     Comment,
 }
 
-/// A manual page.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Page {
-    path: &'static str,
-    name: &'static str,
-}
-
-const MODULE: Page = Page {
-    path: "man/pam_onelogin.8",
-    name: "pam_onelogin(8)",
-};
-
-const CONFIGURATION: Page = Page {
-    path: "man/pam_onelogin.conf.5",
-    name: "pam_onelogin.conf(5)",
-};
-
-impl Form {
-    /// The page of the module.
-    pub(crate) const MODULE: Self = Self::Man(&MODULE);
-    /// The page of the configuration.
-    pub(crate) const CONFIGURATION: Self = Self::Man(&CONFIGURATION);
-
+impl Form<'_> {
     /// What stands in a file or in the log.
     pub(crate) fn literal(self, text: &str) -> String {
         match self {
-            Self::Markdown => format!("`{text}`"),
-            Self::Man(_) => format!("\\fB{}\\fR", escaped(text, "\\(aq")),
+            Self::Markdown(_) => format!("`{text}`"),
             Self::Comment => text.to_owned(),
         }
     }
 
-    /// A line that is shown as it is.
-    pub(crate) fn line(self, text: &str) -> String {
-        match self {
-            Self::Markdown | Self::Comment => text.to_owned(),
-            Self::Man(_) => escaped(text, "\\(aq"),
-        }
-    }
-
     /// A text of a table.
-    pub(crate) fn text(self, text: &str, sections: &Sections) -> Result<String, String> {
+    pub(crate) fn text(self, text: &str, pages: &Pages) -> Result<String, String> {
+        let document = match self {
+            Self::Markdown(path) => path,
+            Self::Comment => "",
+        };
         let mut written = String::new();
         for (index, part) in text.split('`').enumerate() {
             if index % 2 == 1 {
@@ -64,48 +36,17 @@ impl Form {
             }
             let mut rest = part;
             while let Some((before, behind)) = rest.split_once('{') {
-                let (section, behind) = behind
+                let (target, behind) = behind
                     .split_once('}')
                     .ok_or_else(|| format!("a brace is open: {text}"))?;
-                written.push_str(&self.plain(before));
-                written.push_str(&self.plain(&sections.reference(section, self)?));
+                written.push_str(before);
+                written.push_str(&pages.reference(target, document)?);
                 rest = behind;
             }
-            written.push_str(&self.plain(rest));
+            written.push_str(rest);
         }
-        Ok(match self {
-            Self::Markdown | Self::Comment => written,
-            Self::Man(_) => sentence_a_line(&written),
-        })
+        Ok(written)
     }
-
-    fn plain(self, text: &str) -> String {
-        match self {
-            Self::Markdown | Self::Comment => text.to_owned(),
-            Self::Man(_) => escaped(text, "\\(cq"),
-        }
-    }
-}
-
-/// A text as groff has to read it, in which `'` is this.
-fn escaped(text: &str, quote: &str) -> String {
-    text.replace('\\', "\\e")
-        .replace('-', "\\-")
-        .replace('\'', quote)
-        .replace('…', "...")
-}
-
-/// Each sentence on a line of its own, so that groff puts its space behind it.
-fn sentence_a_line(text: &str) -> String {
-    let mut lines = String::new();
-    let mut sentences = text.split(". ").peekable();
-    while let Some(sentence) = sentences.next() {
-        lines.push_str(sentence);
-        if sentences.peek().is_some() {
-            lines.push_str(".\n");
-        }
-    }
-    lines
 }
 
 /// The words of a text in lines of this width, each but the first behind this.
@@ -146,97 +87,32 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
-/// The pages that the texts of the tables refer to.
-const PAGES: [&str; 8] = [
-    "docs/automation.md",
-    "docs/configuration.md",
-    "docs/limits.md",
-    "docs/network.md",
-    "docs/outage.md",
-    "docs/performance.md",
-    "docs/users.md",
-    "docs/who-is-asked.md",
-];
-
-/// The headings of the documents.
-pub(crate) struct Sections {
-    readme: Vec<String>,
-    pages: Vec<(&'static Page, Vec<String>)>,
-}
-
-impl Sections {
-    /// Reads them.
-    pub(crate) fn of(read: impl Fn(&str) -> Result<String, String>) -> Result<Self, String> {
-        let mut readme = Vec::new();
-        for page in PAGES {
-            let text = read(page)?;
-            readme.extend(text.lines().filter_map(|line| {
-                let heading = line.trim_start_matches('#').strip_prefix(' ')?;
-                line.starts_with('#').then(|| heading.to_owned())
-            }));
-        }
-        let mut pages = Vec::new();
-        for page in [&MODULE, &CONFIGURATION] {
-            let text = read(page.path)?;
-            let headings = text.lines().filter_map(|line| {
-                let heading = line.strip_prefix(".SH ").or(line.strip_prefix(".SS "))?;
-                Some(heading.trim_matches('"').replace("\\-", "-"))
-            });
-            pages.push((page, headings.collect()));
-        }
-        Ok(Self { readme, pages })
-    }
-
-    /// How a document of this form names a section.
-    fn reference(&self, section: &str, form: Form) -> Result<String, String> {
-        if form == Form::Markdown {
-            let mut headings = self.readme.iter();
-            if let Some(heading) = headings.find(|heading| heading.eq_ignore_ascii_case(section)) {
-                return Ok(format!("\"{heading}\""));
-            }
-        }
-        let mut pages = self.pages.iter();
-        let page = pages.find(|(_, headings)| headings.iter().any(|heading| heading == section));
-        match page {
-            None => Err(format!("no manual page has a section {section}")),
-            Some((page, _)) if form == Form::Man(page) => Ok(format!("\"{section}\"")),
-            Some((page, _)) => Ok(format!("\"{section}\" in {}", page.name)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn sections() -> Sections {
-        let read = |path: &str| {
-            Ok(match path {
-                "docs/limits.md" => "# Limits\n",
-                page if page.starts_with("docs/") => "# Other\n",
-                "man/pam_onelogin.8" => ".SH \"LIMITS\"\n.SS \"Where safe applies\"\n",
-                _ => ".SH KEYS\n",
-            }
-            .to_owned())
-        };
-        Sections::of(read).unwrap()
-    }
-
     #[test]
     fn a_text_takes_the_form_of_its_document() {
-        let sections = sections();
-        let text = "See {LIMITS} and {KEYS}: the user's `a-b`. Then {Where safe applies}.";
-        let written = |form: Form| form.text(text, &sections).unwrap();
+        let pages = crate::pages::tests::pages();
+        let text = "See {limits} and {configuration#Keys}: the user's `a-b`. Then {outage}.";
+        let written = |form: Form| form.text(text, &pages).unwrap();
         assert_eq!(
-            written(Form::Markdown),
-            "See \"Limits\" and \"KEYS\" in pam_onelogin.conf(5): the user's `a-b`. Then \"Where safe applies\" in pam_onelogin(8)."
+            written(Form::Markdown("docs/configuration.md")),
+            "See [Limits](limits.md) and [Keys](#keys): the user's `a-b`. Then [Outage](outage.md)."
         );
         assert_eq!(
-            written(Form::MODULE),
-            "See \"LIMITS\" and \"KEYS\" in pam_onelogin.conf(5): the user\\(cqs \\fBa\\-b\\fR.\nThen \"Where safe applies\"."
+            written(Form::Markdown("README.md")),
+            "See [Limits](docs/limits.md) and [Keys](docs/configuration.md#keys): the user's `a-b`. \
+             Then [Outage](docs/outage.md)."
         );
-        assert!(Form::Markdown.text("{NOWHERE}", &sections).is_err());
-        assert!(Form::Markdown.text("{LIMITS", &sections).is_err());
+        assert_eq!(
+            written(Form::Comment),
+            "See \"LIMITS\" in pam_onelogin(8) and \"KEYS\" in pam_onelogin.conf(5): the user's a-b. \
+             Then \"Outage\" in docs/outage.md."
+        );
+        for wrong in ["{nowhere}", "{limits#nowhere}", "{limits"] {
+            assert!(Form::Comment.text(wrong, &pages).is_err(), "{wrong}");
+        }
     }
 
     #[test]
