@@ -22,7 +22,7 @@ const ASK_ADMIN: &str =
     "OneLogin verification does not work on this host. Please tell your administrator.";
 
 /// Defines the reasons, and what is known of each. In the texts `` `x` `` is what stands in a file or
-/// in the log, and `{X}` names a section of a manual page.
+/// in the log, and `{limits}` and `{configuration#Keys}` refer to docs/.
 macro_rules! reasons {
     (
         $( $group:ident $heading:literal {
@@ -127,10 +127,10 @@ reasons! {
             "The user waits for the next one.";
         TooManyCodes "too-many-codes" Some(TOO_MANY),
             "OneLogin refused too many codes of this user.",
-            "See {LIMITS}; ask the user, as somebody may be guessing codes.";
+            "See {limits}; ask the user, as somebody may be guessing codes.";
         TooManyChallenges "too-many-challenges" Some(TOO_MANY),
             "Too much was sent in vain, and the user has no device for a code.",
-            "See {LIMITS}; ask the user.";
+            "See {limits}; ask the user.";
         TooManyCodesToday "too-many-codes-today" Some(TOO_MANY_TODAY),
             "As `too-many-codes`, within 24 hours.",
             "Change the user's password or key if they did not type these codes; then `pam-onelogin limits reset USER`.";
@@ -192,7 +192,7 @@ reasons! {
             "Look at the lines before for the reason.";
         NoFactor "no-factor" Some(WRONG),
             "The user has no device.",
-            "Let the user enrol one at OneLogin; or see {ENROLMENT AT LOGIN}.";
+            "Let the user enrol one at OneLogin; or see {configuration#Setting up a factor at a login}.";
         NoAllowedFactor "no-allowed-factor" Some(WRONG),
             "No device of the user's may be used here.",
             "Enrol another one, or change `factors.allow`. In version 1 a device counts only once it was used.";
@@ -264,7 +264,7 @@ reasons! {
             "Check the clock, `onelogin.ca_file`, and who is in between.";
         NoConversation "no-conversation" None,
             "The host cannot ask, or the client gave no answer.",
-            "See {WITHOUT A PERSON}. Over ssh `detail` says what sshd_config needs.";
+            "See {automation}. Over ssh `detail` says what sshd_config needs.";
         Unprivileged "unprivileged" Some(ASK_ADMIN),
             "A program that is not root's uses the stack, such as a lock screen.",
             "Take the module out of that stack.";

@@ -80,8 +80,8 @@ pub struct Row {
     pub words: Vec<String>,
     /// A value that is not the default, as TOML.
     pub example: &'static str,
-    /// What it does, in sentences. `` `x` `` is what stands in the file, `{X}` names a section of a manual
-    /// page, `{WORDS}` and `{BUNDLES}` stand for lists. A text about a number goes on behind its range.
+    /// What it does, in sentences. `` `x` `` is what stands in the file, `{x}` refers to a page of docs/
+    /// or to a section of one, `{WORDS}` and `{BUNDLES}` stand for lists. A text about a number goes on behind its range.
     pub text: &'static str,
     /// More of that, for the manual page alone.
     pub more: &'static str,
@@ -106,7 +106,7 @@ pub const TABLES: [(&str, &str); 2] = [
     ),
     (
         "limits",
-        "For each OneLogin user, on this host; see {LIMITS}.",
+        "For each OneLogin user, on this host; see {limits}.",
     ),
 ];
 
@@ -178,7 +178,7 @@ keys! {
     ["onelogin"] {
         API_VERSION "api_version": Number<u8> = Number { default: 2, least: 1, most: 2 },
             example = "1",
-            text = "version of the MFA calls; see {FACTORS}.";
+            text = "version of the MFA calls; see {configuration#Factors}.";
         VERIFY "verify": Word<VerifyForm> = Word {
                 default: ("direct", VerifyForm::Direct),
                 others: &[("activated", VerifyForm::Activated)],
@@ -193,10 +193,10 @@ keys! {
             more = "The system's bundle is the first of these files that exists: {BUNDLES}.";
         HTTP_PROXY "http_proxy": Text = Text,
             example = "\"http://proxy.example.com:3128\"",
-            text = "`http://[user:password@]host:port`, the only source of a proxy; see {A PROXY}.";
+            text = "`http://[user:password@]host:port`, the only source of a proxy; see {network#Proxy}.";
         CONNECT_TIMEOUT "connect_timeout": Number<u64> = Number { default: 5, least: 1, most: 60 },
             example = "3",
-            text = "for TCP and TLS; see {TIME LIMITS}.";
+            text = "for TCP and TLS; see {network#Time limits}.";
         REQUEST_TIMEOUT "request_timeout": Number<u64> = Number { default: 10, least: 1, most: 60 },
             example = "20",
             text = "for one request with its reply; at most `login_timeout`.";
@@ -216,17 +216,17 @@ keys! {
             text = "`true`: ASCII letters match in either case.";
         MAP_FILE "map_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/map\"",
-            text = "File of names that differ at OneLogin, absolute path; wins over `match`. See {MAP FILE}.";
+            text = "File of names that differ at OneLogin, absolute path; wins over `match`. See {configuration#Map file}.";
         CHECK_ACTIVE "check_active": Flag = Flag(true),
             example = "false",
             text = "`false`: an id from the map file is not looked up, so that a suspended user is not noticed.";
         CACHE "cache": Number<u64> = Number { default: 300, least: 0, most: 3600 },
             example = "60",
-            text = "seconds to keep a user's id, state and devices after a look-up; 0 disables the cache. A suspension at OneLogin takes this long to be seen. See {WHAT A LOGIN COSTS}.";
+            text = "seconds to keep a user's id, state and devices after a look-up; 0 disables the cache. A suspension at OneLogin takes this long to be seen. See {performance#What a login costs}.";
         GROUPS "groups": Texts = Texts::Unset,
             example = "[\"users,!robots\", \"wheel\"]",
             unset = "all users are asked",
-            text = "Pattern lists over Unix groups: a user who is in no group that a list means is not asked; see {WHO IS ASKED}.",
+            text = "Pattern lists over Unix groups: a user who is in no group that a list means is not asked; see {who-is-asked}.",
             more = "A list holds patterns between commas; `*` stands for any characters, `?` for one, `!` before a pattern excludes. A name without a wildcard may hold spaces. Groups without a wildcard must exist, and mean their gid; a wildcard can only match names.";
         EXEMPT_USERS "exempt_users": Texts = Texts::Empty,
             example = "[\"backup\", \"ansible\"]",
@@ -245,7 +245,7 @@ keys! {
                 others: &[("exempt", NoFactor::Exempt), ("enroll", NoFactor::Enroll)],
             },
             example = "\"enroll\"",
-            text = "A user who has no device that OneLogin's API lists: `\"deny\"` denies the login, `\"exempt\"` does not ask, `\"enroll\"` enrols one; see {ENROLMENT AT LOGIN}.";
+            text = "A user who has no device that OneLogin's API lists: `\"deny\"` denies the login, `\"exempt\"` does not ask, `\"enroll\"` enrols one; see {configuration#Setting up a factor at a login}.";
     }
     ["factors"] {
         ALLOW "allow": Texts = Texts::Factors,
@@ -295,17 +295,17 @@ keys! {
                 others: &[("assumed", FirstFactor::Assumed)],
             },
             example = "\"assumed\"",
-            text = "What proves a user before this module. `\"auto\"`: the module sees by itself whether something has. `\"assumed\"`: the administrator states that something has, in a way that leaves no trace, such as a smart card. See {WHO IS ASKED}.";
+            text = "What proves a user before this module. `\"auto\"`: the module sees by itself whether something has. `\"assumed\"`: the administrator states that something has, in a way that leaves no trace, such as a smart card. See {who-is-asked#With and without a first factor}.";
         FAILMODE "failmode": Word<FailMode> = Word {
                 default: ("secure", FailMode::Secure),
                 others: &[("safe", FailMode::Safe)],
             },
             example = "\"safe\"",
-            text = "What happens when OneLogin cannot be reached. `\"secure\"`: every login is denied. `\"safe\"`: proven users get in over ssh from the networks of `failmode_from`, which it requires, with a warning in the log; never in sudo and su, and on no other trouble. See {WHEN ONELOGIN IS DOWN}.";
+            text = "What happens when OneLogin cannot be reached. `\"secure\"`: every login is denied. `\"safe\"`: proven users get in over ssh from the networks of `failmode_from`, which it requires, with a warning in the log; never in sudo and su, and on no other trouble. See {outage}.";
         FAILMODE_FROM "failmode_from": Texts = Texts::Unset,
             example = "[\"10.20.0.0/16\", \"2001:db8:20::/48\"]",
             text = "Networks of the ssh clients that `failmode = \"safe\"` applies to; required with it.",
-            more = "An address without a length means this one client. A network of the loopback is a fault. See {Where safe applies}.";
+            more = "An address without a length means this one client. A network of the loopback is a fault. See {outage#Where safe applies}.";
         LOG_LEVEL "log_level": Word<bool> = Word {
                 default: ("info", false),
                 others: &[("debug", true)],
