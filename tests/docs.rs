@@ -634,6 +634,28 @@ fn each_test_that_the_page_about_testing_names_exists() {
 }
 
 #[test]
+fn the_readme_is_short() {
+    let readme = include_str!("../README.md");
+    assert!(readme.lines().count() <= 200);
+    assert!(readme.split_whitespace().count() <= 2500);
+}
+
+#[test]
+fn each_page_is_in_the_table_of_contents_under_its_title() {
+    let contents = include_str!("../docs/SUMMARY.md");
+    for (document, text) in &documents() {
+        if let Some(page) = document
+            .strip_prefix("docs/")
+            .filter(|page| *page != "SUMMARY.md")
+        {
+            let title = text.lines().next().unwrap().trim_start_matches("# ");
+            let entry = format!("- [{title}]({page})\n");
+            assert!(contents.contains(&entry), "{entry}");
+        }
+    }
+}
+
+#[test]
 fn the_text_fits_a_terminal() {
     let documents = documents();
     for (document, text) in &documents {
