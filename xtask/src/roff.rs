@@ -397,7 +397,7 @@ impl Writer<'_> {
             let column = |width: &usize| format!("l{font}w({width}n)");
             widths.iter().map(column).collect::<Vec<_>>().join(" ")
         };
-        // A narrow column looks torn when its lines are stretched, and a hyphen within a word of a file misleads.
+        // In a narrow column, justified lines have wide gaps, and a hyphen that groff adds to a key misleads.
         self.written += &format!(".na\n.nh\n.TS\n{}\n{}.\n", formats("B"), formats(""));
         for row in &rows {
             let cells = row.iter().zip(&widths).map(|(cell, most)| {
