@@ -133,7 +133,7 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
     }
     let body: AnswerBody = single(&reply.body)?;
     if !body.is_ours(verify, ours) {
-        return Err(bad("the reply speaks of another verification"));
+        return Err(bad("the reply is about another verification"));
     }
     match &body.status {
         Status::Word(word) if word == "pending" => return Ok(Answer::Pending),
@@ -141,16 +141,16 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
         Status::Word(_) | Status::Object(_) => {}
     }
     if reply.status == 202 || body.is_an_error() {
-        return Err(bad("an error beside the status, or HTTP 202"));
+        return Err(bad("an error next to the status, or HTTP 202"));
     }
     match body.status {
         Status::Word(word) if word == "accepted" => Ok(Answer::Accepted(Acceptance(()))),
-        Status::Word(_) => Err(bad("the status is none that is known")),
+        Status::Word(_) => Err(bad("the status is unknown")),
         Status::Object(_) if body.in_array => Err(bad("a status object in an array")),
         Status::Object(Object(status)) if status.is_success() => {
             Ok(Answer::Accepted(Acceptance(())))
         }
-        Status::Object(_) => Err(bad("the status object is not that of a success")),
+        Status::Object(_) => Err(bad("the status object does not say success")),
     }
 }
 
@@ -166,7 +166,7 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError>
     let is_ours = matches_or_absent(body.user_id.as_ref(), ours.user.as_str())
         && matches_or_absent(body.device_id.as_ref(), ours.device.as_str());
     if !is_ours {
-        return Err(bad("the activation is another user's or device's"));
+        return Err(bad("the activation belongs to another user or device"));
     }
     let id = VerificationId::parse(&body.id.0)
         .ok_or_else(|| bad("the verification's id is malformed"))?;
@@ -194,12 +194,12 @@ pub fn trigger(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
     }
     let bodies: Vec<TriggerBody> = plain(envelope(&reply.body)?);
     let [body] = bodies.as_slice() else {
-        return Err(bad("not one trigger"));
+        return Err(bad("the reply is not exactly one trigger"));
     };
     let is_ours = matches_or_absent(body.id.as_ref(), ours.user.as_str())
         && matches_or_absent(body.device_id.as_ref(), ours.device.as_str());
     if !is_ours {
-        return Err(bad("the trigger is another user's or device's"));
+        return Err(bad("the trigger belongs to another user or device"));
     }
     let id = VerificationId::parse(&body.state_token);
     Ok(Activation {

@@ -49,12 +49,12 @@ pub enum Misfit {
 impl fmt::Display for Misfit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Empty => "holds an empty pattern; write \"users,!wheel\"",
+            Self::Empty => "contains an empty pattern; write \"users,!wheel\"",
             Self::Space => {
-                "holds white space that is not inside the name of a group; put commas without spaces between the patterns of one list, give each list quotes of its own, and write ? for a space in a pattern with * or ?"
+                "contains a space outside of a group name; separate the patterns of a list by commas without spaces, put each list in its own quotes, and write ? for a space in a pattern with * or ?"
             }
             Self::OnlyExcludes => {
-                "excludes only, so it matches nobody and everybody would be exempt; write \"*,\" before it"
+                "only excludes groups, so it matches no user and every user would be exempt; write \"*,\" before it"
             }
         })
     }

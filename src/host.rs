@@ -55,7 +55,7 @@ impl People for Nss {
         {
             let user = &account.name;
             return Err(LookupFailed(format!(
-                "group {group} lists user {user}, and is not among the groups of the user"
+                "group {group} lists user {user}, but is not in the user's list of groups"
             )));
         }
         let mut names = Vec::new();
@@ -119,7 +119,7 @@ pub fn boot() -> Result<String, String> {
     let id: String = id.chars().take_while(char::is_ascii_hexdigit).collect();
     (!id.is_empty())
         .then_some(id)
-        .ok_or_else(|| format!("{PATH}: is no id"))
+        .ok_or_else(|| format!("{PATH}: is not an id"))
 }
 
 /// Whether the process that [`process_identity`] named is gone for sure. Where that cannot be told, it
@@ -321,7 +321,8 @@ fn unread(what: &str, error: &std::io::Error) -> LookupFailed {
 
 /// A name for libc.
 fn c_string(what: &str, name: &str) -> Result<CString, LookupFailed> {
-    CString::new(name).map_err(|_| LookupFailed(format!("the name of a {what} holds a NUL")))
+    CString::new(name)
+        .map_err(|_| LookupFailed(format!("the name of a {what} contains a NUL byte")))
 }
 
 #[cfg(test)]

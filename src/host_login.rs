@@ -217,16 +217,18 @@ fn remarks(
     let of_user = pair("user", user);
     if let Some(trouble) = state.trouble() {
         let text = pair("state", &trouble.to_string());
-        remarks.push(format!("nothing can be counted, nobody gets in: {text}"));
+        remarks.push(format!(
+            "cannot count attempts, so every login is denied: {text}"
+        ));
     } else if report.forgotten && !matches!(report.outcome, Outcome::Accepted(_)) {
-        let text = "a denial could not be written down; a rerun of the stack is a new login";
+        let text = "cannot record the denial; if the host runs the stack again, that counts as a new login";
         remarks.push(text.to_owned());
     }
     remarks.extend(report.held_back.map(|full| {
         let what = match full {
-            Full::Window => "limits.challenges is used up, codes only",
-            Full::Day => "limits.challenges_per_day is used up, codes only",
-            Full::PushDenied => "a push was denied in the last hour, no push is sent",
+            Full::Window => "limits.challenges is reached, only codes are offered",
+            Full::Day => "limits.challenges_per_day is reached, only codes are offered",
+            Full::PushDenied => "a push was denied in the last hour, so no push is sent",
         };
         format!("{what}: {of_user}")
     }));
@@ -236,12 +238,11 @@ fn remarks(
             Limit::Failures => "failures_per_day",
         };
         format!(
-            "the last of limits.{key} is used up, somebody may hold the first factor: {of_user}"
+            "limits.{key} is reached, an attacker may have the user's password or key: {of_user}"
         )
     }));
     if user_memory.is_push_denied() {
-        let text =
-            "a push was denied on the phone, from unknown addresses none is sent for an hour";
+        let text = "a push was denied on the phone, so logins from unknown addresses get no push for one hour";
         remarks.push(format!("{text}: {of_user}"));
     }
     remarks
@@ -255,11 +256,11 @@ fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) 
     let miss = error.miss.filter(|_| config.failmode == FailMode::Safe)?;
     let why = match safe {
         Err(not_safe) => not_safe.why(),
-        Ok(_) if miss.is_outage() => "a code or an activation was sent before",
+        Ok(_) if miss.is_outage() => "a code or an activation was already sent",
         Ok(_) => miss.weight().1,
     };
     Some(format!(
-        "failmode=safe lets nobody in here: {}",
+        "failmode=safe does not apply: {}",
         pair("why", why)
     ))
 }

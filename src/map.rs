@@ -49,7 +49,7 @@ impl Map {
                         map.insert((*unix).to_owned(), wanted);
                         continue;
                     }
-                    Ok(_) => format!("\"{unix}\" stands here twice; keep one line"),
+                    Ok(_) => format!("\"{unix}\" is listed twice; keep one line"),
                     Err(trouble) => trouble,
                 },
                 _ => "write \"unix-name onelogin-name\" or \"unix-name id=12345\"".to_owned(),
@@ -83,15 +83,15 @@ pub fn is_searchable(name: &str) -> bool {
 fn wanted(text: &str, entries: Entries) -> Result<Wanted, String> {
     if let Some(id) = text.strip_prefix("id=") {
         let id = UserId::parse(id).filter(|id| id.as_str().bytes().all(|b| b.is_ascii_digit()));
-        return id
-            .map(Wanted::Id)
-            .ok_or_else(|| "\"id=\" must be followed by OneLogin's number of the user".to_owned());
+        return id.map(Wanted::Id).ok_or_else(|| {
+            "\"id=\" must be followed by the user's numeric id at OneLogin".to_owned()
+        });
     }
     match entries {
         Entries::Ids => Err("\"match\" is \"map\", so each line needs \"id=\"".to_owned()),
         Entries::NamesAndIds if is_searchable(text) => Ok(Wanted::Name(text.to_owned())),
         Entries::NamesAndIds => Err(format!(
-            "\"{text}\" holds characters that cannot be searched for"
+            "\"{text}\" contains characters that are not sent to OneLogin"
         )),
     }
 }
@@ -125,14 +125,14 @@ mod tests {
         let both = Entries::NamesAndIds;
         assert!(faults("alice", both)[0].starts_with("m:1: write \"unix-name"));
         assert!(faults("\nalice a b", both)[0].starts_with("m:2: write"));
-        assert!(faults("alice a#b", both)[0].contains("cannot be searched for"));
-        assert!(faults("alice id=12#3", both)[0].contains("OneLogin's number"));
+        assert!(faults("alice a#b", both)[0].contains("not sent to OneLogin"));
+        assert!(faults("alice id=12#3", both)[0].contains("numeric id at OneLogin"));
         assert!(faults("\u{feff}alice b", both)[0].contains("byte order mark"));
-        assert!(faults("alice *", both)[0].contains("cannot be searched for"));
-        assert!(faults("alice !x", both)[0].contains("cannot be searched for"));
-        assert!(faults("alice id=", both)[0].contains("OneLogin's number"));
-        assert!(faults("alice id=1/2", both)[0].contains("OneLogin's number"));
-        assert!(faults("a b\na c", both)[0].starts_with("m:2: \"a\" stands here twice"));
+        assert!(faults("alice *", both)[0].contains("not sent to OneLogin"));
+        assert!(faults("alice !x", both)[0].contains("not sent to OneLogin"));
+        assert!(faults("alice id=", both)[0].contains("numeric id at OneLogin"));
+        assert!(faults("alice id=1/2", both)[0].contains("numeric id at OneLogin"));
+        assert!(faults("a b\na c", both)[0].starts_with("m:2: \"a\" is listed twice"));
         assert!(faults("alice alice", Entries::Ids)[0].contains("needs \"id=\""));
         assert_eq!(faults("a id=1\nb id=2", Entries::Ids), [""; 0]);
         assert_eq!(faults("a *\nb *", both).len(), 2);

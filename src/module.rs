@@ -161,7 +161,7 @@ fn settings(log: &mut Log, words: &[&CStr]) -> Result<(Args, Loaded), Outcome> {
 
 /// What was left out of a list of devices, at level debug: how many entries, never what stands there.
 fn skipped(entries: usize) -> Option<String> {
-    let text = "entries of the list of devices that cannot be read are skipped";
+    let text = "device entries that cannot be read are skipped";
     (entries > 0).then(|| format!("{text}: count={entries}"))
 }
 

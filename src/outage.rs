@@ -60,11 +60,14 @@ impl Miss {
             Self::Gateway => (Outage, "502, 503 or 504"),
             Self::NoIpv6 => (Nothing, "this system has no IPv6"),
             Self::NameServer => (Local, "the name server gave no answer"),
-            Self::KeptAddress => (Local, "the name was not looked up in this login"),
+            Self::KeptAddress => (
+                Local,
+                "no name server answered, so a stored address was used",
+            ),
             Self::NoPort => (Local, "no local port was free"),
             Self::ThisHost => (Local, "the address belongs to this host"),
-            Self::Hurry => (Local, "an address had no time to answer"),
-            Self::Other => (Local, "an error of this host"),
+            Self::Hurry => (Local, "there was no time to try every address"),
+            Self::Other => (Local, "an error on this host"),
         }
     }
 
@@ -132,12 +135,12 @@ impl NotSafe {
     pub fn why(self) -> &'static str {
         match self {
             Self::Secure => "failmode is secure",
-            Self::Unproven => "nothing before this module has proven the user",
-            Self::NotRoot => "the process is not root's alone",
-            Self::NotSsh => "the login does not come by ssh",
-            Self::OtherNetwork => "the client is in no network of failmode_from",
+            Self::Unproven => "no first factor was verified before this module",
+            Self::NotRoot => "the process has a user id other than 0",
+            Self::NotSsh => "the login is not over ssh",
+            Self::OtherNetwork => "the client address is not in failmode_from",
             Self::ThisHost => "the client is on this host",
-            Self::OwnNetwork => "the service has another network namespace than PID 1",
+            Self::OwnNetwork => "the service runs in another network namespace than PID 1",
         }
     }
 }

@@ -1,28 +1,29 @@
-//! The reasons of the log: for each its word, the sentence for the user, what it means, and what the
-//! administrator should do. One table; the manual's lists are made from it (`cargo xtask docs`).
+//! The reasons of the log: each with its word, the sentence for the user, its meaning, and advice for the
+//! administrator. One table; the manual's lists are made from it (`cargo xtask docs`).
 //! Pure. Only [`Reason::word`] and [`Reason::words`] are in the module.
 
 use crate::api::ApiTrouble;
 use crate::login::{Denial, Unknown};
 use crate::user::{Exemption, Unclear};
 
-/// What a user sees who must not learn more (rule R13).
+/// The sentence for every denial whose reason must stay hidden from the user (rule R13).
 pub const WRONG: &str = "OneLogin verification failed.";
-const NOT_APPROVED: &str = "The sign-in was not approved. Log in again to try again.";
+const NOT_APPROVED: &str = "The login was not approved. Log in again to retry.";
 const AGAIN: &str =
     "OneLogin verification was denied a moment ago. Wait a minute, or start a new login.";
 const TOO_MANY: &str = "Too many attempts. Try again later, or ask your administrator.";
 const TOO_MANY_TODAY: &str =
     "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
 const NO_PUSH: &str = "A push was denied on your phone. No push is sent for one hour. If you did not deny it, tell your administrator.";
-const BUSY: &str = "Another sign-in is waiting for your approval. If you did not start it, deny it. Then try again.";
+const BUSY: &str =
+    "Another login is waiting for your approval. If you did not start it, deny it. Then try again.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =
     "OneLogin verification does not work on this host. Please tell your administrator.";
 
-/// Defines the reasons, and what is known of each. In the texts `` `x` `` is what stands in a file or
-/// in the log, and `{limits}` and `{configuration#Keys}` refer to docs/.
+/// Defines the reasons with their texts. In the texts, `` `x` `` quotes a file or the log, and `{limits}` and
+/// `{configuration#Keys}` refer to docs/.
 macro_rules! reasons {
     (
         $( $group:ident $heading:literal {
@@ -30,7 +31,7 @@ macro_rules! reasons {
         } )+
     ) => {
         listed! {
-            /// What the reasons have in common, in the order of the manual.
+            /// Groups of reasons, in the order of the manual.
             #[derive(Clone, Copy, Debug, PartialEq, Eq)]
             pub enum Group {
                 $( #[doc = $heading] $group ),+
@@ -88,7 +89,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    NotPassed "The user, or the phone, did not pass:" {
+    NotPassed "The second factor was not verified:" {
         WrongCode "wrong-code" Some(WRONG),
             "OneLogin refused the last code.",
             "Let the user try again in a new session; check the phone's clock. If all users have this reason, check the credential's scope.";
@@ -97,13 +98,13 @@ reasons! {
             "Let the user try again.";
         NoKey "no-key" Some(WRONG),
             "The stack has `behind=key`, and sshd has accepted no key on this connection.",
-            "Look at `AuthenticationMethods` of sshd, also behind `Match`: `pam-onelogin check`.";
+            "Check `AuthenticationMethods` in sshd_config, also in its `Match` blocks, with `pam-onelogin check`.";
         PasswordTyped "password-typed" Some(WRONG),
             "The answer was the login password, and was not sent.",
-            "Look for a client that answers prompts by itself.";
+            "Find the client that answers prompts automatically.";
         UserNameTyped "user-name-typed" Some(WRONG),
             "The answer was the name of the user, and was not sent.",
-            "The host answers each prompt with the name; it cannot show ours. OpenVPN: give its plugin pairs, such as `\"SERVICE login USERNAME OneLogin PASSWORD\"`.";
+            "The host program answers every prompt with the name and cannot show this one. For OpenVPN, configure pairs in its plugin, such as `\"SERVICE login USERNAME OneLogin PASSWORD\"`.";
         PushDenied "push-denied" Some(NOT_APPROVED),
             "The push was denied on the phone, or the digits of a call were wrong.",
             "Ask the user; if the login was not theirs, change their password.";
@@ -111,60 +112,60 @@ reasons! {
             "The push, call or link was not answered in time.",
             "Let the user try again, or raise `push.wait`.";
         NotEnrolled "not-enrolled" Some(WRONG),
-            "The user was to enrol a factor, and none was registered.",
+            "The user was asked to enrol a factor, but registered none.",
             "Let the user try again in a new session.";
         LogInAgain "log-in-again" Some(ENROLLED),
-            "A factor was enrolled, but the time of the login was over before it could be used.",
-            "The user logs in again.";
+            "A factor was enrolled, but `onelogin.login_timeout` was over before it could be used.",
+            "The user must log in again.";
         Expired "expired" Some(WRONG),
-            "The verification is gone at OneLogin.",
+            "The verification no longer exists at OneLogin.",
             "Let the user try again, or raise `factors.expires_in`.";
         Interrupted "interrupted" Some(WRONG),
             "The user pressed Ctrl-C.",
             "Nothing to do.";
         UsedCode "used-code" Some(WRONG),
             "The last code was used before on this host, and was not sent.",
-            "The user waits for the next one.";
+            "The user must wait for the next code.";
         TooManyCodes "too-many-codes" Some(TOO_MANY),
-            "OneLogin refused too many codes of this user.",
-            "See {limits}; ask the user, as somebody may be guessing codes.";
+            "OneLogin refused too many codes from this user.",
+            "See {limits}. Ask the user whether they typed these codes; an attacker may be guessing.";
         TooManyChallenges "too-many-challenges" Some(TOO_MANY),
-            "Too much was sent in vain, and the user has no device for a code.",
-            "See {limits}; ask the user.";
+            "Too many pushes, calls or messages led to no accepted login, and the user has no device that makes codes.",
+            "See {limits}. Ask the user whether they started these logins.";
         TooManyCodesToday "too-many-codes-today" Some(TOO_MANY_TODAY),
             "As `too-many-codes`, within 24 hours.",
-            "Change the user's password or key if they did not type these codes; then `pam-onelogin limits reset USER`.";
+            "If the user did not type these codes, change their password or key; then run `pam-onelogin limits reset USER`.";
         TooManyChallengesToday "too-many-challenges-today" Some(TOO_MANY_TODAY),
             "As `too-many-challenges`, within 24 hours.",
-            "Do as for `too-many-codes-today`.";
+            "Follow the advice for `too-many-codes-today`.";
         PushDeniedLately "push-denied-lately" Some(NO_PUSH),
             "A push was denied on the phone in the last hour, and the user has no other device.",
-            "Ask the user whether that push was theirs; then `pam-onelogin limits reset USER`.";
+            "Ask the user whether they caused that push; then run `pam-onelogin limits reset USER`.";
         TooManyLookUps "too-many-look-ups" Some(TOO_MANY),
-            "OneLogin was asked 20 times in an hour about this user in vain.",
-            "Look at the lines before for the reason; it ends within an hour, or by `pam-onelogin limits reset USER`.";
+            "Within one hour, 20 look-ups of this user found nothing to verify.",
+            "Read the reason in the earlier lines of this user. The limit ends within one hour, or with `pam-onelogin limits reset USER`.";
         PhoneBusy "phone-busy" Some(BUSY),
-            "The push, call or link of another login was pending all the time.",
-            "Ask the user whether that login is theirs.";
+            "The push, call or link of another login stayed pending during the whole login.",
+            "Ask the user whether they started that login.";
         DeniedBefore "denied-before" Some(AGAIN),
-            "The host ran the stack again after a denial or a code whose reply was lost.",
-            "Look at the line before for the reason.";
+            "The host program ran the stack again after a denial, or after a code whose reply was lost.",
+            "Read the reason in the line before.";
         NoState "no-state" Some(ASK_ADMIN),
-            "What has to be counted or remembered cannot be written into `state_dir`.",
-            "Fix what the `state=` line says (a service with `ProcSubset=pid` in its unit cannot read the name of this start of the machine); without one, look whether the file system is full or read-only.";
+            "The module cannot write its counts to `state_dir`.",
+            "Fix what the `state=` line says; without such a line, check whether the file system is full or read-only. A service with `ProcSubset=pid` in its unit cannot read the boot id.";
         UserChanged "user-changed" Some(WRONG),
             "`PAM_USER` changed during the login.",
             "Look for another module in the stack that sets it.";
     }
-    NoUser "There is no user to verify:" {
+    NoUser "The user cannot be verified:" {
         NoAccount "no-account" Some(WRONG),
-            "The system does not know the name.",
-            "Nothing to do, unless it should.";
+            "The system has no account with this name.",
+            "Nothing to do, unless the account should exist.";
         NoCaller "no-caller" Some(WRONG),
             "The caller's uid has no passwd entry; `detail=` has the uid.",
             "Fix passwd or NSS.";
         PasswdLookup "passwd-lookup" Some(WRONG),
-            "The passwd database could not be asked.",
+            "The passwd database could not be read.",
             "Fix NSS (sssd, LDAP).";
         GroupLookup "group-lookup" Some(WRONG),
             "A group could not be looked up, or a configured one does not exist; `detail=` names it.",
@@ -174,50 +175,50 @@ reasons! {
             "Rename the user, or exempt them.";
         NotMapped "not-mapped" Some(WRONG),
             "`users.match = \"map\"`, and the map file has no line for the user.",
-            "Add one.";
+            "Add a line for the user.";
         NoOneloginUser "no-onelogin-user" Some(WRONG),
-            "OneLogin knows no user of this name or id.",
+            "OneLogin has no user with this name or id.",
             "Check `users.match`, `users.append_domain` and the map file.";
         SeveralOneloginUsers "several-onelogin-users" Some(WRONG),
-            "OneLogin knows several users of this name.",
-            "Match by an attribute that is unique.";
+            "OneLogin has several users with this name.",
+            "Set `users.match` to an attribute that is unique.";
         OtherOneloginUser "other-onelogin-user" Some(WRONG),
-            "OneLogin's only hit has another name.",
+            "The only user that OneLogin found has another name.",
             "Compare the spelling, or set `users.ignore_case`.";
         InactiveOneloginUser "inactive-onelogin-user" Some(WRONG),
             "The OneLogin user is not approved or not active.",
-            "Look at the user at OneLogin.";
-        NobodyLately "nobody-lately" Some(WRONG),
-            "OneLogin said within the last two minutes that it has no such user, or no factor of theirs, and is not asked again so soon.",
-            "Look at the lines before for the reason.";
+            "Check the status of the user at OneLogin.";
+        LookUpPaused "look-up-paused" Some(WRONG),
+            "A look-up in the last two minutes found no user, or no factor, at OneLogin. Until this time is over, OneLogin is not asked again.",
+            "Read the reason in the earlier lines of this user.";
         NoFactor "no-factor" Some(WRONG),
             "The user has no device.",
             "Let the user enrol one at OneLogin; or see {configuration#Setting up a factor at a login}.";
         NoAllowedFactor "no-allowed-factor" Some(WRONG),
-            "No device of the user's may be used here.",
-            "Enrol another one, or change `factors.allow`. In version 1 a device counts only once it was used.";
+            "None of the user's devices may be used on this host.",
+            "Enrol another device, or change `factors.allow`. In version 1 of the API, a device counts only after its first use.";
     }
     Exempt "The user is exempt:" {
         ExemptUser "exempt-user" None,
             "The user is named in `users.exempt_users`.",
-            "Nothing to do, if that is meant.";
+            "Nothing to do, if this is intended.";
         ExemptGroup "exempt-group" None,
             "The user is in one of `users.exempt_groups`.",
-            "Nothing to do, if that is meant.";
+            "Nothing to do, if this is intended.";
         ExemptOtherGroups "exempt-other-groups" None,
-            "The user is in no group that `users.groups` means.",
-            "Nothing to do, if that is meant.";
+            "The user is in no group that matches `users.groups`.",
+            "Nothing to do, if this is intended.";
         ExemptUnknown "exempt-unknown" None,
-            "`users.unknown = \"exempt\"`, and OneLogin knows no user of this name.",
-            "Nothing to do, if that is meant.";
+            "`users.unknown = \"exempt\"`, and OneLogin has no user with this name.",
+            "Nothing to do, if this is intended.";
         ExemptNoFactor "exempt-no-factor" None,
             "`users.no_factor = \"exempt\"`, and the user has no device.",
-            "Nothing to do, if that is meant.";
+            "Nothing to do, if this is intended.";
     }
-    NoAnswer "OneLogin gave no usable answer (the first two also stand in a line of `let in by failmode=safe`):" {
+    NoAnswer "OneLogin gave no usable answer (the first two reasons also appear with `let in by failmode=safe`):" {
         NoConnection "no-connection" Some(NO_REPLY),
-            "There is no connection, or no answer of the name server.",
-            "Check network, firewall and resolver. With `failmode = \"safe\"`, a line before it says why the login was denied all the same.";
+            "No connection could be made, or no name server answered.",
+            "Check network, firewall and resolver. With `failmode = \"safe\"`, an earlier line says why the login was denied nevertheless.";
         Gateway "gateway" Some(NO_REPLY),
             "OneLogin answered 502, 503 or 504.",
             "Look at OneLogin's status page.";
@@ -225,52 +226,52 @@ reasons! {
             "The host name in `onelogin.url` does not exist.",
             "Check the subdomain.";
         Timeout "timeout" Some(NO_REPLY),
-            "A time limit was reached after a connection was begun.",
+            "A time limit ended after the connection was started.",
             "Check the network; raise the limits if OneLogin is slow.";
         ConnectionLost "connection-lost" Some(NO_REPLY),
             "The connection broke.",
-            "Try again; check firewalls in between.";
+            "Try again; check the firewalls between this host and OneLogin.";
         ServerError "server-error" Some(NO_REPLY),
-            "OneLogin answered another 5xx.",
+            "OneLogin answered with another 5xx status.",
             "Look at its status page; check that the credential's owner still exists.";
         RateLimited "rate-limited" Some(NO_REPLY),
-            "OneLogin answered 429, and no wait was possible or it did not help.",
+            "OneLogin answered 429, and waiting was not possible or did not help.",
             "Find out which client of the account makes so many calls, and whether many hosts share one public address (NAT).";
         Redirected "redirected" Some(NO_REPLY),
-            "OneLogin answered 3xx, which is not followed.",
+            "OneLogin answered with a redirect (3xx), which the module does not follow.",
             "Check `onelogin.url`.";
         NotFound "not-found" Some(NO_REPLY),
-            "OneLogin answered 404 where that is not expected.",
+            "OneLogin answered 404 unexpectedly.",
             "Check `onelogin.url` and `onelogin.api_version`.";
         RequestRefused "request-refused" Some(NO_REPLY),
-            "OneLogin answered another 4xx, or the proxy refused the connection.",
+            "OneLogin answered with another 4xx status, or the proxy refused the connection.",
             "Read `detail`.";
         BadReply "bad-reply" Some(NO_REPLY),
-            "A reply is too long or of no known shape.",
-            "Look for a portal or filter in between; otherwise report it.";
+            "A reply was too long, or its format is unknown.",
+            "Look for a captive portal or a filter between this host and OneLogin; if there is none, report a bug.";
         LocalError "local-error" Some(NO_REPLY),
             "This host could not send the request or read the reply.",
-            "Read `detail`: descriptors, memory, permissions.";
+            "Read `detail`; check file descriptors, memory and permissions.";
     }
-    ToFix "For an administrator to fix:" {
+    ToFix "An administrator must fix this:" {
         Config "config" Some(ASK_ADMIN),
-            "The configuration, its files or the arguments have a fault.",
-            "Read the `fault=` lines before.";
+            "The configuration, a file that it names or an argument has a fault.",
+            "Read the `fault=` lines before this one.";
         Credential "credential" Some(ASK_ADMIN),
             "OneLogin refused an API credential or its scope.",
             "`detail` says which credential, and which scope the call needs.";
         Tls "tls" Some(ASK_ADMIN),
-            "The certificate or the handshake is not acceptable.",
-            "Check the clock, `onelogin.ca_file`, and who is in between.";
+            "The TLS certificate or the handshake is not valid.",
+            "Check the clock and `onelogin.ca_file`, and whether a proxy decrypts TLS.";
         NoConversation "no-conversation" None,
-            "The host cannot ask, or the client gave no answer.",
+            "The host program cannot show a prompt, or the client gave no answer.",
             "See {automation}. Over ssh `detail` says what sshd_config needs.";
         Unprivileged "unprivileged" Some(ASK_ADMIN),
-            "A program that is not root's uses the stack, such as a lock screen.",
+            "A program that does not run as root uses the stack, such as a lock screen.",
             "Take the module out of that stack.";
         Panic "panic" Some(ASK_ADMIN),
             "The module has a bug.",
-            "Please report it with the `panic=` line.";
+            "Please report the bug with the `panic=` line.";
     }
 }
 
@@ -313,7 +314,7 @@ impl From<&Unknown> for Reason {
             Unknown::Several => Self::SeveralOneloginUsers,
             Unknown::Other => Self::OtherOneloginUser,
             Unknown::Inactive => Self::InactiveOneloginUser,
-            Unknown::Lately => Self::NobodyLately,
+            Unknown::Lately => Self::LookUpPaused,
             Unknown::NoFactor => Self::NoFactor,
             Unknown::NoAllowedFactor => Self::NoAllowedFactor,
             Unknown::Unclear(Unclear::Caller(_)) => Self::NoCaller,

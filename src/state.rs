@@ -97,7 +97,7 @@ impl State {
     #[must_use]
     pub fn nowhere() -> Self {
         Self {
-            folder: Err(StateError("nothing is kept".to_owned())),
+            folder: Err(StateError("no state is kept".to_owned())),
             trusted: Trusted::of(crate::host::uids()),
             clock: seconds_since_boot,
             boot: None,
@@ -315,7 +315,7 @@ fn usable(path: &Path, trusted: Trusted) -> Result<(), StateError> {
     }
     let metadata = found.map_err(|error| trouble(&error))?;
     if !metadata.is_dir() {
-        return Err(trouble(&"is no folder"));
+        return Err(trouble(&"is not a folder"));
     }
     if !trusted.owns(metadata.uid()) {
         let owner = metadata.uid();
@@ -327,7 +327,7 @@ fn usable(path: &Path, trusted: Trusted) -> Result<(), StateError> {
     if metadata.mode() & 0o077 != 0 {
         // Others may have put something there, which a narrower mode would not take away.
         return Err(trouble(&format_args!(
-            "is open to others; type: rm -r {}",
+            "is accessible to other users; type: rm -r {}",
             path.display()
         )));
     }

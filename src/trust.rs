@@ -52,11 +52,11 @@ impl From<FolderError> for FileError {
         match error {
             FolderError::Unseen(error) => error,
             FolderError::Owner(folder, uid) => Self::Refused(format!(
-                "the folder {} belongs to uid {uid}; give it to root",
+                "the folder {0} belongs to uid {uid}; type: chown root {0}",
                 folder.display()
             )),
             FolderError::Mode(folder, mode) => Self::Refused(format!(
-                "the folder {} has mode {mode:04o}; take write permission from group and others",
+                "the folder {0} has mode {mode:04o}, so others can change files in it; type: chmod go-w {0}",
                 folder.display()
             )),
         }
@@ -66,7 +66,7 @@ impl From<FolderError> for FileError {
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotPermitted => f.write_str("this process may not read it"),
+            Self::NotPermitted => f.write_str("this process is not allowed to read it"),
             Self::Refused(why) => f.write_str(why),
         }
     }
@@ -181,7 +181,7 @@ impl Trusted {
     #[must_use]
     pub fn flaws(self, path: &Path, privacy: Privacy) -> Vec<FileError> {
         let Some(parent) = path.parent() else {
-            return vec![refused("is no file")];
+            return vec![refused("is not a file")];
         };
         let real = parent.canonicalize().unwrap_or_default();
         let mut folders: Vec<&Path> = parent.ancestors().chain(real.ancestors()).collect();
@@ -261,7 +261,7 @@ fn check_mode(metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
     if mode & unwanted == 0 {
         return Ok(());
     }
-    let text = format!("has mode {mode:04o}, which lets others in; type: {advice}");
+    let text = format!("has mode {mode:04o}, which is too open; type: {advice}");
     Err(FileError::Refused(text))
 }
 
@@ -297,7 +297,7 @@ pub fn system_bundle() -> Result<(PathBuf, File), FileError> {
         return Ok((real, bundle));
     }
     Err(refused(
-        "no CA bundle at its usual places; install ca-certificates, or set \"ca_file\"",
+        "no CA bundle was found; install ca-certificates, or set \"ca_file\"",
     ))
 }
 
@@ -502,7 +502,7 @@ mod tests {
             nix::unistd::chown(&path, Some(4242.into()), None).unwrap();
             assert!(why(stranger.read(&path, Privacy::Secret, 100)).contains("uid 4242"));
         } else {
-            assert!(why(stranger.read(&path, Privacy::Secret, 100)).contains("give it to root"));
+            assert!(why(stranger.read(&path, Privacy::Secret, 100)).contains("type: chown root"));
         }
     }
 }

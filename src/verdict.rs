@@ -78,7 +78,7 @@ pub struct Verdict {
 }
 
 /// For the log: sshd's password method answers hidden prompts only, so ours fail there.
-const NO_PROMPT_IN_SSH: &str = "the client gave no answer, or sshd cannot ask it; sshd_config needs KbdInteractiveAuthentication yes, PasswordAuthentication no";
+const NO_PROMPT_IN_SSH: &str = "the client gave no answer, or sshd could not show the prompt; sshd_config needs KbdInteractiveAuthentication yes, PasswordAuthentication no";
 
 /// For the log: a stack behind a key that is asked without one.
 const NO_KEY: &str = "sshd has accepted no key before this stack (behind=key); sshd_config needs AuthenticationMethods publickey,keyboard-interactive";

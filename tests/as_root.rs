@@ -439,7 +439,7 @@ fn r04_in_a_setuid_program_the_callers_files_are_not_trusted() {
         outcome
             .log
             .concat()
-            .contains("nothing can be counted, nobody gets in: state="),
+            .contains("cannot count attempts, so every login is denied: state="),
         "{:?}",
         outcome.log
     );
@@ -584,7 +584,7 @@ fn r22_where_the_start_of_the_machine_has_no_name_nobody_gets_in() {
     let case = world.ssh().answer(TOTP_CODE);
     let outcome = case.under(["unshare", "-m", "sh", "-c", HIDE, "sh"]).run();
     assert_eq!(reason(&outcome), "no-state", "{:?}", outcome.log);
-    let line = "nobody gets in: state=\"/proc/sys/kernel/random/boot_id: ";
+    let line = "every login is denied: state=\"/proc/sys/kernel/random/boot_id: ";
     assert!(outcome.log.concat().contains(line), "{:?}", outcome.log);
     assert_eq!(world.onelogin.codes(), 0);
     let right = world.ssh().answer(TOTP_CODE).run();

@@ -142,11 +142,11 @@ fn the_page_says_where_failmode_safe_applies_in_the_words_of_the_log() {
     // Where it is not set, nothing is logged.
     let reasons = NotSafe::all().filter(|reason| *reason != NotSafe::Secure);
     let mut reasons: Vec<String> = reasons.map(|reason| reason.why().to_owned()).collect();
-    let too_late = "a code or an activation was sent before";
+    let too_late = "a code or an activation was already sent";
     assert!(ATTEMPT_SOURCE.contains(too_late));
     reasons.push(too_late.to_owned());
     assert_eq!(documented, reasons);
-    let line = "failmode=safe lets nobody in here: ";
+    let line = "failmode=safe does not apply: ";
     assert!(ATTEMPT_SOURCE.contains(line));
     for text in [OUTAGE, OPERATIONS] {
         assert!(text.contains(line), "{line}");
@@ -260,7 +260,7 @@ fn the_prompts_for_users_are_those_of_the_flow() {
         .filter(|text| text.starts_with(char::is_uppercase))
         .collect();
     assert_eq!(texts.len(), 6, "{texts:?}");
-    assert!(source.contains("\"{}. {} to go on.\""));
+    assert!(source.contains("\"{}. {} to continue.\""));
     assert!(source.contains("\"{}. {}, then press Enter{or_code}: \""));
     assert!(source.contains("\" (or type a code)\""));
     for pair in texts.chunks(2) {
@@ -270,7 +270,7 @@ fn the_prompts_for_users_are_those_of_the_flow() {
             _ => "",
         };
         assert_shown(&format!("{sent}. {what}, then press Enter{or_code}: "));
-        assert_shown(&format!("{sent}. {what} to go on."));
+        assert_shown(&format!("{sent}. {what} to continue."));
     }
     let constant = |name: &str| between(&source, &format!("const {name}: &str ="), ";\n");
     let again = literals(constant("NOT_ACCEPTED"))[0];
@@ -285,12 +285,10 @@ fn the_prompts_for_users_are_those_of_the_flow() {
         assert_shown(&format!("{before}{PASSCODE}"));
     }
     let busy = literals(constant("BUSY"))[0];
-    assert!(source.contains("\"{BUSY}Press Enter to wait your turn{}: \""));
-    assert!(source.contains("\"{BUSY}Yours comes next.\""));
-    assert_shown(&format!(
-        "{busy}Press Enter to wait your turn (or type a code): "
-    ));
-    assert_shown(&format!("{busy}Yours comes next."));
+    assert!(source.contains("\"{BUSY}Press Enter to wait{}: \""));
+    assert!(source.contains("\"{BUSY}This login is next.\""));
+    assert_shown(&format!("{busy}Press Enter to wait (or type a code): "));
+    assert_shown(&format!("{busy}This login is next."));
 }
 
 #[test]

@@ -184,7 +184,7 @@ fn approved() -> [(&'static str, Device, u8, &'static str); 4] {
             "voice",
             Device::voice("801", "Desk"),
             2,
-            "Calling Desk. Key in ",
+            "Calling Desk. Type ",
         ),
         (
             "magic-link",
@@ -330,7 +330,7 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     second.reply("");
     let busy = second.wait_prompt().text.to_string();
     assert!(
-        busy.starts_with("An earlier sign-in waits for your approval. "),
+        busy.starts_with("An earlier login is waiting for approval. "),
         "{busy}"
     );
     assert_eq!(world.onelogin.activations(), 1);
@@ -487,7 +487,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
         outcome.prompts()[0],
         "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: "
     );
-    let held_back = "limits.challenges is used up, codes only: user=nobody";
+    let held_back = "limits.challenges is reached, only codes are offered: user=nobody";
     assert!(
         outcome.log.iter().any(|line| line.contains(held_back)),
         "{:?}",
@@ -616,7 +616,7 @@ fn a_call_shows_the_digits_that_onelogin_gave() {
     let digits = message.code().unwrap();
     assert_eq!(
         prompt,
-        format!("Calling Desk. Key in {digits} on the phone, then press Enter: ")
+        format!("Calling Desk. Type {digits} on the phone, then press Enter: ")
     );
     assert!(world.onelogin.approve_latest().is_some());
     login.reply("");
@@ -1297,10 +1297,7 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     second.wait_prompt();
     second.reply(world::PUSH_CODE_2);
     let busy = second.wait_prompt().text.to_string();
-    assert!(
-        busy.ends_with("deny it. Press Enter to wait your turn: "),
-        "{busy}"
-    );
+    assert!(busy.ends_with("deny it. Press Enter to wait: "), "{busy}");
     assert_eq!(
         (world.onelogin.activations(), world.onelogin.codes()),
         (1, 0)

@@ -42,7 +42,7 @@ fn the_flow_polls_as_the_model_says() {
             Step::Asks("Passcode, or Enter for a push to Phone: ", ""),
             Step::Denies,
             Step::Activates("601", Ok("v1")),
-            Step::Tells("Push sent to Phone. Approve it to go on."),
+            Step::Tells("Push sent to Phone. Approve it to continue."),
         ];
         let mut waited = Duration::ZERO;
         for pause in pauses {

@@ -137,7 +137,7 @@ fn r04_files_that_others_could_have_changed_deny() {
     let folder = config.parent().unwrap();
     for mode in [0o777, 0o770, 0o702] {
         set_mode(folder, mode);
-        denied("take write permission from group and others");
+        denied("type: chmod go-w");
     }
     set_mode(folder, 0o700);
     assert_eq!(with_code(&world).code, Code::SUCCESS, "all is well again");
@@ -242,7 +242,7 @@ fn r02_r19_no_connection_to_a_server_on_this_host_lets_in_under_either_failmode(
     let outcome = with_code(&world);
     assert_eq!(outcome.code, Code::MAXTRIES);
     assert_eq!(outcome.prompts(), [""; 0]);
-    let remark = "failmode=safe lets nobody in here: why=";
+    let remark = "failmode=safe does not apply: why=";
     assert!(outcome.log[0].contains(remark), "{:?}", outcome.log);
     // A name service that fails is no outage: a user of this host can see to that.
     let (again, no_name, fail, system) = (-3, -2, -4, -11);
@@ -308,19 +308,19 @@ fn r06_a_ca_file_is_read_whole_or_not_at_all() {
         assert_eq!(login(&pem).code, Code::SUCCESS, "{pem}");
     }
     for (pem, fault) in [
-        (String::new(), "holds no certificate in PEM form"),
-        (text.to_owned(), "holds no certificate in PEM form"),
+        (String::new(), "contains no certificate in PEM form"),
+        (text.to_owned(), "contains no certificate in PEM form"),
         (
             format!("{good}-----BEGIN CERTIFICATE-----\nAAAA\n"),
-            "holds a certificate without an end",
+            "contains a certificate without an END line",
         ),
         (
             good.replace("-----END CERTIFICATE-----", ""),
-            "holds a certificate without an end",
+            "contains a certificate without an END line",
         ),
         (
             good.replacen("MI", "*I", 1),
-            "holds a certificate that is no base64",
+            "contains a certificate that is not base64",
         ),
     ] {
         let outcome = login(&pem);
@@ -460,7 +460,7 @@ fn r06_a_broken_certificate_that_nobody_names_is_a_fault_of_a_refusal_alone() {
         let (head, tail) = pem.split_at(pem.len() - 100);
         head.to_owned() + &tail.replacen(|c: char| c.is_ascii_lowercase(), "*", 1)
     };
-    let fault = "holds a certificate that is no base64";
+    let fault = "contains a certificate that is not base64";
     let world = World::with_totp();
     let good = world.onelogin.ca_pem();
     let stranger = presenting(Certificate::Nameless, false);

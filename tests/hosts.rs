@@ -479,7 +479,7 @@ fn sudo_is_known_by_what_it_does_and_not_by_the_name_of_its_stack() {
     let mut sudo = scene.sudo_as("dave", &["id", "-un"]);
     password(&mut sudo);
     // Without a prompt, as under its own name.
-    sudo.expect("Push sent to Dave's phone. Approve it to go on.");
+    sudo.expect("Push sent to Dave's phone. Approve it to continue.");
     scene
         .simulator
         .wait_for_request(LONG, "GET", "/verifications/")

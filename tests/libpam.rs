@@ -228,7 +228,7 @@ fn in_sudo_a_push_is_shown_at_once_and_needs_no_enter() {
             assert_eq!(outcome.code, Code::SUCCESS, "{texts:?} {:?}", outcome.log);
             assert_eq!(
                 outcome.texts(),
-                ["Push sent to Phone. Approve it to go on."]
+                ["Push sent to Phone. Approve it to continue."]
             );
         }
         // Without a terminal the texts may be lost: the prompt has it all.
@@ -900,7 +900,7 @@ fn r22_one_first_factor_of_a_user_without_a_factor_costs_onelogin_few_calls() {
     assert_eq!(reason(&login(0)), "no-factor");
     assert_eq!(world.requests(), 3, "token, user, devices");
     for _ in 0..10 {
-        assert_eq!(reason(&login(0)), "nobody-lately");
+        assert_eq!(reason(&login(0)), "look-up-paused");
     }
     assert_eq!(world.requests(), 3);
     // One each two minutes, for an hour and a bit.
@@ -1001,7 +1001,7 @@ fn r22_a_denied_push_ends_pushes_from_unknown_addresses_and_says_so() {
     world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
     let denied = world.ssh().answers(["1", ""]).run();
     assert_eq!(reason(&denied), "push-denied");
-    let line = "a push was denied on the phone, from unknown addresses none is sent for an hour: user=nobody";
+    let line = "a push was denied on the phone, so logins from unknown addresses get no push for one hour: user=nobody";
     assert!(
         denied.log.iter().any(|log| log.contains(line)),
         "{:?}",
@@ -1032,7 +1032,7 @@ fn r22_the_limits_of_a_day_hold_after_the_window_and_are_told_once() {
         let case = world.ssh().answers(text);
         case.later_at(1, later).run()
     };
-    let told = "the last of limits.failures_per_day is used up";
+    let told = "limits.failures_per_day is reached";
     let is_told = |outcome: &pam_host::Outcome| outcome.log.iter().any(|log| log.contains(told));
     let first = wrong(0, ["000001", "000002", "000003"]);
     assert_eq!(
@@ -1178,7 +1178,7 @@ fn r22_without_state_nobody_gets_in_and_nothing_is_asked() {
         let outcome = case.answers([PUSH_CODE; 3]).run();
         assert_eq!(reason(&outcome), "no-state");
         assert_denied(&outcome, "no state");
-        let line = "nothing can be counted, nobody gets in";
+        let line = "cannot count attempts, so every login is denied";
         let lines = outcome.log.iter().filter(|log| log.contains(line));
         assert_eq!(lines.count(), 1, "{:?}", outcome.log);
     }

@@ -296,7 +296,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
 
 #[test]
 fn r14_a_push_waits_until_the_one_before_is_answered() {
-    let busy = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn (or type a code): ";
+    let busy = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait (or type a code): ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -340,7 +340,7 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
         Lists("1001", vec![push("601")]),
         PhoneBusy,
         Tells(
-            "An earlier sign-in waits for your approval. If you did not start it, deny it. Yours comes next.",
+            "An earlier login is waiting for approval. If you did not start it, deny it. This login is next.",
         ),
     ];
     for _ in 0..55 {
@@ -394,7 +394,7 @@ fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
-        Tells("Push sent to Phone. Approve it to go on."),
+        Tells("Push sent to Phone. Approve it to continue."),
         Waits(2),
         Polls("601", "v-1", script::PENDING),
         Waits(2),
@@ -434,7 +434,7 @@ fn ctrl_c_ends_the_wait_for_a_push() {
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
-        Tells("Push sent to Phone. Approve it to go on."),
+        Tells("Push sent to Phone. Approve it to continue."),
         CtrlC,
     ])
     .waited()
@@ -487,7 +487,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
         assert_eq!(ended, expected);
     }
     // The same where it is the turn of another push.
-    let busy = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn (or type a code): ";
+    let busy = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait (or type a code): ";
     let ended = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -762,7 +762,7 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
         Asks(AGAIN, ""),
         Denies,
     ]);
-    assert_eq!(again.run(), "denied nobody-lately factor=- id=-");
+    assert_eq!(again.run(), "denied look-up-paused factor=- id=-");
 }
 
 #[test]
@@ -1444,7 +1444,7 @@ fn a_call_shows_the_digits_to_key_in() {
         Denies,
         Activates("801", Ok("v-4 0427")),
         Asks(
-            "Calling Desk. Key in 0427 on the phone, then press Enter: ",
+            "Calling Desk. Type 0427 on the phone, then press Enter: ",
             "",
         ),
         Polls("801", "v-4", ACCEPTED),
@@ -1459,7 +1459,7 @@ fn a_call_shows_the_digits_to_key_in() {
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4 0427")),
-        Tells("Calling Desk. Key in 0427 on the phone to go on."),
+        Tells("Calling Desk. Type 0427 on the phone to continue."),
         Waits(2),
         Polls("801", "v-4", REJECTED),
     ])
@@ -1970,7 +1970,7 @@ fn the_choice_of_an_enrolment_ends_after_the_last_try() {
 
 #[test]
 fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
-    let rings = "Your phone rings. Key in 1234 there, then press Enter: ";
+    let rings = "Your phone is ringing. Type 1234 on the phone, then press Enter: ";
     let end = enrols(
         script::offer(9, Factor::Voice, "Call"),
         &["1"],
@@ -2152,7 +2152,7 @@ fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
 
 #[test]
 fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
-    const BUSY: &str = "An earlier sign-in waits for your approval. If you did not start it, deny it. Press Enter to wait your turn: ";
+    const BUSY: &str = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait: ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![triggered("601")]),

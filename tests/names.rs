@@ -167,7 +167,7 @@ fn r19_a_name_that_is_found_by_the_search_list_alone_proves_no_outage() {
         let _server = server("onelogin.example.corp.test");
         let outcome = host.login().under(AS_PID_1).run();
         assert_denied(&outcome, "in a domain");
-        let why = "failmode=safe lets nobody in here: why=\"the name server gave no answer\"";
+        let why = "failmode=safe does not apply: why=\"the name server gave no answer\"";
         assert!(outcome.log.concat().contains(why), "{:?}", outcome.log);
     });
 }

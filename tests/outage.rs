@@ -101,7 +101,7 @@ fn r19_safe_lets_in_when_a_proxy_elsewhere_refuses_or_cannot_reach_onelogin() {
         let cases = [
             (REFUSING, 3128, "it refuses"),
             (SILENT, 3128, "it is silent"),
-            ("203.0.113.12", 3129, "it answers 503"),
+            ("203.0.113.12", 3129, "the proxy answered 503"),
         ];
         all_let_in(cases.map(|(proxy, port, what)| {
             let proxy = format!("onelogin.http_proxy = \"http://{proxy}:{port}\"");
@@ -403,7 +403,7 @@ fn r19_a_route_that_this_host_forbids_is_no_outage() {
         ] {
             ip(&format!("route add {route}"));
             let place = host.safe(&[&url(name)]);
-            kept_out(&login(&place).run(), "an error of this host");
+            kept_out(&login(&place).run(), "an error on this host");
         }
     });
 }
@@ -479,7 +479,10 @@ fn r19_a_truncated_answer_for_either_family_proves_no_outage() {
 fn r19_more_addresses_than_are_dialled_prove_no_outage() {
     on_a_host(|host| {
         let place = host.safe(&[&url(MANY), "onelogin.connect_timeout = 1"]);
-        kept_out(&login(&place).run(), "an address had no time to answer");
+        kept_out(
+            &login(&place).run(),
+            "there was no time to try every address",
+        );
     });
 }
 
@@ -501,7 +504,7 @@ fn r19_a_name_that_is_not_looked_up_in_this_login_proves_no_outage() {
         let unknown = host.safe(&[&url(IN_DNS)]);
         kept_out(&login(&unknown).run(), "the name server gave no answer");
 
-        let why = "the name was not looked up in this login";
+        let why = "no name server answered, so a stored address was used";
         host.fails_with(503, Match::any(), None);
         kept_out(&login(&known).run(), why);
         host.end_onelogin();
@@ -516,7 +519,7 @@ fn r19_a_code_or_a_push_that_was_sent_ends_what_counts_as_an_outage() {
         let place = host.safe(&[&url(ONELOGIN)]);
         host.fails_with(503, Match::code(), None);
         let outcome = login(&place).answer(fresh_code()).run();
-        let why = "a code or an activation was sent before";
+        let why = "a code or an activation was already sent";
         kept_out(&outcome, why);
 
         // The code still fails, and now the state of the push as well.
@@ -537,7 +540,7 @@ fn r19_a_code_or_a_push_that_was_sent_ends_what_counts_as_an_outage() {
 fn r19_a_service_with_another_network_than_pid_1_lets_nobody_in() {
     on_a_host(|host| {
         let place = host.safe(&[&url(REFUSING)]);
-        let why = "the service has another network namespace than PID 1";
+        let why = "the service runs in another network namespace than PID 1";
         // PID 1 of this test has the network of the machine.
         kept_out(&proven(&place).run(), why);
         // As PrivateNetwork= does it: PID 1 has the host's network.
@@ -594,7 +597,7 @@ fn r19_the_unit_of_polkit_lets_nobody_in() {
                 ],
             );
             let polkit = confined(place.case("polkit-1").user(NAME));
-            kept_out(&polkit.run(), "the login does not come by ssh");
+            kept_out(&polkit.run(), "the login is not over ssh");
             refused(&confined(proven(&place)).run());
         }
     });
@@ -609,7 +612,7 @@ fn r19_a_client_on_this_host_or_outside_failmode_from_is_not_let_in() {
         let wide = host.place(&[SAFE, from, &url(REFUSING)]);
         let narrow = host.safe(&[&url(REFUSING)]);
         let here = "the client is on this host";
-        let elsewhere = "the client is in no network of failmode_from";
+        let elsewhere = "the client address is not in failmode_from";
         for (client, place, why) in [
             ("127.0.0.1", &wide, here),
             ("127.8.8.8", &wide, here),
@@ -643,13 +646,13 @@ fn r19_a_login_that_is_unproven_or_not_by_ssh_or_in_a_users_process_is_not_let_i
         let place = host.safe(&[&url(REFUSING)]);
         let user = nix::unistd::User::from_name(NAME).unwrap().unwrap();
         let user = user.uid.as_raw();
-        let not_root = "the process is not root's alone";
+        let not_root = "the process has a user id other than 0";
         // sudo and su, a process that can become the user again, and the user's own.
         kept_out(&login(&place).ids(user, 0, 0).run(), not_root);
         kept_out(&login(&place).ids(0, 0, user).run(), not_root);
 
         let unproven = place.alone("sshd").user(NAME).ssh(&connection());
-        let why = "nothing before this module has proven the user";
+        let why = "no first factor was verified before this module";
         // Until a code comes, nothing shows that OneLogin is out of reach (rule R13).
         let unproven = unproven
             .under(AS_PID_1)
@@ -664,10 +667,7 @@ fn r19_a_login_that_is_unproven_or_not_by_ssh_or_in_a_users_process_is_not_let_i
             ],
         );
         let console = place.case("login").user(NAME).tty("/dev/tty1");
-        kept_out(
-            &console.under(AS_PID_1).run(),
-            "the login does not come by ssh",
-        );
+        kept_out(&console.under(AS_PID_1).run(), "the login is not over ssh");
     });
 }
 
@@ -733,7 +733,7 @@ fn says_why(outcome: &Outcome) -> bool {
     outcome.log.concat().contains(WHY)
 }
 
-const WHY: &str = "failmode=safe lets nobody in here: ";
+const WHY: &str = "failmode=safe does not apply: ";
 
 // The host
 

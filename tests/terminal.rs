@@ -153,7 +153,7 @@ fn login_shows_at_once_that_a_push_was_sent_and_needs_no_further_key() {
     let mut login = login(&scene, "dave");
     login.expect("Passcode, or Enter for a push to Dave's phone: ");
     login.line("");
-    login.expect("Push sent to Dave's phone. Approve it to go on.");
+    login.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.approve_push();
     logged_in(login, "dave");
     assert_eq!(scene.simulator.activations(), 1);
@@ -167,7 +167,7 @@ fn login_shows_at_once_that_a_push_was_sent_and_needs_no_further_key() {
 fn login_ends_after_a_denied_push() {
     let scene = login_scene(&["factors.autopush = true"]);
     let mut login = login(&scene, "dave");
-    login.expect("Push sent to Dave's phone. Approve it to go on.");
+    login.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.deny_push();
     assert_eq!(login.next_of(&[ASKS_AGAIN, "assword: "]), None);
     assert_eq!(scene.simulator.activations(), 1);
@@ -181,7 +181,7 @@ fn login_runs_a_stack_that_hides_our_code_again_and_still_only_one_push_is_sent(
     let scene = login_scene(&["factors.autopush = true"]);
     scene.stage.stack("login", HIDES_OUR_CODE);
     let mut login = login(&scene, "dave");
-    login.expect("Push sent to Dave's phone. Approve it to go on.");
+    login.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.deny_push();
     login.expect(ASKS_AGAIN);
     login.line("dave");
@@ -319,7 +319,7 @@ fn sudo_rs_shows_that_a_push_was_sent_and_needs_no_further_key() {
     let mut sudo = sudo_rs_as(&scene, "dave", &["id", "-un"]);
     sudo.expect("Passcode, or Enter for a push to Dave's phone: ");
     sudo.line("");
-    sudo.expect("Push sent to Dave's phone. Approve it to go on.");
+    sudo.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.approve_push();
     became_root(sudo);
     assert_eq!(scene.simulator.activations(), 1);

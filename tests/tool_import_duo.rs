@@ -213,7 +213,7 @@ fn a_list_of_groups_that_would_exempt_everybody_is_left_to_the_admin() {
         import
             .ran
             .err
-            .contains(":2: groups: \"!wheel\" excludes only"),
+            .contains(":2: groups: \"!wheel\" only excludes groups"),
         "{}",
         import.ran.err
     );

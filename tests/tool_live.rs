@@ -112,7 +112,7 @@ fn a_host_that_is_not_onelogin_is_told_by_what_it_answers() {
         (
             Action::Status(200, "<html>".into(), Vec::new()),
             "no-onelogin",
-            "not the JSON",
+            "unexpected JSON",
         ),
         (
             Action::Redirect("https://example.com/".into()),

@@ -94,7 +94,7 @@ pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
 
 /// An entry that cannot be read is a hit all the same (rule R5): it is not nobody.
 fn odd_user() -> ApiError {
-    bad("the only hit is not a user with an id")
+    bad("the only search result is not a user with an id")
 }
 
 /// Reads the reply to `GET /api/2/users/<id>`.

@@ -65,7 +65,7 @@ pub fn registration(reply: &Reply, user: &UserId) -> Result<Registration, ApiErr
     }
     let body: RegistrationBody = single(&reply.body)?;
     if !matches_or_absent(body.user_id.as_ref(), user.as_str()) {
-        return Err(bad("the registration is another user's"));
+        return Err(bad("the registration belongs to another user"));
     }
     let (address, token) = body.factor_data.0.map_or((None, None), |data| {
         let token = data.verification_token.into_id().map(|token| token.0);
@@ -109,14 +109,14 @@ pub fn enrolment(
     let body: EnrolmentBody = single(&reply.body)?;
     let is_named = body.id.is_some() || verify == Verify::Code;
     if !is_named || !matches_or_absent(body.id.as_ref(), ours.as_str()) {
-        return Err(bad("the reply speaks of another registration"));
+        return Err(bad("the reply is about another registration"));
     }
     match body.status.as_str() {
-        "accepted" if reply.status == 202 => Err(bad("done, under HTTP 202")),
+        "accepted" if reply.status == 202 => Err(bad("done, but with HTTP 202")),
         "accepted" => Ok(Enrolment::Done),
         "pending" => Ok(Enrolment::Pending),
         "rejected" => Ok(Enrolment::Rejected),
-        _ => Err(bad("the status is none that is known")),
+        _ => Err(bad("the status is unknown")),
     }
 }
 

@@ -39,7 +39,7 @@ pub(super) fn typed<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
     // serde's own words could quote the body, so only the place is kept.
     serde_json::from_slice(body).map_err(|error| {
         bad(&format!(
-            "not the JSON that was expected, at line {} column {}",
+            "unexpected JSON at line {} column {}",
             error.line(),
             error.column()
         ))

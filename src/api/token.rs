@@ -41,7 +41,10 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
         TokenReply::Wrapped {
             data: Wrapped::List(list),
         } => {
-            let Object(body) = list.into_iter().next().ok_or_else(|| bad("no token"))?;
+            let Object(body) = list
+                .into_iter()
+                .next()
+                .ok_or_else(|| bad("the reply has no token"))?;
             body
         }
         TokenReply::Error { .. } => {

@@ -72,7 +72,7 @@ fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadErr
             let text = text(&path, trusted, Privacy::Secret, MAX_SECRET)?;
             let secret = text.trim_end_matches(['\r', '\n']);
             if secret.is_empty() || secret.contains(char::is_whitespace) {
-                let text = "must hold the client secret on one line and nothing else";
+                let text = "must contain only the client secret, on one line";
                 return Err(LoadError::Faults(vec![ConfigFault::of_file(&path, text)]));
             }
             Ok(Secret::new(secret.to_owned()))

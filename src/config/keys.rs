@@ -1,16 +1,16 @@
-//! The keys of the configuration: for each its table, name, kind with default and range or words, and what
-//! the documents say of it. The reader takes its keys from here; the manual page, the installed
+//! The keys of the configuration: each with its table, name, type, default, range or words, and its
+//! description. The reader takes its keys from here; the manual page, the installed
 //! configuration and the README's table are made from it (`cargo xtask docs`). The texts are not in the
 //! module: only [`all`] has them.
 
 use super::{ATTRIBUTES, Attribute, CUSTOM, FailMode, FirstFactor, Missing, NoFactor, VerifyForm};
 use crate::factor::Factor;
 
-/// A key: where it stands, and what may stand behind it.
+/// A key of a table, and its type.
 pub struct Key<K> {
     /// The name in its table.
     pub name: &'static str,
-    /// What may stand behind it.
+    /// The type of its value.
     pub kind: K,
 }
 
@@ -20,9 +20,9 @@ pub struct Text;
 /// An absolute path, perhaps with a default.
 pub struct Path(pub Option<&'static str>);
 
-/// A list of texts, by what holds when it is not set.
+/// A list of texts, by its default.
 pub enum Texts {
-    /// Something that no list says.
+    /// No list can express the default.
     Unset,
     /// The empty list.
     Empty,
@@ -30,12 +30,12 @@ pub enum Texts {
     Factors,
 }
 
-/// `true` or `false`; this when it is not set.
+/// `true` or `false`, with its default.
 pub struct Flag(pub bool);
 
 /// A whole number.
 pub struct Number<N> {
-    /// When it is not set.
+    /// The default.
     pub default: N,
     /// The least that is valid.
     pub least: N,
@@ -45,7 +45,7 @@ pub struct Number<N> {
 
 /// One of a few words.
 pub struct Word<T: 'static> {
-    /// When it is not set.
+    /// The default.
     pub default: (&'static str, T),
     /// The other words.
     pub others: &'static [(&'static str, T)],
@@ -102,7 +102,7 @@ impl Row {
 pub const TABLES: [(&str, &str); 2] = [
     (
         "onelogin.lookup",
-        "A second credential, for looking up users and devices. Without it the first does everything.",
+        "A second credential, for looking up users and devices. Without it, the first credential is used for everything.",
     ),
     (
         "limits",
@@ -162,7 +162,7 @@ keys! {
         CLIENT_SECRET_FILE "client_secret_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/client_secret\"",
             unset = "this or `client_secret` is required",
-            text = "File with the secret on one line: absolute path, root's, mode 0600.";
+            text = "File with the secret on one line: absolute path, owned by root, mode 0600.";
     }
     ["onelogin.lookup"] {
         LOOKUP_CLIENT_ID "client_id": Text = Text,
@@ -173,7 +173,7 @@ keys! {
             text = "Its secret; with `client_id` this or `client_secret_file` is required.";
         LOOKUP_CLIENT_SECRET_FILE "client_secret_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/lookup_secret\"",
-            text = "File with that secret on one line: absolute path, root's, mode 0600.";
+            text = "File with that secret on one line: absolute path, owned by root, mode 0600.";
     }
     ["onelogin"] {
         API_VERSION "api_version": Number<u8> = Number { default: 2, least: 1, most: 2 },
@@ -184,8 +184,8 @@ keys! {
                 others: &[("activated", VerifyForm::Activated)],
             },
             example = "\"activated\"",
-            text = "Codes at hand: `\"direct\"` posts the code; `\"activated\"` activates the device first, and takes no codes of Protect and Duo.",
-            more = "`\"activated\"` is for a tenant that takes a posted code for the wish to activate the device.";
+            text = "How codes from an app or a YubiKey are checked. `\"direct\"`: the code is posted. `\"activated\"`: the device is activated first; codes of Protect and Duo are not accepted.",
+            more = "Set `\"activated\"` if the tenant treats a posted code as a request to activate the device.";
         CA_FILE "ca_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/ca.pem\"",
             unset = "the system's bundle is used",
@@ -193,7 +193,7 @@ keys! {
             more = "The system's bundle is the first of these files that exists: {BUNDLES}.";
         HTTP_PROXY "http_proxy": Text = Text,
             example = "\"http://proxy.example.com:3128\"",
-            text = "`http://[user:password@]host:port`, the only source of a proxy; see {network#Proxy}.";
+            text = "`http://[user:password@]host:port`, the only setting for a proxy; see {network#Proxy}.";
         CONNECT_TIMEOUT "connect_timeout": Number<u64> = Number { default: 5, least: 1, most: 60 },
             example = "3",
             text = "for TCP and TLS; see {network#Time limits}.";
@@ -202,67 +202,67 @@ keys! {
             text = "for one request with its reply; at most `login_timeout`.";
         LOGIN_TIMEOUT "login_timeout": Number<u64> = Number { default: 55, least: 5, most: 300 },
             example = "90",
-            text = "no push, call or link is waited for longer than this after the login began.";
+            text = "the module stops waiting for a push, call or link at this time after the start of the login.";
     }
     ["users"] {
         MATCH "match": Match = Match(Attribute::Username),
             example = "\"email\"",
-            text = "Attribute that must equal the name: {WORDS}. With `\"map\"` only the ids of the map file count.";
+            text = "Attribute that must equal the name: {WORDS}. With `\"map\"`, only the ids in the map file are used.";
         APPEND_DOMAIN "append_domain": Text = Text,
             example = "\"example.com\"",
-            text = "Added to the Unix name behind an `@` before matching: `alice` becomes `alice@example.com`.";
+            text = "Added to the Unix name after an `@` before matching: `alice` becomes `alice@example.com`.";
         IGNORE_CASE "ignore_case": Flag = Flag(false),
             example = "true",
-            text = "`true`: ASCII letters match in either case.";
+            text = "`true`: upper and lower case of ASCII letters are the same.";
         MAP_FILE "map_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/map\"",
-            text = "File of names that differ at OneLogin, absolute path; wins over `match`. See {configuration#Map file}.";
+            text = "File with names that differ at OneLogin, absolute path; takes precedence over `match`. See {configuration#Map file}.";
         CHECK_ACTIVE "check_active": Flag = Flag(true),
             example = "false",
-            text = "`false`: an id from the map file is not looked up, so that a suspended user is not noticed.";
+            text = "`false`: an id from the map file is not looked up, so a suspended user is not detected.";
         CACHE "cache": Number<u64> = Number { default: 300, least: 0, most: 3600 },
             example = "60",
             text = "seconds to keep a user's id, state and devices after a look-up; 0 disables the cache. A suspension at OneLogin takes this long to be seen. See {performance#What a login costs}.";
         GROUPS "groups": Texts = Texts::Unset,
             example = "[\"users,!robots\", \"wheel\"]",
             unset = "all users are asked",
-            text = "Pattern lists over Unix groups: a user who is in no group that a list means is not asked; see {who-is-asked}.",
-            more = "A list holds patterns between commas; `*` stands for any characters, `?` for one, `!` before a pattern excludes. A name without a wildcard may hold spaces. Groups without a wildcard must exist, and mean their gid; a wildcard can only match names.";
+            text = "Pattern lists over Unix groups: a user whose groups match no list is not asked; see {who-is-asked}.",
+            more = "A list has patterns separated by commas; `*` matches any characters, `?` matches one, and `!` before a pattern excludes. A name without a wildcard may contain spaces; its group must exist and is compared by gid. A pattern with a wildcard is compared by name.";
         EXEMPT_USERS "exempt_users": Texts = Texts::Empty,
             example = "[\"backup\", \"ansible\"]",
             text = "Unix names that are not asked.";
         EXEMPT_GROUPS "exempt_groups": Texts = Texts::Empty,
             example = "[\"robots\"]",
-            text = "Unix groups whose members are not asked; each must exist, and means its gid. A name may hold spaces.";
+            text = "Unix groups whose members are not asked; each must exist, and is compared by gid. A name may contain spaces.";
         UNKNOWN "unknown": Word<Missing> = Word {
                 default: ("deny", Missing::Deny),
                 others: &[("exempt", Missing::Exempt)],
             },
             example = "\"exempt\"",
-            text = "A user that OneLogin does not know: `\"deny\"` denies the login, `\"exempt\"` does not ask.";
+            text = "A user that OneLogin does not have: `\"deny\"` denies the login, `\"exempt\"` does not ask the user.";
         NO_FACTOR "no_factor": Word<NoFactor> = Word {
                 default: ("deny", NoFactor::Deny),
                 others: &[("exempt", NoFactor::Exempt), ("enroll", NoFactor::Enroll)],
             },
             example = "\"enroll\"",
-            text = "A user who has no device that OneLogin's API lists: `\"deny\"` denies the login, `\"exempt\"` does not ask, `\"enroll\"` enrols one; see {configuration#Setting up a factor at a login}.";
+            text = "A user who has no device that OneLogin's API lists: `\"deny\"` denies the login, `\"exempt\"` does not ask the user, `\"enroll\"` lets the user enrol one; see {configuration#Setting up a factor at a login}.";
     }
     ["factors"] {
         ALLOW "allow": Texts = Texts::Factors,
             example = "[\"push\", \"totp\"]",
-            text = "The factors that may be used, in this order; also `\"temporary\"`, which holds only where it is named.";
+            text = "The factors that may be used, in this order. `\"temporary\"` is allowed only if it is listed.";
         AUTOPUSH "autopush": Flag = Flag(false),
             example = "true",
-            text = "`true`: push at once when the first device can.";
+            text = "`true`: a push is sent at once if the first device can receive one.";
         PROMPTS "prompts": Number<u8> = Number { default: 3, least: 1, most: 3 },
             example = "1",
-            text = "this many answers, then the login is denied; a choice from the menu costs none.";
+            text = "number of wrong answers that deny the login; a choice from the menu does not count.";
         EXPIRES_IN "expires_in": Number<u32> = Number { default: 120, least: 120, most: 900 },
             example = "300",
-            text = "life of a push, call, link or code at OneLogin.";
+            text = "lifetime of a push, call, link or code at OneLogin.";
         SMS_MESSAGE "sms_message": Text = Text,
             example = "\"{{otp_code}} is your code for the servers, good for {{otp_expiry}} minutes.\"",
-            text = "Text message of your own: with `{{otp_code}}`, perhaps `{{otp_expiry}}` (minutes), 160 characters at most when filled in.";
+            text = "Your own text message: it must contain `{{otp_code}}`, may contain `{{otp_expiry}}` (minutes), and has at most 160 characters after both are filled in.";
         MAGIC_LINK "magic_link": Texts = Texts::Empty,
             example = "[\"OneLogin Email Link\"]",
             text = "Display names of the e-mail factors that send a link.";
@@ -275,16 +275,16 @@ keys! {
     ["limits"] {
         CHALLENGES "challenges": Number<u32> = Number { default: 3, least: 1, most: 100 },
             example = "5",
-            text = "pushes, calls, text messages and e-mails that led to nothing within the window; then only codes are left.";
+            text = "pushes, calls, text messages and e-mails without an accepted login within the window; after that only codes are offered.";
         CHALLENGES_PER_DAY "challenges_per_day": Number<u32> = Number { default: 12, least: 1, most: 200 },
             example = "20",
-            text = "the same, within 24 hours; at least `challenges`.";
+            text = "the same within 24 hours; at least `challenges`.";
         FAILURES "failures": Number<u32> = Number { default: 10, least: 1, most: 100 },
             example = "5",
-            text = "codes that OneLogin refused within the window; then everything is denied.";
+            text = "codes that OneLogin refused within the window; after that every login is denied.";
         FAILURES_PER_DAY "failures_per_day": Number<u32> = Number { default: 50, least: 1, most: 200 },
             example = "30",
-            text = "the same, within 24 hours; at least `failures`.";
+            text = "the same within 24 hours; at least `failures`.";
         WINDOW "window": Number<u64> = Number { default: 600, least: 60, most: 86_400 },
             example = "3600",
             text = "the length of the window in seconds.";
@@ -295,27 +295,27 @@ keys! {
                 others: &[("assumed", FirstFactor::Assumed)],
             },
             example = "\"assumed\"",
-            text = "What proves a user before this module. `\"auto\"`: the module sees by itself whether something has. `\"assumed\"`: the administrator states that something has, in a way that leaves no trace, such as a smart card. See {who-is-asked#With and without a first factor}.";
+            text = "Whether a first factor was verified before this module. `\"auto\"`: the module detects it. `\"assumed\"`: the administrator states that one always is, but cannot be detected, such as a smart card. See {who-is-asked#With and without a first factor}.";
         FAILMODE "failmode": Word<FailMode> = Word {
                 default: ("secure", FailMode::Secure),
                 others: &[("safe", FailMode::Safe)],
             },
             example = "\"safe\"",
-            text = "What happens when OneLogin cannot be reached. `\"secure\"`: every login is denied. `\"safe\"`: proven users get in over ssh from the networks of `failmode_from`, which it requires, with a warning in the log; never in sudo and su, and on no other trouble. See {outage}.";
+            text = "What happens when OneLogin cannot be reached. `\"secure\"`: every login is denied. `\"safe\"`: users with a verified first factor are let in over ssh from the networks in `failmode_from` (required), with a warning in the log; never in sudo and su, and never after other errors. See {outage}.";
         FAILMODE_FROM "failmode_from": Texts = Texts::Unset,
             example = "[\"10.20.0.0/16\", \"2001:db8:20::/48\"]",
             text = "Networks of the ssh clients that `failmode = \"safe\"` applies to; required with it.",
-            more = "An address without a length means this one client. A network of the loopback is a fault. See {outage#Where safe applies}.";
+            more = "An address without a prefix length means one client. A loopback network is a fault. See {outage#Where safe applies}.";
         LOG_LEVEL "log_level": Word<bool> = Word {
                 default: ("info", false),
                 others: &[("debug", true)],
             },
             example = "\"debug\"",
-            text = "`\"info\"`: one line for each decision and each fault. `\"debug\"` adds a line for each request: path, status, length, time; and one where entries of the list of devices were skipped; never values.";
+            text = "`\"info\"`: one line for each decision and each fault. `\"debug\"` adds a line for each request (path, status, length, time) and one for skipped device entries; it never logs values.";
         STATE_DIR "state_dir": Path = Path(Some("/run/pam_onelogin")),
             example = "\"/run/onelogin\"",
-            text = "Folder of the module's own files, absolute path; made with mode 0700 if it is absent. It belongs below `/run`, which is empty after a restart, on a tmpfs of its own.",
-            more = "No local user can then fill it: `pam-onelogin enable` mounts one on the default.";
+            text = "Folder for the module's own files, absolute path; created with mode 0700 if it does not exist. Put it on its own tmpfs below `/run`, which is empty after a restart.",
+            more = "Then local users cannot fill it. `pam-onelogin enable` mounts a tmpfs on the default folder.";
     }
 }
 

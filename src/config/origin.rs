@@ -95,7 +95,7 @@ impl Proxy {
 
 /// A `user:password` without its percent signs.
 fn decoded(credential: &str) -> Result<Secret, &'static str> {
-    const WHY: &str = "has a user and a password that are not \"user:password\"";
+    const WHY: &str = "must have user and password in the form \"user:password\"";
     let mut bytes = Zeroizing::new(Vec::with_capacity(credential.len()));
     let mut rest = credential.bytes();
     while let Some(byte) = rest.next() {
@@ -103,7 +103,9 @@ fn decoded(credential: &str) -> Result<Secret, &'static str> {
             b'%' => {
                 let digits = [rest.next(), rest.next()].map(|digit| char::from(digit.unwrap_or(0)));
                 let [Some(high), Some(low)] = digits.map(|digit| digit.to_digit(16)) else {
-                    return Err("has a % without two digits; write %25 for the sign itself");
+                    return Err(
+                        "has a % without two hexadecimal digits; write %25 for a percent sign",
+                    );
                 };
                 u8::try_from(high * 16 + low).map_err(|_| WHY)?
             }
@@ -134,12 +136,12 @@ fn place(text: &str) -> Result<(&str, Option<u16>), &'static str> {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'-')
     };
     if host.len() > 253 || !host.split('.').all(label) {
-        return Err("must hold a host name and nothing behind it but a port");
+        return Err("must have a host name, an optional port and nothing else");
     }
     let number = |port: &str| {
         let is_number = port.bytes().all(|b| b.is_ascii_digit());
         let port = port.parse::<u16>().ok().filter(|&n| is_number && n > 0);
-        port.ok_or("has a port that is not 1 to 65535")
+        port.ok_or("must have a port from 1 to 65535")
     };
     Ok((host, port.map(number).transpose()?))
 }

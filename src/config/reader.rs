@@ -111,7 +111,8 @@ impl<'a> Reader<'a> {
         line: usize,
         failmode: FailMode,
     ) -> Vec<IpNet> {
-        const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
+        const WRITE: &str =
+            "write the networks of your ssh clients, such as failmode_from = [\"10.20.0.0/16\"]";
         let own_line = self.line(top, keys::FAILMODE_FROM.name);
         let is_set = top.entries.contains_key(keys::FAILMODE_FROM.name);
         let Some(texts) = self.texts(top, &keys::FAILMODE_FROM) else {
@@ -314,7 +315,7 @@ impl<'a> Reader<'a> {
         if texts.is_empty() {
             self.fault(
                 line,
-                "\"groups\" is empty, so nobody would be asked; name a group or drop the line",
+                "\"groups\" is empty, so no user would need a second factor; name a group or remove the line",
             );
         }
         let mut lists = Vec::new();
@@ -414,7 +415,7 @@ impl<'a> Reader<'a> {
         if words.is_empty() {
             self.fault(
                 line,
-                "\"allow\" is empty, so nobody could log in; name a factor or drop the line",
+                "\"allow\" is empty, so no user could log in; name a factor or remove the line",
             );
         }
         allow
@@ -480,7 +481,7 @@ fn network(text: &str) -> Result<IpNet, &'static str> {
         .map_err(|_| "is not a network")?;
     let is_mapped = network.network() != network.network().to_canonical();
     if network.network().is_loopback() {
-        Err("is this host itself, where a local user can cause an outage")
+        Err("is the loopback of this host, where a local user can cause an outage")
     } else if is_mapped {
         // A client's address is compared as IPv4.
         Err("is an IPv4 network written as IPv6: write it as IPv4")

@@ -106,7 +106,9 @@ impl<'a> Reader<'a> {
                 _ => {
                     self.fault(
                         line,
-                        format!("\"{key}\" must hold texts in quotes that are not empty"),
+                        format!(
+                            "\"{key}\" must contain only texts in quotes, and none of them empty"
+                        ),
                     );
                     texts = None;
                 }

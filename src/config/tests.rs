@@ -284,7 +284,7 @@ fn r02_each_fault_names_its_line_and_what_to_write() {
         ),
         (
             "[factors]\nallow = []",
-            "c.toml:2: \"allow\" is empty, so nobody could log in",
+            "c.toml:2: \"allow\" is empty, so no user could log in",
         ),
         (
             "[factors]\nallow = [\"push\", \"duck\"]",
@@ -296,7 +296,7 @@ fn r02_each_fault_names_its_line_and_what_to_write() {
         ),
         (
             "[factors]\nallow = [1]",
-            "c.toml:2: \"allow\" must hold texts",
+            "c.toml:2: \"allow\" must contain only texts",
         ),
         (
             "[factors]\nallow = \"push\"",
@@ -389,15 +389,15 @@ fn the_newer_keys_are_checked_too() {
     };
     fault(
         "[users]\ngroups = []",
-        "c.toml:2: \"groups\" is empty, so nobody would be asked",
+        "c.toml:2: \"groups\" is empty, so no user would need a second factor",
     );
     fault(
         "[users]\ngroups = [\"!wheel\"]",
-        "c.toml:2: \"groups\": \"!wheel\" excludes only",
+        "c.toml:2: \"groups\": \"!wheel\" only excludes groups",
     );
     fault(
         "[users]\ngroups = [\"users !wheel\"]",
-        "c.toml:2: \"groups\": \"users !wheel\" holds white space",
+        "c.toml:2: \"groups\": \"users !wheel\" contains a space",
     );
     fault(
         "[users]\nmatch = \"gecos\"",
@@ -534,7 +534,8 @@ fn r22_a_limit_of_a_day_is_never_below_that_of_a_window() {
 
 #[test]
 fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
-    const WRITE: &str = "write the networks that people log in from by ssh, such as failmode_from = [\"10.20.0.0/16\"]";
+    const WRITE: &str =
+        "write the networks of your ssh clients, such as failmode_from = [\"10.20.0.0/16\"]";
     for (line, fault) in [
         (
             "failmode = \"safe\"",
@@ -551,11 +552,11 @@ fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
         ),
         (
             "failmode_from = [\"127.0.0.0/8\"]",
-            "\"failmode_from\": \"127.0.0.0/8\" is this host itself, where a local user can cause an outage",
+            "\"failmode_from\": \"127.0.0.0/8\" is the loopback of this host, where a local user can cause an outage",
         ),
         (
             "failmode_from = [\"::1\"]",
-            "\"failmode_from\": \"::1\" is this host itself, where a local user can cause an outage",
+            "\"failmode_from\": \"::1\" is the loopback of this host, where a local user can cause an outage",
         ),
     ] {
         let text = format!(

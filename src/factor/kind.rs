@@ -1,5 +1,5 @@
-//! The kinds of second factors: for each its words, OneLogin's names, how it is activated, the shape of its
-//! codes, and the nouns in prompts. One table; the documents' lists are made from it (`cargo xtask docs`).
+//! The kinds of second factors: each with its words, OneLogin's names, how it is activated, the shape of its
+//! codes, and its words in prompts. One table; the documents' lists are made from it (`cargo xtask docs`).
 
 use crate::secret::Secret;
 
@@ -30,11 +30,11 @@ enum Shape {
     Modhex(usize),
 }
 
-/// What the documents say of a word of `factors.allow`.
+/// The documentation of a word of `factors.allow`.
 pub struct Row {
     /// The word.
     pub word: &'static str,
-    /// What it is.
+    /// A description.
     pub what: &'static str,
     /// `auth_factor_name`s
     pub names: Vec<&'static str>,
@@ -42,7 +42,7 @@ pub struct Row {
     pub versions: &'static str,
 }
 
-/// Defines the factors by the words of `factors.allow`, in the order that holds when it is not set.
+/// Defines the factors by the words of `factors.allow`, in the default order.
 macro_rules! factors {
     ( $(
         $allowed:literal $what:literal, $versions:literal {
@@ -59,8 +59,7 @@ macro_rules! factors {
         }
 
         impl Factor {
-            /// What each word of `factors.allow` stands for, in the order that holds when it is not set.
-            /// `temporary` holds only where it is named.
+            /// The factors of each word of `factors.allow`, in the default order. `temporary` is not in the default.
             pub const WORDS: &'static [(&'static str, &'static [Self])] =
                 &[ $( ($allowed, &[ $( Self::$factor ),+ ]) ),+ ];
 
@@ -129,8 +128,8 @@ factors! {
         #[doc = "A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them."]
         MagicLink "magic-link", [], Approval, Shape::Nothing, "a link by e-mail", "Link by e-mail";
     }
-    "voice" "phone call: the user keys in digits that the prompt shows", "2" {
-        #[doc = "A phone call, during which the user keys in digits."]
+    "voice" "phone call: the user types digits from the prompt on the phone", "2" {
+        #[doc = "A phone call, during which the user types digits on the phone."]
         Voice "voice", ["OneLogin Voice"], Approval, Shape::Nothing, "a phone call", "Phone call";
     }
     "yubikey" "YubiKey one-time password, 44 letters", "both" {
@@ -141,8 +140,8 @@ factors! {
         #[doc = "A passcode of Duo's app."]
         Duo "duo", ["Duo Security"], CodeAtHand, Shape::Digits(6, 10), "", "";
     }
-    "temporary" "temporary token that an administrator made", "both" {
-        #[doc = "A temporary token that an administrator made."]
+    "temporary" "temporary token from an administrator", "both" {
+        #[doc = "A temporary token from an administrator."]
         Temporary "temporary", [], CodeAtHand, Shape::Digits(6, 10), "", "";
     }
 }

@@ -10,7 +10,7 @@ use crate::id::{UserId, VerificationId};
 use std::time::Duration;
 
 /// Where the phone shows the push of another login, perhaps of one that the user has broken off.
-const BUSY: &str = "An earlier sign-in waits for your approval. If you did not start it, deny it. ";
+const BUSY: &str = "An earlier login is waiting for approval. If you did not start it, deny it. ";
 
 /// How often another login's push is looked at.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);
@@ -149,12 +149,9 @@ impl Login<'_> {
             }
             if !std::mem::replace(&mut is_told, true) {
                 if self.approval_wait == ApprovalWait::AtOnce {
-                    self.prompt.tell(&format!("{BUSY}Yours comes next."));
+                    self.prompt.tell(&format!("{BUSY}This login is next."));
                 } else {
-                    let text = format!(
-                        "{BUSY}Press Enter to wait your turn{}: ",
-                        or_code(device, false)
-                    );
+                    let text = format!("{BUSY}Press Enter to wait{}: ", or_code(device, false));
                     let acceptance = self.enter_or_code(user, device, None, &text, tries)?;
                     if acceptance.is_some() {
                         return Ok(acceptance);
@@ -328,11 +325,14 @@ impl Task {
         let (sent, what) = match device.factor {
             Factor::Voice => {
                 let digits = digits.ok_or_else(|| {
-                    ApiError::new(ApiTrouble::BadReply, "a call without digits to key in")
+                    ApiError::new(
+                        ApiTrouble::BadReply,
+                        "the reply to the call has no digits to type",
+                    )
                 })?;
                 (
                     format!("Calling {name}"),
-                    format!("Key in {digits} on the phone"),
+                    format!("Type {digits} on the phone"),
                 )
             }
             Factor::MagicLink => {
@@ -345,7 +345,7 @@ impl Task {
     }
 
     fn waited(&self) -> String {
-        format!("{}. {} to go on.", self.sent, self.what)
+        format!("{}. {} to continue.", self.sent, self.what)
     }
 
     fn prompted(&self, device: &Device) -> String {

@@ -91,7 +91,7 @@ impl Login<'_> {
         let prompt = prompt(available.factor, &registration).map_err(|NotEnrolled| {
             Self::trouble(ApiError::new(
                 ApiTrouble::BadReply,
-                "a registration without what the user needs for it",
+                "the reply to the registration has no address or token",
             ))
         })?;
         if available.factor == Factor::Voice || available.factor == Factor::Push {
@@ -180,7 +180,7 @@ fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnro
             shown(&registration.token)?
         ),
         Factor::Voice => format!(
-            "Your phone rings. Key in {} there, then press Enter: ",
+            "Your phone is ringing. Type {} on the phone, then press Enter: ",
             shown(&registration.token)?
         ),
         Factor::Email => "Passcode from the e-mail that was sent to you: ".to_owned(),

@@ -180,7 +180,7 @@ impl<'a> Client<'a> {
             // This credential need not have the scope to read devices.
             return match self.replace(purpose.role, token, deadline) {
                 Ok(Some(_)) => credential(
-                    "status=401, and OneLogin gave another token",
+                    "status=401, and OneLogin issued a new token",
                     Ending::TokenChanged,
                 ),
                 Err(error) if error.trouble == ApiTrouble::Credential => Err(error),
@@ -193,9 +193,12 @@ impl<'a> Client<'a> {
             Ok(_) | Err(_) => return Ok(()),
         }
         match self.replace(purpose.role, token, deadline) {
-            Ok(Some(_)) => credential("status=401, the token has ended", Ending::TokenReplaced),
+            Ok(Some(_)) => credential(
+                "status=401, as the token was no longer valid",
+                Ending::TokenReplaced,
+            ),
             Ok(None) => credential(
-                "status=401, and OneLogin gives the same token again",
+                "status=401, and OneLogin issued the same token again",
                 Ending::TokenRefused,
             ),
             // It has not been evaluated either way.

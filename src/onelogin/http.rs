@@ -425,7 +425,7 @@ fn send_request(
     let is_html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/html"));
     let status = response.status().as_u16();
     if response.status().is_success() && !is_framed(response.headers()) {
-        let text = "a reply that does not say once how long it is";
+        let text = "a reply that does not state its length exactly once";
         return Err(io::Error::new(io::ErrorKind::InvalidData, text).into());
     }
     let body = response

@@ -17,11 +17,11 @@ use serde::{Serialize, Serializer};
 
 const DEVICES: Purpose = Purpose {
     role: Role::Lookup,
-    scope: "\"Manage All\" as documented (\"Read All\" was seen to do)",
+    scope: "\"Manage All\" as documented (\"Read All\" was seen to work)",
 };
 const VERIFY: Purpose = Purpose {
     role: Role::Verify,
-    scope: "\"Manage All\" as documented (\"Authentication Only\" was seen to do)",
+    scope: "\"Manage All\" as documented (\"Authentication Only\" was seen to work)",
 };
 const ENROL: Purpose = Purpose {
     role: Role::Verify,

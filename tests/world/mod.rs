@@ -240,7 +240,7 @@ pub fn assert_denied(outcome: &Outcome, what: &str) {
         "used-code",
         "too-many-",
         "push-denied-lately",
-        "nobody-lately",
+        "look-up-paused",
     ] {
         let earlier = format!("reason={earlier}");
         assert!(

@@ -106,7 +106,9 @@ impl Held {
             *held = Some(link);
         }
         // Where nothing is held, this is no outage.
-        Err(Error::Io(io::Error::other("the connection is held")))
+        Err(Error::Io(io::Error::other(
+            "the connection is kept for the next request",
+        )))
     }
 }
 
@@ -147,7 +149,7 @@ impl Dial {
     fn dial(&self, details: &ConnectionDetails<'_>) -> Result<Link, Error> {
         let host = details.uri.host().unwrap_or_default();
         let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Error::Tls("the host's name is none that a certificate can have"))?;
+            .map_err(|_| Error::Tls("the host name is not a valid TLS server name"))?;
         let tls = ClientConnection::new(Arc::clone(&self.tls), name);
         let end = end_of(details.timeout);
 

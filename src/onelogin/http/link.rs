@@ -138,7 +138,7 @@ fn is_late(error: &io::Error) -> bool {
 }
 
 fn endless() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "the server does not pause")
+    io::Error::new(io::ErrorKind::TimedOut, "the server sends without a pause")
 }
 
 /// The connection to OneLogin, behind its handshake.

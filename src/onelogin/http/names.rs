@@ -101,7 +101,7 @@ impl Resolver for Names {
         timeout: NextTimeout,
     ) -> Result<ResolvedSocketAddrs, Error> {
         self.progress.connecting(false);
-        let locked = |_| Error::Io(io::Error::other("the names are locked"));
+        let locked = |_| Error::Io(io::Error::other("the list of addresses is locked"));
         let mut known = self
             .known
             .addresses

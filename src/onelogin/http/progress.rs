@@ -162,7 +162,7 @@ impl Progress {
         let detail = match error {
             // These may hold an address or a header of ours; their kind says enough.
             Error::Http(_) => {
-                "a header could not be made; look at client_id and client_secret".to_owned()
+                "an HTTP header could not be built; check client_id and client_secret".to_owned()
             }
             // The client's own words would have an admin look for a wrong name.
             Error::HostNotFound if trouble == ApiTrouble::NoConnection => {

@@ -63,7 +63,7 @@ impl Bundle {
         };
         bundle.entries = bundle.index()?;
         if bundle.entries.is_empty() {
-            return Err(bundle.fault(&"holds no certificate in PEM form"));
+            return Err(bundle.fault(&"contains no certificate in PEM form"));
         }
         Ok(bundle)
     }
@@ -91,7 +91,7 @@ impl Bundle {
         }
         match begin {
             None => Ok(entries),
-            Some(_) => Err(self.fault(&"holds a certificate without an end")),
+            Some(_) => Err(self.fault(&"contains a certificate without an END line")),
         }
     }
 
@@ -114,7 +114,7 @@ impl Bundle {
     }
 
     fn no_base64(&self) -> String {
-        self.fault(&"holds a certificate that is no base64")
+        self.fault(&"contains a certificate that is not base64")
     }
 
     fn fault(&self, text: &dyn std::fmt::Display) -> String {

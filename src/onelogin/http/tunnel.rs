@@ -58,7 +58,9 @@ impl Tunnel {
             200..=299 => Ok(()),
             status => {
                 progress.connecting(matches!(status, 502..=504));
-                Err(Error::ConnectProxyFailed(format!("it answers {status}")))
+                Err(Error::ConnectProxyFailed(format!(
+                    "the proxy answered {status}"
+                )))
             }
         }
     }
@@ -92,7 +94,7 @@ fn status(head: &[u8]) -> io::Result<u16> {
 }
 
 fn no_answer() -> io::Error {
-    let text = "the proxy does not answer as one does";
+    let text = "the proxy's answer is not HTTP";
     io::Error::new(io::ErrorKind::InvalidData, text)
 }
 
