@@ -93,7 +93,7 @@ pub struct Ours<'a> {
     /// The device we asked for.
     pub device: &'a DeviceId,
     /// The verification, where the call names one. A code that is posted directly makes a new
-    /// one, whose id nobody knows before the reply.
+    /// one, whose id is unknown before the reply.
     pub verification: Option<&'a VerificationId>,
 }
 
@@ -263,7 +263,7 @@ struct AnswerBody {
     code: Option<serde_json::Value>,
     name: Option<serde_json::Value>,
     message: Option<serde_json::Value>,
-    /// Where ids could hide that nobody compares.
+    /// Could contain ids that are not compared.
     data: Option<serde_json::Value>,
     #[serde(skip)]
     in_array: bool,
@@ -276,7 +276,7 @@ impl InArray for AnswerBody {
 }
 
 impl AnswerBody {
-    /// `error: false` beside a word says that it is none. The object of a success says so within.
+    /// `error: false` beside a word says that there is no error. The object of a success says so within.
     fn is_an_error(&self) -> bool {
         let is_no_error = matches!(
             (&self.status, &self.error),

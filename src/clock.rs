@@ -56,7 +56,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// Seconds since the machine started, asleep or not: nobody can set this clock.
+/// Seconds since the machine started, with the time in which it slept. This clock cannot be set.
 #[must_use]
 pub fn seconds_since_boot() -> Option<i64> {
     let time = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;

@@ -28,14 +28,14 @@ pub struct Config {
     pub factors: Factors,
     /// `push.wait`: the longest wait for an approval.
     pub push_wait: Duration,
-    /// `[limits]`: how much may be sent to a user in vain, and how many codes refused.
+    /// `[limits]`: how many challenges may remain without an accepted login, and how many codes may be refused.
     pub limits: Limits,
     /// `first_factor`: what proves a user before us.
     pub first_factor: FirstFactor,
     /// `failmode`: what happens when OneLogin cannot be reached.
     pub failmode: FailMode,
-    /// `failmode_from`: the networks of the ssh clients for whom `failmode = "safe"` counts; none of
-    /// them is of the loopback.
+    /// `failmode_from`: the networks of the ssh clients to which `failmode = "safe"` applies; none is a
+    /// loopback network.
     pub failmode_from: Vec<IpNet>,
     /// `state_dir`: the folder of the private files.
     pub state_dir: PathBuf,
@@ -65,7 +65,7 @@ pub struct OneLogin {
     pub connect_timeout: Duration,
     /// `request_timeout`: for one request and its reply.
     pub request_timeout: Duration,
-    /// `login_timeout`: no wait of ours goes on later than this after authenticate was entered.
+    /// `login_timeout`: every wait of the module ends this long after authenticate was entered.
     pub login_timeout: Duration,
 }
 
@@ -115,18 +115,18 @@ pub struct Users {
     pub map_file: Option<PathBuf>,
     /// `check_active`: whether ids from the map are checked for their state.
     pub check_active: bool,
-    /// `cache`: how long id, state and devices are believed after a look-up; zero: not at all.
+    /// `cache`: how long id, state and devices are cached after a look-up; zero: not at all.
     pub cache: Duration,
-    /// `groups`: pattern lists; who is in no group that one of them means is not asked. `None`:
-    /// everybody is.
+    /// `groups`: pattern lists; a user whose groups match none of them is not asked. `None`: every
+    /// user is asked.
     pub groups: Option<Vec<PatternList>>,
     /// `exempt_users`: Unix names that are not asked.
     pub exempt_users: Vec<String>,
     /// `exempt_groups`: Unix groups whose members are not asked.
     pub exempt_groups: Vec<String>,
-    /// `unknown`: what becomes of a user whom OneLogin does not know.
+    /// `unknown`: what happens to a user that OneLogin does not have.
     pub unknown: Missing,
-    /// `no_factor`: what becomes of a user without any device.
+    /// `no_factor`: what happens to a user without any device.
     pub no_factor: NoFactor,
 }
 
@@ -168,7 +168,7 @@ attributes! {
 /// Before the name of a custom attribute.
 const CUSTOM: &str = "custom_attributes.";
 
-/// What becomes of a user whom OneLogin does not know.
+/// What happens to a user that OneLogin does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Missing {
     /// The login is denied.
@@ -177,14 +177,14 @@ pub enum Missing {
     Exempt,
 }
 
-/// What becomes of a user without any device.
+/// What happens to a user without any device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoFactor {
     /// The login is denied.
     Deny,
     /// The user is not asked.
     Exempt,
-    /// A user whom something before us has proven enrols a factor.
+    /// A proven user enrols a factor.
     Enroll,
 }
 
@@ -230,7 +230,7 @@ pub enum FirstFactor {
 /// What happens when OneLogin cannot be reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailMode {
-    /// Nobody gets in.
+    /// Every login is denied.
     Secure,
     /// An outage lets in (rule R19: `outage.rs`), before anything was sent.
     Safe,

@@ -74,7 +74,7 @@ fn moment(place: &[Cell<u8>; USER + MOMENT]) -> i64 {
     bytes.fold(0, |moment, byte| moment << 8 | i64::from(byte))
 }
 
-/// A moment that is still to come counts: somebody was denied.
+/// A moment in the future counts: a user was denied.
 fn is_recent(moment: i64, now: i64) -> bool {
     now.saturating_sub(moment) < LIFE
 }

@@ -10,7 +10,7 @@ use crate::text::{PROMPT_CHARS, clean};
 use kind::Course;
 use std::fmt::Write as _;
 
-/// The prompt that tells nothing about the user (rule R13), and that of a sole authenticator.
+/// The prompt that reveals nothing about the user (rule R13). A user with one authenticator gets the same.
 pub const PASSCODE: &str = "OneLogin passcode: ";
 
 /// The most options a menu shows; an option is one digit.

@@ -42,7 +42,7 @@ pub enum Misfit {
     /// A pattern holds white space that no group name has, or beside a wildcard: patterns of a list are
     /// divided by commas, and a list of `pam_duo`'s by spaces.
     Space,
-    /// Nothing is included: such a list matches nobody, and so exempts everybody.
+    /// Nothing is included: such a list matches no user, and so exempts every user.
     OnlyExcludes,
 }
 

@@ -122,7 +122,7 @@ pub fn boot() -> Result<String, String> {
         .ok_or_else(|| format!("{PATH}: is not an id"))
 }
 
-/// Whether the process that [`process_identity`] named is gone for sure. Where that cannot be told, it
+/// Whether the process that [`process_identity`] named is gone for sure. If that is unknown, it
 /// is there.
 #[must_use]
 pub fn is_gone(identity_of: &str) -> bool {
@@ -157,7 +157,7 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// As [`process_identity`]; `None` when this process cannot be told from others.
+/// As [`process_identity`]; `None` if this process cannot be identified.
 #[must_use]
 pub fn sure_identity() -> Option<String> {
     let identity = process_identity();
@@ -202,7 +202,7 @@ fn read(path: &str) -> std::io::Result<String> {
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
-/// Whether this process has the network namespace of PID 1; `None` when that cannot be told.
+/// Whether this process has the network namespace of PID 1; `None` if that is unknown.
 #[must_use]
 pub fn has_the_hosts_network() -> Option<bool> {
     let network = |process: &str| std::fs::read_link(format!("/proc/{process}/ns/net")).ok();
@@ -210,7 +210,7 @@ pub fn has_the_hosts_network() -> Option<bool> {
 }
 
 /// Whether an address belongs to this host, so that whatever answers there, or does not, runs here.
-/// Where that cannot be told, it does.
+/// If that is unknown, it does.
 #[must_use]
 pub fn is_of_this_host(address: IpAddr) -> bool {
     let address = address.to_canonical();
@@ -258,7 +258,7 @@ fn signals(names: &[&str]) -> u64 {
 }
 
 /// Fills the descriptors 0 to 2 where the host has closed them, for as long as it lives: a file or
-/// connection of ours must not become somebody's standard output.
+/// connection of ours must not become the standard output of another program.
 pub struct StandardDescriptors {
     _placeholders: Vec<File>,
 }
@@ -361,7 +361,7 @@ mod tests {
         for gone in [format!("{pid}@1"), "4194999@1".to_owned()] {
             assert!(is_gone(&gone), "{gone}");
         }
-        // What nobody has written says nothing.
+        // What this module cannot have written is never taken as gone.
         for odd in ["", "x", "@1", "1/../self@1", "4194999", "4194999@?"] {
             assert!(!is_gone(odd), "{odd}");
         }
@@ -401,7 +401,7 @@ mod tests {
         ] {
             assert!(is_of_this_host(own.parse().unwrap()), "{own}");
         }
-        // A reserved address (RFC 5737): nobody has it.
+        // A reserved address (RFC 5737) that no host has.
         assert!(!is_of_this_host("192.0.2.77".parse().unwrap()));
     }
 

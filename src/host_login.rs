@@ -248,7 +248,7 @@ fn remarks(
     remarks
 }
 
-/// Why `failmode = "safe"` did not let in, where somebody may have expected that.
+/// Why `failmode = "safe"` did not let the user in, where an administrator may have expected it.
 fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) -> Option<String> {
     let Outcome::Unavailable(error) = &report.outcome else {
         return None;

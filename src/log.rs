@@ -51,7 +51,7 @@ impl Log {
         let sent = self.send(level, text.clone());
         if sent.is_none() {
             // The log may have been started anew while the user was typing. A line that cannot be
-            // delivered then is lost: there is nobody else to tell.
+            // delivered then is lost: there is no other place for it.
             self.logger = connect(&self.service);
             let _ = self.send(level, text);
         }

@@ -67,7 +67,7 @@ struct Progress {
     odd_devices: usize,
     /// OneLogin's answer makes verification impossible, with or without a first factor.
     led_to_nobody: bool,
-    /// Until when requests may go on, on the login's clock, because somebody typed late.
+    /// Until when requests may go on, on the login's clock, because the user typed late.
     until: Duration,
     /// When the push is over that this login has taken the phone for, on its clock.
     phone_until: Option<Duration>,
@@ -162,7 +162,7 @@ impl<'a> Login<'a> {
         Ok(typed)
     }
 
-    /// When the login is over, on its clock; but what somebody typed late still gets the time of one
+    /// When the login is over, on its clock; but what the user typed late still gets the time of one
     /// request.
     fn end(&self) -> Duration {
         let limit = self.config.onelogin.login_timeout;

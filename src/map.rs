@@ -4,7 +4,7 @@ use crate::config::ConfigFault;
 use crate::id::UserId;
 use std::collections::BTreeMap;
 
-/// Whom OneLogin should know.
+/// The user to look up at OneLogin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
     /// The user whose attribute has this value.

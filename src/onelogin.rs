@@ -67,8 +67,8 @@ impl OneLogin<'_> {
     }
 
     /// What is kept is dropped unless this went as it should: the device may be another one by now,
-    /// or the user gone. It stays where OneLogin has seen nothing: nobody can have what is kept looked up
-    /// again and again by requests that never leave this host (rule R22).
+    /// or the user gone. It stays where OneLogin has seen nothing, so that requests which never
+    /// leave this host cannot cause look-ups again and again (rule R22).
     fn after<T>(
         &mut self,
         result: Result<T, ApiError>,

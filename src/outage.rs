@@ -1,8 +1,8 @@
 //! When `failmode = "safe"` lets in (rule R19): the one table of what can keep a login from OneLogin, and of the logins for
 //! which that counts. Pure. The only place that can make a [`SafePlace`] or an [`Outage`].
 //!
-//! An outage is what the network says, never what somebody on this host can stage: they can use up its ports, descriptors
-//! and resolver, stop their own process, and fill whatever listens on this host.
+//! An outage is what the network reports. What a local user can cause is no outage: such a user can use up the ports, descriptors
+//! and resolver of this host, stop their own process, and block each service on this host.
 
 use crate::config::{Config, FailMode};
 use crate::user::{Proof, Uids};
@@ -90,7 +90,7 @@ impl Miss {
 #[derive(Clone, Copy, Debug)]
 pub struct SafePlace(());
 
-/// An outage of OneLogin in such a login: it was seen twice. One of the proofs that let somebody in (rule R1).
+/// An outage of OneLogin in such a login: it was seen twice. One of the proofs that let a user in (rule R1).
 #[derive(Debug)]
 pub struct Outage(());
 
@@ -104,7 +104,7 @@ pub struct Here<'a> {
     pub ssh_connection: Option<&'a str>,
     /// Whether an address belongs to this host.
     pub is_of_this_host: &'a dyn Fn(IpAddr) -> bool,
-    /// Whether this process has the network of PID 1; `None` when that cannot be told.
+    /// Whether this process has the network of PID 1; `None` if that is unknown.
     pub has_the_hosts_network: &'a dyn Fn() -> Option<bool>,
 }
 
@@ -124,7 +124,7 @@ listed! {
         OtherNetwork,
         /// The client is on this host.
         ThisHost,
-        /// The process has a network of its own, or nobody can tell.
+        /// The process has a network of its own, or that cannot be determined.
         OwnNetwork,
     }
 }

@@ -40,7 +40,7 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How much of a folder is read at once, in bytes: more than the folder of a user holds.
 const FOLDER_BUFFER: usize = 32 << 10;
 
-/// Seconds since the machine started; `None` when nobody can tell.
+/// Seconds since the machine started; `None` if the clock cannot be read.
 pub type BootClock = fn() -> Option<i64>;
 
 /// The folder `state_dir`, or why it cannot be used.
@@ -114,7 +114,7 @@ impl State {
     /// Seconds since the machine started.
     ///
     /// # Errors
-    /// [`Forgotten`] when nobody can tell: nothing can be dated, then.
+    /// [`Forgotten`] if the clock cannot be read: then nothing can be dated.
     pub fn now(&self) -> Result<i64, Forgotten> {
         (self.clock)().ok_or(Forgotten)
     }
@@ -188,8 +188,8 @@ impl State {
     }
 
     /// Makes an entry in a folder below the own one: a symbolic link, which is there whole and at
-    /// once, and needs no room of its own. The folder is made if it is absent. `false` when there is one of
-    /// this name.
+    /// once, and needs no disk space of its own. The folder is made if it is absent. `false` if the name
+    /// exists already.
     fn link(&self, folder: &str, entry: &str, target: &str) -> io::Result<bool> {
         let folder = self.path(folder).map_err(io::Error::other)?;
         let path = folder.join(entry);

@@ -70,7 +70,7 @@ pub fn fact(key: &str, value: &str, max: usize) -> String {
     }
 }
 
-/// Characters that no terminal or log should get from a stranger: controls (line ends and tabs
+/// Characters that must not reach a terminal or log from outside: controls (line ends and tabs
 /// are white space and folded before), format characters that hide or reorder text, private use
 /// and the tag block.
 fn is_hostile(c: char) -> bool {

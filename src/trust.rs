@@ -1,5 +1,5 @@
-//! Whom this process trusts with its files, and opening them so that nobody else can have changed
-//! them (rule R4).
+//! Which users this process trusts as owners of its files, and opening files that no other user can have
+//! changed (rule R4).
 
 use crate::user::Uids;
 use nix::errno::Errno;
@@ -21,7 +21,7 @@ pub struct Trusted {
 /// Who may read a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Privacy {
-    /// Anybody.
+    /// Any user.
     Public,
     /// The owner only.
     Secret,
@@ -90,7 +90,7 @@ impl Trusted {
 
     /// Reads a file of at most `max` bytes. The last component must not be a link; the file that
     /// was opened, and each folder above it, must belong to a trusted owner and be writable by
-    /// nobody else.
+    /// no other user.
     ///
     /// # Errors
     /// [`FileError`], with what to do about it.
@@ -304,9 +304,9 @@ pub fn system_bundle() -> Result<(PathBuf, File), FileError> {
 /// The longest CA bundle that is read, in bytes.
 pub const MAX_BUNDLE: u64 = 4 << 20;
 
-/// In one piece: a buffer that grows would leave copies behind that nobody wipes.
-/// Reads a file that had this length a moment ago. Where it has as many bytes still, nothing more is
-/// asked for: there is room for one more, which a file that has grown would have filled.
+/// Reads a file that had this length a moment ago, in one piece: a buffer that grows would leave copies
+/// behind that are not wiped. The buffer has one byte more than the file; if that is filled, the file has
+/// grown.
 fn read_at_most(mut file: File, length: u64, max: u64) -> Result<Zeroizing<Vec<u8>>, FileError> {
     let failed = |error: std::io::Error| refused(&error.to_string());
     let length = usize::try_from(length.min(max)).unwrap_or_default();

@@ -96,9 +96,9 @@ pub trait People {
 /// Who must pass.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Who {
-    /// Somebody who must pass.
+    /// A user who must pass.
     Subject(Subject),
-    /// Somebody whom the admin exempted.
+    /// A user whom the administrator exempted.
     Exempt {
         /// The Unix name.
         name: String,
@@ -107,24 +107,24 @@ pub enum Who {
     },
     /// A name that the system does not know: the same prompt as for others, and no call.
     Stranger,
-    /// It cannot be told who it is.
+    /// The user cannot be identified.
     Unclear(Unclear),
 }
 
-/// Somebody who must pass.
+/// A user who must pass.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Subject {
     /// The Unix name, as passwd spells it.
     pub name: String,
     /// The numeric id.
     pub uid: u32,
-    /// Whom to look up at OneLogin.
+    /// The name or id to look up at OneLogin.
     pub wanted: Result<Wanted, Unfit>,
     /// Whether something before us has proven the user.
     pub proof: Proof,
 }
 
-/// Why nobody can be looked up.
+/// Why there is no name or id to look up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unfit {
     /// The name must not be sent (rule R5).
@@ -161,7 +161,7 @@ listed! {
 }
 
 listed! {
-    /// Why it cannot be told who must pass.
+    /// Why the user who must pass cannot be identified.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Unclear {
         /// The real uid that must pass has no passwd entry, or its name belongs to another uid.
@@ -184,7 +184,7 @@ impl Unclear {
 }
 
 /// Finds out who must pass, and whether something before us has proven them: `PAM_USER`, or the
-/// caller where somebody else's process is on its way to root (su to root, sudo with rootpw).
+/// caller where another user's process is on its way to root (su to root, sudo with rootpw).
 #[must_use]
 pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -> (Who, Proof) {
     let uids = people.uids();
@@ -221,14 +221,14 @@ fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account
         return Ok(target);
     }
     let uid = uids.real;
-    let nobody = |why: String| Err(Who::Unclear(Unclear::Caller(LookupFailed(why))));
+    let unclear = |why: String| Err(Who::Unclear(Unclear::Caller(LookupFailed(why))));
     match caller(uid, people).map_err(failed)? {
         Caller::Known(caller) if target.uid == 0 => Ok(caller),
-        // The host names its caller, and the name means somebody else.
-        Caller::Named(caller) if target.uid == 0 || caller == target.name => nobody(format!(
+        // The host names its caller, and the name is another user's.
+        Caller::Named(caller) if target.uid == 0 || caller == target.name => unclear(format!(
             "uid {uid} has the name {caller}, which belongs to another uid"
         )),
-        Caller::Unknown if target.uid == 0 => nobody(format!("uid {uid} has no name")),
+        Caller::Unknown if target.uid == 0 => unclear(format!("uid {uid} has no name")),
         Caller::Known(_) | Caller::Named(_) | Caller::Unknown => Ok(target),
     }
 }
@@ -285,9 +285,9 @@ fn exemption(
 }
 
 /// Whether something before us has proven the account with this uid. A real uid that is not root's
-/// proves the account that has it and no other: whoever runs `su bob` has not shown to be bob.
+/// proves the account that has it and no other: a user who runs `su bob` has not proven to be bob.
 fn proof(request: &Request, first_factor: FirstFactor, uids: Uids, subject: Option<u32>) -> Proof {
-    // sshd gives unknown and forbidden users a password that nobody can have typed.
+    // sshd gives unknown and forbidden users a password that cannot have been typed.
     let is_typed = |password: &Secret| password.all(|c| !c.is_control());
     let has_password = request.password.as_ref().is_some_and(is_typed);
     let is_own_process = uids.real != 0 && subject == Some(uids.real);

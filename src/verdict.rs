@@ -11,15 +11,15 @@ use pam::constants::PamResultCode;
 pub struct Circumstances {
     /// The PAM environment has `SSH_CONNECTION`: the host is sshd.
     pub in_ssh: bool,
-    /// Something before us has proven the user. Nobody else may learn whether a name is known, and
-    /// nobody else is let in without OneLogin.
+    /// Something before us has proven the user. An unproven user must not learn whether a name is known,
+    /// and is never let in without OneLogin.
     pub proven: bool,
 }
 
 /// How serious a log line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// For an admin to mend.
+    /// An administrator has to fix something.
     Error,
     /// A login without a second factor, or a remark for the administrator (a used-up limit, a denied push).
     Warning,
@@ -162,7 +162,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
 }
 
 impl Verdict {
-    /// Whether nobody gets in by it.
+    /// Whether it denies the login.
     #[must_use]
     pub fn is_denial(&self) -> bool {
         self.event == Event::Denied
@@ -365,7 +365,7 @@ mod tests {
         for outcome in denials() {
             let verdict = of(&outcome, SUDO);
             assert!(verdict.reason.is_some(), "{outcome:?}");
-            // Where nobody can be asked, nothing can be said.
+            // Where no prompt can be shown, no sentence can be shown either.
             let is_mute = matches!(outcome, Outcome::NoConversation);
             assert_eq!(verdict.words.is_none(), is_mute, "{outcome:?}");
             assert_eq!(verdict.event, Event::Denied);

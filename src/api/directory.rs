@@ -16,7 +16,7 @@ pub enum Found {
     One(UserId),
     /// A well-formed empty list.
     Nobody,
-    /// 404 for an id: nobody, but not the well-formed empty answer that `users.unknown` wants.
+    /// 404 for an id: no user, but not the well-formed empty answer that `users.unknown` wants.
     Gone,
     /// More than one hit.
     Several,
@@ -65,7 +65,7 @@ pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found
 /// Who might be meant, before the attribute was compared.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Candidate {
-    /// Nobody.
+    /// No user.
     Nobody,
     /// This user, to be looked at.
     One(UserId),
@@ -92,7 +92,7 @@ pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
     }
 }
 
-/// An entry that cannot be read is a hit all the same (rule R5): it is not nobody.
+/// An entry that cannot be read still counts as a result (rule R5), not as an empty answer.
 fn odd_user() -> ApiError {
     bad("the only search result is not a user with an id")
 }

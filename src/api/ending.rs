@@ -36,7 +36,7 @@ listed! {
 pub enum Seen {
     /// It has not.
     No,
-    /// Nobody can tell.
+    /// Unknown.
     Perhaps,
     /// It has.
     Yes,

@@ -47,7 +47,7 @@ listed! {
         BadReply,
         /// The certificate or the handshake is not acceptable.
         Tls,
-        /// The API credential is wrong, or lacks a scope.
+        /// The API credential is wrong, or does not have a scope.
         Credential,
         /// This host could not do it: no descriptor, no memory, no permission.
         Local,

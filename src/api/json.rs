@@ -12,7 +12,7 @@ pub(super) fn bad(detail: &str) -> ApiError {
 }
 
 /// An object, and nothing else. What serde derives for a struct reads an array, too, by position:
-/// that is none of OneLogin's shapes.
+/// that has none of the shapes of OneLogin's replies.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {

@@ -21,7 +21,7 @@ const MAX_MAP: u64 = 16 << 20;
 pub enum LoadError {
     /// The process may not read it, because it is not root's: a lock screen, say.
     Unprivileged,
-    /// What an admin has to mend.
+    /// What an administrator has to fix.
     Faults(Vec<ConfigFault>),
 }
 

@@ -245,7 +245,7 @@ impl Login<'_> {
     }
 
     /// An acceptance by means of a push counts only while the phone is this login's: another one may
-    /// have sent its own push since this one's was over, and nobody can tell whose the acceptance is.
+    /// have sent its own push since this one's was over, and the acceptance may belong to either.
     fn while_it_is_ours(&self, acceptance: Acceptance) -> Result<Acceptance, Outcome> {
         if self.memory.holds_phone() {
             Ok(acceptance)

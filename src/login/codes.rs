@@ -95,7 +95,7 @@ impl Login<'_> {
     }
 
     /// Checks a code that needs no message: directly, or after an activation where the tenant
-    /// wants one. That activation sends nothing to anybody.
+    /// wants one. That activation sends no message.
     pub(super) fn check_at_hand(
         &mut self,
         user: &UserId,

@@ -19,7 +19,7 @@ use std::fmt::Write as _;
 /// Before the choice, in a login.
 const FIRST: &str = "You have no OneLogin factor yet. Choose one to set up:";
 
-/// The reply lacks what the user needs.
+/// The reply does not have what the user needs.
 struct NotEnrolled;
 
 impl Login<'_> {

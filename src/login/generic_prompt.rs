@@ -41,9 +41,8 @@ impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
 }
 
 impl Login<'_> {
-    /// The prompt that tells nothing, for users whom nothing has proven and for names that nobody
-    /// can verify: as many tries for one as for the other, whatever OneLogin says meanwhile;
-    /// nothing is shown, nothing is sent to anybody.
+    /// The prompt that reveals nothing, for unproven users and for names that cannot be verified. Both get the same number of
+    /// tries, independent of what OneLogin answers meanwhile. Nothing is shown, and nothing is sent to a device.
     pub(super) fn codes_only(
         &mut self,
         mut claimant: Claimant<'_>,

@@ -14,7 +14,7 @@ use crate::user::{Exemption, Proof, Subject, Unfit};
 
 /// Why there is no menu.
 pub(super) enum NoMenu {
-    /// There is nobody to verify.
+    /// There is no user to verify.
     Nobody(Unknown),
     /// The user has no factor and may enrol one.
     NoFactorYet(UserId),
@@ -79,7 +79,7 @@ impl Login<'_> {
         Ok((user, devices))
     }
 
-    /// Whom OneLogin is to be asked for.
+    /// The name or id to look up at OneLogin.
     pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, NoMenu> {
         subject.wanted.as_ref().map_err(|unfit| match unfit {
             Unfit::Name => NoMenu::Nobody(Unknown::Name),
@@ -114,7 +114,7 @@ impl Login<'_> {
         }
     }
 
-    /// OneLogin's answer leads to nobody, whatever has proven the user.
+    /// OneLogin's answer makes verification impossible, for proven and unproven users.
     pub(super) fn nobody(&mut self, unknown: Unknown) -> NoMenu {
         self.progress.led_to_nobody = true;
         NoMenu::Nobody(unknown)

@@ -16,24 +16,24 @@ pub enum Outcome {
     Exempt(Exemption),
     /// The user, or the phone, did not pass.
     Denied(Denial),
-    /// There is nobody whom OneLogin could verify.
+    /// There is no user whom OneLogin could verify.
     Unknown(Unknown),
     /// There is an outage, in a login to which `failmode = "safe"` applies, and nothing was sent yet.
     Outage(Outage, ApiError),
     /// OneLogin gave no usable reply.
     Unavailable(ApiError),
-    /// Something that an admin has to mend.
+    /// Something that an administrator has to fix.
     Fault(Fault),
-    /// Nobody can be asked.
+    /// No prompt can be shown.
     NoConversation,
     /// The program may not read the configuration.
     Unprivileged,
-    /// A bug of ours.
+    /// A bug in the module.
     Panicked,
 }
 
 listed! {
-    /// Why somebody did not pass.
+    /// Why a user did not pass.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Denial {
         /// OneLogin refused the code.
@@ -50,7 +50,7 @@ listed! {
         NotEnrolled,
         /// A factor was enrolled, but the time of the login is over.
         LogInAgain,
-        /// The verification is gone.
+        /// The verification no longer exists.
         Expired,
         /// The user pressed Ctrl-C.
         Interrupted,
@@ -68,23 +68,23 @@ listed! {
         TooManyChallengesToday,
         /// A push was denied on the phone in the last hour, and there is no other device.
         PushDeniedLately,
-        /// OneLogin was asked too often about somebody who has nothing to log in with.
+        /// OneLogin was asked too often about a user who has nothing to log in with.
         TooManyLookUps,
         /// A push of another login was pending all the time.
         PhoneBusy,
-        /// The stack is for those whom sshd lets in by a key, and there was none.
+        /// The stack requires a key that sshd accepted, and there was none.
         NoKey,
         /// This action was denied before.
         Before,
-        /// What has to be remembered cannot be written.
+        /// The state cannot be written.
         NoState,
-        /// `PAM_USER` is not who it was when the login began.
+        /// `PAM_USER` changed during the login.
         UserChanged,
     }
 }
 
 listed! {
-    /// Why there is nobody to verify.
+    /// Why there is no user to verify.
     #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Unknown {
         /// The system does not know the name.
@@ -93,7 +93,7 @@ listed! {
         Name,
         /// Only the map file names users, and it has no line for this one.
         NotMapped,
-        /// OneLogin knows nobody of this name.
+        /// OneLogin has no user with this name.
         User,
         /// OneLogin's search has several hits.
         Several,
@@ -101,13 +101,13 @@ listed! {
         Other,
         /// The OneLogin user is not active.
         Inactive,
-        /// OneLogin said a moment ago that there is nobody, or nothing to log in with.
+        /// OneLogin said less than two minutes ago that there is no such user, or nothing to log in with.
         Lately,
         /// The user has no device.
         NoFactor,
         /// The user has no device that is allowed here.
         NoAllowedFactor,
-        /// It cannot be told who it is.
+        /// The user cannot be identified.
         Unclear(Unclear),
     }
 }
@@ -123,7 +123,7 @@ impl Unknown {
     }
 }
 
-/// What an admin has to mend.
+/// What an administrator has to fix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// The configuration, its files or the module's arguments; each fault is a log line before.

@@ -115,7 +115,7 @@ pub trait Prompt {
     /// Asks with an echoed prompt and returns what was typed.
     ///
     /// # Errors
-    /// [`NoAnswer`] when nobody can be asked.
+    /// [`NoAnswer`] when no prompt can be shown, or there is no answer.
     fn ask(&mut self, text: &str) -> Result<Typed, NoAnswer>;
     /// Whether there is a conversation at all.
     fn is_there(&self) -> bool;
@@ -146,7 +146,7 @@ pub enum BadAnswer {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoAnswer;
 
-/// A moment on the clock that nobody can set. A span of time would begin anew in a process that was
+/// A moment on a clock that cannot be set. A span of time would begin anew in a process that was
 /// stopped; a moment passes meanwhile (rule R21).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
@@ -202,7 +202,7 @@ impl From<Deadline> for Permit<'_> {
 
 /// Time, seen from the moment when authenticate was entered.
 pub trait Clock {
-    /// How long ago that was, on a clock that nobody can set.
+    /// How long ago that was, on a clock that cannot be set.
     fn elapsed(&self) -> Duration;
     /// The moment when `elapsed` comes to this.
     fn at(&self, elapsed: Duration) -> Deadline;
@@ -226,7 +226,7 @@ pub enum Wait {
 pub trait Memory {
     /// Whether this action has been denied before.
     fn is_denied(&self) -> bool;
-    /// Whether anything can be remembered. Where nothing can, nobody gets in.
+    /// Whether the state can be written. If not, every login is denied.
     fn works(&self) -> bool;
     /// Remembers a denial of this action, before something is sent, so that killing the process gives no new tries.
     ///
@@ -336,7 +336,7 @@ pub enum Recalled {
 pub enum LookUp {
     /// OneLogin's answer is why the login is denied.
     Nobody,
-    /// There is somebody to verify.
+    /// There is a user to verify.
     Found {
         /// The next login need not ask.
         is_kept: bool,

@@ -60,14 +60,14 @@ impl Login<'_> {
     /// Who the subject is at OneLogin; no devices are listed.
     ///
     /// # Errors
-    /// How a login would end for somebody who cannot be told.
+    /// How a login would end if the user cannot be identified.
     pub fn identify(mut self, subject: &Subject) -> Result<UserId, Outcome> {
         Ok(self.user_of(Self::wanted(subject)?)?)
     }
 }
 
 impl Preview {
-    /// The login of somebody of whom OneLogin would not be asked.
+    /// A login for which OneLogin would not be asked.
     #[must_use]
     pub fn of(outcome: Outcome) -> Self {
         Self {

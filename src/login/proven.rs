@@ -1,4 +1,4 @@
-//! The login of a user whom something before this module has proven: the menu of their devices.
+//! The login of a proven user: the menu of their devices.
 
 use super::Login;
 use super::codes::Tries;
@@ -21,7 +21,7 @@ pub(super) fn held_back(full: Full) -> &'static str {
 }
 
 impl Login<'_> {
-    /// The menu of a user whom something before us has proven.
+    /// The menu of a proven user.
     pub(super) fn menu(
         &mut self,
         subject: &Subject,

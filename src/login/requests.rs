@@ -24,7 +24,7 @@ pub(super) fn too_many_challenges(full: Full) -> Denial {
 }
 
 impl Login<'_> {
-    /// The connection is made while nobody waits for it, for all names alike (rule R13).
+    /// Makes the connection before the prompt, so that the user does not wait for it later; for all names alike (rule R13).
     pub(super) fn prepare(&mut self) -> Result<(), Outcome> {
         let deadline = self.deadline();
         let result = self.api.prepare(deadline);
@@ -66,7 +66,7 @@ impl Login<'_> {
         }
     }
 
-    /// Sees to it that there is a token, before something is counted and sent.
+    /// Gets a token, if there is none, before something is counted and sent.
     pub(super) fn authorise(&mut self) -> Result<(), Outcome> {
         self.read(|api, deadline| api.authorise(deadline))
     }

@@ -6,7 +6,7 @@ use super::outcome::Outcome;
 use crate::id::UserId;
 use crate::user::Subject;
 
-/// Whether somebody who has a device may get one more.
+/// Whether a user who has a device may get one more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Further {
     /// They may.

@@ -1,4 +1,4 @@
-//! What OneLogin said of a user: id, state and devices, believed for `users.cache` seconds from the
+//! What OneLogin said of a user: id, state and devices, kept for `users.cache` seconds from the
 //! look-up, and dropped on any sign that it is no longer true.
 
 use crate::api::Devices;
@@ -80,8 +80,8 @@ impl<'a> Cache<'a> {
             .map(|(_, devices)| devices)
     }
 
-    /// Keeps what OneLogin said just now, if it is of use: that somebody has no device is believed
-    /// only fresh, as an exemption may rest on it.
+    /// Keeps what OneLogin said just now, if it is of use: that a user has no device is not kept,
+    /// as an exemption may depend on it.
     pub fn keep(&mut self, user: &UserId, devices: &Devices) {
         let asked = self.asked.filter(|_| !devices.usable.is_empty());
         if let (Some(asked), Some(file)) = (asked, self.file(&self.name)) {
@@ -151,7 +151,7 @@ impl<'a> Cache<'a> {
         Some((user, devices))
     }
 
-    /// When somebody was looked up, and what was found. An entry that cannot be read is none.
+    /// When the user was looked up, and what was found. An entry that cannot be read counts as absent.
     fn entry(&self, name: &str) -> Option<(i64, UserId, Devices)> {
         let text = self.state.read(&self.file(name)?).ok()?;
         let entry: Entry = serde_json::from_slice(&text).ok()?;

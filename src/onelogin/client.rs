@@ -233,7 +233,7 @@ impl<'a> Client<'a> {
         ApiError { detail, ..error }
     }
 
-    /// Sees to it that there is a token, for calls to come.
+    /// Gets a token for the next calls, if there is none.
     ///
     /// # Errors
     /// [`ApiError`] when OneLogin gave none.

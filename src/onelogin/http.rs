@@ -47,7 +47,7 @@ const MAX_HEAD: usize = 16 << 10;
 const IDLE: Duration = Duration::from_secs(600);
 
 /// How long a connection may have been idle for something that must not be sent twice. A front end closes idle connections;
-/// a request that it meets on the way is lost, and nobody can tell that. How long OneLogin keeps them is not documented;
+/// a request that it meets on the way is lost, without a sign of that. How long OneLogin keeps them is not documented;
 /// a few seconds are usual.
 const FRESH: Duration = Duration::from_secs(2);
 
@@ -113,7 +113,7 @@ pub trait Transport {
     /// # Errors
     /// [`ApiError`] when there is none to be had.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
-    /// Sees to it that the next request goes over a connection that was made or used a moment ago: the one that there is, or a
+    /// Makes sure that the next request goes over a connection that was made or used a moment ago: the one that there is, or a
     /// new one.
     ///
     /// # Errors
@@ -445,7 +445,7 @@ fn send_request(
 }
 
 /// Whether a reply says in one way how long its body is. One that is as long as its connection could have been cut short,
-/// and one that says it twice is read differently by whoever is in between. An error need not: gateways that are in
+/// and one that says it twice is read differently by different programs on the way. An error need not: gateways that are in
 /// trouble answer by old rules, and its body decides nothing.
 fn is_framed(headers: &HeaderMap) -> bool {
     let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
@@ -457,7 +457,7 @@ fn is_framed(headers: &HeaderMap) -> bool {
     }
 }
 
-/// What the proxy is told of who asks.
+/// The credentials for the proxy.
 fn authorization(proxy: &Proxy) -> Option<Zeroizing<String>> {
     let credential = proxy.credential.as_ref()?.expose();
     let mut value = Zeroizing::new(String::with_capacity(2 * credential.len() + 16));

@@ -1,4 +1,4 @@
-//! Two calls of libpam that pam-bindings lacks, and one that it cannot make safe; the look-up of a
+//! Two calls of libpam that pam-bindings does not have, and one that it cannot make safe; the look-up of a
 //! group, for which nix has no more than 1 MiB; and the time limits of glibc's resolver. The only file with `unsafe`.
 #![allow(unsafe_code)]
 
@@ -281,7 +281,7 @@ impl Asking {
 pub struct Resolver {
     /// How many are asked.
     pub servers: usize,
-    /// In how many domains a name with a dot is searched, as far as that is told: 6 at most.
+    /// In how many domains a name with a dot is searched; the C library shows 6 at most.
     pub domains: usize,
 }
 

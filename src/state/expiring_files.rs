@@ -1,8 +1,8 @@
 //! Entries: what is remembered of a user, each a symbolic link `<kind>-<minute>-<rest>` whose name says
-//! all. The minute is that of the machine's own clock, on which nobody can set the time. Whoever wants
-//! to know something lists the folder once; whoever counts something makes a link whose name is a free
-//! place, so that of several that try at once one gets it. No lock is held: a process that is stopped
-//! or killed holds up nobody, and takes back nothing.
+//! all. The minute is that of the boot clock, which cannot be set. To read, a login lists the folder
+//! once. To count, it makes a link whose name is a free place: of several logins that try at the same
+//! time, one gets the place. No lock is held: a process that is stopped or killed blocks no other
+//! login, and takes nothing back.
 
 use super::{Listing, State};
 use crate::login::Forgotten;
@@ -21,9 +21,9 @@ listed! {
     /// What an entry is of.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Kind {
-        /// A code of a user whom something before us has proven: refused, or on its way.
+        /// A code of a proven user: refused, or on its way.
         Code,
-        /// As `Code`, of a user whom nothing has proven.
+        /// As `Code`, of an unproven user.
         UnprovenCode,
         /// A push, a message or a call that led to nothing, or is on its way.
         Challenge,
@@ -41,15 +41,15 @@ listed! {
         ReservePush,
         /// A count that was given back, as a front end refused the request.
         TurnedAway,
-        /// As `TurnedAway`, of a user whom nothing has proven.
+        /// As `TurnedAway`, of an unproven user.
         UnprovenTurnedAway,
-        /// A question to OneLogin about who somebody is, whom something before us has proven.
+        /// A look-up at OneLogin of a proven user.
         LookUp,
-        /// As `LookUp`, about somebody whom nothing has proven.
+        /// As `LookUp`, of an unproven user.
         UnprovenLookUp,
-        /// OneLogin's answer was that somebody has nothing to log in with.
+        /// OneLogin's answer was that the user has nothing to log in with.
         Nobody,
-        /// Who somebody is at OneLogin.
+        /// The id of the user at OneLogin.
         Pointer,
     }
 }
@@ -141,8 +141,8 @@ impl Entry {
         self.kind.name(self.minute, &self.rest)
     }
 
-    /// Whether it counts for so many minutes and still does. One that seems to be made later than now
-    /// does: somebody has made it.
+    /// Whether it still counts, if it counts for this many minutes. One from the future counts: it
+    /// was made.
     #[must_use]
     pub fn counts(&self, life: i64, now: i64) -> bool {
         now - self.minute <= life
@@ -278,7 +278,7 @@ impl<'a> Folder<'a> {
         self.state.remove(&format!("{}/{entry}", self.name));
     }
 
-    /// Removes entries that were seen, and are over; so many at most. How many were.
+    /// Removes entries that were seen and are over, this many at most. Returns how many there were.
     pub(super) fn sweep(&self, most: usize) -> usize {
         let (Ok(now), Some(seen)) = (self.minute(), self.seen.take()) else {
             return 0;

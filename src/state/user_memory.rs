@@ -68,7 +68,7 @@ pub struct Person<'a> {
     pub uid: Option<u32>,
     /// Whether something before us has proven the user.
     pub proof: Proof,
-    /// Where the login comes from, in words of one kind; `None` where that cannot be told.
+    /// Where the login comes from, as text; `None` if that is unknown.
     pub origin: Option<&'a str>,
 }
 
@@ -535,7 +535,7 @@ impl Memory for UserMemory<'_> {
         let Ok(folder) = self.folder() else {
             return;
         };
-        // Those whom nothing has proven use up nothing of the user's.
+        // Unproven logins use up no count of the proven user.
         let kind = match self.proof {
             Proof::Proven => Kind::TurnedAway,
             Proof::Unproven => Kind::UnprovenTurnedAway,

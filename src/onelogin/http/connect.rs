@@ -194,7 +194,7 @@ impl Race {
         self.ports == Ports::Bound && is_of_this_host(address.ip())
     }
 
-    /// Nobody answered: those that are still pending were silent, if they had their time.
+    /// No address answered. Those that are still pending were silent, if they had their time.
     fn lost(mut self, not_dialled: usize) -> NoConnection {
         for dialled in std::mem::take(&mut self.pending) {
             let silence = ErrorKind::TimedOut.into();

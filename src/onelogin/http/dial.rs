@@ -48,7 +48,7 @@ fn provider() -> CryptoProvider {
     }
 }
 
-/// We have no certificate of our own. The way to read its key, which nobody goes, would be a part of the
+/// We have no certificate of our own. The code to read its key, which never runs, would be a part of the
 /// module otherwise.
 #[derive(Debug)]
 struct NoKeys;
@@ -91,13 +91,13 @@ impl Held {
         }
     }
 
-    /// If the server has not closed it, nor said anything that nobody asked for.
+    /// If the server has neither closed it nor sent anything unasked.
     fn take(&self) -> Option<Link> {
         let mut link = self.0.link.lock().ok()?.take()?;
         link.is_quiet().then_some(link)
     }
 
-    /// Holds a connection where it is only to be prepared, and gives it back where there is a request for it.
+    /// Keeps the connection if it was only to be prepared; returns it if a request is waiting.
     fn pass(&self, link: Link) -> Result<Link, Error> {
         if !self.0.wanted.load(Ordering::Relaxed) {
             return Ok(link);
@@ -105,7 +105,7 @@ impl Held {
         if let Ok(mut held) = self.0.link.lock() {
             *held = Some(link);
         }
-        // Where nothing is held, this is no outage.
+        // If nothing could be kept, this error is no outage.
         Err(Error::Io(io::Error::other(
             "the connection is kept for the next request",
         )))

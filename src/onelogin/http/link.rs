@@ -1,5 +1,4 @@
-//! A TLS connection over TCP: whoever waits for it waits no longer than they may, and no longer than
-//! the user wants.
+//! A TLS connection over TCP. Each wait ends at its deadline, or when the user presses Ctrl-C.
 
 use super::progress::Progress;
 use nix::errno::Errno;
@@ -168,7 +167,7 @@ impl Link {
         })
     }
 
-    /// Whether the server has neither closed it nor said anything that nobody asked for. What it says
+    /// Whether the server has neither closed it nor sent anything unasked. What it says
     /// of the connection itself is read, as the session tickets of TLS wait to be.
     pub(super) fn is_quiet(&mut self) -> bool {
         self.line.until(Instant::now().max(self.made + LISTEN));

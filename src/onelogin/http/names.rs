@@ -132,7 +132,7 @@ impl Resolver for Names {
     }
 }
 
-/// The room for addresses in the client's list.
+/// The capacity of the client's list of addresses.
 const MAX_ADDRESSES: usize = 16;
 
 impl Names {

@@ -44,7 +44,7 @@ fn servers_of(resolv_conf: &str) -> Vec<SocketAddr> {
         let mut words = line.strip_prefix("nameserver")?.split_ascii_whitespace();
         let word = words.next()?;
         match word.split_once('%') {
-            // With the interface of a link-local address. The C library takes this as it is, and asks nobody.
+            // With the interface of a link-local address. The C library takes this as it is, without a query.
             Some((address, _)) if address.parse::<Ipv6Addr>().is_ok() => {
                 (word, PORT).to_socket_addrs().ok()?.next()
             }

@@ -61,7 +61,7 @@ impl Progress {
         deadline.is_some_and(|deadline| !deadline.is_past())
     }
 
-    /// Whether a connection is being made: neither the name is looked up, nor has anybody answered.
+    /// Whether a connection is being made: the name is looked up, and no address has answered yet.
     pub(super) fn connecting(&self, is_connecting: bool) {
         self.connecting.store(is_connecting, Ordering::Relaxed);
     }
@@ -109,7 +109,7 @@ impl Progress {
         self.interrupted.store(true, Ordering::Relaxed);
     }
 
-    /// What kept a request from OneLogin, where nobody answered it.
+    /// What kept a request from OneLogin, if it got no answer.
     fn miss(&self, error: &Error) -> Option<Miss> {
         let is_connecting = self.connecting.load(Ordering::Relaxed);
         let missed = self.miss.lock().ok().and_then(|miss| *miss);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 ///
 /// Each block is found and looked at before a connection is made. Its text is decoded as far as the
 /// name in it, and whole when it is used, or when a server is not trusted: a block that is no base64
-/// behind its name is a fault then.
+/// behind its name is an error only then.
 #[derive(Debug)]
 pub(super) struct Bundle {
     name: String,
@@ -122,7 +122,7 @@ impl Bundle {
     }
 }
 
-/// Room for the bundle of a system, which is read in one go.
+/// Bytes to allocate for a system bundle, which is read in one go.
 const USUAL_BUNDLE: usize = 256 << 10;
 
 /// The lines that can begin or end a block.
@@ -150,7 +150,7 @@ fn lines(mut text: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Looks for the name in a block. It has its room from one block to the next.
+/// Looks for the name in a block. It keeps its buffers from one block to the next.
 #[derive(Default)]
 struct Reader {
     base64: Vec<u8>,
@@ -158,7 +158,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// The name, where there is one to be read. As many lines are decoded as it takes.
+    /// The name, if there is a readable one. Only as many lines as needed are decoded.
     fn issuer(&mut self, block: &[u8]) -> Result<Option<Vec<u8>>, NoBase64> {
         self.der.clear();
         let mut lines = lines(block).peekable();
@@ -254,8 +254,8 @@ impl Verifier {
 }
 
 impl ServerCertVerifier for Verifier {
-    /// A root whose name nobody in the chain names as an issuer changes nothing. Names are only a hint all the same: it is
-    /// the whole bundle that refuses, and so neither what is trusted nor what is said of a refusal rests on them.
+    /// A root that no certificate of the chain names as its issuer cannot verify the chain. Names are only a hint: a chain is refused
+    /// only after a check with the whole bundle, so neither trust nor the error message depends on names.
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

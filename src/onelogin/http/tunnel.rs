@@ -1,4 +1,4 @@
-//! The way through a proxy: what is asked of it, and what its answer means.
+//! The tunnel through a proxy: the request for it, and what the answer means.
 
 use super::link::Line;
 use super::progress::Progress;
@@ -31,7 +31,7 @@ impl Tunnel {
         let to = origin.authority();
         let head = format!("CONNECT {to} HTTP/1.1\r\nHost: {to}\r\n");
         let secret = authorization.map_or("", |value| value.as_str());
-        // Room for all of it, as a text that grows leaves a copy behind.
+        // Allocated once: a text that grows leaves a copy behind.
         let room = head.len() + HEADER.len() + secret.len() + 2 * END.len();
         let mut request = Zeroizing::new(String::with_capacity(room));
         request.push_str(&head);
@@ -51,7 +51,7 @@ impl Tunnel {
         (self.host.clone(), self.port)
     }
 
-    /// Asks for the way. An answer that the proxy could not go it is that no connection was made.
+    /// Asks the proxy for a tunnel. If it answers that it could not reach OneLogin, no connection was made.
     pub(super) fn open(&self, line: &mut Line, progress: &Progress) -> Result<(), Error> {
         line.write_all(self.request.as_bytes())?;
         match status(&answer(line)?)? {
@@ -66,7 +66,7 @@ impl Tunnel {
     }
 }
 
-/// The head of the answer, and no byte more: what is behind it belongs to OneLogin.
+/// The head of the answer, and no byte more: what follows belongs to OneLogin.
 fn answer(line: &mut Line) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -53,7 +53,7 @@ impl UserMemory<'_> {
     /// How the user stands with the limits.
     ///
     /// # Errors
-    /// [`Forgotten`] when nobody can tell.
+    /// [`Forgotten`] if the state cannot be read.
     pub fn standing(&self) -> Result<Standing, Forgotten> {
         let (minute, now) = (minute(self.state)?, self.state.now()?);
         let window = minutes(self.limits.window);
@@ -85,7 +85,7 @@ impl UserMemory<'_> {
     /// at work meanwhile may take back the place of another one: one count less.
     ///
     /// # Errors
-    /// [`Forgotten`] when nobody can tell what is counted now.
+    /// [`Forgotten`] if the state cannot be read.
     pub fn reset(&self) -> Result<(), Forgotten> {
         if let Some((_, folder)) = &self.user {
             take_back(folder)?;

@@ -35,7 +35,7 @@ fn is_abandoned(name: &str) -> bool {
 }
 
 impl UserMemory<'_> {
-    /// Removes what is over; so much at most that nobody waits for it.
+    /// Removes what is over, in portions so small that no login waits for it.
     pub fn sweep(&self, is_denied: bool) {
         let folders = [
             self.user.as_ref().map(|(_, folder)| folder),
