@@ -201,13 +201,15 @@ SECURITYDIR ?= $(patsubst %/pam_unix.so,%,$(firstword $(wildcard $(addsuffix /pa
   /usr/lib/$(shell uname -m)-linux-gnu/security /lib/$(shell uname -m)-linux-gnu/security /usr/lib64/security /usr/lib/security))))
 
 VERSION = $(shell sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$$/\1/p' Cargo.toml)
+# Packages name no home page while Cargo.toml has a placeholder for it.
+HOMEPAGE ?= $(shell sed -n '/\.invalid/!s/^homepage = "\([^"]*\)".*/\1/p' Cargo.toml)
 PACKAGES := $(CURDIR)/target/packages
 PROGRAMS := $(CURDIR)/target/programs
 LINKER ?= $(CURDIR)/target/packager/bin
 NFPM ?= $(LINKER)/nfpm
-MAINTAINER ?= pam_onelogin developers <pam-onelogin@lists.invalid>
+MAINTAINER ?= $(shell sed -n 's/^authors = \["\([^"]*\)".*/\1/p' Cargo.toml)
 PLACES = MODULE='$(MODULE)' TOOL='$(TOOL)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' DOCDIR='$(DOCDIR)' SECURITYDIR='$(SECURITYDIR)' DESTDIR='$(DESTDIR)'
-PACKAGER = MODULE='$(PROGRAMS)/pam_onelogin.so' TOOL='$(PROGRAMS)/pam-onelogin' NFPM='$(NFPM)' CARGO='$(CARGO)' MAINTAINER='$(MAINTAINER)'
+PACKAGER = MODULE='$(PROGRAMS)/pam_onelogin.so' TOOL='$(PROGRAMS)/pam-onelogin' NFPM='$(NFPM)' CARGO='$(CARGO)' MAINTAINER='$(MAINTAINER)' HOMEPAGE='$(HOMEPAGE)'
 
 install:
 	@test -e $(MODULE) -a -e $(TOOL) || { echo 'There is no module yet. Please type: make build' >&2; exit 1; }
@@ -240,7 +242,7 @@ packages-arm: needs needs-packages needs-hosts
 	  mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 --include="$$(cat packaging/arm64.packages)" trixie $(ARM64); }
 	$(CARGO) build --quiet --locked -p onelogin-simulator
 	@$(CARGO) fetch --quiet --locked
-	@MAINTAINER='$(MAINTAINER)' packaging/arm64.sh $(ARM64)
+	@MAINTAINER='$(MAINTAINER)' HOMEPAGE='$(HOMEPAGE)' packaging/arm64.sh $(ARM64)
 
 # Builds all of it twice, in two folders: the same bytes? Not a part of make test, for its three minutes.
 test-reproducible: needs needs-packages

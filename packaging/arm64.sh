@@ -4,7 +4,7 @@
 #
 #   packaging/arm64.sh ROOT    as "make packages-arm" calls it: ROOT is the folder with that Debian
 #
-# Takes from the environment: CARGO_HOME, MAINTAINER, SOURCE_DATE_EPOCH.
+# Takes from the environment: CARGO_HOME, MAINTAINER, HOMEPAGE, SOURCE_DATE_EPOCH.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -37,7 +37,7 @@ inside() {
 inside ARCH=aarch64 LINKER=/linker OBJCOPY=aarch64-linux-gnu-objcopy /src/packaging/programs.sh "/src/$out"
 for format in deb rpm; do
     inside DEB_HOST_ARCH=arm64 RUN=qemu-aarch64 MODULE="/src/$out/pam_onelogin.so" TOOL="/src/$out/pam-onelogin" NFPM=/linker/nfpm \
-        MAINTAINER="$MAINTAINER" /src/packaging/build.sh "$format" /src/target/packages-arm64
+        MAINTAINER="$MAINTAINER" HOMEPAGE="$HOMEPAGE" /src/packaging/build.sh "$format" /src/target/packages-arm64
 done
 ls target/packages-arm64
 

@@ -4,7 +4,7 @@
 #   packaging/build.sh deb|rpm OUT
 #
 # Takes from the environment: MODULE and TOOL (as packaging/programs.sh leaves them), NFPM (the program), CARGO, SOURCE_DATE_EPOCH,
-# MAINTAINER, VERSION (if it is not that of Cargo.toml), DEB_HOST_ARCH (if it is not this machine's)
+# MAINTAINER, HOMEPAGE (may be empty), VERSION (if it is not that of Cargo.toml), DEB_HOST_ARCH (if it is not this machine's)
 # with RUN (what then runs its programs).
 # What is in them: packaging/files. What they say of themselves: packaging/nfpm.yaml, packaging/nfpm-debug.yaml.
 set -eu
@@ -157,6 +157,7 @@ about() {
     sed -e "s|@NAME@|$1|; s|@OF@|$name|; s|@ARCH@|$arch|; s|@VERSION@|$version|; s|@DATE@|$date|; s|@MAINTAINER@|$MAINTAINER|" \
         -e "s|@BUILT@|$BUILT|; s|@IDS@|$(echo "$MODULE_ID $TOOL_ID" | tr -d /)|" \
         -e "/^# /{s/^# only $format: //;t;d;}" "packaging/$2"
+    [ -z "${HOMEPAGE-}" ] || echo "homepage: $HOMEPAGE"
 }
 
 # The files of the list that are for $1.

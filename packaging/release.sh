@@ -5,12 +5,21 @@
 #   packaging/release.sh OUT        as "make release" calls it
 #   packaging/release.sh --compare  as "make test-reproducible" does
 #
-# Takes from the environment: MAKE. Needs a clean work tree: what is built is the last commit.
+# Takes from the environment: MAKE, ALLOW_PLACEHOLDERS. Needs a clean work tree: what is built is the last commit. A release is
+# refused while Cargo.toml has a placeholder, unless ALLOW_PLACEHOLDERS is "yes", for a rehearsal.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
 make=${MAKE:-make}
 
+if [ "$1" != --compare ] && [ "${ALLOW_PLACEHOLDERS-}" != yes ]; then
+    placeholders=$(packaging/placeholders.sh)
+    if [ -n "$placeholders" ]; then
+        printf '%s\n' "$placeholders" >&2
+        echo 'release.sh: these placeholders are still there. Replace each one in all of its places. For a rehearsal: make release ALLOW_PLACEHOLDERS=yes' >&2
+        exit 1
+    fi
+fi
 if [ -n "$(git status --porcelain --untracked-files=no)" ]; then
     echo 'release.sh: the work tree has changes that are not committed; a release is a commit.' >&2
     exit 1

@@ -4,7 +4,8 @@ mod sources;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use pam_onelogin::config;
@@ -13,6 +14,7 @@ use sources::{between, is_word, root};
 const PAGE: &str = include_str!("../man/pam_onelogin.8");
 const KEYS: &str = include_str!("../man/pam_onelogin.conf.5");
 const CONFIG: &str = include_str!("../packaging/config.toml");
+const CARGO: &str = include_str!("../Cargo.toml");
 const FILES: &str = include_str!("../packaging/files");
 
 /// What a configuration needs, and nothing else.
@@ -187,7 +189,166 @@ fn each_file_of_the_list_is_there_and_each_sample_and_page_is_listed() {
     }
 }
 
+// Placeholders
+
+/// The keys of Cargo.toml that say where the project is and who to write to, and the other files that repeat their values.
+const PLACES: [(&str, &[&str]); 4] = [
+    ("authors", &[]),
+    ("repository", &[".github/ISSUE_TEMPLATE/config.yml"]),
+    ("homepage", &[]),
+    ("security-contact", &["SECURITY.md"]),
+];
+
+/// The value of a key of PLACES in Cargo.toml.
+fn about(key: &str) -> &'static str {
+    let line = format!("\n{key} = ");
+    between(CARGO, &line, "\n")
+        .split('"')
+        .nth(1)
+        .unwrap_or_else(|| panic!("{key}"))
+}
+
+#[test]
+fn what_cargo_toml_says_of_the_project_is_repeated_in_each_place() {
+    for (key, files) in PLACES {
+        for file in files {
+            let text = fs::read_to_string(root().join(file)).unwrap();
+            let value = about(key);
+            assert!(text.contains(value), "{file} does not have {key}: {value}");
+        }
+    }
+}
+
+/// A placeholder that was replaced in Cargo.toml and forgotten elsewhere is found here.
+#[test]
+fn a_placeholder_is_only_where_cargo_toml_and_its_places_have_it() {
+    let mut seen = 0;
+    for folder in ["", ".github", "docs", "man", "packaging", "tool"] {
+        for path in files_below(&root().join(folder), folder.is_empty()) {
+            let file = path.strip_prefix(root()).unwrap().to_str().unwrap();
+            let Ok(mut text) = fs::read_to_string(&path) else {
+                continue;
+            };
+            for (key, files) in PLACES {
+                if file == "Cargo.toml" || files.contains(&file) {
+                    text = text.replace(about(key), "");
+                }
+            }
+            for host in ["lists.invalid", "forge.invalid"] {
+                assert!(!text.contains(host), "{file} has a placeholder: {host}");
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen > 50, "{seen}");
+}
+
+/// `make release` prints this list.
+#[test]
+fn the_list_of_placeholders_names_each_one_with_its_places() {
+    let output = Command::new(root().join("packaging/placeholders.sh"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let listed = String::from_utf8(output.stdout).unwrap();
+    let mut expected = BTreeSet::new();
+    for (key, _) in PLACES {
+        let value = about(key);
+        if value.contains(".invalid") {
+            // Where two keys have the same value, each is listed with the places of both.
+            let same = PLACES.iter().filter(|(other, _)| about(other) == value);
+            let files: Vec<&str> = same.flat_map(|(_, files)| files.iter().copied()).collect();
+            let places = ["Cargo.toml"].iter().chain(&files).copied();
+            let places: Vec<&str> = places.collect();
+            expected.insert(format!("{key} = \"{value}\": {}", places.join(" ")));
+        }
+    }
+    let listed: BTreeSet<String> = listed.lines().map(str::to_owned).collect();
+    assert_eq!(listed, expected);
+}
+
+#[test]
+fn a_release_with_a_placeholder_is_refused_unless_it_is_allowed() {
+    let placeholder = "repository = \"https://forge.invalid/x\"\n";
+    let real = "repository = \"https://example.org/x\"\n";
+    for (line, words, allowed, is_built) in [
+        (placeholder, "out", "", false),
+        (placeholder, "out", "no", false),
+        (placeholder, "out", "yes", true),
+        (placeholder, "--compare", "", true),
+        (real, "out", "", true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let there = folder.path();
+        fs::create_dir(there.join("packaging")).unwrap();
+        for script in ["packaging/release.sh", "packaging/placeholders.sh"] {
+            fs::copy(root().join(script), there.join(script)).unwrap();
+        }
+        let about = format!("[workspace.package]\nversion = \"9.9.9\"\n{line}");
+        fs::write(there.join("Cargo.toml"), about).unwrap();
+        // In the place of make: it says that it was called, and ends the release there.
+        fs::write(there.join("make"), "#!/bin/sh\necho built >&2\nexit 1\n").unwrap();
+        fs::set_permissions(there.join("make"), fs::Permissions::from_mode(0o755)).unwrap();
+        for words in ["init -q", "add .", "commit -q -m all"] {
+            let mut git = Command::new("git");
+            git.args([
+                "-c",
+                "user.name=a",
+                "-c",
+                "user.email=a@example.org",
+                "-c",
+                "commit.gpgsign=false",
+            ]);
+            let status = git.args(words.split(' ')).current_dir(there).status();
+            assert!(status.unwrap().success(), "git {words}");
+        }
+        let output = Command::new(there.join("packaging/release.sh"))
+            .arg(words)
+            .env("MAKE", there.join("make"))
+            .env("ALLOW_PLACEHOLDERS", allowed)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{said}");
+        assert_eq!(said.contains("built"), is_built, "{line}{allowed}: {said}");
+        let names_it = said.contains("repository = \"https://forge.invalid/x\": Cargo.toml\n");
+        assert_eq!(names_it, !is_built, "{said}");
+    }
+}
+
+#[test]
+fn the_packages_name_the_maintainer_of_cargo_toml_and_a_home_page_that_is_real() {
+    let output = Command::new("make")
+        .args(["--silent", "--eval"])
+        .arg("told: ; @printf '%s\\n' '$(MAINTAINER)' '$(HOMEPAGE)'")
+        .arg("told")
+        .current_dir(root())
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .env_remove("MAINTAINER")
+        .env_remove("HOMEPAGE")
+        .output()
+        .unwrap();
+    let homepage = Some(about("homepage")).filter(|page| !page.contains(".invalid"));
+    let expected = format!("{}\n{}\n", about("authors"), homepage.unwrap_or_default());
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), expected);
+}
+
 // Reading the files
+
+/// The files of a folder and, unless `flat`, of those below.
+fn files_below(folder: &Path, flat: bool) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_dir() {
+            files.push(path);
+        } else if !flat {
+            files.extend(files_below(&path, flat));
+        }
+    }
+    files
+}
 
 /// Key and value of each setting in the installed configuration, `table.key`.
 fn settings() -> Vec<(String, String)> {
