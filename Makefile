@@ -1,13 +1,15 @@
+# make help lists all targets. The first three:
+#
 # make demo    a login in this terminal, with a simulated OneLogin. No root.
 # make test    all tests. The tier with the real sshd and sudo needs root, and says so where there is none.
 # make check   format, lints, documentation, supply chain.
 
 .DEFAULT_GOAL := help
-.PHONY: release test-reproducible packages-arm
-.PHONY: install uninstall packages programs deb rpm test-packages needs-packages needs-package-tests
-.PHONY: bench fleet needs-bench
-.PHONY: help build demo docs test test-quick test-full test-clients test-endurance test-sanitize test-root hosts-table fuzz check
-.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz clean
+.PHONY: help demo build install uninstall clean
+.PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
+.PHONY: check docs bench fleet hosts-table
+.PHONY: packages deb rpm programs packages-arm release
+.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -15,21 +17,40 @@ TOOL := $(CURDIR)/target/tool/pam-onelogin
 ROOTS := $(CURDIR)/target/roots
 
 help:
-	@echo 'make demo        a login in this terminal, with a simulated OneLogin (no root)'
-	@echo 'make test        all tests; those with the real sshd and sudo need root'
-	@echo 'make test-quick  the tests without root, with a debug build (under five minutes)'
-	@echo "make test-clients  the simulator, driven by OneLogin's own Python clients"
-	@echo 'make test-sanitize  the module under ASan and valgrind (five minutes; not a part of make test)'
-	@echo 'make fuzz        looks for inputs that break a rule, so many seconds a target (SECONDS=60)'
-	@echo 'make docs        writes the parts of manual pages, documents and configuration that the code knows'
-	@echo 'make check       format, lints, documentation, supply chain'
-	@echo 'make bench       what a login costs, beside other modules: writes the figures of docs/performance.md'
-	@echo 'make fleet       what many hosts ask of OneLogin: writes the table of docs/performance.md'
-	@echo 'make build       the module: $(MODULE)'
-	@echo 'make packages    a .deb and an .rpm: $(PACKAGES)'
-	@echo 'make test-reproducible  the same packages once more, in another folder: the same bytes? (three minutes)'
-	@echo 'make release     all artefacts with checksums: target/release-VERSION'
-	@echo 'make install     the module, its configuration, manual pages (DESTDIR=, PREFIX=, SECURITYDIR=)'
+	@echo 'Try and build'
+	@echo '  make demo               run a login in this terminal with a simulated OneLogin; needs no root'
+	@echo '  make build              build the module and the tool: $(MODULE)'
+	@echo '  make install            install what "make build" has built (DESTDIR=, PREFIX=, SECURITYDIR=)'
+	@echo '  make uninstall          remove what "make install" has installed; the configuration stays'
+	@echo '  make clean              remove everything in target'
+	@echo '  make help               print this list'
+	@echo
+	@echo 'Test'
+	@echo '  make test-quick         the tests that need no root, with a debug build (under five minutes)'
+	@echo '  make test               all tests; those with the real sshd and sudo need root: sudo make test'
+	@echo '  make test-full          a part of "make test": the tests that need no root, with the module as it is installed'
+	@echo '  make test-endurance     a part of "make test": ten thousand logins in one process'
+	@echo '  make test-clients       a part of "make test": the simulator, driven by the Python clients that OneLogin publishes'
+	@echo '  make test-root          a part of "make test": the tests that need root'
+	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
+	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
+	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
+	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
+	@echo
+	@echo 'Check and write'
+	@echo '  make check              format, lints, documentation, supply chain'
+	@echo '  make docs               write the parts of manual pages, documents and configuration that the code knows'
+	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
+	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
+	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
+	@echo
+	@echo 'Package and release'
+	@echo '  make packages           a .deb and an .rpm: $(PACKAGES)'
+	@echo '  make deb                the .deb alone'
+	@echo '  make rpm                the .rpm alone'
+	@echo '  make programs           a part of "make packages": the module and the tool, for an older glibc'
+	@echo '  make packages-arm       both packages for arm64, and a login under qemu; needs root'
+	@echo '  make release            all artefacts with checksums: target/release-VERSION; RELEASING.md lists the steps'
 
 # --- what the machine lacks ---------------------------------------------------------------------------------------
 
@@ -248,7 +269,7 @@ packages-arm: needs needs-packages needs-hosts
 test-reproducible: needs needs-packages
 	@MAKE='$(MAKE)' packaging/release.sh --compare
 
-# packaging/README.md, "A release", says what comes before and after.
+# RELEASING.md says what comes before and after.
 release: needs needs-packages
 	@MAKE='$(MAKE)' packaging/release.sh $(CURDIR)/target/release-$(VERSION)
 

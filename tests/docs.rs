@@ -17,6 +17,7 @@ use sources::{before_tests, between, codes, is_word, pam_words, root};
 const API: &str = include_str!("../docs/api.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const HOSTS: &str = include_str!("../docs/hosts.md");
+const MAKEFILE: &str = include_str!("../Makefile");
 const OFFICER: &str = include_str!("../docs/security-officer.md");
 const OPERATIONS: &str = include_str!("../docs/operations.md");
 const OUTAGE: &str = include_str!("../docs/outage.md");
@@ -444,13 +445,7 @@ fn each_file_that_a_document_names_exists() {
 
 #[test]
 fn each_make_target_that_a_document_names_exists() {
-    let makefile = include_str!("../Makefile");
-    let targets: BTreeSet<&str> = makefile
-        .lines()
-        .filter_map(|line| line.split_once(':'))
-        .map(|(target, _)| target)
-        .filter(|target| is_word(target))
-        .collect();
+    let targets = make_targets();
     let mut seen = BTreeSet::new();
     let documents = documents();
     for (document, text) in &documents {
@@ -481,10 +476,44 @@ fn each_make_target_that_a_document_names_exists() {
     }
 }
 
+/// A target is public unless its name begins with `needs`: those look for what other targets need.
+#[test]
+fn make_help_has_one_line_for_each_public_target() {
+    let phony: Vec<&str> = MAKEFILE
+        .lines()
+        .filter_map(|line| line.strip_prefix(".PHONY: "))
+        .flat_map(str::split_whitespace)
+        .collect();
+    assert_eq!(
+        phony.iter().copied().collect::<BTreeSet<_>>(),
+        make_targets()
+    );
+    let mut public: Vec<&str> = phony;
+    public.retain(|target| !target.starts_with("needs"));
+    public.sort_unstable();
+    let mut helped: Vec<&str> = between(MAKEFILE, "\nhelp:\n", "\n\n")
+        .lines()
+        .filter_map(|line| line.split_once("  make "))
+        .map(|(_, line)| line.split_once("  ").unwrap().0)
+        .collect();
+    helped.sort_unstable();
+    assert_eq!(helped, public);
+}
+
+/// The targets of the Makefile that are not files.
+fn make_targets() -> BTreeSet<&'static str> {
+    MAKEFILE
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .map(|(target, _)| target)
+        .filter(|target| is_word(target))
+        .collect()
+}
+
 #[test]
 fn the_packages_that_make_installs_are_in_the_documents() {
     let words = TESTING.split_whitespace().collect::<Vec<_>>().join(" ");
-    for line in include_str!("../Makefile").lines() {
+    for line in MAKEFILE.lines() {
         if line.contains("$(call install-packages,") {
             let packages = line.rsplit_once(',').unwrap().1.trim_end_matches(')');
             assert!(words.contains(packages), "{packages}");
