@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
-.PHONY: check docs bench fleet hosts-table
+.PHONY: check build-msrv docs bench fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
 .PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench
 
@@ -39,6 +39,7 @@ help:
 	@echo
 	@echo 'Check and write'
 	@echo '  make check              format, lints, documentation, supply chain'
+	@echo '  make build-msrv         build everything with the oldest Rust that is supported; needs rustup'
 	@echo '  make docs               write the parts of manual pages, documents and configuration that the code knows'
 	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
@@ -368,6 +369,13 @@ check: needs needs-deny
 	$(CARGO) deny --locked check bans licenses sources
 	@if $(CARGO) deny --locked fetch >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
 	  else echo 'SKIPPED: known advisories, as their database cannot be fetched here.'; fi
+
+# In a folder of its own, so that nothing else is built anew afterwards.
+MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
+build-msrv: needs
+	@command -v rustup >/dev/null || { echo 'This needs rustup, which installs Rust $(MSRV): https://rustup.rs' >&2; exit 1; }
+	@rustup toolchain list | grep -q '^$(MSRV)-' || rustup toolchain install $(MSRV) --profile minimal
+	RUSTUP_TOOLCHAIN=$(MSRV) $(CARGO) build --quiet --locked --workspace --all-targets --target-dir target/msrv
 
 # --- documents ----------------------------------------------------------------------------------------------------
 
