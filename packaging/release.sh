@@ -30,6 +30,11 @@ trap 'rm -rf "$work"' EXIT
 # The source as it is packed and as it is built a second time: in a folder of another name and length.
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 name=pam_onelogin-$version
+tags=$(git tag --points-at HEAD 'v*')
+if [ "$1" != --compare ] && [ -n "$tags" ] && ! printf '%s\n' "$tags" | grep -qxF "v$version"; then
+    echo "release.sh: this commit has the tag $tags, and Cargo.toml has version $version: the tag must be v$version." >&2
+    exit 1
+fi
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 export SOURCE_DATE_EPOCH
 git archive --format=tar --prefix="$name/" HEAD > "$work/source.tar"

@@ -452,6 +452,7 @@ fn each_make_target_that_a_document_names_exists() {
         let commands =
             quoted(text).chain(text.lines().filter_map(|line| line.strip_prefix("    ")));
         for command in commands {
+            let command = command.trim_start();
             let command = command.strip_prefix("sudo ").unwrap_or(command);
             if let Some(target) = command.strip_prefix("make ") {
                 let target = target.split_whitespace().next().unwrap();

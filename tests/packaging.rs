@@ -271,49 +271,71 @@ fn the_list_of_placeholders_names_each_one_with_its_places() {
 fn a_release_with_a_placeholder_is_refused_unless_it_is_allowed() {
     let placeholder = "repository = \"https://forge.invalid/x\"\n";
     let real = "repository = \"https://example.org/x\"\n";
-    for (line, words, allowed, is_built) in [
+    for (line, argument, allowed, is_built) in [
         (placeholder, "out", "", false),
         (placeholder, "out", "no", false),
         (placeholder, "out", "yes", true),
         (placeholder, "--compare", "", true),
         (real, "out", "", true),
     ] {
-        let folder = tempfile::tempdir().unwrap();
-        let there = folder.path();
-        fs::create_dir(there.join("packaging")).unwrap();
-        for script in ["packaging/release.sh", "packaging/placeholders.sh"] {
-            fs::copy(root().join(script), there.join(script)).unwrap();
-        }
-        let about = format!("[workspace.package]\nversion = \"9.9.9\"\n{line}");
-        fs::write(there.join("Cargo.toml"), about).unwrap();
-        // In the place of make: it says that it was called, and ends the release there.
-        fs::write(there.join("make"), "#!/bin/sh\necho built >&2\nexit 1\n").unwrap();
-        fs::set_permissions(there.join("make"), fs::Permissions::from_mode(0o755)).unwrap();
-        for words in ["init -q", "add .", "commit -q -m all"] {
-            let mut git = Command::new("git");
-            git.args([
-                "-c",
-                "user.name=a",
-                "-c",
-                "user.email=a@example.org",
-                "-c",
-                "commit.gpgsign=false",
-            ]);
-            let status = git.args(words.split(' ')).current_dir(there).status();
-            assert!(status.unwrap().success(), "git {words}");
-        }
-        let output = Command::new(there.join("packaging/release.sh"))
-            .arg(words)
-            .env("MAKE", there.join("make"))
-            .env("ALLOW_PLACEHOLDERS", allowed)
-            .output()
-            .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success(), "{said}");
+        let said = release(line, &[], argument, allowed);
         assert_eq!(said.contains("built"), is_built, "{line}{allowed}: {said}");
         let names_it = said.contains("repository = \"https://forge.invalid/x\": Cargo.toml\n");
         assert_eq!(names_it, !is_built, "{said}");
     }
+}
+
+#[test]
+fn a_release_of_a_commit_with_the_tag_of_another_version_is_refused() {
+    for (tags, is_built) in [
+        (&[][..], true),
+        (&["v9.9.9"], true),
+        (&["v9.9.8"], false),
+        (&["v9.9.8", "v9.9.9"], true),
+        (&["v9.9.9-rc1"], false),
+        (&["other"], true),
+    ] {
+        let said = release("", tags, "out", "");
+        assert_eq!(said.contains("built"), is_built, "{tags:?}: {said}");
+        assert_eq!(said.contains("the tag must be v9.9.9"), !is_built, "{said}");
+    }
+}
+
+/// What packaging/release.sh says of a commit with version 9.9.9, this line in its Cargo.toml, and these tags. It ends where the
+/// packages are built.
+fn release(line: &str, tags: &[&str], argument: &str, allowed: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let there = folder.path();
+    fs::create_dir(there.join("packaging")).unwrap();
+    for script in ["packaging/release.sh", "packaging/placeholders.sh"] {
+        fs::copy(root().join(script), there.join(script)).unwrap();
+    }
+    let about = format!("[workspace.package]\nversion = \"9.9.9\"\n{line}");
+    fs::write(there.join("Cargo.toml"), about).unwrap();
+    // In the place of make.
+    fs::write(there.join("make"), "#!/bin/sh\necho built >&2\nexit 1\n").unwrap();
+    fs::set_permissions(there.join("make"), fs::Permissions::from_mode(0o755)).unwrap();
+    let git = |words: &[&str]| {
+        let mut git = Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@example.org"]);
+        git.args(["-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]);
+        let status = git.args(words).current_dir(there).status();
+        assert!(status.unwrap().success(), "git {words:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-q", "-m", "all"]);
+    for tag in tags {
+        git(&["tag", tag]);
+    }
+    let output = Command::new(there.join("packaging/release.sh"))
+        .arg(argument)
+        .env("MAKE", there.join("make"))
+        .env("ALLOW_PLACEHOLDERS", allowed)
+        .output()
+        .unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
 }
 
 #[test]
