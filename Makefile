@@ -2,12 +2,12 @@
 #
 # make demo    a login in this terminal, with a simulated OneLogin. No root.
 # make test    all tests. The tier with the real sshd and sudo needs root, and says so where there is none.
-# make check   format, lints, documentation, supply chain.
+# make check   format, lints, documentation, supply chain, workflows.
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
-.PHONY: check build-msrv docs bench fleet hosts-table
+.PHONY: check check-workflows build-msrv docs bench fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
 .PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench
 
@@ -38,7 +38,8 @@ help:
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
 	@echo
 	@echo 'Check and write'
-	@echo '  make check              format, lints, documentation, supply chain'
+	@echo '  make check              format, lints, documentation, supply chain, workflows'
+	@echo '  make check-workflows    a part of "make check": the workflows in .github, by zizmor and actionlint'
 	@echo '  make build-msrv         build everything with the oldest Rust that is supported; needs rustup'
 	@echo '  make docs               write the parts of manual pages, documents and configuration that the code knows'
 	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
@@ -362,13 +363,17 @@ fleet:
 
 # --- checks -------------------------------------------------------------------------------------------------------
 
-check: needs needs-deny
+check: needs needs-deny check-workflows
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --quiet --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --quiet --locked --workspace --no-deps
 	$(CARGO) deny --locked check bans licenses sources
 	@if $(CARGO) deny --locked fetch >/dev/null 2>&1; then $(CARGO) deny --locked check advisories; \
 	  else echo 'SKIPPED: known advisories, as their database cannot be fetched here.'; fi
+
+# Installs both programs once, into target/workflows. Says SKIPPED where that cannot be done.
+check-workflows:
+	@tests/workflows/check.sh
 
 # In a folder of its own, so that nothing else is built anew afterwards.
 MSRV = $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)

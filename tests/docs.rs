@@ -422,7 +422,7 @@ fn each_file_that_a_document_names_exists() {
     let documents = documents();
     for (document, text) in &documents {
         for name in quoted(text) {
-            let is_ours = ["src/", "tests/", "pam.d/", ".ci/"]
+            let is_ours = ["src/", "tests/", "pam.d/", ".ci/", ".github/"]
                 .iter()
                 .any(|folder| name.starts_with(folder));
             if is_ours {
@@ -499,6 +499,54 @@ fn make_help_has_one_line_for_each_public_target() {
         .collect();
     helped.sort_unstable();
     assert_eq!(helped, public);
+}
+
+/// `make check-workflows` finds what is wrong in a workflow; this is what we want of one beside that.
+#[test]
+fn the_workflows_run_make_targets_and_two_pinned_actions_with_few_rights() {
+    let targets = make_targets();
+    let mut pins = BTreeSet::new();
+    let mut commands = BTreeSet::new();
+    for entry in std::fs::read_dir(root().join(".github/workflows")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let count = |what: &str| text.matches(what).count();
+        for line in text.lines().map(|line| line.trim_start_matches([' ', '-'])) {
+            if let Some(command) = line.strip_prefix("run:") {
+                let command = command.trim();
+                let (before, target) = command.rsplit_once("make ").unwrap();
+                let is_plain = before.is_empty() || before.starts_with("sudo env ");
+                assert!(is_plain && targets.contains(target), "{path:?}: {command}");
+                commands.insert(command.to_owned());
+            } else if let Some(action) = line.strip_prefix("uses:") {
+                pins.insert(action.trim().to_owned());
+            }
+        }
+        assert_eq!(count("\npermissions: {}\n"), 1, "{path:?}");
+        assert_eq!(count("\nconcurrency:\n"), 1, "{path:?}");
+        assert_eq!(count("write"), 0, "{path:?}");
+        let jobs = count("\n    runs-on: ");
+        assert!(jobs > 0, "{path:?}");
+        assert_eq!(count("\n    timeout-minutes: "), jobs, "{path:?}");
+        let rights = "\n    permissions:\n      contents: read # to check out\n    steps:\n";
+        assert_eq!(count(rights), jobs, "{path:?}");
+        let checkouts = count("uses: actions/checkout@");
+        assert_eq!(count("\n          persist-credentials: false\n"), checkouts);
+    }
+    for command in ["check", "build-msrv", "test", "packages", "release"] {
+        assert!(commands.contains(&format!("make {command}")), "{command}");
+    }
+    assert!(commands.iter().any(|command| command.starts_with("sudo")));
+    // One version of each.
+    let names = pins.iter().map(|pin| {
+        let (name, rest) = pin.split_once('@').unwrap();
+        let (hash, version) = rest.split_once(" # v").unwrap();
+        let is_hash = hash.len() == 40 && hash.bytes().all(|byte| byte.is_ascii_hexdigit());
+        assert!(is_hash && version.split('.').count() == 3, "{pin}");
+        name
+    });
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["actions/checkout", "actions/upload-artifact"]);
 }
 
 /// The targets of the Makefile that are not files.
