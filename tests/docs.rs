@@ -18,6 +18,7 @@ const API: &str = include_str!("../docs/api.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const HOSTS: &str = include_str!("../docs/hosts.md");
 const MAKEFILE: &str = include_str!("../Makefile");
+const MANUAL: &str = include_str!("../man/pam_onelogin.8");
 const OFFICER: &str = include_str!("../docs/security-officer.md");
 const OPERATIONS: &str = include_str!("../docs/operations.md");
 const OUTAGE: &str = include_str!("../docs/outage.md");
@@ -441,6 +442,43 @@ fn each_file_that_a_document_names_exists() {
         }
     }
     assert!(seen > 20, "{seen}");
+}
+
+#[test]
+fn each_command_and_word_that_a_template_names_exists() {
+    let tool = include_str!("../man/pam-onelogin.8");
+    let mut commands = BTreeSet::new();
+    let mut words = BTreeSet::new();
+    for name in ["bug", "tenant", "question"] {
+        let path = root().join(format!(".github/ISSUE_TEMPLATE/{name}.yml"));
+        let text = std::fs::read_to_string(path).unwrap();
+        for quoted in quoted(&text) {
+            let command = quoted.strip_prefix("sudo ").unwrap_or(quoted);
+            if let Some(command) = command.strip_prefix("pam-onelogin ") {
+                commands.insert(command.split(' ').next().unwrap().to_owned());
+            } else if is_word(quoted) {
+                words.insert(quoted.to_owned());
+            }
+        }
+    }
+    let headings = tool.lines().filter(|line| line.starts_with(".SS"));
+    let headings: String = headings.collect::<Vec<_>>().join("\n");
+    for command in &commands {
+        let is_there = headings.contains(command) || command == "--version";
+        assert!(is_there, "pam-onelogin {command}");
+    }
+    let manual = MANUAL.replace("\\fB", " ").replace("\\fR", " ");
+    let manual = manual.replace("\\-", "-");
+    let manual: BTreeSet<&str> = manual.split_whitespace().collect();
+    for word in &words {
+        let key = format!("\n# {word} = ");
+        let is_key = include_str!("../packaging/config.toml").contains(&key);
+        assert!(is_key || manual.contains(&**word), "{word}");
+    }
+    assert!(
+        commands.len() > 3 && words.len() > 3,
+        "{commands:?} {words:?}"
+    );
 }
 
 #[test]
