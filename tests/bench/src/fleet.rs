@@ -185,16 +185,16 @@ pub fn day(hosts: usize, visits: usize, habit: Habit) -> [Calls; 24] {
 #[must_use]
 pub fn table() -> String {
     let mut text = format!(
-        "A visit is one login in sshd and two in sudo, within {} minutes; each host has {USERS} users.\n\
-         Users and devices are believed for {} seconds, a token is kept for {} hours.\n\
-         {} % of a day's visits fall into its busiest hour, for which these are the calls. Pushes are approved after 10 s in sudo.\n\
-         \"Counted\" are those that lower OneLogin's counter with `onelogin.api_version = 1`; with version 2, the default, none does.\n\n\
+        "The table shows the calls of all hosts together in the busiest hour, which has {} % of the day's visits.\n\
+         A visit is one login in sshd and two in sudo, within {} minutes. Each host has {USERS} users. Users and devices are cached\n\
+         for {} seconds, a token for {} hours. Pushes are approved after 10 s in sudo.\n\
+         \"Counted\" calls lower OneLogin's counter with `onelogin.api_version = 1`; with version 2, the default, no call does.\n\n\
          | hosts | visits a day, each | by codes: all | counted, version 1 | by pushes: all | counted, version 1 |\n\
          |--:|--:|--:|--:|--:|--:|\n",
+        WEIGHTS.into_iter().max().unwrap_or(0),
         VISIT.into_iter().max().unwrap_or(0).div_ceil(60),
         DIRECTORY.as_secs(),
         TOKEN.as_secs() / 3600,
-        WEIGHTS.into_iter().max().unwrap_or(0),
     );
     for hosts in [100, 1_000, 10_000] {
         for visits in [1, 5, 20] {
