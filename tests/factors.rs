@@ -330,7 +330,7 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     second.reply("");
     let busy = second.wait_prompt().text.to_string();
     assert!(
-        busy.starts_with("An earlier login is waiting for approval. "),
+        busy.starts_with("Another login is waiting on your phone. "),
         "{busy}"
     );
     assert_eq!(world.onelogin.activations(), 1);
@@ -786,7 +786,7 @@ fn a_protect_is_enrolled_by_its_token_and_a_refusal_lets_nobody_in() {
         assert_eq!(
             prompt,
             format!(
-                "In OneLogin Protect add an account with this token: {token}\nThen press Enter: "
+                "In OneLogin Protect, add an account and type this code: {token}\nThen press Enter: "
             )
         );
         world.onelogin.confirm_registration(&registration.id);
@@ -1297,7 +1297,10 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     second.wait_prompt();
     second.reply(world::PUSH_CODE_2);
     let busy = second.wait_prompt().text.to_string();
-    assert!(busy.ends_with("deny it. Press Enter to wait: "), "{busy}");
+    assert!(
+        busy.ends_with("deny it if not. Press Enter to wait: "),
+        "{busy}"
+    );
     assert_eq!(
         (world.onelogin.activations(), world.onelogin.codes()),
         (1, 0)

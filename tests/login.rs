@@ -296,7 +296,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
 
 #[test]
 fn r14_a_push_waits_until_the_one_before_is_answered() {
-    let busy = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait (or type a code): ";
+    let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -340,7 +340,7 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
         Lists("1001", vec![push("601")]),
         PhoneBusy,
         Tells(
-            "An earlier login is waiting for approval. If you did not start it, deny it. This login is next.",
+            "Another login is waiting on your phone. Approve it if it is yours, deny it if not. This login is next.",
         ),
     ];
     for _ in 0..55 {
@@ -487,7 +487,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
         assert_eq!(ended, expected);
     }
     // The same where it is the turn of another push.
-    let busy = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait (or type a code): ";
+    let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
     let ended = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![push("601")]),
@@ -1549,7 +1549,7 @@ fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
         Asks("You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n 2. SMS\n\nOption: ", "1"),
         Denies,
         Step::Registers(7, None, Some("01-1912451")),
-        Asks("In OneLogin Protect add an account with this token: 01-1912451\nThen press Enter: ", ""),
+        Asks("In OneLogin Protect, add an account and type this code: 01-1912451\nThen press Enter: ", ""),
         Step::PollsRegistration(Enrolment::Pending),
         Waits(2),
         Step::PollsRegistration(Enrolment::Done),
@@ -1731,7 +1731,7 @@ fn r01_devices_of_unknown_kinds_are_devices_for_every_exemption() {
 fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
     let choose =
         "You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n\nOption: ";
-    let token = "In OneLogin Protect add an account with this token: 01-1\nThen press Enter: ";
+    let token = "In OneLogin Protect, add an account and type this code: 01-1\nThen press Enter: ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", Vec::new()),
@@ -1997,7 +1997,7 @@ fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
 
 #[test]
 fn ctrl_c_ends_the_wait_for_an_enrolment() {
-    let token = "In OneLogin Protect add an account with this token: 01-1\nThen press Enter: ";
+    let token = "In OneLogin Protect, add an account and type this code: 01-1\nThen press Enter: ";
     let end = enrols(
         script::offer(7, Factor::Push, "Protect"),
         &["1"],
@@ -2152,7 +2152,7 @@ fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
 
 #[test]
 fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
-    const BUSY: &str = "An earlier login is waiting for approval. If you did not start it, deny it. Press Enter to wait: ";
+    const BUSY: &str = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait: ";
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![triggered("601")]),

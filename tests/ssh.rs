@@ -225,7 +225,7 @@ fn r14_three_connections_at_once_get_one_push_after_the_other_and_an_approval_se
     first.expect("Push sent to Dave's phone.");
     for client in [&mut second, &mut third] {
         client.line("");
-        client.expect("An earlier login is waiting for approval.");
+        client.expect("Another login is waiting on your phone.");
     }
     assert_eq!(scene.simulator.activations(), 1);
     // Whoever does not want to wait types a code.

@@ -10,7 +10,8 @@ use crate::id::{UserId, VerificationId};
 use std::time::Duration;
 
 /// Where the phone shows the push of another login, perhaps of one that the user has broken off.
-const BUSY: &str = "An earlier login is waiting for approval. If you did not start it, deny it. ";
+const BUSY: &str =
+    "Another login is waiting on your phone. Approve it if it is yours, deny it if not. ";
 
 /// How often another login's push is looked at.
 const BUSY_PAUSE: Duration = Duration::from_secs(1);

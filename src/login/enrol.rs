@@ -171,12 +171,12 @@ fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnro
         Factor::Totp => {
             let address = shown(&registration.address)?;
             format!(
-                "Scan this with your authenticator app, or enter the address below it:\n\n{}\n{address}\n\nPasscode from the app: ",
+                "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{}\n{address}\n\nPasscode from the app: ",
                 qr_code(&address)
             )
         }
         Factor::Push => format!(
-            "In OneLogin Protect add an account with this token: {}\nThen press Enter: ",
+            "In OneLogin Protect, add an account and type this code: {}\nThen press Enter: ",
             shown(&registration.token)?
         ),
         Factor::Voice => format!(
