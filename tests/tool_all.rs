@@ -4,6 +4,7 @@ mod tool;
 mod world;
 
 use onelogin_simulator::User;
+use pam_host::place::binary;
 use serde_json::json;
 use std::fs::OpenOptions;
 use std::net::TcpListener;
@@ -36,6 +37,63 @@ fn a_result_that_cannot_be_written_is_no_success() {
             assert!(said.contains(fault), "{words:?}: {said}");
         }
     }
+}
+
+/// What bash offers when Tab is pressed behind these words; the last one has been begun, or is empty.
+fn offered(words: &[&str]) -> Vec<String> {
+    let script = tool(&["completions", "bash"]).output().unwrap();
+    let script = String::from_utf8(script.stdout).unwrap();
+    assert!(script.contains("/usr/sbin/pam-onelogin"), "{script}");
+    let script = script.replace(
+        "/usr/sbin/pam-onelogin",
+        binary("pam-onelogin").to_str().unwrap(),
+    );
+    let words: Vec<String> = ["pam-onelogin"]
+        .iter()
+        .chain(words)
+        .map(|word| format!("'{word}'"))
+        .collect();
+    let last = words.len() - 1;
+    let script = format!(
+        "{script}\nCOMP_WORDS=({}) COMP_CWORD={last} COMP_TYPE=9\n\
+         _clap_complete_pam_onelogin pam-onelogin {} ''\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"",
+        words.join(" "),
+        words[last],
+    );
+    let output = Command::new("bash")
+        .args(["--norc", "-c", &script])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    said.lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect()
+}
+
+#[test]
+fn bash_completes_commands_services_options_values_and_user_names() {
+    let verbs = offered(&[""]);
+    for verb in ["check", "enable", "test"] {
+        assert!(verbs.iter().any(|word| word == verb), "{verbs:?}");
+    }
+    for hidden in ["completions", "preview", "restore", "trial"] {
+        assert!(!verbs.iter().any(|word| word == hidden), "{verbs:?}");
+    }
+    assert_eq!(offered(&["enable", "ss"]), ["sshd"]);
+    assert_eq!(offered(&["disable", "su"]), ["sudo", "su"]);
+    assert_eq!(offered(&["enable", "sshd", "--beh"]), ["--behind"]);
+    assert_eq!(offered(&["enable", "sshd", "--behind", "k"]), ["key"]);
+    assert_eq!(offered(&["limits", "r"]), ["reset"]);
+    for words in [
+        &["test", "roo"][..],
+        &["status", "roo"],
+        &["users", "roo"],
+        &["check", "--user", "roo"],
+    ] {
+        assert_eq!(offered(words), ["root"], "{words:?}");
+    }
+    assert!(offered(&["users", "--group", "daemo"]).contains(&"daemon".to_owned()));
 }
 
 #[test]

@@ -43,11 +43,29 @@ use crate::verb::{
     Context, check, confirm, disable, enable, enroll, factors, import_duo, limits, map, restore,
     status, try_login, users,
 };
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
+use clap_complete::CompleteEnv;
+use clap_complete::env::Shells;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::host::uids;
 use std::path::PathBuf;
 use std::process::ExitCode;
+
+const TOOL: &str = "pam-onelogin";
+
+/// Where the packages install the tool. It is not in the `PATH` of ordinary users, who type `sudo pam-onelogin`.
+const INSTALLED: &str = "/usr/sbin/pam-onelogin";
+
+/// By this variable a shell asks for completions.
+const COMPLETE: &str = "PAM_ONELOGIN_COMPLETE";
+
+/// The shells that the packages have completions for.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
 
 /// Below the list of commands.
 const NEXT: &str = "\
@@ -59,7 +77,7 @@ const GLOBAL: &str = "With every command";
 
 /// Sets up, checks and tries the second factor of this host.
 #[derive(Parser)]
-#[command(name = "pam-onelogin", version, after_help = NEXT)]
+#[command(name = TOOL, version, after_help = NEXT)]
 struct Arguments {
     /// The configuration
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG, help_heading = GLOBAL)]
@@ -85,7 +103,7 @@ enum Verb {
     #[command(hide = true)]
     Completions {
         /// The shell
-        shell: clap_complete::Shell,
+        shell: Shell,
     },
     /// Sets up a factor for a user who sits beside you
     Enroll(enroll::Options),
@@ -117,6 +135,7 @@ enum Verb {
 /// Runs the tool with the arguments of this process.
 #[must_use]
 pub fn main() -> ExitCode {
+    CompleteEnv::with_factory(command).var(COMPLETE).complete();
     let arguments = Arguments::parse();
     let context = Context {
         config: arguments.config,
@@ -129,9 +148,7 @@ pub fn main() -> ExitCode {
         Verb::Disable(options) => disable::run(&context, &options),
         Verb::Enable(options) => enable::run(&context, &options),
         Verb::Completions { shell } => {
-            let mut text = Vec::new();
-            clap_complete::generate(shell, &mut command(), "pam-onelogin", &mut text);
-            context.console.print(&String::from_utf8_lossy(&text));
+            context.console.print(&completions(shell));
             Ok(Exit::Good)
         }
         Verb::Enroll(options) => enroll::run(&context, &options),
@@ -150,6 +167,18 @@ pub fn main() -> ExitCode {
         Exit::Good => ExitCode::SUCCESS,
         Exit::Bad => ExitCode::FAILURE,
     }
+}
+
+/// The script by which a shell asks this tool for completions.
+fn completions(shell: Shell) -> String {
+    let mut text = Vec::new();
+    let name = shell.to_possible_value();
+    let shells = Shells::builtins();
+    if let Some(shell) = name.and_then(|name| shells.completer(name.get_name())) {
+        // Writing into memory does not fail.
+        let _ = shell.write_registration(COMPLETE, TOOL, TOOL, INSTALLED, &mut text);
+    }
+    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// Whatever it is started for, the tool first puts back what was on trial and not confirmed.

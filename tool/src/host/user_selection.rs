@@ -3,6 +3,7 @@
 use crate::host::programs::run;
 use crate::outcome::Failure;
 use clap::Args;
+use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use std::collections::BTreeSet;
 use std::io::{Read as _, stdin};
@@ -18,14 +19,33 @@ const UID_MIN: u32 = 1000;
 /// Programs that are no login shell.
 const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "halt", "shutdown"];
 
+/// The users that a shell offers for an argument: those that would be selected by default.
+pub(crate) fn user_names() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let defs = std::fs::read_to_string(LOGIN_DEFS).unwrap_or_default();
+        let passwd = getent(&["passwd"]).unwrap_or_default();
+        let names = people(&passwd, uid_min(&defs)).into_iter();
+        names.map(CompletionCandidate::new).collect()
+    })
+}
+
+/// The groups that a shell offers for an argument.
+fn group_names() -> ArgValueCandidates {
+    ArgValueCandidates::new(|| {
+        let groups = getent(&["group"]).unwrap_or_default();
+        let names = groups.lines().filter_map(|line| line.split(':').next());
+        names.map(CompletionCandidate::new).collect()
+    })
+}
+
 /// Which users.
 #[derive(Args)]
 pub(crate) struct UserSelection {
     /// Local users; root and everybody with a login shell, if none is named
-    #[arg(value_name = "USER")]
+    #[arg(value_name = "USER", add = user_names())]
     users: Vec<String>,
     /// The members of this group; may be repeated
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = group_names())]
     group: Vec<String>,
     /// The names in this file, one a line; - is standard input
     #[arg(long, value_name = "FILE")]

@@ -4,6 +4,7 @@
 use crate::examine::examine;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
+use crate::host::user_selection::user_names;
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::ui::finding::{Finding, Severity};
@@ -20,7 +21,7 @@ pub(crate) struct Options {
     #[arg(long)]
     offline: bool,
     /// A local user whose devices may be asked for
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
 }
 

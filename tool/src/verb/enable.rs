@@ -7,6 +7,7 @@ use crate::change::service::{Service, path, present_stacks};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{distribution, drop_in, plan, undo, watchdog};
 use crate::examine::stacks::advice::rewritten_here;
+use crate::host::user_selection::user_names;
 use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::{self, Behind, Insertion, Source};
@@ -33,7 +34,7 @@ use std::time::Duration;
 pub(crate) struct Options {
     service: Service,
     /// Who makes the trial login; who called sudo, if nothing is said
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
     /// Puts everything back after so many seconds, unless it is confirmed
     #[arg(long = "try", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]

@@ -2,6 +2,7 @@
 //! enrolment at login. The new device's secret is shown on this terminal and goes nowhere else.
 
 use crate::host::audit;
+use crate::host::user_selection::user_names;
 use crate::login::outlook::{Prediction, known_as, request, subject, with_login, word};
 use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Failure};
@@ -32,6 +33,7 @@ The secret of the new device is shown on this terminal, and nowhere else.
 Exit codes: 0 set up, 1 not. Then: pam-onelogin test USER")]
 pub(crate) struct Options {
     /// The local user
+    #[arg(add = user_names())]
     user: String,
     /// One more, for a user who has a device already
     #[arg(long)]

@@ -1,5 +1,6 @@
 //! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
 
+use crate::host::user_selection::user_names;
 use crate::login::outlook::{Outlook, Prediction, fresh, known_as};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint, paint, table};
@@ -23,6 +24,7 @@ OneLogin is asked afresh. Nothing is sent to anybody, and nothing counts.
 Exit codes: 0 could log in or is exempt, 1 would be denied.")]
 pub(crate) struct Options {
     /// The local user
+    #[arg(add = user_names())]
     user: String,
 }
 

@@ -1,6 +1,7 @@
 //! `limits reset USER`: takes back what was counted of a user on this host.
 
 use crate::host::audit;
+use crate::host::user_selection::user_names;
 use crate::login::stored::Stored;
 use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
@@ -26,6 +27,7 @@ enum What {
     )]
     Reset {
         /// The local user
+        #[arg(add = user_names())]
         user: String,
     },
 }

@@ -1,5 +1,6 @@
 //! `status [USER]`: the last decisions of this host, and what it counts and keeps.
 
+use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions, text_of};
 use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Failure};
@@ -20,6 +21,7 @@ use time::OffsetDateTime;
 OneLogin is not asked. Any local user can write into the log that this is read from.")]
 pub(crate) struct Options {
     /// One local user only
+    #[arg(add = user_names())]
     user: Option<String>,
     /// How many decisions are shown one by one
     #[arg(long, value_name = "N", default_value_t = 10)]

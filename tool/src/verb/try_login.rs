@@ -1,6 +1,7 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
 use crate::host::audit;
+use crate::host::user_selection::user_names;
 use crate::login::outlook::{Prediction, known_as, subject};
 use crate::login::stored::{age, state};
 use crate::login::traced_http::{Steps, TracedHttp};
@@ -33,6 +34,7 @@ No stack is involved: pam-onelogin check looks at that.
 Exit codes: 0 let in or exempt, 1 denied.")]
 pub(crate) struct Options {
     /// The local user
+    #[arg(add = user_names())]
     user: String,
     /// The service whose login it is to be like
     #[arg(long, value_name = "NAME", default_value = "sshd")]
