@@ -7,9 +7,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
-.PHONY: check check-workflows build-msrv docs bench fleet hosts-table
+.PHONY: check check-workflows build-msrv docs site bench fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
-.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench
+.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench needs-site
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -42,6 +42,7 @@ help:
 	@echo '  make check-workflows    a part of "make check": the workflows in .github, by zizmor and actionlint'
 	@echo '  make build-msrv         build everything with the oldest Rust that is supported; needs rustup'
 	@echo '  make docs               write the parts of manual pages, documents and configuration that the code knows'
+	@echo '  make site               make a web site of the documents with mdBook: target/site/book/index.html'
 	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
 	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
@@ -392,3 +393,23 @@ docs: needs
 
 clean:
 	$(CARGO) clean
+
+# --- the documents as a web site ----------------------------------------------------------------------------------
+
+SITE := $(CURDIR)/target/site
+MDBOOK = $(or $(shell command -v mdbook),$(CURDIR)/target/mdbook/bin/mdbook)
+
+needs-site:
+	@command -v $(MDBOOK) >/dev/null || { echo 'Installing mdBook into target/mdbook (some minutes, once).'; \
+	  $(CARGO) install --quiet --locked --root target/mdbook mdbook; }
+
+# docs/ with the documents of the folders above, whose links then need no folder. Start at target/site/book/index.html.
+site: needs-site
+	@rm -rf $(SITE) && mkdir -p $(SITE)/src && cp -r docs/. $(SITE)/src
+	@cp LICENSE-* $(SITE)/src
+	@for file in *.md; do sed -E 's/\]\(docs\//](/g' $$file > $(SITE)/src/$$file; done
+	@mv $(SITE)/src/README.md $(SITE)/src/index.md
+	@sed -E 's/\]\(\.\.\//](/g' packaging/README.md > $(SITE)/src/packages.md
+	@sed -i -E 's/\]\(\.\.\/packaging\/README\.md/](packages.md/g; s/\]\((\.\.\/)?README\.md/](index.md/g; s/\]\(\.\.\//](/g' $(SITE)/src/*.md
+	@printf '[book]\ntitle = "pam_onelogin"\nlanguage = "en"\n' > $(SITE)/book.toml
+	@$(MDBOOK) build $(SITE)
