@@ -2,9 +2,11 @@
 //!
 //! - [`contender`]: the modules that are compared, each ready for a login
 //! - [`measure`]: logins, counted and timed; instructions
-//! - [`report`]: the tables, the chart, and the documents that hold them
+//! - [`report`]: the tables, and the documents that hold them
+//! - [`chart`]: the chart of these figures
 //! - [`fleet`]: calls an hour, from what a login sends
 
+pub mod chart;
 pub mod contender;
 pub mod fleet;
 pub mod measure;

@@ -1,24 +1,26 @@
-//! `make bench` and `make fleet`: measures, and writes the tables and the chart of the documents.
+//! `make bench`, `make fleet`, and the chart of `make pictures`: measures, and writes the tables and the chart of the documents.
 
 use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs, io};
 
+use pam_bench::chart::chart;
 use pam_bench::contender::{Contender, Way, system_bundle};
 use pam_bench::fleet;
 use pam_bench::measure::{SystemCalls, instructions, log_in, push, system_calls};
 use pam_bench::report::{
-    BARE_WITH_ONE, OURS_WITH_ONE, Results, Row, chart, comparison, here, insert, libraries, targets,
+    BARE_WITH_ONE, OURS_WITH_ONE, Results, Row, comparison, here, insert, libraries, targets,
 };
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
+        ["chart"] => draw(),
         ["fleet"] => insert(Path::new(PAGE), "fleet", &fleet::table()),
         ["logins", bare, peers] => bench(Path::new(bare), Path::new(peers)),
         _ => Err(io::Error::other(
-            "usage: pam-bench fleet | logins BARE-MODULE PEERS",
+            "usage: pam-bench chart | fleet | logins BARE-MODULE PEERS",
         )),
     };
     match done {
@@ -144,14 +146,18 @@ fn counted(contender: &Contender) -> Option<SystemCalls> {
 
 fn write(results: &Results) -> io::Result<()> {
     let (targets, here) = (targets(results), here(LOGINS));
-    fs::create_dir_all("docs")?;
-    fs::write("docs/bench.svg", chart(results))?;
     let text = format!(
-        "![What a login costs, beside other modules](bench.svg)\n\n{here}\n\n{targets}\n{}\n{NOTES}",
+        "![What a login costs, beside other modules](pictures/bench.svg)\n\n{here}\n\n{targets}\n{}\n{NOTES}",
         comparison(results)
     );
     println!("{targets}");
-    insert(Path::new(PAGE), "bench", &text)
+    insert(Path::new(PAGE), "bench", &text)?;
+    draw()
+}
+
+/// Draws the chart of the figures that the page has.
+fn draw() -> io::Result<()> {
+    fs::write(PICTURE, chart(&fs::read_to_string(PAGE)?)?)
 }
 
 /// A real sudo proves its user by its real uid, which only root can set.
@@ -159,6 +165,7 @@ const ASSUMED: &str = "first_factor = \"assumed\"";
 const MORE_FAILURES: &str = "limits.failures = 100";
 
 const PAGE: &str = "docs/performance.md";
+const PICTURE: &str = "docs/pictures/bench.svg";
 
 /// An odd number has a median.
 const LOGINS: usize = 41;

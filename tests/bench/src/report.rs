@@ -1,4 +1,4 @@
-//! The tables, the chart, and the documents that hold them.
+//! The tables, and the documents that hold them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -407,80 +407,6 @@ pub fn comparison(results: &Results) -> String {
     text
 }
 
-/// The chart: three panels of bars, readable on light and on dark.
-#[must_use]
-pub fn chart(results: &Results) -> String {
-    let rows: Vec<&Row> = results.rows().collect();
-    let panels: [(&str, Vec<Vec<f64>>); 3] = [
-        (
-            "Waiting with 80 ms a round trip, ms: until the prompt, and after Enter",
-            rows.iter()
-                .map(|row| {
-                    vec![
-                        Row::to_prompt(&row.far).middle,
-                        Row::after_answer(&row.far).middle,
-                    ]
-                })
-                .collect(),
-        ),
-        (
-            "Instructions, million",
-            rows.iter()
-                .map(|row| vec![row.millions().unwrap_or_default()])
-                .collect(),
-        ),
-        (
-            "Most memory of the process, MB",
-            rows.iter().map(|row| vec![row.memory().middle]).collect(),
-        ),
-    ];
-    let panel_height = 34 + LINE * rows.len();
-    let height = panel_height * panels.len() + 8;
-    let mut text = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
-         aria-label=\"What a login costs, beside other modules\">\n{STYLE}\n"
-    );
-    for (number, (title, bars)) in panels.iter().enumerate() {
-        let top = number * panel_height;
-        let _ = writeln!(
-            text,
-            "<text class=\"title\" x=\"0\" y=\"{}\">{title}</text>",
-            top + 20
-        );
-        let sum = |bar: &Vec<f64>| bar.iter().sum::<f64>();
-        let longest = bars.iter().map(sum).fold(f64::MIN_POSITIVE, f64::max);
-        for (line, (row, bar)) in rows.iter().zip(bars).enumerate() {
-            let y = top + 28 + line * LINE;
-            let class = if line == 0 { "ours" } else { "other" };
-            let _ = writeln!(
-                text,
-                "<text class=\"{class}\" x=\"0\" y=\"{}\">{}</text>",
-                y + 13,
-                row.name
-            );
-            let mut x = NAMES;
-            for (part, value) in bar.iter().enumerate() {
-                let width = value / longest * BARS;
-                let _ = writeln!(
-                    text,
-                    "<rect class=\"{class} part{part}\" x=\"{x:.1}\" y=\"{}\" width=\"{width:.1}\" height=\"14\"/>",
-                    y + 2
-                );
-                x += width;
-            }
-            let values: Vec<_> = bar.iter().map(|value| short(*value)).collect();
-            let _ = writeln!(
-                text,
-                "<text class=\"{class}\" x=\"{:.1}\" y=\"{}\">{}</text>",
-                x + 6.0,
-                y + 13,
-                values.join(" + ")
-            );
-        }
-    }
-    text + "</svg>\n"
-}
-
 /// What the tables call this module with one certificate.
 pub const OURS_WITH_ONE: &str = "pam_onelogin with one certificate";
 
@@ -489,16 +415,6 @@ pub const BARE_WITH_ONE: &str = "… with one certificate";
 
 /// A cell without a figure.
 const NONE: &str = "–";
-
-const WIDTH: usize = 760;
-const LINE: usize = 20;
-const NAMES: f64 = 270.0;
-const BARS: f64 = 380.0;
-const STYLE: &str = "<style>\
-text{font:13px system-ui,sans-serif;fill:#24292f}.title{font-weight:600}text.ours{font-weight:600}\
-rect.other{fill:#8c959f}rect.ours{fill:#0969da}rect.part1{opacity:.55}\
-@media(prefers-color-scheme:dark){text{fill:#e6edf3}rect.other{fill:#6e7681}rect.ours{fill:#4493f8}}\
-</style>";
 
 /// When and where this runs.
 #[must_use]
