@@ -7,9 +7,9 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
-.PHONY: check check-workflows build-msrv docs site bench fleet hosts-table
+.PHONY: check check-workflows build-msrv docs site pictures bench fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
-.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench needs-site
+.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -43,6 +43,7 @@ help:
 	@echo '  make build-msrv         build everything with the oldest Rust that is supported; needs rustup'
 	@echo '  make docs               write the parts of manual pages, documents and configuration that the code knows'
 	@echo '  make site               make a web site of the documents with mdBook: target/site/book/index.html'
+	@echo '  make pictures           draw docs/pictures; the recordings of terminals need root: sudo make pictures'
 	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
 	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
@@ -390,6 +391,32 @@ docs: needs
 	@$(CARGO) xtask docs
 	@if command -v dot >/dev/null; then dot -Tsvg docs/architecture.dot -o docs/architecture.svg; \
 	  else echo 'SKIPPED: the drawing of docs/architecture.dot. It needs graphviz.'; fi
+
+PICTURES := $(CURDIR)/docs/pictures
+RECORDER := $(CURDIR)/target/pictures
+
+needs-pictures: needs
+	$(call install-packages,python3 -c 'import ensurepip',python3-venv)
+	@cmp -s tests/pictures/requirements.txt $(RECORDER)/requirements.txt || { \
+	  echo 'Installing termtosvg, which draws terminals, into target/pictures.'; \
+	  rm -rf $(RECORDER) && python3 -m venv $(RECORDER) && \
+	  $(RECORDER)/bin/pip install --quiet --require-hashes -r tests/pictures/requirements.txt && \
+	  cp tests/pictures/requirements.txt $(RECORDER); }
+
+needs-recordings:
+	$(call install-packages,command -v sshd && command -v ssh && command -v unshare,openssh-server openssh-client sudo util-linux)
+
+# A chart of the figures that docs/performance.md has, and recordings of terminals. Only root can run the real sshd on
+# a private /etc; recorded there, no picture has the names of this machine in it.
+pictures: needs-pictures
+	$(CARGO) build --quiet --locked --workspace
+	$(CARGO) run --quiet --locked -p pam-bench -- chart
+ifeq ($(shell id -u),0)
+	@tests/private-etc.sh target/debug/pam-pictures $(RECORDER)/bin/python tests/pictures/record.py $(PICTURES)
+pictures: needs-recordings
+else
+	@echo 'SKIPPED: the recordings. They need root: sudo make pictures'
+endif
 
 clean:
 	$(CARGO) clean

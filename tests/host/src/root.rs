@@ -78,6 +78,12 @@ impl Stage {
         stage
     }
 
+    /// The copy of the module that the stacks name: every user can read it.
+    #[must_use]
+    pub fn module(&self) -> &'static Path {
+        Path::new(MODULE)
+    }
+
     /// What comes to /dev/log.
     #[must_use]
     pub fn log(&self) -> &Log {
