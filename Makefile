@@ -396,7 +396,7 @@ PICTURES := $(CURDIR)/docs/pictures
 RECORDER := $(CURDIR)/target/pictures
 
 needs-pictures: needs
-	$(call install-packages,python3 -c 'import ensurepip',python3-venv)
+	$(call install-packages,command -v dot && python3 -c 'import ensurepip',graphviz python3-venv)
 	@cmp -s tests/pictures/requirements.txt $(RECORDER)/requirements.txt || { \
 	  echo 'Installing termtosvg, which draws terminals, into target/pictures.'; \
 	  rm -rf $(RECORDER) && python3 -m venv $(RECORDER) && \
@@ -406,10 +406,11 @@ needs-pictures: needs
 needs-recordings:
 	$(call install-packages,command -v sshd && command -v ssh && command -v unshare,openssh-server openssh-client sudo util-linux)
 
-# A chart of the figures that docs/performance.md has, and recordings of terminals. Only root can run the real sshd on
+# A diagram, a chart of the figures that docs/performance.md has, and recordings of terminals. Only root can run the real sshd on
 # a private /etc; recorded there, no picture has the names of this machine in it.
 pictures: needs-pictures
 	$(CARGO) build --quiet --locked --workspace
+	dot -Tsvg $(PICTURES)/asked.dot -o $(PICTURES)/asked.svg
 	$(CARGO) run --quiet --locked -p pam-bench -- chart
 ifeq ($(shell id -u),0)
 	@tests/private-etc.sh target/debug/pam-pictures $(RECORDER)/bin/python tests/pictures/record.py $(PICTURES)
