@@ -12,9 +12,6 @@ const RECORDINGS: [&str; 3] = ["demo.svg", "enable.svg", "login.svg"];
 /// Drawn from a source that is in the repository.
 const DRAWINGS: [&str; 2] = ["asked.svg", "bench.svg"];
 
-/// Pictures that no document shows yet.
-const NOT_SHOWN_YET: [&str; 4] = ["asked.svg", "demo.svg", "enable.svg", "login.svg"];
-
 /// In bytes: a page with all of them loads quickly.
 const LARGEST: usize = 100_000;
 
@@ -50,16 +47,11 @@ fn the_pictures_are_those_that_make_pictures_writes() {
 }
 
 #[test]
-fn each_picture_is_shown_by_a_document_or_listed_here() {
+fn each_picture_is_shown_by_a_document() {
     let documents = documents();
     for (name, _) in pictures() {
         let is_shown = documents.contains(&format!("pictures/{name}"));
-        let is_listed = NOT_SHOWN_YET.contains(&name.as_str());
-        assert!(is_shown || is_listed, "no document shows {name}");
-        assert!(
-            !is_shown || !is_listed,
-            "a document shows {name}: take it out of NOT_SHOWN_YET"
-        );
+        assert!(is_shown, "no document shows {name}");
     }
 }
 
