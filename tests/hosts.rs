@@ -642,10 +642,9 @@ fn r02_few_descriptors_from_the_caller_never_make_root_without_a_code() {
         reasons.iter().any(|line| line.contains("accepted")),
         "each limit was too low: {reasons:#?}"
     );
-    scene.stage.tried(
-        "sudo",
-        "few descriptors, failmode safe: nobody gets in by it",
-    );
+    scene
+        .stage
+        .tried("sudo", "few descriptors, failmode safe: denied");
 }
 
 #[test]

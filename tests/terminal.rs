@@ -67,7 +67,7 @@ fn su_to_somebody_else_asks_for_their_factor() {
     scene.decision("accepted user=dave");
     scene
         .stage
-        .tried("su", "to somebody else: that user's factor");
+        .tried("su", "to another user: the factor of that user");
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn su_by_root_asks_nobody() {
     let (status, screen) = Pty::spawn(command).finish();
     assert!(status.success() && screen.trim() == "alice", "{screen}");
     assert_eq!(scene.simulator.connections(), 0);
-    scene.stage.tried("su", "by root: nobody is asked");
+    scene.stage.tried("su", "by root: no question");
 }
 
 // login

@@ -176,7 +176,7 @@ const NOTES: &str = "\
 - Warm: a login before it has left behind what the module remembers: the access token, the user, the devices.
 - All files are in memory (`/dev/shm`), as those below `/run` are.
 - Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and
-  back. The servers send no session tickets, for which nobody would wait.
+  back. The servers send no session tickets, which no login would wait for.
 - Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
 - Computing is the processor time of the process from `pam_start` to `pam_end`, with loading and unloading the module.
 - Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic
