@@ -21,7 +21,7 @@ use std::time::Duration;
 /// Everything an admin can set, each value checked.
 pub struct Config {
     /// `[onelogin]`: where OneLogin is and how to talk to it.
-    pub onelogin: OneLogin,
+    pub onelogin: OneLoginTable,
     /// `[users]`: who is asked, and by which name OneLogin knows them.
     pub users: Users,
     /// `[factors]`: which factors, in which order, and how often.
@@ -44,7 +44,7 @@ pub struct Config {
 }
 
 /// The table `[onelogin]`.
-pub struct OneLogin {
+pub struct OneLoginTable {
     /// `url`: the host of all calls.
     pub origin: Origin,
     /// `client_id` of the API credential.

@@ -24,16 +24,16 @@ use std::path::Path;
 const FAIL_DELAY: u32 = 2_000_000;
 
 /// The module.
-pub struct OneLogin;
+pub struct Module;
 
 // This macro writes `pub` items into a module of its own, for the linker only.
 #[allow(missing_docs, unreachable_pub)]
 mod entry_points {
-    use super::OneLogin;
-    pam::pam_hooks!(OneLogin);
+    use super::Module;
+    pam::pam_hooks!(Module);
 }
 
-impl PamHooks for OneLogin {
+impl PamHooks for Module {
     fn sm_authenticate(handle: &mut PamHandle, args: Vec<&CStr>, _: PamFlag) -> PamResultCode {
         authenticate(handle, &args)
     }

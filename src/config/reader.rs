@@ -4,7 +4,7 @@ use super::keys::{self, Key, MAP, Match, Path, Text};
 use super::table::{Reader, Table, line_of, list};
 use super::{
     ATTRIBUTES, Attribute, CUSTOM, Config, ConfigFault, Credential, Factors, FailMode, Limits,
-    NoFactor, OneLogin, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
+    NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
 };
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -139,7 +139,7 @@ impl<'a> Reader<'a> {
         networks
     }
 
-    fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLogin> {
+    fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLoginTable> {
         let line = table.line;
         let origin = self.origin(&mut table);
         let client_id = self.required_text(&mut table, &keys::CLIENT_ID);
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             self.fault(line, text);
         }
         self.leftovers(table);
-        Some(OneLogin {
+        Some(OneLoginTable {
             origin: origin?,
             client_id: client_id?,
             client_secret: client_secret?,
