@@ -24,7 +24,7 @@ pub use link::Interrupt;
 use names::{Care, Known, Names};
 pub use names::{Nameless, addresses};
 use once_cell::unsync::OnceCell;
-use progress::Progress;
+use progress::RequestProgress;
 use serde::{Serialize, Serializer};
 use std::cell::Cell;
 use std::io;
@@ -168,7 +168,7 @@ pub struct Http {
     interrupt: Option<Interrupt>,
     ports: Ports,
     agent: OnceCell<Agent>,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
     known: Arc<Known>,
     held: Held,
     /// When the connection was made, or carried the last reply.

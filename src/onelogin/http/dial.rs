@@ -3,7 +3,7 @@
 
 use super::connect::{NoConnection, Ports, Time, connect};
 use super::link::{Interrupt, Line, Link, end_of, or_late};
-use super::progress::Progress;
+use super::progress::RequestProgress;
 use super::roots::{Bundle, Verifier};
 use super::tunnel::Tunnel;
 use crate::trust::Trusted;
@@ -123,7 +123,7 @@ pub(super) struct Dial {
     /// How long a connection may take.
     patience: Duration,
     interrupt: Option<Interrupt>,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
 }
 
 impl Dial {
@@ -133,7 +133,7 @@ impl Dial {
         held: Held,
         (ports, patience): (Ports, Duration),
         interrupt: Option<Interrupt>,
-        progress: Arc<Progress>,
+        progress: Arc<RequestProgress>,
     ) -> Self {
         Self {
             tls: Arc::new(tls),

@@ -1,6 +1,6 @@
 //! A TLS connection over TCP. Each wait ends at its deadline, or when the user presses Ctrl-C.
 
-use super::progress::Progress;
+use super::progress::RequestProgress;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustls::{ClientConnection, Stream};
@@ -35,14 +35,14 @@ pub(super) struct Line {
     end: Instant,
     beyond: u8,
     interrupt: Option<Interrupt>,
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
 }
 
 impl Line {
     pub(super) fn new(
         stream: TcpStream,
         interrupt: Option<Interrupt>,
-        progress: Arc<Progress>,
+        progress: Arc<RequestProgress>,
     ) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;

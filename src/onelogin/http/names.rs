@@ -2,7 +2,7 @@
 
 use super::link::end_of;
 use super::nodata::{self, Kind};
-use super::progress::Progress;
+use super::progress::RequestProgress;
 use crate::outage::Miss;
 use crate::pam::sys::{Asking, limited};
 use dns_lookup::{AddrFamily, AddrInfoHints, LookupErrorKind, SockType, getaddrinfo};
@@ -19,7 +19,7 @@ use ureq::unversioned::transport::NextTimeout;
 /// set. Here the C library is told how long to wait. A name is looked up once a login.
 #[derive(Debug)]
 pub(super) struct Names {
-    progress: Arc<Progress>,
+    progress: Arc<RequestProgress>,
     proxy: Option<(String, u16)>,
     care: Care,
     known: Arc<Known>,
@@ -37,7 +37,7 @@ pub(super) enum Care {
 
 impl Names {
     pub(super) fn new(
-        progress: Arc<Progress>,
+        progress: Arc<RequestProgress>,
         proxy: Option<(String, u16)>,
         care: Care,
         known: Arc<Known>,

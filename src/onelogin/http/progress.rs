@@ -13,7 +13,7 @@ use ureq::Error;
 /// How far a request came, so that its failure can be told: only before a connection is made is
 /// OneLogin out of reach.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub(super) struct RequestProgress {
     connecting: AtomicBool,
     no_such_host: AtomicBool,
     interrupted: AtomicBool,
@@ -22,7 +22,7 @@ pub(super) struct Progress {
     deadline: Mutex<Option<Deadline>>,
     miss: Mutex<Option<Miss>>,
     peer: Mutex<Option<IpAddr>>,
-    /// Connections from before the last [`Progress::disconnect`] are not used any more.
+    /// Connections from before the last [`RequestProgress::disconnect`] are not used any more.
     connections: AtomicUsize,
 }
 
@@ -30,7 +30,7 @@ const NOTHING: u8 = 0;
 const A_PART: u8 = 1;
 const ALL: u8 = 2;
 
-impl Progress {
+impl RequestProgress {
     /// A request begins, which must be written by then.
     pub(super) fn begin(&self, deadline: Deadline) {
         if let Ok(mut kept) = self.deadline.lock() {

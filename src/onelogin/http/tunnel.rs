@@ -1,7 +1,7 @@
 //! The tunnel through a proxy: the request for it, and what the answer means.
 
 use super::link::Line;
-use super::progress::Progress;
+use super::progress::RequestProgress;
 use crate::config::{Origin, Proxy};
 use std::io::{self, Read as _, Write as _};
 use ureq::Error;
@@ -52,7 +52,7 @@ impl Tunnel {
     }
 
     /// Asks the proxy for a tunnel. If it answers that it could not reach OneLogin, no connection was made.
-    pub(super) fn open(&self, line: &mut Line, progress: &Progress) -> Result<(), Error> {
+    pub(super) fn open(&self, line: &mut Line, progress: &RequestProgress) -> Result<(), Error> {
         line.write_all(self.request.as_bytes())?;
         match status(&answer(line)?)? {
             200..=299 => Ok(()),
