@@ -15,7 +15,7 @@ mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full, Limit, LookUp,
+    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full, Limit, LookUpEnd,
     Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
 };
 pub use preview::{Beginning, Preview};

@@ -3,7 +3,7 @@
 use super::Login;
 use super::codes::too_many_codes;
 use super::outcome::{Denial, Outcome, Unknown};
-use super::port::{Full, Limit, LookUp, Recalled, Uncounted};
+use super::port::{Full, Limit, LookUpEnd, Recalled, Uncounted};
 use super::requests::too_many_challenges;
 use crate::api::{Devices, Found};
 use crate::config::{Missing, NoFactor, VerifyForm};
@@ -55,12 +55,12 @@ impl Login<'_> {
             Ok((user, menu))
         });
         let end = match &result {
-            _ if self.progress.led_to_nobody => LookUp::Nobody,
-            Err(NoMenu::NoFactorYet(_) | NoMenu::For(Outcome::Exempt(_))) => LookUp::Else,
-            _ if is_found => LookUp::Found {
+            _ if self.progress.led_to_nobody => LookUpEnd::Nobody,
+            Err(NoMenu::NoFactorYet(_) | NoMenu::For(Outcome::Exempt(_))) => LookUpEnd::Other,
+            _ if is_found => LookUpEnd::Found {
                 is_kept: self.api.keeps(),
             },
-            _ => LookUp::Else,
+            _ => LookUpEnd::Other,
         };
         self.memory.looked_up(end);
         result

@@ -251,7 +251,7 @@ pub trait Memory {
     fn count_look_up(&mut self) -> Result<(), Uncounted>;
     /// Reports the result of the last counted look-up. It keeps counting if it found no user to verify, or if it is not
     /// cached and this login is not accepted.
-    fn looked_up(&mut self, end: LookUp);
+    fn looked_up(&mut self, end: LookUpEnd);
     /// Who the user is at OneLogin: from here on it is counted for them, whatever their name is here.
     fn meet(&mut self, user: &UserId);
 
@@ -333,7 +333,7 @@ pub enum Recalled {
 
 /// How a look-up ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LookUp {
+pub enum LookUpEnd {
     /// OneLogin's answer is why the login is denied.
     Nobody,
     /// There is a user to verify.
@@ -342,7 +342,7 @@ pub enum LookUp {
         is_kept: bool,
     },
     /// In any other way: OneLogin gave no answer, or the login ends in an exemption or an enrolment.
-    Else,
+    Other,
 }
 
 /// Whose push is on the phone.

@@ -20,7 +20,8 @@ use crate::factor::Code;
 use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
-    Challenge, CodeNotCounted, Forgotten, Full, Limit, LookUp, Memory, Phone, Recalled, Uncounted,
+    Challenge, CodeNotCounted, Forgotten, Full, Limit, LookUpEnd, Memory, Phone, Recalled,
+    Uncounted,
 };
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
@@ -414,7 +415,7 @@ impl Memory for UserMemory<'_> {
         Ok(())
     }
 
-    fn looked_up(&mut self, end: LookUp) {
+    fn looked_up(&mut self, end: LookUpEnd) {
         let Some(name) = self.look_up.take() else {
             return;
         };
@@ -423,9 +424,9 @@ impl Memory for UserMemory<'_> {
         };
         match end {
             // Without the entry OneLogin is asked again, as often as look-ups may be counted.
-            LookUp::Nobody => drop(folder.make(&Kind::Nobody.name(minute, ""), NOTHING)),
-            LookUp::Else => folder.remove(&name),
-            LookUp::Found { is_kept } => {
+            LookUpEnd::Nobody => drop(folder.make(&Kind::Nobody.name(minute, ""), NOTHING)),
+            LookUpEnd::Other => folder.remove(&name),
+            LookUpEnd::Found { is_kept } => {
                 if is_kept {
                     folder.remove(&name);
                 } else {

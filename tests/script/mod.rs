@@ -11,7 +11,7 @@ use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
     Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full,
-    Limit, Login, LookUp, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
+    Limit, Login, LookUpEnd, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
     Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
@@ -775,8 +775,8 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn looked_up(&mut self, end: LookUp) {
-        if end == LookUp::Nobody {
+    fn looked_up(&mut self, end: LookUpEnd) {
+        if end == LookUpEnd::Nobody {
             assert!(!self.0.nobody_is_wrong, "remembers nobody");
             // Where a script says nothing of it, it is not about that.
             let _ = self.0.next_if(|step| matches!(step, Step::RemembersNobody));

@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicUsize;
 const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
     [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
 const OFFICE: &str = "ssh 192.0.2.7/32";
-const FOUND: LookUp = LookUp::Found { is_kept: true };
+const FOUND: LookUpEnd = LookUpEnd::Found { is_kept: true };
 const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
@@ -624,7 +624,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
         let mut user_memory = place.stranger(&ALICE);
         assert_eq!(user_memory.recall(), Recalled::Nothing);
         user_memory.count_look_up().unwrap();
-        user_memory.looked_up(LookUp::Else);
+        user_memory.looked_up(LookUpEnd::Other);
     }
     assert!(place.entries(Kind::LookUp).is_empty());
     let mut asked = 0;
@@ -633,7 +633,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
         let mut user_memory = place.stranger(&ALICE);
         if user_memory.recall() == Recalled::Nothing && user_memory.count_look_up().is_ok() {
             asked += 1;
-            user_memory.looked_up(LookUp::Nobody);
+            user_memory.looked_up(LookUpEnd::Nobody);
         }
         pass(5);
     }
@@ -664,7 +664,7 @@ fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
         NOW.set(start);
         let mut user_memory = place.stranger(&ALICE);
         user_memory.count_look_up().unwrap();
-        user_memory.looked_up(LookUp::Nobody);
+        user_memory.looked_up(LookUpEnd::Nobody);
         NOW.set(start + 60);
         assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nobody);
         NOW.set(start + 120);
@@ -703,12 +703,12 @@ fn an_admins_look_ups_are_neither_counted_nor_denied() {
     let place = Place::new();
     let mut login = place.stranger(&ALICE);
     login.count_look_up().unwrap();
-    login.looked_up(LookUp::Nobody);
+    login.looked_up(LookUpEnd::Nobody);
     for _ in 0..2 * LOOK_UPS {
         let mut user_memory = place.stranger(&ALICE).for_an_admin();
         assert_eq!(user_memory.recall(), Recalled::Nothing);
         user_memory.count_look_up().unwrap();
-        user_memory.looked_up(LookUp::Nobody);
+        user_memory.looked_up(LookUpEnd::Nobody);
     }
     assert_eq!(place.alice().standing().unwrap().look_ups, 1);
 }
@@ -964,7 +964,7 @@ fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
     let mut look_up = place.stranger(&ALICE);
     look_up.count_look_up().unwrap();
-    look_up.looked_up(LookUp::Nobody);
+    look_up.looked_up(LookUpEnd::Nobody);
     place.alice().reset().unwrap();
     let standing = Standing {
         origins: 1,
@@ -1116,7 +1116,7 @@ fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
     let mut user_memory = place.stranger(&ALICE);
     user_memory.recall();
     user_memory.count_look_up().unwrap();
-    user_memory.looked_up(LookUp::Else);
+    user_memory.looked_up(LookUpEnd::Other);
     assert_eq!(place.entries(Kind::Pointer).len(), 1);
 }
 
@@ -1192,7 +1192,7 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
         let mut user_memory = place.stranger(&ALICE);
         let result = user_memory.count_look_up();
         user_memory.meet(&UserId::parse("1001").unwrap());
-        user_memory.looked_up(LookUp::Found { is_kept: false });
+        user_memory.looked_up(LookUpEnd::Found { is_kept: false });
         (user_memory, result)
     };
     for _ in 0..LOOK_UPS - 1 {
