@@ -11,7 +11,7 @@ mod token;
 pub use directory::{
     Candidate, Devices, Equal, Found, candidate, devices, otp_devices, search, user,
 };
-pub use ending::{Again, Ending, GiveBack, Row, Seen};
+pub use ending::{Again, Consequences, Ending, GiveBack, Seen};
 pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
 pub use error::{ApiError, ApiTrouble};
 pub use token::{Token, token};

@@ -2,7 +2,7 @@
 
 mod kind;
 
-pub use kind::{Code, Factor, Row};
+pub use kind::{Code, Factor, FactorRow};
 
 use crate::id::DeviceId;
 use crate::secret::Secret;

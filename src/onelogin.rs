@@ -76,7 +76,7 @@ impl OneLogin<'_> {
     ) -> Result<T, ApiError> {
         let is_kept = match &result {
             Ok(answer) => is_good(answer),
-            Err(error) => error.ending.row().seen == Seen::No,
+            Err(error) => error.ending.consequences().seen == Seen::No,
         };
         if !is_kept {
             self.cache.forget();

@@ -352,7 +352,7 @@ fn the_table_of_endings_says_what_the_code_does() {
     };
     let expected: Vec<Vec<&str>> = Ending::all()
         .map(|ending| {
-            let row = ending.row();
+            let row = ending.consequences();
             let seen = match row.seen {
                 Seen::No => "no",
                 Seen::Perhaps => "perhaps",

@@ -1203,7 +1203,7 @@ fn ends_in(ending: Ending) -> script::Answers {
 
 /// What follows in a script where a request has ended in this way, and `again` is the same request with a good end.
 fn follows(ending: Ending, limit: Limit, again: Vec<Step>) -> (Vec<Step>, bool) {
-    let row = ending.row();
+    let row = ending.consequences();
     match (row.act, row.give_back) {
         (Again::AtOnce, _) => (again, true),
         (Again::Counted, _) => {

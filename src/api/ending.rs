@@ -68,7 +68,7 @@ pub enum Again {
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
+pub struct Consequences {
     /// Whether OneLogin may have acted on it.
     pub seen: Seen,
     /// What is given back, of a code or a challenge.
@@ -83,8 +83,8 @@ impl Ending {
     /// The table.
     #[must_use]
     #[allow(clippy::match_same_arms)] // one row for each ending
-    pub fn row(self) -> Row {
-        let row = |seen, give_back, read, act| Row {
+    pub fn consequences(self) -> Consequences {
+        let row = |seen, give_back, read, act| Consequences {
             seen,
             give_back,
             read,
@@ -118,12 +118,12 @@ mod tests {
     #[test]
     fn r16_what_onelogin_may_have_acted_on_is_sent_once_more_only_if_it_counts_twice() {
         for ending in Ending::all() {
-            let Row {
+            let Consequences {
                 seen,
                 give_back,
                 act,
                 ..
-            } = ending.row();
+            } = ending.consequences();
             match seen {
                 Seen::No => {}
                 Seen::Perhaps => {

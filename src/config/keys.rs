@@ -65,7 +65,7 @@ pub struct Match(pub Attribute);
 pub const MAP: &str = "map";
 
 /// What the documents say of a key.
-pub struct Row {
+pub struct KeyRow {
     /// Its table; empty at the top of the file.
     pub table: &'static str,
     /// Its name in the table.
@@ -87,7 +87,7 @@ pub struct Row {
     pub more: &'static str,
 }
 
-impl Row {
+impl KeyRow {
     /// `table.name`
     #[must_use]
     pub fn path(&self) -> String {
@@ -129,8 +129,8 @@ macro_rules! keys {
 
         /// Each key with what the documents say of it.
         #[must_use]
-        pub fn all() -> Vec<Row> {
-            vec![ $( $( Row {
+        pub fn all() -> Vec<KeyRow> {
+            vec![ $( $( KeyRow {
                 table: $table,
                 name: $name,
                 default: $key.kind.default(),

@@ -31,7 +31,7 @@ enum Shape {
 }
 
 /// The documentation of a word of `factors.allow`.
-pub struct Row {
+pub struct FactorRow {
     /// The word.
     pub word: &'static str,
     /// A description.
@@ -95,8 +95,8 @@ macro_rules! factors {
 
             /// What the documents say of each word of `factors.allow`.
             #[must_use]
-            pub fn rows() -> Vec<Row> {
-                vec![ $( Row {
+            pub fn rows() -> Vec<FactorRow> {
+                vec![ $( FactorRow {
                     word: $allowed,
                     what: $what,
                     names: [ $( Self::$factor ),+ ].iter().flat_map(|factor| factor.names()).copied().collect(),

@@ -182,7 +182,7 @@ impl Login<'_> {
                 Err(Outcome::Denied(Denial::Expired))
             }
             // The activation of a code at hand was counted as this code, and OneLogin has seen it.
-            Err(error) if is_seen && error.ending.row().give_back != GiveBack::Never => {
+            Err(error) if is_seen && error.ending.consequences().give_back != GiveBack::Never => {
                 self.memory.refused();
                 Err(Self::trouble(error))
             }

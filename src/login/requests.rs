@@ -38,7 +38,7 @@ impl Login<'_> {
     ) -> Result<T, Outcome> {
         let deadline = self.deadline();
         let result = match call(self.api, deadline) {
-            Err(error) if error.ending.row().read == Again::Later => {
+            Err(error) if error.ending.consequences().read == Again::Later => {
                 self.later(error, &mut call)?
             }
             other => other,
@@ -82,7 +82,7 @@ impl Login<'_> {
             Err(error) => error,
             sent => return sent,
         };
-        let is_again = match error.ending.row().act {
+        let is_again = match error.ending.consequences().act {
             Again::AtOnce => true,
             Again::Counted => counted.is_some_and(|limit| self.memory.count_again(limit).is_ok()),
             Again::Never | Again::Later => false,
@@ -154,7 +154,7 @@ impl Login<'_> {
 
     /// What OneLogin has not seen does not count.
     pub(super) fn give_back(&mut self, limit: Limit, error: ApiError) -> Outcome {
-        match error.ending.row().give_back {
+        match error.ending.consequences().give_back {
             GiveBack::Always => self.memory.unsent(limit),
             GiveBack::Sometimes => self.memory.turned_away(limit),
             GiveBack::Never => {}

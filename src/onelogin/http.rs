@@ -150,7 +150,7 @@ pub fn send_again(
     let ending = result
         .as_ref()
         .map_or_else(|error| error.ending, Reply::ending);
-    if ending.row().read != Again::AtOnce {
+    if ending.consequences().read != Again::AtOnce {
         return result;
     }
     transport.disconnect();

@@ -3,7 +3,7 @@
 
 use crate::markup::Form;
 use crate::pages::Pages;
-use pam_onelogin::factor::{Factor, Row};
+use pam_onelogin::factor::{Factor, FactorRow};
 
 /// The table.
 pub(crate) fn list(form: Form, pages: &Pages) -> Result<String, String> {
@@ -22,7 +22,7 @@ pub(crate) fn list(form: Form, pages: &Pages) -> Result<String, String> {
     Ok(text)
 }
 
-fn names(row: &Row) -> String {
+fn names(row: &FactorRow) -> String {
     let names: Vec<String> = row.names.iter().map(|name| format!("`{name}`")).collect();
     if names.is_empty() {
         "none: it is no device".to_owned()

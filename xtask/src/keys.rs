@@ -4,7 +4,7 @@
 
 use crate::markup::{Form, wrapped};
 use crate::pages::Pages;
-use pam_onelogin::config::keys::{self, Row, TABLES};
+use pam_onelogin::config::keys::{self, KeyRow, TABLES};
 use pam_onelogin::trust::BUNDLES;
 
 /// The longest line of the installed configuration, in characters.
@@ -22,7 +22,7 @@ const HEAD: &str = "\
 /// A table with its keys.
 struct Table {
     name: &'static str,
-    rows: Vec<Row>,
+    rows: Vec<KeyRow>,
 }
 
 impl Table {
@@ -135,7 +135,7 @@ pub(crate) fn file(pages: &Pages) -> Result<String, String> {
 }
 
 /// What a key does, with its range and its lists.
-fn about(row: &Row, more: bool) -> String {
+fn about(row: &KeyRow, more: bool) -> String {
     let range = match row.range {
         None => String::new(),
         Some((least, most)) if least + 1 == most => format!("{least} or {most}: "),
