@@ -17,7 +17,7 @@ pub const PASSCODE: &str = "OneLogin passcode: ";
 const MAX_OPTIONS: usize = 9;
 
 /// The longest answer that is looked at, in bytes. A YubiKey's code has 44.
-const MAX_ANSWER: usize = 64;
+const MAX_MENU_ANSWER: usize = 64;
 
 listed! {
     /// How a device takes codes that nothing has sent.
@@ -262,7 +262,7 @@ impl Menu {
     /// makes codes of this shape, of those that need no activation if there is one.
     #[must_use]
     pub fn pick(&self, answer: &Secret) -> Pick {
-        if answer.len() > MAX_ANSWER {
+        if answer.len() > MAX_MENU_ANSWER {
             return Pick::Nothing;
         }
         let option = if answer.all(char::is_whitespace) {

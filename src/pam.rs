@@ -12,7 +12,7 @@ use pam::module::PamHandle;
 use std::ffi::CStr;
 
 /// The longest answer that is taken from a conversation, in bytes.
-const MAX_ANSWER: usize = 512;
+const MAX_TYPED: usize = 512;
 
 /// `PAM_SERVICE`, such as `sshd`; empty when it is absent.
 #[must_use]
@@ -111,7 +111,7 @@ impl Prompt for Conversation<'_> {
             .ok()
             .flatten()
             .ok_or(NoAnswer)?;
-        if answer.len() > MAX_ANSWER {
+        if answer.len() > MAX_TYPED {
             return Ok(Typed::Unusable(BadAnswer::NotText));
         }
         Ok(match Secret::from_bytes(answer.as_bytes()) {

@@ -8,7 +8,7 @@ use ureq::Error;
 use zeroize::Zeroizing;
 
 /// The longest answer of a proxy, in bytes.
-const MAX_ANSWER: usize = 16 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 const HEADER: &str = "Proxy-Authorization: ";
 
@@ -73,7 +73,7 @@ fn answer(line: &mut Line) -> io::Result<Vec<u8>> {
         let mut byte = [0];
         line.read_exact(&mut byte)?;
         head.extend(byte);
-        if head.len() > MAX_ANSWER {
+        if head.len() > MAX_HEAD {
             return Err(no_answer());
         }
     }
