@@ -165,7 +165,7 @@ impl Decision {
                 outcome,
                 onelogin_id: None,
                 factor: None,
-                forgotten: false,
+                denial_unrecorded: false,
                 held_back: None,
                 odd_devices: 0,
             },
@@ -220,7 +220,7 @@ fn remarks(
         remarks.push(format!(
             "cannot count attempts, so every login is denied: {text}"
         ));
-    } else if report.forgotten && !matches!(report.outcome, Outcome::Accepted(_)) {
+    } else if report.denial_unrecorded && !matches!(report.outcome, Outcome::Accepted(_)) {
         let text = "cannot record the denial; if the host runs the stack again, that counts as a new login";
         remarks.push(text.to_owned());
     }

@@ -15,8 +15,8 @@ mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full, Limit, LookUpEnd,
-    Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
+    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Full, Limit, LookUpEnd, Memory,
+    NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
@@ -130,7 +130,7 @@ impl<'a> Login<'a> {
             outcome,
             onelogin_id: self.progress.onelogin_id,
             factor: self.progress.factor,
-            forgotten: self.progress.mark == Mark::Failed,
+            denial_unrecorded: self.progress.mark == Mark::Failed,
             held_back: self.progress.held_back,
             odd_devices: self.progress.odd_devices,
         }
@@ -198,7 +198,7 @@ impl<'a> Login<'a> {
         if self.progress.mark != Mark::Written {
             self.memory
                 .deny_beforehand()
-                .map_err(|Forgotten| Outcome::Denied(Denial::NoState))?;
+                .map_err(|NoState| Outcome::Denied(Denial::NoState))?;
             self.progress.mark = Mark::Written;
         }
         Ok(())
@@ -209,7 +209,7 @@ impl<'a> Login<'a> {
         if self.progress.mark == Mark::NotYet {
             self.progress.mark = match self.memory.deny() {
                 Ok(()) => Mark::Written,
-                Err(Forgotten) => Mark::Failed,
+                Err(NoState) => Mark::Failed,
             };
         }
     }

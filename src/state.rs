@@ -10,7 +10,7 @@ mod watched_logins;
 
 use crate::clock::seconds_since_boot;
 use crate::host::boot;
-use crate::login::Forgotten;
+use crate::login::NoState;
 use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
 use nix::errno::Errno;
@@ -114,17 +114,17 @@ impl State {
     /// Seconds since the machine started.
     ///
     /// # Errors
-    /// [`Forgotten`] if the clock cannot be read: then nothing can be dated.
-    pub fn now(&self) -> Result<i64, Forgotten> {
-        (self.clock)().ok_or(Forgotten)
+    /// [`NoState`] if the clock cannot be read: then nothing can be dated.
+    pub fn now(&self) -> Result<i64, NoState> {
+        (self.clock)().ok_or(NoState)
     }
 
     /// A name for this start of the machine. What was dated before it says nothing.
     ///
     /// # Errors
-    /// [`Forgotten`] without a folder.
-    pub fn boot(&self) -> Result<&str, Forgotten> {
-        self.boot.as_deref().ok_or(Forgotten)
+    /// [`NoState`] without a folder.
+    pub fn boot(&self) -> Result<&str, NoState> {
+        self.boot.as_deref().ok_or(NoState)
     }
 
     /// A file's content.

@@ -193,7 +193,7 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
         (Uncounted::Full(Full::Window), "too-many-challenges"),
         (Uncounted::Full(Full::Day), "too-many-challenges-today"),
         (Uncounted::Full(Full::PushDenied), "push-denied-lately"),
-        (Uncounted::Forgotten, "no-state"),
+        (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([
             Looks("alice", one("1001")),
@@ -250,7 +250,7 @@ fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NotCounted(CodeNotCounted::Forgotten),
+        NotCounted(CodeNotCounted::NoState),
         Denies,
     ])
     .run();
@@ -828,7 +828,7 @@ fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
 fn r22_beyond_the_look_ups_of_an_hour_onelogin_is_not_asked() {
     for (why, reason) in [
         (Uncounted::Full(Full::Window), "too-many-look-ups"),
-        (Uncounted::Forgotten, "no-state"),
+        (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([NoLookUp(why), Denies]).run();
         assert_eq!(end, format!("denied {reason} factor=- id=-"));
@@ -2214,7 +2214,7 @@ fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     .run();
     assert_eq!(end, "denied too-many-codes factor=protect-code id=1001");
     let end = after_a_typed_code([
-        NotCounted(CodeNotCounted::Forgotten),
+        NotCounted(CodeNotCounted::NoState),
         GivesBack(Limit::Challenges),
     ])
     .run();

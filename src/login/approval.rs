@@ -2,7 +2,7 @@
 
 use super::codes::{Checked, CodeCount, Tries};
 use super::outcome::{Denial, Outcome};
-use super::port::{Api, Challenge, Deadline, Forgotten, Limit, Phone, Typed, Wait};
+use super::port::{Api, Challenge, Deadline, Limit, NoState, Phone, Typed, Wait};
 use super::{ApprovalWait, Login};
 use crate::api::{Acceptance, Activation, Answer, ApiError, ApiTrouble};
 use crate::factor::{Code, Codes, Device, Factor};
@@ -145,7 +145,7 @@ impl Login<'_> {
                     self.progress.phone_until = Some(now + life);
                     return Ok(None);
                 }
-                Err(Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+                Err(NoState) => return Err(Outcome::Denied(Denial::NoState)),
                 Ok(Phone::Busy) => {}
             }
             if !std::mem::replace(&mut is_told, true) {

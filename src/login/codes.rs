@@ -146,7 +146,7 @@ impl Login<'_> {
             Ok(()) => {}
             Err(CodeNotCounted::UsedBefore) => return Ok(CodeCount::Used),
             Err(CodeNotCounted::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
-            Err(CodeNotCounted::Forgotten) => return Err(Outcome::Denied(Denial::NoState)),
+            Err(CodeNotCounted::NoState) => return Err(Outcome::Denied(Denial::NoState)),
         }
         if let Err(outcome) = self.mark_beforehand() {
             self.memory.unsent(Limit::Failures);

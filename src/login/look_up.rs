@@ -100,7 +100,7 @@ impl Login<'_> {
         self.memory.count_look_up().map_err(|why| {
             NoMenu::For(Outcome::Denied(match why {
                 Uncounted::Full(_) => Denial::TooManyLookUps,
-                Uncounted::Forgotten => Denial::NoState,
+                Uncounted::NoState => Denial::NoState,
             }))
         })?;
         self.user_of(wanted)

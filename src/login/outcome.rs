@@ -143,7 +143,7 @@ pub struct Report {
     /// The factor that was used last, as the log calls it.
     pub factor: Option<&'static str>,
     /// A denial could not be written down: the host may run the stack again.
-    pub forgotten: bool,
+    pub denial_unrecorded: bool,
     /// Why less was offered than could be sent to the user.
     pub held_back: Option<Full>,
     /// How many entries of the list of devices could not be read.

@@ -231,13 +231,13 @@ pub trait Memory {
     /// Remembers a denial of this action, before something is sent, so that killing the process gives no new tries.
     ///
     /// # Errors
-    /// [`Forgotten`] when it could not be written.
-    fn deny_beforehand(&mut self) -> Result<(), Forgotten>;
+    /// [`NoState`] when it could not be written.
+    fn deny_beforehand(&mut self) -> Result<(), NoState>;
     /// Remembers a denial of this action.
     ///
     /// # Errors
-    /// [`Forgotten`] when it was not written.
-    fn deny(&mut self) -> Result<(), Forgotten>;
+    /// [`NoState`] when it was not written.
+    fn deny(&mut self) -> Result<(), NoState>;
     /// OneLogin accepted: the denial is forgotten, what this login counted is taken back, and where it
     /// came from is known.
     fn allow(&mut self);
@@ -285,8 +285,8 @@ pub trait Memory {
     /// Asks for the user's phone, for a push that is pending this long at most.
     ///
     /// # Errors
-    /// [`Forgotten`] when it could not be written.
-    fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten>;
+    /// [`NoState`] when it could not be written.
+    fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState>;
     /// Whether the phone is this login's: the push that it asked for is still its own, and not over.
     fn holds_phone(&self) -> bool;
     /// The push is no longer pending, or was never sent.
@@ -356,7 +356,7 @@ pub enum Phone {
 
 /// What is to be remembered could not be written.
 #[derive(Debug)]
-pub struct Forgotten;
+pub struct NoState;
 
 /// Why something was not counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -364,7 +364,7 @@ pub enum Uncounted {
     /// The limit is used up.
     Full(Full),
     /// It could not be written.
-    Forgotten,
+    NoState,
 }
 
 /// Why a code must not be sent.
@@ -375,17 +375,17 @@ pub enum CodeNotCounted {
     /// The code was used before on this host.
     UsedBefore,
     /// It could not be counted.
-    Forgotten,
+    NoState,
 }
 
-impl From<Forgotten> for Uncounted {
-    fn from(_: Forgotten) -> Self {
-        Self::Forgotten
+impl From<NoState> for Uncounted {
+    fn from(_: NoState) -> Self {
+        Self::NoState
     }
 }
 
-impl From<Forgotten> for CodeNotCounted {
-    fn from(_: Forgotten) -> Self {
-        Self::Forgotten
+impl From<NoState> for CodeNotCounted {
+    fn from(_: NoState) -> Self {
+        Self::NoState
     }
 }

@@ -178,7 +178,7 @@ impl Login<'_> {
         self.memory.count_challenge(challenge).map_err(|why| {
             Outcome::Denied(match why {
                 Uncounted::Full(full) => too_many_challenges(full),
-                Uncounted::Forgotten => Denial::NoState,
+                Uncounted::NoState => Denial::NoState,
             })
         })?;
         self.progress.sent = true;

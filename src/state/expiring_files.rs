@@ -5,7 +5,7 @@
 //! login, and takes nothing back.
 
 use super::{Listing, State};
-use crate::login::Forgotten;
+use crate::login::NoState;
 use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
@@ -162,7 +162,7 @@ pub struct Folder<'a> {
 }
 
 /// The entries that were made, or why something cannot be had.
-pub(super) type Claim<T> = Result<Result<Vec<String>, T>, Forgotten>;
+pub(super) type Claim<T> = Result<Result<Vec<String>, T>, NoState>;
 
 impl<'a> Folder<'a> {
     /// The folder of this name below that of the state.
@@ -176,7 +176,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Its entries, as this login has seen them last.
-    pub(super) fn seen(&self) -> Result<Rc<[Entry]>, Forgotten> {
+    pub(super) fn seen(&self) -> Result<Rc<[Entry]>, NoState> {
         if let Some(seen) = self.seen.borrow().as_ref() {
             return Ok(Rc::clone(seen));
         }
@@ -184,8 +184,8 @@ impl<'a> Folder<'a> {
     }
 
     /// Its entries now.
-    fn look(&self) -> Result<Rc<[Entry]>, Forgotten> {
-        let names = self.list().map_err(|_| Forgotten)?;
+    fn look(&self) -> Result<Rc<[Entry]>, NoState> {
+        let names = self.list().map_err(|_| NoState)?;
         let entries: Rc<[Entry]> = names.iter().filter_map(|name| Entry::parse(name)).collect();
         self.seen.replace(Some(Rc::clone(&entries)));
         Ok(entries)
@@ -209,7 +209,7 @@ impl<'a> Folder<'a> {
     /// are removed, and it is tried once more.
     ///
     /// # Errors
-    /// [`Forgotten`] when it could not be done.
+    /// [`NoState`] when it could not be done.
     pub(super) fn claim<T>(&self, mut make: impl FnMut(i64, &[Entry]) -> Claim<T>) -> Claim<T> {
         for _ in 0..2 {
             let minute = self.minute()?;
@@ -225,13 +225,13 @@ impl<'a> Folder<'a> {
                 self.remove(name);
             }
         }
-        Err(Forgotten)
+        Err(NoState)
     }
 
     /// Makes the first entry that is free of `most` places, beside those that were seen.
     ///
     /// # Errors
-    /// [`Forgotten`] when it could not be written.
+    /// [`NoState`] when it could not be written.
     pub(super) fn make_in_a_place(
         &self,
         kind: Kind,
@@ -239,7 +239,7 @@ impl<'a> Folder<'a> {
         before: &str,
         most: usize,
         seen: &[Entry],
-    ) -> Result<Option<(usize, String)>, Forgotten> {
+    ) -> Result<Option<(usize, String)>, NoState> {
         for place in 0..most {
             let rest = format!("{before}{place}");
             let is_taken =
@@ -258,19 +258,19 @@ impl<'a> Folder<'a> {
     /// Makes an entry; `false` when there is one of this name.
     ///
     /// # Errors
-    /// [`Forgotten`] when it could not be written.
-    pub(super) fn make(&self, name: &str, target: &str) -> Result<bool, Forgotten> {
+    /// [`NoState`] when it could not be written.
+    pub(super) fn make(&self, name: &str, target: &str) -> Result<bool, NoState> {
         let made = self.state.link(&self.name, name, target);
-        made.map_err(|_| Forgotten)
+        made.map_err(|_| NoState)
     }
 
     /// What an entry leads to; `None` when it is not there.
     ///
     /// # Errors
-    /// [`Forgotten`] when it cannot be read.
-    pub(super) fn target(&self, entry: &str) -> Result<Option<String>, Forgotten> {
+    /// [`NoState`] when it cannot be read.
+    pub(super) fn target(&self, entry: &str) -> Result<Option<String>, NoState> {
         let target = self.state.target(&self.name, entry);
-        target.map_err(|_| Forgotten)
+        target.map_err(|_| NoState)
     }
 
     /// Removes an entry, if it is there.
@@ -287,7 +287,7 @@ impl<'a> Folder<'a> {
         over.map(|entry| self.remove(&entry.name())).count()
     }
 
-    fn minute(&self) -> Result<i64, Forgotten> {
+    fn minute(&self) -> Result<i64, NoState> {
         minute(self.state)
     }
 }
@@ -296,7 +296,7 @@ impl<'a> Folder<'a> {
 pub(super) const NOTHING: &str = "-";
 
 /// The minute that it is, since the machine started.
-pub(super) fn minute(state: &State) -> Result<i64, Forgotten> {
+pub(super) fn minute(state: &State) -> Result<i64, NoState> {
     Ok(state.now()?.div_euclid(60))
 }
 

@@ -20,8 +20,7 @@ use crate::factor::Code;
 use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
-    Challenge, CodeNotCounted, Forgotten, Full, Limit, LookUpEnd, Memory, Phone, Recalled,
-    Uncounted,
+    Challenge, CodeNotCounted, Full, Limit, LookUpEnd, Memory, NoState, Phone, Recalled, Uncounted,
 };
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
@@ -215,15 +214,15 @@ impl<'a> UserMemory<'a> {
         }
     }
 
-    fn local_folder(&self) -> Result<&Folder<'a>, Forgotten> {
+    fn local_folder(&self) -> Result<&Folder<'a>, NoState> {
         self.local_folder.get_or_try_init(|| {
             let name = format!("n-{}-{}", self.state.boot()?, self.local);
             Ok(Folder::new(self.state, name))
         })
     }
 
-    fn folder(&self) -> Result<&Folder<'a>, Forgotten> {
-        let (_, folder) = self.user.as_ref().ok_or(Forgotten)?;
+    fn folder(&self) -> Result<&Folder<'a>, NoState> {
+        let (_, folder) = self.user.as_ref().ok_or(NoState)?;
         Ok(folder)
     }
 
@@ -236,22 +235,22 @@ impl<'a> UserMemory<'a> {
     }
 
     /// The folders of denials that count now.
-    fn spans(&self) -> Result<[String; 2], Forgotten> {
+    fn spans(&self) -> Result<[String; 2], NoState> {
         let (boot, span) = (self.state.boot()?, self.state.now()?.div_euclid(SPAN));
         Ok([span, span - 1].map(|span| format!("denied-{boot}-{span}")))
     }
 
-    fn write_denial(&mut self) -> Result<(), Forgotten> {
+    fn write_denial(&mut self) -> Result<(), NoState> {
         match &self.action {
             Action::Handle(denials) => {
-                let denials = denials.ok_or(Forgotten)?;
+                let denials = denials.ok_or(NoState)?;
                 denials.add(self.denied_user, self.state.now()?);
                 self.denied_in_handle = true;
             }
             Action::Connection(_) => {
                 let [span, _] = self.spans()?;
                 let made = self.state.link(&span, &self.denial, NOTHING);
-                made.map_err(|_| Forgotten)?;
+                made.map_err(|_| NoState)?;
                 self.denied_in = Some(span);
             }
         }
@@ -259,7 +258,7 @@ impl<'a> UserMemory<'a> {
     }
 
     /// Where OneLogin has accepted the user from, unless that is known for some time still.
-    fn know_origin(&self) -> Result<(), Forgotten> {
+    fn know_origin(&self) -> Result<(), NoState> {
         let (Some(origin), folder) = (self.origin.as_deref(), self.folder()?) else {
             return Ok(());
         };
@@ -276,7 +275,7 @@ impl<'a> UserMemory<'a> {
     }
 
     /// Who the name stood for, unless that is known for some time still.
-    fn know_user(&self) -> Result<(), Forgotten> {
+    fn know_user(&self) -> Result<(), NoState> {
         let now = minute(self.state)?;
         let known = self.pointed_at();
         let Some(user) = self.user.as_ref().map(|(user, _)| user.clone()) else {
@@ -320,18 +319,18 @@ impl Memory for UserMemory<'_> {
         state.trouble().is_none() && state.now().is_ok() && state.boot().is_ok()
     }
 
-    fn deny_beforehand(&mut self) -> Result<(), Forgotten> {
+    fn deny_beforehand(&mut self) -> Result<(), NoState> {
         self.write_denial()
     }
 
-    fn deny(&mut self) -> Result<(), Forgotten> {
+    fn deny(&mut self) -> Result<(), NoState> {
         // Denials of unproven users are not limited, so they are written only while the file system has many free inodes;
         // `deny_beforehand` is limited by the counts.
         let is_bounded = matches!(self.action, Action::Handle(_)) || self.state.has_much_room();
         if is_bounded {
             self.write_denial()
         } else {
-            Err(Forgotten)
+            Err(NoState)
         }
     }
 
@@ -483,7 +482,7 @@ impl Memory for UserMemory<'_> {
     /// Makes a code this login's alone, before it is sent, and counts it: of two logins that send the
     /// same one at once, one is refused here.
     fn count_code(&mut self, code: &Code) -> Result<(), CodeNotCounted> {
-        let (user, folder) = self.user.as_ref().ok_or(Forgotten)?;
+        let (user, folder) = self.user.as_ref().ok_or(NoState)?;
         let digest = name_of(&[user.as_str()], code.secret());
         let mut counted = None;
         let claim: Claim<CodeNotCounted> = folder.claim(|minute, seen| {
@@ -501,9 +500,9 @@ impl Memory for UserMemory<'_> {
                     folder.remove(&own);
                     Ok(Err(CodeNotCounted::Full(full)))
                 }
-                Err(forgotten) => {
+                Err(no_state) => {
                     folder.remove(&own);
-                    Err(forgotten)
+                    Err(no_state)
                 }
             }
         });
@@ -558,7 +557,7 @@ impl Memory for UserMemory<'_> {
         self.claim_one(limit, |_, _, _| None)
     }
 
-    fn take_phone(&mut self, life: Duration) -> Result<Phone, Forgotten> {
+    fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState> {
         let folder = self.folder()?;
         let mut pending = None;
         let claim: Claim<Phone> = folder.claim(|minute, seen| {
@@ -575,8 +574,8 @@ impl Memory for UserMemory<'_> {
             let end = now + i64::try_from(life.as_secs()).unwrap_or(0);
             let name = Kind::Pending.name(minute, &next.to_string());
             // Others must be able to tell that this login is there still.
-            let process = sure_identity().ok_or(Forgotten)?;
-            let namespace = pid_namespace().ok_or(Forgotten)?;
+            let process = sure_identity().ok_or(NoState)?;
+            let namespace = pid_namespace().ok_or(NoState)?;
             let target = format!("{process} {namespace} {} {end}", nonce());
             if !folder.make(&name, &target)? {
                 return Ok(Err(Phone::Busy));

@@ -10,8 +10,8 @@ use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
-    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Forgotten, Full,
-    Limit, Login, LookUpEnd, Memory, NoAnswer, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
+    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Full, Limit, Login,
+    LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
     Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
@@ -749,14 +749,14 @@ impl Memory for Player<'_> {
         self.0.memory_works
     }
 
-    fn deny_beforehand(&mut self) -> Result<(), Forgotten> {
+    fn deny_beforehand(&mut self) -> Result<(), NoState> {
         self.deny()
     }
 
-    fn deny(&mut self) -> Result<(), Forgotten> {
+    fn deny(&mut self) -> Result<(), NoState> {
         match self.0.next("remembers a denial") {
             Step::Denies => Ok(()),
-            Step::DeniesInVain => Err(Forgotten),
+            Step::DeniesInVain => Err(NoState),
             _ => panic!("remembers a denial out of order"),
         }
     }
@@ -859,13 +859,13 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn take_phone(&mut self, _: Duration) -> Result<Phone, Forgotten> {
+    fn take_phone(&mut self, _: Duration) -> Result<Phone, NoState> {
         if self
             .0
             .next_if(|step| matches!(step, Step::NoPhone))
             .is_some()
         {
-            return Err(Forgotten);
+            return Err(NoState);
         }
         let busy = self.0.next_if(|step| matches!(step, Step::PhoneBusy));
         Ok(if busy.is_some() {

@@ -1,7 +1,7 @@
 //! Counting within a window and within a day, with a reserve for origins that are known.
 
 use super::{UserMemory, minutes};
-use crate::login::{Forgotten, Full, Limit, Uncounted};
+use crate::login::{Full, Limit, NoState, Uncounted};
 use crate::state::expiring_files::{Claim, DAY, Entry, Folder, Kind};
 use crate::user::Proof;
 
@@ -118,7 +118,7 @@ impl UserMemory<'_> {
         folder: &Folder<'_>,
         minute: i64,
         seen: &[Entry],
-    ) -> Result<Result<Counted, Full>, Forgotten> {
+    ) -> Result<Result<Counted, Full>, NoState> {
         let earlier = || seen.iter().filter(|entry| entry.minute != minute);
         let [free, free_today] = self.free(limit, earlier(), minute);
         let most = free.min(free_today);

@@ -1,7 +1,7 @@
 //! Whether a push of another login waits for its answer.
 
 use crate::host::{is_gone, pid_namespace};
-use crate::login::Forgotten;
+use crate::login::NoState;
 use crate::state::expiring_files::{Entry, Folder, Kind};
 
 /// Whether some login's push waits for its answer: it is not over, and its process is there.
@@ -10,7 +10,7 @@ pub(super) fn is_phone_busy(
     seen: &[Entry],
     minute: i64,
     now: i64,
-) -> Result<bool, Forgotten> {
+) -> Result<bool, NoState> {
     for entry in seen {
         if entry.kind == Kind::Pending && entry.counts(Kind::Pending.life(), minute) {
             if let Some(target) = folder.target(&entry.name())? {

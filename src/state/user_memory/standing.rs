@@ -4,7 +4,7 @@ use super::counting::count;
 use super::counting::origins;
 use super::phone::is_phone_busy;
 use super::{UserMemory, is_push_denied, minutes};
-use crate::login::Forgotten;
+use crate::login::NoState;
 use crate::state::expiring_files::{DAY, Folder, Kind, minute};
 
 /// How a user stands with the limits: what counts within the window, and within 24 hours.
@@ -29,7 +29,7 @@ pub struct Standing {
 }
 
 /// Removes what counts for a limit.
-fn take_back(folder: &Folder<'_>) -> Result<(), Forgotten> {
+fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
     for entry in folder.seen()?.iter() {
         match entry.kind {
             Kind::Code
@@ -53,8 +53,8 @@ impl UserMemory<'_> {
     /// How the user stands with the limits.
     ///
     /// # Errors
-    /// [`Forgotten`] if the state cannot be read.
-    pub fn standing(&self) -> Result<Standing, Forgotten> {
+    /// [`NoState`] if the state cannot be read.
+    pub fn standing(&self) -> Result<Standing, NoState> {
         let (minute, now) = (minute(self.state)?, self.state.now()?);
         let window = minutes(self.limits.window);
         let mut standing = Standing::default();
@@ -85,8 +85,8 @@ impl UserMemory<'_> {
     /// at work meanwhile may take back the place of another one: one count less.
     ///
     /// # Errors
-    /// [`Forgotten`] if the state cannot be read.
-    pub fn reset(&self) -> Result<(), Forgotten> {
+    /// [`NoState`] if the state cannot be read.
+    pub fn reset(&self) -> Result<(), NoState> {
         if let Some((_, folder)) = &self.user {
             take_back(folder)?;
         }

@@ -250,13 +250,13 @@ fn r22_without_a_clock_or_a_folder_nothing_works() {
         assert!(user_memory.deny_beforehand().is_err() && user_memory.deny().is_err());
         assert_eq!(
             user_memory.count_challenge(Challenge::Push),
-            Err(Uncounted::Forgotten)
+            Err(Uncounted::NoState)
         );
         assert_eq!(
             user_memory.count_code(&code("123456")),
-            Err(CodeNotCounted::Forgotten)
+            Err(CodeNotCounted::NoState)
         );
-        assert_eq!(user_memory.count_look_up(), Err(Uncounted::Forgotten));
+        assert_eq!(user_memory.count_look_up(), Err(Uncounted::NoState));
         assert!(user_memory.take_phone(LIFE).is_err() && !user_memory.holds_phone());
     }
 }
@@ -439,11 +439,11 @@ fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
     user_memory.meet(&UserId::parse("1001").unwrap());
     assert_eq!(
         user_memory.count_challenge(Challenge::Push),
-        Err(Uncounted::Forgotten)
+        Err(Uncounted::NoState)
     );
     assert_eq!(
         user_memory.count_code(&code("123456")),
-        Err(CodeNotCounted::Forgotten)
+        Err(CodeNotCounted::NoState)
     );
     assert!(user_memory.take_phone(LIFE).is_err());
     assert_eq!(place.paths(), [""; 0]);

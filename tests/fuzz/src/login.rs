@@ -311,7 +311,7 @@ impl<'a> Judge<'a> {
                 outcome: Outcome::Exempt(exemption),
                 onelogin_id: None,
                 factor: None,
-                forgotten: false,
+                denial_unrecorded: false,
                 held_back: None,
                 odd_devices: 0,
             },
