@@ -11,8 +11,8 @@ use crate::host::{
 use crate::id::UserId;
 use crate::log::Facts;
 use crate::login::{
-    ApprovalWait, Clock, Denial, Fault, Full, Limit, Login, Memory as _, Outcome, Prompt, Report,
-    Unknown,
+    ApprovalWait, Clock, Denial, Fault, Limit, LimitReached, Login, Memory as _, Outcome, Prompt,
+    Report, Unknown,
 };
 use crate::onelogin::OneLogin;
 use crate::onelogin::addresses::KeepsAddresses;
@@ -224,11 +224,11 @@ fn remarks(
         let text = "cannot record the denial; if the host runs the stack again, that counts as a new login";
         remarks.push(text.to_owned());
     }
-    remarks.extend(report.held_back.map(|full| {
-        let what = match full {
-            Full::Window => "limits.challenges is reached, only codes are offered",
-            Full::Day => "limits.challenges_per_day is reached, only codes are offered",
-            Full::PushDenied => "a push was denied in the last hour, so no push is sent",
+    remarks.extend(report.held_back.map(|reached| {
+        let what = match reached {
+            LimitReached::Window => "limits.challenges is reached, only codes are offered",
+            LimitReached::Day => "limits.challenges_per_day is reached, only codes are offered",
+            LimitReached::PushDenied => "a push was denied in the last hour, so no push is sent",
         };
         format!("{what}: {of_user}")
     }));

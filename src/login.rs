@@ -15,8 +15,8 @@ mod setup;
 
 pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
 pub use port::{
-    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Full, Limit, LookUpEnd, Memory,
-    NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
+    Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Limit, LimitReached, LookUpEnd,
+    Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
 };
 pub use preview::{Beginning, Preview};
 pub use setup::{Further, Setup, SetupEnd};
@@ -62,7 +62,7 @@ struct Progress {
     /// Whether a factor was enrolled in this login.
     enrolled: bool,
     /// Why less was offered than could be sent.
-    held_back: Option<Full>,
+    held_back: Option<LimitReached>,
     /// How many entries of the list of devices could not be read.
     odd_devices: usize,
     /// OneLogin's answer makes verification impossible, with or without a first factor.

@@ -281,7 +281,11 @@ fn the_prompts_for_users_are_those_of_the_flow() {
         "{}{PASSCODE}",
         literals(constant("USED_BEFORE"))[0]
     ));
-    let held_back = literals(between(&source, "fn held_back(full: Full)", "\n}\n"));
+    let held_back = literals(between(
+        &source,
+        "fn held_back(reached: LimitReached)",
+        "\n}\n",
+    ));
     assert_eq!(held_back.len(), 3, "{held_back:?}");
     for before in held_back {
         assert_shown(&format!("{before}{PASSCODE}"));

@@ -6,7 +6,7 @@ mod script;
 use pam_onelogin::api::{Again, ApiTrouble, Ending, GiveBack};
 use pam_onelogin::api::{Available, Enrolment};
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{CodeNotCounted, Full, Limit, Uncounted, Unknown};
+use pam_onelogin::login::{CodeNotCounted, Limit, LimitReached, Uncounted, Unknown};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
@@ -190,9 +190,18 @@ fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
 #[test]
 fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_not_sent() {
     for (why, reason) in [
-        (Uncounted::Full(Full::Window), "too-many-challenges"),
-        (Uncounted::Full(Full::Day), "too-many-challenges-today"),
-        (Uncounted::Full(Full::PushDenied), "push-denied-lately"),
+        (
+            Uncounted::LimitReached(LimitReached::Window),
+            "too-many-challenges",
+        ),
+        (
+            Uncounted::LimitReached(LimitReached::Day),
+            "too-many-challenges-today",
+        ),
+        (
+            Uncounted::LimitReached(LimitReached::PushDenied),
+            "push-denied-lately",
+        ),
         (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([
@@ -220,7 +229,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
         Looks("alice", one("1001")),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NotCounted(CodeNotCounted::Full(Full::Window)),
+        NotCounted(CodeNotCounted::LimitReached(LimitReached::Window)),
         Denies,
     ])
     .run();
@@ -827,7 +836,10 @@ fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
 #[test]
 fn r22_beyond_the_look_ups_of_an_hour_onelogin_is_not_asked() {
     for (why, reason) in [
-        (Uncounted::Full(Full::Window), "too-many-look-ups"),
+        (
+            Uncounted::LimitReached(LimitReached::Window),
+            "too-many-look-ups",
+        ),
         (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([NoLookUp(why), Denies]).run();
@@ -876,7 +888,7 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
         Allows,
     ])
     .config("[factors]\nautopush = true")
-    .full(Limit::Challenges, Full::PushDenied)
+    .limit_reached(Limit::Challenges, LimitReached::PushDenied)
     .run();
     assert_eq!(end, "accepted factor=protect-code id=1001");
     let end = Script::of([
@@ -884,21 +896,23 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
         Lists("1001", vec![only_push("601")]),
         Denies,
     ])
-    .full(Limit::Challenges, Full::PushDenied)
+    .limit_reached(Limit::Challenges, LimitReached::PushDenied)
     .run();
     assert_eq!(end, "denied push-denied-lately factor=- id=1001");
 }
 
 #[test]
 fn r22_beyond_the_limits_of_a_day_the_words_say_so() {
-    let end = Script::of([Denies]).full(Limit::Failures, Full::Day).run();
+    let end = Script::of([Denies])
+        .limit_reached(Limit::Failures, LimitReached::Day)
+        .run();
     assert_eq!(end, "denied too-many-codes-today factor=- id=-");
     let end = Script::of([
         Looks("alice", one("1001")),
         Lists("1001", vec![sms("701")]),
         Denies,
     ])
-    .full(Limit::Challenges, Full::Day)
+    .limit_reached(Limit::Challenges, LimitReached::Day)
     .run();
     assert_eq!(end, "denied too-many-challenges-today factor=- id=1001");
 }
@@ -1314,7 +1328,10 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     let mut steps = begins();
     steps.extend([
         checks(Ending::TokenChanged),
-        CountsAgain(Limit::Failures, Err(Uncounted::Full(Full::Window))),
+        CountsAgain(
+            Limit::Failures,
+            Err(Uncounted::LimitReached(LimitReached::Window)),
+        ),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied credential factor=totp id=1001");
@@ -2208,7 +2225,7 @@ fn r18_a_used_code_that_needs_a_push_sends_neither() {
 #[test]
 fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     let end = after_a_typed_code([
-        NotCounted(CodeNotCounted::Full(Full::Window)),
+        NotCounted(CodeNotCounted::LimitReached(LimitReached::Window)),
         GivesBack(Limit::Challenges),
     ])
     .run();
@@ -2219,7 +2236,10 @@ fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     ])
     .run();
     assert_eq!(end, "denied no-state factor=protect-code id=1001");
-    let end = after_a_typed_code([NoChallenge(Uncounted::Full(Full::PushDenied))]).run();
+    let end = after_a_typed_code([NoChallenge(Uncounted::LimitReached(
+        LimitReached::PushDenied,
+    ))])
+    .run();
     assert_eq!(end, "denied push-denied-lately factor=push id=1001");
 }
 
@@ -2308,14 +2328,14 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
 
 #[test]
 fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
-    for (full, words, reason) in [
+    for (reached, words, reason) in [
         (
-            Full::Window,
+            LimitReached::Window,
             "Too many pushes, calls or messages. Type a code, or try those again later. ",
             "too-many-challenges",
         ),
         (
-            Full::PushDenied,
+            LimitReached::PushDenied,
             "A push was denied. No push is sent for one hour. ",
             "push-denied-lately",
         ),
@@ -2328,7 +2348,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
             Checks("501", None, "654321", ACCEPTED),
             Allows,
         ])
-        .full(Limit::Challenges, full)
+        .limit_reached(Limit::Challenges, reached)
         .run();
         assert_eq!(end, "accepted factor=totp id=1001");
         let end = Script::of([
@@ -2336,7 +2356,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
             Lists("1001", vec![triggered("601")]),
             Denies,
         ])
-        .full(Limit::Challenges, full)
+        .limit_reached(Limit::Challenges, reached)
         .run();
         assert_eq!(end, format!("denied {reason} factor=- id=1001"));
     }

@@ -2,7 +2,7 @@
 
 use super::Login;
 use super::outcome::{Denial, Outcome};
-use super::port::{CodeNotCounted, Full, Limit};
+use super::port::{CodeNotCounted, Limit, LimitReached};
 use crate::api::{Acceptance, Answer, ApiTrouble, GiveBack};
 use crate::config::VerifyForm;
 use crate::factor::{Code, Codes, Device, Factor};
@@ -72,10 +72,10 @@ const NOT_ACCEPTED: &str = "Not accepted. ";
 /// Before a prompt that follows a code which was used before.
 const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
 
-pub(super) fn too_many_codes(full: Full) -> Denial {
-    match full {
-        Full::Day => Denial::TooManyCodesToday,
-        Full::Window | Full::PushDenied => Denial::TooManyCodes,
+pub(super) fn too_many_codes(reached: LimitReached) -> Denial {
+    match reached {
+        LimitReached::Day => Denial::TooManyCodesToday,
+        LimitReached::Window | LimitReached::PushDenied => Denial::TooManyCodes,
     }
 }
 
@@ -145,7 +145,9 @@ impl Login<'_> {
         match self.memory.count_code(code) {
             Ok(()) => {}
             Err(CodeNotCounted::UsedBefore) => return Ok(CodeCount::Used),
-            Err(CodeNotCounted::Full(full)) => return Err(Outcome::Denied(too_many_codes(full))),
+            Err(CodeNotCounted::LimitReached(reached)) => {
+                return Err(Outcome::Denied(too_many_codes(reached)));
+            }
             Err(CodeNotCounted::NoState) => return Err(Outcome::Denied(Denial::NoState)),
         }
         if let Err(outcome) = self.mark_beforehand() {

@@ -3,7 +3,7 @@
 use super::Login;
 use super::codes::too_many_codes;
 use super::outcome::{Denial, Outcome, Unknown};
-use super::port::{Full, Limit, LookUpEnd, Recalled, Uncounted};
+use super::port::{Limit, LimitReached, LookUpEnd, Recalled, Uncounted};
 use super::requests::too_many_challenges;
 use crate::api::{Devices, Found};
 use crate::config::{Missing, NoFactor, VerifyForm};
@@ -99,7 +99,7 @@ impl Login<'_> {
         self.codes_are_left()?;
         self.memory.count_look_up().map_err(|why| {
             NoMenu::For(Outcome::Denied(match why {
-                Uncounted::Full(_) => Denial::TooManyLookUps,
+                Uncounted::LimitReached(_) => Denial::TooManyLookUps,
                 Uncounted::NoState => Denial::NoState,
             }))
         })?;
@@ -108,8 +108,8 @@ impl Login<'_> {
 
     /// Beyond the limit on codes everything is denied.
     pub(super) fn codes_are_left(&mut self) -> Result<(), Outcome> {
-        match self.memory.full(Limit::Failures) {
-            Some(full) => Err(Outcome::Denied(too_many_codes(full))),
+        match self.memory.limit_reached(Limit::Failures) {
+            Some(reached) => Err(Outcome::Denied(too_many_codes(reached))),
             None => Ok(()),
         }
     }
@@ -150,7 +150,7 @@ impl Login<'_> {
             NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
             NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
             NoChoice::NoneWithoutActivation => match self.progress.held_back {
-                Some(full) => NoMenu::For(Outcome::Denied(too_many_challenges(full))),
+                Some(reached) => NoMenu::For(Outcome::Denied(too_many_challenges(reached))),
                 None => NoMenu::Nobody(Unknown::NoAllowedFactor),
             },
         })
@@ -162,11 +162,11 @@ impl Login<'_> {
         if proof == Proof::Unproven {
             return Activations::Off;
         }
-        self.progress.held_back = self.memory.full(Limit::Challenges);
+        self.progress.held_back = self.memory.limit_reached(Limit::Challenges);
         match self.progress.held_back {
             None => Activations::Offered,
-            Some(Full::PushDenied) => Activations::NoPush,
-            Some(Full::Window | Full::Day) => Activations::Off,
+            Some(LimitReached::PushDenied) => Activations::NoPush,
+            Some(LimitReached::Window | LimitReached::Day) => Activations::Off,
         }
     }
 

@@ -1,6 +1,6 @@
 //! How a login ends. Verdict, log line and words follow from it in `verdict.rs`.
 
-use super::port::{BadAnswer, Full};
+use super::port::{BadAnswer, LimitReached};
 use crate::api::{Acceptance, ApiError};
 use crate::id::UserId;
 use crate::outage::Outage;
@@ -145,7 +145,7 @@ pub struct Report {
     /// A denial could not be written down: the host may run the stack again.
     pub denial_unrecorded: bool,
     /// Why less was offered than could be sent to the user.
-    pub held_back: Option<Full>,
+    pub held_back: Option<LimitReached>,
     /// How many entries of the list of devices could not be read.
     pub odd_devices: usize,
 }

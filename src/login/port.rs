@@ -256,7 +256,7 @@ pub trait Memory {
     fn meet(&mut self, user: &UserId);
 
     /// Whether the user has used a limit up.
-    fn full(&self, limit: Limit) -> Option<Full>;
+    fn limit_reached(&self, limit: Limit) -> Option<LimitReached>;
     /// Counts a challenge, before it is sent.
     ///
     /// # Errors
@@ -313,7 +313,7 @@ pub enum Challenge {
 
 /// Which limit is used up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum LimitReached {
     /// That of `limits.window`.
     Window,
     /// That of 24 hours.
@@ -362,7 +362,7 @@ pub struct NoState;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uncounted {
     /// The limit is used up.
-    Full(Full),
+    LimitReached(LimitReached),
     /// It could not be written.
     NoState,
 }
@@ -371,7 +371,7 @@ pub enum Uncounted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CodeNotCounted {
     /// The limit on refused codes is used up.
-    Full(Full),
+    LimitReached(LimitReached),
     /// The code was used before on this host.
     UsedBefore,
     /// It could not be counted.

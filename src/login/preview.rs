@@ -4,7 +4,7 @@
 use super::Login;
 use super::look_up::NoMenu;
 use super::outcome::{Denial, Outcome};
-use super::port::Full;
+use super::port::LimitReached;
 use crate::api::Devices;
 use crate::factor::Menu;
 use crate::id::UserId;
@@ -19,7 +19,7 @@ pub struct Preview {
     /// Their devices, as far as they were listed.
     pub devices: Option<Devices>,
     /// Why less would be offered than could be sent.
-    pub held_back: Option<Full>,
+    pub held_back: Option<LimitReached>,
 }
 
 /// How a login would begin.

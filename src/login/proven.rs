@@ -3,20 +3,20 @@
 use super::Login;
 use super::codes::Tries;
 use super::outcome::{Denial, Outcome};
-use super::port::{Full, Typed};
+use super::port::{LimitReached, Typed};
 use crate::api::Acceptance;
 use crate::factor::{Choice, Device, Factor, Menu, Pick};
 use crate::id::{UserId, VerificationId};
 use crate::user::Subject;
 
 /// Before the first prompt where less is sent than could be.
-pub(super) fn held_back(full: Full) -> &'static str {
-    match full {
-        Full::Window => {
+pub(super) fn held_back(reached: LimitReached) -> &'static str {
+    match reached {
+        LimitReached::Window => {
             "Too many pushes, calls or messages. Type a code, or try those again later. "
         }
-        Full::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
-        Full::PushDenied => "A push was denied. No push is sent for one hour. ",
+        LimitReached::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
+        LimitReached::PushDenied => "A push was denied. No push is sent for one hour. ",
     }
 }
 
@@ -37,8 +37,8 @@ impl Login<'_> {
         }
         self.prepare()?;
         let mut tries = Tries::new(self.config.factors.prompts);
-        if let Some(full) = self.progress.held_back {
-            tries.words = held_back(full);
+        if let Some(reached) = self.progress.held_back {
+            tries.words = held_back(reached);
         }
         while tries.left() {
             let text = tries.prompt(&menu.prompt(&subject.name));

@@ -2,7 +2,7 @@
 
 use super::Login;
 use super::outcome::{Denial, Outcome};
-use super::port::{Api, Challenge, Deadline, Full, Limit, Memory, Permit, Uncounted, Wait};
+use super::port::{Api, Challenge, Deadline, Limit, LimitReached, Memory, Permit, Uncounted, Wait};
 use crate::api::{Activation, Again, ApiError, GiveBack};
 use crate::factor::{Device, Factor};
 use crate::id::UserId;
@@ -15,11 +15,11 @@ const REFUSED: Duration = Duration::from_secs(1);
 /// How long after an outage OneLogin is tried again (rule R19: 1 to 2 s).
 const SECOND_LOOK: Duration = Duration::from_millis(1500);
 
-pub(super) fn too_many_challenges(full: Full) -> Denial {
-    match full {
-        Full::Window => Denial::TooManyChallenges,
-        Full::Day => Denial::TooManyChallengesToday,
-        Full::PushDenied => Denial::PushDeniedLately,
+pub(super) fn too_many_challenges(reached: LimitReached) -> Denial {
+    match reached {
+        LimitReached::Window => Denial::TooManyChallenges,
+        LimitReached::Day => Denial::TooManyChallengesToday,
+        LimitReached::PushDenied => Denial::PushDeniedLately,
     }
 }
 
@@ -177,7 +177,7 @@ impl Login<'_> {
         self.mark_beforehand()?;
         self.memory.count_challenge(challenge).map_err(|why| {
             Outcome::Denied(match why {
-                Uncounted::Full(full) => too_many_challenges(full),
+                Uncounted::LimitReached(reached) => too_many_challenges(reached),
                 Uncounted::NoState => Denial::NoState,
             })
         })?;

@@ -20,7 +20,8 @@ use crate::factor::Code;
 use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
-    Challenge, CodeNotCounted, Full, Limit, LookUpEnd, Memory, NoState, Phone, Recalled, Uncounted,
+    Challenge, CodeNotCounted, Limit, LimitReached, LookUpEnd, Memory, NoState, Phone, Recalled,
+    Uncounted,
 };
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
@@ -394,7 +395,7 @@ impl Memory for UserMemory<'_> {
         };
         let reserve = self.reserve_of_look_ups();
         let folder = self.local_folder()?;
-        let claim: Claim<Full> = folder.claim(|minute, seen| {
+        let claim: Claim<LimitReached> = folder.claim(|minute, seen| {
             for before in iter::once(String::new()).chain(reserve.clone()) {
                 let is_earlier = |entry: &&Entry| {
                     let is_of_it = place_of(&entry.rest).0 == before;
@@ -407,9 +408,9 @@ impl Memory for UserMemory<'_> {
                     return Ok(Ok(vec![name]));
                 }
             }
-            Ok(Err(Full::Window))
+            Ok(Err(LimitReached::Window))
         });
-        let names = claim?.map_err(Uncounted::Full)?;
+        let names = claim?.map_err(Uncounted::LimitReached)?;
         self.look_up = names.into_iter().next();
         Ok(())
     }
@@ -447,7 +448,7 @@ impl Memory for UserMemory<'_> {
         }
     }
 
-    fn full(&self, limit: Limit) -> Option<Full> {
+    fn limit_reached(&self, limit: Limit) -> Option<LimitReached> {
         // What cannot be read cannot be counted either: the login ends there.
         let (seen, now) = (self.folder().ok()?.seen().ok()?, minute(self.state).ok()?);
         let [free, free_today] = self.free(limit, seen.iter(), now);
@@ -460,14 +461,14 @@ impl Memory for UserMemory<'_> {
             return Some(which(free, free_today));
         }
         let is_paused = limit == Limit::Challenges && origin.is_none();
-        (is_paused && is_push_denied(&seen, now)).then_some(Full::PushDenied)
+        (is_paused && is_push_denied(&seen, now)).then_some(LimitReached::PushDenied)
     }
 
     fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
         self.claim_one(Limit::Challenges, |user_memory, minute, seen| {
             let is_unknown = user_memory.known_origin(seen, minute).is_none();
             let is_paused = challenge == Challenge::Push && is_unknown;
-            (is_paused && is_push_denied(seen, minute)).then_some(Full::PushDenied)
+            (is_paused && is_push_denied(seen, minute)).then_some(LimitReached::PushDenied)
         })
     }
 
@@ -496,9 +497,9 @@ impl Memory for UserMemory<'_> {
             }
             match self.count(Limit::Failures, folder, minute, seen) {
                 Ok(Ok(one)) => Ok(Ok(vec![own, counted.insert(one).name.clone()])),
-                Ok(Err(full)) => {
+                Ok(Err(reached)) => {
                     folder.remove(&own);
-                    Ok(Err(CodeNotCounted::Full(full)))
+                    Ok(Err(CodeNotCounted::LimitReached(reached)))
                 }
                 Err(no_state) => {
                     folder.remove(&own);

@@ -10,8 +10,8 @@ use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
-    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Full, Limit, Login,
-    LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
+    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Limit, LimitReached,
+    Login, LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
     Unknown, Wait,
 };
 use pam_onelogin::map::Wanted;
@@ -275,7 +275,7 @@ pub struct Script {
     approval_wait: ApprovalWait,
     denied_before: bool,
     memory_works: bool,
-    used_up: Option<(Limit, Full)>,
+    used_up: Option<(Limit, LimitReached)>,
     can_ask: bool,
     nobody_is_wrong: bool,
 }
@@ -359,12 +359,12 @@ impl Script {
 
     /// The user has used this limit up.
     pub fn used_up(self, limit: Limit) -> Self {
-        self.full(limit, Full::Window)
+        self.limit_reached(limit, LimitReached::Window)
     }
 
     /// The user has used up this part of a limit.
-    pub fn full(mut self, limit: Limit, full: Full) -> Self {
-        self.used_up = Some((limit, full));
+    pub fn limit_reached(mut self, limit: Limit, reached: LimitReached) -> Self {
+        self.used_up = Some((limit, reached));
         self
     }
 
@@ -792,9 +792,9 @@ impl Memory for Player<'_> {
         }
     }
 
-    fn full(&self, limit: Limit) -> Option<Full> {
-        let (used_up, full) = self.0.used_up?;
-        (used_up == limit).then_some(full)
+    fn limit_reached(&self, limit: Limit) -> Option<LimitReached> {
+        let (used_up, reached) = self.0.used_up?;
+        (used_up == limit).then_some(reached)
     }
 
     fn count_challenge(&mut self, _: Challenge) -> Result<(), Uncounted> {

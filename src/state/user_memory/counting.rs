@@ -1,7 +1,7 @@
 //! Counting within a window and within a day, with a reserve for origins that are known.
 
 use super::{UserMemory, minutes};
-use crate::login::{Full, Limit, NoState, Uncounted};
+use crate::login::{Limit, LimitReached, NoState, Uncounted};
 use crate::state::expiring_files::{Claim, DAY, Entry, Folder, Kind};
 use crate::user::Proof;
 
@@ -42,11 +42,11 @@ pub(super) fn origins(seen: &[Entry], now: i64) -> Vec<&str> {
 }
 
 /// Which of two limits is to be named; of both, the one that lasts longer.
-pub(super) fn which(free: usize, free_today: usize) -> Full {
+pub(super) fn which(free: usize, free_today: usize) -> LimitReached {
     if free_today <= free {
-        Full::Day
+        LimitReached::Day
     } else {
-        Full::Window
+        LimitReached::Window
     }
 }
 
@@ -118,7 +118,7 @@ impl UserMemory<'_> {
         folder: &Folder<'_>,
         minute: i64,
         seen: &[Entry],
-    ) -> Result<Result<Counted, Full>, NoState> {
+    ) -> Result<Result<Counted, LimitReached>, NoState> {
         let earlier = || seen.iter().filter(|entry| entry.minute != minute);
         let [free, free_today] = self.free(limit, earlier(), minute);
         let most = free.min(free_today);
@@ -147,18 +147,18 @@ impl UserMemory<'_> {
     pub(super) fn claim_one(
         &mut self,
         limit: Limit,
-        refuse: impl Fn(&Self, i64, &[Entry]) -> Option<Full>,
+        refuse: impl Fn(&Self, i64, &[Entry]) -> Option<LimitReached>,
     ) -> Result<(), Uncounted> {
         let folder = self.folder()?;
         let mut counted = None;
-        let claim: Claim<Full> = folder.claim(|minute, seen| {
-            if let Some(full) = refuse(self, minute, seen) {
-                return Ok(Err(full));
+        let claim: Claim<LimitReached> = folder.claim(|minute, seen| {
+            if let Some(reached) = refuse(self, minute, seen) {
+                return Ok(Err(reached));
             }
             let one = self.count(limit, folder, minute, seen)?;
             Ok(one.map(|one| vec![counted.insert(one).name.clone()]))
         });
-        claim?.map_err(Uncounted::Full)?;
+        claim?.map_err(Uncounted::LimitReached)?;
         self.counted(limit, counted);
         Ok(())
     }

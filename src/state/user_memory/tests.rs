@@ -269,20 +269,29 @@ fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
     first.allow();
     assert_eq!(place.paths(), [""; 0], "nothing is left of it");
     for _ in 0..3 {
-        assert_eq!(place.alice().full(Limit::Challenges), None);
+        assert_eq!(place.alice().limit_reached(Limit::Challenges), None);
         assert_eq!(place.challenge(&ALICE), Ok(()));
     }
-    let full = Full::Window;
-    assert_eq!(place.alice().full(Limit::Challenges), Some(full));
-    assert_eq!(place.challenge(&ALICE), Err(Uncounted::Full(full)));
-    assert_eq!(place.alice().full(Limit::Failures), None);
+    let reached = LimitReached::Window;
+    assert_eq!(
+        place.alice().limit_reached(Limit::Challenges),
+        Some(reached)
+    );
+    assert_eq!(
+        place.challenge(&ALICE),
+        Err(Uncounted::LimitReached(reached))
+    );
+    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
     let bob = By {
         id: "1002",
         ..ALICE
     };
-    assert_eq!(place.user_memory(&bob).full(Limit::Challenges), None);
+    assert_eq!(
+        place.user_memory(&bob).limit_reached(Limit::Challenges),
+        None
+    );
     pass(660);
-    assert_eq!(place.alice().full(Limit::Challenges), None);
+    assert_eq!(place.alice().limit_reached(Limit::Challenges), None);
 }
 
 #[test]
@@ -296,11 +305,11 @@ fn r22_two_names_of_one_onelogin_user_have_one_limit() {
         assert_eq!(place.refuse(by, &code), Ok(()));
     }
     for by in [&ALICE, &work] {
-        let full = Err(CodeNotCounted::Full(Full::Window));
-        assert_eq!(place.refuse(by, "999999"), full);
+        let reached = Err(CodeNotCounted::LimitReached(LimitReached::Window));
+        assert_eq!(place.refuse(by, "999999"), reached);
         assert_eq!(
-            place.user_memory(by).full(Limit::Failures),
-            Some(Full::Window)
+            place.user_memory(by).limit_reached(Limit::Failures),
+            Some(LimitReached::Window)
         );
     }
 }
@@ -357,9 +366,12 @@ fn r22_the_last_of_a_day_is_told_once() {
         1,
         "{told:?}"
     );
-    assert_eq!(place.alice().full(Limit::Failures), Some(Full::Day));
+    assert_eq!(
+        place.alice().limit_reached(Limit::Failures),
+        Some(LimitReached::Day)
+    );
     pass(86_400);
-    assert_eq!(place.alice().full(Limit::Failures), None);
+    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
 }
 
 #[test]
@@ -459,12 +471,12 @@ fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
     for code in codes().take(4) {
         assert_eq!(place.refuse(&stranger, &code), Ok(()));
     }
-    let full = Full::Window;
+    let reached = LimitReached::Window;
     assert_eq!(
         place.refuse(&stranger, "999999"),
-        Err(CodeNotCounted::Full(full))
+        Err(CodeNotCounted::LimitReached(reached))
     );
-    assert_eq!(place.alice().full(Limit::Failures), None);
+    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
     assert_eq!(place.refuse(&ALICE, "999999"), Ok(()));
 }
 
@@ -485,12 +497,15 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
     let mut codes = codes();
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
     while place.challenge(&elsewhere).is_ok() {}
-    assert_eq!(place.user_memory(&at_home).full(Limit::Failures), None);
+    assert_eq!(
+        place.user_memory(&at_home).limit_reached(Limit::Failures),
+        None
+    );
     assert_eq!(place.challenge(&at_home), Ok(()));
-    let full = Full::Window;
+    let reached = LimitReached::Window;
     assert_eq!(
         place.challenge(&at_home),
-        Err(Uncounted::Full(full)),
+        Err(Uncounted::LimitReached(reached)),
         "one a day"
     );
     for _ in 0..3 {
@@ -499,19 +514,19 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
     }
     assert_eq!(
         place.refuse(&at_home, "999999"),
-        Err(CodeNotCounted::Full(full))
+        Err(CodeNotCounted::LimitReached(reached))
     );
     assert_eq!(
-        place.user_memory(&at_home).full(Limit::Failures),
-        Some(full)
+        place.user_memory(&at_home).limit_reached(Limit::Failures),
+        Some(reached)
     );
     // It is that of this origin, for a day; what is accepted is given back.
     pass(86_340);
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
-    let day = Full::Day;
+    let day = LimitReached::Day;
     assert_eq!(
         place.refuse(&at_home, "999998"),
-        Err(CodeNotCounted::Full(day))
+        Err(CodeNotCounted::LimitReached(day))
     );
     pass(120);
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
@@ -555,7 +570,7 @@ fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
     };
     assert_eq!(
         place.refuse(&proven, "999999"),
-        Err(CodeNotCounted::Full(Full::Window))
+        Err(CodeNotCounted::LimitReached(LimitReached::Window))
     );
 }
 
@@ -602,14 +617,17 @@ fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
     assert!(login.is_push_denied());
     for _ in 0..2 {
         assert_eq!(
-            place.alice().full(Limit::Challenges),
-            Some(Full::PushDenied)
+            place.alice().limit_reached(Limit::Challenges),
+            Some(LimitReached::PushDenied)
         );
-        let refused = Err(Uncounted::Full(Full::PushDenied));
+        let refused = Err(Uncounted::LimitReached(LimitReached::PushDenied));
         assert_eq!(place.challenge(&ALICE), refused);
         pass(3_590);
     }
-    assert_eq!(place.user_memory(&at_home).full(Limit::Challenges), None);
+    assert_eq!(
+        place.user_memory(&at_home).limit_reached(Limit::Challenges),
+        None
+    );
     assert_eq!(place.challenge(&at_home), Ok(()));
     // A message shows on no phone as a push.
     assert_eq!(place.alice().count_challenge(Challenge::Other), Ok(()));
@@ -653,8 +671,8 @@ fn r22_who_is_killed_while_it_looks_up_has_counted() {
     for _ in 0..LOOK_UPS {
         assert_eq!(place.stranger(&ALICE).count_look_up(), Ok(()));
     }
-    let full = Err(Uncounted::Full(Full::Window));
-    assert_eq!(place.stranger(&ALICE).count_look_up(), full);
+    let reached = Err(Uncounted::LimitReached(LimitReached::Window));
+    assert_eq!(place.stranger(&ALICE).count_look_up(), reached);
 }
 
 #[test]
@@ -683,9 +701,16 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
         place.refuse(&ALICE, &code).unwrap();
     }
     let mut again = place.stranger(&ALICE);
-    assert_eq!(again.full(Limit::Failures), None, "nobody is known yet");
+    assert_eq!(
+        again.limit_reached(Limit::Failures),
+        None,
+        "nobody is known yet"
+    );
     again.recall();
-    assert_eq!(again.full(Limit::Failures), Some(Full::Window));
+    assert_eq!(
+        again.limit_reached(Limit::Failures),
+        Some(LimitReached::Window)
+    );
     // One pointer for many look-ups; the newest one holds.
     for (id, pointers) in [("1001", 1), ("1002", 2)] {
         pass(60);
@@ -764,7 +789,7 @@ fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
     }
     assert_eq!(
         place.refuse(&ALICE, "999999"),
-        Err(CodeNotCounted::Full(Full::Window))
+        Err(CodeNotCounted::LimitReached(LimitReached::Window))
     );
     assert!(place.entries(Kind::Used).is_empty());
 }
@@ -990,7 +1015,7 @@ fn r14_what_is_over_is_swept_a_little_at_a_time_and_what_counts_stays() {
     pass(86_400 - 3_000 + 180);
     let sweep = |place: &Place| {
         let user_memory = place.alice();
-        user_memory.full(Limit::Failures);
+        user_memory.limit_reached(Limit::Failures);
         user_memory.sweep(true);
     };
     sweep(&place);
@@ -1128,8 +1153,8 @@ fn r22_a_window_is_rounded_up_to_minutes() {
         place.refuse(&ALICE, &code).unwrap();
     }
     pass(120);
-    let full = Err(CodeNotCounted::Full(Full::Window));
-    assert_eq!(place.refuse(&ALICE, "999999"), full);
+    let reached = Err(CodeNotCounted::LimitReached(LimitReached::Window));
+    assert_eq!(place.refuse(&ALICE, "999999"), reached);
 }
 
 #[test]
@@ -1140,12 +1165,12 @@ fn r22_what_seems_to_be_counted_later_counts() {
         place.refuse(&ALICE, &code).unwrap();
     }
     pass(-300);
-    let full = Full::Window;
+    let reached = LimitReached::Window;
     assert_eq!(
         place.refuse(&ALICE, "999999"),
-        Err(CodeNotCounted::Full(full))
+        Err(CodeNotCounted::LimitReached(reached))
     );
-    assert_eq!(place.alice().full(Limit::Failures), Some(full));
+    assert_eq!(place.alice().limit_reached(Limit::Failures), Some(reached));
 }
 
 #[test]
@@ -1160,7 +1185,7 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     first.meet(&UserId::parse("1001").unwrap());
     first.looked_up(FOUND);
     first.allow();
-    let full = Err(Uncounted::Full(Full::Window));
+    let reached = Err(Uncounted::LimitReached(LimitReached::Window));
     // Nobody's first factor.
     let unproven = By {
         proof: Proof::Unproven,
@@ -1169,12 +1194,12 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     for _ in 0..LOOK_UPS {
         place.stranger(&unproven).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&unproven).count_look_up(), full);
+    assert_eq!(place.stranger(&unproven).count_look_up(), reached);
     // The user's.
     for _ in 0..LOOK_UPS {
         place.stranger(&ALICE).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&ALICE).count_look_up(), full);
+    assert_eq!(place.stranger(&ALICE).count_look_up(), reached);
     for _ in 0..LOOK_UPS {
         let mut own = place.stranger(&at_home);
         own.recall();
@@ -1182,7 +1207,7 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     }
     let mut own = place.stranger(&at_home);
     own.recall();
-    assert_eq!(own.count_look_up(), full);
+    assert_eq!(own.count_look_up(), reached);
 }
 
 #[test]
@@ -1199,7 +1224,10 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
         assert_eq!(look_up().1, Ok(()));
     }
     let (mut accepted, _) = look_up();
-    assert_eq!(look_up().1, Err(Uncounted::Full(Full::Window)));
+    assert_eq!(
+        look_up().1,
+        Err(Uncounted::LimitReached(LimitReached::Window))
+    );
     accepted.allow();
     assert_eq!(look_up().1, Ok(()));
 }

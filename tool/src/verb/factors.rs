@@ -10,7 +10,7 @@ use pam_onelogin::config::{Config, VerifyForm};
 use pam_onelogin::factor::{Device, Factor};
 use pam_onelogin::host::uids;
 use pam_onelogin::id::UserId;
-use pam_onelogin::login::{Beginning, Full, Preview};
+use pam_onelogin::login::{Beginning, LimitReached, Preview};
 use pam_onelogin::onelogin::http::Http;
 use pam_onelogin::state::State;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
@@ -180,8 +180,8 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
             Some("not in factors.allow")
         } else if config.onelogin.verify == VerifyForm::Activated && device.factor == Factor::Duo {
             Some("not with onelogin.verify = \"activated\"")
-        } else if let Some(full) = preview.held_back {
-            Some(why_less(full))
+        } else if let Some(reached) = preview.held_back {
+            Some(why_less(reached))
         } else if state.trouble().is_some() {
             Some("needs state_dir")
         } else {
@@ -200,11 +200,11 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
 }
 
 /// Why less is offered than could be sent.
-fn why_less(full: Full) -> &'static str {
-    match full {
-        Full::Window => "limits.challenges is used up",
-        Full::Day => "limits.challenges_per_day is used up",
-        Full::PushDenied => "a push was denied in the last hour",
+fn why_less(reached: LimitReached) -> &'static str {
+    match reached {
+        LimitReached::Window => "limits.challenges is used up",
+        LimitReached::Day => "limits.challenges_per_day is used up",
+        LimitReached::PushDenied => "a push was denied in the last hour",
     }
 }
 
