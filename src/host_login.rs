@@ -235,7 +235,7 @@ fn remarks(
     remarks.extend(user_memory.last_of_the_day().map(|limit| {
         let key = match limit {
             Limit::Challenges => "challenges_per_day",
-            Limit::Failures => "failures_per_day",
+            Limit::RefusedCodes => "failures_per_day",
         };
         format!(
             "limits.{key} is reached, an attacker may have the user's password or key: {of_user}"

@@ -221,7 +221,7 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
 
 #[test]
 fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
-    let end = Script::of([Denies]).used_up(Limit::Failures).run();
+    let end = Script::of([Denies]).used_up(Limit::RefusedCodes).run();
     assert_eq!(end, "denied too-many-codes factor=- id=-");
 
     // Another login has used the last one up meanwhile.
@@ -248,7 +248,7 @@ fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
         Denies,
     ])
     .unproven()
-    .used_up(Limit::Failures)
+    .used_up(Limit::RefusedCodes)
     .run();
     assert_eq!(end, "denied too-many-codes factor=- id=-");
 }
@@ -701,7 +701,7 @@ fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         DeniesInVain,
-        GivesBack(Limit::Failures),
+        GivesBack(Limit::RefusedCodes),
         DeniesInVain,
     ])
     .run();
@@ -718,7 +718,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Checks("501", None, "123456", || {
             Err(error(ApiTrouble::NoConnection))
         }),
-        GivesBack(Limit::Failures),
+        GivesBack(Limit::RefusedCodes),
     ])
     .run();
     assert_eq!(end, "denied no-connection factor=totp id=1001");
@@ -728,7 +728,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         Asks(PASSCODE, "123456"),
         Denies,
         Activates("501", Err(error(ApiTrouble::NoConnection))),
-        GivesBack(Limit::Failures),
+        GivesBack(Limit::RefusedCodes),
     ])
     .config("[onelogin]\nverify = \"activated\"")
     .run();
@@ -828,7 +828,7 @@ fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
         Lists("1001", vec![totp("501")]),
         Denies,
     ])
-    .used_up(Limit::Failures)
+    .used_up(Limit::RefusedCodes)
     .run();
     assert_eq!(end, "denied too-many-codes factor=- id=1001");
 }
@@ -904,7 +904,7 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
 #[test]
 fn r22_beyond_the_limits_of_a_day_the_words_say_so() {
     let end = Script::of([Denies])
-        .limit_reached(Limit::Failures, LimitReached::Day)
+        .limit_reached(Limit::RefusedCodes, LimitReached::Day)
         .run();
     assert_eq!(end, "denied too-many-codes-today factor=- id=-");
     let end = Script::of([
@@ -1154,7 +1154,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
         ];
         // Without a connection nothing has left.
         if trouble == ApiTrouble::NoConnection {
-            steps.push(GivesBack(Limit::Failures));
+            steps.push(GivesBack(Limit::RefusedCodes));
         }
         let after_a_code = Script::of_steps(steps).config(SAFE).run();
         assert!(after_a_code.starts_with("denied "), "{after_a_code}");
@@ -1235,7 +1235,7 @@ fn follows(ending: Ending, limit: Limit, again: Vec<Step>) -> (Vec<Step>, bool) 
 fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
     for ending in Ending::all() {
         let good = vec![Checks("501", None, "123456", ACCEPTED), Allows];
-        let (end, is_accepted) = follows(ending, Limit::Failures, good);
+        let (end, is_accepted) = follows(ending, Limit::RefusedCodes, good);
         let mut steps = vec![
             Looks("alice", one("1001")),
             Lists("1001", vec![totp("501")]),
@@ -1313,7 +1313,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     steps.extend([
         checks(Ending::CutShort),
         checks(Ending::CutShort),
-        GivesBack(Limit::Failures),
+        GivesBack(Limit::RefusedCodes),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied connection-lost factor=totp id=1001");
@@ -1321,7 +1321,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     steps.extend([
         checks(Ending::TokenReplaced),
         checks(Ending::TokenReplaced),
-        GivesBack(Limit::Failures),
+        GivesBack(Limit::RefusedCodes),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied credential factor=totp id=1001");
@@ -1329,7 +1329,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     steps.extend([
         checks(Ending::TokenChanged),
         CountsAgain(
-            Limit::Failures,
+            Limit::RefusedCodes,
             Err(Uncounted::LimitReached(LimitReached::Window)),
         ),
     ]);
@@ -2256,7 +2256,7 @@ fn r16_a_push_for_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
         steps.push(Activates("601", Err(ended(ending))));
         if !is_accepted {
             // The code has not left at all.
-            steps.push(GivesBack(Limit::Failures));
+            steps.push(GivesBack(Limit::RefusedCodes));
         }
         steps.extend(end);
         let outcome = Script::of_steps(steps).run();

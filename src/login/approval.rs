@@ -86,7 +86,7 @@ impl Login<'_> {
         let result = self.send_challenge(user, device, deadline);
         let activation = result.map_err(|error| {
             // Without its push the code has not left, however that ended.
-            self.memory.unsent(Limit::Failures);
+            self.memory.unsent(Limit::RefusedCodes);
             self.give_back(Limit::Challenges, error)
         })?;
         let sent = self.sent(device, activation)?;

@@ -113,10 +113,10 @@ impl Login<'_> {
         }
         let deadline = self.deadline();
         let activation = self
-            .send(Some(Limit::Failures), |login| {
+            .send(Some(Limit::RefusedCodes), |login| {
                 login.api.activate(user, device, deadline.into())
             })
-            .map_err(|error| self.give_back(Limit::Failures, error))?;
+            .map_err(|error| self.give_back(Limit::RefusedCodes, error))?;
         self.submit(user, device, Some(&activation.id), code, true)
     }
 
@@ -151,7 +151,7 @@ impl Login<'_> {
             Err(CodeNotCounted::NoState) => return Err(Outcome::Denied(Denial::NoState)),
         }
         if let Err(outcome) = self.mark_beforehand() {
-            self.memory.unsent(Limit::Failures);
+            self.memory.unsent(Limit::RefusedCodes);
             return Err(outcome);
         }
         self.progress.sent = true;
@@ -169,7 +169,7 @@ impl Login<'_> {
         is_seen: bool,
     ) -> Result<Checked, Outcome> {
         let deadline = self.deadline();
-        let result = self.send(Some(Limit::Failures), |login| {
+        let result = self.send(Some(Limit::RefusedCodes), |login| {
             login.api.check(user, device, verification, code, deadline)
         });
         match result {
@@ -188,7 +188,7 @@ impl Login<'_> {
                 self.memory.refused();
                 Err(Self::trouble(error))
             }
-            Err(error) => Err(self.give_back(Limit::Failures, error)),
+            Err(error) => Err(self.give_back(Limit::RefusedCodes, error)),
         }
     }
 }

@@ -108,7 +108,7 @@ impl Login<'_> {
 
     /// Beyond the limit on codes everything is denied.
     pub(super) fn codes_are_left(&mut self) -> Result<(), Outcome> {
-        match self.memory.limit_reached(Limit::Failures) {
+        match self.memory.limit_reached(Limit::RefusedCodes) {
             Some(reached) => Err(Outcome::Denied(too_many_codes(reached))),
             None => Ok(()),
         }

@@ -299,7 +299,7 @@ pub enum Limit {
     /// Pushes, text messages, e-mails and calls that led to nothing.
     Challenges,
     /// Codes that OneLogin refused.
-    Failures,
+    RefusedCodes,
 }
 
 /// Something that is sent to the user.

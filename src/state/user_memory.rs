@@ -495,7 +495,7 @@ impl Memory for UserMemory<'_> {
             if seen.iter().any(is_it) || !folder.make(&own, NOTHING)? {
                 return Ok(Err(CodeNotCounted::UsedBefore));
             }
-            match self.count(Limit::Failures, folder, minute, seen) {
+            match self.count(Limit::RefusedCodes, folder, minute, seen) {
                 Ok(Ok(one)) => Ok(Ok(vec![own, counted.insert(one).name.clone()])),
                 Ok(Err(reached)) => {
                     folder.remove(&own);
@@ -508,7 +508,7 @@ impl Memory for UserMemory<'_> {
             }
         });
         self.used = claim??.into_iter().next();
-        self.counted(Limit::Failures, counted);
+        self.counted(Limit::RefusedCodes, counted);
         Ok(())
     }
 
@@ -519,7 +519,7 @@ impl Memory for UserMemory<'_> {
     }
 
     fn unsent(&mut self, limit: Limit) {
-        if limit == Limit::Failures {
+        if limit == Limit::RefusedCodes {
             self.refused();
         }
         let last = self.counted.iter().rposition(|(of, _)| *of == limit);

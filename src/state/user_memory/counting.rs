@@ -54,8 +54,8 @@ impl UserMemory<'_> {
     pub(super) fn kind(&self, limit: Limit) -> Kind {
         match (limit, self.proof) {
             (Limit::Challenges, _) => Kind::Challenge,
-            (Limit::Failures, Proof::Proven) => Kind::Code,
-            (Limit::Failures, Proof::Unproven) => Kind::UnprovenCode,
+            (Limit::RefusedCodes, Proof::Proven) => Kind::Code,
+            (Limit::RefusedCodes, Proof::Unproven) => Kind::UnprovenCode,
         }
     }
 
@@ -64,7 +64,7 @@ impl UserMemory<'_> {
         let limits = self.limits;
         let most = match limit {
             Limit::Challenges => [limits.challenges, limits.challenges_per_day],
-            Limit::Failures => [limits.failures, limits.failures_per_day],
+            Limit::RefusedCodes => [limits.failures, limits.failures_per_day],
         };
         most.map(|most| usize::try_from(most).unwrap_or_default())
     }
@@ -101,7 +101,7 @@ impl UserMemory<'_> {
     ) -> (Kind, usize) {
         let (kind, most) = match limit {
             Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
-            Limit::Failures => (Kind::ReserveCode, RESERVE_CODES),
+            Limit::RefusedCodes => (Kind::ReserveCode, RESERVE_CODES),
         };
         let is_of_it = |entry: &&Entry| {
             entry.kind == kind && entry.rest.starts_with(origin) && entry.counts(DAY, now)

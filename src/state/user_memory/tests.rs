@@ -281,7 +281,7 @@ fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
         place.challenge(&ALICE),
         Err(Uncounted::LimitReached(reached))
     );
-    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
+    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
     let bob = By {
         id: "1002",
         ..ALICE
@@ -308,7 +308,7 @@ fn r22_two_names_of_one_onelogin_user_have_one_limit() {
         let reached = Err(CodeNotCounted::LimitReached(LimitReached::Window));
         assert_eq!(place.refuse(by, "999999"), reached);
         assert_eq!(
-            place.user_memory(by).limit_reached(Limit::Failures),
+            place.user_memory(by).limit_reached(Limit::RefusedCodes),
             Some(LimitReached::Window)
         );
     }
@@ -367,11 +367,11 @@ fn r22_the_last_of_a_day_is_told_once() {
         "{told:?}"
     );
     assert_eq!(
-        place.alice().limit_reached(Limit::Failures),
+        place.alice().limit_reached(Limit::RefusedCodes),
         Some(LimitReached::Day)
     );
     pass(86_400);
-    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
+    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
 }
 
 #[test]
@@ -476,7 +476,7 @@ fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
         place.refuse(&stranger, "999999"),
         Err(CodeNotCounted::LimitReached(reached))
     );
-    assert_eq!(place.alice().limit_reached(Limit::Failures), None);
+    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
     assert_eq!(place.refuse(&ALICE, "999999"), Ok(()));
 }
 
@@ -498,7 +498,9 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
     while place.challenge(&elsewhere).is_ok() {}
     assert_eq!(
-        place.user_memory(&at_home).limit_reached(Limit::Failures),
+        place
+            .user_memory(&at_home)
+            .limit_reached(Limit::RefusedCodes),
         None
     );
     assert_eq!(place.challenge(&at_home), Ok(()));
@@ -517,7 +519,9 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
         Err(CodeNotCounted::LimitReached(reached))
     );
     assert_eq!(
-        place.user_memory(&at_home).limit_reached(Limit::Failures),
+        place
+            .user_memory(&at_home)
+            .limit_reached(Limit::RefusedCodes),
         Some(reached)
     );
     // It is that of this origin, for a day; what is accepted is given back.
@@ -702,13 +706,13 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
     }
     let mut again = place.stranger(&ALICE);
     assert_eq!(
-        again.limit_reached(Limit::Failures),
+        again.limit_reached(Limit::RefusedCodes),
         None,
         "nobody is known yet"
     );
     again.recall();
     assert_eq!(
-        again.limit_reached(Limit::Failures),
+        again.limit_reached(Limit::RefusedCodes),
         Some(LimitReached::Window)
     );
     // One pointer for many look-ups; the newest one holds.
@@ -780,10 +784,10 @@ fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
     login.count_code(&code("111111")).unwrap();
     login.refused();
     login.count_code(&code("123456")).unwrap();
-    login.unsent(Limit::Failures);
+    login.unsent(Limit::RefusedCodes);
     assert_eq!(place.paths().len(), 1, "the refused one");
     assert_eq!(login.count_code(&code("123456")), Ok(()));
-    login.unsent(Limit::Failures);
+    login.unsent(Limit::RefusedCodes);
     for code in codes().skip(7).take(3) {
         place.refuse(&ALICE, &code).unwrap();
     }
@@ -851,7 +855,7 @@ fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
     login.count_again(Limit::Challenges).unwrap();
     let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
     assert_eq!(kept(), [2, 1, 1]);
-    login.unsent(Limit::Failures);
+    login.unsent(Limit::RefusedCodes);
     assert_eq!(kept(), [2, 0, 0]);
     login.unsent(Limit::Challenges);
     assert_eq!(kept(), [1, 0, 0]);
@@ -1015,7 +1019,7 @@ fn r14_what_is_over_is_swept_a_little_at_a_time_and_what_counts_stays() {
     pass(86_400 - 3_000 + 180);
     let sweep = |place: &Place| {
         let user_memory = place.alice();
-        user_memory.limit_reached(Limit::Failures);
+        user_memory.limit_reached(Limit::RefusedCodes);
         user_memory.sweep(true);
     };
     sweep(&place);
@@ -1170,7 +1174,10 @@ fn r22_what_seems_to_be_counted_later_counts() {
         place.refuse(&ALICE, "999999"),
         Err(CodeNotCounted::LimitReached(reached))
     );
-    assert_eq!(place.alice().limit_reached(Limit::Failures), Some(reached));
+    assert_eq!(
+        place.alice().limit_reached(Limit::RefusedCodes),
+        Some(reached)
+    );
 }
 
 #[test]
