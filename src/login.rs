@@ -66,7 +66,7 @@ struct Progress {
     /// How many entries of the list of devices could not be read.
     odd_devices: usize,
     /// OneLogin's answer makes verification impossible, with or without a first factor.
-    led_to_nobody: bool,
+    nothing_to_verify: bool,
     /// Until when requests may go on, on the login's clock, because the user typed late.
     until: Duration,
     /// When the push is over that this login has taken the phone for, on its clock.
@@ -138,13 +138,13 @@ impl<'a> Login<'a> {
 
     fn story(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
         match subject {
-            Err(unknown) => self.codes_only(Claimant::Nobody(unknown), Proof::Unproven),
+            Err(unknown) => self.codes_only(Claimant::Unknown(unknown), Proof::Unproven),
             Ok(subject) => match subject.proof {
                 Proof::Unproven => self.codes_only(Claimant::Unasked(subject), Proof::Unproven),
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
-                    Err(NoMenu::Nobody(unknown)) => {
-                        self.codes_only(Claimant::Nobody(unknown), Proof::Proven)
+                    Err(NoMenu::Unknown(unknown)) => {
+                        self.codes_only(Claimant::Unknown(unknown), Proof::Proven)
                     }
                     Err(NoMenu::NoFactorYet(user)) => self.enrol(subject, &user),
                     Err(NoMenu::For(outcome)) => Err(outcome),

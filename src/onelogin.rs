@@ -55,7 +55,7 @@ impl OneLogin<'_> {
                 let ignore_case = users.ignore_case;
                 users::by_attribute(&mut self.client, attribute, name, ignore_case, deadline)
             }
-            (Wanted::Name(_), None) => Ok(Found::Nobody),
+            (Wanted::Name(_), None) => Ok(Found::NoUser),
         }
     }
 

@@ -312,7 +312,7 @@ impl From<&Unknown> for Reason {
             Unknown::Several => Self::SeveralOneloginUsers,
             Unknown::Other => Self::OtherOneloginUser,
             Unknown::Inactive => Self::InactiveOneloginUser,
-            Unknown::Lately => Self::LookUpPaused,
+            Unknown::LookUpPaused => Self::LookUpPaused,
             Unknown::NoFactor => Self::NoFactor,
             Unknown::NoAllowedFactor => Self::NoAllowedFactor,
             Unknown::Unclear(Unclear::Caller(_)) => Self::NoCaller,

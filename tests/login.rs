@@ -12,7 +12,7 @@ use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
-    Keeps, Lists, Looks, Meets, NoChallenge, NoLookUp, NoToken, NobodyLately, NotCounted,
+    Keeps, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken, NotCounted,
     PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits,
     WaitsFor,
 };
@@ -154,7 +154,7 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
     };
     let end = Script::of(prompts()).unproven().run();
     assert_eq!(end, "denied no-connection factor=- id=-");
-    let end = Script::of(prompts()).nobody(Unknown::Account).run();
+    let end = Script::of(prompts()).unknown(Unknown::Account).run();
     assert_eq!(end, "denied no-account factor=- id=-");
 }
 
@@ -765,7 +765,7 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
     ]);
     assert_eq!(no_device.run(), "denied no-factor factor=- id=1001");
     let again = Script::of([
-        NobodyLately,
+        LookUpPaused,
         Asks(PASSCODE, ""),
         Asks(AGAIN, ""),
         Asks(AGAIN, ""),
@@ -976,7 +976,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
             Waits(2),
             Denies,
         ])
-        .nobody(unknown)
+        .unknown(unknown)
         .run();
         assert_eq!(stranger, format!("denied {reason} factor=- id=-"));
     }

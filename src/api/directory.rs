@@ -15,7 +15,7 @@ pub enum Found {
     /// Exactly one user, whose attribute equals the name, and who is active.
     One(UserId),
     /// A well-formed empty list.
-    Nobody,
+    NoUser,
     /// 404 for an id: no user, but not the well-formed empty answer that `users.unknown` wants.
     Gone,
     /// More than one hit.
@@ -55,7 +55,7 @@ pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found
         Version::V1 => envelope(&reply.body)?,
     };
     match users.as_slice() {
-        [] => Ok(Found::Nobody),
+        [] => Ok(Found::NoUser),
         [Entry::Read(Object(user))] => user.found(equal),
         [Entry::Odd(_)] => Err(odd_user()),
         _ => Ok(Found::Several),
@@ -66,7 +66,7 @@ pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found
 #[derive(Debug, PartialEq, Eq)]
 pub enum Candidate {
     /// No user.
-    Nobody,
+    NoUser,
     /// This user, to be looked at.
     One(UserId),
     /// More than one.
@@ -83,7 +83,7 @@ pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
     }
     let users: Vec<Entry<UserBody>> = entries(&reply.body)?;
     match users.as_slice() {
-        [] => Ok(Candidate::Nobody),
+        [] => Ok(Candidate::NoUser),
         [Entry::Read(Object(user))] => UserId::parse(&user.id.0)
             .map(Candidate::One)
             .ok_or_else(|| bad("the user's id is malformed")),

@@ -319,7 +319,7 @@ fn r05_a_user_is_one_hit_that_is_equal_and_active() {
         search(r#"[{"id":1001,"username":"alice","state":1,"status":1}]"#),
         Ok(Found::One(alice))
     );
-    assert_eq!(search("[]"), Ok(Found::Nobody));
+    assert_eq!(search("[]"), Ok(Found::NoUser));
     for body in [
         r#"[{"id":1,"username":"alice2","state":1,"status":1}]"#,
         r#"[{"id":1,"username":"Alice","state":1,"status":1}]"#,
@@ -993,7 +993,7 @@ fn r05_only_http_200_says_who_or_what_there_is() {
 #[test]
 fn r05_a_candidate_is_the_only_hit() {
     let read = |body: &str| candidate(&reply(200, body)).map_err(|error| error.trouble);
-    assert_eq!(read("[]"), Ok(Candidate::Nobody));
+    assert_eq!(read("[]"), Ok(Candidate::NoUser));
     let one = UserId::parse("1001").unwrap();
     assert_eq!(read(r#"[{"id":1001}]"#), Ok(Candidate::One(one)));
     assert_eq!(read(r#"[{"id":1001},{"id":1002}]"#), Ok(Candidate::Several));

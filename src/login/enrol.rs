@@ -32,7 +32,7 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         let available = self.available(user)?;
         if available.is_empty() {
-            return self.codes_only(Claimant::Nobody(Unknown::NoFactor), Proof::Proven);
+            return self.codes_only(Claimant::Unknown(Unknown::NoFactor), Proof::Proven);
         }
         self.set_up(user, &available, FIRST)?;
         let (user, menu) = self.devices_of(subject)?;

@@ -20,7 +20,7 @@ pub(super) enum Claimant<'a> {
     /// OneLogin knows the user, who has devices.
     Found(UserId, Menu),
     /// There is no user to verify.
-    Nobody(Unknown),
+    Unknown(Unknown),
     /// How the login will end. The prompts continue, so that a denial does not show; an exemption ends them.
     Ends(Outcome),
 }
@@ -33,8 +33,8 @@ impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
     fn from(result: Result<(UserId, Menu), NoMenu>) -> Self {
         match result {
             Ok((user, menu)) => Claimant::Found(user, menu),
-            Err(NoMenu::Nobody(unknown)) => Claimant::Nobody(unknown),
-            Err(NoMenu::NoFactorYet(_)) => Claimant::Nobody(Unknown::NoFactor),
+            Err(NoMenu::Unknown(unknown)) => Claimant::Unknown(unknown),
+            Err(NoMenu::NoFactorYet(_)) => Claimant::Unknown(Unknown::NoFactor),
             Err(NoMenu::For(outcome)) => Claimant::Ends(outcome),
         }
     }
@@ -81,7 +81,7 @@ impl Login<'_> {
             }
         }
         Err(match claimant {
-            Claimant::Nobody(unknown) => Outcome::Unknown(unknown),
+            Claimant::Unknown(unknown) => Outcome::Unknown(unknown),
             Claimant::Ends(outcome) => {
                 // As after a wrong code: a rerun shall not tell either.
                 self.mark();

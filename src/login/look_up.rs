@@ -15,7 +15,7 @@ use crate::user::{Exemption, Proof, Subject, Unfit};
 /// Why there is no menu.
 pub(super) enum NoMenu {
     /// There is no user to verify.
-    Nobody(Unknown),
+    Unknown(Unknown),
     /// The user has no factor and may enrol one.
     NoFactorYet(UserId),
     /// This is how it ends.
@@ -26,7 +26,7 @@ pub(super) enum NoMenu {
 impl From<NoMenu> for Outcome {
     fn from(no_menu: NoMenu) -> Self {
         match no_menu {
-            NoMenu::Nobody(unknown) => Self::Unknown(unknown),
+            NoMenu::Unknown(unknown) => Self::Unknown(unknown),
             NoMenu::NoFactorYet(_) => Self::Denied(Denial::NotEnrolled),
             NoMenu::For(outcome) => outcome,
         }
@@ -46,7 +46,7 @@ impl Login<'_> {
         if !self.memory.works() {
             return Err(NoMenu::For(Outcome::Denied(Denial::NoState)));
         }
-        self.progress.led_to_nobody = false;
+        self.progress.nothing_to_verify = false;
         let found = self.find(subject);
         let is_found = found.is_ok();
         let result = found.and_then(|(user, devices)| {
@@ -55,7 +55,7 @@ impl Login<'_> {
             Ok((user, menu))
         });
         let end = match &result {
-            _ if self.progress.led_to_nobody => LookUpEnd::Nobody,
+            _ if self.progress.nothing_to_verify => LookUpEnd::NothingToVerify,
             Err(NoMenu::NoFactorYet(_) | NoMenu::For(Outcome::Exempt(_))) => LookUpEnd::Other,
             _ if is_found => LookUpEnd::Found {
                 is_kept: self.api.keeps(),
@@ -82,8 +82,8 @@ impl Login<'_> {
     /// The name or id to look up at OneLogin.
     pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, NoMenu> {
         subject.wanted.as_ref().map_err(|unfit| match unfit {
-            Unfit::Name => NoMenu::Nobody(Unknown::Name),
-            Unfit::NotMapped => NoMenu::Nobody(Unknown::NotMapped),
+            Unfit::Name => NoMenu::Unknown(Unknown::Name),
+            Unfit::NotMapped => NoMenu::Unknown(Unknown::NotMapped),
         })
     }
 
@@ -93,8 +93,8 @@ impl Login<'_> {
         if let Wanted::Id(id) = wanted {
             self.memory.meet(id);
         }
-        if self.memory.recall() == Recalled::Nobody {
-            return Err(NoMenu::Nobody(Unknown::Lately));
+        if self.memory.recall() == Recalled::NothingToVerify {
+            return Err(NoMenu::Unknown(Unknown::LookUpPaused));
         }
         self.codes_are_left()?;
         self.memory.count_look_up().map_err(|why| {
@@ -115,9 +115,9 @@ impl Login<'_> {
     }
 
     /// OneLogin's answer makes verification impossible, for proven and unproven users.
-    pub(super) fn nobody(&mut self, unknown: Unknown) -> NoMenu {
-        self.progress.led_to_nobody = true;
-        NoMenu::Nobody(unknown)
+    pub(super) fn nothing_to_verify(&mut self, unknown: Unknown) -> NoMenu {
+        self.progress.nothing_to_verify = true;
+        NoMenu::Unknown(unknown)
     }
 
     /// What there is to choose from among these devices.
@@ -145,13 +145,13 @@ impl Login<'_> {
         menu.map_err(|no_choice| match no_choice {
             // Once something has proven them, they can enrol one.
             NoChoice::NoDevice if no_factor == NoFactor::Enroll && proof == Proof::Unproven => {
-                NoMenu::Nobody(Unknown::NoFactor)
+                NoMenu::Unknown(Unknown::NoFactor)
             }
-            NoChoice::NoDevice => self.nobody(Unknown::NoFactor),
-            NoChoice::NoneAllowed => self.nobody(Unknown::NoAllowedFactor),
+            NoChoice::NoDevice => self.nothing_to_verify(Unknown::NoFactor),
+            NoChoice::NoneAllowed => self.nothing_to_verify(Unknown::NoAllowedFactor),
             NoChoice::NoneWithoutActivation => match self.progress.held_back {
                 Some(reached) => NoMenu::For(Outcome::Denied(too_many_challenges(reached))),
-                None => NoMenu::Nobody(Unknown::NoAllowedFactor),
+                None => NoMenu::Unknown(Unknown::NoAllowedFactor),
             },
         })
     }
@@ -188,14 +188,14 @@ impl Login<'_> {
     pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
         let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
             Found::One(user) => return Ok(user),
-            Found::Nobody if self.config.users.unknown == Missing::Exempt => {
+            Found::NoUser if self.config.users.unknown == Missing::Exempt => {
                 return Err(NoMenu::For(Outcome::Exempt(Exemption::Unknown)));
             }
-            Found::Nobody | Found::Gone => Unknown::User,
+            Found::NoUser | Found::Gone => Unknown::User,
             Found::Several => Unknown::Several,
             Found::Other => Unknown::Other,
             Found::Inactive => Unknown::Inactive,
         };
-        Err(self.nobody(unknown))
+        Err(self.nothing_to_verify(unknown))
     }
 }

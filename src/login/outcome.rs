@@ -102,7 +102,7 @@ listed! {
         /// The OneLogin user is not active.
         Inactive,
         /// OneLogin said less than two minutes ago that there is no such user, or nothing to log in with.
-        Lately,
+        LookUpPaused,
         /// The user has no device.
         NoFactor,
         /// The user has no device that is allowed here.

@@ -328,14 +328,14 @@ pub enum Recalled {
     /// Nothing that would end the login.
     Nothing,
     /// OneLogin said a moment ago that they have nothing to log in with.
-    Nobody,
+    NothingToVerify,
 }
 
 /// How a look-up ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LookUpEnd {
     /// OneLogin's answer is why the login is denied.
-    Nobody,
+    NothingToVerify,
     /// There is a user to verify.
     Found {
         /// The next login need not ask.

@@ -58,7 +58,7 @@ fn by_custom_attribute(
     let query = [(name, value), ("fields", "id"), ("limit", "2")];
     let reply = client.get(PURPOSE, "/api/2/users", &query, deadline)?;
     match api::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
-        Candidate::Nobody => Ok(Found::Nobody),
+        Candidate::NoUser => Ok(Found::NoUser),
         Candidate::Several => Ok(Found::Several),
         Candidate::One(id) => match look_at(client, &id, equal, deadline)? {
             // The reply must be that user's.

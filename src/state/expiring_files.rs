@@ -48,7 +48,7 @@ listed! {
         /// As `LookUp`, of an unproven user.
         UnprovenLookUp,
         /// OneLogin's answer was that the user has nothing to log in with.
-        Nobody,
+        NothingToVerify,
         /// The id of the user at OneLogin.
         Pointer,
     }
@@ -75,7 +75,7 @@ impl Kind {
             Self::UnprovenTurnedAway => 'a',
             Self::LookUp => 'l',
             Self::UnprovenLookUp => 'k',
-            Self::Nobody => 'd',
+            Self::NothingToVerify => 'd',
             Self::Pointer => 'i',
         }
     }
@@ -95,7 +95,7 @@ impl Kind {
             Self::Pending => 16,
             Self::PushDenied | Self::LookUp | Self::UnprovenLookUp => 60,
             Self::Origin => 30 * DAY,
-            Self::Nobody | Self::TurnedAway | Self::UnprovenTurnedAway => 1,
+            Self::NothingToVerify | Self::TurnedAway | Self::UnprovenTurnedAway => 1,
         }
     }
 

@@ -374,8 +374,14 @@ impl Memory for UserMemory<'_> {
         let Ok(seen) = folder.seen() else {
             return Recalled::Nothing;
         };
-        if count(&seen, Kind::Nobody, Kind::Nobody.life(), now) > 0 {
-            return Recalled::Nobody;
+        if count(
+            &seen,
+            Kind::NothingToVerify,
+            Kind::NothingToVerify.life(),
+            now,
+        ) > 0
+        {
+            return Recalled::NothingToVerify;
         }
         if self.user.is_none() {
             if let Some(user) = self.pointed_at() {
@@ -424,7 +430,9 @@ impl Memory for UserMemory<'_> {
         };
         match end {
             // Without the entry OneLogin is asked again, as often as look-ups may be counted.
-            LookUpEnd::Nobody => drop(folder.make(&Kind::Nobody.name(minute, ""), NOTHING)),
+            LookUpEnd::NothingToVerify => {
+                drop(folder.make(&Kind::NothingToVerify.name(minute, ""), NOTHING))
+            }
             LookUpEnd::Other => folder.remove(&name),
             LookUpEnd::Found { is_kept } => {
                 if is_kept {

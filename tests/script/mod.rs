@@ -82,7 +82,7 @@ pub enum Step {
     /// A look-up must not be sent.
     NoLookUp(Uncounted),
     /// OneLogin said a moment ago that there is nobody.
-    NobodyLately,
+    LookUpPaused,
     /// It is remembered that there is nobody.
     RemembersNobody,
     /// This id is what was kept of the user.
@@ -118,7 +118,7 @@ pub const REJECTED: Answers = || answer(r#"{"id":"v","status":"rejected"}"#);
 /// Nobody has answered yet.
 pub const PENDING: Answers = || answer(r#"{"id":"v","status":"pending"}"#);
 /// The search finds nobody.
-pub const NOBODY: Result<Found, ApiError> = Ok(Found::Nobody);
+pub const NOBODY: Result<Found, ApiError> = Ok(Found::NoUser);
 /// The search finds more than one.
 pub const SEVERAL: Result<Found, ApiError> = Ok(Found::Several);
 /// The search finds another one.
@@ -334,7 +334,7 @@ impl Script {
     }
 
     /// Nobody can be verified.
-    pub fn nobody(mut self, unknown: Unknown) -> Self {
+    pub fn unknown(mut self, unknown: Unknown) -> Self {
         self.subject = Err(unknown);
         self
     }
@@ -762,8 +762,8 @@ impl Memory for Player<'_> {
     }
 
     fn recall(&mut self) -> Recalled {
-        match self.0.next_if(|step| matches!(step, Step::NobodyLately)) {
-            Some(_) => Recalled::Nobody,
+        match self.0.next_if(|step| matches!(step, Step::LookUpPaused)) {
+            Some(_) => Recalled::NothingToVerify,
             None => Recalled::Nothing,
         }
     }
@@ -776,7 +776,7 @@ impl Memory for Player<'_> {
     }
 
     fn looked_up(&mut self, end: LookUpEnd) {
-        if end == LookUpEnd::Nobody {
+        if end == LookUpEnd::NothingToVerify {
             assert!(!self.0.nobody_is_wrong, "remembers nobody");
             // Where a script says nothing of it, it is not about that.
             let _ = self.0.next_if(|step| matches!(step, Step::RemembersNobody));

@@ -42,7 +42,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
             | Kind::UnprovenTurnedAway
             | Kind::LookUp
             | Kind::UnprovenLookUp
-            | Kind::Nobody => folder.remove(&entry.name()),
+            | Kind::NothingToVerify => folder.remove(&entry.name()),
             Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
         }
     }

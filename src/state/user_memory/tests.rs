@@ -655,7 +655,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
         let mut user_memory = place.stranger(&ALICE);
         if user_memory.recall() == Recalled::Nothing && user_memory.count_look_up().is_ok() {
             asked += 1;
-            user_memory.looked_up(LookUpEnd::Nobody);
+            user_memory.looked_up(LookUpEnd::NothingToVerify);
         }
         pass(5);
     }
@@ -686,9 +686,9 @@ fn r22_nobody_is_remembered_for_a_minute_at_least_and_two_at_most() {
         NOW.set(start);
         let mut user_memory = place.stranger(&ALICE);
         user_memory.count_look_up().unwrap();
-        user_memory.looked_up(LookUpEnd::Nobody);
+        user_memory.looked_up(LookUpEnd::NothingToVerify);
         NOW.set(start + 60);
-        assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nobody);
+        assert_eq!(place.stranger(&ALICE).recall(), Recalled::NothingToVerify);
         NOW.set(start + 120);
         assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nothing);
     }
@@ -732,12 +732,12 @@ fn an_admins_look_ups_are_neither_counted_nor_denied() {
     let place = Place::new();
     let mut login = place.stranger(&ALICE);
     login.count_look_up().unwrap();
-    login.looked_up(LookUpEnd::Nobody);
+    login.looked_up(LookUpEnd::NothingToVerify);
     for _ in 0..2 * LOOK_UPS {
         let mut user_memory = place.stranger(&ALICE).for_an_admin();
         assert_eq!(user_memory.recall(), Recalled::Nothing);
         user_memory.count_look_up().unwrap();
-        user_memory.looked_up(LookUpEnd::Nobody);
+        user_memory.looked_up(LookUpEnd::NothingToVerify);
     }
     assert_eq!(place.alice().standing().unwrap().look_ups, 1);
 }
@@ -993,7 +993,7 @@ fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     assert_eq!(login.take_phone(LIFE).unwrap(), Phone::Ours);
     let mut look_up = place.stranger(&ALICE);
     look_up.count_look_up().unwrap();
-    look_up.looked_up(LookUpEnd::Nobody);
+    look_up.looked_up(LookUpEnd::NothingToVerify);
     place.alice().reset().unwrap();
     let standing = Standing {
         origins: 1,

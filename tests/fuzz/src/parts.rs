@@ -238,7 +238,7 @@ fn users_of(reply: &Reply) {
                         reading::user(version, is_list, reply.status, &reply.body, &wanted);
                     assert_eq!(second.as_deref(), Some(found.as_str()), "R5: {wanted:?}");
                 }
-                Ok(Found::Nobody) => {
+                Ok(Found::NoUser) => {
                     assert!(
                         is_list && reading::is_nobody(version, reply.status, &reply.body),
                         "R1"
@@ -254,7 +254,7 @@ fn users_of(reply: &Reply) {
     }
     let candidate = api::candidate(reply).ok();
     if let Some(hits) = candidate.map(|candidate| match candidate {
-        Candidate::Nobody => 0..=0,
+        Candidate::NoUser => 0..=0,
         Candidate::One(_) => 1..=1,
         Candidate::Several => 2..=usize::MAX,
     }) {

@@ -130,7 +130,7 @@ impl Probe<'_> {
         match (name, found) {
             (Some(_), Found::One(user)) => Some(user),
             (None, _) => None,
-            (Some(name), Found::Nobody | Found::Gone) => self.cannot(name, Unknown::User),
+            (Some(name), Found::NoUser | Found::Gone) => self.cannot(name, Unknown::User),
             (Some(name), Found::Several) => self.cannot(name, Unknown::Several),
             (Some(name), Found::Other) => self.cannot(name, Unknown::Other),
             (Some(name), Found::Inactive) => self.cannot(name, Unknown::Inactive),
