@@ -82,7 +82,7 @@ impl HostLogin<'_> {
                 decision.subject = Some(subject.name.clone());
                 self.verify(loaded, Ok(&subject), proof, &mut decision);
             }
-            Who::Stranger => self.verify(loaded, Err(Unknown::Account), proof, &mut decision),
+            Who::NoAccount => self.verify(loaded, Err(Unknown::Account), proof, &mut decision),
             Who::Unclear(unclear) => {
                 self.verify(loaded, Err(Unknown::Unclear(unclear)), proof, &mut decision);
             }

@@ -106,7 +106,7 @@ pub enum Who {
         exemption: Exemption,
     },
     /// A name that the system does not know: the same prompt as for others, and no call.
-    Stranger,
+    NoAccount,
     /// The user cannot be identified.
     Unclear(Unclear),
 }
@@ -214,9 +214,9 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
 /// The account that must pass. `Err`: there is no such account, or the system cannot tell.
 fn account(request: &Request, uids: Uids, people: &dyn People) -> Result<Account, Who> {
     let failed = |failed| Who::Unclear(Unclear::Passwd(failed));
-    let name = request.user.as_deref().ok_or(Who::Stranger)?;
+    let name = request.user.as_deref().ok_or(Who::NoAccount)?;
     let target = people.by_name(name).map_err(failed)?;
-    let target = target.ok_or(Who::Stranger)?;
+    let target = target.ok_or(Who::NoAccount)?;
     if uids.real == 0 || uids.effective != 0 || target.uid == uids.real {
         return Ok(target);
     }

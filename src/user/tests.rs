@@ -86,7 +86,7 @@ fn name_of(who: &Who) -> &str {
     match who {
         Who::Subject(subject) => &subject.name,
         Who::Exempt { name, .. } => name,
-        Who::Stranger | Who::Unclear(_) => "",
+        Who::NoAccount | Who::Unclear(_) => "",
     }
 }
 
@@ -142,7 +142,7 @@ fn a_name_that_the_system_does_not_know_is_a_stranger() {
     for user in [Some("mallory".to_owned()), Some(String::new()), None] {
         let mut request = request("");
         request.user = user;
-        assert_eq!(ask(&request, &config(""), &village(0, 0)), Who::Stranger);
+        assert_eq!(ask(&request, &config(""), &village(0, 0)), Who::NoAccount);
     }
 }
 

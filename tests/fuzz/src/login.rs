@@ -264,7 +264,7 @@ impl<'a> Judge<'a> {
                 subject.name.clone()
             }
             Who::Exempt { name, .. } => name.clone(),
-            Who::Stranger | Who::Unclear(_) => request.user.clone().unwrap_or_default(),
+            Who::NoAccount | Who::Unclear(_) => request.user.clone().unwrap_or_default(),
         };
         let action = match &request.ssh_connection {
             Some(connection) => Action::Connection(connection.clone()),
@@ -305,7 +305,7 @@ impl<'a> Judge<'a> {
         let login = login.with_outages(safe.ok());
         let report = match found {
             Who::Subject(subject) => login.run(Ok(&subject)),
-            Who::Stranger => login.run(Err(Unknown::Account)),
+            Who::NoAccount => login.run(Err(Unknown::Account)),
             Who::Unclear(unclear) => login.run(Err(Unknown::Unclear(unclear))),
             Who::Exempt { exemption, .. } => Report {
                 outcome: Outcome::Exempt(exemption),

@@ -355,7 +355,7 @@ pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
     match who {
         Who::Subject(subject) => Ok(subject),
         Who::Exempt { exemption, .. } => Err(Outcome::Exempt(exemption)),
-        Who::Stranger => Err(Outcome::Unknown(Unknown::Account)),
+        Who::NoAccount => Err(Outcome::Unknown(Unknown::Account)),
         Who::Unclear(unclear) => Err(Outcome::Unknown(Unknown::Unclear(unclear))),
     }
 }
