@@ -125,7 +125,7 @@ pub struct Users {
     /// `exempt_groups`: Unix groups whose members are not asked.
     pub exempt_groups: Vec<String>,
     /// `unknown`: what happens to a user that OneLogin does not have.
-    pub unknown: Missing,
+    pub unknown: UnknownUser,
     /// `no_factor`: what happens to a user without any device.
     pub no_factor: NoFactor,
 }
@@ -170,7 +170,7 @@ const CUSTOM: &str = "custom_attributes.";
 
 /// What happens to a user that OneLogin does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missing {
+pub enum UnknownUser {
     /// The login is denied.
     Deny,
     /// The user is not asked.

@@ -3,7 +3,9 @@
 //! configuration and the README's table are made from it (`cargo xtask docs`). The texts are not in the
 //! module: only [`all`] has them.
 
-use super::{ATTRIBUTES, Attribute, CUSTOM, FailMode, FirstFactor, Missing, NoFactor, VerifyForm};
+use super::{
+    ATTRIBUTES, Attribute, CUSTOM, FailMode, FirstFactor, NoFactor, UnknownUser, VerifyForm,
+};
 use crate::factor::Factor;
 
 /// A key of a table, and its type.
@@ -234,9 +236,9 @@ keys! {
         EXEMPT_GROUPS "exempt_groups": Texts = Texts::Empty,
             example = "[\"robots\"]",
             text = "Unix groups whose members are not asked; each must exist, and is compared by gid. A name may contain spaces.";
-        UNKNOWN "unknown": Word<Missing> = Word {
-                default: ("deny", Missing::Deny),
-                others: &[("exempt", Missing::Exempt)],
+        UNKNOWN "unknown": Word<UnknownUser> = Word {
+                default: ("deny", UnknownUser::Deny),
+                others: &[("exempt", UnknownUser::Exempt)],
             },
             example = "\"exempt\"",
             text = "A user that OneLogin does not have: `\"deny\"` denies the login, `\"exempt\"` does not ask the user.";

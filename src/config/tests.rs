@@ -33,7 +33,7 @@ fn the_least_configuration_has_the_defaults_of_the_manual() {
     assert!(config.onelogin.lookup.is_none() && config.onelogin.http_proxy.is_none());
     assert_eq!(config.onelogin.version, Version::V2);
     assert!(config.factors.sms_message.is_none() && config.factors.magic_link.is_empty());
-    assert_eq!(config.users.unknown, Missing::Deny);
+    assert_eq!(config.users.unknown, UnknownUser::Deny);
     assert_eq!(config.users.no_factor, NoFactor::Deny);
     assert!(!config.users.ignore_case);
     assert_eq!(config.factors.allow, Factor::enrollable());
@@ -230,7 +230,7 @@ wait = 20
     assert_eq!(config.users.exempt_groups, ["robots"]);
     let lists = ["users,!wheel", "ops"].map(|list| PatternList::parse(list).unwrap());
     assert_eq!(config.users.groups.as_deref(), Some(lists.as_slice()));
-    assert_eq!(config.users.unknown, Missing::Exempt);
+    assert_eq!(config.users.unknown, UnknownUser::Exempt);
     assert_eq!(config.users.no_factor, NoFactor::Enroll);
     assert_eq!(config.factors.allow, [Factor::Sms, Factor::Totp]);
     assert!(config.factors.autopush);

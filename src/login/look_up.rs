@@ -6,7 +6,7 @@ use super::outcome::{Denial, Outcome, Unknown};
 use super::port::{Limit, LimitReached, LookUpEnd, Recalled, Uncounted};
 use super::requests::too_many_challenges;
 use crate::api::{Devices, Found};
-use crate::config::{Missing, NoFactor, VerifyForm};
+use crate::config::{NoFactor, UnknownUser, VerifyForm};
 use crate::factor::{Activations, Codes, Device, Factor, Menu, NoChoice};
 use crate::id::UserId;
 use crate::map::Wanted;
@@ -188,7 +188,7 @@ impl Login<'_> {
     pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
         let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
             Found::One(user) => return Ok(user),
-            Found::NoUser if self.config.users.unknown == Missing::Exempt => {
+            Found::NoUser if self.config.users.unknown == UnknownUser::Exempt => {
                 return Err(NoMenu::For(Outcome::Exempt(Exemption::Unknown)));
             }
             Found::NoUser | Found::Gone => Unknown::User,

@@ -7,7 +7,7 @@ use pam_onelogin::api::ApiError;
 use pam_onelogin::api::{
     self, Answer, Candidate, Devices, Enrolment, Equal, Found, Ours, Reply, Verify,
 };
-use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, Missing, NoFactor};
+use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, NoFactor, UnknownUser};
 use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::Deadline;
@@ -295,7 +295,7 @@ fn is_sound(config: &Config, text: &str) {
         config.first_factor == FirstFactor::Auto || says("assumed"),
         "R13"
     );
-    let spares = users.unknown == Missing::Exempt || users.no_factor == NoFactor::Exempt;
+    let spares = users.unknown == UnknownUser::Exempt || users.no_factor == NoFactor::Exempt;
     assert!(!spares || says("exempt"), "R1");
     let exempts = users.exempt_users.len() + users.exempt_groups.len();
     assert!(exempts == 0 || says("exempt_"), "R1");

@@ -2,7 +2,7 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::sshd::config::Sshd;
-use pam_onelogin::config::{Config, Missing, NoFactor, parse};
+use pam_onelogin::config::{Config, NoFactor, UnknownUser, parse};
 use std::path::Path;
 
 /// What an examiner looks at.
@@ -37,7 +37,7 @@ impl<'a> Subject<'a> {
             !users.exempt_users.is_empty()
                 || !users.exempt_groups.is_empty()
                 || users.groups.is_some()
-                || users.unknown == Missing::Exempt
+                || users.unknown == UnknownUser::Exempt
                 || users.no_factor == NoFactor::Exempt
         })
     }

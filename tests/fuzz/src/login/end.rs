@@ -6,7 +6,7 @@ use crate::reading;
 use crate::story::{Host, Kind, Scripted};
 use pam::constants::PamResultCode as Code;
 use pam_onelogin::api::ApiTrouble;
-use pam_onelogin::config::{FailMode, Missing, NoFactor};
+use pam_onelogin::config::{FailMode, NoFactor, UnknownUser};
 use pam_onelogin::login::Outcome;
 use serde_json::Value;
 
@@ -128,7 +128,9 @@ impl Judge<'_> {
                 status: Some(status),
                 body,
                 ..
-            }) => users.unknown == Missing::Exempt && reading::is_nobody(*version, *status, body),
+            }) => {
+                users.unknown == UnknownUser::Exempt && reading::is_nobody(*version, *status, body)
+            }
             Some(RequestTrace {
                 sent: Sent::Devices { version, .. },
                 status: Some(status),
