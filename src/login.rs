@@ -119,7 +119,7 @@ impl<'a> Login<'a> {
         } else if self.memory.is_denied() {
             Outcome::Denied(Denial::Before)
         } else {
-            match self.story(subject) {
+            match self.flow(subject) {
                 Ok(acceptance) => Outcome::Accepted(acceptance),
                 Err(outcome) => outcome,
             }
@@ -136,7 +136,7 @@ impl<'a> Login<'a> {
         }
     }
 
-    fn story(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
+    fn flow(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
         match subject {
             Err(unknown) => self.codes_only(Claimant::Unknown(unknown), Proof::Unproven),
             Ok(subject) => match subject.proof {

@@ -1,4 +1,4 @@
-//! The cdylib's face: the six entry points of a PAM module, and the story of a login in a
+//! The cdylib's face: the six entry points of a PAM module, and the flow of a login in a
 //! host program.
 
 use crate::args::Args;
@@ -60,7 +60,7 @@ fn authenticate(handle: &mut PamHandle, words: &[&CStr]) -> PamResultCode {
     })
 }
 
-/// The story of a login.
+/// The flow of a login.
 fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResultCode {
     let interrupt = interrupt(request, uids());
     let clock = SystemClock::start(interrupt);
