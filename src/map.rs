@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// The user to look up at OneLogin.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum UserKey {
     /// The user whose attribute has this value.
     Name(String),
     /// The user with this id, from the map.
@@ -15,7 +15,7 @@ pub enum Wanted {
 
 /// The entries of a map file, by Unix name.
 #[derive(Debug, Default)]
-pub struct Map(BTreeMap<String, Wanted>);
+pub struct Map(BTreeMap<String, UserKey>);
 
 /// Whether a map may give names: without an attribute to look them up by, it may not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,9 @@ impl Map {
                     "begins with a byte order mark; save the file without one".to_owned()
                 }
                 [] => continue,
-                [unix, onelogin] => match wanted(onelogin, entries) {
-                    Ok(wanted) if !map.contains_key(*unix) => {
-                        map.insert((*unix).to_owned(), wanted);
+                [unix, onelogin] => match key(onelogin, entries) {
+                    Ok(key) if !map.contains_key(*unix) => {
+                        map.insert((*unix).to_owned(), key);
                         continue;
                     }
                     Ok(_) => format!("\"{unix}\" is listed twice; keep one line"),
@@ -65,7 +65,7 @@ impl Map {
 
     /// The entry of a Unix name.
     #[must_use]
-    pub fn get(&self, unix: &str) -> Option<&Wanted> {
+    pub fn get(&self, unix: &str) -> Option<&UserKey> {
         self.0.get(unix)
     }
 }
@@ -80,16 +80,16 @@ pub fn is_searchable(name: &str) -> bool {
         && name.chars().all(is_harmless)
 }
 
-fn wanted(text: &str, entries: Entries) -> Result<Wanted, String> {
+fn key(text: &str, entries: Entries) -> Result<UserKey, String> {
     if let Some(id) = text.strip_prefix("id=") {
         let id = UserId::parse(id).filter(|id| id.as_str().bytes().all(|b| b.is_ascii_digit()));
-        return id.map(Wanted::Id).ok_or_else(|| {
+        return id.map(UserKey::Id).ok_or_else(|| {
             "\"id=\" must be followed by the user's numeric id at OneLogin".to_owned()
         });
     }
     match entries {
         Entries::Ids => Err("\"match\" is \"map\", so each line needs \"id=\"".to_owned()),
-        Entries::NamesAndIds if is_searchable(text) => Ok(Wanted::Name(text.to_owned())),
+        Entries::NamesAndIds if is_searchable(text) => Ok(UserKey::Name(text.to_owned())),
         Entries::NamesAndIds => Err(format!(
             "\"{text}\" contains characters that are not sent to OneLogin"
         )),
@@ -111,11 +111,11 @@ mod tests {
         let map = Map::parse("m", text, Entries::NamesAndIds).unwrap();
         assert_eq!(
             map.get("alice"),
-            Some(&Wanted::Name("alice@example.com".to_owned()))
+            Some(&UserKey::Name("alice@example.com".to_owned()))
         );
         assert_eq!(
             map.get("bob"),
-            UserId::parse("12345").map(Wanted::Id).as_ref()
+            UserId::parse("12345").map(UserKey::Id).as_ref()
         );
         assert_eq!(map.get("carol"), None);
     }

@@ -16,7 +16,7 @@ use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};
 use crate::id::{RegistrationId, UserId, VerificationId};
 use crate::login::{Api, Deadline, Permit};
-use crate::map::Wanted;
+use crate::map::UserKey;
 use crate::state::State;
 use cache::Cache;
 use client::{Client, Role};
@@ -46,16 +46,16 @@ impl<'a> OneLogin<'a> {
 }
 
 impl OneLogin<'_> {
-    fn look_up(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
+    fn look_up(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError> {
         let users = &self.config.users;
-        match (wanted, &users.attribute) {
-            (Wanted::Id(id), _) if !users.check_active => Ok(Found::One(id.clone())),
-            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, deadline),
-            (Wanted::Name(name), Some(attribute)) => {
+        match (key, &users.attribute) {
+            (UserKey::Id(id), _) if !users.check_active => Ok(Found::One(id.clone())),
+            (UserKey::Id(id), _) => users::by_id(&mut self.client, id, deadline),
+            (UserKey::Name(name), Some(attribute)) => {
                 let ignore_case = users.ignore_case;
                 users::by_attribute(&mut self.client, attribute, name, ignore_case, deadline)
             }
-            (Wanted::Name(_), None) => Ok(Found::NoUser),
+            (UserKey::Name(_), None) => Ok(Found::NoUser),
         }
     }
 
@@ -98,16 +98,16 @@ impl Api for OneLogin<'_> {
         self.client.disconnect();
     }
 
-    fn kept(&mut self, wanted: &Wanted) -> Option<UserId> {
-        self.cache.user(wanted)
+    fn kept(&mut self, key: &UserKey) -> Option<UserId> {
+        self.cache.user(key)
     }
 
     fn keeps(&self) -> bool {
         self.cache.keeps()
     }
 
-    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
-        let found = self.look_up(wanted, deadline);
+    fn user(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError> {
+        let found = self.look_up(key, deadline);
         if !matches!(found, Ok(Found::One(_))) {
             self.cache.unlock();
         }

@@ -3,7 +3,7 @@
 
 use crate::config::{Config, FirstFactor, Users};
 use crate::group::{Groups, PatternList};
-use crate::map::{Map, Wanted, is_searchable};
+use crate::map::{Map, UserKey, is_searchable};
 use crate::secret::Secret;
 
 /// What the host program asks, read from the PAM handle once.
@@ -119,7 +119,7 @@ pub struct Subject {
     /// The numeric id.
     pub uid: u32,
     /// The name or id to look up at OneLogin.
-    pub wanted: Result<Wanted, Unfit>,
+    pub key: Result<UserKey, Unfit>,
     /// Whether something before us has proven the user.
     pub proof: Proof,
 }
@@ -201,7 +201,7 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
             exemption,
         },
         Ok(None) => Who::Subject(Subject {
-            wanted: wanted(&account.name, &config.users, map),
+            key: key(&account.name, &config.users, map),
             name: account.name,
             uid: account.uid,
             proof,
@@ -300,9 +300,9 @@ fn proof(request: &Request, first_factor: FirstFactor, uids: Uids, subject: Opti
 }
 
 /// The map wins over the Unix name, with or without a domain.
-fn wanted(name: &str, users: &Users, map: &Map) -> Result<Wanted, Unfit> {
-    if let Some(wanted) = map.get(name) {
-        return Ok(wanted.clone());
+fn key(name: &str, users: &Users, map: &Map) -> Result<UserKey, Unfit> {
+    if let Some(key) = map.get(name) {
+        return Ok(key.clone());
     }
     if users.attribute.is_none() {
         return Err(Unfit::NotMapped);
@@ -312,7 +312,7 @@ fn wanted(name: &str, users: &Users, map: &Map) -> Result<Wanted, Unfit> {
         None => name.to_owned(),
     };
     if !name.is_empty() && is_searchable(&full) {
-        Ok(Wanted::Name(full))
+        Ok(UserKey::Name(full))
     } else {
         Err(Unfit::Name)
     }

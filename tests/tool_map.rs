@@ -7,7 +7,7 @@ use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Us
 use pam_host::Code;
 use pam_host::place::set_mode;
 use pam_onelogin::id::UserId;
-use pam_onelogin::map::{Entries, Map, Wanted};
+use pam_onelogin::map::{Entries, Map, UserKey};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::PathBuf;
@@ -51,7 +51,7 @@ fn the_map_is_sorted_and_says_who_was_left_out_and_why() {
     let map = Map::parse("m", map, Entries::Ids).unwrap();
     assert_eq!(
         map.get("bin").cloned(),
-        UserId::parse("1002").map(Wanted::Id)
+        UserId::parse("1002").map(UserKey::Id)
     );
     assert_eq!(map.get("root"), None);
 }

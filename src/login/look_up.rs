@@ -9,7 +9,7 @@ use crate::api::{Devices, Found};
 use crate::config::{NoFactor, UnknownUser, VerifyForm};
 use crate::factor::{Activations, Codes, Device, Factor, Menu, NoChoice};
 use crate::id::UserId;
-use crate::map::Wanted;
+use crate::map::UserKey;
 use crate::user::{Exemption, Proof, Subject, Unfit};
 
 /// Why there is no menu.
@@ -67,10 +67,10 @@ impl Login<'_> {
     }
 
     pub(super) fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), NoMenu> {
-        let wanted = Self::wanted(subject)?;
-        let user = match self.api.kept(wanted) {
+        let key = Self::key(subject)?;
+        let user = match self.api.kept(key) {
             Some(user) => user,
-            None => self.look_up(wanted)?,
+            None => self.look_up(key)?,
         };
         self.memory.meet(&user);
         self.progress.onelogin_id = Some(user.clone());
@@ -80,8 +80,8 @@ impl Login<'_> {
     }
 
     /// The name or id to look up at OneLogin.
-    pub(super) fn wanted(subject: &Subject) -> Result<&Wanted, NoMenu> {
-        subject.wanted.as_ref().map_err(|unfit| match unfit {
+    pub(super) fn key(subject: &Subject) -> Result<&UserKey, NoMenu> {
+        subject.key.as_ref().map_err(|unfit| match unfit {
             Unfit::Name => NoMenu::Unknown(Unknown::Name),
             Unfit::NotMapped => NoMenu::Unknown(Unknown::NotMapped),
         })
@@ -89,8 +89,8 @@ impl Login<'_> {
 
     /// Looks the user up at OneLogin, unless a recent look-up found no user or no factor. The limit keeps a stolen password from
     /// using up the account's hourly API quota (rule R22).
-    pub(super) fn look_up(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
-        if let Wanted::Id(id) = wanted {
+    pub(super) fn look_up(&mut self, key: &UserKey) -> Result<UserId, NoMenu> {
+        if let UserKey::Id(id) = key {
             self.memory.meet(id);
         }
         if self.memory.recall() == Recalled::NothingToVerify {
@@ -103,7 +103,7 @@ impl Login<'_> {
                 Uncounted::NoState => Denial::NoState,
             }))
         })?;
-        self.user_of(wanted)
+        self.user_of(key)
     }
 
     /// Beyond the limit on codes everything is denied.
@@ -185,8 +185,8 @@ impl Login<'_> {
         devices
     }
 
-    pub(super) fn user_of(&mut self, wanted: &Wanted) -> Result<UserId, NoMenu> {
-        let unknown = match self.read(|api, deadline| api.user(wanted, deadline))? {
+    pub(super) fn user_of(&mut self, key: &UserKey) -> Result<UserId, NoMenu> {
+        let unknown = match self.read(|api, deadline| api.user(key, deadline))? {
             Found::One(user) => return Ok(user),
             Found::NoUser if self.config.users.unknown == UnknownUser::Exempt => {
                 return Err(NoMenu::For(Outcome::Exempt(Exemption::Unknown)));

@@ -5,7 +5,7 @@ use crate::api::{
 };
 use crate::factor::{Code, Device};
 use crate::id::{RegistrationId, UserId, VerificationId};
-use crate::map::Wanted;
+use crate::map::UserKey;
 use crate::secret::Secret;
 use std::time::{Duration, Instant};
 
@@ -25,14 +25,14 @@ pub trait Api {
     fn disconnect(&mut self);
     /// The cached id of this user. If there is one, neither user nor devices are requested. If not, this takes a lock, and
     /// other logins of this user wait up to two seconds.
-    fn kept(&mut self, wanted: &Wanted) -> Option<UserId>;
+    fn kept(&mut self, key: &UserKey) -> Option<UserId>;
     /// Whether [`Api::kept`] will know what was looked up now.
     fn keeps(&self) -> bool;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
     /// [`ApiError`] when there is no usable reply.
-    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError>;
+    fn user(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError>;
     /// Lists a user's enrolled devices.
     ///
     /// # Errors

@@ -62,7 +62,7 @@ impl Login<'_> {
     /// # Errors
     /// How a login would end if the user cannot be identified.
     pub fn identify(mut self, subject: &Subject) -> Result<UserId, Outcome> {
-        Ok(self.user_of(Self::wanted(subject)?)?)
+        Ok(self.user_of(Self::key(subject)?)?)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::api::Devices;
 use crate::config::{Attribute, Config, Version};
 use crate::factor::{Codes, Device, Factor};
 use crate::id::{DeviceId, UserId};
-use crate::map::Wanted;
+use crate::map::UserKey;
 use crate::state::{self, Lock, State};
 use serde::{Deserialize, Serialize};
 
@@ -49,12 +49,12 @@ impl<'a> Cache<'a> {
 
     /// The user of this name or id, if it was looked up lately, active, with devices. If not, other
     /// logins wait until this one has asked.
-    pub fn user(&mut self, wanted: &Wanted) -> Option<UserId> {
+    pub fn user(&mut self, key: &UserKey) -> Option<UserId> {
         self.found = None;
         if self.config.users.cache.is_zero() {
             return None;
         }
-        self.name = self.name_of(wanted);
+        self.name = self.name_of(key);
         self.found = self.read();
         if self.found.is_none() {
             self.lock = self.state.lock("directory", &self.name);
@@ -68,8 +68,8 @@ impl<'a> Cache<'a> {
 
     /// How many seconds ago this name or id was looked up, and who it was, if that is still believed.
     #[must_use]
-    pub fn kept(&self, wanted: &Wanted) -> Option<(i64, UserId)> {
-        let (asked, user, _) = self.entry(&self.name_of(wanted))?;
+    pub fn kept(&self, key: &UserKey) -> Option<(i64, UserId)> {
+        let (asked, user, _) = self.entry(&self.name_of(key))?;
         Some((self.state.now().ok()? - asked, user))
     }
 
@@ -117,7 +117,7 @@ impl<'a> Cache<'a> {
     }
 
     /// A digest of everything that the answer depends on.
-    fn name_of(&self, wanted: &Wanted) -> String {
+    fn name_of(&self, key: &UserKey) -> String {
         let (onelogin, users) = (&self.config.onelogin, &self.config.users);
         let credential = onelogin
             .lookup
@@ -127,9 +127,9 @@ impl<'a> Cache<'a> {
             Version::V1 => "1",
             Version::V2 => "2",
         };
-        let (form, wanted) = match wanted {
-            Wanted::Id(id) => ("id", id.as_str()),
-            Wanted::Name(name) => ("name", name.as_str()),
+        let (form, key) = match key {
+            UserKey::Id(id) => ("id", id.as_str()),
+            UserKey::Name(name) => ("name", name.as_str()),
         };
         let attribute = users.attribute.as_ref().map(Attribute::name);
         let rules = format!("{} {}", users.ignore_case, users.check_active);
@@ -140,7 +140,7 @@ impl<'a> Cache<'a> {
             attribute.as_deref().unwrap_or_default(),
             &rules,
             form,
-            wanted,
+            key,
         ];
         parts.extend(self.config.factors.magic_link.iter().map(String::as_str));
         state::name(&parts)
@@ -234,8 +234,8 @@ mod tests {
         crate::config::parse("c", &text).unwrap_or_else(|faults| panic!("{faults:?}"))
     }
 
-    fn alice() -> Wanted {
-        Wanted::Name("alice".to_owned())
+    fn alice() -> UserKey {
+        UserKey::Name("alice".to_owned())
     }
 
     #[test]

@@ -101,7 +101,7 @@ fn r05_the_subject_is_pam_user_as_passwd_spells_it() {
         panic!("{who:?}")
     };
     assert_eq!(subject.name, "alice");
-    assert_eq!(subject.wanted, Ok(Wanted::Name("alice".to_owned())));
+    assert_eq!(subject.key, Ok(UserKey::Name("alice".to_owned())));
 }
 
 #[test]
@@ -311,7 +311,7 @@ fn r05_names_with_search_operators_are_never_sent() {
     assert!(matches!(
         subject,
         Who::Subject(Subject {
-            wanted: Err(Unfit::Name),
+            key: Err(Unfit::Name),
             ..
         })
     ));
@@ -361,23 +361,23 @@ fn the_map_wins_over_the_name_and_its_domain() {
         crate::map::Entries::NamesAndIds,
     )
     .unwrap();
-    let wanted = |user: &str, lines: &str| {
+    let key = |user: &str, lines: &str| {
         let (who, _) = who(&request(user), &config(lines), &map, &village(0, 0));
         let Who::Subject(subject) = who else {
             panic!("{who:?}")
         };
-        subject.wanted
+        subject.key
     };
-    let name = |name: &str| Ok(Wanted::Name(name.to_owned()));
+    let name = |name: &str| Ok(UserKey::Name(name.to_owned()));
     let domain = "[users]\nappend_domain = \"example.com\"";
-    assert_eq!(wanted("alice", domain), name("alice.a@x.org"));
+    assert_eq!(key("alice", domain), name("alice.a@x.org"));
     assert_eq!(
-        wanted("bob", domain),
-        Ok(Wanted::Id(UserId::parse("77").unwrap()))
+        key("bob", domain),
+        Ok(UserKey::Id(UserId::parse("77").unwrap()))
     );
-    assert_eq!(wanted("root", domain), name("root@example.com"));
+    assert_eq!(key("root", domain), name("root@example.com"));
     let map_only = "[users]\nmatch = \"map\"\nmap_file = \"/m\"";
-    assert_eq!(wanted("root", map_only), Err(Unfit::NotMapped));
+    assert_eq!(key("root", map_only), Err(Unfit::NotMapped));
 }
 
 #[test]

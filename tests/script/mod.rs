@@ -14,7 +14,7 @@ use pam_onelogin::login::{
     Login, LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
     Unknown, Wait,
 };
-use pam_onelogin::map::Wanted;
+use pam_onelogin::map::UserKey;
 use pam_onelogin::outage::{Here, Miss, SafePlace};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Proof, Subject, Uids, Unfit};
@@ -297,7 +297,7 @@ impl Script {
             subject: Ok(Subject {
                 name: "alice".to_owned(),
                 uid: 1000,
-                wanted: Ok(Wanted::Name("alice".to_owned())),
+                key: Ok(UserKey::Name("alice".to_owned())),
                 proof: Proof::Proven,
             }),
             approval_wait: ApprovalWait::AfterEnter,
@@ -323,13 +323,13 @@ impl Script {
 
     /// The user's name must not be searched for.
     pub fn refused_name(mut self) -> Self {
-        self.subject.as_mut().unwrap().wanted = Err(Unfit::Name);
+        self.subject.as_mut().unwrap().key = Err(Unfit::Name);
         self
     }
 
     /// Only the map names users, and it does not name this one.
     pub fn not_mapped(mut self) -> Self {
-        self.subject.as_mut().unwrap().wanted = Err(Unfit::NotMapped);
+        self.subject.as_mut().unwrap().key = Err(Unfit::NotMapped);
         self
     }
 
@@ -518,7 +518,7 @@ impl Api for Player<'_> {
         }
     }
 
-    fn kept(&mut self, _: &Wanted) -> Option<UserId> {
+    fn kept(&mut self, _: &UserKey) -> Option<UserId> {
         match self.0.next_if(|step| matches!(step, Step::Keeps(_))) {
             Some(Step::Keeps(id)) => UserId::parse(id),
             _ => None,
@@ -529,10 +529,10 @@ impl Api for Player<'_> {
         true
     }
 
-    fn user(&mut self, wanted: &Wanted, deadline: Deadline) -> Result<Found, ApiError> {
+    fn user(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError> {
         self.0.allows(deadline);
-        let Wanted::Name(name) = wanted else {
-            panic!("looks up {wanted:?} out of order");
+        let UserKey::Name(name) = key else {
+            panic!("looks up {key:?} out of order");
         };
         match self.0.next(&format!("looks up {name}")) {
             Step::Looks(expected, found) if expected == name.as_str() => found,

@@ -11,7 +11,7 @@ use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, NoFac
 use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::Deadline;
-use pam_onelogin::map::{Entries, Map, Wanted};
+use pam_onelogin::map::{Entries, Map, UserKey};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Transport};
@@ -349,11 +349,11 @@ pub fn map(data: &[u8]) {
             let same = lines.iter().filter(|(other, _)| other == unix).count();
             assert_eq!(same, 1, "R5: two lines for {unix}");
             match map.get(unix) {
-                Some(Wanted::Id(id)) => {
+                Some(UserKey::Id(id)) => {
                     assert_eq!(onelogin.strip_prefix("id="), Some(id.as_str()), "R5");
                     assert!(id.as_str().bytes().all(|b| b.is_ascii_digit()), "R5");
                 }
-                Some(Wanted::Name(name)) => {
+                Some(UserKey::Name(name)) => {
                     assert_eq!(
                         (name.as_str(), entries),
                         (*onelogin, Entries::NamesAndIds),
@@ -384,7 +384,7 @@ pub fn state_files(data: &[u8]) {
     }
     FOLDER.with(|folder| {
         let state = folder.open(false);
-        let wanted = Wanted::Name("alice".to_owned());
+        let wanted = UserKey::Name("alice".to_owned());
         let user = UserId::parse("1001").expect("an id");
         let mut cache = Cache::new(&config, &state);
         assert_eq!(cache.user(&wanted), None);

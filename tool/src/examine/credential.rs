@@ -12,7 +12,7 @@ use pam_onelogin::factor::Device;
 use pam_onelogin::id::{UserId, VerificationId};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::login::{Outcome, Unknown};
-use pam_onelogin::map::Wanted;
+use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
 use pam_onelogin::onelogin::{users, v1, v2};
 use pam_onelogin::state::State;
@@ -119,12 +119,12 @@ impl Probe<'_> {
         let deadline = self.deadline();
         let users = &self.config.users;
         let found = match (&wanted, &users.attribute) {
-            (Wanted::Name(value), Some(attribute)) => {
+            (UserKey::Name(value), Some(attribute)) => {
                 let ignore_case = users.ignore_case;
                 users::by_attribute(&mut self.client, attribute, value, ignore_case, deadline)
             }
-            (Wanted::Id(id), _) => users::by_id(&mut self.client, id, deadline),
-            (Wanted::Name(_), None) => return None,
+            (UserKey::Id(id), _) => users::by_id(&mut self.client, id, deadline),
+            (UserKey::Name(_), None) => return None,
         };
         let found = self.may(Role::Lookup, "look users up", found)?;
         match (name, found) {
@@ -138,13 +138,13 @@ impl Probe<'_> {
     }
 
     /// Whom OneLogin should know for this Unix name.
-    fn wanted(&mut self, name: &str) -> Option<Wanted> {
+    fn wanted(&mut self, name: &str) -> Option<UserKey> {
         let request = Request {
             user: Some(name.to_owned()),
             ..Request::default()
         };
         match subject(&request, self.loaded) {
-            Ok(Person { wanted, .. }) => match wanted {
+            Ok(Person { key: wanted, .. }) => match wanted {
                 Ok(wanted) => Some(wanted),
                 Err(Unfit::Name) => self.cannot(name, Unknown::Name),
                 Err(Unfit::NotMapped) => self.cannot(name, Unknown::NotMapped),
@@ -324,11 +324,11 @@ impl Probe<'_> {
 }
 
 /// A name or id that no user has.
-fn nobody(config: &Config) -> Option<Wanted> {
+fn nobody(config: &Config) -> Option<UserKey> {
     let users = &config.users;
     match users.attribute {
-        Some(_) => Some(Wanted::Name("pam-onelogin-check".to_owned())),
-        None if users.check_active => UserId::parse("0").map(Wanted::Id),
+        Some(_) => Some(UserKey::Name("pam-onelogin-check".to_owned())),
+        None if users.check_active => UserId::parse("0").map(UserKey::Id),
         None => None,
     }
 }

@@ -14,7 +14,7 @@ use pam_onelogin::login::{
     Api, ApprovalWait, Beginning, Clock, Denial, Login, NoAnswer, Outcome, Preview, Prompt, Typed,
     Unknown, Wait,
 };
-use pam_onelogin::map::Wanted;
+use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::http::Transport;
 use pam_onelogin::reason::Reason;
@@ -363,12 +363,12 @@ pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
 /// As what OneLogin is asked for a user.
 pub(crate) fn known_as(subject: &Subject, config: &Config) -> String {
     let attribute = config.users.attribute.as_ref().map(Attribute::name);
-    match &subject.wanted {
-        Ok(Wanted::Name(name)) => {
+    match &subject.key {
+        Ok(UserKey::Name(name)) => {
             let attribute = attribute.unwrap_or_default();
             format!("{attribute} \"{}\"", clean(name, LOG_CHARS))
         }
-        Ok(Wanted::Id(id)) => format!("id {} of the map", id.as_str()),
+        Ok(UserKey::Id(id)) => format!("id {} of the map", id.as_str()),
         Err(Unfit::Name) => "nothing, as such a name is not sent".to_owned(),
         Err(Unfit::NotMapped) => "nothing, as the map has no line".to_owned(),
     }

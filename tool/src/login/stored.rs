@@ -6,7 +6,7 @@ use pam_onelogin::config::Config;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};
 use pam_onelogin::login::Memory as _;
-use pam_onelogin::map::Wanted;
+use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::state::State;
 use pam_onelogin::state::user_memory::{Action, Person, Standing, UserMemory};
@@ -71,8 +71,8 @@ impl<'a> Stored<'a> {
             origin: None,
         };
         let mut user_memory = UserMemory::of(&self.state, config, Action::Handle(None), &person);
-        let id = match self.subject().map(|subject| subject.wanted) {
-            Some(Ok(Wanted::Id(id))) => Some(id),
+        let id = match self.subject().map(|subject| subject.key) {
+            Some(Ok(UserKey::Id(id))) => Some(id),
             Some(Ok(wanted)) => {
                 let kept = Cache::new(config, &self.state).kept(&wanted);
                 kept.map(|(_, id)| id).or_else(|| user_memory.pointed_at())
@@ -107,7 +107,7 @@ pub(crate) fn state(loaded: &Loaded) -> State {
 
 /// How many seconds ago this subject was looked up, where a login believes that.
 pub(crate) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
-    let (age, _) = Cache::new(config, state).kept(subject.wanted.as_ref().ok()?)?;
+    let (age, _) = Cache::new(config, state).kept(subject.key.as_ref().ok()?)?;
     Some(age)
 }
 

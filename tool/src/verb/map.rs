@@ -150,7 +150,7 @@ impl Document {
         };
         let map = Map::parse("the map", &text, Entries::Ids).map_err(faults)?;
         let is_there = |entry: &Entry| {
-            let id = UserId::parse(&entry.onelogin_id).map(pam_onelogin::map::Wanted::Id);
+            let id = UserId::parse(&entry.onelogin_id).map(pam_onelogin::map::UserKey::Id);
             map.get(&entry.user) == id.as_ref()
         };
         if self.entries.iter().all(is_there) {
