@@ -74,11 +74,11 @@ impl OneLogin<'_> {
         result: Result<T, ApiError>,
         is_good: impl FnOnce(&T) -> bool,
     ) -> Result<T, ApiError> {
-        let is_kept = match &result {
+        let is_cached = match &result {
             Ok(answer) => is_good(answer),
             Err(error) => error.ending.consequences().seen == Seen::No,
         };
-        if !is_kept {
+        if !is_cached {
             self.cache.forget();
         }
         result
@@ -98,12 +98,12 @@ impl Api for OneLogin<'_> {
         self.client.disconnect();
     }
 
-    fn kept(&mut self, key: &UserKey) -> Option<UserId> {
+    fn cached_user(&mut self, key: &UserKey) -> Option<UserId> {
         self.cache.user(key)
     }
 
-    fn keeps(&self) -> bool {
-        self.cache.keeps()
+    fn is_cached(&self) -> bool {
+        self.cache.is_cached()
     }
 
     fn user(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError> {
@@ -120,7 +120,7 @@ impl Api for OneLogin<'_> {
         }
         let devices = self.list(user, deadline);
         match &devices {
-            Ok(devices) => self.cache.keep(user, devices),
+            Ok(devices) => self.cache.store(user, devices),
             Err(_) => self.cache.unlock(),
         }
         devices

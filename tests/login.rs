@@ -12,7 +12,7 @@ use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
     Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
-    Keeps, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken, NotCounted,
+    HasCached, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken, NotCounted,
     PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits,
     WaitsFor,
 };
@@ -823,7 +823,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
 #[test]
 fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
     let end = Script::of([
-        Keeps("1001"),
+        HasCached("1001"),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
         Denies,
@@ -862,7 +862,7 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
     assert_eq!(end, "accepted factor=totp id=1001");
     // Where the user is known from before, nothing is looked up, and nothing counted for that.
     let end = Script::of([
-        Keeps("1001"),
+        HasCached("1001"),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
         Asks(PASSCODE, "123456"),

@@ -58,7 +58,7 @@ impl Login<'_> {
             _ if self.progress.nothing_to_verify => LookUpEnd::NothingToVerify,
             Err(NoMenu::NoFactorYet(_) | NoMenu::For(Outcome::Exempt(_))) => LookUpEnd::Other,
             _ if is_found => LookUpEnd::Found {
-                is_kept: self.api.keeps(),
+                is_cached: self.api.is_cached(),
             },
             _ => LookUpEnd::Other,
         };
@@ -68,7 +68,7 @@ impl Login<'_> {
 
     pub(super) fn find(&mut self, subject: &Subject) -> Result<(UserId, Devices), NoMenu> {
         let key = Self::key(subject)?;
-        let user = match self.api.kept(key) {
+        let user = match self.api.cached_user(key) {
             Some(user) => user,
             None => self.look_up(key)?,
         };

@@ -25,9 +25,9 @@ pub trait Api {
     fn disconnect(&mut self);
     /// The cached id of this user. If there is one, neither user nor devices are requested. If not, this takes a lock, and
     /// other logins of this user wait up to two seconds.
-    fn kept(&mut self, key: &UserKey) -> Option<UserId>;
-    /// Whether [`Api::kept`] will know what was looked up now.
-    fn keeps(&self) -> bool;
+    fn cached_user(&mut self, key: &UserKey) -> Option<UserId>;
+    /// Whether [`Api::cached_user`] will know what was looked up now.
+    fn is_cached(&self) -> bool;
     /// Looks a user up, by the configured attribute or by id.
     ///
     /// # Errors
@@ -339,7 +339,7 @@ pub enum LookUpEnd {
     /// There is a user to verify.
     Found {
         /// The next login need not ask.
-        is_kept: bool,
+        is_cached: bool,
     },
     /// In any other way: OneLogin gave no answer, or the login ends in an exemption or an enrolment.
     Other,

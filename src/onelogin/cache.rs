@@ -23,7 +23,7 @@ pub struct Cache<'a> {
     /// When the look-up began.
     asked: Option<i64>,
     /// Whether what was looked up is kept.
-    is_kept: bool,
+    is_cached: bool,
 }
 
 impl<'a> Cache<'a> {
@@ -37,14 +37,14 @@ impl<'a> Cache<'a> {
             found: None,
             lock: None,
             asked: None,
-            is_kept: false,
+            is_cached: false,
         }
     }
 
     /// Whether what was looked up now is kept for the next login.
     #[must_use]
-    pub fn keeps(&self) -> bool {
-        self.is_kept
+    pub fn is_cached(&self) -> bool {
+        self.is_cached
     }
 
     /// The user of this name or id, if it was looked up lately, active, with devices. If not, other
@@ -68,7 +68,7 @@ impl<'a> Cache<'a> {
 
     /// How many seconds ago this name or id was looked up, and who it was, if that is still believed.
     #[must_use]
-    pub fn kept(&self, key: &UserKey) -> Option<(i64, UserId)> {
+    pub fn cached(&self, key: &UserKey) -> Option<(i64, UserId)> {
         let (asked, user, _) = self.entry(&self.name_of(key))?;
         Some((self.state.now().ok()? - asked, user))
     }
@@ -82,7 +82,7 @@ impl<'a> Cache<'a> {
 
     /// Keeps what OneLogin said just now, if it is of use: that a user has no device is not kept,
     /// as an exemption may depend on it.
-    pub fn keep(&mut self, user: &UserId, devices: &Devices) {
+    pub fn store(&mut self, user: &UserId, devices: &Devices) {
         let asked = self.asked.filter(|_| !devices.usable.is_empty());
         if let (Some(asked), Some(file)) = (asked, self.file(&self.name)) {
             let entry = Entry {
@@ -93,7 +93,7 @@ impl<'a> Cache<'a> {
             };
             if let Ok(text) = serde_json::to_vec(&entry) {
                 // What cannot be kept is asked for again next time.
-                self.is_kept = self.state.write(&file, &text).is_ok();
+                self.is_cached = self.state.write(&file, &text).is_ok();
             }
         }
         self.lock = None;
@@ -254,7 +254,7 @@ mod tests {
             enrolled: 2,
             odd: 0,
         };
-        cache.keep(&user, &devices);
+        cache.store(&user, &devices);
         assert_eq!(Cache::new(&second, &state).user(&alice()), None);
         let mut cache = Cache::new(&first, &state);
         assert_eq!(cache.user(&alice()), Some(user.clone()));
@@ -275,7 +275,7 @@ mod tests {
         };
         let mut cache = Cache::new(&config, &state);
         assert_eq!(cache.user(&alice()), None);
-        cache.keep(&user, &devices);
+        cache.store(&user, &devices);
         let file = cache.file(&cache.name).unwrap();
         let kept = state.read(&file).unwrap();
         let kept = std::str::from_utf8(&kept).unwrap();

@@ -434,8 +434,8 @@ impl Memory for UserMemory<'_> {
                 drop(folder.make(&Kind::NothingToVerify.name(minute, ""), NOTHING))
             }
             LookUpEnd::Other => folder.remove(&name),
-            LookUpEnd::Found { is_kept } => {
-                if is_kept {
+            LookUpEnd::Found { is_cached } => {
+                if is_cached {
                     folder.remove(&name);
                 } else {
                     // The next login asks again: an acceptance alone gives it back.

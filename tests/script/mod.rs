@@ -86,7 +86,7 @@ pub enum Step {
     /// It is remembered that there is nobody.
     RemembersNobody,
     /// This id is what was kept of the user.
-    Keeps(&'static str),
+    HasCached(&'static str),
     /// What is counted is counted for this id.
     Meets(&'static str),
     /// It is remembered that a push was denied.
@@ -518,14 +518,14 @@ impl Api for Player<'_> {
         }
     }
 
-    fn kept(&mut self, _: &UserKey) -> Option<UserId> {
-        match self.0.next_if(|step| matches!(step, Step::Keeps(_))) {
-            Some(Step::Keeps(id)) => UserId::parse(id),
+    fn cached_user(&mut self, _: &UserKey) -> Option<UserId> {
+        match self.0.next_if(|step| matches!(step, Step::HasCached(_))) {
+            Some(Step::HasCached(id)) => UserId::parse(id),
             _ => None,
         }
     }
 
-    fn keeps(&self) -> bool {
+    fn is_cached(&self) -> bool {
         true
     }
 

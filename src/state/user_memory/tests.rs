@@ -15,7 +15,7 @@ use std::sync::atomic::AtomicUsize;
 const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
     [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
 const OFFICE: &str = "ssh 192.0.2.7/32";
-const FOUND: LookUpEnd = LookUpEnd::Found { is_kept: true };
+const FOUND: LookUpEnd = LookUpEnd::Found { is_cached: true };
 const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
@@ -853,16 +853,17 @@ fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
     login.count_challenge(Challenge::Push).unwrap();
     login.count_code(&code("123456")).unwrap();
     login.count_again(Limit::Challenges).unwrap();
-    let kept = || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
-    assert_eq!(kept(), [2, 1, 1]);
+    let counted =
+        || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
+    assert_eq!(counted(), [2, 1, 1]);
     login.unsent(Limit::RefusedCodes);
-    assert_eq!(kept(), [2, 0, 0]);
+    assert_eq!(counted(), [2, 0, 0]);
     login.unsent(Limit::Challenges);
-    assert_eq!(kept(), [1, 0, 0]);
+    assert_eq!(counted(), [1, 0, 0]);
 
     login.count_code(&code("123456")).unwrap();
     login.unsent(Limit::Challenges);
-    assert_eq!(kept(), [0, 1, 1]);
+    assert_eq!(counted(), [0, 1, 1]);
     assert_eq!(
         login.count_code(&code("123456")),
         Err(CodeNotCounted::UsedBefore),
@@ -1224,7 +1225,7 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
         let mut user_memory = place.stranger(&ALICE);
         let result = user_memory.count_look_up();
         user_memory.meet(&UserId::parse("1001").unwrap());
-        user_memory.looked_up(LookUpEnd::Found { is_kept: false });
+        user_memory.looked_up(LookUpEnd::Found { is_cached: false });
         (user_memory, result)
     };
     for _ in 0..LOOK_UPS - 1 {

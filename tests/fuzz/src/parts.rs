@@ -390,7 +390,7 @@ pub fn state_files(data: &[u8]) {
         assert_eq!(cache.user(&wanted), None);
         let device = DeviceId::parse("501").expect("an id");
         let device = Device::new(device, Factor::Totp, "App".to_owned(), true);
-        cache.keep(
+        cache.store(
             &user,
             &Devices {
                 usable: vec![device],
@@ -408,7 +408,7 @@ pub fn state_files(data: &[u8]) {
         for name in names.iter().filter(|name| !name.starts_with("lock-")) {
             state.write(name, data).expect("a private file");
         }
-        if let Some((age, _)) = Cache::new(&config, &state).kept(&wanted) {
+        if let Some((age, _)) = Cache::new(&config, &state).cached(&wanted) {
             let life = config.users.cache.as_secs();
             assert!(u64::try_from(age).is_ok_and(|age| age < life), "{age}");
         }

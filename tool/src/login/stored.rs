@@ -74,7 +74,7 @@ impl<'a> Stored<'a> {
         let id = match self.subject().map(|subject| subject.key) {
             Some(Ok(UserKey::Id(id))) => Some(id),
             Some(Ok(wanted)) => {
-                let kept = Cache::new(config, &self.state).kept(&wanted);
+                let kept = Cache::new(config, &self.state).cached(&wanted);
                 kept.map(|(_, id)| id).or_else(|| user_memory.pointed_at())
             }
             _ => user_memory.pointed_at(),
@@ -107,7 +107,7 @@ pub(crate) fn state(loaded: &Loaded) -> State {
 
 /// How many seconds ago this subject was looked up, where a login believes that.
 pub(crate) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
-    let (age, _) = Cache::new(config, state).kept(subject.key.as_ref().ok()?)?;
+    let (age, _) = Cache::new(config, state).cached(subject.key.as_ref().ok()?)?;
     Some(age)
 }
 
