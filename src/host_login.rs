@@ -15,7 +15,7 @@ use crate::login::{
     Report, Unknown,
 };
 use crate::onelogin::OneLogin;
-use crate::onelogin::addresses::KeepsAddresses;
+use crate::onelogin::addresses::StoredAddresses;
 use crate::onelogin::http::{RequestTrace, Transport};
 use crate::outage::{Here, NotSafe, SafePlace};
 use crate::state::State;
@@ -115,7 +115,7 @@ impl HostLogin<'_> {
         };
         let mut user_memory =
             UserMemory::of(&state, config, action(request, self.denials), &person);
-        let mut transport = KeepsAddresses::new(config, &state, self.transport);
+        let mut transport = StoredAddresses::new(config, &state, self.transport);
         let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut transport);
         let safe = SafePlace::check(
             config,

@@ -25,7 +25,7 @@ listed! {
         /// The name server gave no answer for now.
         NameServer,
         /// No answer in this login: the addresses are those that worked before.
-        KeptAddress,
+        StoredAddress,
         /// No port could be bound before the address was dialled.
         NoPort,
         /// The address is of this host.
@@ -60,7 +60,7 @@ impl Miss {
             Self::Gateway => (Outage, "502, 503 or 504"),
             Self::NoIpv6 => (Nothing, "this system has no IPv6"),
             Self::NameServer => (Local, "the name server gave no answer"),
-            Self::KeptAddress => (
+            Self::StoredAddress => (
                 Local,
                 "no name server answered, so a stored address was used",
             ),

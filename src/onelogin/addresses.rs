@@ -12,14 +12,14 @@ use crate::state::{self, State};
 use std::net::IpAddr;
 
 /// A transport that keeps the addresses, and falls back on them.
-pub struct KeepsAddresses<'a> {
+pub struct StoredAddresses<'a> {
     transport: &'a mut dyn Transport,
     state: &'a State,
     /// The file of this host, or of the proxy.
     name: String,
 }
 
-impl<'a> KeepsAddresses<'a> {
+impl<'a> StoredAddresses<'a> {
     /// Around a transport.
     #[must_use]
     pub fn new(config: &Config, state: &'a State, transport: &'a mut dyn Transport) -> Self {
@@ -43,15 +43,15 @@ impl<'a> KeepsAddresses<'a> {
             Err(error) if error.miss == Some(Miss::NameServer) => error,
             other => return other,
         };
-        let kept = self.kept();
-        if kept.is_empty() {
+        let stored = self.stored();
+        if stored.is_empty() {
             return Err(error);
         }
-        self.transport.fall_back(kept);
+        self.transport.fall_back(stored);
         act(self.transport)
     }
 
-    fn kept(&self) -> Vec<IpAddr> {
+    fn stored(&self) -> Vec<IpAddr> {
         let content = self.state.read(&self.name);
         let content = content.map_or_else(
             |_| String::new(),
@@ -64,7 +64,7 @@ impl<'a> KeepsAddresses<'a> {
     }
 
     /// Once for each token, so that a warm login writes nothing.
-    fn keep(&self) {
+    fn store(&self) {
         let addresses: Vec<String> = self
             .transport
             .addresses()
@@ -80,7 +80,7 @@ impl<'a> KeepsAddresses<'a> {
     }
 }
 
-impl Transport for KeepsAddresses<'_> {
+impl Transport for StoredAddresses<'_> {
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.reach(|transport| transport.prepare(deadline))
     }
@@ -92,7 +92,7 @@ impl Transport for KeepsAddresses<'_> {
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let reply = self.reach(|transport| transport.send(call, deadline))?;
         if call.path == TOKEN_PATH && reply.status == 200 {
-            self.keep();
+            self.store();
         }
         Ok(reply)
     }

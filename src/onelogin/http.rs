@@ -328,7 +328,7 @@ impl Transport for Http {
     }
 
     fn fall_back(&mut self, addresses: Vec<IpAddr>) {
-        self.known.keep(addresses);
+        self.known.store(addresses);
     }
 }
 

@@ -92,7 +92,7 @@ impl<'a> Tokens<'a> {
             .stored()
             .filter(|token| !old.is_some_and(|old| old.same_as(token)));
         if let Some(token) = stored {
-            return Ok(self.keep(token));
+            return Ok(self.set_current(token));
         }
         let call = Call {
             method: Method::Post(json(&GrantBody {
@@ -108,11 +108,11 @@ impl<'a> Tokens<'a> {
         let token = api::token(&send_again(transport, &call, deadline)?)?;
         self.store(&token);
         drop(lock);
-        Ok(self.keep(token.bearer))
+        Ok(self.set_current(token.bearer))
     }
 
     /// The token of this login from now on.
-    fn keep(&mut self, token: Secret) -> Rc<Secret> {
+    fn set_current(&mut self, token: Secret) -> Rc<Secret> {
         Rc::clone(self.current.insert(Rc::new(token)))
     }
 
@@ -123,15 +123,15 @@ impl<'a> Tokens<'a> {
     /// Until when a token is kept in the private files, in seconds since 1970.
     #[must_use]
     pub fn kept_until(&self) -> Option<u64> {
-        self.kept().map(|(_, expires)| expires)
+        self.entry().map(|(_, expires)| expires)
     }
 
     fn stored(&self) -> Option<Secret> {
-        self.kept().map(|(token, _)| token)
+        self.entry().map(|(token, _)| token)
     }
 
     /// The token of the private files, and when it ends.
-    fn kept(&self) -> Option<(Secret, u64)> {
+    fn entry(&self) -> Option<(Secret, u64)> {
         let file = self.state.read(&self.name()).ok()?;
         let stored: StoredToken = serde_json::from_slice(&file).ok()?;
         let token = Secret::new(stored.token);

@@ -56,7 +56,7 @@ impl Names {
 pub(super) struct Known {
     addresses: Mutex<Vec<SocketAddr>>,
     /// Addresses that worked before, for the time when there is no answer, without a port.
-    kept: Mutex<Vec<IpAddr>>,
+    stored: Mutex<Vec<IpAddr>>,
     /// A part of the answer is missing.
     is_half: AtomicBool,
 }
@@ -72,17 +72,17 @@ impl Known {
     }
 
     /// From now on these do, where there is no answer.
-    pub(super) fn keep(&self, addresses: Vec<IpAddr>) {
-        if let Ok(mut kept) = self.kept.lock() {
-            *kept = addresses;
+    pub(super) fn store(&self, addresses: Vec<IpAddr>) {
+        if let Ok(mut stored) = self.stored.lock() {
+            *stored = addresses;
         }
     }
 
     /// What was missed at these addresses, as far as they are all that the name has in this login.
     pub(super) fn weigh(&self, miss: Miss) -> Miss {
-        let are_kept = self.kept.lock().is_ok_and(|kept| !kept.is_empty());
-        if are_kept {
-            Miss::KeptAddress
+        let are_stored = self.stored.lock().is_ok_and(|stored| !stored.is_empty());
+        if are_stored {
+            Miss::StoredAddress
         } else if self.is_half.load(Ordering::Relaxed) {
             Miss::NameServer
         } else if self.addresses().len() > MAX_ADDRESSES {
@@ -114,18 +114,18 @@ impl Resolver for Names {
                 uri.port_u16().unwrap_or(443),
             ),
         };
-        let kept = self
+        let stored = self
             .known
-            .kept
+            .stored
             .lock()
             .map_err(|error| locked(error.to_string()))?;
-        let kept = kept.iter().map(|&address| SocketAddr::new(address, port));
-        let kept: Vec<SocketAddr> = kept.collect();
-        if known.is_empty() && kept.is_empty() {
+        let stored = stored.iter().map(|&address| SocketAddr::new(address, port));
+        let stored: Vec<SocketAddr> = stored.collect();
+        if known.is_empty() && stored.is_empty() {
             *known = self.look_up(host, port, end_of(timeout))?;
         }
         let mut addresses = self.empty();
-        for &address in known.iter().chain(&kept).take(MAX_ADDRESSES) {
+        for &address in known.iter().chain(&stored).take(MAX_ADDRESSES) {
             addresses.push(address);
         }
         Ok(addresses)
@@ -391,7 +391,7 @@ mod tests {
         assert_eq!(known.weigh(Miss::Refused), Miss::Hurry);
         known.is_half.store(true, Ordering::Relaxed);
         assert_eq!(known.weigh(Miss::NoRoute), Miss::NameServer);
-        known.keep(vec![address.ip()]);
-        assert_eq!(known.weigh(Miss::NoRoute), Miss::KeptAddress);
+        known.store(vec![address.ip()]);
+        assert_eq!(known.weigh(Miss::NoRoute), Miss::StoredAddress);
     }
 }
