@@ -90,7 +90,7 @@ impl Login<'_> {
             self.give_back(Limit::Challenges, error)
         })?;
         let sent = self.sent(device, activation)?;
-        let checked = self.submit(user, device, Some(&sent.verification), code, false)?;
+        let checked = self.send_code(user, device, Some(&sent.verification), code, false)?;
         let acceptance = match tries.take(checked) {
             Some(acceptance) => self.while_it_is_ours(acceptance)?,
             None => self.prompt_for_approval(user, device, &sent, tries)?,
@@ -193,7 +193,7 @@ impl Login<'_> {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => {
                         let with = pushed.filter(|_| device.codes == Codes::WithPush);
-                        let checked = self.check(user, device, with, &code)?;
+                        let checked = self.count_and_send(user, device, with, &code)?;
                         match (tries.take(checked), with) {
                             (None, _) => {}
                             (Some(acceptance), None) => return Ok(Some(acceptance)),

@@ -105,7 +105,7 @@ impl Login<'_> {
         let is_activated = self.config.onelogin.verify == VerifyForm::Activated
             && matches!(device.factor, Factor::Totp | Factor::YubiKey);
         if !is_activated {
-            return self.check(user, device, None, code);
+            return self.count_and_send(user, device, None, code);
         }
         self.authorise()?;
         if let CodeCount::Used = self.count_code(device, code)? {
@@ -117,10 +117,10 @@ impl Login<'_> {
                 login.api.activate(user, device, deadline.into())
             })
             .map_err(|error| self.give_back(Limit::RefusedCodes, error))?;
-        self.submit(user, device, Some(&activation.id), code, true)
+        self.send_code(user, device, Some(&activation.id), code, true)
     }
 
-    pub(super) fn check(
+    pub(super) fn count_and_send(
         &mut self,
         user: &UserId,
         device: &Device,
@@ -129,7 +129,7 @@ impl Login<'_> {
     ) -> Result<Checked, Outcome> {
         self.authorise()?;
         match self.count_code(device, code)? {
-            CodeCount::Counted => self.submit(user, device, verification, code, false),
+            CodeCount::Counted => self.send_code(user, device, verification, code, false),
             CodeCount::Used => Ok(Checked::Used),
         }
     }
@@ -160,7 +160,7 @@ impl Login<'_> {
 
     /// Sends a code that was counted: once. `is_seen`: the activation that shares this code's count has reached
     /// OneLogin.
-    pub(super) fn submit(
+    pub(super) fn send_code(
         &mut self,
         user: &UserId,
         device: &Device,

@@ -104,7 +104,12 @@ impl Login<'_> {
                     None => tries.failed(Denial::NoCode),
                     Some(code) => {
                         let accepted = match verification {
-                            Some(_) => tries.take(self.check(user, device, verification, &code)?),
+                            Some(_) => tries.take(self.count_and_send(
+                                user,
+                                device,
+                                verification,
+                                &code,
+                            )?),
                             None => self.check_typed(user, device, &code, &mut tries)?,
                         };
                         if let Some(acceptance) = accepted {
