@@ -66,8 +66,8 @@ impl Device {
     pub fn new(id: DeviceId, factor: Factor, name: String, default: bool) -> Self {
         let codes = match factor.course() {
             Course::CodeAtHand => Codes::AtHand,
-            Course::Approval if factor == Factor::Push => Codes::AtHand,
-            Course::Approval | Course::CodeSent => Codes::Never,
+            Course::Approval { .. } if factor == Factor::Push => Codes::AtHand,
+            Course::Approval { .. } | Course::CodeSent { .. } => Codes::Never,
         };
         Self {
             id,
@@ -251,7 +251,7 @@ impl Menu {
                 format!("Passcode, or Enter for a push to {}: ", device.label())
             }
             ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
-                let what = device.factor.sent();
+                let what = device.factor.enter();
                 format!("Press Enter to get {what} ({}): ", device.label())
             }
             _ => self.list(user),
@@ -354,8 +354,8 @@ fn options(devices: &[Device], activations: Activations) -> Vec<Choice> {
     for (place, device) in devices.iter().enumerate() {
         if activations.allow(device.factor) {
             match device.factor.course() {
-                Course::Approval => options.push(Choice::Approval(device.clone())),
-                Course::CodeSent => options.push(Choice::CodeTo(device.clone())),
+                Course::Approval { .. } => options.push(Choice::Approval(device.clone())),
+                Course::CodeSent { .. } => options.push(Choice::CodeTo(device.clone())),
                 Course::CodeAtHand => {}
             }
         }

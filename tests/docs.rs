@@ -246,27 +246,25 @@ fn the_prompts_for_users_are_those_of_the_flow() {
             .replace("{digits}", "0427")
             .replace("{}", name)
     };
-    for what in literals(between(&source, "let what = match device.factor", "};")) {
-        assert_shown(&filled(&format!("Passcode from the {what} to {{}}: ")));
+    for medium in Factor::all()
+        .map(Factor::medium)
+        .filter(|it| !it.is_empty())
+    {
+        assert_shown(&filled(&format!("Passcode from the {medium} to {{}}: ")));
     }
-    assert!(source.contains("\"Passcode from the {what} to {}: \""));
+    assert!(source.contains("\"Passcode from the {medium} to {}: \""));
     for text in ["Temporary passcode: ", "OneLogin passcode from {}: "] {
         assert!(source.contains(&format!("\"{text}\"")), "{text}");
         assert_shown(&filled(text));
     }
 
     // What the user does elsewhere: two texts each, put together in two ways.
-    let task = between(&source, "impl Task {", "fn waited");
-    let texts: Vec<&str> = literals(task)
-        .into_iter()
-        .filter(|text| text.starts_with(char::is_uppercase))
-        .collect();
-    assert_eq!(texts.len(), 6, "{texts:?}");
     assert!(source.contains("\"{}. {} to continue.\""));
     assert!(source.contains("\"{}. {}, then press Enter{or_code}: \""));
     assert!(source.contains("\" (or type a code)\""));
-    for pair in texts.chunks(2) {
-        let [sent, what] = [filled(pair[0]), filled(pair[1])];
+    let approvals = Factor::all().map(Factor::approval);
+    for (sent, what) in approvals.filter(|(sent, _)| !sent.is_empty()) {
+        let [sent, what] = [filled(sent), filled(what)];
         let or_code = match what.as_str() {
             "Approve it" => " (or type a code)",
             _ => "",
@@ -305,19 +303,23 @@ fn the_prompts_for_users_are_those_of_the_enrolment() {
         // Each line of a prompt; those that are put in are shown by an example.
         for line in text.split("\\n") {
             if line.starts_with(char::is_uppercase) {
-                assert_shown(&line.replace("{}", example_of(line)));
-                seen += 1;
+                for example in examples_of(line) {
+                    assert_shown(&line.replace("{}", example));
+                    seen += 1;
+                }
             }
         }
     }
     assert_eq!(seen, 9, "lines in src/login/enrol.rs");
 }
 
-fn example_of(line: &str) -> &'static str {
+fn examples_of(line: &str) -> &'static [&'static str] {
     if line.starts_with("In OneLogin Protect") {
-        "01-1912451"
+        &["01-1912451"]
+    } else if line.ends_with("that was sent to you: ") {
+        &["e-mail", "text message"]
     } else {
-        "0427"
+        &["0427"]
     }
 }
 

@@ -12,9 +12,25 @@ pub(super) enum Course {
     /// Nothing: the user has a code at hand.
     CodeAtHand,
     /// A code is sent, and typed.
-    CodeSent,
+    CodeSent {
+        /// What Enter sends, after "Press Enter to get".
+        enter: &'static str,
+        /// What its line in a menu begins with.
+        option: &'static str,
+        /// What brings the code, after "Passcode from the".
+        medium: &'static str,
+    },
     /// Something is sent, and answered elsewhere.
-    Approval,
+    Approval {
+        /// As for a code that is sent.
+        enter: &'static str,
+        /// As for a code that is sent.
+        option: &'static str,
+        /// What was sent, with the name of the device for `{name}`.
+        sent: &'static str,
+        /// What the user does about it, with the digits of a call for `{digits}`.
+        task: &'static str,
+    },
 }
 
 /// What a code is made of.
@@ -47,7 +63,7 @@ macro_rules! factors {
     ( $(
         $allowed:literal $what:literal, $versions:literal {
             $( #[doc = $about:literal] $factor:ident $word:literal,
-                $names:expr, $course:ident, $shape:expr, $sent:literal, $option:literal; )+
+                $names:expr, $course:expr, $shape:expr; )+
         }
     )+ ) => {
         listed! {
@@ -76,21 +92,11 @@ macro_rules! factors {
             }
 
             pub(super) fn course(self) -> Course {
-                match self { $( $( Self::$factor => Course::$course, )+ )+ }
+                match self { $( $( Self::$factor => $course, )+ )+ }
             }
 
             fn shape(self) -> Shape {
                 match self { $( $( Self::$factor => $shape, )+ )+ }
-            }
-
-            /// What Enter sends: behind "Press Enter to get". Nothing, where a code is at hand.
-            pub(super) fn sent(self) -> &'static str {
-                match self { $( $( Self::$factor => $sent, )+ )+ }
-            }
-
-            /// What its line in a menu begins with, where something is sent.
-            pub(super) fn option(self) -> &'static str {
-                match self { $( $( Self::$factor => $option, )+ )+ }
             }
 
             /// What the documents say of each word of `factors.allow`.
@@ -110,39 +116,44 @@ macro_rules! factors {
 factors! {
     "push" "OneLogin Protect: a push, or the code of the app", "both" {
         #[doc = "OneLogin Protect: a push, or the code that the app shows."]
-        Push "push", ["OneLogin", "OneLogin Protect"], Approval, Shape::Digits(6, 8), "a push", "Push to OneLogin Protect";
+        Push "push", ["OneLogin", "OneLogin Protect"],
+            Course::Approval { enter: "a push", option: "Push to OneLogin Protect", sent: "Push sent to {name}", task: "Approve it" }, Shape::Digits(6, 8);
         #[doc = "The code of OneLogin Protect alone, where API v1 lists it as a device of its own."]
-        ProtectCode "protect-code", [], CodeAtHand, Shape::Digits(6, 8), "", "";
+        ProtectCode "protect-code", [], Course::CodeAtHand, Shape::Digits(6, 8);
     }
     "totp" "authenticator app", "both" {
         #[doc = "An authenticator app."]
-        Totp "totp", ["Google Authenticator"], CodeAtHand, Shape::Digits(6, 8), "", "";
+        Totp "totp", ["Google Authenticator"], Course::CodeAtHand, Shape::Digits(6, 8);
     }
     "sms" "code by text message", "both" {
         #[doc = "A code by text message."]
-        Sms "sms", ["SMS", "OneLogin SMS", "OneLogin OTP SMS"], CodeSent, Shape::Letters(4, 10), "a passcode by text message", "Text message";
+        Sms "sms", ["SMS", "OneLogin SMS", "OneLogin OTP SMS"],
+            Course::CodeSent { enter: "a passcode by text message", option: "Text message", medium: "text message" }, Shape::Letters(4, 10);
     }
     "email" "code or link by e-mail", "codes both, links 2" {
         #[doc = "A code by e-mail."]
-        Email "email", ["OneLogin Email"], CodeSent, Shape::Letters(4, 10), "a passcode by e-mail", "E-mail";
+        Email "email", ["OneLogin Email"],
+            Course::CodeSent { enter: "a passcode by e-mail", option: "E-mail", medium: "e-mail" }, Shape::Letters(4, 10);
         #[doc = "A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them."]
-        MagicLink "magic-link", [], Approval, Shape::Nothing, "a link by e-mail", "Link by e-mail";
+        MagicLink "magic-link", [],
+            Course::Approval { enter: "a link by e-mail", option: "Link by e-mail", sent: "Link sent by e-mail ({name})", task: "Open it" }, Shape::Nothing;
     }
     "voice" "phone call: the user types digits from the prompt on the phone", "2" {
         #[doc = "A phone call, during which the user types digits on the phone."]
-        Voice "voice", ["OneLogin Voice"], Approval, Shape::Nothing, "a phone call", "Phone call";
+        Voice "voice", ["OneLogin Voice"],
+            Course::Approval { enter: "a phone call", option: "Phone call", sent: "Calling {name}", task: "Type {digits} on the phone" }, Shape::Nothing;
     }
     "yubikey" "YubiKey one-time password, 44 letters", "both" {
         #[doc = "A YubiKey's one-time password."]
-        YubiKey "yubikey", ["YubiKey", "Yubico YubiKey"], CodeAtHand, Shape::Modhex(44), "", "";
+        YubiKey "yubikey", ["YubiKey", "Yubico YubiKey"], Course::CodeAtHand, Shape::Modhex(44);
     }
     "duo" "passcode of Duo's app", "both" {
         #[doc = "A passcode of Duo's app."]
-        Duo "duo", ["Duo Security"], CodeAtHand, Shape::Digits(6, 10), "", "";
+        Duo "duo", ["Duo Security"], Course::CodeAtHand, Shape::Digits(6, 10);
     }
     "temporary" "temporary token from an administrator", "both" {
         #[doc = "A temporary token from an administrator."]
-        Temporary "temporary", [], CodeAtHand, Shape::Digits(6, 10), "", "";
+        Temporary "temporary", [], Course::CodeAtHand, Shape::Digits(6, 10);
     }
 }
 
@@ -168,6 +179,40 @@ impl Factor {
         match self {
             Self::Push => Self::ProtectCode.word(),
             other => other.word(),
+        }
+    }
+
+    /// What Enter sends, after "Press Enter to get"; empty if a code is at hand.
+    pub(super) fn enter(self) -> &'static str {
+        match self.course() {
+            Course::CodeAtHand => "",
+            Course::CodeSent { enter, .. } | Course::Approval { enter, .. } => enter,
+        }
+    }
+
+    /// What its line in a menu begins with; empty if a code is at hand.
+    pub(super) fn option(self) -> &'static str {
+        match self.course() {
+            Course::CodeAtHand => "",
+            Course::CodeSent { option, .. } | Course::Approval { option, .. } => option,
+        }
+    }
+
+    /// What brings a code that is sent, after "Passcode from the"; empty for other factors.
+    #[must_use]
+    pub fn medium(self) -> &'static str {
+        match self.course() {
+            Course::CodeSent { medium, .. } => medium,
+            Course::CodeAtHand | Course::Approval { .. } => "",
+        }
+    }
+
+    /// What was sent, with `{name}`, and what the user does about it, with `{digits}`; empty for factors without an approval.
+    #[must_use]
+    pub fn approval(self) -> (&'static str, &'static str) {
+        match self.course() {
+            Course::Approval { sent, task, .. } => (sent, task),
+            Course::CodeAtHand | Course::CodeSent { .. } => ("", ""),
         }
     }
 
@@ -219,15 +264,6 @@ mod tests {
             for name in factor.names() {
                 assert_eq!(Factor::named(name), Some(factor), "{name}");
             }
-        }
-    }
-
-    #[test]
-    fn what_is_sent_has_its_nouns() {
-        for factor in Factor::all() {
-            let is_sent = factor.course() != Course::CodeAtHand;
-            assert_eq!(!factor.sent().is_empty(), is_sent, "{factor:?}");
-            assert_eq!(!factor.option().is_empty(), is_sent, "{factor:?}");
         }
     }
 }

@@ -322,27 +322,19 @@ struct Task {
 
 impl Task {
     fn of(device: &Device, digits: Option<String>) -> Result<Self, ApiError> {
-        let name = device.label();
-        let (sent, what) = match device.factor {
-            Factor::Voice => {
-                let digits = digits.ok_or_else(|| {
-                    ApiError::new(
-                        ApiTrouble::BadReply,
-                        "the reply to the call has no digits to type",
-                    )
-                })?;
-                (
-                    format!("Calling {name}"),
-                    format!("Type {digits} on the phone"),
-                )
+        let (sent, what) = device.factor.approval();
+        let digits = match digits {
+            Some(digits) => digits,
+            None if what.contains("{digits}") => {
+                let text = "the reply to the call has no digits to type";
+                return Err(ApiError::new(ApiTrouble::BadReply, text));
             }
-            Factor::MagicLink => {
-                let sent = format!("Link sent by e-mail ({name})");
-                (sent, "Open it".to_owned())
-            }
-            _ => (format!("Push sent to {name}"), "Approve it".to_owned()),
+            None => String::new(),
         };
-        Ok(Self { sent, what })
+        Ok(Self {
+            sent: sent.replace("{name}", &device.label()),
+            what: what.replace("{digits}", &digits),
+        })
     }
 
     fn waited(&self) -> String {

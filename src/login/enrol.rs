@@ -183,8 +183,10 @@ fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnro
             "Your phone is ringing. Type {} on the phone, then press Enter: ",
             shown(&registration.token)?
         ),
-        Factor::Email => "Passcode from the e-mail that was sent to you: ".to_owned(),
-        _ => "Passcode from the text message that was sent to you: ".to_owned(),
+        _ => format!(
+            "Passcode from the {} that was sent to you: ",
+            factor.medium()
+        ),
     };
     Ok(Secret::new(text))
 }

@@ -69,11 +69,8 @@ impl Login<'_> {
             Choice::Approval(device) => self.approval(user, device, tries),
             Choice::CodeTo(device) => {
                 let verification = self.activate(user, device)?.id;
-                let what = match device.factor {
-                    Factor::Email => "e-mail",
-                    _ => "text message",
-                };
-                let text = format!("Passcode from the {what} to {}: ", device.label());
+                let medium = device.factor.medium();
+                let text = format!("Passcode from the {medium} to {}: ", device.label());
                 self.codes_of(user, device, Some(&verification), &text, tries)
             }
             Choice::CodeOf(device) => {
