@@ -3,21 +3,21 @@
 //! whatever their names are here; before it is known who that is, for the name and uid.
 
 mod counting;
+mod denial;
+mod identity;
 mod phone;
 mod standing;
 mod sweep;
 
 pub use standing::Standing;
 
-use counting::{count, origins, place_of, which};
-use phone::is_phone_busy;
+use counting::{count, place_of, which};
 
 use super::expiring_files::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
 use super::{State, name, name_of, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
-use crate::host::{pid_namespace, sure_identity};
 use crate::id::UserId;
 use crate::login::{
     Challenge, CodeNotCounted, Limit, LimitReached, LookUpEnd, Memory, NoState, Phone, Recalled,
@@ -26,32 +26,14 @@ use crate::login::{
 use crate::user::{Proof, Subject};
 use once_cell::unsync::OnceCell;
 use std::iter;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-
-/// How long a folder takes the denials of ssh connections, in seconds. They hold for this one and the
-/// next: longer than a host keeps one login waiting, and short enough that the next connection with
-/// the same addresses and ports is not meant.
-const SPAN: i64 = 600;
 
 /// How many look-ups in an hour may come to nothing; those from a known origin beyond that, each origin
 /// for itself.
 const LOOK_UPS: usize = 20;
 
-/// How many pushes of one user may be pending by their entries. Of those, one is; the others are of
-/// logins that were killed.
-const PENDING: usize = 32;
-
 /// How many counts of a user are given back in a minute because a front end refused the request.
 const TURNED_AWAY: usize = 3;
-
-/// How many origins of a user are known.
-const ORIGINS: usize = 16;
-
-/// When an origin and a pointer are written down again, in minutes: at the half of their life, so that
-/// there are few of them.
-const ORIGIN_AGAIN: i64 = 15 * DAY;
-const POINTER_AGAIN: i64 = DAY / 2;
 
 /// The action that a host may run the stack for more than once.
 pub enum Action<'a> {
@@ -194,27 +176,6 @@ impl<'a> UserMemory<'a> {
         self.push_denied
     }
 
-    /// Who the user was at OneLogin when they were looked up last, in this day.
-    #[must_use]
-    pub fn pointed_at(&self) -> Option<UserId> {
-        let seen = self.local_folder().ok()?.seen().ok()?;
-        let newest = newest_pointer(&seen, minute(self.state).ok()?)?;
-        let id = self.local_folder().ok()?.target(&newest.name()).ok()??;
-        UserId::parse(&id)
-    }
-
-    /// Lets the denial that this login has written into the handle hold from now on: it was written
-    /// before something was sent, and the user may have taken a minute since then. Called when the
-    /// login ends without an acceptance. A login that was denied because of an earlier denial has
-    /// written none, so it does not prolong that one.
-    pub fn renew_denial(&self) {
-        if let (Action::Handle(Some(denials)), true) = (&self.action, self.denied_in_handle) {
-            if let Ok(now) = self.state.now() {
-                denials.add(self.denied_user, now);
-            }
-        }
-    }
-
     fn local_folder(&self) -> Result<&Folder<'a>, NoState> {
         self.local_folder.get_or_try_init(|| {
             let name = format!("n-{}-{}", self.state.boot()?, self.local);
@@ -234,85 +195,11 @@ impl<'a> UserMemory<'a> {
         let (seen, now) = (folder.seen().ok()?, minute(self.state).ok()?);
         Some(format!("{}-", self.known_origin(&seen, now)?))
     }
-
-    /// The folders of denials that count now.
-    fn spans(&self) -> Result<[String; 2], NoState> {
-        let (boot, span) = (self.state.boot()?, self.state.now()?.div_euclid(SPAN));
-        Ok([span, span - 1].map(|span| format!("denied-{boot}-{span}")))
-    }
-
-    fn write_denial(&mut self) -> Result<(), NoState> {
-        match &self.action {
-            Action::Handle(denials) => {
-                let denials = denials.ok_or(NoState)?;
-                denials.add(self.denied_user, self.state.now()?);
-                self.denied_in_handle = true;
-            }
-            Action::Connection(_) => {
-                let [span, _] = self.spans()?;
-                let made = self.state.link(&span, &self.denial, NOTHING);
-                made.map_err(|_| NoState)?;
-                self.denied_in = Some(span);
-            }
-        }
-        Ok(())
-    }
-
-    /// Where OneLogin has accepted the user from, unless that is known for some time still.
-    fn know_origin(&self) -> Result<(), NoState> {
-        let (Some(origin), folder) = (self.origin.as_deref(), self.folder()?) else {
-            return Ok(());
-        };
-        let (seen, now) = (folder.seen()?, minute(self.state)?);
-        let is_fresh = |entry: &Entry| {
-            entry.kind == Kind::Origin && entry.rest == origin && entry.counts(ORIGIN_AGAIN, now)
-        };
-        let known = origins(&seen, now);
-        let has_room = known.contains(&origin) || known.len() < ORIGINS;
-        if has_room && !seen.iter().any(is_fresh) {
-            folder.make(&Kind::Origin.name(now, origin), NOTHING)?;
-        }
-        Ok(())
-    }
-
-    /// Who the name stood for, unless that is known for some time still.
-    fn know_user(&self) -> Result<(), NoState> {
-        let now = minute(self.state)?;
-        let known = self.pointed_at();
-        let Some(user) = self.user.as_ref().map(|(user, _)| user.clone()) else {
-            return Ok(());
-        };
-        let folder = self.local_folder()?;
-        let seen = folder.seen()?;
-        let is_fresh = newest_pointer(&seen, now).is_some_and(|it| it.counts(POINTER_AGAIN, now));
-        if !is_fresh || known.as_ref() != Some(&user) {
-            folder.make(&Kind::Pointer.name(now, ""), user.as_str())?;
-        }
-        Ok(())
-    }
 }
 
 impl Memory for UserMemory<'_> {
     fn is_denied(&self) -> bool {
-        if !self.works() {
-            return false;
-        }
-        match &self.action {
-            Action::Handle(denials) => {
-                let now = self.state.now();
-                let is_held =
-                    |denials: &Denials| now.map_or(true, |now| denials.hold(self.denied_user, now));
-                denials.is_some_and(is_held)
-            }
-            Action::Connection(_) => {
-                let is_there = |span: &String| {
-                    let entry = self.state.target(span, &self.denial);
-                    !matches!(entry, Ok(None))
-                };
-                self.spans()
-                    .map_or(true, |spans| spans.iter().any(is_there))
-            }
-        }
+        self.works() && self.has_denial()
     }
 
     fn works(&self) -> bool {
@@ -336,18 +223,7 @@ impl Memory for UserMemory<'_> {
     }
 
     fn allow(&mut self) {
-        match &self.action {
-            Action::Handle(denials) => {
-                if let Some(denials) = denials {
-                    denials.remove(self.denied_user);
-                }
-            }
-            Action::Connection(_) => {
-                if let Some(span) = self.denied_in.take() {
-                    self.state.remove(&format!("{span}/{}", self.denial));
-                }
-            }
-        }
+        self.remove_denial();
         let look_ups = std::mem::take(&mut self.look_ups);
         if let Ok(folder) = self.local_folder() {
             for name in &look_ups {
@@ -567,73 +443,20 @@ impl Memory for UserMemory<'_> {
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState> {
-        let folder = self.folder()?;
-        let mut pending = None;
-        let claim: Claim<Phone> = folder.claim(|minute, seen| {
-            let now = self.state.now()?;
-            let entries = count(seen, Kind::Pending, Kind::Pending.life(), minute);
-            if entries >= PENDING || is_phone_busy(folder, seen, minute, now)? {
-                return Ok(Err(Phone::Busy));
-            }
-            let numbers = seen
-                .iter()
-                .filter(|entry| entry.kind == Kind::Pending && entry.minute == minute);
-            let numbers = numbers.filter_map(|entry| entry.rest.parse::<u32>().ok());
-            let next = numbers.max().map_or(0, |last| last.saturating_add(1));
-            let end = now + i64::try_from(life.as_secs()).unwrap_or(0);
-            let name = Kind::Pending.name(minute, &next.to_string());
-            // Others must be able to tell that this login is there still.
-            let process = sure_identity().ok_or(NoState)?;
-            let namespace = pid_namespace().ok_or(NoState)?;
-            let target = format!("{process} {namespace} {} {end}", nonce());
-            if !folder.make(&name, &target)? {
-                return Ok(Err(Phone::Busy));
-            }
-            pending = Some((name.clone(), target, end));
-            Ok(Ok(vec![name]))
-        });
-        match claim? {
-            Ok(_) => {
-                self.pending = pending;
-                Ok(Phone::Ours)
-            }
-            Err(busy) => Ok(busy),
-        }
+        self.claim_phone(life)
     }
 
     fn holds_phone(&self) -> bool {
-        let (Some((name, target, end)), Ok(folder)) = (&self.pending, self.folder()) else {
-            return false;
-        };
-        let is_over = self.state.now().map_or(true, |now| now >= *end);
-        !is_over
-            && folder
-                .target(name)
-                .is_ok_and(|found| found.as_ref() == Some(target))
+        self.has_phone()
     }
 
     fn leave_phone(&mut self) {
-        if let (Some((name, ..)), Ok(folder)) = (self.pending.take(), self.folder()) {
-            folder.remove(&name);
-        }
+        self.release_phone();
     }
 }
 
 fn is_push_denied(seen: &[Entry], now: i64) -> bool {
     count(seen, Kind::PushDenied, Kind::PushDenied.life(), now) > 0
-}
-
-fn newest_pointer(seen: &[Entry], now: i64) -> Option<&Entry> {
-    let is_meant = |entry: &&Entry| entry.kind == Kind::Pointer && entry.counts(DAY, now);
-    seen.iter()
-        .filter(is_meant)
-        .max_by_key(|entry| entry.minute)
-}
-
-/// What tells two logins of one process apart.
-fn nonce() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn minutes(time: Duration) -> i64 {

@@ -1,6 +1,7 @@
 //! Removing what no longer counts, a few files in each login.
 
-use super::{Action, SPAN, UserMemory};
+use super::denial::SPAN;
+use super::{Action, UserMemory};
 use crate::host::exists;
 use crate::state::expiring_files::SWEPT;
 

@@ -1,16 +1,19 @@
 //! What is remembered, in a real folder.
 
+use super::denial::SPAN;
+use super::identity::ORIGINS;
+use super::phone::PENDING;
 use super::*;
 use crate::config::parse;
 use crate::factor::Factor;
-use crate::host::process_identity;
+use crate::host::{pid_namespace, process_identity};
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use crate::user::Uids;
 use std::cell::Cell;
 use std::path::Path;
 use std::sync::Barrier;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = \"i\"\nclient_secret = \"s\"\n\
     [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
