@@ -39,6 +39,10 @@ fn read(verify: Verify, status: u16, body: &str) -> String {
     }
 }
 
+fn is_bad<T>(result: &Result<T, ApiError>) -> bool {
+    matches!(result, Err(error) if error.trouble == ApiTrouble::BadReply)
+}
+
 const SUCCESS: &str =
     r#"{"status":{"type":"success","code":200,"message":"Success","error":false}}"#;
 
@@ -52,49 +56,44 @@ fn r06_both_dialects_of_acceptance_are_read() {
             r#"{"id":"v-1","status":"accepted","device_id":"501","user_id":1001,"type_display_name":"X"}"#,
             r#"[{"id":"v-1","status":"accepted","device_id":"501"}]"#,
         ] {
-            assert_eq!(
-                read(Verify::Code, status, body),
-                "accepted",
-                "{status} {body}"
-            );
+            assert_eq!(read(Verify::Code, status, body), "accepted", "{body}");
         }
         for body in [
             r#"{"id":"v-1","status":"accepted","device_id":"501"}"#,
             r#" [ {"id":"v-1","status":"accepted","device_id":501} ] "#,
         ] {
-            assert_eq!(
-                read(Verify::Poll, status, body),
-                "accepted",
-                "{status} {body}"
-            );
+            assert_eq!(read(Verify::Poll, status, body), "accepted", "{body}");
         }
     }
 }
 
 #[test]
 fn r06_pending_and_rejected_are_told_apart() {
-    assert_eq!(
-        read(Verify::Poll, 200, r#"{"id":"v-1","status":"pending"}"#),
-        "pending"
-    );
-    assert_eq!(
-        read(Verify::Poll, 200, r#"[{"id":"v-1","status":"rejected"}]"#),
-        "rejected"
-    );
-    assert_eq!(
-        read(Verify::Code, 200, r#"{"status":"pending"}"#),
-        "pending"
-    );
-    assert_eq!(
-        read(
+    for (verify, status, body, end) in [
+        (
+            Verify::Poll,
+            200,
+            r#"{"id":"v-1","status":"pending"}"#,
+            "pending",
+        ),
+        (
+            Verify::Poll,
+            200,
+            r#"[{"id":"v-1","status":"rejected"}]"#,
+            "rejected",
+        ),
+        (Verify::Code, 200, r#"{"status":"pending"}"#, "pending"),
+        (
             Verify::Code,
             401,
-            r#"{"statusCode":401,"name":"InvalidCredentials"}"#
+            r#"{"statusCode":401,"name":"InvalidCredentials"}"#,
+            "rejected",
         ),
-        "rejected"
-    );
-    assert_eq!(read(Verify::Code, 422, ""), "rejected");
-    assert_eq!(read(Verify::Poll, 401, ""), "Credential");
+        (Verify::Code, 422, "", "rejected"),
+        (Verify::Poll, 401, "", "Credential"),
+    ] {
+        assert_eq!(read(verify, status, body), end, "{body}");
+    }
 }
 
 #[test]
@@ -281,17 +280,10 @@ fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
         "[]",
         "",
     ] {
-        assert_eq!(
-            read(201, body).unwrap_err().trouble,
-            ApiTrouble::BadReply,
-            "{body}"
-        );
+        assert!(is_bad(&read(201, body)), "{body}");
     }
     assert_eq!(read(401, "").unwrap_err().trouble, ApiTrouble::Credential);
-    assert_eq!(
-        read(204, r#"{"id":"v-1"}"#).unwrap_err().trouble,
-        ApiTrouble::BadReply
-    );
+    assert!(is_bad(&read(204, r#"{"id":"v-1"}"#)));
 }
 
 fn by(
@@ -437,50 +429,42 @@ fn an_error_instead_of_a_token_concerns_the_credential() {
 #[test]
 fn each_shape_of_error_is_named_in_the_log() {
     let detail = |status, body: &str| problem(&reply(status, body), Names::AndMessages).detail;
-    assert_eq!(
-        detail(
+    for (status, body, text) in [
+        (
             403,
-            r#"{"statusCode":403,"name":"ForbiddenAction","message":"No\u001b[2J way"}"#
+            r#"{"statusCode":403,"name":"ForbiddenAction","message":"No\u001b[2J way"}"#,
+            "status=403 ForbiddenAction: No[2J way",
         ),
-        "status=403 ForbiddenAction: No[2J way"
-    );
-    assert_eq!(
-        detail(
+        (
             401,
-            r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#
+            r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#,
+            "status=401 Unauthorized: Authentication Failure",
         ),
-        "status=401 Unauthorized: Authentication Failure"
-    );
-    assert_eq!(
-        detail(
+        (
             400,
-            r#"{"status":{"type":"bad request","message":{"description":"x"}}}"#
+            r#"{"status":{"type":"bad request","message":{"description":"x"}}}"#,
+            "status=400 bad request",
         ),
-        "status=400 bad request"
-    );
-    assert_eq!(
-        detail(
+        (
             422,
-            r#"{"code":422,"message":"Validation Failed","errors":[{"field":"x","message":["y"]}]}"#
+            r#"{"code":422,"message":"Validation Failed","errors":[{"field":"x","message":["y"]}]}"#,
+            "status=422: Validation Failed",
         ),
-        "status=422: Validation Failed"
-    );
-    assert_eq!(
-        detail(
+        (
             401,
-            r#"{"name":"Unauthorized","message":"Failed authentication with this factor"}"#
+            r#"{"name":"Unauthorized","message":"Failed authentication with this factor"}"#,
+            "status=401 Unauthorized: Failed authentication with this factor",
         ),
-        "status=401 Unauthorized: Failed authentication with this factor"
-    );
-    assert_eq!(
-        detail(
+        (
             422,
-            r#"{"statusCode":422,"name":"ValidationError","message":"Validations failed","details":{"parameters":[]}}"#
+            r#"{"statusCode":422,"name":"ValidationError","message":"Validations failed","details":{"parameters":[]}}"#,
+            "status=422 ValidationError: Validations failed",
         ),
-        "status=422 ValidationError: Validations failed"
-    );
-    assert_eq!(detail(500, "<html>"), "status=500");
-    assert_eq!(detail(504, ""), "status=504");
+        (500, "<html>", "status=500"),
+        (504, "", "status=504"),
+    ] {
+        assert_eq!(detail(status, body), text);
+    }
 }
 
 #[test]
@@ -532,18 +516,14 @@ fn r05_every_attribute_is_compared_and_custom_ones_too() {
 fn a_user_by_id_must_be_that_user_and_active() {
     let id = UserId::parse("1").unwrap();
     let read = |status, body: &str| super::user(&reply(status, body), Equal::Id(&id));
-    assert_eq!(
-        read(200, r#"{"id":1,"state":1,"status":1}"#).unwrap(),
-        Found::One(id.clone())
-    );
-    assert_eq!(
-        read(200, r#"{"id":2,"state":1,"status":1}"#).unwrap(),
-        Found::Other
-    );
-    assert_eq!(
-        read(200, r#"{"id":1,"state":1,"status":2}"#).unwrap(),
-        Found::Inactive
-    );
+    for (user, state, found) in [
+        (1, 1, Found::One(id.clone())),
+        (2, 1, Found::Other),
+        (1, 2, Found::Inactive),
+    ] {
+        let body = format!(r#"{{"id":{user},"state":1,"status":{state}}}"#);
+        assert_eq!(read(200, &body).unwrap(), found, "{body}");
+    }
     assert_eq!(read(404, "").unwrap(), Found::Gone);
     assert_eq!(read(403, "").unwrap_err().trouble, ApiTrouble::Credential);
 }
@@ -700,30 +680,18 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
         assert_ne!(read(verify, 201, SUCCESS), "accepted");
         let pending = error(401, "Authentication pending on OL Protect");
         assert_ne!(read(verify, 200, &pending), "pending");
-        assert_eq!(
-            read(
-                verify,
-                401,
-                &error(401, "Failed authentication with this factor")
-            ),
-            "rejected"
-        );
-        assert_eq!(
-            read(verify, 401, &error(401, "Insufficient Permission")),
-            "Credential"
-        );
-        assert_eq!(
-            read(
-                verify,
-                400,
-                &error(400, "State token is invalid or expired")
-            ),
-            "NotFound"
-        );
-        assert_eq!(
-            read(verify, 400, &error(400, "User does not exist")),
-            "RequestRefused"
-        );
+        for (status, message, end) in [
+            (401, "Failed authentication with this factor", "rejected"),
+            (401, "Insufficient Permission", "Credential"),
+            (400, "State token is invalid or expired", "NotFound"),
+            (400, "User does not exist", "RequestRefused"),
+        ] {
+            assert_eq!(
+                read(verify, status, &error(status, message)),
+                end,
+                "{message}"
+            );
+        }
         assert_eq!(read(verify, 500, ""), "ServerError");
     }
     let pending = error(401, "Authentication pending on OL Protect");
@@ -861,11 +829,7 @@ fn a_trigger_must_be_ours() {
         r#"[{"id":1001,"device_id":501,"state_token":"a/b"}]"#,
         "null",
     ] {
-        assert_eq!(
-            read(data).unwrap_err().trouble,
-            ApiTrouble::BadReply,
-            "{data}"
-        );
+        assert!(is_bad(&read(data)), "{data}");
     }
 }
 

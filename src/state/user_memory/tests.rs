@@ -7,6 +7,8 @@ use super::*;
 use crate::config::parse;
 use crate::factor::Factor;
 use crate::host::{pid_namespace, process_identity};
+use crate::login::Limit::{Challenges, RefusedCodes};
+use crate::login::LimitReached::{Day, PushDenied, Window};
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use crate::user::Uids;
@@ -19,6 +21,9 @@ const CONFIG: &str = "[onelogin]\nurl = \"https://x.onelogin.com\"\nclient_id = 
     [limits]\nchallenges = 3\nchallenges_per_day = 5\nfailures = 4\nfailures_per_day = 6\n";
 const OFFICE: &str = "ssh 192.0.2.7/32";
 const FOUND: LookUpEnd = LookUpEnd::Found { is_cached: true };
+const TOO_MANY: Result<(), Uncounted> = Err(Uncounted::LimitReached(Window));
+const TOO_MANY_CODES: Result<(), CodeNotCounted> = Err(CodeNotCounted::LimitReached(Window));
+const USED_BEFORE: Result<(), CodeNotCounted> = Err(CodeNotCounted::UsedBefore);
 const LIFE: Duration = Duration::from_secs(120);
 
 /// A folder for the state, which is removed in the end.
@@ -272,29 +277,19 @@ fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
     first.allow();
     assert_eq!(place.paths(), [""; 0], "nothing is left of it");
     for _ in 0..3 {
-        assert_eq!(place.alice().limit_reached(Limit::Challenges), None);
+        assert_eq!(place.alice().limit_reached(Challenges), None);
         assert_eq!(place.challenge(&ALICE), Ok(()));
     }
-    let reached = LimitReached::Window;
-    assert_eq!(
-        place.alice().limit_reached(Limit::Challenges),
-        Some(reached)
-    );
-    assert_eq!(
-        place.challenge(&ALICE),
-        Err(Uncounted::LimitReached(reached))
-    );
-    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
+    assert_eq!(place.alice().limit_reached(Challenges), Some(Window));
+    assert_eq!(place.challenge(&ALICE), TOO_MANY);
+    assert_eq!(place.alice().limit_reached(RefusedCodes), None);
     let bob = By {
         id: "1002",
         ..ALICE
     };
-    assert_eq!(
-        place.user_memory(&bob).limit_reached(Limit::Challenges),
-        None
-    );
+    assert_eq!(place.user_memory(&bob).limit_reached(Challenges), None);
     pass(660);
-    assert_eq!(place.alice().limit_reached(Limit::Challenges), None);
+    assert_eq!(place.alice().limit_reached(Challenges), None);
 }
 
 #[test]
@@ -308,11 +303,10 @@ fn r22_two_names_of_one_onelogin_user_have_one_limit() {
         assert_eq!(place.refuse(by, &code), Ok(()));
     }
     for by in [&ALICE, &work] {
-        let reached = Err(CodeNotCounted::LimitReached(LimitReached::Window));
-        assert_eq!(place.refuse(by, "999999"), reached);
+        assert_eq!(place.refuse(by, "999999"), TOO_MANY_CODES);
         assert_eq!(
-            place.user_memory(by).limit_reached(Limit::RefusedCodes),
-            Some(LimitReached::Window)
+            place.user_memory(by).limit_reached(RefusedCodes),
+            Some(Window)
         );
     }
 }
@@ -369,12 +363,9 @@ fn r22_the_last_of_a_day_is_told_once() {
         1,
         "{told:?}"
     );
-    assert_eq!(
-        place.alice().limit_reached(Limit::RefusedCodes),
-        Some(LimitReached::Day)
-    );
+    assert_eq!(place.alice().limit_reached(RefusedCodes), Some(Day));
     pass(86_400);
-    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
+    assert_eq!(place.alice().limit_reached(RefusedCodes), None);
 }
 
 #[test]
@@ -474,12 +465,8 @@ fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
     for code in codes().take(4) {
         assert_eq!(place.refuse(&stranger, &code), Ok(()));
     }
-    let reached = LimitReached::Window;
-    assert_eq!(
-        place.refuse(&stranger, "999999"),
-        Err(CodeNotCounted::LimitReached(reached))
-    );
-    assert_eq!(place.alice().limit_reached(Limit::RefusedCodes), None);
+    assert_eq!(place.refuse(&stranger, "999999"), TOO_MANY_CODES);
+    assert_eq!(place.alice().limit_reached(RefusedCodes), None);
     assert_eq!(place.refuse(&ALICE, "999999"), Ok(()));
 }
 
@@ -501,39 +488,26 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
     while place.challenge(&elsewhere).is_ok() {}
     assert_eq!(
-        place
-            .user_memory(&at_home)
-            .limit_reached(Limit::RefusedCodes),
+        place.user_memory(&at_home).limit_reached(RefusedCodes),
         None
     );
     assert_eq!(place.challenge(&at_home), Ok(()));
-    let reached = LimitReached::Window;
-    assert_eq!(
-        place.challenge(&at_home),
-        Err(Uncounted::LimitReached(reached)),
-        "one a day"
-    );
+    assert_eq!(place.challenge(&at_home), TOO_MANY, "one a day");
     for _ in 0..3 {
         let code = codes.next().unwrap();
         assert_eq!(place.refuse(&at_home, &code), Ok(()));
     }
+    assert_eq!(place.refuse(&at_home, "999999"), TOO_MANY_CODES);
     assert_eq!(
-        place.refuse(&at_home, "999999"),
-        Err(CodeNotCounted::LimitReached(reached))
-    );
-    assert_eq!(
-        place
-            .user_memory(&at_home)
-            .limit_reached(Limit::RefusedCodes),
-        Some(reached)
+        place.user_memory(&at_home).limit_reached(RefusedCodes),
+        Some(Window)
     );
     // It is that of this origin, for a day; what is accepted is given back.
     pass(86_340);
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
-    let day = LimitReached::Day;
     assert_eq!(
         place.refuse(&at_home, "999998"),
-        Err(CodeNotCounted::LimitReached(day))
+        Err(CodeNotCounted::LimitReached(Day))
     );
     pass(120);
     while place.refuse(&elsewhere, &codes.next().unwrap()).is_ok() {}
@@ -553,10 +527,7 @@ fn r22_the_reserve_never_lets_a_used_code_pass() {
     for code in codes().take(4) {
         place.refuse(&ALICE, &code).unwrap();
     }
-    assert_eq!(
-        place.refuse(&at_home, "900000"),
-        Err(CodeNotCounted::UsedBefore)
-    );
+    assert_eq!(place.refuse(&at_home, "900000"), USED_BEFORE);
 }
 
 #[test]
@@ -575,10 +546,7 @@ fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
         proof: Proof::Proven,
         ..unproven
     };
-    assert_eq!(
-        place.refuse(&proven, "999999"),
-        Err(CodeNotCounted::LimitReached(LimitReached::Window))
-    );
+    assert_eq!(place.refuse(&proven, "999999"), TOO_MANY_CODES);
 }
 
 #[test]
@@ -623,18 +591,12 @@ fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
     login.push_denied();
     assert!(login.is_push_denied());
     for _ in 0..2 {
-        assert_eq!(
-            place.alice().limit_reached(Limit::Challenges),
-            Some(LimitReached::PushDenied)
-        );
-        let refused = Err(Uncounted::LimitReached(LimitReached::PushDenied));
+        assert_eq!(place.alice().limit_reached(Challenges), Some(PushDenied));
+        let refused = Err(Uncounted::LimitReached(PushDenied));
         assert_eq!(place.challenge(&ALICE), refused);
         pass(3_590);
     }
-    assert_eq!(
-        place.user_memory(&at_home).limit_reached(Limit::Challenges),
-        None
-    );
+    assert_eq!(place.user_memory(&at_home).limit_reached(Challenges), None);
     assert_eq!(place.challenge(&at_home), Ok(()));
     // A message shows on no phone as a push.
     assert_eq!(place.alice().count_challenge(Challenge::Other), Ok(()));
@@ -678,8 +640,7 @@ fn r22_who_is_killed_while_it_looks_up_has_counted() {
     for _ in 0..LOOK_UPS {
         assert_eq!(place.stranger(&ALICE).count_look_up(), Ok(()));
     }
-    let reached = Err(Uncounted::LimitReached(LimitReached::Window));
-    assert_eq!(place.stranger(&ALICE).count_look_up(), reached);
+    assert_eq!(place.stranger(&ALICE).count_look_up(), TOO_MANY);
 }
 
 #[test]
@@ -709,15 +670,12 @@ fn r22_who_is_known_to_have_used_the_limit_up_is_denied_before_a_look_up() {
     }
     let mut again = place.stranger(&ALICE);
     assert_eq!(
-        again.limit_reached(Limit::RefusedCodes),
+        again.limit_reached(RefusedCodes),
         None,
         "nobody is known yet"
     );
     again.recall();
-    assert_eq!(
-        again.limit_reached(Limit::RefusedCodes),
-        Some(LimitReached::Window)
-    );
+    assert_eq!(again.limit_reached(RefusedCodes), Some(Window));
     // One pointer for many look-ups; the newest one holds.
     for (id, pointers) in [("1001", 1), ("1002", 2)] {
         pass(60);
@@ -753,16 +711,10 @@ fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_
         id: "1002",
         ..ALICE
     };
-    assert_eq!(
-        place.accept(&ALICE, "123456"),
-        Err(CodeNotCounted::UsedBefore)
-    );
+    assert_eq!(place.accept(&ALICE, "123456"), USED_BEFORE);
     assert_eq!(place.accept(&other, "123456"), Ok(()));
     pass(600);
-    assert_eq!(
-        place.accept(&ALICE, "123456"),
-        Err(CodeNotCounted::UsedBefore)
-    );
+    assert_eq!(place.accept(&ALICE, "123456"), USED_BEFORE);
     pass(60);
     assert_eq!(place.accept(&ALICE, "123456"), Ok(()));
     assert_eq!(place.refuse(&ALICE, "654321"), Ok(()));
@@ -774,10 +726,7 @@ fn r18_of_two_logins_that_send_the_same_code_at_once_one_is_refused() {
     let place = Place::new();
     let (mut first, mut second) = (place.alice(), place.alice());
     assert_eq!(first.count_code(&code("123456")), Ok(()));
-    assert_eq!(
-        second.count_code(&code("123456")),
-        Err(CodeNotCounted::UsedBefore)
-    );
+    assert_eq!(second.count_code(&code("123456")), USED_BEFORE);
 }
 
 #[test]
@@ -787,17 +736,14 @@ fn r18_a_code_that_was_not_sent_is_neither_used_nor_refused() {
     login.count_code(&code("111111")).unwrap();
     login.refused();
     login.count_code(&code("123456")).unwrap();
-    login.unsent(Limit::RefusedCodes);
+    login.unsent(RefusedCodes);
     assert_eq!(place.paths().len(), 1, "the refused one");
     assert_eq!(login.count_code(&code("123456")), Ok(()));
-    login.unsent(Limit::RefusedCodes);
+    login.unsent(RefusedCodes);
     for code in codes().skip(7).take(3) {
         place.refuse(&ALICE, &code).unwrap();
     }
-    assert_eq!(
-        place.refuse(&ALICE, "999999"),
-        Err(CodeNotCounted::LimitReached(LimitReached::Window))
-    );
+    assert_eq!(place.refuse(&ALICE, "999999"), TOO_MANY_CODES);
     assert!(place.entries(Kind::Used).is_empty());
 }
 
@@ -845,7 +791,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
     let place = Place::new();
     let mut login = place.alice();
     login.count_challenge(Challenge::Push).unwrap();
-    login.unsent(Limit::Challenges);
+    login.unsent(Challenges);
     assert_eq!(place.paths(), [""; 0]);
 }
 
@@ -855,21 +801,21 @@ fn a_code_and_a_push_of_one_login_are_given_back_each_for_itself() {
     let mut login = place.alice();
     login.count_challenge(Challenge::Push).unwrap();
     login.count_code(&code("123456")).unwrap();
-    login.count_again(Limit::Challenges).unwrap();
+    login.count_again(Challenges).unwrap();
     let counted =
         || [Kind::Challenge, Kind::Code, Kind::Used].map(|kind| place.entries(kind).len());
     assert_eq!(counted(), [2, 1, 1]);
-    login.unsent(Limit::RefusedCodes);
+    login.unsent(RefusedCodes);
     assert_eq!(counted(), [2, 0, 0]);
-    login.unsent(Limit::Challenges);
+    login.unsent(Challenges);
     assert_eq!(counted(), [1, 0, 0]);
 
     login.count_code(&code("123456")).unwrap();
-    login.unsent(Limit::Challenges);
+    login.unsent(Challenges);
     assert_eq!(counted(), [0, 1, 1]);
     assert_eq!(
         login.count_code(&code("123456")),
-        Err(CodeNotCounted::UsedBefore),
+        USED_BEFORE,
         "a push that was not sent leaves the code used"
     );
 }
@@ -1006,10 +952,7 @@ fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     };
     assert_eq!(place.alice().standing().unwrap(), standing);
     assert_eq!(place.stranger(&ALICE).recall(), Recalled::Nothing);
-    assert_eq!(
-        place.accept(&ALICE, "900000"),
-        Err(CodeNotCounted::UsedBefore)
-    );
+    assert_eq!(place.accept(&ALICE, "900000"), USED_BEFORE);
 }
 
 #[test]
@@ -1023,7 +966,7 @@ fn r14_what_is_over_is_swept_a_little_at_a_time_and_what_counts_stays() {
     pass(86_400 - 3_000 + 180);
     let sweep = |place: &Place| {
         let user_memory = place.alice();
-        user_memory.limit_reached(Limit::RefusedCodes);
+        user_memory.limit_reached(RefusedCodes);
         user_memory.sweep(true);
     };
     sweep(&place);
@@ -1161,8 +1104,7 @@ fn r22_a_window_is_rounded_up_to_minutes() {
         place.refuse(&ALICE, &code).unwrap();
     }
     pass(120);
-    let reached = Err(CodeNotCounted::LimitReached(LimitReached::Window));
-    assert_eq!(place.refuse(&ALICE, "999999"), reached);
+    assert_eq!(place.refuse(&ALICE, "999999"), TOO_MANY_CODES);
 }
 
 #[test]
@@ -1173,15 +1115,8 @@ fn r22_what_seems_to_be_counted_later_counts() {
         place.refuse(&ALICE, &code).unwrap();
     }
     pass(-300);
-    let reached = LimitReached::Window;
-    assert_eq!(
-        place.refuse(&ALICE, "999999"),
-        Err(CodeNotCounted::LimitReached(reached))
-    );
-    assert_eq!(
-        place.alice().limit_reached(Limit::RefusedCodes),
-        Some(reached)
-    );
+    assert_eq!(place.refuse(&ALICE, "999999"), TOO_MANY_CODES);
+    assert_eq!(place.alice().limit_reached(RefusedCodes), Some(Window));
 }
 
 #[test]
@@ -1196,7 +1131,6 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     first.meet(&UserId::parse("1001").unwrap());
     first.looked_up(FOUND);
     first.allow();
-    let reached = Err(Uncounted::LimitReached(LimitReached::Window));
     // Nobody's first factor.
     let unproven = By {
         proof: Proof::Unproven,
@@ -1205,12 +1139,12 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     for _ in 0..LOOK_UPS {
         place.stranger(&unproven).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&unproven).count_look_up(), reached);
+    assert_eq!(place.stranger(&unproven).count_look_up(), TOO_MANY);
     // The user's.
     for _ in 0..LOOK_UPS {
         place.stranger(&ALICE).count_look_up().unwrap();
     }
-    assert_eq!(place.stranger(&ALICE).count_look_up(), reached);
+    assert_eq!(place.stranger(&ALICE).count_look_up(), TOO_MANY);
     for _ in 0..LOOK_UPS {
         let mut own = place.stranger(&at_home);
         own.recall();
@@ -1218,7 +1152,7 @@ fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     }
     let mut own = place.stranger(&at_home);
     own.recall();
-    assert_eq!(own.count_look_up(), reached);
+    assert_eq!(own.count_look_up(), TOO_MANY);
 }
 
 #[test]
@@ -1235,10 +1169,7 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
         assert_eq!(look_up().1, Ok(()));
     }
     let (mut accepted, _) = look_up();
-    assert_eq!(
-        look_up().1,
-        Err(Uncounted::LimitReached(LimitReached::Window))
-    );
+    assert_eq!(look_up().1, TOO_MANY);
     accepted.allow();
     assert_eq!(look_up().1, Ok(()));
 }
