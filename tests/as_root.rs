@@ -9,8 +9,8 @@ use pam_host::{Case, Code};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use world::{
-    ID, NAME, SAFE, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push,
-    reason, sms, totp,
+    ID, NAME, SAFE, TOTP_CODE, World, assert_accepted, assert_denied, connection, decision,
+    fresh_code, push, reason, sms, totp,
 };
 
 /// An account that every system has, beside [`NAME`], and its uid.
@@ -411,10 +411,7 @@ fn r04_in_a_setuid_program_the_callers_files_are_not_trusted() {
         nix::unistd::chown(path, Some(uid.into()), None).unwrap();
     };
     let config = world.place.config_path();
-    assert_eq!(
-        setuid(world.host("sudo")).answer(TOTP_CODE).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&setuid(world.host("sudo")).answer(TOTP_CODE).run());
     own(&config, CALLER_UID);
     let outcome = setuid(world.host("sudo")).answer(TOTP_CODE).run();
     assert_eq!(outcome.code, Code::SERVICE_ERR);
@@ -597,7 +594,7 @@ fn r22_where_the_start_of_the_machine_has_no_name_nobody_gets_in() {
 fn r22_denials_are_written_down_only_while_half_of_the_room_is_free() {
     let world = World::with([totp()], &[]);
     let _mounted = Mounted::on(&world, "nr_inodes=40");
-    assert_eq!(world.ssh().answer("123456").run().code, Code::SUCCESS);
+    assert_accepted(&world.ssh().answer("123456").run());
     for _ in 0..60 {
         let stranger = world.ssh().answers(["x"; 3]).run();
         assert_eq!(reason(&stranger), "no-code");
@@ -723,10 +720,7 @@ fn r04_a_file_that_is_swapped_before_any_call_is_refused_or_too_late() {
     }
     assert_eq!(theirs.connections(), 0);
     assert!(refused > 6, "{refused}: no swap came in time to be seen");
-    assert_eq!(
-        setuid(world.host("sudo")).answer(TOTP_CODE).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&setuid(world.host("sudo")).answer(TOTP_CODE).run());
 }
 
 /// Compared with tests/touched.txt, which says why for each.

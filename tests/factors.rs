@@ -12,7 +12,10 @@ use pam_host::{Case, Code, Outcome, Place};
 use pam_onelogin::factor::Factor;
 use std::collections::BTreeSet;
 use std::time::Duration;
-use world::{DIALECTS, ID, NAME, World, assert_denied, connection, decision, reason, totp};
+use world::{
+    DIALECTS, ID, NAME, World, assert_accepted, assert_denied, assert_end, connection, decision,
+    reason, totp,
+};
 
 const LONG: Duration = Duration::from_secs(60);
 const YUBIKEY_CODE: &str = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
@@ -115,11 +118,7 @@ fn each_code_that_is_sent_lets_in_once_and_a_wrong_or_late_one_does_not() {
                     decision(&outcome).contains(&format!("factor={factor}")),
                     "{what}"
                 );
-                assert_eq!(
-                    (world.onelogin.activations(), world.onelogin.codes()),
-                    (1, 1),
-                    "{what}"
-                );
+                assert_eq!(world.sent(), (1, 1), "{what}");
 
                 // Wrong, and the code of the earlier message.
                 let outcome = world
@@ -395,10 +394,7 @@ fn r14_the_phone_is_free_again_when_a_login_ends_though_its_process_goes_on() {
 #[test]
 fn r14_an_outage_at_the_code_is_no_refused_code() {
     let mut world = World::with_totp();
-    assert_eq!(
-        world.ssh().answer(world::fresh_code()).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::fresh_code()).run());
     let used = world.kept("x-").len();
     let mut login = world.ssh().spawn();
     login.wait_prompt();
@@ -435,7 +431,7 @@ fn r18_a_code_is_taken_once_whichever_account_here_it_is_typed_for() {
         .write("etc/map", "nobody id=1001\ndaemon id=1001\n");
     world.config(&[&format!("users.map_file = {:?}", map.to_str().unwrap())]);
     let code = world::fresh_code();
-    assert_eq!(world.ssh().answer(&code).run().code, Code::SUCCESS);
+    assert_accepted(&world.ssh().answer(&code).run());
     let codes = world.onelogin.codes();
     let other = world
         .place
@@ -535,10 +531,7 @@ fn r14_refused_codes_are_counted_over_logins_and_then_nothing_is_sent() {
     assert_eq!(world.onelogin.codes(), 4, "the fifth was not sent");
     world.onelogin.clear_requests();
     let outcome = world.ssh().answer(world::TOTP_CODE).run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::MAXTRIES, "too-many-codes")
-    );
+    assert_end(&outcome, Code::MAXTRIES, "too-many-codes");
     assert_eq!(world.requests(), 0);
     assert_eq!(outcome.prompts(), [""; 0]);
 }
@@ -547,25 +540,16 @@ fn r14_refused_codes_are_counted_over_logins_and_then_nothing_is_sent() {
 fn r14_an_accepted_code_is_not_counted_as_refused() {
     let world = World::with([totp()], &["limits.failures = 2"]);
     for _ in 0..4 {
-        assert_eq!(
-            world.ssh().answer(world::fresh_code()).run().code,
-            Code::SUCCESS
-        );
+        assert_accepted(&world.ssh().answer(world::fresh_code()).run());
     }
     let _ = world.ssh().answers(["000001", &world::fresh_code()]).run();
-    assert_eq!(
-        world.ssh().answer(world::fresh_code()).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::fresh_code()).run());
 }
 
 #[test]
 fn r18_a_code_is_accepted_once_on_a_host_whatever_onelogin_says() {
     let world = World::with_totp();
-    assert_eq!(
-        world.ssh().answer(world::TOTP_CODE).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::TOTP_CODE).run());
     let codes = world.onelogin.codes();
     let next = world::fresh_code();
     let outcome = world.ssh().answers([world::TOTP_CODE, &next]).run();
@@ -581,10 +565,7 @@ fn r18_a_code_is_accepted_once_on_a_host_whatever_onelogin_says() {
     );
     // With nothing but used ones there is no way in.
     let outcome = world.ssh().answers([world::TOTP_CODE, &next, &next]).run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::MAXTRIES, "used-code")
-    );
+    assert_end(&outcome, Code::MAXTRIES, "used-code");
 }
 
 #[test]
@@ -633,7 +614,7 @@ fn a_text_message_has_the_admins_words() {
         let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
         let world = World::with([world::sms()], &lines);
         world.onelogin.set_next_code("0042");
-        assert_eq!(world.ssh().answers(["", "0042"]).run().code, Code::SUCCESS);
+        assert_accepted(&world.ssh().answers(["", "0042"]).run());
         let text = world.onelogin.messages().pop().unwrap().to_string();
         assert!(text.contains("Code 0042 for 2 min"), "v{api}: {text}");
     }
@@ -648,7 +629,7 @@ fn requests_hold_what_is_documented_and_nothing_else() {
     let bodies = |device: Device, code: &str| {
         let world = World::with([device], &lines);
         world.onelogin.set_next_code(code);
-        assert_eq!(world.ssh().answers(["", code]).run().code, Code::SUCCESS);
+        assert_accepted(&world.ssh().answers(["", code]).run());
         let requests = world.onelogin.requests().into_iter();
         let bodies = requests
             .filter(|r| r.path.contains("/verifications"))
@@ -684,10 +665,7 @@ fn several_devices_of_a_kind_can_be_told_apart_and_the_default_comes_first() {
         "{:?}",
         outcome.prompts()
     );
-    assert_eq!(
-        world.ssh().answers(["1", "111111"]).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answers(["1", "111111"]).run());
     assert_eq!(
         world.onelogin.codes(),
         2,
@@ -871,10 +849,7 @@ fn an_enrolment_that_fails_is_remembered_and_registers_once() {
         .ssh_again(&connection)
         .answers(["1", "0000", "1111", "2222"])
         .run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::MAXTRIES, "not-enrolled")
-    );
+    assert_end(&outcome, Code::MAXTRIES, "not-enrolled");
     let rerun = world.ssh_again(&connection).answers(["1"]).run();
     assert_eq!(reason(&rerun), "denied-before");
     assert_eq!(world.onelogin.count("POST", "/registrations"), 1);
@@ -922,10 +897,7 @@ fn look_ups_and_verification_can_have_a_credential_each() {
             .onelogin
             .set_scope("reader", Scope::AuthenticationOnly);
         let outcome = world.ssh().run();
-        assert_eq!(
-            (outcome.code, reason(&outcome).as_str()),
-            (Code::SERVICE_ERR, "credential")
-        );
+        assert_end(&outcome, Code::SERVICE_ERR, "credential");
         assert!(
             outcome.log[0]
                 .contains("the credential of [onelogin.lookup] needs the scope \\\"Read Users\\\""),
@@ -1027,18 +999,12 @@ fn the_map_file_names_users_and_ids() {
     named(&world.onelogin, |_| ());
     let line = map(&world, "nobody somebody.else\n");
     world.config(&["users.cache = 0", &line]);
-    assert_eq!(
-        world.ssh().answer(world::TOTP_CODE).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::TOTP_CODE).run());
 
     let line = map(&world, "nobody id=1001\n");
     world.config(&["users.cache = 0", &line, "users.match = \"map\""]);
     world.onelogin.clear_requests();
-    assert_eq!(
-        world.ssh().answer(world::fresh_code()).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::fresh_code()).run());
     assert_eq!(
         world.onelogin.count("GET", "/api/2/users/1001"),
         1,
@@ -1054,10 +1020,7 @@ fn the_map_file_names_users_and_ids() {
         "users.check_active = false",
     ]);
     world.onelogin.clear_requests();
-    assert_eq!(
-        world.ssh().answer(world::fresh_code()).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::fresh_code()).run());
     assert_eq!(world.onelogin.count("GET", "/api/2/users"), 0, "no look-up");
 
     let case = world
@@ -1066,18 +1029,12 @@ fn the_map_file_names_users_and_ids() {
         .user("daemon")
         .ssh_with_key(&connection());
     let outcome = case.answers(["111111"; 3]).run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::USER_UNKNOWN, "not-mapped")
-    );
+    assert_end(&outcome, Code::USER_UNKNOWN, "not-mapped");
 
     let line = map(&world, "nobody *\n");
     world.config(&["users.cache = 0", &line]);
     let outcome = world.ssh().run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::SERVICE_ERR, "config")
-    );
+    assert_end(&outcome, Code::SERVICE_ERR, "config");
     assert!(outcome.log[0].contains("/map:1: "), "{:?}", outcome.log);
 }
 
@@ -1092,17 +1049,11 @@ fn a_retry_after_is_waited_for_once() {
     world
         .onelogin
         .fault(Fault::new(Match::path("/devices"), busy.clone()).times(1));
-    assert_eq!(
-        world.ssh().answer(world::TOTP_CODE).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::TOTP_CODE).run());
     assert_eq!(world.onelogin.count("GET", "/devices"), 2);
     world.onelogin.fault(Fault::new(Match::code(), busy));
     let outcome = world.ssh().answer(world::fresh_code()).run();
-    assert_eq!(
-        (outcome.code, reason(&outcome).as_str()),
-        (Code::MAXTRIES, "rate-limited")
-    );
+    assert_end(&outcome, Code::MAXTRIES, "rate-limited");
     assert_eq!(world.onelogin.codes(), 2, "a code is never sent again");
 }
 
@@ -1206,10 +1157,7 @@ fn a_code_whose_push_was_lost_on_the_way_is_not_used_and_the_push_counts() {
     world.onelogin.fault(lost);
     let outcome = world.ssh().answer(world::PUSH_CODE).run();
     assert_eq!(reason(&outcome), "connection-lost");
-    assert_eq!(
-        (world.onelogin.activations(), world.onelogin.codes()),
-        (1, 0)
-    );
+    assert_eq!(world.sent(), (1, 0));
     let kept = ["f-", "x-", "c-", "p-"].map(|kind| world.kept(kind).len());
     assert_eq!(kept, [0, 0, 1, 0]);
     let outcome = world.ssh().answer(world::PUSH_CODE).run();
@@ -1249,10 +1197,7 @@ fn wrong_codes_beside_a_push_count_and_the_push_counts_once() {
     assert_eq!(reason(&outcome), "wrong-code");
     assert!(decision(&outcome).contains("factor=protect-code"));
     assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (3, 1));
-    assert_eq!(
-        (world.onelogin.activations(), world.onelogin.codes()),
-        (1, 3)
-    );
+    assert_eq!(world.sent(), (1, 3));
 }
 
 #[test]
@@ -1297,14 +1242,8 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     second.wait_prompt();
     second.reply(world::PUSH_CODE_2);
     let busy = second.wait_prompt().text.to_string();
-    assert!(
-        busy.ends_with("deny it if not. Press Enter to wait: "),
-        "{busy}"
-    );
-    assert_eq!(
-        (world.onelogin.activations(), world.onelogin.codes()),
-        (1, 0)
-    );
+    assert!(busy.ends_with("deny it if not. Press Enter to wait: "), "{busy}");
+    assert_eq!(world.sent(), (1, 0));
     assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (0, 1));
     assert!(world.onelogin.approve_latest().is_some());
     first.reply("");
@@ -1313,10 +1252,7 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     let outcome = second.finish();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert!(decision(&outcome).contains("factor=protect-code"));
-    assert_eq!(
-        (world.onelogin.activations(), world.onelogin.codes()),
-        (2, 1)
-    );
+    assert_eq!(world.sent(), (2, 1));
 }
 
 #[test]
@@ -1326,10 +1262,7 @@ fn r18_a_used_code_that_needs_a_push_sends_none_and_leaves_the_phone() {
     assert_eq!(login(&[world::PUSH_CODE]).code, Code::SUCCESS);
     let outcome = login(&[world::PUSH_CODE; 3]);
     assert_eq!(reason(&outcome), "used-code");
-    assert_eq!(
-        (world.onelogin.activations(), world.onelogin.codes()),
-        (1, 1)
-    );
+    assert_eq!(world.sent(), (1, 1));
     for kind in ["f-", "c-", "p-"] {
         assert_eq!(world.kept(kind).len(), 0, "{kind}");
     }

@@ -8,7 +8,10 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{Dialect, PushBehaviour};
 use pam_host::{Call, Case, Code, Outcome};
-use world::{PUSH_CODE, SAFE, TOTP_CODE, World, assert_denied, connection, push, reason, totp};
+use world::{
+    PUSH_CODE, SAFE, TOTP_CODE, World, assert_accepted, assert_denied, connection, push, reason,
+    totp,
+};
 
 const SECURE: &str = "failmode = \"secure\"";
 const ONE_TRY: &str = "factors.prompts = 1";
@@ -196,7 +199,7 @@ fn a_login_does_not_care_for_interrupts_and_short_reads_and_writes() {
         world.forget_counts();
         world.ssh().answer(TOTP_CODE)
     };
-    assert_eq!(right().byte_by_byte().run().code, Code::SUCCESS);
+    assert_accepted(&right().byte_by_byte().run());
     let interruptible = ["read", "recv", "recvfrom", "write", "send", "poll"];
     let mut interrupted = 0;
     for number in 1..=calls(right()) {
@@ -283,10 +286,7 @@ fn r02_with_little_memory_a_login_may_abort_and_nobody_gets_in() {
         }
         assert!(ends.0 > 0 && ends.1 > 0, "{ends:?}");
         world.forget_counts();
-        assert_eq!(
-            world.ssh().answer(TOTP_CODE).memory(64_000).run().code,
-            Code::SUCCESS
-        );
+        assert_accepted(&world.ssh().answer(TOTP_CODE).memory(64_000).run());
     }
 }
 
@@ -299,7 +299,7 @@ fn r22_who_is_stopped_at_any_call_cannot_get_beyond_the_limits() {
     let world = World::with([totp()], &lines).speaking(Dialect::Live);
     let warm = || {
         world.later();
-        assert_eq!(world.ssh().answer(TOTP_CODE).run().code, Code::SUCCESS);
+        assert_accepted(&world.ssh().answer(TOTP_CODE).run());
         world.forget_user().onelogin.clear_requests();
     };
     // Codes that are no two alike.

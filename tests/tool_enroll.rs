@@ -7,7 +7,7 @@ use onelogin_simulator::{DEFAULT_CLIENT_SECRET, Factor, Registration, Simulator,
 use pam_host::root::Stage;
 use pam_host::{Code, Pty};
 use tool::{at, on_terminal, run, tool};
-use world::{DIALECTS, ID, NAME, World, totp};
+use world::{DIALECTS, ID, NAME, World, assert_accepted, totp};
 
 /// A world in which the user can enrol this.
 fn offering(world: World, kind: Factor) -> World {
@@ -65,10 +65,7 @@ fn who_has_a_device_gets_another_one_only_where_that_is_said() {
     assert_eq!(world.onelogin.count("POST", "/registrations"), 0);
 
     // A login believes what is there; the new device is seen by the next one.
-    assert_eq!(
-        world.ssh().answer(world::fresh_code()).run().code,
-        Code::SUCCESS
-    );
+    assert_accepted(&world.ssh().answer(world::fresh_code()).run());
     let mut screen = enroll(&world, &["--another"]);
     screen.expect("Option: ");
     screen.line("1");

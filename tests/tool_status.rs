@@ -8,7 +8,7 @@ use pam_host::{Code, Outcome};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use tool::{Ran, assert_documented, at, has, run};
-use world::{NAME, TOTP_CODE as CODE, World, fresh_code, reason, totp};
+use world::{NAME, TOTP_CODE as CODE, World, assert_accepted, fresh_code, reason, totp};
 
 #[test]
 fn decisions_of_real_logins_are_counted_and_the_last_ones_shown() {
@@ -182,7 +182,7 @@ fn what_is_kept_is_told_with_its_age_and_never_what_it_is() {
     assert!(!world.place.state_path().exists(), "to look makes nothing");
     assert_documented("status", &nothing);
     assert_eq!(nothing["user"], NAME);
-    assert_eq!(world.ssh().answer(CODE).run().code, Code::SUCCESS);
+    assert_accepted(&world.ssh().answer(CODE).run());
     let kept = shown(&world, &["status", NAME]).json();
     assert!(
         kept["kept"]["cached_seconds"]

@@ -169,6 +169,11 @@ impl World {
     pub fn requests(&self) -> usize {
         self.onelogin.requests().len()
     }
+
+    /// How many activations and codes OneLogin got.
+    pub fn sent(&self) -> (usize, usize) {
+        (self.onelogin.activations(), self.onelogin.codes())
+    }
 }
 
 /// A code of the authenticator that was not typed before.
@@ -219,6 +224,16 @@ pub fn reason(outcome: &Outcome) -> String {
     let decision = decision(outcome);
     let reason = decision.split("reason=").nth(1).unwrap_or_default();
     reason.split(' ').next().unwrap_or_default().to_owned()
+}
+
+/// The login was accepted.
+pub fn assert_accepted(outcome: &Outcome) {
+    assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+}
+
+/// The login ended with this code and for this reason.
+pub fn assert_end(outcome: &Outcome, code: Code, why: &str) {
+    assert_eq!((outcome.code, reason(outcome).as_str()), (code, why));
 }
 
 /// Nobody got in, and nobody was skipped.
