@@ -11,10 +11,10 @@ use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, GivesBack,
-    HasCached, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken, NotCounted,
-    PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits,
-    WaitsFor,
+    Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, Finds,
+    GivesBack, HasCached, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken,
+    NotCounted, PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway,
+    Unprepared, Waits, WaitsFor,
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
@@ -36,8 +36,7 @@ const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Prot
 #[test]
 fn a_code_that_onelogin_accepts_lets_in() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
@@ -50,8 +49,7 @@ fn a_code_that_onelogin_accepts_lets_in() {
 #[test]
 fn a_wrong_code_may_be_corrected() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
@@ -66,8 +64,7 @@ fn a_wrong_code_may_be_corrected() {
 #[test]
 fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
@@ -83,8 +80,7 @@ fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
 #[test]
 fn prompts_limits_the_tries() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
@@ -97,8 +93,7 @@ fn prompts_limits_the_tries() {
 #[test]
 fn r12_what_is_no_code_is_never_sent() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "hunter2"),
         NotText(AGAIN),
         Password(AGAIN),
@@ -123,8 +118,7 @@ fn r12_without_any_conversation_onelogin_is_not_asked() {
 #[test]
 fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused)),
         WaitsFor(SECOND_LOOK),
         Disconnects,
@@ -163,8 +157,7 @@ fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
     const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: ";
     // autopush or Enter: neither sends anything.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), sms("701")]),
+        Finds(vec![push("601"), sms("701")]),
         Asks(HELD_BACK, ""),
         Asks(AGAIN, "654321"),
         Denies,
@@ -177,13 +170,9 @@ fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
     assert_eq!(end, "accepted factor=protect-code id=1001");
 
     // Who has no device for a code has to wait.
-    let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
-        Denies,
-    ])
-    .used_up(Limit::Challenges)
-    .run();
+    let end = Script::of([Finds(vec![sms("701")]), Denies])
+        .used_up(Limit::Challenges)
+        .run();
     assert_eq!(end, "denied too-many-challenges factor=- id=1001");
 }
 
@@ -205,8 +194,7 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
         (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![sms("701")]),
+            Finds(vec![sms("701")]),
             Asks(
                 "Press Enter to get a passcode by text message (Mobile): ",
                 "",
@@ -226,8 +214,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
 
     // Another login has used the last one up meanwhile.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::LimitReached(LimitReached::Window)),
         Denies,
@@ -256,8 +243,7 @@ fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
 #[test]
 fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::NoState),
         Denies,
@@ -269,8 +255,7 @@ fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent
 #[test]
 fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
         Asks(
@@ -289,8 +274,7 @@ fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
 fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         NotCounted(CodeNotCounted::UsedBefore),
         Waits(2),
         Asks(AGAIN, "222222"),
@@ -307,8 +291,7 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
 fn r14_a_push_waits_until_the_one_before_is_answered() {
     let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks("Passcode, or Enter for a push to Phone: ", ""),
         PhoneBusy,
         Asks(busy, ""),
@@ -329,8 +312,7 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
 
     // A code instead.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks("Passcode, or Enter for a push to Phone: ", ""),
         PhoneBusy,
         Asks(busy, "654321"),
@@ -345,8 +327,7 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
 #[test]
 fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
     let mut steps = vec![
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         PhoneBusy,
         Tells(
             "Another login is waiting on your phone. Approve it if it is yours, deny it if not. This login is next.",
@@ -366,8 +347,7 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
 #[test]
 fn an_approved_push_lets_in() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -382,8 +362,7 @@ fn an_approved_push_lets_in() {
 #[test]
 fn a_push_that_is_denied_on_the_phone_denies_at_once() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -398,8 +377,7 @@ fn a_push_that_is_denied_on_the_phone_denies_at_once() {
 #[test]
 fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -418,8 +396,7 @@ fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
 #[test]
 fn an_unanswered_push_ends_after_its_wait() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -438,8 +415,7 @@ fn an_unanswered_push_ends_after_its_wait() {
 #[test]
 fn ctrl_c_ends_the_wait_for_a_push() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -454,8 +430,7 @@ fn ctrl_c_ends_the_wait_for_a_push() {
 #[test]
 fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -481,8 +456,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
             RemembersDeniedPush
         };
         let ended = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![push("601")]),
+            Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
             Activates("601", Ok("v-1")),
@@ -498,8 +472,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
     // The same where it is the turn of another push.
     let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
     let ended = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         PhoneBusy,
         Asks(busy, "111111"),
@@ -516,8 +489,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
 fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
     let gateway = || Err(error(ApiTrouble::Gateway));
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -535,8 +507,7 @@ fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
 #[test]
 fn a_verification_that_is_gone_is_not_approved() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -550,8 +521,7 @@ fn a_verification_that_is_gone_is_not_approved() {
 #[test]
 fn a_text_message_is_sent_on_enter_and_only_once() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
+        Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Ok("v-2")),
@@ -572,8 +542,7 @@ fn a_text_message_is_sent_on_enter_and_only_once() {
 fn the_menu_takes_an_option_or_a_code() {
     let devices = || vec![push("601"), totp("501"), sms("701")];
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", devices()),
+        Finds(devices()),
         Asks(MENU, "3"),
         Denies,
         Activates("701", Ok("v-2")),
@@ -586,8 +555,7 @@ fn the_menu_takes_an_option_or_a_code() {
 
     // A code typed at the menu goes to the first device that makes codes, and to no other.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", devices()),
+        Finds(devices()),
         Asks(MENU, "123456"),
         Denies,
         Checks("601", None, "123456", REJECTED),
@@ -603,8 +571,7 @@ fn the_menu_takes_an_option_or_a_code() {
 #[test]
 fn nothing_is_activated_without_a_choice_unless_autopush() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), totp("501")]),
+        Finds(vec![push("601"), totp("501")]),
         Denies,
         Activates("601", Ok("v-1")),
         Asks(PUSH_SENT, ""),
@@ -628,8 +595,7 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
             ),
         };
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![device]),
+            Finds(vec![device]),
             Asks(prompt, code),
             Denies,
             Activates("501", Ok("v-3")),
@@ -642,8 +608,7 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     }
     // A posted code of Protect would be a push there, and one of Duo perhaps, too.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), script::duo("602")]),
+        Finds(vec![push("601"), script::duo("602")]),
         Asks("Press Enter to get a push (Phone): ", "123456"),
         Asks(
             "Not accepted. Press Enter to get a push (Phone): ",
@@ -660,8 +625,7 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     assert_eq!(end, "denied no-code factor=- id=1001");
     let end = Script::of([
         Asks(PASSCODE, "123456"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), script::duo("602")]),
+        Finds(vec![push("601"), script::duo("602")]),
         Waits(2),
         Asks(AGAIN, "123456"),
         Waits(2),
@@ -697,8 +661,7 @@ fn r22_without_memory_nothing_is_asked_and_the_unproven_see_the_same_prompts() {
 #[test]
 fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         DeniesInVain,
         GivesBack(Limit::RefusedCodes),
@@ -711,8 +674,7 @@ fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
 #[test]
 fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || {
@@ -723,8 +685,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
     .run();
     assert_eq!(end, "denied no-connection factor=totp id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Activates("501", Err(error(ApiTrouble::NoConnection))),
@@ -755,8 +716,7 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
         assert_eq!(end, format!("denied {reason} factor=- id=-"));
     }
     let no_device = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         RemembersNobody,
         Asks(PASSCODE, ""),
         Asks(AGAIN, ""),
@@ -788,8 +748,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     // A device that needs a message is a way in for those who are proven.
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
+        Finds(vec![sms("701")]),
         Waits(2),
         Asks(AGAIN, "111111"),
         Waits(2),
@@ -804,8 +763,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     // Who can enrol a factor once they are proven.
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Waits(2),
         Asks(AGAIN, "111111"),
         Waits(2),
@@ -877,8 +835,7 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
 #[test]
 fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), sms("701")]),
+        Finds(vec![push("601"), sms("701")]),
         Asks(
             "A push was denied. No push is sent for one hour. OneLogin verification for alice\n\n 1. Text message\n\nPasscode or option (1): ",
             "654321",
@@ -891,13 +848,9 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
     .limit_reached(Limit::Challenges, LimitReached::PushDenied)
     .run();
     assert_eq!(end, "accepted factor=protect-code id=1001");
-    let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![only_push("601")]),
-        Denies,
-    ])
-    .limit_reached(Limit::Challenges, LimitReached::PushDenied)
-    .run();
+    let end = Script::of([Finds(vec![only_push("601")]), Denies])
+        .limit_reached(Limit::Challenges, LimitReached::PushDenied)
+        .run();
     assert_eq!(end, "denied push-denied-lately factor=- id=1001");
 }
 
@@ -907,21 +860,16 @@ fn r22_beyond_the_limits_of_a_day_the_words_say_so() {
         .limit_reached(Limit::RefusedCodes, LimitReached::Day)
         .run();
     assert_eq!(end, "denied too-many-codes-today factor=- id=-");
-    let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
-        Denies,
-    ])
-    .limit_reached(Limit::Challenges, LimitReached::Day)
-    .run();
+    let end = Script::of([Finds(vec![sms("701")]), Denies])
+        .limit_reached(Limit::Challenges, LimitReached::Day)
+        .run();
     assert_eq!(end, "denied too-many-challenges-today factor=- id=1001");
 }
 
 #[test]
 fn r14_a_challenge_that_has_not_left_is_given_back() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
+        Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Err(error(ApiTrouble::NoConnection))),
@@ -934,8 +882,7 @@ fn r14_a_challenge_that_has_not_left_is_given_back() {
 #[test]
 fn r14_a_push_whose_denial_cannot_be_written_down_is_not_sent() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         DeniesInVain,
         DeniesInVain,
@@ -949,8 +896,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
     let unproven = Script::of([
         Asks(PASSCODE, "xxx"),
         Asks(AGAIN, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601"), totp("501")]),
+        Finds(vec![push("601"), totp("501")]),
         Denies,
         Checks("601", None, "111111", REJECTED),
         Waits(2),
@@ -1000,8 +946,7 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
     // One with a text message only cannot be verified without an activation.
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
+        Finds(vec![sms("701")]),
         Waits(2),
         Asks(AGAIN, "222222"),
         Waits(2),
@@ -1018,8 +963,7 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
 fn r13_an_unproven_user_gets_in_with_a_code() {
     let end = Script::of([
         Asks(PASSCODE, "123456"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -1083,15 +1027,14 @@ fn r01_the_unknown_and_the_factorless_are_exempt_only_where_the_admin_says_so() 
         .remembering_nobody_is_wrong()
         .run();
     assert_eq!(end, "exempt exempt-unknown factor=- id=-");
-    let no_device = || [Looks("alice", one("1001")), Lists("1001", Vec::new())];
+    let no_device = || [Finds(Vec::new())];
     let end = Script::of(no_device())
         .config("[users]\nno_factor = \"exempt\"")
         .run();
     assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
     // A device that is not allowed here is a device all the same.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(PASSCODE, "111111"),
         Asks(AGAIN, "222222"),
         Asks(AGAIN, "333333"),
@@ -1138,8 +1081,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
 
     for trouble in [ApiTrouble::NoConnection, ApiTrouble::Gateway] {
         let mut steps = vec![
-            Looks("alice", one("1001")),
-            Lists("1001", vec![totp("501")]),
+            Finds(vec![totp("501")]),
             Asks(PASSCODE, "123456"),
             Denies,
             Checks(
@@ -1159,8 +1101,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
         let after_a_code = Script::of_steps(steps).config(SAFE).run();
         assert!(after_a_code.starts_with("denied "), "{after_a_code}");
         let mut steps = vec![
-            Looks("alice", one("1001")),
-            Lists("1001", vec![push("601")]),
+            Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
             Activates("601", Err(missed(trouble, Miss::Gateway))),
@@ -1179,8 +1120,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
 #[test]
 fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::Broken))),
@@ -1188,8 +1128,7 @@ fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
     .run();
     assert_eq!(end, "denied connection-lost factor=totp id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![sms("701")]),
+        Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Err(error(ApiTrouble::Timeout))),
@@ -1237,8 +1176,7 @@ fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
         let good = vec![Checks("501", None, "123456", ACCEPTED), Allows];
         let (end, is_accepted) = follows(ending, Limit::RefusedCodes, good);
         let mut steps = vec![
-            Looks("alice", one("1001")),
-            Lists("1001", vec![totp("501")]),
+            Finds(vec![totp("501")]),
             Asks(PASSCODE, "123456"),
             Denies,
             Checks("501", None, "123456", ends_in(ending)),
@@ -1257,8 +1195,7 @@ fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
 fn r22_a_code_that_was_not_seen_counts_where_its_activation_was() {
     for ending in [Ending::NotSent, Ending::FrontEndLimit] {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![totp("501")]),
+            Finds(vec![totp("501")]),
             Asks(PASSCODE, "123456"),
             Denies,
             Activates("501", Ok("v1")),
@@ -1281,8 +1218,7 @@ fn r16_an_activation_is_sent_and_counted_as_the_table_of_endings_says() {
         ];
         let (end, is_accepted) = follows(ending, Limit::Challenges, good);
         let mut steps = vec![
-            Looks("alice", one("1001")),
-            Lists("1001", vec![sms("701")]),
+            Finds(vec![sms("701")]),
             Asks(FOR_A_TEXT, ""),
             Denies,
             Activates("701", Err(ended(ending))),
@@ -1299,14 +1235,7 @@ fn r16_an_activation_is_sent_and_counted_as_the_table_of_endings_says() {
 
 #[test]
 fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
-    let begins = || {
-        vec![
-            Looks("alice", one("1001")),
-            Lists("1001", vec![totp("501")]),
-            Asks(PASSCODE, "123456"),
-            Denies,
-        ]
-    };
+    let begins = || vec![Finds(vec![totp("501")]), Asks(PASSCODE, "123456"), Denies];
     let checks = |ending| Checks("501", None, "123456", ends_in(ending));
     // Each count is given back once: that of the first sending served for the second.
     let mut steps = begins();
@@ -1341,8 +1270,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
 fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
     let limited = || error(ApiTrouble::RateLimited);
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         NoToken(limited()),
         Waits(1),
@@ -1353,8 +1281,7 @@ fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
     .run();
     assert_eq!(end, "accepted factor=totp id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         NoToken(limited()),
         Waits(1),
@@ -1366,20 +1293,14 @@ fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
 
 #[test]
 fn r12_without_a_conversation_nothing_is_sent_to_anybody() {
-    let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
-        Nobody(FOR_A_PUSH),
-    ])
-    .run();
+    let end = Script::of([Finds(vec![push("601")]), Nobody(FOR_A_PUSH)]).run();
     assert_eq!(end, "denied no-conversation factor=- id=1001");
 }
 
 #[test]
 fn r09_a_code_that_is_typed_late_still_gets_one_request() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         script::AsksSlowly(PASSCODE, "123456", 300),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
@@ -1389,8 +1310,7 @@ fn r09_a_code_that_is_typed_late_still_gets_one_request() {
     assert_eq!(end, "accepted factor=totp id=1001");
     // A push is not begun when the time is over.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         script::AsksSlowly(FOR_A_PUSH, "", 300),
     ])
     .run();
@@ -1400,8 +1320,7 @@ fn r09_a_code_that_is_typed_late_still_gets_one_request() {
 #[test]
 fn r09_no_poll_waits_longer_than_the_login() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         script::AsksSlowly(FOR_A_PUSH, "", 50),
         Denies,
         Activates("601", Ok("v-1")),
@@ -1420,8 +1339,7 @@ fn r09_no_poll_waits_longer_than_the_login() {
 fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
     // The denial is written down before the code is sent, and only an acceptance removes it.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
@@ -1455,8 +1373,7 @@ fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
 #[test]
 fn a_call_shows_the_digits_to_key_in() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::voice("801")]),
+        Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4 0427")),
@@ -1471,8 +1388,7 @@ fn a_call_shows_the_digits_to_key_in() {
     assert_eq!(end, "accepted factor=voice id=1001");
     // In sudo the text is there at once; wrong digits end it.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::voice("801")]),
+        Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4 0427")),
@@ -1485,8 +1401,7 @@ fn a_call_shows_the_digits_to_key_in() {
     assert_eq!(end, "denied push-denied factor=voice id=1001");
     // A call whose digits nobody knows cannot be answered.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::voice("801")]),
+        Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4")),
@@ -1498,8 +1413,7 @@ fn a_call_shows_the_digits_to_key_in() {
 #[test]
 fn an_e_mail_brings_a_code_or_a_link() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::email("802")]),
+        Finds(vec![script::email("802")]),
         Asks("Press Enter to get a passcode by e-mail (Mail): ", ""),
         Denies,
         Activates("802", Ok("v-5")),
@@ -1510,8 +1424,7 @@ fn an_e_mail_brings_a_code_or_a_link() {
     .run();
     assert_eq!(end, "accepted factor=email id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::link("803")]),
+        Finds(vec![script::link("803")]),
         Asks("Press Enter to get a link by e-mail (Mail): ", ""),
         Denies,
         Activates("803", Ok("v-6")),
@@ -1529,8 +1442,7 @@ fn an_e_mail_brings_a_code_or_a_link() {
 #[test]
 fn a_temporary_token_is_checked_where_it_is_allowed() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(
             "OneLogin verification for alice\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): ",
             "1",
@@ -1545,8 +1457,7 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
     assert_eq!(end, "accepted factor=temporary id=1001");
     // A user without a device needs no menu.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Asks(PASSCODE, "25992782"),
         Denies,
         Checks("0", None, "25992782", ACCEPTED),
@@ -1560,8 +1471,7 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
 #[test]
 fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Step::Offers(vec![script::offer(7, Factor::Push, "Protect"), script::offer(8, Factor::Sms, "SMS")]),
         Asks("You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n 2. SMS\n\nOption: ", "1"),
         Denies,
@@ -1570,8 +1480,7 @@ fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
         Step::PollsRegistration(Enrolment::Pending),
         Waits(2),
         Step::PollsRegistration(Enrolment::Done),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, "123456"),
         Checks("601", None, "123456", ACCEPTED),
         Allows,
@@ -1587,8 +1496,7 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
     let choose = "You have no OneLogin factor yet. Choose one to set up:\n\n 1. SMS\n\nOption: ";
     let code = "Passcode from the text message that was sent to you: ";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Step::Offers(offered()),
         Asks(choose, "1"),
         Denies,
@@ -1603,8 +1511,7 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
     assert_eq!(end, "denied not-enrolled factor=sms id=1001");
     // Nothing that may be enrolled is allowed here: the same prompts as for others.
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Step::Offers(offered()),
         Asks(PASSCODE, "111111"),
         Asks(AGAIN, "111111"),
@@ -1620,8 +1527,7 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
 fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Waits(2),
         Asks(AGAIN, "111111"),
         Waits(2),
@@ -1650,8 +1556,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
     let end = Script::of([
         Looks("alice", Err(busy(3))),
         Waits(3),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
@@ -1683,8 +1588,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
         busy
     };
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || {
@@ -1696,8 +1600,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
     .run();
     assert_eq!(end, "denied rate-limited factor=totp id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Err(busy())),
@@ -1710,8 +1613,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
 fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
     let end = Script::of([
         Asks(PASSCODE, "111111"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Denies,
         Checks("501", None, "111111", || {
             Err(error(ApiTrouble::ServerError))
@@ -1750,16 +1652,14 @@ fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
         "You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n\nOption: ";
     let token = "In OneLogin Protect, add an account and type this code: 01-1\nThen press Enter: ";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Step::Offers(vec![script::offer(7, Factor::Push, "Protect")]),
         Asks(choose, "1"),
         Denies,
         Step::Registers(7, None, Some("01-1")),
         script::AsksSlowly(token, "", 70),
         Step::PollsRegistration(Enrolment::Done),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         // The time of the login is over: a push is not begun, and the user is told what to do.
         Asks(FOR_A_PUSH, ""),
     ])
@@ -1772,8 +1672,7 @@ fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
 #[test]
 fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
+        Finds(Vec::new()),
         Asks(PASSCODE, "25992782"),
         Denies,
         Checks("0", None, "25992782", ACCEPTED),
@@ -1788,8 +1687,7 @@ fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
 fn r18_a_code_that_was_used_before_costs_a_try() {
     let used = "That passcode was used before; wait for the next one. OneLogin passcode: ";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
         Asks(used, "111111"),
@@ -1806,8 +1704,7 @@ fn r18_a_code_that_was_used_before_costs_a_try() {
 fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
     for unusable in [NotText(PUSH_SENT), Password(PUSH_SENT)] {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![push("601")]),
+            Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
             Activates("601", Ok("v-1")),
@@ -1824,8 +1721,7 @@ fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
 #[test]
 fn why_no_answer_was_looked_at_is_the_reason() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         NotText(PASSCODE),
         NotText(AGAIN),
         NotText(AGAIN),
@@ -1847,8 +1743,7 @@ fn a_poll_comes_no_sooner_than_onelogin_wants() {
         Err(busy)
     };
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -1872,8 +1767,7 @@ fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
     ];
     for (poll, reason) in polls {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![push("601")]),
+            Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
             Activates("601", Ok("v-1")),
@@ -1898,8 +1792,7 @@ fn ctrl_c_ends_a_request_and_the_wait_for_the_next_one() {
 #[test]
 fn a_code_for_a_verification_that_is_gone_is_too_late() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::NotFound))),
@@ -1924,8 +1817,7 @@ fn r05_who_is_not_in_the_map_is_never_looked_up() {
 #[test]
 fn r14_a_push_whose_turn_cannot_be_written_down_is_not_sent() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Step::NoPhone,
         Denies,
@@ -1938,8 +1830,7 @@ fn r14_a_push_whose_turn_cannot_be_written_down_is_not_sent() {
 fn a_device_that_was_chosen_is_activated_too_where_the_tenant_wants_that() {
     let code = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![script::yubikey("502"), totp("501")]),
+        Finds(vec![script::yubikey("502"), totp("501")]),
         Asks(
             "OneLogin verification for alice\n\n 1. Passcode from Key\n\nPasscode or option (1): ",
             "1",
@@ -1961,11 +1852,7 @@ fn enrols(offer: Available, choices: &[&'static str], then: Vec<Step>) -> Script
         "You have no OneLogin factor yet. Choose one to set up:\n\n 1. {}\n\nOption: ",
         offer.name
     ));
-    let mut steps = vec![
-        Looks("alice", one("1001")),
-        Lists("1001", Vec::new()),
-        Step::Offers(vec![offer]),
-    ];
+    let mut steps = vec![Finds(Vec::new()), Step::Offers(vec![offer])];
     let again = script::leaked(format!("Not accepted. {choose}"));
     let prompts = std::iter::once(choose).chain(std::iter::repeat(again));
     steps.extend(
@@ -2041,8 +1928,7 @@ fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
                 "0042",
             ),
             Step::ChecksRegistration("0042", Enrolment::Done),
-            Looks("alice", one("1001")),
-            Lists("1001", vec![totp("501")]),
+            Finds(vec![totp("501")]),
         ],
     )
     .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"sms\"]")
@@ -2072,8 +1958,7 @@ fn r21_an_approval_that_is_read_when_its_push_is_over_denies() {
 /// A login of somebody whose Protect takes codes only together with a push, up to the code.
 fn types_a_code() -> Vec<Step> {
     vec![
-        Looks("alice", one("1001")),
-        Lists("1001", vec![triggered("601")]),
+        Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, "654321"),
         Denies,
     ]
@@ -2152,8 +2037,7 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
 #[test]
 fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![triggered("601")]),
+        Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -2171,8 +2055,7 @@ fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
 fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
     const BUSY: &str = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait: ";
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![triggered("601")]),
+        Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, "xxx"),
         Asks(
             "Not accepted. Passcode, or Enter for a push to Phone: ",
@@ -2193,8 +2076,7 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
     assert_eq!(end, "accepted factor=protect-code id=1001");
     for answer in ["", "654321"] {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![triggered("601")]),
+            Finds(vec![triggered("601")]),
             Asks(FOR_A_PUSH, answer),
             PhoneBusy,
             Asks(BUSY, "111111"),
@@ -2301,8 +2183,7 @@ fn r21_a_code_counts_only_while_its_push_is_this_logins() {
 fn r13_no_code_that_nothing_has_proven_causes_a_push() {
     let end = Script::of([
         Asks(PASSCODE, "654321"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![triggered("601")]),
+        Finds(vec![triggered("601")]),
         Waits(2),
         Asks(AGAIN, "654321"),
         Waits(2),
@@ -2315,8 +2196,7 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
     assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
     let end = Script::of([
         Asks(PASSCODE, "654321"),
-        Looks("alice", one("1001")),
-        Lists("1001", vec![triggered("601"), totp("501")]),
+        Finds(vec![triggered("601"), totp("501")]),
         Denies,
         Checks("501", None, "654321", ACCEPTED),
         Allows,
@@ -2341,8 +2221,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
         ),
     ] {
         let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![triggered("601"), totp("501")]),
+            Finds(vec![triggered("601"), totp("501")]),
             Asks(script::leaked(format!("{words}{PASSCODE}")), "654321"),
             Denies,
             Checks("501", None, "654321", ACCEPTED),
@@ -2351,13 +2230,9 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
         .limit_reached(Limit::Challenges, reached)
         .run();
         assert_eq!(end, "accepted factor=totp id=1001");
-        let end = Script::of([
-            Looks("alice", one("1001")),
-            Lists("1001", vec![triggered("601")]),
-            Denies,
-        ])
-        .limit_reached(Limit::Challenges, reached)
-        .run();
+        let end = Script::of([Finds(vec![triggered("601")]), Denies])
+            .limit_reached(Limit::Challenges, reached)
+            .run();
         assert_eq!(end, format!("denied {reason} factor=- id=1001"));
     }
 }
@@ -2367,8 +2242,7 @@ fn codes_at_hand_go_before_those_that_need_a_push() {
     const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from OneLogin Protect (Phone)\n\nPasscode or option (1-2): ";
     let devices = || vec![triggered("601"), totp("501")];
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", devices()),
+        Finds(devices()),
         Asks(MENU, "654321"),
         Denies,
         Checks("501", None, "654321", ACCEPTED),
@@ -2377,8 +2251,7 @@ fn codes_at_hand_go_before_those_that_need_a_push() {
     .run();
     assert_eq!(end, "accepted factor=totp id=1001");
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", devices()),
+        Finds(devices()),
         Asks(MENU, "2"),
         Asks("OneLogin passcode from Phone: ", "654321"),
         Denies,
@@ -2408,8 +2281,7 @@ fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
         ),
         WaitsFor(SECOND_LOOK),
         Disconnects,
-        Looks("alice", one("1001")),
-        Lists("1001", vec![totp("501")]),
+        Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
@@ -2453,8 +2325,7 @@ fn r19_without_failmode_safe_nothing_is_asked_twice() {
 #[test]
 fn r21_the_last_poll_comes_before_the_push_is_over() {
     let mut steps = vec![
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Ok("v-1")),
@@ -2483,8 +2354,7 @@ fn r21_the_last_poll_comes_before_the_push_is_over() {
 fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
     let refused = || Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused));
     let end = Script::of([
-        Looks("alice", one("1001")),
-        Lists("1001", vec![push("601")]),
+        Finds(vec![push("601")]),
         refused(),
         WaitsFor(SECOND_LOOK),
         Disconnects,

@@ -35,6 +35,8 @@ pub enum Step {
     Looks(&'static str, Result<Found, ApiError>),
     /// The devices of this user are listed.
     Lists(&'static str, Vec<Device>),
+    /// Finds alice, whose id is 1001, and lists these devices of hers.
+    Finds(Vec<Device>),
     /// The prompt with this text is answered.
     Asks(&'static str, &'static str),
     /// As `Asks`, after so many seconds.
@@ -280,6 +282,19 @@ pub struct Script {
     nobody_is_wrong: bool,
 }
 
+impl Step {
+    /// The steps that it stands for.
+    fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Finds(devices) => vec![
+                Self::Looks("alice", one("1001")),
+                Self::Lists("1001", devices),
+            ],
+            step => vec![step],
+        }
+    }
+}
+
 impl Script {
     /// A proven user, alice, in a host that holds texts back.
     pub fn of<const N: usize>(steps: [Step; N]) -> Self {
@@ -289,7 +304,7 @@ impl Script {
     /// As `of`, for steps that are made at run time.
     pub fn of_steps(steps: Vec<Step>) -> Self {
         Self {
-            steps: RefCell::new(VecDeque::from(steps)),
+            steps: RefCell::new(steps.into_iter().flat_map(Step::parts).collect()),
             start: Instant::now(),
             now: Cell::default(),
             answered: Cell::default(),
