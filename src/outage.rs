@@ -231,46 +231,24 @@ pub(crate) mod tests {
 
     #[test]
     fn r19_safe_applies_to_proven_ssh_logins_of_root_processes_from_the_networks_that_are_named() {
-        assert_eq!(place(|_| ()), None);
-        assert_eq!(
-            place(|here| here.ssh_connection = Some("2001:db8::7 5 ::1 22")),
-            None
-        );
-        assert_eq!(
-            place(|here| here.ssh_connection = Some("::ffff:10.20.0.7 5 x 22")),
-            None
-        );
-
-        assert_eq!(
-            place(|here| here.proof = Proof::Unproven),
-            Some(NotSafe::Unproven)
-        );
-        for uids in [
-            Uids { real: 1000, ..ROOT },
-            Uids {
-                effective: 1000,
-                ..ROOT
-            },
-            Uids {
-                saved: 1000,
-                ..ROOT
-            },
-            Uids {
-                real: 1000,
-                effective: 1000,
-                saved: 1000,
-            },
-        ] {
-            assert_eq!(
-                place(|here| here.uids = uids),
-                Some(NotSafe::NotRoot),
-                "{uids:?}"
-            );
+        fn from(connection: Option<&str>) -> Option<NotSafe> {
+            place(|here| here.ssh_connection = connection)
         }
-        assert_eq!(
-            place(|here| here.ssh_connection = None),
-            Some(NotSafe::NotSsh)
-        );
+        assert_eq!(place(|_| ()), None);
+        assert_eq!(from(Some("2001:db8::7 5 ::1 22")), None);
+        assert_eq!(from(Some("::ffff:10.20.0.7 5 x 22")), None);
+        assert_eq!(from(None), Some(NotSafe::NotSsh));
+        let unproven = place(|here| here.proof = Proof::Unproven);
+        assert_eq!(unproven, Some(NotSafe::Unproven));
+        for [real, effective, saved] in [[1000, 0, 0], [0, 1000, 0], [0, 0, 1000], [1000; 3]] {
+            let uids = Uids {
+                real,
+                effective,
+                saved,
+            };
+            let why = place(|here| here.uids = uids);
+            assert_eq!(why, Some(NotSafe::NotRoot), "{uids:?}");
+        }
         for (client, why) in [
             ("192.0.2.7", NotSafe::OtherNetwork),
             ("2001:db9::1", NotSafe::OtherNetwork),
@@ -283,11 +261,7 @@ pub(crate) mod tests {
             ("::ffff:10.20.0.1", NotSafe::ThisHost),
         ] {
             let connection = format!("{client} 5 10.20.0.1 22");
-            assert_eq!(
-                place(|here| here.ssh_connection = Some(&connection)),
-                Some(why),
-                "{client}"
-            );
+            assert_eq!(from(Some(&connection)), Some(why), "{client}");
         }
         for network in [Some(false), None] {
             let tell = move || network;

@@ -6,7 +6,8 @@ mod script;
 use pam_onelogin::api::{Again, ApiTrouble, Ending, GiveBack};
 use pam_onelogin::api::{Available, Enrolment};
 use pam_onelogin::factor::Factor;
-use pam_onelogin::login::{CodeNotCounted, Limit, LimitReached, Uncounted, Unknown};
+use pam_onelogin::login::LimitReached::{Day, PushDenied, Window};
+use pam_onelogin::login::{CodeNotCounted, Limit, Uncounted, Unknown};
 use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{LookupFailed, Unclear};
 use script::Step;
@@ -179,18 +180,9 @@ fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
 #[test]
 fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_not_sent() {
     for (why, reason) in [
-        (
-            Uncounted::LimitReached(LimitReached::Window),
-            "too-many-challenges",
-        ),
-        (
-            Uncounted::LimitReached(LimitReached::Day),
-            "too-many-challenges-today",
-        ),
-        (
-            Uncounted::LimitReached(LimitReached::PushDenied),
-            "push-denied-lately",
-        ),
+        (Uncounted::LimitReached(Window), "too-many-challenges"),
+        (Uncounted::LimitReached(Day), "too-many-challenges-today"),
+        (Uncounted::LimitReached(PushDenied), "push-denied-lately"),
         (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([
@@ -216,7 +208,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
     let end = Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
-        NotCounted(CodeNotCounted::LimitReached(LimitReached::Window)),
+        NotCounted(CodeNotCounted::LimitReached(Window)),
         Denies,
     ])
     .run();
@@ -794,10 +786,7 @@ fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
 #[test]
 fn r22_beyond_the_look_ups_of_an_hour_onelogin_is_not_asked() {
     for (why, reason) in [
-        (
-            Uncounted::LimitReached(LimitReached::Window),
-            "too-many-look-ups",
-        ),
+        (Uncounted::LimitReached(Window), "too-many-look-ups"),
         (Uncounted::NoState, "no-state"),
     ] {
         let end = Script::of([NoLookUp(why), Denies]).run();
@@ -845,11 +834,11 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
         Allows,
     ])
     .config("[factors]\nautopush = true")
-    .limit_reached(Limit::Challenges, LimitReached::PushDenied)
+    .limit_reached(Limit::Challenges, PushDenied)
     .run();
     assert_eq!(end, "accepted factor=protect-code id=1001");
     let end = Script::of([Finds(vec![only_push("601")]), Denies])
-        .limit_reached(Limit::Challenges, LimitReached::PushDenied)
+        .limit_reached(Limit::Challenges, PushDenied)
         .run();
     assert_eq!(end, "denied push-denied-lately factor=- id=1001");
 }
@@ -857,11 +846,11 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
 #[test]
 fn r22_beyond_the_limits_of_a_day_the_words_say_so() {
     let end = Script::of([Denies])
-        .limit_reached(Limit::RefusedCodes, LimitReached::Day)
+        .limit_reached(Limit::RefusedCodes, Day)
         .run();
     assert_eq!(end, "denied too-many-codes-today factor=- id=-");
     let end = Script::of([Finds(vec![sms("701")]), Denies])
-        .limit_reached(Limit::Challenges, LimitReached::Day)
+        .limit_reached(Limit::Challenges, Day)
         .run();
     assert_eq!(end, "denied too-many-challenges-today factor=- id=1001");
 }
@@ -1257,10 +1246,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
     let mut steps = begins();
     steps.extend([
         checks(Ending::TokenChanged),
-        CountsAgain(
-            Limit::RefusedCodes,
-            Err(Uncounted::LimitReached(LimitReached::Window)),
-        ),
+        CountsAgain(Limit::RefusedCodes, Err(Uncounted::LimitReached(Window))),
     ]);
     let outcome = Script::of_steps(steps).run();
     assert_eq!(outcome, "denied credential factor=totp id=1001");
@@ -2107,7 +2093,7 @@ fn r18_a_used_code_that_needs_a_push_sends_neither() {
 #[test]
 fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     let end = after_a_typed_code([
-        NotCounted(CodeNotCounted::LimitReached(LimitReached::Window)),
+        NotCounted(CodeNotCounted::LimitReached(Window)),
         GivesBack(Limit::Challenges),
     ])
     .run();
@@ -2118,10 +2104,7 @@ fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
     ])
     .run();
     assert_eq!(end, "denied no-state factor=protect-code id=1001");
-    let end = after_a_typed_code([NoChallenge(Uncounted::LimitReached(
-        LimitReached::PushDenied,
-    ))])
-    .run();
+    let end = after_a_typed_code([NoChallenge(Uncounted::LimitReached(PushDenied))]).run();
     assert_eq!(end, "denied push-denied-lately factor=push id=1001");
 }
 
@@ -2210,12 +2193,12 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
 fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
     for (reached, words, reason) in [
         (
-            LimitReached::Window,
+            Window,
             "Too many pushes, calls or messages. Type a code, or try those again later. ",
             "too-many-challenges",
         ),
         (
-            LimitReached::PushDenied,
+            PushDenied,
             "A push was denied. No push is sent for one hour. ",
             "push-denied-lately",
         ),

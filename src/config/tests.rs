@@ -345,37 +345,34 @@ fn r02_what_onelogin_needs_is_asked_for() {
             "c.toml:1: [onelogin] needs \"client_secret\" or \"client_secret_file\"",
         ]
     );
-    let least = |from: &str, to: &str| faults(&LEAST.replace(from, to));
-    assert_eq!(
-        least("https://acme.onelogin.com", "http://acme.onelogin.com"),
-        [
-            "c.toml:2: \"url\" must begin with \"https://\"; write \"https://<subdomain>.onelogin.com\""
-        ]
-    );
-    assert_eq!(
-        least("\"id\"", "\"\""),
-        ["c.toml:3: \"client_id\" is empty"]
-    );
-    assert_eq!(
-        least("client_secret = \"s3cret\"", "client_secret = \"\""),
-        ["c.toml:4: \"client_secret\" is empty; copy it from OneLogin's API credentials"]
-    );
-    assert_eq!(
-        least(
+    for (from, to, fault) in [
+        (
+            "https://acme.onelogin.com",
+            "http://acme.onelogin.com",
+            "2: \"url\" must begin with \"https://\"; write \"https://<subdomain>.onelogin.com\"",
+        ),
+        ("\"id\"", "\"\"", "3: \"client_id\" is empty"),
+        (
+            "client_secret = \"s3cret\"",
+            "client_secret = \"\"",
+            "4: \"client_secret\" is empty; copy it from OneLogin's API credentials",
+        ),
+        (
             "client_secret",
-            "client_secret_file = \"/x\"\nclient_secret"
+            "client_secret_file = \"/x\"\nclient_secret",
+            "5: \"client_secret\" and \"client_secret_file\" are both set; keep one",
         ),
-        ["c.toml:5: \"client_secret\" and \"client_secret_file\" are both set; keep one"]
-    );
-    assert_eq!(
-        least(
+        (
             "client_id",
-            "login_timeout = 5\nrequest_timeout = 9\nclient_id"
+            "login_timeout = 5\nrequest_timeout = 9\nclient_id",
+            "1: \"request_timeout\" is 9 s, longer than \"login_timeout\" (5 s); make it at most 5",
         ),
-        [
-            "c.toml:1: \"request_timeout\" is 9 s, longer than \"login_timeout\" (5 s); make it at most 5"
-        ]
-    );
+    ] {
+        assert_eq!(
+            faults(&LEAST.replace(from, to)),
+            [format!("c.toml:{fault}")]
+        );
+    }
 }
 
 #[test]

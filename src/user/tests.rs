@@ -107,34 +107,17 @@ fn r05_the_subject_is_pam_user_as_passwd_spells_it() {
 #[test]
 fn on_the_way_to_root_the_caller_must_pass() {
     let config = config("[users]\nexempt_users = [\"root\"]");
+    let from = |user: &str, real: u32| ask(&request(user), &config, &village(real, 0));
     // su to root, sudo with rootpw: root's exemption does not exempt the caller.
-    assert_eq!(
-        name_of(&ask(&request("root"), &config, &village(1000, 0))),
-        "alice"
-    );
-    assert!(matches!(
-        ask(&request("root"), &config, &village(1000, 0)),
-        Who::Subject(_)
-    ));
-    assert_eq!(
-        name_of(&ask(&request("toor"), &config, &village(1001, 0))),
-        "bob"
-    );
+    assert_eq!(name_of(&from("root", 1000)), "alice");
+    assert!(matches!(from("root", 1000), Who::Subject(_)));
+    assert_eq!(name_of(&from("toor", 1001)), "bob");
     // Root itself, and a login as root, are root's.
-    assert!(matches!(
-        ask(&request("root"), &config, &village(0, 0)),
-        Who::Exempt { .. }
-    ));
-    // su to somebody else challenges the target.
-    assert_eq!(
-        name_of(&ask(&request("bob"), &config, &village(1000, 0))),
-        "bob"
-    );
-    // A caller without a passwd entry is nobody.
-    assert_eq!(
-        ask(&request("root"), &config, &village(4242, 0)),
-        unclear_caller("uid 4242 has no name")
-    );
+    assert!(matches!(from("root", 0), Who::Exempt { .. }));
+    // su to another user challenges the target.
+    assert_eq!(name_of(&from("bob", 1000)), "bob");
+    // A caller without a passwd entry cannot be identified.
+    assert_eq!(from("root", 4242), unclear_caller("uid 4242 has no name"));
 }
 
 #[test]
@@ -219,30 +202,19 @@ fn r13_only_what_was_shown_proves() {
             other => panic!("{other:?}"),
         }
     };
-    assert_eq!(proof(&|_| (), "", 0), Proof::Unproven);
-    assert_eq!(proof(&|r| r.ssh_auth_info = true, "", 0), Proof::Proven);
-    assert_eq!(
-        proof(&|r| r.password = Some(Secret::new("x".into())), "", 0),
-        Proof::Proven
-    );
-    let junk = "\u{8}\n\r\u{7f}INCORRECT";
-    assert_eq!(
-        proof(&|r| r.password = Some(Secret::new(junk.into())), "", 0),
-        Proof::Unproven
-    );
+    let shows = |change: &dyn Fn(&mut Request)| proof(change, "", 0);
+    let types = |password: &str| shows(&|r| r.password = Some(Secret::new(password.into())));
+    assert_eq!(shows(&|_| ()), Proof::Unproven);
+    assert_eq!(shows(&|r| r.ssh_auth_info = true), Proof::Proven);
+    assert_eq!(types("x"), Proof::Proven);
+    assert_eq!(types("\u{8}\n\r\u{7f}INCORRECT"), Proof::Unproven);
     assert_eq!(proof(&|_| (), "", 1000), Proof::Proven);
-    assert_eq!(
-        proof(&|_| (), "first_factor = \"assumed\"", 0),
-        Proof::Proven
-    );
-    assert_eq!(
-        proof(&|r| r.ruser = Some("alice".into()), "", 0),
-        Proof::Unproven
-    );
-    assert_eq!(
-        proof(&|r| r.ssh_connection = Some("1 2 3 4".into()), "", 0),
-        Proof::Unproven
-    );
+    let assumed = "first_factor = \"assumed\"";
+    assert_eq!(proof(&|_| (), assumed, 0), Proof::Proven);
+    let ruser = |r: &mut Request| r.ruser = Some("alice".into());
+    assert_eq!(shows(&ruser), Proof::Unproven);
+    let connection = |r: &mut Request| r.ssh_connection = Some("1 2 3 4".into());
+    assert_eq!(shows(&connection), Proof::Unproven);
 }
 
 #[test]
