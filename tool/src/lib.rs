@@ -67,22 +67,22 @@ enum Shell {
     Fish,
 }
 
-/// Below the list of commands.
+/// The text below the list of commands.
 const NEXT: &str = "\
-The first time, as root: check, then test USER, then enable SERVICE --try 300.
-Exit codes: 0 good, 1 finding or denial, 2 usage. The manual: pam-onelogin(8).";
+First steps, as root: check, then test USER, then enable SERVICE --try 300.
+Exit status: 0 success; 1 finding, denial or failure; 2 wrong command line. Manual: pam-onelogin(8).";
 
-/// Above the options that each command has.
-const GLOBAL: &str = "With every command";
+/// The heading of the options that every command has.
+const GLOBAL: &str = "Global options";
 
-/// Sets up, checks and tries the second factor of this host.
+/// Set up, check and test the OneLogin second factor on this host
 #[derive(Parser)]
 #[command(name = TOOL, version, after_help = NEXT)]
 struct Arguments {
-    /// The configuration
+    /// Configuration file
     #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_CONFIG, help_heading = GLOBAL)]
     config: PathBuf,
-    /// One JSON document on standard output, for machines
+    /// Print the result as one JSON document on standard output
     #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     #[command(subcommand)]
@@ -91,44 +91,44 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Looks at stacks, sshd, sudo and configuration, and says what is wrong
+    /// Check stacks, sshd, sudo and configuration, and report problems
     Check(check::Options),
-    /// Keeps the stack that enable --try has put on trial
+    /// Keep a change that enable --try made
     Confirm(confirm::Options),
-    /// Takes OneLogin out of a service's stack again
+    /// Remove OneLogin from the stacks of a service
     Disable(disable::Options),
-    /// Asks OneLogin in a service's logins from now on: tried first, put back unless confirmed
+    /// Add OneLogin to the stacks of a service, after a trial login
     Enable(enable::Options),
-    /// Prints what a shell needs to complete the command line; the packages install it
+    /// Print a shell completion script; the packages install these scripts
     #[command(hide = true)]
     Completions {
-        /// The shell
+        /// Shell to print the script for
         shell: Shell,
     },
-    /// Sets up a factor for a user who sits beside you
+    /// Enrol a factor for a user who sits next to you
     Enroll(enroll::Options),
-    /// Shows a user's devices, which may be used here, and how a login would begin
+    /// Show the devices of a user, and how a login would begin
     Factors(factors::Options),
-    /// Turns a configuration of Duo's into one of ours
+    /// Convert a Duo configuration into one for this module
     ImportDuo(import_duo::Options),
-    /// Takes back what was counted of a user
+    /// Reset the limits of a user
     Limits(limits::Options),
-    /// Maps local users to OneLogin ids
+    /// Write a map from local users to OneLogin ids
     Map(map::Options),
-    /// What the system's own tool would change, for enable all
+    /// Show what the distribution's tool would change; run by enable all
     #[command(hide = true)]
     Preview(distribution::Options),
-    /// Puts back what was on trial and not confirmed in time
+    /// Roll back changes that were not confirmed in time
     #[command(hide = true)]
     Restore(restore::Options),
-    /// Shows the last decisions, and what is counted and kept here
+    /// Show the latest decisions, cached tokens, and the limits of a user
     Status(status::Options),
-    /// Logs a user in here, as the module would, and shows each step
+    /// Run a login as the module would, and show each step
     Test(try_login::Options),
-    /// The login that enable tries, in a process of its own
+    /// Run the trial login of enable, in a separate process
     #[command(hide = true)]
     Trial(trial::Options),
-    /// Says of each user whether they would get in, and why not
+    /// Report for each user whether a login would be accepted, or why not
     Users(users::Options),
 }
 

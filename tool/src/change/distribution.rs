@@ -10,13 +10,13 @@ use crate::pam_stack::edit::names_us;
 use clap::Args;
 use std::path::{Path, PathBuf};
 
-/// What the child is told.
+/// The options of the child process.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// pam-auth-update: where the copies are
+    /// pam-auth-update: folder with the copies
     #[arg(long)]
     folder: Option<PathBuf>,
-    /// authselect: what it is told
+    /// authselect: its arguments
     #[arg(long, num_args = 1..)]
     authselect: Vec<String>,
 }

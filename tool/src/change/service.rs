@@ -5,15 +5,15 @@ use std::path::{Path, PathBuf};
 /// A service with its stacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Service {
-    /// Logins by ssh
+    /// SSH logins
     Sshd,
-    /// sudo, and sudo -i
+    /// sudo and sudo -i
     Sudo,
-    /// su, and su -
+    /// su and su -
     Su,
-    /// The console
+    /// Console logins
     Login,
-    /// Everything that logs in: pam-auth-update on Debian, authselect on Fedora
+    /// All services, through pam-auth-update (Debian, Ubuntu) or authselect (Fedora, RHEL)
     All,
 }
 

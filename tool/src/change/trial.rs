@@ -28,17 +28,17 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 
-/// What the child is told.
+/// The options of the child process.
 #[derive(Args)]
 pub(crate) struct Options {
     service: String,
     user: String,
     #[arg(long)]
     behind: Behind,
-    /// Where the new files are, by number, and the socket for the log
+    /// Folder with the new files, by number, and the log socket
     #[arg(long)]
     folder: PathBuf,
-    /// The files that they are seen as, in their order
+    /// Files that the new files replace, in the same order
     #[arg(long)]
     over: Vec<PathBuf>,
 }

@@ -12,7 +12,7 @@ use std::rc::Rc;
 /// Which machine.
 #[derive(Args, Clone)]
 pub(crate) struct TargetSystem {
-    /// Looks at the system below this folder, instead of this one
+    /// Check the system below DIR, such as an image
     #[arg(long, value_name = "DIR", default_value = "/")]
     root: PathBuf,
     #[arg(skip)]

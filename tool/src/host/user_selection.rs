@@ -41,13 +41,13 @@ fn group_names() -> ArgValueCandidates {
 /// Which users.
 #[derive(Args)]
 pub(crate) struct UserSelection {
-    /// Local users; root and everybody with a login shell, if none is named
+    /// Local users [default: root and every account with a login shell]
     #[arg(value_name = "USER", add = user_names())]
     users: Vec<String>,
-    /// The members of this group; may be repeated
+    /// Select the members of this group; can be repeated
     #[arg(long, value_name = "NAME", add = group_names())]
     group: Vec<String>,
-    /// The names in this file, one a line; - is standard input
+    /// Read user names from FILE, one per line; - is standard input
     #[arg(long, value_name = "FILE")]
     from: Option<PathBuf>,
 }

@@ -5,12 +5,12 @@
 use crate::pam_stack::syntax::{Says, goes_on, says};
 use std::fmt;
 
-/// What proves the user before us.
+/// The first factor, which is checked before OneLogin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Behind {
-    /// sshd has checked a key
+    /// sshd checks a public key
     Key,
-    /// The stack checks the password
+    /// The stack checks a password
     Password,
 }
 

@@ -17,10 +17,10 @@ use serde::Serialize;
 pub(crate) struct Options {
     #[command(flatten)]
     machine: TargetSystem,
-    /// Without asking OneLogin, or anybody else
+    /// Check files only; do not contact OneLogin
     #[arg(long)]
     offline: bool,
-    /// A local user whose devices may be asked for
+    /// Look up the devices of this local user, to check the credentials further
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
 }

@@ -12,8 +12,9 @@ use pam_onelogin::trust::Trusted;
 /// What to keep.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Service to confirm
     service: Service,
-    /// Although no login through it was seen
+    /// Confirm although OneLogin has accepted no login through the service
     #[arg(long)]
     anyway: bool,
 }

@@ -17,6 +17,7 @@ use serde::Serialize;
 /// What to switch off.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Service to remove OneLogin from
     service: Service,
 }
 

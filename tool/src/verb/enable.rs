@@ -32,26 +32,27 @@ use std::time::Duration;
 #[derive(Args)]
 #[allow(clippy::struct_excessive_bools)] // the flags of a command line
 pub(crate) struct Options {
+    /// Service to add OneLogin to
     service: Service,
-    /// Who makes the trial login; who called sudo, if nothing is said
+    /// User for the trial login [default: whoever called sudo]
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
-    /// Puts everything back after so many seconds, unless it is confirmed
+    /// Roll back after SECONDS unless the change is confirmed
     #[arg(long = "try", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
     try_for: Option<u32>,
-    /// sshd: what proves the user before; read from its settings, if nothing is said
-    #[arg(long, value_name = "WHAT")]
+    /// For sshd: first factor, before OneLogin [default: read from the settings of sshd]
+    #[arg(long, value_name = "FACTOR")]
     behind: Option<Behind>,
-    /// Shows the change, and makes none
+    /// Show the change without writing it
     #[arg(long)]
     dry_run: bool,
-    /// Does not ask before it writes
+    /// Write the change without asking first
     #[arg(long)]
     yes: bool,
-    /// Without a trial login
+    /// Skip the trial login
     #[arg(long)]
     no_trial: bool,
-    /// In spite of what would be lost, or of what sshd lacks
+    /// Proceed although features would be lost or sshd settings are missing
     #[arg(long)]
     anyway: bool,
 }

@@ -29,13 +29,13 @@ const TIME: Duration = Duration::from_secs(900);
 /// For whom.
 #[derive(Args)]
 #[command(after_help = "\
-The secret of the new device is shown on this terminal, and nowhere else.
-Exit codes: 0 set up, 1 not. Then: pam-onelogin test USER")]
+The secret of the new device is shown on this terminal only.
+Exit status: 0 enrolled; 1 not enrolled. Afterwards, type: pam-onelogin test USER")]
 pub(crate) struct Options {
-    /// The local user
+    /// Local user
     #[arg(add = user_names())]
     user: String,
-    /// One more, for a user who has a device already
+    /// Enrol a further device for a user who already has one
     #[arg(long)]
     another: bool,
 }

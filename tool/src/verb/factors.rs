@@ -20,10 +20,10 @@ use serde::Serialize;
 /// Whose devices.
 #[derive(Args)]
 #[command(after_help = "\
-OneLogin is asked afresh. Nothing is sent to anybody, and nothing counts.
-Exit codes: 0 could log in or is exempt, 1 would be denied.")]
+The command asks OneLogin, not the cache. It sends no push, call or message, and no limit counts it.
+Exit status: 0 a login would be accepted or exempt; 1 a login would be denied.")]
 pub(crate) struct Options {
-    /// The local user
+    /// Local user
     #[arg(add = user_names())]
     user: String,
 }

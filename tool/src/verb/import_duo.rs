@@ -20,12 +20,13 @@ use zeroize::Zeroizing;
 /// What to read, and where to write.
 #[derive(Args)]
 #[command(after_help = "\
-Duo's keys and secrets are not copied. What is left to do is said on standard error.
-Without FILE it is pam_duo.conf or login_duo.conf in /etc/duo or /etc/security.")]
+Keys and secrets of Duo are not copied. Standard error lists what is left to do.
+Without FILE, the command reads the first of these that exists: /etc/duo/pam_duo.conf,
+/etc/security/pam_duo.conf, /etc/duo/login_duo.conf, /etc/security/login_duo.conf.")]
 pub(crate) struct Options {
-    /// Duo's configuration, of its PAM module or of its login program
+    /// Configuration file of Duo: of its PAM module or of its login program
     file: Option<PathBuf>,
-    /// Writes the result into this new file, for its owner only, instead of to standard output
+    /// Write the result to this new file, with mode 0600 [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -20,13 +20,13 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Forgets what was counted of a user: challenges, refused codes, look-ups, a denied push
+    /// Reset what is counted for a user: challenges, refused codes, look-ups, a denied push
     #[command(
-        after_help = "The user has the full limits again. Not reset: denials of open ssh connections, used codes, an open push. \
-            If several local users share one OneLogin user, all are reset."
+        after_help = "Not reset: denials of open SSH connections, used codes, a pending push.\n\
+            If several local users share one OneLogin user, the limits of all of them are reset."
     )]
     Reset {
-        /// The local user
+        /// Local user
         #[arg(add = user_names())]
         user: String,
     },

@@ -27,20 +27,20 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Looks users up at OneLogin and writes the map file, with ids, for many hosts
+    /// Look users up at OneLogin and write a map file that many hosts can use
     Export(Export),
 }
 
 /// Whose lines, and where to.
 #[derive(Args)]
 #[command(after_help = "\
-Nothing is sent to anybody; it takes one or two requests a user. The same answers make the same map.
-In the configuration of the hosts: users.match = 'map' and users.map_file.
-Exit codes: 0 all are mapped or exempt, 1 somebody is not, or there is no map.")]
+The command sends one or two requests per user, and no push, call or message.
+In the configuration of the hosts, write: users.match = \"map\" and users.map_file.
+Exit status: 0 all users are mapped or exempt; 1 a user is not mapped, or no map was written.")]
 struct Export {
     #[command(flatten)]
     whom: UserSelection,
-    /// Writes the map into this file, whole or not at all, instead of to standard output
+    /// Write the map to FILE, and replace it atomically [default: standard output]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// What to wait for.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// Waits until this service's trial is over
+    /// Wait until the trial of this service is over
     #[arg(long, value_name = "SERVICE", hide = true)]
     wait: Option<Service>,
 }

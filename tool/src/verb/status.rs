@@ -18,15 +18,15 @@ use time::OffsetDateTime;
 /// What to show.
 #[derive(Args)]
 #[command(after_help = "\
-OneLogin is not asked. Any local user can write into the log that this is read from.")]
+The command does not contact OneLogin. Any local user can write lines to the log that it reads.")]
 pub(crate) struct Options {
-    /// One local user only
+    /// Show only the decisions of this local user, and their limits
     #[arg(add = user_names())]
     user: Option<String>,
-    /// How many decisions are shown one by one
+    /// Number of decisions to list
     #[arg(long, value_name = "N", default_value_t = 10)]
     last: usize,
-    /// Decisions of this log file, instead of this host's log
+    /// Read decisions from FILE [default: the journal, or the log files in /var/log]
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
 }

@@ -29,17 +29,17 @@ use std::path::Path;
 /// What to try.
 #[derive(Args)]
 #[command(after_help = "\
-It is a real login: a code is used up, a push goes to the phone, limits count, the log has it.
-No stack is involved: pam-onelogin check looks at that.
-Exit codes: 0 let in or exempt, 1 denied.")]
+This is a real login: it uses up a code, sends a push, counts against limits, and is logged.
+It runs without a PAM stack. To check the stacks, type: pam-onelogin check
+Exit status: 0 accepted or exempt; 1 denied.")]
 pub(crate) struct Options {
-    /// The local user
+    /// Local user
     #[arg(add = user_names())]
     user: String,
-    /// The service whose login it is to be like
+    /// Service to act as
     #[arg(long, value_name = "NAME", default_value = "sshd")]
     service: String,
-    /// As somebody whom no key or password has proven yet
+    /// Act as if the user has not yet passed a key or password check
     #[arg(long)]
     unproven: bool,
 }

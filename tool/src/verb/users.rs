@@ -19,9 +19,9 @@ use std::fmt::Write as _;
 /// Which users.
 #[derive(Args)]
 #[command(after_help = "\
-Nothing is sent to anybody; it takes two or three requests a user.
-Users whom getent passwd does not list, as with many directories, must be named.
-Exit codes: 0 nobody would be denied, 1 somebody would, or was not asked for.")]
+The command sends two or three requests per user, and no push, call or message.
+If \"getent passwd\" does not list a user (many directories do not list theirs), name that user.
+Exit status: 0 no user would be denied; 1 a user would be denied or was not checked.")]
 pub(crate) struct Options {
     #[command(flatten)]
     whom: UserSelection,
