@@ -230,13 +230,13 @@ fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_f
             String::from_utf8(output.stdout).expect("text")
         };
         for (server, word) in [
-            (Server::Silent, "no name server told the address of "),
+            (Server::Silent, "no name server gave the address of "),
             (
                 Server::Says(SERVFAIL),
-                "no name server told the address of ",
+                "no name server gave the address of ",
             ),
-            (Server::Says(NXDOMAIN), "there is no host "),
-            (Server::Says(NO_ADDRESS), "there is no host "),
+            (Server::Says(NXDOMAIN), "the host "),
+            (Server::Says(NO_ADDRESS), "the host "),
         ] {
             let _server = NameServer::start(server);
             let text = found();
@@ -247,7 +247,7 @@ fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_f
         let _dead = NameServer::start(Server::Silent);
         let _server = NameServer::at(SECOND, Server::Answers);
         let text = found();
-        let what = format!("warning  the address of {NAME} took ");
+        let what = format!("warning  resolving {NAME} took ");
         assert!(text.contains(&what), "{text}");
         // Whoever listens there has a certificate for another name.
         assert!(text.contains(&format!("it is not for {NAME}")), "{text}");

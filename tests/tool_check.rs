@@ -228,7 +228,7 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Does what a finding says is to be done in a stack; whether it says such a thing.
 fn follow(root: &Path, finding: &Value) -> bool {
     let advice = finding["advice"].as_str().unwrap_or_default();
-    let is_for_auth = "write in place of every line for auth, and of what includes such lines: ";
+    let is_for_auth = "replace every auth line, and every line that includes auth lines, with: ";
     let quoted = |text: &str| -> Vec<String> {
         let parts = text.split('"').skip(1).step_by(2);
         parts.map(str::to_owned).collect()
@@ -249,11 +249,11 @@ fn follow(root: &Path, finding: &Value) -> bool {
         return true;
     }
     let lines = quoted(advice);
-    let is_out = advice.ends_with("take the line out") && finding["id"] != "wrong-type";
+    let is_out = advice.ends_with("remove the line") && finding["id"] != "wrong-type";
     let new: Vec<&str> = match lines.first() {
-        Some(new) if advice.starts_with("write in its place: ") => vec![new],
-        Some(new) if advice.starts_with("add behind it: ") => vec!["@", new],
-        Some(new) if advice.starts_with("add before it: ") => vec![new, "@"],
+        Some(new) if advice.starts_with("replace the line with: ") => vec![new],
+        Some(new) if advice.starts_with("add after the line: ") => vec!["@", new],
+        Some(new) if advice.starts_with("add before the line: ") => vec![new, "@"],
         _ if is_out => vec![],
         _ => return false,
     };
@@ -376,7 +376,7 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
     let ran = run(command, &[]);
     assert_eq!(ran.code, 1);
     for path in ["/etc/pam.d/su", "/etc/ssh/d/cloud", "/etc/sudoers"] {
-        let said = format!("not looked at: only root may read it\n         where  {path}\n");
+        let said = format!("not checked: only root may read this file\n         where  {path}\n");
         assert!(ran.out.contains(&said), "{path}: {}", ran.out);
     }
     assert!(
@@ -384,7 +384,12 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
         "{}",
         ran.out
     );
-    for part in ["su:", "UsePAM", "does not ask again", "sshd lets nobody in"] {
+    for part in [
+        "su:",
+        "UsePAM",
+        "does not ask again",
+        "sshd accepts no login",
+    ] {
         assert!(!ran.out.contains(part), "{part}: {}", ran.out);
     }
 }
@@ -397,7 +402,7 @@ fn a_folder_that_is_no_machine_is_said_to_be_none() {
         &[],
     );
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    has(&ran.err, "--root: there is no machine");
+    has(&ran.err, "--root: this folder contains no system");
 }
 
 /// An ordinary user.

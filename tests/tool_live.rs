@@ -41,7 +41,7 @@ fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
     assert_eq!(checked.severity("scope"), ["good"; 3]);
     // A token, the user, the devices, a verification that is not there, apps, factors, what is left.
     assert_eq!(world.requests(), 7);
-    assert!(checked.what("requests").contains("asked 7 times"));
+    assert!(checked.what("requests").contains("got 7 requests"));
     assert_eq!(world.onelogin.activations() + world.onelogin.codes(), 0);
     assert!(
         world
@@ -55,7 +55,7 @@ fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
         !world.place.state_path().exists(),
         "nothing is changed here, too"
     );
-    for part in ["localhost is ", "127.0.0.1"] {
+    for part in ["localhost resolves to ", "127.0.0.1"] {
         assert!(checked.what("names").contains(part));
     }
     for part in ["ca.pem", "for localhost", "onelogin-simulator CA"] {
@@ -164,7 +164,7 @@ fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_se
     assert!(checked.what("no-connection").contains("127.0.0.1:1: "));
     assert!(checked.all("tls").is_empty() && checked.all("token").is_empty());
     let why = |checked: &Checked| checked.part("no-connection", "why").to_owned();
-    assert_eq!(why(&checked), "logins are denied: reason=no-connection");
+    assert_eq!(why(&checked), "logins are denied (reason=no-connection)");
     assert!(checked.all("failmode-safe").is_empty());
 
     world.config(&[
@@ -173,7 +173,7 @@ fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_se
         "failmode_from = [\"10.20.0.0/16\"]",
     ]);
     let checked = Checked::of(&world, &[]);
-    assert!(why(&checked).starts_with("logins are denied, unless "));
+    assert!(why(&checked).starts_with("logins are denied (reason=no-connection), unless "));
     // The configuration is right all the same.
     assert_eq!(checked.severity("configuration"), ["good"]);
     assert_eq!(checked.severity("failmode-safe"), ["warning"]);
@@ -191,7 +191,7 @@ fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects
     let checked = Checked::of(&world, &[]);
     has(
         checked.what("connection"),
-        &format!("127.0.0.1:{} takes", proxy.port()),
+        &format!("127.0.0.1:{} accepts", proxy.port()),
     );
     assert_eq!(checked.severity("certificate"), ["good"]);
     assert_eq!(
@@ -239,8 +239,8 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
         (Certificate::Expired, "it has expired"),
         (Certificate::NotYetValid, "it is not valid yet"),
         (Certificate::WrongHost, "it is not for localhost"),
-        (Certificate::UnknownCa, "nobody who vouches for it"),
-        (Certificate::SelfSigned, "nobody who vouches for it"),
+        (Certificate::UnknownCa, "has issued it"),
+        (Certificate::SelfSigned, "has issued it"),
     ] {
         let options = Options {
             certificate,
@@ -264,7 +264,7 @@ fn a_certificate_that_ends_soon_is_a_warning() {
     let world = World::started(options, [totp()], &[]);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("certificate-ends"), ["warning"]);
-    assert!(checked.what("certificate-ends").ends_with(": 10 days left"));
+    assert!(checked.what("certificate-ends").ends_with("; 10 days left"));
 }
 
 #[test]
@@ -293,14 +293,14 @@ fn a_scope_that_is_missing_is_told_by_call_and_table() {
     let checked = Checked::of(&world, &["--user", NAME]);
     assert_eq!(checked.severity("scope-missing"), ["fault"]);
     let what = checked.what("scope-missing");
-    has(what, "may not list a user's devices: status=403");
+    has(what, "may not list the devices of a user: status=403");
     has(what, "[onelogin] needs the scope \"Manage All\"");
     assert_eq!(checked.severity("scope-small"), ["good"]);
 
     set_scope(&world, Scope::AuthenticationOnly);
     let checked = Checked::of(&world, &["--user", NAME]);
-    has(checked.what("scope-missing"), "may not look users up");
-    assert!(checked.what("rate-limit").contains("not tried"));
+    has(checked.what("scope-missing"), "may not look up users");
+    assert!(checked.what("rate-limit").contains("not tested"));
 }
 
 #[test]
@@ -328,10 +328,10 @@ fn manage_all_is_a_warning_and_the_least_that_was_seen_to_do_is_none() {
     let checked = Checked::of(&world, &["--user", NAME]);
     has(
         checked.what("scope-missing"),
-        "may not ask for verifications",
+        "may not read the state of verifications",
     );
     let large = checked.what("scope-large");
-    has(large, "of [onelogin] may reach the tenant's apps");
+    has(large, "in [onelogin] can access the apps of the tenant");
 }
 
 #[test]
@@ -349,7 +349,7 @@ fn where_users_enrol_at_the_login_manage_all_is_needed_and_a_note() {
     assert!(
         missing
             .into_iter()
-            .any(|what| what.contains("may not list what a user can enrol"))
+            .any(|what| what.contains("may not list the factors that a user can enrol"))
     );
     assert_eq!(world.onelogin.registrations().len(), 0);
 }
@@ -364,7 +364,7 @@ fn few_calls_that_are_left_are_a_warning() {
     assert_eq!(checked.severity("rate-limit"), ["warning"]);
     has(
         checked.what("rate-limit"),
-        "499 of 5000 calls left, for 60 s more",
+        "499 of 5000 API calls left for the next 60 s",
     );
 }
 
@@ -442,7 +442,11 @@ fn r04_each_fault_of_owners_and_modes_is_told_at_once() {
         whats[0].as_str().unwrap().contains("/etc has mode 0777"),
         "{whats:?}"
     );
-    assert!(checked.what("not-asked").contains("OneLogin was not asked"));
+    assert!(
+        checked
+            .what("not-asked")
+            .contains("OneLogin was not contacted")
+    );
     assert_eq!(world.requests(), 0);
     assert!(!checked.ran.out.contains("s3cret-in-a-file"));
 }
@@ -498,7 +502,7 @@ fn the_folder_of_private_files_is_looked_at_and_not_made() {
     assert!(
         checked
             .part("state", "why")
-            .ends_with("nobody gets in, by any service")
+            .ends_with("no user can log in, by any service")
     );
     // In memory, but any local user can fill it.
     let memory = tempfile::tempdir_in("/dev/shm").unwrap();

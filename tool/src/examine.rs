@@ -1,5 +1,5 @@
-//! Looks at a machine and says what is wrong, where, why it matters and what to do. Nothing is changed,
-//! nobody is asked.
+//! Checks a host: what is wrong, where, why it matters and what to do. Nothing is changed, and no user is
+//! asked for anything.
 
 mod certificate;
 mod config;
@@ -22,8 +22,8 @@ use std::io::ErrorKind;
 
 type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
-/// Each examiner, in the order in which an admin would look, and whether it asks OneLogin, or something
-/// of the machine that runs: not with `--offline`, nor below a `--root`.
+/// Each examiner, in the order in which an administrator would look. The second value is true if it
+/// contacts OneLogin or asks the running system: `--offline` and `--root` skip it.
 const EXAMINERS: [(Examiner, bool); 7] = [
     (stacks::examine, false),
     (ssh::examine, false),
@@ -34,7 +34,7 @@ const EXAMINERS: [(Examiner, bool); 7] = [
     (onelogin::examine, true),
 ];
 
-/// What there is to say of a machine; `is_live`: OneLogin and the running system may be asked, too.
+/// All findings about a host. With `is_live`, OneLogin and the running system are asked as well.
 pub(crate) fn examine(subject: &Subject<'_>, is_live: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (examine, needs_live) in EXAMINERS {
@@ -46,7 +46,7 @@ pub(crate) fn examine(subject: &Subject<'_>, is_live: bool) -> Vec<Finding> {
     findings
 }
 
-/// What is there and could not be looked at is not good.
+/// A warning for each file that exists and could not be read.
 fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for (path, (kind, error)) in subject.machine.unread() {
         // The configuration has findings of its own.
@@ -55,16 +55,16 @@ fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
         let (what, advice) = if kind == ErrorKind::PermissionDenied {
             (
-                "only root may read it".to_owned(),
-                "run this with sudo".to_owned(),
+                "only root may read this file".to_owned(),
+                "type: sudo pam-onelogin check".to_owned(),
             )
         } else {
-            (error, format!("see what it is: ls -ld {}", path.display()))
+            (error, format!("type: ls -ld {}", path.display()))
         };
         findings.push(
-            Finding::warning("unreadable", format!("not looked at: {what}"))
+            Finding::warning("unreadable", format!("not checked: {what}"))
                 .in_file(&path)
-                .why("what stands there may let somebody in, or nobody")
+                .why("a setting in it may bypass the second factor, or deny every login")
                 .advice(advice),
         );
     }

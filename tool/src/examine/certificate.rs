@@ -1,5 +1,5 @@
-//! The certificate that a host shows: whose, by whom, until when. Only to tell of it: whether it is trusted
-//! is for the module's own connection to say.
+//! The certificate that a server presents: its names, its issuer and its dates. This is only for the report:
+//! the connection of the module decides whether the certificate is trusted.
 
 use crate::ui::finding::Finding;
 use pam_onelogin::api::ApiError;
@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
-/// What is told of a certificate.
+/// What the report says about a certificate.
 pub(crate) struct Shown {
     issuer: String,
     names: Vec<String>,
@@ -25,8 +25,8 @@ pub(crate) struct Shown {
     ends: i64,
 }
 
-/// The certificate of the server that listens there, if there is one that can be read. The handshake ends with
-/// it: nothing is ever sent on this connection.
+/// The certificate of the server at this address, if it can be read. The handshake ends there: no request
+/// is ever sent on this connection.
 pub(crate) fn shown(address: SocketAddr, host: &str, timeout: Duration) -> Option<Shown> {
     let look = Arc::new(Look::default());
     let verifier: Arc<dyn ServerCertVerifier> = Arc::<Look>::clone(&look);
@@ -60,14 +60,14 @@ pub(crate) fn shown(address: SocketAddr, host: &str, timeout: Duration) -> Optio
 }
 
 impl Shown {
-    /// One that the module takes.
+    /// The finding about a certificate that the module accepts.
     pub(crate) fn accepted(&self, ca: &str) -> Finding {
         let left = (self.ends - now()) / DAY;
-        let what = format!("the certificate is trusted by {ca}; {}", self.text());
+        let what = format!("the certificate is trusted through {ca}; {}", self.text());
         if left < SOON {
-            return Finding::warning("certificate-ends", format!("{what}: {left} days left"))
-                .why("from then on everybody is denied, reason=tls")
-                .advice("tell whoever runs that host, or the proxy that looks into TLS");
+            return Finding::warning("certificate-ends", format!("{what}; {left} days left"))
+                .why("after that, every login is denied (reason=tls)")
+                .advice("ask the operator of that server, or of the proxy that inspects TLS, to renew it");
         }
         Finding::good("certificate", what)
     }
@@ -76,7 +76,7 @@ impl Shown {
         let names: Vec<&str> = self.names.iter().map(String::as_str).take(SOME).collect();
         let more = if self.names.len() > SOME { " …" } else { "" };
         format!(
-            "for {}{more}, issued by {}, from {} to {}",
+            "for {}{more}, issued by {}, valid from {} to {}",
             names.join(" "),
             self.issuer,
             date(self.begins),
@@ -92,7 +92,8 @@ impl Shown {
     }
 }
 
-/// One that the module does not take, with the certificates of this file; `None`: there is no bundle.
+/// The finding about a certificate that the module refuses. `ca` is the file of trusted certificates; `None`
+/// if the system has no bundle.
 pub(crate) fn refused(
     error: &ApiError,
     shown: Option<&Shown>,
@@ -101,26 +102,26 @@ pub(crate) fn refused(
 ) -> Finding {
     let Some(ca) = ca else {
         return Finding::fault("tls", format!("no certificate is trusted: {}", error.detail))
-            .why("everybody is denied, whatever failmode says: reason=tls")
+            .why("every login is denied, whatever failmode is (reason=tls)")
             .advice(format!(
-                "install ca-certificates, so that one of these files is there and only root can change it: \
-                 {}; or set onelogin.ca_file",
+                "install ca-certificates, or set onelogin.ca_file; one of these files must exist, and only \
+                 root may write to it: {}",
                 BUNDLES.join(", ")
             ));
     };
     let advice = match shown {
-        None => format!("does the proxy look into TLS? Then its CA belongs into onelogin.ca_file; else look at what {host} shows"),
+        None => format!("if a proxy inspects TLS, set onelogin.ca_file to a file with its CA certificate; otherwise look at the certificate that {host} presents"),
         Some(shown) if shown.ends < now() => {
-            "it has expired; is this host's clock right? Otherwise whoever runs that host must renew it".to_owned()
+            "it has expired: check the clock of this host (type: date); if the clock is right, ask the operator of that server to renew it".to_owned()
         }
         Some(shown) if shown.begins > now() => {
-            "it is not valid yet; is this host's clock right?".to_owned()
+            "it is not valid yet: check the clock of this host (type: date)".to_owned()
         }
         Some(shown) if !shown.has(host) => {
-            format!("it is not for {host}; compare onelogin.url with your tenant's address")
+            format!("it is not for {host}; compare onelogin.url with the address of your tenant")
         }
         Some(shown) => format!(
-            "{ca} has nobody who vouches for it; if you trust {}, put that CA's certificate into onelogin.ca_file; else install ca-certificates",
+            "no CA in {ca} has issued it; if you trust {}, set onelogin.ca_file to a file with that CA certificate; otherwise install ca-certificates",
             shown.issuer
         ),
     };
@@ -129,7 +130,7 @@ pub(crate) fn refused(
         "tls",
         format!("the certificate is refused: {}{shown}", error.detail),
     )
-    .why("everybody is denied, whatever failmode says: reason=tls")
+    .why("every login is denied, whatever failmode is (reason=tls)")
     .advice(advice)
 }
 
@@ -177,7 +178,7 @@ impl ServerCertVerifier for Look {
 }
 
 fn enough() -> Error {
-    Error::General("the certificate was only looked at".to_owned())
+    Error::General("the handshake ends after the certificate".to_owned())
 }
 
 fn now() -> i64 {
@@ -191,10 +192,10 @@ fn date(seconds: i64) -> String {
 
 const DAY: i64 = 86_400;
 
-/// From how many days on the end of a certificate is worth a word.
+/// Warn when a certificate expires in less than this many days.
 const SOON: i64 = 14;
 
-/// How many of its names are told.
+/// The number of its names that the report shows.
 const SOME: usize = 4;
 
 #[cfg(test)]
@@ -203,7 +204,7 @@ mod tests {
     use pam_onelogin::api::ApiTrouble;
 
     #[test]
-    fn where_there_is_no_bundle_the_advice_names_each_place_of_one() {
+    fn without_a_bundle_the_advice_names_every_place_of_one() {
         let error = ApiError::new(ApiTrouble::Tls, "no CA bundle at its usual places");
         let finding = refused(&error, None, "example.onelogin.com", None);
         assert_eq!(

@@ -1,5 +1,5 @@
-//! The configuration, and each file that it names: what is in them, whose they are, and who else could
-//! read or change them. All faults at once, where the module stops at the first.
+//! The configuration, and each file that it names: the content, the owner, and whether other users can
+//! read or change it. It reports all faults at once; the module stops at the first.
 
 use crate::examine::subject::Subject;
 use crate::ui::finding::Finding;
@@ -21,18 +21,18 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         Ok(None) if !subject.machine.is_this() => return,
         Ok(None) => {
             findings.push(
-                Finding::fault("no-configuration", "there is no configuration")
+                Finding::fault("no-configuration", "the configuration file does not exist")
                     .in_file(path)
-                    .why("everybody who is asked is denied")
-                    .advice("write it: see \"Configuration\" in the README"),
+                    .why("every login that needs a second factor is denied")
+                    .advice("write it: see pam_onelogin.conf(5)"),
             );
             return;
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             findings.push(
-                Finding::fault("unprivileged", "only root may read it")
+                Finding::fault("unprivileged", "only root may read this file")
                     .in_file(path)
-                    .advice("run this with sudo"),
+                    .advice("type: sudo pam-onelogin check"),
             );
             return;
         }
@@ -62,7 +62,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     if findings.len() == before && subject.machine.is_this() {
         let files = named.len() + 1;
-        let what = format!("the configuration is right; files of it: {files}");
+        let what = format!("the configuration is valid; files checked: {files}");
         findings.push(Finding::good("configuration", what).in_file(path));
     }
     if let Some(config) = &subject.settings {
@@ -87,10 +87,10 @@ fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding
     let networks = networks.join(", ");
     let safe = Finding::warning(
         "failmode-safe",
-        format!("failmode is \"safe\": during an outage of OneLogin the first factor alone lets in, over ssh from {networks}"),
+        format!("failmode is \"safe\": during an outage of OneLogin, the first factor alone is enough for SSH logins from {networks}"),
     )
-    .why("a user of this host can cause an outage by filling the uplink, the NAT, the connection tracking table or the neighbour table; anybody on the way to OneLogin can, too")
-    .advice("write failmode = \"secure\", unless logins during an outage matter more than that; see \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
+    .why("a local user can cause an outage by filling the uplink, the NAT table, the connection tracking table or the neighbour table; so can anyone on the network path to OneLogin")
+    .advice("write failmode = \"secure\", unless logins during an outage are more important than that risk; see \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
     findings.push(at(safe, "failmode"));
     let everybody: Vec<_> = EVERYBODY
         .iter()
@@ -103,13 +103,14 @@ fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding
             "failmode-from-everywhere",
             format!("failmode_from contains every {from} address"),
         )
-        .why("during an outage, anybody with a user's password or key gets in, from anywhere on the internet")
-        .advice("name the networks that people log in from, such as failmode_from = [\"10.20.0.0/16\"], or write failmode = \"secure\"");
+        .why("during an outage, anyone with a user's password or key can log in from anywhere on the internet")
+        .advice("list only the networks that your users log in from, such as failmode_from = [\"10.20.0.0/16\"], or write failmode = \"secure\"");
         findings.push(at(everywhere, "failmode_from"));
     }
 }
 
-/// A part of each family that holds all its clients, and its name: those of IPv6 are in `2000::/3`.
+/// For each address family, a network that contains all its clients, and the name of the family. All
+/// global IPv6 unicast addresses are in `2000::/3`.
 const EVERYBODY: [(&str, &str); 2] = [("0.0.0.0/0", "IPv4"), ("2000::/3", "IPv6")];
 
 /// Whether networks, taken together, contain this one.
@@ -150,16 +151,16 @@ fn named(config: &Config) -> Vec<(PathBuf, Privacy)> {
         .collect()
 }
 
-/// Everything for which the module would refuse a file. A folder above several is told of once.
+/// Every flaw for which the module refuses a file. A folder that several files share is reported once.
 fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
     let (id, why) = match privacy {
         Privacy::Secret => (
             "secret-file",
-            "the module refuses it: others could read the credential, or change it",
+            "the module refuses this file: other users could read or change the credential",
         ),
         Privacy::Public => (
             "file",
-            "the module refuses it: others could change who gets in",
+            "the module refuses this file: other users could change who can log in",
         ),
     };
     for flaw in Trusted::of(uids()).flaws(path, privacy) {
@@ -171,12 +172,12 @@ fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
     }
 }
 
-/// A fault names its place before the first colon that a blank follows.
+/// A fault begins with its place, which ends at the first colon before a space.
 fn of_fault(fault: &ConfigFault) -> Finding {
     let text = fault.to_string();
     let (place, what) = text.split_once(": ").unwrap_or(("", &text));
     let finding = Finding::fault("configuration", what)
-        .why("everybody who is asked is denied, reason=config");
+        .why("every login that needs a second factor is denied (reason=config)");
     let line = place
         .rsplit_once(':')
         .and_then(|(path, line)| Some((path, line.parse().ok()?)));

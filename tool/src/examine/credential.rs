@@ -1,5 +1,5 @@
-//! What the API credentials may do: each call that logins here need, and some that they should not. Only
-//! reading calls are made; what they cannot tell is said to be not tried.
+//! What the API credentials may do: each call that logins here need, and some that they should not be able
+//! to make. Only reading calls are made; the report lists what they cannot test.
 
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
@@ -26,7 +26,7 @@ pub(crate) fn examine(
     replies: &mut Replies<'_>,
     findings: &mut Vec<Finding>,
 ) {
-    // A token that is kept would say nothing of the credential.
+    // A cached token would prove nothing about the credential.
     let nowhere = State::nowhere();
     let mut probe = Probe {
         loaded,
@@ -37,7 +37,7 @@ pub(crate) fn examine(
     probe.run(subject.user);
     let requests = replies.requests();
     let what = format!(
-        "OneLogin was asked {requests} times; nothing was changed there, and nobody was sent anything"
+        "OneLogin got {requests} requests; they changed nothing and sent no push, call or message"
     );
     findings.push(Finding::note("requests", what));
 }
@@ -86,7 +86,7 @@ impl Probe<'_> {
         let table = self.client.table_of(role);
         let error = match self.client.authorise(role, deadline) {
             Ok(()) => {
-                let what = format!("OneLogin gave a token for the credential of {table}");
+                let what = format!("OneLogin issued a token for the credential in {table}");
                 self.findings.push(Finding::good("token", what));
                 return true;
             }
@@ -99,18 +99,21 @@ impl Probe<'_> {
         let advice = if error.detail.starts_with("status=404") {
             "compare onelogin.url with the address at which you administer OneLogin"
         } else {
-            "compare client_id and client_secret with OneLogin's Administration, Developers, API Credentials"
+            "compare client_id and client_secret with Administration > Developers > API Credentials at OneLogin"
         };
-        let what = format!("OneLogin gave no token: {}", error.detail);
+        let what = format!(
+            "OneLogin issued no token for the credential in {table}: {}",
+            error.detail
+        );
         self.findings.push(
             Finding::fault("token", what)
-                .why("everybody is denied, reason=credential")
+                .why("every login is denied (reason=credential)")
                 .advice(advice),
         );
         false
     }
 
-    /// Looks a user up; somebody whom nobody is called after, where no name was given.
+    /// Looks a user up; without `--user`, a name that no user has.
     fn user(&mut self, name: Option<&str>) -> Option<UserId> {
         let wanted = match name {
             Some(name) => self.wanted(name)?,
@@ -126,7 +129,7 @@ impl Probe<'_> {
             (UserKey::Id(id), _) => users::by_id(&mut self.client, id, deadline),
             (UserKey::Name(_), None) => return None,
         };
-        let found = self.may(Role::Lookup, "look users up", found)?;
+        let found = self.may(Role::Lookup, "look up users", found)?;
         match (name, found) {
             (Some(_), Found::One(user)) => Some(user),
             (None, _) => None,
@@ -137,7 +140,7 @@ impl Probe<'_> {
         }
     }
 
-    /// Whom OneLogin should know for this Unix name.
+    /// The name or id at OneLogin for this Unix name.
     fn wanted(&mut self, name: &str) -> Option<UserKey> {
         let request = Request {
             user: Some(name.to_owned()),
@@ -157,12 +160,13 @@ impl Probe<'_> {
         self.ends(name, &Outcome::Unknown(unknown))
     }
 
-    /// This user cannot be asked for, in the log's words.
+    /// A warning that this user cannot be looked up, in the words of the log.
     fn ends<T>(&mut self, name: &str, outcome: &Outcome) -> Option<T> {
         let what = format!("{name} {}", Prediction::of_end(outcome).sentence());
         let finding = Finding::warning("user", what);
-        self.findings
-            .push(finding.advice("name somebody else with --user, or type: pam-onelogin users"));
+        self.findings.push(
+            finding.advice("pass another user with --user NAME, or type: pam-onelogin users"),
+        );
         None
     }
 
@@ -174,16 +178,16 @@ impl Probe<'_> {
             Version::V1 => v1::devices(client, user, deadline),
             Version::V2 => v2::devices(client, user, &self.config.factors, deadline),
         };
-        let devices = self.may(Role::Lookup, "list a user's devices", devices)?;
+        let devices = self.may(Role::Lookup, "list the devices of a user", devices)?;
         if devices.usable.is_empty() {
-            let what = "that user has no device that can be used here";
+            let what = "this user has no device that can be used here";
             self.findings.push(Finding::warning("user", what));
         }
         devices.usable.into_iter().next()
     }
 
-    /// Asks how a verification stands that nobody began: OneLogin does not know it, unless it may not say
-    /// so. In version 1 the same call would be a try.
+    /// Asks for the state of a verification that does not exist. OneLogin answers that it does not know it,
+    /// or that the credential may not ask. In version 1 the same call would count as a try.
     fn verification(&mut self, user: &UserId, device: &Device) {
         let Some(unknown) = VerificationId::parse(UNKNOWN) else {
             return;
@@ -191,7 +195,7 @@ impl Probe<'_> {
         if self.config.onelogin.version == Version::V2 {
             let deadline = self.deadline();
             let answer = v2::poll(&mut self.client, user, device, &unknown, deadline);
-            let _ = self.may(Role::Verify, "ask for verifications", answer);
+            let _ = self.may(Role::Verify, "read the state of verifications", answer);
         }
     }
 
@@ -202,7 +206,11 @@ impl Probe<'_> {
         let deadline = self.deadline();
         let factors = &self.config.factors;
         let available = v2::available(&mut self.client, user, factors, deadline);
-        let _ = self.may(Role::Verify, "list what a user can enrol", available);
+        let _ = self.may(
+            Role::Verify,
+            "list the factors that a user can enrol",
+            available,
+        );
     }
 
     fn enrols(&self) -> bool {
@@ -211,23 +219,24 @@ impl Probe<'_> {
 
     fn not_tried(&mut self, has_user: bool, has_device: bool) {
         let what = if has_device {
-            "not tried: to check a code, and to send one; either would use something up"
+            "not tested: checking a code and sending a push; both would count against the limits"
         } else if has_user {
-            "not tried: verifications; that user has no device"
+            "not tested: verifications; this user has no device"
         } else {
-            "not tried: a user's devices and verifications; name a user with --user"
+            "not tested: devices and verifications; to test them, pass --user NAME"
         };
         self.findings.push(
-            Finding::note("not-tried", what).advice("for the rest, type: pam-onelogin test USER"),
+            Finding::note("not-tried", what)
+                .advice("to test the rest, type: pam-onelogin test USER"),
         );
     }
 
-    /// What a call came to that logins need.
+    /// The result of a call that logins need, with its finding.
     fn may<T>(&mut self, role: Role, what: &str, result: Result<T, ApiError>) -> Option<T> {
         let table = self.client.table_of(role);
         let error = match result {
             Ok(value) => {
-                let what = format!("the credential of {table} may {what}");
+                let what = format!("the credential in {table} may {what}");
                 self.findings.push(Finding::good("scope", what));
                 return Some(value);
             }
@@ -238,14 +247,14 @@ impl Probe<'_> {
                 let detail = &error.detail;
                 Finding::fault(
                     "scope-missing",
-                    format!("the credential of {table} may not {what}: {detail}"),
+                    format!("the credential in {table} may not {what}: {detail}"),
                 )
-                .why("logins are denied, reason=credential")
-                .advice("give it that scope: see \"OneLogin's side\" in the README")
+                .why("logins are denied (reason=credential)")
+                .advice("give it that scope: see \"ONELOGIN'S SIDE\" in pam_onelogin.conf(5)")
             }
-            // A credential that is told that there is no such thing may ask for it.
+            // The answer "not found" shows that the credential may ask.
             ApiTrouble::NotFound => {
-                let what = format!("the credential of {table} may {what}");
+                let what = format!("the credential in {table} may {what}");
                 Finding::good("scope", what)
             }
             _ => of_error(&error),
@@ -261,38 +270,39 @@ impl Probe<'_> {
         reply.is_ok_and(|reply| reply.status == 200)
     }
 
-    /// Whether a credential may do more than logins need. The tenant's apps are for Read All and Manage All
-    /// alone, the factors that a user can enrol for Manage All alone, as documented.
+    /// Whether a credential may do more than logins need. As documented, only Read All and Manage All may
+    /// read the apps of the tenant, and only Manage All the factors that a user can enrol.
     fn excess(&mut self, role: Role, user: Option<&UserId>) {
         let table = self.client.table_of(role);
         let reads_all = self.answers(role, "/api/2/apps", &[("limit", "1")]);
         let factors = user.map(|user| format!("/api/2/mfa/users/{}/factors", user.as_str()));
         let manages_all = reads_all && factors.is_some_and(|path| self.answers(role, &path, &[]));
         let is_v2 = self.config.onelogin.version == Version::V2;
-        // Read All was seen to do for devices; nothing less was.
+        // For devices Read All was seen to be enough, and no smaller scope.
         let may_read_all = role == Role::Lookup && is_v2;
         let scope = match (manages_all, reads_all) {
             (true, _) => "everything in the tenant: its scope is Manage All",
             (false, true) if may_read_all => return,
-            (false, true) => "the tenant's apps: its scope is Read All or Manage All",
+            (false, true) => "the apps of the tenant: its scope is Read All or Manage All",
             (false, false) => {
-                let what = format!("the credential of {table} may not read the tenant's apps");
+                let what = format!("the credential in {table} may not read the apps of the tenant");
                 self.findings.push(Finding::good("scope-small", what));
                 return;
             }
         };
-        let what = format!("the credential of {table} may reach {scope}");
+        let what = format!("the credential in {table} can access {scope}");
         let finding = if self.enrols() && role == Role::Verify {
-            Finding::note("scope-large", what)
-                .why("whoever becomes root here has it; enrolment at the login needs Manage All")
+            Finding::note("scope-large", what).why(
+                "anyone who becomes root on this host can use it; enrolment at login needs Manage All",
+            )
         } else {
             let advice = if is_v2 {
-                "try Authentication Only for [onelogin] and Read All for [onelogin.lookup]: see \"OneLogin's side\" in the README"
+                "try the scope Authentication Only for [onelogin] and Read All for [onelogin.lookup]: see \"ONELOGIN'S SIDE\" in pam_onelogin.conf(5)"
             } else {
-                "Manage Users is enough for [onelogin], and Read Users for [onelogin.lookup]"
+                "the scope Manage Users is enough for [onelogin], and Read Users for [onelogin.lookup]"
             };
             Finding::warning("scope-large", what)
-                .why("whoever becomes root on this host has it")
+                .why("anyone who becomes root on this host can use it")
                 .advice(advice)
         };
         self.findings.push(finding);
@@ -305,25 +315,25 @@ impl Probe<'_> {
         let body = reply.ok().filter(|reply| reply.status == 200);
         let body = body.and_then(|reply| serde_json::from_slice::<RateReply>(&reply.body).ok());
         let Some(RateReply { data: rate }) = body else {
-            let what = "not tried: how many calls the account has left; the credential may not ask";
+            let what = "not tested: the number of API calls left; the credential may not read it";
             self.findings.push(Finding::note("rate-limit", what));
             return;
         };
         let what = format!(
-            "the account has {} of {} calls left, for {} s more",
+            "the account has {} of {} API calls left for the next {} s",
             rate.left, rate.limit, rate.reset
         );
         self.findings.push(if rate.left < rate.limit / 10 {
             Finding::warning("rate-limit", what)
-                .why("with none left, logins are denied; all clients of the account share them")
-                .advice("find out who asks so much; raise users.cache")
+                .why("with no call left, logins are denied; all clients of the account share the limit")
+                .advice("find the client that sends most requests; on this host, raise users.cache")
         } else {
             Finding::good("rate-limit", what)
         });
     }
 }
 
-/// A name or id that no user has.
+/// A name or an id that no user has.
 fn nobody(config: &Config) -> Option<UserKey> {
     let users = &config.users;
     match users.attribute {

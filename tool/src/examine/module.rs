@@ -1,5 +1,5 @@
-//! The module itself: whether it lies where libpam looks, whether others could change it, whether it is of the
-//! tool's version, and whether it can be loaded.
+//! The module itself: whether it is installed where libpam looks for it, whether other users can change it,
+//! whether it has the version of the tool, and whether it can be loaded.
 
 use crate::examine::subject::Subject;
 use crate::host::programs::{output_of, run};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Looks at the module.
 pub(crate) fn examine(_subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Some(libpam) = libpam() else {
-        let what = "libpam was not found, so the module was not looked for";
+        let what = "the module was not checked: libpam was not found";
         findings.push(Finding::note("module", what));
         return;
     };
@@ -29,19 +29,19 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
         findings.push(
             Finding::fault("module-trust", flaw.to_string())
                 .in_file(module)
-                .why("others could change what runs as root in each login"),
+                .why("other users could change code that runs as root in every login"),
         );
     }
     match version(&bytes) {
         Some(version) if version == VERSION => {}
         version => {
-            let version = version.unwrap_or_else(|| "an unknown version".to_owned());
-            let what = format!("the module is {version}, this tool is {VERSION}");
+            let version = version.unwrap_or_else(|| "unknown".to_owned());
+            let what = format!("the versions differ: module {version}, tool {VERSION}");
             findings.push(
                 Finding::warning("module-version", what)
                     .in_file(module)
-                    .why("what the tool says need not be what the module does")
-                    .advice("install both from one package"),
+                    .why("the module may not behave as this tool reports")
+                    .advice("install both from the same package"),
             );
         }
     }
@@ -50,12 +50,12 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
         findings.extend(unresolved(module).into_iter().map(|what| {
             Finding::fault("module-loads", what)
                 .in_file(module)
-                .why("libpam cannot load it: its line fails in each stack")
-                .advice("install the package that was made for this release")
+                .why("libpam cannot load the module: its line fails in every stack")
+                .advice("install the package for this release of the distribution")
         }));
     }
     if findings.len() == before {
-        let what = format!("the module is where libpam looks, version {VERSION}");
+        let what = format!("the module is installed where libpam looks for it, version {VERSION}");
         findings.push(Finding::good("module", what).in_file(module));
     }
 }
@@ -67,9 +67,10 @@ fn absent(module: &Path) -> Finding {
         Some(path) => format!("type: cp {} {}", path.display(), module.display()),
         None => "install the package, or type: make install".to_owned(),
     };
-    Finding::fault("module-absent", "the module is not where libpam looks")
+    let what = "the module is not installed where libpam looks for it";
+    Finding::fault("module-absent", what)
         .in_file(module)
-        .why("a stack that names it fails")
+        .why("every stack that names it fails")
         .advice(advice)
 }
 
@@ -120,7 +121,7 @@ fn contains(text: &[u8], part: &[u8]) -> Option<usize> {
     text.windows(part.len()).position(|window| window == part)
 }
 
-/// What the loader does not find.
+/// What the dynamic loader does not find.
 fn unresolved(module: &Path) -> Vec<String> {
     let path = module.to_string_lossy();
     let Some(output) = run(&["/usr/bin/ldd"], &["-r", &path]) else {
@@ -135,7 +136,7 @@ fn unresolved(module: &Path) -> Vec<String> {
         .map(|line| line.trim().to_owned())
         .collect();
     if bad.is_empty() && !output.status.success() {
-        bad.push("the loader cannot read it".to_owned());
+        bad.push("the dynamic loader cannot read it".to_owned());
     }
     bad
 }
@@ -146,7 +147,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Before the version, in the name that the module gives itself at OneLogin.
 const MARK: &str = "pam_onelogin/";
 
-/// Where modules lie on the systems that we know.
+/// Where known distributions install modules.
 const FOLDERS: [&str; 6] = [
     "/usr/lib/x86_64-linux-gnu/security",
     "/usr/lib/aarch64-linux-gnu/security",
@@ -185,7 +186,7 @@ mod tests {
         assert_eq!(found(&module)[0].0, "module-absent");
         std::fs::copy(pam_host::place::module(), &module).unwrap();
         set_mode(&module, 0o644);
-        let what = format!("the module is where libpam looks, version {VERSION}");
+        let what = format!("the module is installed where libpam looks for it, version {VERSION}");
         assert_eq!(found(&module), [("module", what)]);
         set_mode(&module, 0o666);
         let findings = found(&module);
@@ -193,7 +194,7 @@ mod tests {
         assert_eq!(findings[0].0, "module-trust");
         std::fs::write(&module, format!("{MARK}9.9.9")).unwrap();
         set_mode(&module, 0o644);
-        let what = format!("the module is 9.9.9, this tool is {VERSION}");
+        let what = format!("the versions differ: module 9.9.9, tool {VERSION}");
         assert_eq!(found(&module), [("module-version", what)]);
         std::fs::write(&module, format!("{MARK}{VERSION}")).unwrap();
         assert_eq!(found(&module)[0].0, "module-loads");

@@ -1,4 +1,4 @@
-//! The way to OneLogin: name, addresses, TLS.
+//! The network path to OneLogin: name, addresses, TLS.
 
 use crate::examine::certificate;
 use crate::examine::replies::of_error;
@@ -12,11 +12,11 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Looks at each step; whether there is a connection that the module would use.
+/// Checks each step. The result tells whether there is a connection that the module would use.
 pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
     let origin = &config.onelogin.origin;
     let proxy = config.onelogin.http_proxy.as_ref();
-    // Whom this host connects to.
+    // The server that this host connects to.
     let (host, port) = proxy.map_or((origin.host(), origin.port()), |proxy| {
         (proxy.host.as_str(), proxy.port)
     });
@@ -42,7 +42,7 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
                 None => Finding::good(
                     "certificate",
                     format!(
-                        "the certificate of {} is trusted by {}",
+                        "the certificate of {} is trusted through {}",
                         origin.host(),
                         ca.unwrap_or_default()
                     ),
@@ -63,7 +63,7 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
             let finding = of_error(&error);
             findings.push(match proxy {
                 None => finding,
-                Some(_) => finding.advice("look at onelogin.http_proxy, and ask the proxy's log"),
+                Some(_) => finding.advice("check onelogin.http_proxy, and the log of the proxy"),
             });
             false
         }
@@ -85,39 +85,40 @@ fn named(
         Err(nameless) => {
             findings.push(match nameless {
                 Nameless::NoSuchHost => {
-                    Finding::fault("no-such-host", format!("there is no host {host}"))
-                        .why("everybody is denied, whatever failmode says: reason=no-such-host")
-                        .advice("compare onelogin.url with your tenant's address")
+                    Finding::fault("no-such-host", format!("the host {host} does not exist"))
+                        .why("every login is denied, whatever failmode is (reason=no-such-host)")
+                        .advice("compare onelogin.url with the address of your tenant")
                 }
                 Nameless::ForNow => Finding::fault(
                     "name-server",
-                    format!("no name server told the address of {host}, in {}", ms(time)),
+                    format!("no name server gave the address of {host} within {}", ms(time)),
                 )
-                .why("logins are denied, whatever failmode says, unless OneLogin is at the addresses that worked last: reason=no-connection")
-                .advice("look at /etc/resolv.conf and at the network"),
+                .why("logins are denied, whatever failmode is, unless the addresses that worked last still work (reason=no-connection)")
+                .advice("check /etc/resolv.conf and the network"),
                 Nameless::Local(code) => Finding::fault(
                     "name-server",
-                    format!("this host cannot ask for names: getaddrinfo says {code}"),
+                    format!("this host cannot resolve names: getaddrinfo returned {code}"),
                 )
-                .why("everybody is denied: reason=local-error"),
+                .why("every login is denied (reason=local-error)"),
             });
             return None;
         }
     };
     if time > SLOW_NAMES {
         findings.push(
-            Finding::warning("slow-names", format!("the address of {host} took {}", ms(time)))
-                .why("each login waits for it: for each name server that does not answer one second, and once more two")
-                .advice("look at /etc/resolv.conf: the first name server there must answer, for IPv6 addresses, too"),
+            Finding::warning("slow-names", format!("resolving {host} took {}", ms(time)))
+                .why("every login waits for this: one second for each name server that does not answer, then two seconds for each in a second round")
+                .advice("check /etc/resolv.conf: its first name server must answer, for IPv6 addresses as well"),
         );
     }
     let list: Vec<_> = found.iter().map(|found| found.ip().to_string()).collect();
-    let what = format!("{host} is {}, in {}", list.join(", "), ms(time));
+    let what = format!("{host} resolves to {}, in {}", list.join(", "), ms(time));
     findings.push(Finding::good("names", what));
     Some(found)
 }
 
-/// The first address that takes a connection. Each is tried, by itself: a login dials them shortly after one another.
+/// The first address that accepts a connection. Every address is tried, one after the other; a login starts
+/// the next attempt before the previous one has failed.
 fn reached(
     host: &str,
     addresses: &[SocketAddr],
@@ -131,7 +132,7 @@ fn reached(
         let start = Instant::now();
         match TcpStream::connect_timeout(address, timeout) {
             Ok(_) => {
-                let what = format!("{address} takes connections, in {}", ms(start.elapsed()));
+                let what = format!("{address} accepts connections, in {}", ms(start.elapsed()));
                 findings.push(Finding::good("connection", what));
                 good.get_or_insert(*address);
             }
@@ -147,10 +148,10 @@ fn reached(
         findings.push(
             Finding::fault("no-connection", format!("{host} cannot be reached: {list}"))
                 .why(match config.failmode {
-                    FailMode::Secure => "logins are denied: reason=no-connection",
-                    FailMode::Safe => "logins are denied, unless this counts as an outage and failmode = \"safe\" applies: reason=no-connection",
+                    FailMode::Secure => "logins are denied (reason=no-connection)",
+                    FailMode::Safe => "logins are denied (reason=no-connection), unless this counts as an outage and failmode = \"safe\" applies",
                 })
-                .advice("look at the firewall: this host needs HTTPS to that address"),
+                .advice("check the firewall: this host needs HTTPS to that address"),
         );
     } else if bad
         .iter()
@@ -161,17 +162,17 @@ fn reached(
                 "silent-address",
                 format!("an address does not answer: {list}"),
             )
-            .why("a login that tries it first dials the next one a quarter of a second later")
-            .advice("let the firewall refuse what it does not let through, or mend the route"),
+            .why("a login that tries this address first waits a quarter of a second before it tries the next one")
+            .advice("let the firewall reject these connections instead of dropping them, or repair the route"),
         );
     } else if !bad.is_empty() {
-        let what = format!("an address takes no connection: {list}");
+        let what = format!("an address accepts no connection: {list}");
         findings.push(Finding::note("address", what));
     }
     good
 }
 
-/// Which certificates are trusted; `None`: the system has no bundle, or others could have changed it.
+/// The file of trusted certificates; `None` if the system has no bundle, or other users can write to it.
 fn ca_file(config: &Config) -> Option<String> {
     let path = match &config.onelogin.ca_file {
         Some(path) => path.clone(),
@@ -184,5 +185,5 @@ fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
 }
 
-/// From when on it is worth a word how long a name takes.
+/// Warn when a name takes longer than this to resolve.
 const SLOW_NAMES: Duration = Duration::from_secs(1);

@@ -1,5 +1,5 @@
-//! OneLogin as this host sees it: the way there, the certificate, the clock, and what the credentials may do.
-//! By the module's own code; nothing is sent to a person, and nothing is written at OneLogin.
+//! OneLogin as this host sees it: the network path, the certificate, the clock, and what the credentials may
+//! do. It uses the module's own code, sends nothing to a user and changes nothing at OneLogin.
 
 use crate::examine::replies::Replies;
 use crate::examine::subject::Subject;
@@ -14,7 +14,7 @@ use pam_onelogin::trust::Trusted;
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let trusted = Trusted::of(uids());
     let Ok(loaded) = load(subject.config, trusted) else {
-        let what = "OneLogin was not asked: the configuration must be right first";
+        let what = "OneLogin was not contacted: correct the configuration first";
         findings.push(Finding::note("not-asked", what));
         return;
     };

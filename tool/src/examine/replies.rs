@@ -1,4 +1,4 @@
-//! The replies of this tenant, seen on their way to the module's code: shapes and times, never values.
+//! Records the replies of this tenant on their way to the module's code: formats and times, never values.
 
 use crate::ui::finding::Finding;
 use pam_onelogin::api::{ApiError, ApiTrouble, Reply};
@@ -8,7 +8,7 @@ use pam_onelogin::onelogin::http::{Call, Http, Transport};
 use serde_json::Value;
 use time::{Date, Month};
 
-/// A transport that looks at what it carries.
+/// A transport that records what it carries.
 pub(crate) struct Replies<'a> {
     http: &'a mut Http,
     seen: Vec<Seen>,
@@ -37,7 +37,7 @@ impl<'a> Replies<'a> {
         self.http.traces().len()
     }
 
-    /// Says how the clocks stand to each other.
+    /// Reports the difference between the two clocks.
     pub(crate) fn clock(&self, findings: &mut Vec<Finding>) {
         let Some(ahead) = self.ahead else {
             return;
@@ -49,14 +49,14 @@ impl<'a> Replies<'a> {
         );
         findings.push(if ahead.abs() > SKEW {
             Finding::warning("clock", what)
-                .why("tokens are kept too long or not at all, and certificates seem to have expired; codes are checked by OneLogin's clock")
+                .why("tokens are cached too long or not at all, and valid certificates may look expired; for codes, OneLogin's clock counts")
                 .advice("type: timedatectl set-ntp true")
         } else {
             Finding::good("clock", what)
         });
     }
 
-    /// Says in which of its forms this tenant answers.
+    /// Reports which of the documented formats this tenant uses.
     pub(crate) fn dialect(&self, findings: &mut Vec<Finding>) {
         let kinds = [
             ("token", TOKEN),
@@ -72,9 +72,9 @@ impl<'a> Replies<'a> {
         });
         let told: Vec<_> = told.collect();
         if !told.is_empty() {
-            let what = format!("forms of the replies: {}", told.join("; "));
+            let what = format!("formats of the replies: {}", told.join("; "));
             findings.push(Finding::note("dialect", what).why(
-                "the module takes each documented form; those of codes, pushes and polls show in a login only",
+                "the module accepts every documented format; only a login shows the formats for codes, pushes and polls",
             ));
         }
     }
@@ -123,10 +123,10 @@ fn seconds(date: &str) -> Option<i64> {
     Some(moment.assume_utc().unix_timestamp())
 }
 
-/// What a body is made of, without a word of what is in it.
+/// The structure of a body, without any of its values.
 fn shape(body: &[u8]) -> String {
     match serde_json::from_slice(body) {
-        Err(_) => "no JSON".to_owned(),
+        Err(_) => "not JSON".to_owned(),
         Ok(Value::Array(list)) => {
             let id = list
                 .first()
@@ -159,35 +159,39 @@ pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 const TOKEN: &str = "/auth/oauth2/v2/token";
 
-/// How far clocks may be apart, in seconds.
+/// Warn when the clocks differ by more than this, in seconds.
 const SKEW: i64 = 30;
 
-/// What is behind an error that says nothing of a credential.
+/// The finding for an error that is not about a credential.
 pub(super) fn of_error(error: &ApiError) -> Finding {
     let detail = &error.detail;
     match error.trouble {
         ApiTrouble::RateLimited => {
             let when = error.retry_after.map_or(String::new(), |time| {
-                format!(", for {} s more", time.as_secs())
+                format!(" for {} s more", time.as_secs())
             });
             Finding::fault(
                 "rate-limited",
-                format!("OneLogin takes no more calls{when}: {detail}"),
+                format!("OneLogin accepts no API calls{when}: {detail}"),
             )
-            .why("logins are denied, reason=rate-limited")
-            .advice("find out which client of the account asks so much")
+            .why("logins are denied (reason=rate-limited)")
+            .advice("find the client of the account that sends most requests")
         }
-        ApiTrouble::Gateway | ApiTrouble::ServerError => {
-            Finding::fault("onelogin-down", format!("OneLogin is in trouble: {detail}"))
-                .why("logins are denied meanwhile")
-                .advice("try again; look at OneLogin's status page")
-        }
-        ApiTrouble::Timeout => Finding::fault("timeout", format!("OneLogin is too slow: {detail}"))
-            .why("logins are denied, reason=timeout")
-            .advice("look at the way there, then raise onelogin.request_timeout"),
+        ApiTrouble::Gateway | ApiTrouble::ServerError => Finding::fault(
+            "onelogin-down",
+            format!("OneLogin answers with an error: {detail}"),
+        )
+        .why("logins are denied until OneLogin works again")
+        .advice("try again later; see OneLogin's status page"),
+        ApiTrouble::Timeout => Finding::fault(
+            "timeout",
+            format!("OneLogin did not answer in time: {detail}"),
+        )
+        .why("logins are denied (reason=timeout)")
+        .advice("check the network path, then raise onelogin.request_timeout"),
         ApiTrouble::BadReply | ApiTrouble::Redirected => Finding::fault(
             "no-onelogin",
-            format!("what answers there does not speak OneLogin's API: {detail}"),
+            format!("the server does not answer like OneLogin's API: {detail}"),
         )
         .why("logins are denied")
         .advice("compare onelogin.url with the address at which you administer OneLogin"),
@@ -230,6 +234,6 @@ mod tests {
         assert_eq!(shape(b"[]"), "list");
         let error = b"{\"statusCode\":404,\"name\":\"secret\",\"other\":1}";
         assert_eq!(shape(error), "object {statusCode, name}");
-        assert_eq!(shape(b"<html>"), "no JSON");
+        assert_eq!(shape(b"<html>"), "not JSON");
     }
 }

@@ -1,19 +1,19 @@
-//! Whether another user can fill the file system of the private files: by a folder there that is not
-//! root's alone to write. Modes are looked at, and no file is opened.
+//! Whether another user can fill the file system of the private files, through a folder on it that other
+//! users can write to. Only modes are read; no file is opened.
 
 use nix::unistd::{Gid, Group};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-/// A folder that others can write.
+/// A folder that other users can write to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shared {
     pub(crate) path: PathBuf,
     pub(crate) writers: Writers,
 }
 
-/// Who can write it.
+/// Who can write to it.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Writers {
     /// Any local user.
@@ -33,7 +33,7 @@ impl Writers {
         }
     }
 
-    /// For a sentence that goes on with "can".
+    /// The subject of a sentence that continues with "can".
     pub(crate) fn words(&self) -> String {
         match self {
             Self::Everybody => "any local user".to_owned(),
@@ -46,8 +46,8 @@ impl Writers {
     }
 }
 
-/// A folder that others can write, on the file system where this one is or will be made. One for
-/// everybody comes first.
+/// A folder that other users can write to, on the file system where this folder is or will be created. A
+/// folder that every user can write to is preferred.
 pub(crate) fn shared_with(folder: &Path) -> Option<Shared> {
     let there = folder.ancestors().find(|above| above.exists())?;
     let there = there.canonicalize().ok()?;
@@ -56,7 +56,7 @@ pub(crate) fn shared_with(folder: &Path) -> Option<Shared> {
     search(there.ancestors().take_while(|path| is_here(path)).last()?)
 }
 
-/// The same below this folder, level by level.
+/// The same search below this folder, level by level.
 fn search(root: &Path) -> Option<Shared> {
     let device = root.symlink_metadata().ok()?.dev();
     let mut of_a_group = None;
@@ -96,7 +96,7 @@ fn search(root: &Path) -> Option<Shared> {
     of_a_group
 }
 
-/// Whether another user gets to what is below.
+/// Whether another user can reach what is below.
 fn lets_others_through(folder: &Metadata) -> bool {
     let mode = folder.mode();
     mode & 0o001 != 0 || mode & 0o010 != 0 && folder.gid() != 0

@@ -1,4 +1,4 @@
-//! sshd: whether it asks PAM, and whom it lets in without.
+//! sshd: whether it uses PAM, and which logins it accepts without PAM.
 
 use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
@@ -8,33 +8,36 @@ use crate::sshd::methods::{method, switch};
 use crate::ui::finding::{Finding, Place, Severity};
 use std::time::Duration;
 
-/// Looks at sshd's configuration, where its stack asks us.
+/// Checks the configuration of sshd, if its stack calls `pam_onelogin`.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let sshd = &subject.sshd;
     let Some(path) = &sshd.path else { return };
     let service = sshd.service();
-    // What cannot be read is told of elsewhere.
+    // Files that cannot be read have a finding of their own.
     let Some(stack) = read(subject.machine, service).filter(|_| !sshd.is_in_part) else {
         return;
     };
     if !stack.asks() {
         if service != SERVICE && asks(subject.machine, SERVICE) {
-            let what = format!("sshd uses the stack {service}, which does not ask");
+            let what = format!("sshd uses the stack {service}, which does not call pam_onelogin");
             findings.push(
                 Finding::fault("sshd-service", what)
                     .of(sshd.global().place(Keyword::Service))
-                    .why("the stack sshd, which asks, is not used")
-                    .advice(format!("change /etc/pam.d/{service}")),
+                    .why("sshd does not use the stack sshd, which calls pam_onelogin")
+                    .advice(format!("add pam_onelogin to /etc/pam.d/{service}")),
             );
         }
         return;
     }
     if sshd.is_endless() {
         findings.push(
-            Finding::fault("sshd-config", "sshd_config includes files without end")
-                .in_file(path)
-                .why("sshd does not start")
-                .advice("does a file include itself? Type: sshd -t"),
+            Finding::fault(
+                "sshd-config",
+                "sshd_config includes files in an endless loop",
+            )
+            .in_file(path)
+            .why("sshd does not start")
+            .advice("look for a file that includes itself; type: sshd -t"),
         );
         return;
     }
@@ -45,7 +48,9 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
         if let (true, Some(advice)) = (place.path != *path, &mut finding.advice) {
-            advice.push_str("; there, or in a file that is read before it: the first value counts");
+            advice.push_str(
+                "; write it in this file, or in one that sshd reads earlier: the first value counts",
+            );
         }
     }
     options(subject, findings);
@@ -54,7 +59,8 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         .skip(known)
         .any(|found| found.severity.is_bad())
     {
-        findings.push(Finding::good("sshd", "sshd lets nobody in without its stack").in_file(path));
+        let what = "sshd accepts no login without its PAM stack";
+        findings.push(Finding::good("sshd", what).in_file(path));
     }
     if global.is_on(Keyword::UsePam) {
         for (index, block) in sshd.blocks.iter().enumerate() {
@@ -63,7 +69,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// For all, and behind each `Match`.
+/// The ways to log in: for all users, and for each `Match` block.
 fn ways_in(
     subject: &Subject<'_>,
     global: &View<'_>,
@@ -80,14 +86,14 @@ fn ways_in(
         findings.push(
             Finding::fault("sshd-pam", "sshd does not use PAM")
                 .of(global.place(Keyword::UsePam))
-                .why("it lets in by key or password alone")
+                .why("a key or a password alone is enough to log in")
                 .advice("write \"UsePAM yes\""),
         );
     }
 }
 
-/// A `Match` block that lets in by password, where each way in begins with a key all the same. Whom it
-/// means was let in by password before the settings for all asked for a key.
+/// A `Match` block that allows passwords although every way to log in needs a key first. Its users could log
+/// in with a password before the settings for all users required a key.
 fn in_vain(sshd: &Sshd, index: usize, block: &Block, findings: &mut Vec<Finding>) {
     let says = |keyword| sshd.own(index, keyword);
     let password = says(Keyword::Password).filter(Said::is_on);
@@ -99,16 +105,15 @@ fn in_vain(sshd: &Sshd, index: usize, block: &Block, findings: &mut Vec<Finding>
         return;
     }
     let condition = &block.condition;
-    let what =
-        format!("sshd, for \"Match {condition}\": PasswordAuthentication yes lets nobody in");
+    let what = format!("sshd, for \"Match {condition}\": PasswordAuthentication yes has no effect");
     let methods = view.value(Keyword::Methods);
     findings.push(
         Finding::warning("sshd-password", what)
             .of(Some(said.place.clone()))
             .why(format!(
-                "AuthenticationMethods {methods} count there too: who has no key is kept out"
+                "AuthenticationMethods {methods} applies there, too: users without a key cannot log in"
             ))
-            .advice("give them keys, and take that line out"),
+            .advice("give these users keys, and remove the line"),
     );
 }
 
@@ -129,7 +134,7 @@ fn in_block(
         let is_new = !global.iter().any(|known| known.what == finding.what);
         if is_new && finding.severity.is_bad() {
             if finding.id == "sshd-methods" {
-                // An admin wrote this block, and meant it.
+                // An administrator wrote this block on purpose.
                 finding.severity = Severity::Warning;
             }
             finding.what = format!(
@@ -150,13 +155,16 @@ fn another_stack(subject: &Subject<'_>, index: usize, block: &Block, findings: &
     if service != subject.sshd.service() && !asks(subject.machine, service) {
         let condition = &block.condition;
         let what = format!(
-            "sshd, for \"Match {condition}\": the stack {service} is used, which does not ask"
+            "sshd, for \"Match {condition}\": sshd uses the stack {service}, which does not call \
+             pam_onelogin"
         );
         findings.push(
             Finding::fault("sshd-service", what)
                 .of(view.place(Keyword::Service))
-                .why("PAMServiceName says so")
-                .advice(format!("change /etc/pam.d/{service}, or take the line out")),
+                .why("PAMServiceName sets this stack")
+                .advice(format!(
+                    "add pam_onelogin to /etc/pam.d/{service}, or remove the line"
+                )),
         );
     }
 }
@@ -165,7 +173,7 @@ fn without_name(what: &str) -> &str {
     what.strip_prefix("sshd: ").unwrap_or(what)
 }
 
-/// By which methods sshd lets in, and what of it passes through the stack.
+/// The methods by which sshd accepts a login, and which of them use the stack.
 fn methods(
     subject: &Subject<'_>,
     view: &View<'_>,
@@ -185,10 +193,10 @@ fn methods(
         findings.push(
             Finding::fault(
                 "sshd-methods",
-                format!("sshd: nobody gets in: {off} is off"),
+                format!("sshd: no user can log in: {off} is off"),
             )
             .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
-            .why("AuthenticationMethods has no list of methods that are all switched on")
+            .why("AuthenticationMethods has no list in which every method is on")
             .advice(BOTH),
         );
         return;
@@ -203,21 +211,21 @@ fn methods(
             password(subject, view, is_only, is_bare, findings);
             continue;
         } else if !has("keyboard-interactive") {
-            let what = format!("sshd: {shown} alone lets in");
+            let what = format!("sshd: {shown} alone is enough to log in");
             let why = if view.is_on(Keyword::KbdInteractive) {
-                "sshd then does not ask PAM"
+                "sshd then does not authenticate with PAM"
             } else {
-                "sshd then does not ask PAM, and KbdInteractiveAuthentication is off"
+                "sshd then does not authenticate with PAM, and KbdInteractiveAuthentication is off"
             };
             Finding::fault("sshd-methods", what).why(why)
         } else if is_bare {
             let lacks = if has_factor(stack) {
-                "asks some users for no password"
+                "does not ask every user for a password"
             } else {
-                "has no password"
+                "does not ask for a password"
             };
             let why = format!("{shown} needs no key, and the stack {} {lacks}", stack.name);
-            Finding::fault("sshd-methods", "sshd: the code alone lets in").why(why)
+            Finding::fault("sshd-methods", "sshd: the code alone is enough to log in").why(why)
         } else {
             continue;
         };
@@ -226,7 +234,7 @@ fn methods(
     root_login(view, &lists, findings);
 }
 
-/// Whether root is kept out by the method that is needed.
+/// Whether `PermitRootLogin` excludes the method that the login needs.
 fn root_login(view: &View<'_>, lists: &[Vec<&str>], findings: &mut Vec<Finding>) {
     let is_needed = lists.iter().all(|list| {
         let mut methods = list.iter();
@@ -239,11 +247,11 @@ fn root_login(view: &View<'_>, lists: &[Vec<&str>], findings: &mut Vec<Finding>)
         "forced-commands-only",
     ];
     if is_needed && excludes.contains(&permit) {
-        let what = format!("sshd: root cannot log in by ssh (PermitRootLogin {permit})");
+        let what = format!("sshd: root cannot log in by SSH (PermitRootLogin {permit})");
         findings.push(
             Finding::note("sshd-root", what)
                 .of(view.place(Keyword::RootLogin))
-                .why("it excludes keyboard-interactive, which is needed"),
+                .why("this value excludes keyboard-interactive, which the login needs"),
         );
     }
 }
@@ -258,8 +266,8 @@ fn password(
 ) {
     let on = "sshd: PasswordAuthentication is on";
     let finding = if view.is_on(Keyword::Kerberos) {
-        let what = "sshd: a Kerberos password lets in without PAM";
-        let why = "with KerberosAuthentication sshd checks it by itself";
+        let what = "sshd: a Kerberos password is enough to log in, without PAM";
+        let why = "with KerberosAuthentication, sshd checks the password itself";
         findings.push(
             Finding::fault("sshd-kerberos", what)
                 .of(view.place(Keyword::Kerberos))
@@ -269,13 +277,13 @@ fn password(
         return;
     } else if is_bare && subject.exempts() {
         Finding::fault("sshd-password", on)
-            .why("whom the configuration exempts gets in with any password: the stack checks none")
+            .why("an exempt user can log in with any password: the stack does not check it")
     } else if is_only {
-        Finding::fault("sshd-password", "sshd: nobody gets in by password")
-            .why("each way in needs a password, and that method cannot show a prompt for a code")
+        Finding::fault("sshd-password", "sshd: no user can log in with a password")
+            .why("every list of methods needs \"password\", which cannot show a prompt for a code")
     } else {
         Finding::warning("sshd-password", on)
-            .why("it cannot show a prompt for a code: who uses it is denied")
+            .why("it cannot show a prompt for a code: a login with it is denied")
     };
     findings.push(
         finding
@@ -291,7 +299,7 @@ fn password(
     );
 }
 
-/// Words on sshd's command line, which count before its file.
+/// Options on sshd's command line, which take precedence over its file.
 fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for path in OPTIONS {
         let text = subject
@@ -305,10 +313,10 @@ fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             let mut words = line.split([' ', '\t', '"', '\'', '=']);
             if is_said && words.any(|word| word.starts_with("-o") || word.starts_with("-f")) {
                 findings.push(
-                    Finding::warning("sshd-options", "sshd is started with options of its own")
+                    Finding::warning("sshd-options", "sshd is started with command-line options")
                         .at(path, index + 1)
-                        .why("they count before sshd_config, and are not looked at")
-                        .advice("write them into sshd_config; see all by: sshd -T"),
+                        .why("they take precedence over sshd_config, and check does not read them")
+                        .advice("move them to sshd_config; to see all settings, type: sshd -T"),
                 );
             }
         }
@@ -336,7 +344,7 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
             .advice("write \"LoginGraceTime 120\""),
         ),
         None => findings.push(
-            Finding::warning("sshd-grace", "sshd: LoginGraceTime is no time")
+            Finding::warning("sshd-grace", "sshd: LoginGraceTime is not a valid time")
                 .of(view.place(Keyword::GraceTime)),
         ),
     }
@@ -345,7 +353,8 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
             Finding::warning("sshd-tries", format!("sshd: MaxAuthTries is {tries}"))
                 .of(view.place(Keyword::MaxTries))
                 .why(
-                    "each key that a client offers in vain is a try: it may never come to the code",
+                    "every key that sshd rejects counts as a try: a client with several keys may \
+                     never get a prompt for the code",
                 )
                 .advice("write \"MaxAuthTries 6\""),
         );
@@ -383,14 +392,14 @@ const OPTIONS: [&str; 4] = [
     "/etc/conf.d/sshd",
 ];
 
-/// What makes each login show a key, and then pass the stack.
+/// The settings with which every login needs a key and then the stack.
 const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
                     \"KbdInteractiveAuthentication yes\"";
 
 /// The service of sshd.
 const SERVICE: &str = "sshd";
 
-/// `onelogin.login_timeout` where nothing is said.
+/// The default of `onelogin.login_timeout`.
 const LOGIN_TIMEOUT: Duration = Duration::from_secs(55);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The stacks of PAM: whether a denial of ours is one in each of them, and which have none.
+//! The PAM stacks: whether a denial by `pam_onelogin` is final in each of them, and which do not call it.
 
 pub(crate) mod advice;
 mod compare;
@@ -17,7 +17,7 @@ use crate::ui::finding::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Looks at each stack.
+/// Checks each stack.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let mut names = BTreeSet::new();
     for folder in FOLDERS {
@@ -65,10 +65,10 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             .any(|stack| stack.asks() || stack.service.unreadable.is_some())
     {
         findings.push(
-            Finding::warning("not-used", "no stack asks pam_onelogin")
+            Finding::warning("not-used", "no stack calls pam_onelogin")
                 .in_file("/etc/pam.d")
-                .why("nobody is asked for a second factor")
-                .advice("add it to a stack: see \"Stacks\" in the README"),
+                .why("no login needs a second factor")
+                .advice("type: pam-onelogin enable SERVICE; or see \"STACKS\" in pam_onelogin(8)"),
         );
     }
 }
@@ -82,13 +82,13 @@ fn is_named(subject: &Subject<'_>, stack: &NamedStack) -> bool {
     })
 }
 
-/// What several services have in common is said once.
+/// Findings, each with the services that share it: it is shown once.
 #[derive(Default)]
 struct Grouped(Vec<(Finding, Vec<String>)>);
 
 impl Grouped {
     fn add(&mut self, service: &str, finding: Finding) {
-        // What to write may name the stack of one service; once that is done, the next one's turn comes.
+        // The advice may name the stack of one service only. After that change, check names the next one.
         let is_same = |known: &Finding| {
             (known.id, &known.what, &known.place, &known.why)
                 == (finding.id, &finding.what, &finding.place, &finding.why)
@@ -117,7 +117,7 @@ fn list(names: &[String]) -> String {
     }
 }
 
-/// Lines that one libpam reads otherwise than the next.
+/// Lines that different versions of libpam read differently.
 fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let asking = stacks.iter().filter(|stack| stack.asks());
     let files: BTreeSet<_> = asking.flat_map(|stack| &stack.service.files).collect();
@@ -127,57 +127,57 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Fi
         let lines = text.lines().enumerate();
         for (index, _) in lines.filter(|(_, line)| line.len() > LONG) {
             findings.push(
-                Finding::warning("ambiguous", format!("a line of more than {LONG} bytes"))
+                Finding::warning("ambiguous", format!("a line is longer than {LONG} bytes"))
                     .at(path, index + 1)
-                    .why("Linux-PAM 1.5 denies each login at it, or never comes to its end")
-                    .advice("make it shorter, even where it is a comment"),
+                    .why("Linux-PAM 1.5 denies every login at this line, or never finishes reading it")
+                    .advice("shorten it, even if it is a comment"),
             );
         }
         for line in pam_stack::flaws(&text) {
             findings.push(
                 Finding::warning(
                     "ambiguous",
-                    "an empty line or a comment within a line that goes on",
+                    "an empty line or a comment inside a continued line",
                 )
                 .at(path, line)
-                .why("Linux-PAM 1.7 ends the line there, 1.5 does not")
-                .advice("take it out"),
+                .why("Linux-PAM 1.7 ends the continued line there, 1.5 does not")
+                .advice("remove that empty line or comment"),
             );
         }
     }
 }
 
-/// The same program, by another name; and other ways to a shell.
+/// The same program with another stack, and other ways to a shell.
 fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(NamedStack::asks)
     };
     for (name, twin, typed) in TWINS {
-        // One without a stack goes through that of other.
+        // A service without a stack uses the stack of "other".
         let open = read(machine, twin).filter(|twin| !twin.asks() && twin.lets_in());
         let Some(open) = open.filter(|_| asks(name) == Some(true)) else {
             continue;
         };
         let own = format!("/etc/pam.d/{twin}");
-        let change = format!("change {own} as you did /etc/pam.d/{name}");
+        let change = format!("change {own} in the same way as /etc/pam.d/{name}");
         let (path, why, advice) = match open.service.path {
             Some(path) if path.starts_with("/etc") => {
-                (path, format!("its stack is {twin}"), change)
+                (path, format!("it uses the stack {twin}"), change)
             }
             Some(path) => {
-                let advice = format!("cp {} {own}, and {change}", path.display());
-                (path, format!("its stack is {twin}"), advice)
+                let advice = format!("type: cp {} {own}; then {change}", path.display());
+                (path, format!("it uses the stack {twin}"), advice)
             }
             None => (
                 PathBuf::from("/etc/pam.d/other"),
-                format!("it has no stack {twin}, so that of other counts"),
-                format!("cp /etc/pam.d/{name} {own}"),
+                format!("there is no stack {twin}, so libpam uses the stack other"),
+                format!("type: cp /etc/pam.d/{name} {own}"),
             ),
         };
-        let what = format!("{typed} asks no second factor, although {name} does");
+        let what = format!("{typed} needs no second factor, although {name} does");
         findings.push(
-            Finding::fault("open-door", what)
+            Finding::fault("bypass-possible", what)
                 .in_file(path)
                 .why(why)
                 .advice(advice),
@@ -194,12 +194,12 @@ fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut V
         .map(str::to_owned)
         .collect();
     if !open.is_empty() && stacks.iter().any(NamedStack::asks) {
-        let what = format!("no second factor is asked in: {}", list(&open));
+        let what = format!("these services need no second factor: {}", list(&open));
         findings.push(Finding::note("not-asked", what).in_file("/etc/pam.d"));
     }
 }
 
-/// Who is asked because of a line that many include.
+/// Services that call `pam_onelogin` through a line in a shared file.
 fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let mut files: BTreeMap<PathBuf, (usize, BTreeSet<&str>)> = BTreeMap::new();
     for stack in stacks {
@@ -217,14 +217,14 @@ fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     for (path, (line, services)) in files {
         let services: Vec<_> = services.into_iter().collect();
         let what = format!(
-            "this line asks in {} services: {}",
+            "this line applies to {} services: {}",
             services.len(),
             services.join(", ")
         );
         findings.push(
             Finding::note("shared", what)
                 .at(path, line)
-                .why("whatever includes the file asks; cron and the like do not run it"),
+                .why("every service that includes this file asks for the second factor; services such as cron do not use its auth lines"),
         );
     }
     let asking = stacks.iter().filter(|stack| stack.asks());
@@ -233,24 +233,24 @@ fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
         .filter(|name| LOCKS.contains(&name.as_str()) || name == CONSOLE)
         .partition(|name| name != CONSOLE);
     if !locks.is_empty() {
-        let what = format!("a lock screen asks: {}", list(&locks));
+        let what = format!("a lock screen asks for the second factor: {}", list(&locks));
         findings.push(
             Finding::warning("lock-screen", what)
                 .in_file("/etc/pam.d")
-                .why("one that does not run as root cannot read the configuration, and lets nobody in")
+                .why("a lock screen that does not run as root cannot read the configuration, and stays locked")
                 .advice("give it a stack without pam_onelogin: \"auth requisite pam_unix.so\""),
         );
     }
     if !consoles.is_empty() {
         findings.push(
-            Finding::note("console", "the console asks, too")
+            Finding::note("console", "the console asks for the second factor, too")
                 .in_file("/etc/pam.d/login")
-                .why("a fault of the configuration then leaves root no way in"),
+                .why("with a fault in the configuration, root cannot log in there either"),
         );
     }
 }
 
-/// What editors and package managers leave behind is no stack.
+/// Whether an editor or a package manager left this file behind: it is not a stack.
 fn is_left_over(name: &str) -> bool {
     let ends = [
         "~", ".bak", ".orig", ".pam-old", ".rpmnew", ".rpmorig", ".rpmsave", ".swp",
@@ -261,7 +261,7 @@ fn is_left_over(name: &str) -> bool {
         || name.contains(".ucf-")
 }
 
-/// A file that is there for others to include.
+/// Whether other stacks include this file.
 fn is_part(name: &str) -> bool {
     let name = name.strip_suffix("-ac").unwrap_or(name);
     name.starts_with("common-")

@@ -10,16 +10,16 @@ pub(crate) struct Subject<'a> {
     pub(super) machine: &'a TargetSystem,
     /// Of `--config`; a path on that machine.
     pub(super) config: &'a Path,
-    /// What stands in it; `None` where it has faults, which are found elsewhere.
+    /// Its settings; `None` if it has faults, which another examiner reports.
     pub(super) settings: Option<Config>,
-    /// What sshd was told.
+    /// The configuration of sshd.
     pub(super) sshd: Sshd,
     /// Of `--user`.
     pub(super) user: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
-    /// A machine with this configuration, and a user whose devices may be asked for.
+    /// A machine with this configuration, and a user whose devices may be looked up.
     pub(crate) fn of(machine: &'a TargetSystem, config: &'a Path, user: Option<&'a str>) -> Self {
         Self {
             machine,
@@ -47,14 +47,14 @@ impl<'a> Subject<'a> {
         service == self.sshd.service()
     }
 
-    /// Whether sshd uses this service for some users, or for all; or that cannot be told.
+    /// Whether sshd uses this service for some or all users, or whether that is unknown.
     pub(super) fn may_be_ssh(&self, service: &str) -> bool {
         let mut services = self.sshd.services();
         self.sshd.cannot_be_told() || services.any(|used| used == service)
     }
 }
 
-/// The settings, without a look at whom the file belongs to.
+/// The settings, whoever owns the file.
 fn settings(machine: &TargetSystem, path: &Path) -> Option<Config> {
     let text = machine.text(path).ok().flatten()?;
     parse(&path.display().to_string(), &text).ok()

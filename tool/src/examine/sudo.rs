@@ -1,4 +1,4 @@
-//! sudoers: where sudo does not ask PAM, or asks about another user.
+//! sudoers: where sudo skips PAM, or authenticates another user.
 
 use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
@@ -6,7 +6,7 @@ use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Place};
 use std::path::{Path, PathBuf};
 
-/// Looks at the rules of sudo, where its stack asks us.
+/// Checks the rules of sudo, if its stack calls `pam_onelogin`.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let machine = subject.machine;
     let is_asked = asks(machine, "sudo") || asks(machine, "sudo-i");
@@ -19,10 +19,10 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
         if rules.is_endless() {
             findings.push(
-                Finding::fault("sudoers", "sudoers includes files without end")
+                Finding::fault("sudoers", "sudoers includes files in an endless loop")
                     .in_file(path)
                     .why("sudo does not work")
-                    .advice("does a file include itself? Type: visudo -c"),
+                    .advice("look for a file that includes itself; type: visudo -c"),
             );
             continue;
         }
@@ -47,10 +47,10 @@ fn paths(machine: &TargetSystem) -> Vec<&'static Path> {
     paths
 }
 
-/// What sudoers says, line by line.
+/// The lines of sudoers.
 #[derive(Default)]
 struct Rules {
-    /// Each setting of `Defaults`, with the word behind that (`:alice`).
+    /// Each setting of `Defaults`, with its scope (`:alice`).
     defaults: Vec<Setting>,
     /// Every other line.
     others: Vec<(Place, String)>,
@@ -62,7 +62,7 @@ struct Rules {
 
 struct Setting {
     place: Place,
-    /// For whom; empty: for all.
+    /// The users, hosts or commands that it applies to; empty for all.
     scope: String,
     name: String,
     /// `None`: it is a flag.
@@ -224,7 +224,7 @@ fn apart(text: &str, separator: char) -> Vec<String> {
     parts
 }
 
-/// A stack of another name.
+/// Settings that give sudo a stack of another name.
 fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) {
     for setting in &rules.defaults {
         let usual = match setting.name.as_str() {
@@ -234,21 +234,22 @@ fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) 
         };
         let service = setting.value.as_deref().unwrap_or_default();
         if asks(machine, usual) && !asks(machine, service) {
-            let what = format!("sudo uses the stack {service}, which does not ask");
+            let what = format!("sudo uses the stack {service}, which does not call pam_onelogin");
             findings.push(
                 Finding::fault("sudo-service", what)
                     .of(Some(setting.place.clone()))
                     .why(format!(
-                        "{} says so; {usual}, which asks, is not used",
+                        "{} sets this stack; sudo does not use the stack {usual}, which calls pam_onelogin",
                         setting.name
                     ))
-                    .advice(format!("change /etc/pam.d/{service}")),
+                    .advice(format!("add pam_onelogin to /etc/pam.d/{service}")),
             );
         }
     }
 }
 
-/// Settings that change whom sudo asks, and how often. Whether one says how long sudo remembers.
+/// Settings that change which user sudo authenticates, and how often. Returns whether one of them sets how
+/// long sudo remembers an authentication.
 fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
     let mut is_said = false;
     for setting in settings {
@@ -267,37 +268,39 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
                 }
             }
             ("timestamp_type", false) if value == "global" => {
-                let what = format!("one login to sudo is good for all terminals{scope}");
+                let what = format!("one authentication counts for all terminals{scope}");
                 Finding::warning("sudo-timestamp", what)
-                    .why("timestamp_type=global")
+                    .why("timestamp_type is \"global\"")
                     .advice("write \"Defaults timestamp_type=tty\"")
             }
             ("targetpw" | "runaspw", false) => {
                 let what = format!("sudo asks for the factor of another user{scope}");
                 Finding::warning("sudo-subject", what)
                     .why(format!(
-                        "with {} OneLogin is asked about the target, unless that is root",
+                        "with {}, OneLogin checks the target user, unless that is root",
                         setting.name
                     ))
                     .advice(
-                        "take it out, and first a rule \"ALL ALL=(ALL) ALL\", where there is one: without \
-                         targetpw that makes everybody root",
+                        "remove this setting; but first remove a rule \"ALL ALL=(ALL) ALL\", if there is one: without \
+                         targetpw, that rule lets every user become root",
                     )
             }
             ("rootpw", false) => {
                 let what = format!("sudo asks for root's password{scope}");
-                Finding::note("sudo-subject", what).why("OneLogin is asked about the caller")
+                Finding::note("sudo-subject", what).why("OneLogin checks the user who calls sudo")
             }
             ("exempt_group", false) => {
-                let what = format!("sudo asks nothing of the group {value}{scope}");
+                let what = format!("sudo does not authenticate the group {value}{scope}");
                 Finding::warning("sudo-exempt", what)
                     .why("exempt_group skips the stack")
-                    .advice("take it out, or use users.exempt_groups: that is logged")
+                    .advice(
+                        "remove this setting, or use users.exempt_groups: each exemption is logged",
+                    )
             }
             ("passwd_tries", false) if value.parse::<u32>().is_ok_and(|tries| tries > 3) => {
                 let what = format!("sudo runs the stack up to {value} times{scope}");
                 Finding::note("sudo-tries", what)
-                    .why("while OneLogin cannot be reached, each is a wait")
+                    .why("while OneLogin cannot be reached, the user waits for each try")
             }
             _ => continue,
         };
@@ -308,7 +311,7 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
 
 /// The stack is skipped.
 fn asks_nothing(scope: &str) -> Finding {
-    let what = format!("sudo asks nothing at all{scope}");
+    let what = format!("sudo does not authenticate users{scope}");
     let finding = if scope.is_empty() {
         Finding::fault("sudo-authenticate", what)
     } else {
@@ -316,16 +319,16 @@ fn asks_nothing(scope: &str) -> Finding {
     };
     finding
         .why("\"!authenticate\" skips the stack")
-        .advice("take it out")
+        .advice("remove \"!authenticate\"")
 }
 
 /// For how long sudo does not ask again.
 fn timeout(value: &str, scope: &str) -> Option<Finding> {
     let minutes = value.parse::<f64>().ok()?;
     if minutes < 0.0 {
-        let what = format!("sudo asks once, and not again until a restart{scope}");
+        let what = format!("sudo asks once, and not again until the next restart{scope}");
         let finding = Finding::warning("sudo-timestamp", what)
-            .why("who gets at the open terminal is root")
+            .why("anyone at the open terminal can become root")
             .advice("write \"Defaults timestamp_timeout=0\" to be asked each time");
         return Some(finding);
     }
@@ -335,7 +338,7 @@ fn timeout(value: &str, scope: &str) -> Option<Finding> {
 fn timestamp(minutes: &str, scope: &str) -> Finding {
     let what = format!("sudo does not ask again for {minutes} minutes{scope}");
     Finding::note("sudo-timestamp", what)
-        .why("within that time there is no second factor")
+        .why("during that time, sudo needs no second factor")
         .advice("write \"Defaults timestamp_timeout=0\" to be asked each time")
 }
 
@@ -346,12 +349,12 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
         let commands = parts.find_map(|after| after.trim_start().strip_prefix(':'));
         if let Some(commands) = commands {
             let (who, _) = members(rule);
-            let what = format!("sudo asks nothing of {who} for {}", commands.trim());
+            let what = format!("sudo does not authenticate {who} for {}", commands.trim());
             findings.push(
                 Finding::warning("sudo-nopasswd", what)
                     .of(Some(place.clone()))
                     .why("NOPASSWD skips the stack")
-                    .advice("take NOPASSWD out, unless a machine uses the rule"),
+                    .advice("remove NOPASSWD, unless only programs use the rule"),
             );
         }
     }
@@ -369,12 +372,12 @@ fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
             .split_whitespace()
             .filter(|source| *source != "files");
         if let Some(other) = others.next() {
-            let what = format!("sudo takes rules from {other}, too");
+            let what = format!("sudo also reads rules from {other}");
             findings.push(
                 Finding::note("sudo-elsewhere", what)
                     .at(SWITCH, index + 1)
-                    .why("those are not looked at, and may say NOPASSWD")
-                    .advice("see a user's by: sudo -l -U NAME"),
+                    .why("check does not read those rules, and they may contain NOPASSWD")
+                    .advice("to see the rules of a user, type: sudo -l -U NAME"),
             );
         }
     }
@@ -388,10 +391,10 @@ const VENDOR: &str = "/usr/etc/sudoers";
 /// Of sudo-rs, and of both.
 const PATHS: [&str; 3] = ["/etc/sudoers-rs", SUDOERS, VENDOR];
 
-/// Which services tell names, and rules.
+/// The file that lists the sources of names and rules.
 const SWITCH: &str = "/etc/nsswitch.conf";
 
-/// Who includes more than this has a file that includes itself.
+/// More included files than this mean that a file includes itself.
 const MAX_FILES: usize = 1000;
 
 #[cfg(test)]

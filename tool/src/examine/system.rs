@@ -1,4 +1,4 @@
-//! What the module leans on here: the folder of its private files, the log, `SELinux`.
+//! What the module needs from this host: the folder of its private files, the log, `SELinux`.
 
 use crate::examine::shared_file_system::{Shared, shared_with};
 use crate::examine::subject::Subject;
@@ -28,7 +28,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 
 fn state(folder: &Path, findings: &mut Vec<Finding>) {
     let trusted = Trusted::of(uids());
-    // Opened only where it is there: opening would make it.
+    // Opened only if it exists: opening would create it.
     let trouble = if folder.symlink_metadata().is_ok() {
         let state = State::open(folder, trusted);
         state.trouble().map(ToString::to_string)
@@ -38,19 +38,19 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
     };
     if let Some(trouble) = trouble.or_else(|| unwritable(first_there(folder)?)) {
         findings.push(
-            Finding::fault("state", trouble)
-                .in_file(folder)
-                .why("a login that cannot be counted is denied: nobody gets in, by any service"),
+            Finding::fault("state", trouble).in_file(folder).why(
+                "a login that cannot be counted is denied: no user can log in, by any service",
+            ),
         );
         return;
     }
     let is_on_disk = is_on_disk(folder) == Some(true);
     if is_on_disk {
         findings.push(
-            Finding::warning("state-on-disk", "state_dir outlives a restart")
+            Finding::warning("state-on-disk", "state_dir is not in memory")
                 .in_file(folder)
-                .why("what is counted there is dated by the time since the start")
-                .advice("state_dir = \"/run/pam_onelogin\""),
+                .why("its files outlive a restart, but their times count from the last boot")
+                .advice("write state_dir = \"/run/pam_onelogin\""),
         );
     }
     let shared = shared_with(folder);
@@ -62,9 +62,9 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
         return;
     }
     let what = if folder.exists() {
-        "the folder of private files is right"
+        "state_dir is private and can be written"
     } else {
-        "the folder of private files can be made by the first login"
+        "state_dir does not exist yet; the first login will create it"
     };
     findings.push(Finding::good("state", what).in_file(folder));
 }
@@ -77,22 +77,22 @@ fn unwritable(folder: &Path) -> Option<String> {
     Some(format!("{folder}: cannot be written: {}", errno.desc()))
 }
 
-/// What others can fill.
+/// The finding about a file system that other users can fill.
 fn filled_by(shared: &Shared, folder: &Path, advice: String) -> Finding {
     let (who, where_to) = (shared.writers.words(), shared.path.display());
-    let what = format!("{who} can write into {where_to}, on the file system of state_dir");
+    let what = format!("{who} can write to {where_to}, on the file system of state_dir");
     Finding::warning("state-shared", what)
         .in_file(folder)
-        .why(format!("{who} can fill it, and then nobody gets in"))
+        .why(format!("{who} can fill it, and then no user can log in"))
         .advice(advice)
 }
 
-/// The folder, or the first one above it that is there.
+/// The folder, or the first one above it that exists.
 fn first_there(folder: &Path) -> Option<&Path> {
     folder.ancestors().find(|folder| folder.exists())
 }
 
-/// Whether it is, or will be made, in anything but memory.
+/// Whether it is, or will be created, on a file system that is not in memory.
 fn is_on_disk(folder: &Path) -> Option<bool> {
     let file_system = statfs(first_there(folder)?).ok()?;
     Some(file_system.filesystem_type() != TMPFS_MAGIC)
@@ -101,11 +101,14 @@ fn is_on_disk(folder: &Path) -> Option<bool> {
 fn log(findings: &mut Vec<Finding>) {
     let socket = UnixDatagram::unbound();
     findings.push(match socket.and_then(|socket| socket.connect(LOG)) {
-        Ok(()) => Finding::good("log", "the local log takes lines").in_file(LOG),
-        Err(error) => Finding::warning("no-log", format!("the local log takes no line: {error}"))
-            .in_file(LOG)
-            .why("logins go on, and no decision is written down")
-            .advice("start systemd-journald, or a syslog that listens there"),
+        Ok(()) => Finding::good("log", "the local log accepts messages").in_file(LOG),
+        Err(error) => Finding::warning(
+            "no-log",
+            format!("the local log accepts no messages: {error}"),
+        )
+        .in_file(LOG)
+        .why("logins continue to work, but no decision is logged")
+        .advice("start systemd-journald, or a syslog daemon that listens there"),
     });
 }
 
@@ -125,7 +128,7 @@ fn selinux(folder: Option<&Path>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether our policy is loaded, by what the kernel and semodule say.
+/// Whether our policy is loaded, according to the kernel and semodule.
 fn policy(enforces: &str, modules: Option<&str>) -> Finding {
     let mode = if enforces.trim() == "1" {
         "enforcing"
@@ -136,25 +139,25 @@ fn policy(enforces: &str, modules: Option<&str>) -> Finding {
     match modules {
         None => Finding::note(
             "selinux",
-            format!("SELinux is {mode}; semodule cannot be asked"),
+            format!("SELinux is {mode}; semodule cannot be run"),
         ),
         Some(list) if list.lines().any(is_ours) => Finding::good(
             "selinux",
-            format!("SELinux is {mode}, our policy is loaded"),
+            format!("SELinux is {mode}, and the policy of pam_onelogin is loaded"),
         ),
         Some(_) => Finding::warning(
             "selinux-policy",
-            format!("SELinux is {mode}, and our policy is not loaded"),
+            format!("SELinux is {mode}, and the policy of pam_onelogin is not loaded"),
         )
-        .why("sshd may not be allowed to connect, or to write the private files")
-        .advice("semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
+        .why("SELinux may stop sshd from connecting to OneLogin, or from writing to state_dir")
+        .advice("type: semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
     }
 }
 
 /// The socket of the local log.
 const LOG: &str = "/dev/log";
 
-/// Where the kernel tells of it.
+/// Where the kernel shows the state of `SELinux`.
 const SELINUX: &str = "/sys/fs/selinux";
 
 /// The name of our policy.
@@ -171,7 +174,7 @@ mod tests {
     use std::thread;
 
     #[test]
-    fn a_folder_that_cannot_be_written_is_told_of() {
+    fn a_folder_that_cannot_be_written_is_reported() {
         let place = tempfile::tempdir().unwrap();
         let path = place.path();
         assert_eq!(unwritable(path), None);
@@ -197,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_fill_the_file_system_is_named() {
+    fn the_finding_names_the_users_who_can_fill_the_file_system() {
         let shared = Shared {
             path: "/run/lock".into(),
             writers: Writers::Everybody,
@@ -205,9 +208,9 @@ mod tests {
         let found = filled_by(&shared, Path::new("/run/pam_onelogin"), "do".to_owned());
         assert_eq!(
             found.what,
-            "any local user can write into /run/lock, on the file system of state_dir"
+            "any local user can write to /run/lock, on the file system of state_dir"
         );
-        let why = "any local user can fill it, and then nobody gets in";
+        let why = "any local user can fill it, and then no user can log in";
         assert_eq!(found.why.as_deref(), Some(why));
     }
 
@@ -218,6 +221,6 @@ mod tests {
         assert_eq!(id(Some("pam_onelogin\t1.0\n")), "selinux");
         assert_eq!(id(Some("pam_onelogin_extra\n")), "selinux-policy");
         let unknown = policy("0", None);
-        assert!(unknown.what.contains("permissive") && unknown.what.contains("cannot be asked"));
+        assert!(unknown.what.contains("permissive") && unknown.what.contains("cannot be run"));
     }
 }

@@ -1,5 +1,5 @@
-//! The files of the machine that is looked at: this one, or the one below `--root`. Paths are those
-//! on that machine; links are followed as on that machine.
+//! The files of the system that is checked: this host, or the system below `--root`. Paths are relative to
+//! that system, and so are symbolic links.
 
 use clap::Args;
 use std::cell::RefCell;
@@ -19,7 +19,7 @@ pub(crate) struct TargetSystem {
     unread: Rc<RefCell<Unread>>,
 }
 
-/// What is there and cannot be read, and why.
+/// The files that exist and cannot be read, and why.
 pub(crate) type Unread = BTreeMap<PathBuf, (io::ErrorKind, String)>;
 
 impl TargetSystem {
@@ -61,12 +61,12 @@ impl TargetSystem {
         let Some(file) = if_there(std::fs::metadata(&path))? else {
             return Ok(None);
         };
-        // A pipe or a device would keep us waiting.
+        // Reading a pipe or a device could block.
         if !file.is_file() {
-            return Err(io::Error::other("is no regular file"));
+            return Err(io::Error::other("is not a regular file"));
         }
         if file.len() > MAX_BYTES {
-            return Err(io::Error::other("is too long"));
+            return Err(io::Error::other("is too large"));
         }
         let bytes = std::fs::read(path)?;
         Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
@@ -160,7 +160,7 @@ impl TargetSystem {
             if let Ok(target) = std::fs::read_link(&real) {
                 links += 1;
                 if links > MAX_LINKS {
-                    return Err(io::Error::other("has too many links"));
+                    return Err(io::Error::other("has too many symbolic links"));
                 }
                 real.pop();
                 depth -= 1;

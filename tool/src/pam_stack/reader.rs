@@ -192,7 +192,8 @@ pub fn read(service: &str, files: Files<'_>) -> Stack {
     }
     if reader.count > MAX_FILES {
         unreadable = Some(Unreadable {
-            what: "it includes files without end; does one include itself?".to_owned(),
+            what: "it includes files in an endless loop; look for a file that includes itself"
+                .to_owned(),
             path: reader.seen.into_iter().next().unwrap_or_default(),
             line: 1,
         });
@@ -301,7 +302,7 @@ impl Reader<'_> {
             self.line(&spot, Words::of(&line.text))?;
         }
         end.map_err(|line| Unreadable {
-            what: "the file ends within a line that goes on (\"\\\")".to_owned(),
+            what: "the last line of the file ends with \"\\\"".to_owned(),
             path: path.to_owned(),
             line,
         })
@@ -343,8 +344,8 @@ impl Reader<'_> {
         }
         let kind = plain.and_then(Kind::of).unwrap_or_else(|| {
             broken = Some(match plain {
-                Some(word) => format!("\"{word}\" is no type of a line"),
-                None => "there is no type".to_owned(),
+                Some(word) => format!("\"{word}\" is not a valid type"),
+                None => "the type is missing".to_owned(),
             });
             // The most sensitive one.
             spot.wanted.unwrap_or(Kind::Auth)
@@ -357,7 +358,7 @@ impl Reader<'_> {
         entry.is_quiet = is_quiet;
         let target = words.next();
         match control.map(|word| word.to_ascii_lowercase()).as_deref() {
-            None => broken = Some("there is no control".to_owned()),
+            None => broken = Some("the control is missing".to_owned()),
             Some(control @ ("include" | "substack")) => {
                 let inner = usize::from(control == "substack");
                 if inner == 1 {
@@ -375,7 +376,7 @@ impl Reader<'_> {
                 // libpam denies with what such a control says, which is to fail.
                 entry.control = Control::parse(&entry.control_text).0;
                 match &target {
-                    None => broken = Some("there is no module".to_owned()),
+                    None => broken = Some("the module is missing".to_owned()),
                     Some(name) if is_nameless(name) => return Err(spot.unreadable(NAMELESS)),
                     Some(_) => {}
                 }
@@ -416,16 +417,16 @@ impl Reader<'_> {
         wanted: Option<Kind>,
         inner: usize,
     ) -> Result<(), String> {
-        let name = name.ok_or("no file is named")?;
+        let name = name.ok_or("the name of the file is missing")?;
         self.count += 1;
         if self.count > MAX_FILES {
-            return Err("too many files".to_owned());
+            return Err("it includes too many files".to_owned());
         }
         if spot.depth + 1 >= MAX_LEVEL || spot.level + inner >= MAX_LEVEL {
-            return Err(format!("too many files within files, at {name}"));
+            return Err(format!("included files are nested too deeply, at {name}"));
         }
         let (path, text) =
-            open(name, self.files).ok_or_else(|| format!("there is no file {name}"))?;
+            open(name, self.files).ok_or_else(|| format!("the file {name} does not exist"))?;
         self.file(&path, &text, wanted, spot.depth + 1, spot.level + inner)
             .map_err(|unreadable| unreadable.what)
     }

@@ -278,11 +278,11 @@ fn pairs(text: &str) -> Result<Control, &'static str> {
             .find_map(|(code, name)| Some((Some(code), rest.strip_prefix(name)?)));
         let (code, after) = known
             .or_else(|| Some((None, rest.strip_prefix("default")?)))
-            .ok_or("it names a code that there is not")?;
+            .ok_or("it names an unknown return code")?;
         let after = after
             .trim_start_matches(blank)
             .strip_prefix('=')
-            .ok_or("a code has no \"=\" after it")?
+            .ok_or("a return code has no \"=\" after it")?
             .trim_start_matches(blank);
         let (action, after) = action(after)?;
         match code {
@@ -320,9 +320,9 @@ fn action(text: &str) -> Result<(Action, &str), &'static str> {
     let after = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let digits = text.strip_suffix(after).unwrap_or_default();
     match digits.parse() {
-        Ok(0) => Err("a jump by 0 is \"ignore\""),
+        Ok(0) => Err("a jump by 0 lines is not valid; write \"ignore\""),
         Ok(lines) if lines < u32::from(u16::MAX) => Ok((Action::Jump(lines), after)),
-        _ => Err("it names an action that there is not"),
+        _ => Err("it names an unknown action"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! `check`: looks at the machine and says what is wrong, where, why it matters and what to do.
-//! Nothing is changed, nobody is asked.
+//! `check`: checks the host and reports what is wrong, where, why it matters and what to do. It changes
+//! nothing, and asks no user for anything.
 
 use crate::examine::examine;
 use crate::examine::subject::Subject;
@@ -37,7 +37,7 @@ struct Result {
 pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Failure> {
     if !options.machine.has("/etc") {
         return Err(Failure::new(
-            "--root: there is no machine: no folder etc in it",
+            "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",
         ));
     }
     let user = options.user.as_deref();

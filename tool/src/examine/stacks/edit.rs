@@ -1,5 +1,5 @@
-//! What the admin is told to write into a stack, in words and as a change of the file: the judge
-//! looks at what the words lead to before they are said.
+//! What the advice tells the administrator to write into a stack, as words and as a change of the file.
+//! The judge checks the result of the change before the advice is shown.
 
 use crate::ui::finding::Finding;
 use std::fmt;
@@ -8,15 +8,15 @@ use std::path::{Path, PathBuf};
 /// A change of one file of a stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
-    /// This line is written for the one of the finding.
+    /// This line replaces the line of the finding.
     Replace(Spot, String),
-    /// This line is added behind the one of the finding.
+    /// This line is added after the line of the finding.
     Behind(Spot, String),
-    /// This line is added before the one of the finding.
+    /// This line is added before the line of the finding.
     Before(Spot, String),
-    /// The line of the finding goes.
+    /// The line of the finding is removed.
     TakeOut(Spot),
-    /// The lines for auth are written anew.
+    /// All auth lines are replaced.
     Rewrite,
 }
 
@@ -27,12 +27,12 @@ pub(super) struct Spot {
     pub(super) line: usize,
 }
 
-/// What was found, and what may help; the first edit that does is said. Where none does, the advice
-/// of the finding stays.
+/// A finding, and the edits that may mend it. The advice becomes the first edit that does; if no edit
+/// does, the advice of the finding stays.
 pub(super) struct Found {
     pub(super) finding: Finding,
     pub(super) edits: Vec<Edit>,
-    /// What may help as well, before the edit that is said.
+    /// Another way to mend it, shown before the edit.
     pub(super) lead: &'static str,
 }
 
@@ -47,10 +47,11 @@ impl From<Finding> for Found {
 }
 
 impl Found {
-    /// A finding that an edit may mend, else the samples.
+    /// A finding that an edit may mend; otherwise the advice names the sample stacks.
     pub(super) fn mended_by(finding: Finding, edits: impl Into<Vec<Edit>>) -> Self {
         Self {
-            finding: finding.advice("compare it with the samples: README, \"Stacks\""),
+            finding: finding
+                .advice("compare the stack with the samples: see \"STACKS\" in pam_onelogin(8)"),
             edits: edits.into(),
             lead: "",
         }
@@ -58,7 +59,7 @@ impl Found {
 }
 
 impl Edit {
-    /// The file that changes; none: it is that of the service.
+    /// The file that changes; `None` for the file of the service.
     pub(super) fn path(&self) -> Option<&Path> {
         match self {
             Self::Replace(spot, _)
@@ -69,7 +70,7 @@ impl Edit {
         }
     }
 
-    /// The text after the change. `None`: the line goes on in the next one, or is not there.
+    /// The text after the change. `None` if the line continues on the next one, or does not exist.
     pub(super) fn apply(&self, text: &str) -> Option<String> {
         let (spot, before, behind) = match self {
             Self::Before(spot, new) => (spot, Some(new), None),
@@ -102,32 +103,32 @@ impl Edit {
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Replace(_, line) => write!(f, "write in its place: \"{line}\""),
-            Self::Behind(_, line) => write!(f, "add behind it: \"{line}\""),
-            Self::Before(_, line) => write!(f, "add before it: \"{line}\""),
-            Self::TakeOut(_) => f.write_str("take the line out"),
-            Self::Rewrite => f.write_str("write the lines for auth anew"),
+            Self::Replace(_, line) => write!(f, "replace the line with: \"{line}\""),
+            Self::Behind(_, line) => write!(f, "add after the line: \"{line}\""),
+            Self::Before(_, line) => write!(f, "add before the line: \"{line}\""),
+            Self::TakeOut(_) => f.write_str("remove the line"),
+            Self::Rewrite => f.write_str("replace all auth lines"),
         }
     }
 }
 
-/// The advice to write all lines for auth anew. `None`: it is too long to be shown whole, or holds
-/// what would not be shown.
+/// The advice to replace all auth lines. `None` if it is too long to be shown in full, or contains
+/// characters that are not shown.
 pub(super) fn rewrite_advice(path: &Path, auth: &[String], lost: &[String]) -> Option<String> {
     let quoted: Vec<_> = auth.iter().map(|line| format!("\"{line}\"")).collect();
     let mut text = format!(
-        "in {}, write in place of every line for auth, and of what includes such lines: {}",
+        "in {}, replace every auth line, and every line that includes auth lines, with: {}",
         path.display(),
         quoted.join(", ")
     );
     if !lost.is_empty() {
         let lost = lost.join(", ");
-        text = format!("{text}; no longer used is {lost}");
+        text = format!("{text}; these lines are then no longer used: {lost}");
     }
     let is_shown = pam_onelogin::text::clean(&text, MAX_CHARS) == text;
     let is_plain = !auth.iter().any(|line| line.contains('"'));
     (is_shown && is_plain).then_some(text)
 }
 
-/// As much as a finding shows.
+/// The longest text that a finding shows, in characters.
 const MAX_CHARS: usize = 600;

@@ -1,4 +1,5 @@
-//! One service's stack: what becomes of each answer of ours, and who gets in without it.
+//! One service's stack: what follows from each return code of `pam_onelogin`, and which logins succeed
+//! without it.
 
 use crate::examine::stacks::edit::{Edit, Found, Spot};
 use crate::examine::stacks::rewrite::line;
@@ -21,30 +22,30 @@ pub(super) struct Judge<'a> {
     pub(super) name: &'a str,
     pub(super) subject: &'a Subject<'a>,
     pub(super) service: &'a Stack,
-    /// Whether sshd uses it: a key comes before the stack.
+    /// Whether sshd uses it: a key may come before the stack.
     pub(super) is_ssh: bool,
     /// Whether a key, or the like, comes before the stack.
     pub(super) key: Key,
-    /// What the user of the program that uses it can reach.
+    /// The accounts whose prompts the user of the program can reach.
     pub(super) reach: Reach,
-    /// Whether a program of root's uses it, for people who have not logged in yet.
+    /// Whether a program that runs as root uses it, for users who have not logged in yet.
     pub(super) is_login: bool,
-    /// The folders of the modules; none: not looked for.
+    /// The folders of the modules; without any, modules are not looked for.
     pub(super) folders: &'a [PathBuf],
 }
 
-/// In which logins through sshd a key, or the like, comes before the stack.
+/// The logins through sshd in which a key, or a similar method, comes before the stack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// Some, or none.
+    /// Some of them, or none.
     Open,
-    /// Those that no `Match` block changes.
+    /// All that no `Match` block changes.
     First,
-    /// Each: the argument of ours says so, or `AuthenticationMethods`, also behind each `Match`.
+    /// All: our argument demands it, or `AuthenticationMethods` does, in each `Match` block as well.
     Always,
 }
 
-/// Whose account a program with a stack opens to a user who is logged in already.
+/// The account that a program with a stack opens to a user who has already logged in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
     /// It is no such program.
@@ -55,25 +56,26 @@ pub(super) enum Reach {
     Others,
 }
 
-/// Each way on which a stack ends: whether it lets in, and what happened.
+/// Each way in which a stack can end: whether it succeeds, and what happened on the way.
 struct Outcomes {
     ends: HashSet<(bool, Way)>,
     /// Whether these are all.
     is_whole: bool,
 }
 
-/// What they come to.
+/// The summary of all outcomes.
 #[derive(Default)]
 struct Summary {
-    /// Whether a user gets in who is not root already.
+    /// Whether a user who is not already root can log in.
     lets_in: bool,
-    /// Whether the code alone lets in.
+    /// Whether the code alone is enough.
     unproven: bool,
-    /// Whether we are asked before a factor.
+    /// Whether `pam_onelogin` is called before a first factor.
     asked_first: bool,
-    /// The lines that led past ours, and whether they said yes; whether each time a factor had said yes.
+    /// The lines that skip `pam_onelogin`, and whether they do so after a success. The value tells whether a
+    /// first factor had succeeded each time.
     skips: BTreeMap<(usize, bool), bool>,
-    /// The factors that had said no before we were asked.
+    /// The first factors that had failed before `pam_onelogin` was called.
     bombs: BTreeSet<usize>,
 }
 
@@ -95,7 +97,7 @@ impl Outcomes {
         sum
     }
 
-    /// Whether a login that got this answer of ours lets in.
+    /// Whether a login succeeds after this return code of `pam_onelogin`.
     fn let_in(&self, code: Code) -> bool {
         let mut ends = self.ends.iter();
         ends.any(|(is_success, way)| *is_success && way.answered == Some(code))
@@ -110,8 +112,8 @@ impl Judge<'_> {
             return vec![
                 Finding::fault("stack-unreadable", what)
                     .at(&unreadable.path, unreadable.line)
-                    .why("every login here is denied")
-                    .advice("mend the line")
+                    .why("every login through this stack is denied")
+                    .advice("correct the line")
                     .into(),
             ];
         }
@@ -148,7 +150,7 @@ impl Judge<'_> {
         findings.extend(self.credentials(first));
         if !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
-                Finding::good("stack", "pam_onelogin is asked, and its denial is final")
+                Finding::good("stack", "pam_onelogin is called, and its denial is final")
                     .at(&first.path, first.line)
                     .into(),
             );
@@ -156,7 +158,7 @@ impl Judge<'_> {
         findings
     }
 
-    /// The user is asked by two lines.
+    /// Two lines ask the user.
     fn asked_twice(&self, first: &Entry, outcomes: &Outcomes) -> Option<Found> {
         let mut ends = outcomes.ends.iter();
         let is_twice = ends.any(|(is_success, way)| *is_success && way.asked_twice);
@@ -184,7 +186,7 @@ impl Judge<'_> {
         self.service.ours()
     }
 
-    /// What the stack can come to. Of our denials those that count alike are one.
+    /// All outcomes of the stack. Denials of `pam_onelogin` with the same effect count as one.
     fn outcomes(&self) -> Outcomes {
         let chain = self.chain();
         let is = |index: usize, wanted: Role| chain.get(index).is_some_and(|it| role(it) == wanted);
@@ -217,7 +219,7 @@ impl Judge<'_> {
         Outcomes { ends, is_whole }
     }
 
-    /// Our denials, together where each of our lines does the same with them.
+    /// The denials of `pam_onelogin`, grouped by what its lines in the stack do with them.
     fn denials(&self) -> Vec<Vec<Code>> {
         let mut groups: Vec<(Vec<Action>, Vec<Code>)> = Vec::new();
         for code in (0..INCOMPLETE).filter(|&code| code != SUCCESS && code != IGNORE) {
@@ -230,7 +232,7 @@ impl Judge<'_> {
         groups.into_iter().map(|(_, codes)| codes).collect()
     }
 
-    /// Whether each denial is one.
+    /// A finding if a denial of `pam_onelogin` does not end in a denial of the stack.
     fn denied(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         let groups = self.denials().into_iter();
         let mut open: Vec<Code> = groups
@@ -241,7 +243,7 @@ impl Judge<'_> {
             return None;
         }
         let what = if OUR_DENIALS.iter().all(|code| open.contains(code)) {
-            "a denial by OneLogin lets in all the same".to_owned()
+            "a denial by OneLogin does not stop the login".to_owned()
         } else {
             open.sort_by_key(|code| !OUR_DENIALS.contains(code));
             let shown: Vec<_> = open.iter().take(3).map(|&code| name(code)).collect();
@@ -250,7 +252,7 @@ impl Judge<'_> {
                 more => format!(" and {more} more"),
             };
             format!(
-                "a denial by {}{more} lets in all the same",
+                "a denial with {}{more} does not stop the login",
                 shown.join(", ")
             )
         };
@@ -269,7 +271,7 @@ impl Judge<'_> {
         ))
     }
 
-    /// Who gets in, and who is asked when.
+    /// Findings about who can log in, and when the user is asked.
     fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Found> {
         let chain = self.chain();
         let Summary {
@@ -283,21 +285,22 @@ impl Judge<'_> {
         let has_factor = chain.iter().any(|entry| role(entry) == Role::Factor);
         let mut findings: Vec<Found> = Vec::new();
         if !outcomes.is_whole {
-            let what = "the stack has too many ways to look at each";
+            let what = "the stack has too many paths to check all of them";
             findings.push(
                 at(Finding::warning("too-large", what)
-                    .why("what is said of it may not be all")
-                    .advice("make it simpler"))
+                    .why("check may miss a fault in it")
+                    .advice("simplify the stack"))
                 .into(),
             );
         }
         if !lets_in {
-            let finding = Finding::fault("never-lets-in", "nobody gets in, whatever OneLogin says")
-                .why("with a success of pam_onelogin the stack ends in a denial, too");
+            let what = "no user can log in, whatever OneLogin decides";
+            let finding = Finding::fault("never-lets-in", what)
+                .why("even after a success of pam_onelogin, the stack ends in a denial");
             findings.push(Found::mended_by(at(finding), [Edit::Rewrite]));
         }
         let is_bombed = !bombs.is_empty();
-        // What mends a line that lets in too early mends this, too.
+        // The edit that mends a line that succeeds too early mends this as well.
         bombs.retain(|&index| !skips.contains_key(&(index, true)));
         findings.extend(skips.iter().filter_map(|(&(by, is_yes), &is_proven)| {
             let skip = Skip {
@@ -309,10 +312,10 @@ impl Judge<'_> {
         }));
         for entry in bombs.into_iter().filter_map(|index| chain.get(index)) {
             let module = entry.module().unwrap_or_default();
-            let what = format!("pam_onelogin is asked although {module} said no");
+            let what = format!("pam_onelogin is called although {module} failed");
             let finding = Finding::fault("asked-after-refusal", what)
                 .at(&entry.path, entry.line)
-                .why("without the password a stranger sends pushes to other people's phones");
+                .why("an attacker can send pushes to a user's phone without the password");
             findings.push(Found::mended_by(
                 finding,
                 self.required_at_once(entry, ours),
@@ -327,20 +330,20 @@ impl Judge<'_> {
         findings
     }
 
-    /// The code alone lets in.
+    /// The code alone is enough.
     fn no_first_factor(&self, ours: &Entry, has_factor: bool) -> Found {
         let what = if has_factor {
-            "the first factor can be passed by"
+            "the first factor can be skipped"
         } else {
-            "there is no first factor in the stack"
+            "the stack has no first factor"
         };
-        // Who runs sudo has logged in, and reaches no prompt but their own.
+        // A user of sudo has logged in, and reaches only their own prompts.
         let finding = if self.is_login || self.reach == Reach::Others {
             Finding::fault("no-first-factor", what)
         } else {
             Finding::warning("no-first-factor", what)
         };
-        let why = "the code alone lets in, and whom the configuration exempts needs nothing";
+        let why = "the code alone is enough to log in, and exempt users need no factor at all";
         let mut before = self.chain().iter().take_while(|entry| !entry.is(OURS));
         let edits = if has_factor {
             vec![Edit::Rewrite]
@@ -356,29 +359,29 @@ impl Judge<'_> {
         Found::mended_by(finding, edits)
     }
 
-    /// Our line stands before the one that checks the password.
+    /// Our line is before the one that checks the password.
     fn asked_first(&self) -> Finding {
         let mut factors = self.chain().iter();
         let factor = factors.find(|entry| role(entry) == Role::Factor);
         let factor = factor.and_then(Entry::module).unwrap_or_default();
-        let what = format!("pam_onelogin is asked before {factor}, the first factor");
+        let what = format!("pam_onelogin is called before {factor}, the first factor");
         match self.reach {
             Reach::Others => Finding::fault("asked-first", what).why(
-                "a user then reaches the prompts of another account, without a secret of that account",
+                "a user can reach the prompts of another account without the password of that account",
             ),
             Reach::Own => Finding::warning("asked-first", what)
-                .why("who sits at a terminal of the user can send pushes without the password"),
+                .why("anyone at a terminal of the user can send pushes without the password"),
             Reach::None => Finding::warning("asked-first", what)
-                .why("a user whom nothing has proven gets one prompt for a code, and no push"),
+                .why("before a first factor, the user gets one prompt for a code, and no push"),
         }
     }
 
-    /// What becomes of those whom the configuration exempts.
+    /// What happens to users whom the configuration exempts.
     fn exempt(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         if outcomes.let_in(IGNORE) {
             return None;
         }
-        let what = "who is exempt from the second factor is denied";
+        let what = "users who are exempt from the second factor are denied";
         let finding = if self.subject.exempts() {
             Finding::fault("exempt-denied", what)
         } else {
@@ -387,15 +390,15 @@ impl Judge<'_> {
         let finding = finding.at(&ours.path, ours.line);
         let mut edits = Vec::new();
         let finding = if ours.control.action(IGNORE) == Action::Ignore {
-            // Elsewhere exempt users would get in without any factor.
+            // Elsewhere exempt users could log in without any factor.
             if self.key == Key::Always {
                 edits.push(Edit::Behind(place(ours), self.own(ours, PERMIT)));
             }
-            finding.why("PAM_IGNORE counts for nothing, and nothing else says yes")
+            finding.why("PAM_IGNORE does not count, and no other line succeeds")
         } else {
             edits.extend(self.with_control(ours, "required"));
             finding.why(format!(
-                "\"{}\" takes PAM_IGNORE for a denial",
+                "\"{}\" treats PAM_IGNORE as a denial",
                 ours.control_text
             ))
         };
@@ -403,8 +406,8 @@ impl Judge<'_> {
         Some(Found::mended_by(finding, edits))
     }
 
-    /// Whether setcred passes where authenticate was not called, as after a login by key. (After
-    /// one that let in it does: each line that counted then counts with what setcred returns.)
+    /// Whether setcred succeeds where authenticate was not called, as after a login with a key. (After a
+    /// successful authenticate it does: each line that counted there counts with what setcred returns.)
     fn credentials(&self, ours: &Entry) -> Option<Found> {
         let chain = self.chain();
         let jumps = if self.subject.machine.has("/etc/debian_version") {
@@ -420,48 +423,49 @@ impl Judge<'_> {
         if !self.is_ssh || set_credentials(chain, &[], jumps, sets) == SUCCESS {
             return None;
         }
-        let what = "setcred fails where authenticate was not called";
+        let what = "pam_setcred fails if pam_authenticate was not called";
         let finding = Finding::warning("setcred", what)
             .at(&ours.path, ours.line)
-            .why("a login by key alone, where sshd_config allows one, is closed");
+            .why("sshd ends a login with a key alone, if sshd_config allows such a login");
         Some(Found::mended_by(finding, [Edit::Rewrite]))
     }
 
-    /// A line that lets in without us.
+    /// A line that ends the stack with a success before `pam_onelogin`.
     fn skip(&self, skip: Skip, ours: &Entry) -> Option<Found> {
         let entry = self.chain().get(skip.by)?;
         let module = entry.module().unwrap_or_default();
         let words = entry.arguments().join(" ");
-        let because = format!("the control \"{}\" leads past it", entry.control_text);
-        let not_asked = format!("pam_onelogin is not asked when {module} says yes");
+        let because = format!("the control \"{}\" skips pam_onelogin", entry.control_text);
+        let not_asked = format!("pam_onelogin is not called when {module} succeeds");
         let is_before_deny = self.chain().get(skip.by + 1).map(role) == Some(Role::Deny);
         let take_out = || vec![Edit::TakeOut(place(entry)), Edit::Rewrite];
         let (finding, edits) = match role(entry) {
             Role::Root if self.is_login => {
-                let what = format!("{module} lets everybody in, without any factor");
-                let why = "root runs the program that uses this stack, so the module always says \
-                           yes; it is for su and the like";
+                let what = format!("{module} accepts every user, without any factor");
+                let why = "the program that uses this stack runs as root, so the module always \
+                           succeeds; it is for su and similar programs";
                 (Finding::fault("skips", what).why(why), take_out())
             }
             Role::Root => {
-                let what = "root becomes others without being asked";
-                let why = "pam_rootok lets root in, as is usual in su";
+                let what = "root can become another user without a factor";
+                let why = "pam_rootok accepts root, as is usual in su";
                 (Finding::note("root-skips", what).why(why), Vec::new())
             }
             Role::Gate if entry.is("pam_cockpit_cert") || entry.is("pam_selinux_permit") => {
-                let finding = Finding::note("skips", format!("who passes {module} is not asked"));
-                let why = "the distribution ships it so, for certificates and for guests";
+                let what = format!("a user who passes {module} needs no second factor");
+                let finding = Finding::note("skips", what);
+                let why = "the distribution ships this line, for certificates and for guests";
                 (finding.why(why), Vec::new())
             }
             Role::Gate => (self.gate(entry, skip.is_proven, &because), take_out()),
             Role::Factor if !skip.is_yes => {
-                let what = format!("pam_onelogin is not asked when {module} says no");
-                let why = format!("{because}, and the stack then lets in");
+                let what = format!("pam_onelogin is not called when {module} fails");
+                let why = format!("{because}, and the stack then succeeds");
                 let finding = Finding::fault("skips", what).why(why);
                 (finding, self.required_at_once(entry, ours))
             }
             Role::Factor if skip.is_proven && is_second(entry) => {
-                let why = "another factor came before it, so there are two all the same";
+                let why = "another factor comes before it, so the login still needs two factors";
                 (Finding::note("skips", not_asked).why(why), Vec::new())
             }
             Role::Factor => {
@@ -470,14 +474,15 @@ impl Judge<'_> {
                 (finding, self.required_at_once(entry, ours))
             }
             Role::Aside if is_before_deny && entry.control_text == "sufficient" => {
-                let what = format!("{module} {words} leads past pam_onelogin");
-                let why = format!("it always says yes, and {because}: nobody is asked");
+                let what = format!("{module} {words} skips pam_onelogin");
+                let why =
+                    format!("it always succeeds, and {because}: no login needs a second factor");
                 let mut edits = Vec::from_iter(self.with_control(entry, PAST_DENY));
                 edits.push(Edit::Rewrite);
                 (Finding::fault("skips", what).why(why), edits)
             }
             Role::Ours | Role::Permit | Role::Deny | Role::Aside | Role::Unknown => {
-                let what = format!("{module} leads past pam_onelogin");
+                let what = format!("{module} skips pam_onelogin");
                 let finding = Finding::fault("skips", what);
                 (finding.why(because), self.required_at_once(entry, ours))
             }
@@ -489,25 +494,25 @@ impl Judge<'_> {
         })
     }
 
-    /// A line that lets in by something that no user has to prove.
+    /// A line that succeeds for users who have not proven anything.
     fn gate(&self, entry: &Entry, is_proven: bool, because: &str) -> Finding {
         let module = entry.module().unwrap_or_default();
         let words = entry.arguments().join(" ");
         if is_proven || self.is_ssh {
-            let what = format!("who passes {module} {words} is not asked");
+            let what = format!("a user who passes {module} {words} needs no second factor");
             Finding::warning("skips", what).why(format!(
-                "{because}; is that what you want? users.exempt_groups is logged"
+                "{because}; for a logged exemption, use users.exempt_groups instead"
             ))
         } else {
-            let what = format!("who passes {module} {words} gets in without any factor");
-            let why = format!("{because}, and past the password; is that what you want?");
+            let what = format!("a user who passes {module} {words} needs no factor at all");
+            let why = format!("{because}, and the password check as well");
             Finding::warning("skips", what).why(why)
         }
     }
 
-    /// The edits for a line that says yes too early, or no too late.
+    /// The edits for a line whose success ends the stack too early, or whose failure ends it too late.
     fn required_at_once(&self, entry: &Entry, ours: &Entry) -> Vec<Edit> {
-        // In a file that others include it would lock out users of other services.
+        // In a file that other stacks include, it would lock out users of other services.
         let is_own = entry.path == ours.path || self.service.path.as_ref() == Some(&entry.path);
         let passwords = self.chain().iter().filter(|other| is_password(other));
         // Users of the other line would be locked out.
@@ -537,7 +542,7 @@ impl Judge<'_> {
         Some(Edit::Replace(place(entry), self.own(entry, &line)))
     }
 
-    /// A line as it stands in this file: in pam.conf the service comes first.
+    /// A line as this file needs it: in pam.conf the service comes first.
     pub(super) fn own(&self, beside: &Entry, line: &str) -> String {
         if beside.path == Path::new(CONF) {
             format!("{} {line}", self.name)
@@ -554,7 +559,7 @@ pub(super) fn place(entry: &Entry) -> Spot {
     }
 }
 
-/// Of the codes that say no one for each action: the others come to the same.
+/// The failure codes, one for each action: the others have the same effect.
 fn unlike(control: &Control, codes: &[Code]) -> Vec<Code> {
     let mut seen = HashSet::new();
     let is_no = |code| code != SUCCESS && code != IGNORE;
@@ -567,7 +572,7 @@ fn spot(entry: &Entry) -> String {
     format!("{}:{}", entry.path.display(), entry.line)
 }
 
-/// What our denials are, by their number; a module that cannot be loaded is one, too.
+/// The codes of our denials; that of a module that cannot be loaded is one of them.
 const OUR_DENIALS: [Code; 7] = [
     3,
     AUTHINFO_UNAVAIL,
@@ -578,14 +583,14 @@ const OUR_DENIALS: [Code; 7] = [
     MODULE_UNKNOWN,
 ];
 
-/// Arguments by which an empty password is one.
+/// Arguments that allow an empty password.
 const NO_PASSWORD: [&str; 2] = ["nullok", "nullok_secure"];
 
 const UNIX: &str = "auth requisite pam_unix.so";
 const DENY: &str = "auth requisite pam_deny.so";
 const PERMIT: &str = "auth required pam_permit.so";
 
-/// Leads past the `pam_deny` behind it, and no further.
+/// Skips the `pam_deny` after it, and nothing else.
 const PAST_DENY: &str = "[success=1 default=ignore]";
 
 /// `PAM_CRED_ERR`

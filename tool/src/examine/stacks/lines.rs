@@ -1,5 +1,5 @@
-//! The lines of one stack, each by itself: whether libpam can use it, whether its module is there, whether
-//! its words are known.
+//! The lines of one stack, each by itself: whether libpam can use it, whether its module exists, whether
+//! its arguments are known.
 
 use crate::examine::stacks::edit::{Edit, Found};
 use crate::examine::stacks::judge::{Judge, place};
@@ -12,17 +12,17 @@ use crate::ui::finding::Finding;
 use pam_onelogin::args::Args;
 
 impl Judge<'_> {
-    /// What an editor of Windows has left.
+    /// Line endings of Windows.
     pub(super) fn carriage_return(&self) -> Option<Finding> {
         let entry = self.chain().iter().find(|entry| has_return(entry))?;
-        let what = "the lines end as those of Windows do";
+        let what = "the lines have Windows line endings";
         let finding = Finding::fault("carriage-return", what)
             .at(&entry.path, entry.line)
-            .why("libpam takes the carriage return for a part of the last word");
-        Some(finding.advice(format!("sed -i 's/\\r$//' {}", entry.path.display())))
+            .why("libpam reads the carriage return as part of the last word");
+        Some(finding.advice(format!("type: sed -i 's/\\r$//' {}", entry.path.display())))
     }
 
-    /// Our line where it does nothing.
+    /// Our line in a stack of another type.
     pub(super) fn elsewhere(&self, kind: Kind) -> Option<Finding> {
         let chain = self.service.chain(kind);
         let entry = chain.iter().find(|entry| entry.is(OURS))?;
@@ -35,13 +35,13 @@ impl Judge<'_> {
             Finding::warning("wrong-type", what).why("it does nothing there")
         } else {
             Finding::fault("wrong-type", what)
-                .why("nothing else says yes there, so every login is denied")
+                .why("no other line there succeeds, so every login is denied")
         };
-        let advice = "take the line out: the module belongs into \"auth\"";
+        let advice = "remove the line: the module belongs in \"auth\"";
         Some(finding.at(&entry.path, entry.line).advice(advice))
     }
 
-    /// The words behind our module.
+    /// The arguments of our module.
     pub(super) fn arguments(&self, entry: &Entry) -> Vec<Finding> {
         let words = entry.arguments().iter().map(String::as_bytes);
         match Args::parse(words) {
@@ -50,8 +50,8 @@ impl Judge<'_> {
                 .map(|fault| {
                     Finding::fault("arguments", fault.to_string())
                         .at(&entry.path, entry.line)
-                        .why("every login here is denied")
-                        .advice("take it out of the line")
+                        .why("every login through this stack is denied")
+                        .advice("remove the argument from the line")
                 })
                 .collect(),
             Ok(args) if self.subject.config.to_str() != Some(&args.config) => {
@@ -60,18 +60,18 @@ impl Judge<'_> {
                     Finding::warning("other-config", what)
                         .at(&entry.path, entry.line)
                         .why(format!(
-                            "this check is about {}",
+                            "this check reads {}",
                             self.subject.config.display()
                         ))
-                        .advice(format!("pam-onelogin check --config {}", args.config)),
+                        .advice(format!("type: pam-onelogin check --config {}", args.config)),
                 ]
             }
             Ok(_) => Vec::new(),
         }
     }
 
-    /// The argument for sshd in the stack of another service; `is_right`: without it the stack needs
-    /// both factors.
+    /// The argument for sshd in the stack of another service. With `is_right`, the stack needs both factors
+    /// once the argument is removed.
     pub(super) fn behind_key(&self, entry: &Entry, is_right: bool) -> Option<Found> {
         if !has(entry, BEHIND_KEY) || self.subject.may_be_ssh(self.name) {
             return None;
@@ -82,9 +82,10 @@ impl Judge<'_> {
         let what = format!("{BEHIND_KEY} is for sshd, which does not use this stack");
         let finding = Finding::fault("behind-key", what)
             .at(&entry.path, entry.line)
-            .why("no key of sshd's comes before this stack, so every login here is denied")
+            .why("sshd checks no key before this stack, so every login through it is denied")
             .advice(format!(
-                "take {BEHIND_KEY} out of the line, and check a password before it: README, \"Stacks\""
+                "remove {BEHIND_KEY} from the line, and check a password before the line: see \"STACKS\" in \
+                 pam_onelogin(8)"
             ));
         let mut arguments = entry.arguments().to_vec();
         arguments.retain(|word| word != BEHIND_KEY);
@@ -103,30 +104,30 @@ impl Judge<'_> {
         })
     }
 
-    /// A line that libpam cannot use, or a module that is not there.
+    /// A line that libpam cannot use, or a module that does not exist.
     pub(super) fn line(&self, entry: &Entry) -> Option<Found> {
         let at = |finding: Finding| finding.at(&entry.path, entry.line);
         if let Body::Broken(what) = &entry.body {
             let finding = at(Finding::fault("line", what.clone())
-                .why("libpam denies at this line, whatever the modules say")
-                .advice("mend the line: see pam.conf(5)"));
+                .why("libpam denies the login at this line, whatever the modules return")
+                .advice("correct the line: see pam.conf(5)"));
             return Some(Found {
                 finding,
                 edits: vec![Edit::TakeOut(place(entry))],
-                lead: "mend it, or ",
+                lead: "correct it, or ",
             });
         }
         if entry.body == Body::Substack {
             return None;
         }
         if let (_, Some(fault)) = Control::parse(&entry.control_text) {
-            let what = format!("the control [{}] is not understood", entry.control_text);
+            let what = format!("the control [{}] is not valid", entry.control_text);
             return Some(
                 at(Finding::fault("control", what)
                     .why(format!(
-                        "{fault}; libpam then takes every answer for a denial"
+                        "{fault}; libpam then treats every result as a denial"
                     ))
-                    .advice("mend it: see pam.conf(5)"))
+                    .advice("correct the control: see pam.conf(5)"))
                 .into(),
             );
         }
@@ -134,13 +135,13 @@ impl Judge<'_> {
             return None;
         }
         let module = entry.module().unwrap_or_default();
-        let what = format!("the module {module} is not there");
+        let what = format!("the module {module} does not exist");
         if role(entry) == Role::Ours {
-            let why = "every login here is denied, or goes on without a second factor";
+            let why = "every login through this stack is denied, or needs no second factor";
             return Some(
                 at(Finding::fault("module-missing", what)
                     .why(why)
-                    .advice("install the module, or mend its path"))
+                    .advice("install the module, or correct its path"))
                 .into(),
             );
         }
@@ -148,8 +149,8 @@ impl Judge<'_> {
             return None;
         }
         let finding = at(Finding::warning("module-missing", what)
-            .why(format!("its line answers {}", name(MODULE_UNKNOWN)))
-            .advice("install it, or mend its path"));
+            .why(format!("its line returns {}", name(MODULE_UNKNOWN)))
+            .advice("install it, or correct its path"));
         Some(Found {
             finding,
             edits: vec![Edit::TakeOut(place(entry))],
