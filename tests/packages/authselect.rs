@@ -52,7 +52,7 @@ fn all_is_done_as_authselect_would_and_undone_to_the_byte() {
         is_still(&system, &before, "a dry run");
 
         let mut admin = trial(&system, &[code()]);
-        admin.expect("Write this?");
+        admin.expect("Write this change?");
         is_still(&system, &before, "before anybody has agreed");
         admin.line("y");
         let (status, screen) = admin.finish();
@@ -64,7 +64,7 @@ fn all_is_done_as_authselect_would_and_undone_to_the_byte() {
         asks_alice(&system, code());
 
         let said = system.sh("pam-onelogin enable all --yes --no-trial");
-        assert!(said.contains("Nothing to change"), "{said}");
+        assert!(said.contains("nothing to change"), "{said}");
         is_still(&system, &after, "enabled already");
 
         system.sh("pam-onelogin disable all");
@@ -72,7 +72,7 @@ fn all_is_done_as_authselect_would_and_undone_to_the_byte() {
         system.sh("authselect check");
         by_password_alone(&system);
         let said = system.sh("pam-onelogin disable all");
-        assert!(said.contains("Nothing to change"), "{said}");
+        assert!(said.contains("nothing to change"), "{said}");
         is_still(&system, &before, "disabled already");
     }
 
@@ -117,11 +117,11 @@ fn what_authselect_would_lose_is_named_and_what_it_would_overwrite_is_refused() 
     for profile in ["winbind", "nis"] {
         system.sh(&format!("authselect select {profile}"));
         refused(&[&format!(
-            "the profile {profile} of authselect has no feature with-onelogin"
+            "the authselect profile {profile} has no feature with-onelogin"
         )]);
     }
     system.sh("authselect create-profile mine --base-on=sssd && authselect select custom/mine");
-    refused(&["custom/mine", "or name a service"]);
+    refused(&["custom/mine", "or pass a service"]);
 
     // authselect itself calls this valid, and overwrites it.
     system.sh("authselect select sssd && sed -i '0,/^auth/s//auth sufficient pam_permit.so\\n&/' /etc/authselect/password-auth");
@@ -135,7 +135,7 @@ fn what_authselect_would_lose_is_named_and_what_it_would_overwrite_is_refused() 
     system.sh("authselect select sssd && cp --remove-destination /etc/authselect/postlogin /etc/pam.d/postlogin");
     refused(&["[/etc/pam.d/postlogin]", "authselect apply-changes"]);
     system.sh("authselect select sssd && authselect opt-out");
-    refused(&["no profile of authselect is selected"]);
+    refused(&["no authselect profile is selected"]);
 }
 
 #[test]
@@ -146,7 +146,10 @@ fn what_authselect_has_written_since_is_its_own_to_take_out() {
     enable();
     system.sh("authselect enable-feature with-mkhomedir");
     let said = system.sh("pam-onelogin disable all");
-    assert!(said.contains("not asked in all any more"), "{said}");
+    assert!(
+        said.contains("all: logins no longer ask OneLogin"),
+        "{said}"
+    );
     let current = system.sh("authselect current --raw");
     assert_eq!(current.trim(), "onelogin with-mkhomedir");
     is_as_authselect_writes_it(&system);
@@ -186,7 +189,7 @@ fn all_by_authselect_is_put_back_unless_it_is_confirmed() {
         .terminal("pam-onelogin enable all --yes --no-trial --try 1")
         .finish();
     assert!(
-        !status.success() && screen.contains("all is as it was before"),
+        !status.success() && screen.contains("all: the change was rolled back"),
         "{screen}"
     );
     is_still(&system, &before, "put back");
@@ -215,7 +218,7 @@ fn all_by_authselect_is_put_back_unless_it_is_confirmed() {
         system.sh("pam-onelogin restore");
         let (status, screen) = screen.finish();
         assert!(
-            !status.success() && screen.contains("all is as it was before"),
+            !status.success() && screen.contains("all: the change was rolled back"),
             "{screen}"
         );
         assert_eq!(system.sh("authselect current --raw").trim(), then, "{edit}");
@@ -312,7 +315,7 @@ fn the_copies_of_an_older_authselect_change_and_go_back_with_its_files() {
     system.sh("pam-onelogin enable all --yes --no-trial && authselect check");
     asks_alice(&system, "123456");
     let said = system.sh("pam-onelogin enable all --yes --no-trial");
-    assert!(said.contains("Nothing to change"), "{said}");
+    assert!(said.contains("nothing to change"), "{said}");
     system.sh("pam-onelogin disable all && authselect check");
     is_still(&system, &before, "put back");
 }

@@ -228,10 +228,10 @@ fn the_private_files_may_have_a_file_system_of_their_own_which_goes_with_the_pac
 fn after_enable_a_user_who_fills_run_keeps_nobody_out() {
     on_each_release(|machine, onelogin| {
         let enable = |words: &str| machine.sh(&format!("pam-onelogin enable {words} 2>&1"));
-        let is_said = format!("{MOUNT} is switched on");
+        let is_said = format!("{MOUNT} is enabled: ");
         let said = enable("sudo --no-trial --dry-run");
         assert!(
-            said.contains(&format!("{MOUNT} would be switched on")),
+            said.contains(&format!("{MOUNT} would be enabled")),
             "{said}"
         );
         assert_eq!(machine.own_mounts(), "");
@@ -294,7 +294,7 @@ fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
         machine.sh("mkdir -m 1777 /run/shared && rm -r /etc/systemd/system/*.mount.d && systemctl daemon-reload");
         let check = || machine.sh("pam-onelogin --json check || true");
         let findings = check();
-        let advice = format!("\"systemctl enable --now {MOUNT}\"");
+        let advice = format!("\"type: systemctl enable --now {MOUNT}\"");
         assert!(
             findings.contains("state-shared") && findings.contains(&advice),
             "{findings}"
@@ -735,7 +735,7 @@ impl Machine {
             &seconds,
         ];
         let mut admin = Pty::spawn(self.inside(enable.into_iter().chain(words)));
-        admin.expect("The new stack is in place");
+        admin.expect("The new stack is active");
         admin
     }
 

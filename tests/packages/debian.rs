@@ -144,7 +144,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         let mut admin = system.terminal(&step("pam-onelogin enable sshd"));
         admin.expect("OneLogin passcode: ");
         admin.line("234567");
-        admin.expect("Write this?");
+        admin.expect("Write this change?");
         admin.line("y");
         admin.expect("type yes here");
         let mut alice = sshd.alice(&system);

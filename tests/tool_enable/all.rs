@@ -14,7 +14,7 @@ fn all_is_done_as_pam_auth_update_would_and_undone_to_the_byte() {
         "/etc/ssh/sshd_config",
         "UsePAM yes\nKbdInteractiveAuthentication no\n",
     );
-    bad_saying(enable(&ALL), "would keep out who has no key");
+    bad_saying(enable(&ALL), "users without a key could not log in");
     assert_eq!(stacks(), before);
     profile(&scene);
     good_saying(enable(&["all", "--dry-run"]), "/etc/pam.d/common-auth:");
@@ -53,7 +53,7 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     let before = stacks();
     let mut screen = on_trial(&["all", "--user", "alice"], 3600);
     screen.line("yes");
-    screen.expect("no login through all was accepted by OneLogin since");
+    screen.expect("OneLogin has accepted no login through all since the change");
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     passcode(&mut sudo, CODES[1]);
@@ -63,7 +63,7 @@ fn all_on_trial_is_kept_by_a_login_and_put_back_without_what_a_package_did_meanw
     good(screen);
     bad_saying(
         disable("sudo"),
-        "still asked in sudo, by /etc/pam.d/common-auth:",
+        "sudo: logins still ask OneLogin, because of /etc/pam.d/common-auth:",
     );
     good(disable("all"));
     assert_eq!(stacks(), before);

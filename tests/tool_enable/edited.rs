@@ -10,7 +10,7 @@ fn disable_takes_only_our_lines_out_of_a_stack_that_was_edited_since() {
     good(tool(&["enable", "sudo", "--no-trial", "--yes"]));
     let edited = fs::read_to_string("/etc/pam.d/sudo").unwrap() + "# mine\n";
     fs::write("/etc/pam.d/sudo", edited).unwrap();
-    good_saying(disable("sudo"), "only our lines");
+    good_saying(disable("sudo"), "only the lines of this tool");
     let after = fs::read_to_string("/etc/pam.d/sudo").unwrap();
     assert_eq!(after, before + "# mine\n");
 }
@@ -50,7 +50,10 @@ fn a_stack_that_still_names_us_is_never_forgotten_though_it_is_not_understood() 
     let enabled = tool(&["enable", "sudo", "--no-trial", "--yes"]).finish();
     assert!(enabled.0.success(), "{}", enabled.1);
     edit();
-    bad_saying(disable("sudo"), "names us in a line that is not ours");
+    bad_saying(
+        disable("sudo"),
+        "this tool did not write this line, which names pam_onelogin",
+    );
     assert!(record("enabled", "sudo").exists());
 
     // On trial, it goes back as it was.

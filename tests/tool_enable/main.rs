@@ -168,10 +168,10 @@ fn trial(screen: &mut Pty, code: &str) {
     screen.expect("assword: ");
     screen.line(PASSWORD);
     passcode(screen, code);
-    screen.expect("The trial login was accepted by OneLogin.");
+    screen.expect("OneLogin accepted the trial login.");
 }
 
-/// Enabled for so many seconds, after a trial login.
+/// Enabled for this many seconds, after a trial login.
 fn on_trial(arguments: &[&str], seconds: u32) -> Pty {
     let mut screen = enable(&[arguments, &["--yes", "--try", &seconds.to_string()]].concat());
     trial(&mut screen, CODE);
@@ -264,7 +264,7 @@ const KILL: &str = "signal=SIGKILL";
 const STATE: &str = "/run/pam_onelogin";
 const RECORDS: &str = "/var/lib/pam_onelogin";
 const CONFIG: &str = "/etc/pam_onelogin/config.toml";
-const IN_PLACE: &str = "Otherwise everything is put back";
+const IN_PLACE: &str = "Otherwise the change is rolled back";
 const CODES: [&str; 3] = ["123456", "234567", "345678"];
 const CODE: &str = CODES[0];
 const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";

@@ -5,10 +5,11 @@ use scene::{denied, password};
 
 /// What the tool prints as the whole of a stack.
 fn printed(screen: &str, name: &str) -> String {
-    let head = format!("With this as the whole of /etc/pam.d/{name} it would ask OneLogin:");
+    let head =
+        format!("With this text as the whole of /etc/pam.d/{name}, logins would ask OneLogin:");
     let mut lines = screen.lines().map(|line| line.trim_end_matches('\r'));
     assert!(lines.any(|line| line == head), "{screen}");
-    let is_end = |line: &&str| line.starts_with("Look:") || line.starts_with("pam-onelogin:");
+    let is_end = |line: &&str| line.starts_with("Warning:") || line.starts_with("pam-onelogin:");
     let lines = lines.take_while(|line| !is_end(line));
     let mut text = String::new();
     for line in lines {
@@ -103,7 +104,7 @@ fn where_no_stack_would_be_good_none_is_printed() {
         "auth required pam_unix.so\nauth required pam_localuser.so\nauth required pam_ldap.so\n",
     ] {
         write(&scene, "/etc/pam.d/sudo", text);
-        let screen = bad_saying(enable(&SUDO), "this stack is left to you");
+        let screen = bad_saying(enable(&SUDO), "edit this stack by hand: see \"STACKS\"");
         assert!(!screen.contains("auth "), "{screen}");
     }
 }
@@ -116,11 +117,11 @@ fn a_stack_that_asks_already_and_is_not_safe_is_named() {
     for (first, said) in [
         (
             "auth sufficient pam_unix.so\n",
-            "OneLogin would not be asked",
+            "the stack would not ask OneLogin",
         ),
         (
             "auth required pam_unix.so\n",
-            "a wrong password would go on to OneLogin",
+            "the stack would ask OneLogin after a wrong password",
         ),
         ("auth requisite pam_unix.so\n", ""),
     ] {
@@ -128,8 +129,8 @@ fn a_stack_that_asks_already_and_is_not_safe_is_named() {
             let path = format!("/etc/pam.d/{name}");
             write(&scene, &path, format!("{first}{ours}"));
         }
-        let screen = good_saying(enable(&SUDO), "OneLogin is asked already");
-        assert_eq!(screen.contains("Look:"), !said.is_empty(), "{screen}");
+        let screen = good_saying(enable(&SUDO), "pam_onelogin is in the stack already");
+        assert_eq!(screen.contains("Warning:"), !said.is_empty(), "{screen}");
         assert!(screen.contains(said), "{screen}");
     }
 }

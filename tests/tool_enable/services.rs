@@ -11,7 +11,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     let mut screen = enable(&["sudo", "--user", "alice"]);
     screen.expect("+ auth       required     pam_onelogin.so");
     trial(&mut screen, CODE);
-    screen.expect("Write this? [y/N] ");
+    screen.expect("Write this change? [y/N] ");
     assert_eq!(stacks(), before, "nothing is written before the answer");
     screen.line("y");
     screen.expect("Done.");
@@ -34,7 +34,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     let after = stacks();
     let again = enable(&["sudo", "--user", "alice"]).finish();
     assert!(
-        again.0.success() && again.1.contains("Nothing to change"),
+        again.0.success() && again.1.contains("nothing to change"),
         "{}",
         again.1
     );
@@ -42,7 +42,7 @@ fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
 
     good(disable("sudo"));
     assert_eq!(stacks(), before);
-    good_saying(disable("sudo"), "Nothing to change");
+    good_saying(disable("sudo"), "nothing to change");
     by_password_alone(&scene);
     scene
         .stage
@@ -64,7 +64,7 @@ fn the_trial_of_sudo_is_as_in_sudo() {
     assert!(decision.contains("ruser=alice"), "{decision}");
 
     let mut screen = enable(&["su", "--user", "root", "--yes"]);
-    screen.expect("name an ordinary user");
+    screen.expect("pass an ordinary user");
     bad(screen);
 }
 
@@ -90,8 +90,8 @@ fn without_systemd_enable_says_that_nothing_is_mounted_and_goes_on() {
         good(disable("sudo"));
         screen
     };
-    let sentence = "systemd does not run here, so /run/pam_onelogin gets no file system of its own; \
-                    see: pam-onelogin check\r\n";
+    let sentence = "systemd is not running on this host, so /run/pam_onelogin has no file system of \
+                    its own; for what to do, type: pam-onelogin check\r\n";
     let screen = enabled();
     assert!(screen.contains(sentence), "{screen}");
     // Where the admin has mounted one there is nothing to say.
@@ -203,7 +203,7 @@ fn a_fault_of_the_configuration_and_an_unknown_user_end_it_before_a_login() {
     let before = stacks();
     bad_saying(
         enable(&["sudo", "--user", "nobodyofthatname", "--yes"]),
-        "there is no user nobodyofthatname",
+        "the user nobodyofthatname does not exist",
     );
     scene
         .stage

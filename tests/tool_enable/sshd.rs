@@ -45,7 +45,7 @@ fn sshd_on_trial_is_kept_by_a_second_login_and_put_back_without() {
     passcode(&mut screen, CODE);
     screen.expect(IN_PLACE);
     behind_a_key(&scene, &sshd, CODES[1]);
-    good_saying(tool(&["confirm", "sshd"]), "A login of alice");
+    good_saying(tool(&["confirm", "sshd"]), "accepted a login of alice");
     good(screen);
     scene.stage.tried(
         "sshd",
@@ -61,7 +61,7 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     let sshd = started(&scene, &included(""));
     enters_by_password(&scene, &sshd);
 
-    bad_saying(enable(&SSHD), "say --behind key");
+    bad_saying(enable(&SSHD), "pass --behind key or --behind password");
 
     let words = ["sshd", "--behind", "key", "--user", "alice", "--yes"];
     let login = |screen: &mut Pty| {
@@ -72,7 +72,7 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     login(&mut screen);
     good(screen);
     behind_a_key(&scene, &sshd, CODES[1]);
-    good_saying(enable(&words), "Nothing to change");
+    good_saying(enable(&words), "nothing to change");
     good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
@@ -259,7 +259,7 @@ fn a_fault_in_sshds_settings_keeps_no_stack_on_trial_and_is_logged() {
     let faulty = format!("{config}NoSuchSetting yes\n");
     scene.stage.write("/etc/ssh/sshd_config", faulty, 0o600);
     end(screen);
-    let said = scene.decision("-T does not accept its configuration");
+    let said = scene.decision("-T found a fault in the settings of sshd");
     assert!(said.starts_with("pam_onelogin(pam-onelogin:"), "{said}");
     assert_eq!(stacks(), before);
     assert!(!Path::new(SETTINGS).exists());
@@ -315,7 +315,7 @@ fn a_folder_of_settings_that_somebody_has_taken_away_keeps_no_stack_on_trial() {
     screen.expect(IN_PLACE);
     fs::remove_dir_all(Path::new(SETTINGS).parent().unwrap()).unwrap();
     let (_, said) = screen.finish();
-    assert!(said.contains("as it was before"), "{said}");
+    assert!(said.contains("was rolled back"), "{said}");
     assert_eq!(stacks(), before);
     enters_by_password(&scene, &sshd);
 
@@ -330,7 +330,7 @@ fn settings_alone_are_left_to_the_admin_where_another_stack_asks() {
     let asks = "auth requisite pam_unix.so\nauth required pam_onelogin.so\n";
     write(&scene, "/etc/pam.d/common-auth", asks);
     let words = words_of("enable sshd --behind key --user alice --no-trial --yes");
-    bad_saying(tool(&words), "is yours to write");
+    bad_saying(tool(&words), "write the missing sshd settings");
     assert!(!Path::new(SETTINGS).exists());
 }
 
@@ -411,7 +411,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     // Root by ssh needs more than ours.
     fs::remove_file(earlier).unwrap();
     let root = words_of("sshd --behind key --user root --no-trial --yes");
-    bad_saying(enable(&root), "root does not get in by ssh");
+    bad_saying(enable(&root), "root cannot log in by SSH");
     // Without a record ours goes all the same; what somebody has made of it is theirs.
     good(enable(&words));
     fs::remove_dir_all(RECORDS).unwrap();
@@ -423,7 +423,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     write(&scene, SETTINGS, ours + "X11Forwarding no\n");
     let screen = good_saying(
         disable("sshd"),
-        "00-onelogin.conf: was changed since, and stays",
+        "00-onelogin.conf: has changed since enable, so the file stays",
     );
     assert!(screen.contains("still asks for a key"), "{screen}");
     assert!(Path::new(SETTINGS).exists());
@@ -470,10 +470,10 @@ fn settings_that_change_before_the_answer_are_seen() {
     };
     config(KEY);
     let mut screen = tool(&["enable", "sshd", "--user", "alice", "--no-trial"]);
-    screen.expect("Write this? [y/N] ");
+    screen.expect("Write this change? [y/N] ");
     config(&included(""));
     screen.line("y");
-    bad_saying(screen, "settings were changed meanwhile");
+    bad_saying(screen, "the settings of sshd have changed in the meantime");
     assert_eq!(stacks(), before);
 }
 

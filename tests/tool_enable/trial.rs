@@ -19,7 +19,7 @@ fn a_trial_that_nobody_confirms_is_put_back_whatever_becomes_of_the_tool() {
             screen.signal(signal);
             bad(screen);
         } else {
-            bad_saying(screen, "as it was before");
+            bad_saying(screen, "sudo: the change was rolled back");
         }
         wait_until(|| stacks() == before, "the stacks are put back");
         wait_until(|| !record("trial", "sudo").exists(), "the record is gone");
@@ -37,7 +37,7 @@ fn a_trial_is_kept_by_a_second_login_and_by_nothing_less() {
     let after = stacks();
 
     screen.line("yes");
-    screen.expect("no login through sudo was accepted by OneLogin since");
+    screen.expect("OneLogin has accepted no login through sudo since the change");
     bad_saying(tool(&["confirm", "sudo"]), "no login through sudo");
     bad_saying(enable(&["sudo", "--user", "alice"]), "is on trial already");
 
@@ -88,7 +88,7 @@ fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
     passcode(&mut sudo, CODES[1]);
     became_root(sudo);
     screen.line("yes");
-    screen.expect("A login of alice through it was accepted.");
+    screen.expect("OneLogin accepted a login of alice through it.");
     screen.expect("Done.");
     good(screen);
     assert!(record("enabled", "sudo").exists());

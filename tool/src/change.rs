@@ -1,4 +1,4 @@
-//! Changes of stacks and of sshd's settings: what is written, tried, recorded and put back.
+//! Changes of stacks and of sshd's settings: how they are written, tried, recorded and rolled back.
 
 pub(crate) mod authselect;
 pub(crate) mod distribution;

@@ -31,21 +31,22 @@ impl Context {
     /// The configuration, read as the module reads it.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         load(&self.config, Trusted::of(uids())).map_err(|error| match error {
-            LoadError::Unprivileged => {
-                Failure::at(&self.config, "only root may read it; run this with sudo")
-            }
+            LoadError::Unprivileged => Failure::at(
+                &self.config,
+                "only root may read this file; run the command with sudo",
+            ),
             LoadError::Faults(faults) => Failure(faults.iter().map(ToString::to_string).collect()),
         })
     }
 }
 
-/// What changes stacks is root's.
+/// Refuses to change stacks unless root runs the tool.
 pub(crate) fn needs_root() -> Result<(), Failure> {
     if uids().effective == 0 {
         Ok(())
     } else {
         Err(Failure::new(
-            "only root may change stacks; run this with sudo",
+            "only root may change stacks; run the command with sudo",
         ))
     }
 }

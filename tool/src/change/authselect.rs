@@ -1,6 +1,7 @@
-//! `all` where authselect writes the stacks. It runs in a mount namespace, over layers that take
-//! what it writes; what it made there is then tried and written like any other change. authselect
-//! overwrites edits of its files (since 1.5 without a word), so these are looked for first.
+//! `all` on systems where authselect writes the stacks. It runs in a mount namespace with overlays that
+//! receive what it writes; the result is then tried and written like any other change. authselect
+//! overwrites files that were edited by hand (since 1.5 without a message), so the tool looks for these
+//! first.
 
 use crate::change::plan::{Planned, names_us_as_planned};
 use crate::change::sandbox::{own_program, private_mounts};
@@ -13,13 +14,14 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 
-/// What is selected here.
+/// The selected profile.
 struct Selected {
     profile: String,
     features: Vec<String>,
 }
 
-/// What authselect has done to the layers: first by writing anew what is selected, then by the change.
+/// What authselect has written to the overlays: first when it wrote the selected profile again, then with
+/// the change.
 #[derive(Serialize, Deserialize)]
 struct Preview {
     anew: Vec<Touched>,
@@ -40,7 +42,7 @@ enum What {
     Gone,
 }
 
-/// Whether the stacks here are authselect's.
+/// Whether this host has authselect.
 pub(crate) fn is_here() -> bool {
     Path::new(AUTHSELECT).exists()
 }
@@ -50,11 +52,11 @@ pub(crate) fn writes(path: &Path) -> bool {
     FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// What it takes to ask OneLogin, and what speaks against it.
+/// The files to write so that logins ask OneLogin, and the objections to them.
 pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     let selected = selected()?.ok_or_else(|| {
         Failure(vec![
-            "no profile of authselect is selected here; the profiles are shown by: authselect list"
+            "no authselect profile is selected on this host; to list the profiles, type: authselect list"
                 .to_owned(),
             A_SERVICE.to_owned(),
         ])
@@ -64,7 +66,7 @@ pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     if !asks(&plans)? {
         return Err(Failure(vec![
             format!(
-                "the profile {} of authselect does not ask OneLogin, although {FEATURE} is on",
+                "the authselect profile {} does not ask OneLogin, although its feature {FEATURE} is on",
                 printable(&selected.profile)
             ),
             A_SERVICE.to_owned(),
@@ -73,14 +75,15 @@ pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     Ok((plans, lost))
 }
 
-/// Lets authselect take us out; what changed.
+/// Lets authselect remove `pam_onelogin`; returns the changed files.
 pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     let selected = selected()?;
     let is_on = |selected: &Selected| selected.features.iter().any(|feature| feature == FEATURE);
     if !selected.as_ref().is_some_and(is_on) {
         return if asks(&[])? {
             Err(Failure::new(format!(
-                "a stack of authselect names us, although {FEATURE} is off; take the line out by hand"
+                "a stack of authselect names pam_onelogin, although the feature {FEATURE} is off; remove \
+                 the line by hand"
             )))
         } else {
             Ok(Vec::new())
@@ -91,7 +94,10 @@ pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     let output = ask(&words)?;
     if !output.status.success() || asks(&[])? {
         return Err(said(
-            &format!("{AUTHSELECT} did not take us out: {}", output.status),
+            &format!(
+                "{AUTHSELECT} did not remove pam_onelogin: {}",
+                output.status
+            ),
             &output,
         ));
     }
@@ -100,13 +106,13 @@ pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
 }
 
 impl Selected {
-    /// What authselect is told, and what would be lost by it.
+    /// The arguments for authselect, and the features that would be lost.
     fn words(&self) -> Result<(Vec<String>, Vec<String>), Failure> {
         let words = |words: &[&str]| words.iter().map(ToString::to_string).collect();
         if self.features.iter().any(|feature| feature == FEATURE) {
             return Ok((words(&["apply-changes"]), Vec::new()));
         }
-        // Ours, or one that an admin has made of it.
+        // Our profile, or a custom profile made from it.
         let own = features(&self.profile)?;
         if own.iter().any(|feature| feature == FEATURE) {
             return Ok((words(&["enable-feature", FEATURE]), Vec::new()));
@@ -115,8 +121,8 @@ impl Selected {
         if !REPLACEABLE.contains(&self.profile.as_str()) {
             return Err(Failure(vec![
                 format!(
-                    "the profile {profile} of authselect has no feature {FEATURE}, and {PROFILE} \
-                     cannot stand in for it"
+                    "the authselect profile {profile} has no feature {FEATURE}, and the profile {PROFILE} \
+                     cannot replace it"
                 ),
                 A_SERVICE.to_owned(),
             ]));
@@ -133,15 +139,15 @@ impl Selected {
         let lost = lost.iter().map(|feature| {
             let feature = printable(feature);
             format!(
-                "{feature} of {profile} would be lost: {PROFILE} has no such feature (to switch \
-                 it off: authselect disable-feature {feature})"
+                "the feature {feature} of {profile} would be lost: {PROFILE} does not have it; to disable \
+                 it yourself, type: authselect disable-feature {feature}"
             )
         });
         Ok((select, lost.collect()))
     }
 }
 
-/// The profile with its features; `None` where there is none.
+/// The profile with its features; `None` if no profile is selected.
 fn selected() -> Result<Option<Selected>, Failure> {
     let output = ask(&["current", "--raw"])?;
     if !output.status.success() {
@@ -160,14 +166,17 @@ fn selected() -> Result<Option<Selected>, Failure> {
 fn features(profile: &str) -> Result<Vec<String>, Failure> {
     let output = ask(&["list-features", profile])?;
     if !output.status.success() {
-        let what = format!("there is no profile {} of authselect", printable(profile));
+        let what = format!(
+            "the authselect profile {} does not exist",
+            printable(profile)
+        );
         return Err(said(&what, &output));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     Ok(text.split_whitespace().map(str::to_owned).collect())
 }
 
-/// What would change if authselect were told this; nothing that it would not write itself is there.
+/// The files that authselect would change with these arguments. Files edited by hand are refused.
 fn plans(words: &[String]) -> Result<Vec<Planned>, Failure> {
     let output = ask(&["check"])?;
     if !output.status.success() {
@@ -203,41 +212,41 @@ fn plans(words: &[String]) -> Result<Vec<Planned>, Failure> {
             _ => {
                 return Err(Failure::at(
                     &file.path,
-                    "authselect would change it, and this tool does not",
+                    "authselect would change this file as well, which this tool does not support",
                 ));
             }
         }
     }
-    // Another date above the same text is no change.
+    // A new date above the same text is not a change.
     plans.retain(|_| is_changed);
     plans.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(plans)
 }
 
-/// Whether a stack that services include names us, once these files are as planned.
+/// Whether a stack that services include calls `pam_onelogin`, once these files are as planned.
 fn asks(plans: &[Planned]) -> Result<bool, Failure> {
     let [system, password] = STACKS.map(Path::new);
     Ok(names_us_as_planned(system, plans)? || names_us_as_planned(password, plans)?)
 }
 
-/// A child of ours sees what authselect would do.
+/// A child process finds out what authselect would do.
 fn preview(words: &[String]) -> Result<Preview, Failure> {
     let output = clean(own_program()?)
         .args(["preview", "--authselect"])
         .args(words)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| Failure::new(format!("{AUTHSELECT} cannot be tried: {error}")))?;
+        .map_err(|error| Failure::new(format!("the trial run of {AUTHSELECT} failed: {error}")))?;
     if !output.status.success() {
-        let mut failure = said(&format!("{AUTHSELECT} cannot be tried"), &output);
+        let mut failure = said(&format!("the trial run of {AUTHSELECT} failed:"), &output);
         failure.0.push(A_SERVICE.to_owned());
         return Err(failure);
     }
     serde_json::from_slice(&output.stdout)
-        .map_err(|error| Failure::new(format!("{AUTHSELECT} cannot be tried: {error}")))
+        .map_err(|error| Failure::new(format!("the trial run of {AUTHSELECT} failed: {error}")))
 }
 
-/// The child: nothing of what it does is seen by anybody else.
+/// The child process: no other process sees what it does.
 pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
     let layers = layers()?;
     let touched = |words: &[&str]| {
@@ -265,11 +274,11 @@ pub(crate) fn preview_here(words: &[String]) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
-/// Layers that take what is written below [`LAYERED`], each with its folder; nobody else sees them.
+/// Overlays that receive what is written below [`LAYERED`], each with its folder; no other process sees them.
 fn layers() -> Result<Vec<(PathBuf, &'static Path)>, Failure> {
     private_mounts()?;
     let failed = |what: &Path, errno: nix::Error| Failure::at(what, errno.desc());
-    // The layers are in memory; and who listens in /run is out of reach.
+    // The overlays are in memory; and the sockets in /run are out of reach.
     let run = Path::new("/run");
     mount(
         Some("tmpfs"),
@@ -311,7 +320,7 @@ fn layers() -> Result<Vec<(PathBuf, &'static Path)>, Failure> {
     Ok(layers)
 }
 
-/// What is in a layer: what was touched of the folder below it.
+/// The content of an overlay: what was changed in its folder.
 fn look_through(layer: &Path, folder: &Path, found: &mut Vec<Touched>) -> std::io::Result<()> {
     for entry in layer.read_dir()? {
         let entry = entry?;
@@ -333,7 +342,7 @@ fn look_through(layer: &Path, folder: &Path, found: &mut Vec<Touched>) -> std::i
 }
 
 impl Touched {
-    /// Whether what is there is the same.
+    /// Whether the file on disk is the same.
     fn is_as_it_stands(&self) -> Result<bool, Failure> {
         Ok(match &self.what {
             What::File(bytes) => {
@@ -346,18 +355,18 @@ impl Touched {
         })
     }
 
-    /// Whether no editor can change it: what dconf makes of the other files.
+    /// Whether dconf compiled it from the other files, so that no editor changes it.
     fn is_compiled(&self) -> bool {
         self.path.starts_with(DCONF) && matches!(self.what, What::File(_))
     }
 }
 
-/// A file without the comment above it, where some versions write the date.
+/// A file without the comment at its top, where some versions write the date.
 fn body(bytes: &[u8]) -> &[u8] {
     let mut rest = bytes;
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let (line, after) = rest.split_at(end + 1);
-        // One that goes on in the next line could hide that.
+        // A comment that continues on the next line could hide that line.
         let is_comment = line.starts_with(b"#") && !line.ends_with(b"\\\n");
         if !(is_comment || line == b"\n") {
             break;
@@ -370,21 +379,21 @@ fn body(bytes: &[u8]) -> &[u8] {
 /// Files that are not as authselect writes them.
 fn edited(output: &Output, files: &[&Path]) -> Failure {
     let mut failure = said(
-        "this is not as authselect has written it, and it would be overwritten:",
+        "these files were edited by hand, and authselect would overwrite them:",
         output,
     );
     let paths = files.iter().map(|path| format!("    {}", path.display()));
     failure.0.extend(paths);
     failure.0.extend([
-        "to write it anew, type: authselect apply-changes; to keep it, make a profile of it (man \
-         authselect-profiles)"
+        "to discard the edits, type: authselect apply-changes; to keep them, make a custom profile: see \
+         authselect-profiles(5)"
             .to_owned(),
         A_SERVICE.to_owned(),
     ]);
     failure
 }
 
-/// A sentence, and what authselect said.
+/// A sentence, and the error output of authselect.
 fn said(sentence: &str, output: &Output) -> Failure {
     let mut sentences = vec![sentence.to_owned()];
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -398,23 +407,23 @@ fn ask(words: &[&str]) -> Result<Output, Failure> {
 }
 
 const AUTHSELECT: &str = "/usr/bin/authselect";
-/// What the packages bring.
+/// The profile that the packages install.
 const PROFILE: &str = "onelogin";
 const FEATURE: &str = "with-onelogin";
-/// Profiles that ours does the work of: users of this machine, and of SSSD.
+/// The profiles that ours can replace: those for local users and for SSSD.
 const REPLACEABLE: [&str; 3] = ["local", "minimal", "sssd"];
-/// What services include.
+/// The stacks that services include.
 const STACKS: [&str; 2] = [
     "/etc/authselect/system-auth",
     "/etc/authselect/password-auth",
 ];
-/// What authselect writes: stacks and other files, copies of them by which versions before 1.5 see
-/// edits, and what dconf makes of two of them.
+/// The folders that authselect writes to: stacks and other files, copies by which versions before 1.5
+/// detect edits, and the databases that dconf compiles from two of them.
 const FOLDERS: [&str; 3] = ["/etc/authselect", "/var/lib/authselect", DCONF];
 const DCONF: &str = "/etc/dconf/db";
-/// Where that is.
+/// The folders that contain them.
 const LAYERED: [&str; 2] = ["/etc", "/var/lib/authselect"];
-const A_SERVICE: &str = "or name a service: sshd, sudo, su, login";
+const A_SERVICE: &str = "or pass a service instead of all: sshd, sudo, su, login";
 const MOST_LINES: usize = 10;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `all`: the stacks that the others include, by the distribution's own tool: authselect, or
+//! `all`: the stacks that other stacks include. The distribution's own tool changes them: authselect or
 //! pam-auth-update.
 
 use crate::change::pam_auth_update::UPDATE;
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     authselect: Vec<String>,
 }
 
-/// What it takes, and what speaks against it.
+/// The files to write, and the objections to them.
 pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     let (plans, mut objections) = if is_by_authselect() {
         authselect::change()?
@@ -32,12 +32,12 @@ pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
     Ok((plans, objections))
 }
 
-/// Whether the stacks here are made by authselect. Debian has it, too, but includes no stack of it.
+/// Whether authselect writes the stacks of this host. Debian ships it, too, but does not include its stacks.
 fn is_by_authselect() -> bool {
     authselect::is_here() && !Path::new(UPDATE).exists()
 }
 
-/// The services whose own stacks name us: behind the common one they would ask twice.
+/// The services whose own stacks call `pam_onelogin`: with the common stack they would ask twice.
 fn ask_already() -> Vec<String> {
     let stacks = Service::All.logins().iter();
     let texts = stacks.filter_map(|stack| {
@@ -46,12 +46,16 @@ fn ask_already() -> Vec<String> {
     });
     texts
         .map(|(stack, line)| {
-            format!("/etc/pam.d/{stack}:{line}: asks OneLogin already; that login would ask twice")
+            format!(
+                "/etc/pam.d/{stack}:{line}: this line asks OneLogin already; a login of {stack} would \
+                 ask twice; remove the line first"
+            )
         })
         .collect()
 }
 
-/// Lets the distribution's tool take us out, where its stacks were changed since; what changed.
+/// Lets the distribution's tool remove `pam_onelogin`, if its stacks have changed since; returns the changed
+/// files.
 pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     if is_by_authselect() {
         authselect::take_out()

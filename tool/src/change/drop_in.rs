@@ -1,5 +1,5 @@
-//! What sshd is set to, in its own words (`sshd -T`), and what its stack needs of it. What lacks goes
-//! into a file of ours, where sshd reads such files; the admin's own are read, never written.
+//! The settings of sshd as `sshd -T` shows them, and the settings that its stack needs. Missing settings go
+//! into a file of ours, if sshd reads such files; the administrator's files are read, never written.
 
 use crate::change::plan::Planned;
 use crate::change::sandbox::Scratch;
@@ -14,21 +14,21 @@ use std::path::Path;
 
 /// What sshd needs.
 pub(crate) struct Needs {
-    /// What proves the user before.
+    /// The first factor.
     pub(crate) behind: Behind,
-    /// Our file of settings, where that is all that lacks.
+    /// Our file of settings, if it is enough.
     pub(crate) file: Option<Planned>,
-    /// What else is wrong.
+    /// Everything else that is wrong.
     pub(crate) objections: Vec<String>,
 }
 
-/// Finds it out, for a login of this user.
+/// Finds out what a login of this user needs.
 pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> {
     let settings = Settings::of(None, user)?;
     let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
         Failure::new(
-            "sshd's AuthenticationMethods do not tell what comes before OneLogin; say --behind key, or \
-             --behind password: what they lack is then written, too",
+            "cannot tell the first factor from AuthenticationMethods; pass --behind key or --behind \
+             password",
         )
     })?;
     let mut objections = settings.objections(behind);
@@ -49,16 +49,16 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
     })
 }
 
-/// Why nobody would come in by ssh with a password any more, or some would not, once sshd's stack asks
-/// for a code.
+/// Why users could no longer log in by SSH with a password once the stack of sshd asks for a code.
 pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
-    // Without sshd there is nobody to keep out.
+    // Without sshd, no user can be locked out.
     let Ok(settings) = Settings::of(None, user) else {
         return Vec::new();
     };
     let for_all = settings.hides_prompts().then(|| {
-        "sshd takes passwords in a way that cannot ask for a code, and would keep out who has no key; \
-         sshd_config needs \"KbdInteractiveAuthentication yes\" and \"PasswordAuthentication no\""
+        "sshd accepts passwords with a method that cannot show a prompt for a code, so users without a key \
+         could not log in; sshd_config needs \"KbdInteractiveAuthentication yes\" and \
+         \"PasswordAuthentication no\""
             .to_owned()
     });
     for_all
@@ -67,7 +67,7 @@ pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
         .collect()
 }
 
-/// Our file, where sshd would read it, and would then need nothing else.
+/// Our file, if sshd would read it, and if no other setting is then missing.
 fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Failure> {
     if !Path::new(OURS).parent().is_some_and(Path::is_dir) {
         return Ok(None);
@@ -100,8 +100,8 @@ fn lines(methods: Option<&str>) -> String {
     format!("{HEAD}{text}{}", methods.unwrap_or_default())
 }
 
-/// sshd's configuration with this file read before those that it includes: whatever is said first
-/// counts. `None` where it includes none.
+/// sshd's configuration with this file before the files that it includes, because the first value counts.
+/// `None` if it includes none.
 fn with_include(config: &str, ours: &Path) -> Option<String> {
     let includes = |line: &str| {
         let mut words = line.split_ascii_whitespace();
@@ -119,12 +119,12 @@ fn with_include(config: &str, ours: &Path) -> Option<String> {
     ))
 }
 
-/// Whether sshd reads its settings from this file, as far as we write any.
+/// Whether this is the file of sshd settings that the tool writes.
 pub(crate) fn reads(path: &Path) -> bool {
     path == Path::new(OURS)
 }
 
-/// Whether our file is there, as we have written it.
+/// Whether our file exists exactly as the tool writes it.
 pub(crate) fn is_written() -> Result<bool, Failure> {
     let ours = files::snapshot(Path::new(OURS))?;
     Ok(ours.is_some_and(|file| {
@@ -133,22 +133,23 @@ pub(crate) fn is_written() -> Result<bool, Failure> {
     }))
 }
 
-/// Takes our file away where no record knows of it.
+/// Removes our file, if no record lists it.
 pub(crate) fn take_away() -> Result<(), Failure> {
     files::remove(Path::new(OURS))?;
     reload(Sessions::Stay)
 }
 
-/// What sshd goes on to ask for by settings that are not ours, once its stack is without us.
+/// What sshd still asks for after its stack no longer calls `pam_onelogin`, because of settings that are
+/// not ours.
 pub(crate) fn what_stays() -> Option<&'static str> {
     let settings = Settings::of(None, "root").ok()?;
     (settings.behind() == Some(Behind::Key)).then_some(
-        "sshd still asks for a key and then for what its stack asks, the password: \
-         AuthenticationMethods in its settings is yours to take out",
+        "sshd still asks for a key and then for the password; to change that, remove \
+         AuthenticationMethods from its settings by hand",
     )
 }
 
-/// Has the sshd that runs read its settings again, and sees that it has.
+/// Makes the running sshd read its settings again, and checks that it has.
 pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Failure> {
     let settings = Settings::of(None, user)?;
     let mut objections = settings.objections(behind);

@@ -1,5 +1,5 @@
-//! `all` where pam-auth-update writes the stacks. It runs in a mount namespace, over copies; what it made
-//! of them is then tried and written like any other change.
+//! `all` on systems where pam-auth-update writes the stacks. It runs in a mount namespace on copies; the
+//! result is then tried and written like any other change.
 
 use crate::change::plan::{Planned, names_us_as_planned};
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
@@ -15,7 +15,7 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Failure> {
     for needed in [UPDATE, PROFILE] {
         if !Path::new(needed).exists() {
             return Err(Failure::new(format!(
-                "there is no {needed} here; name a service: sshd, sudo, su, login"
+                "{needed} does not exist; pass a service instead of all: sshd, sudo, su, login"
             )));
         }
     }
@@ -37,12 +37,14 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Failure> {
         .arg(&scratch.0)
         .stdin(Stdio::null())
         .status()
-        .map_err(|error| Failure::new(format!("{UPDATE} cannot be tried: {error}")))?;
+        .map_err(|error| Failure::new(format!("the trial run of {UPDATE} failed: {error}")))?;
     if !status.success() {
-        return Err(Failure::new(format!("{UPDATE} did not work: {status}")));
+        return Err(Failure::new(format!(
+            "the trial run of {UPDATE} failed: {status}"
+        )));
     }
     let mut plans = Vec::new();
-    // What debconf noted is made anew whenever pam-auth-update runs.
+    // pam-auth-update writes the database of debconf at each run.
     for (path, copy, before) in before
         .into_iter()
         .filter(|(path, ..)| !path.starts_with(DEBCONF))
@@ -59,19 +61,19 @@ pub(crate) fn plans() -> Result<Vec<Planned>, Failure> {
     }
     if !is_on(&plans)? {
         return Err(Failure::new(format!(
-            "{COMMON}: pam-auth-update leaves it alone, as it was edited by hand; \
-             pam-auth-update --force --enable onelogin would write it anew"
+            "{COMMON}: was edited by hand, so pam-auth-update does not change it; to discard the edits, \
+             type: pam-auth-update --force --enable onelogin"
         )));
     }
     Ok(plans)
 }
 
-/// Whether the common stack names us, once these files are as planned.
+/// Whether the common stack calls `pam_onelogin`, once these files are as planned.
 fn is_on(plans: &[Planned]) -> Result<bool, Failure> {
     names_us_as_planned(Path::new(COMMON), plans)
 }
 
-/// The child: nobody else sees what it does to the copies.
+/// The child process: no other process sees what it does to the copies.
 pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Failure> {
     private_mounts()?;
     let none: Option<&str> = None;
@@ -84,7 +86,7 @@ pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Failure> {
     Ok(Exit::Good)
 }
 
-/// Lets pam-auth-update take us out; what changed.
+/// Lets pam-auth-update remove `pam_onelogin`; returns the changed files.
 pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     if !is_on(&[])? {
         return Ok(Vec::new());
@@ -92,7 +94,8 @@ pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
     update("--disable")?;
     if is_on(&[])? {
         return Err(Failure::new(format!(
-            "{COMMON}: pam-auth-update leaves it alone; take our line out by hand"
+            "{COMMON}: was edited by hand, so pam-auth-update does not change it; remove the line with \
+             pam_onelogin.so by hand"
         )));
     }
     Ok(vec![COMMON.to_owned()])
@@ -130,7 +133,7 @@ fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     Ok(found)
 }
 
-/// What pam-auth-update writes: stacks, its own notes, and debconf's.
+/// The folders that pam-auth-update writes to: stacks, its own state, and the database of debconf.
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/var/lib/pam", DEBCONF];
 const DEBCONF: &str = "/var/cache/debconf";
 const COMMON: &str = "/etc/pam.d/common-auth";

@@ -1,4 +1,4 @@
-//! The files that a change writes, and what the stacks are once they are written.
+//! The files that a change writes, and the stacks after it.
 
 use crate::change::service::Service;
 use crate::host::files::{self, Metadata, Snapshot};
@@ -7,7 +7,7 @@ use crate::pam_stack::edit::{Behind, names_us};
 use crate::pam_stack::{Entry, Stack, read, verify};
 use std::path::{Path, PathBuf};
 
-/// A file that will change, or be made.
+/// A file that will be changed or created.
 pub(crate) struct Planned {
     pub(crate) path: PathBuf,
     pub(crate) before: Option<Snapshot>,
@@ -15,14 +15,14 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
-    /// What it is beside its bytes.
+    /// Its owner, mode and attributes.
     pub(crate) fn metadata(&self) -> Metadata {
         let old = self.before.as_ref().map(|old| old.metadata.clone());
         old.unwrap_or_else(|| Metadata::own(0o644))
     }
 }
 
-/// The services that ask OneLogin by these changes, and by nothing else.
+/// The services that ask OneLogin because of these changes alone.
 pub(crate) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> {
     let asks = |name: &&&str| {
         let stack = planned(name, plans);
@@ -33,7 +33,7 @@ pub(crate) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> 
     service.logins().iter().filter(asks).copied().collect()
 }
 
-/// Where a login of this service asks OneLogin now.
+/// The line through which a login of this service asks OneLogin now.
 pub(crate) fn asks(service: Service) -> Option<String> {
     service.logins().iter().find_map(|name| {
         let stack = planned(name, &[]);
@@ -52,7 +52,7 @@ fn planned(service: &str, plans: &[Planned]) -> Stack {
     })
 }
 
-/// What is planned for this file; authselect's stacks are links to where they really are.
+/// The plan for this file. The stacks of authselect are symbolic links, so the real path counts, too.
 fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
     let real = std::fs::canonicalize(path).unwrap_or_default();
     plans
@@ -60,12 +60,12 @@ fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
         .find(|plan| plan.path == path || plan.path == real)
 }
 
-/// What is wrong with the stack of this service once these files are as planned, in one sentence.
+/// The fault of the stack of this service once these files are as planned, in one sentence.
 pub(crate) fn flaw(service: &str, plans: &[Planned], behind: Behind) -> Option<String> {
     verify::flaw(&planned(service, plans), behind)
 }
 
-/// Whether this stack names us, once these files are as planned.
+/// Whether this stack names our module, once these files are as planned.
 pub(crate) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Failure> {
     let text = match plans.iter().find(|plan| plan.path == path) {
         Some(plan) => plan.after.clone(),
@@ -74,5 +74,5 @@ pub(crate) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool
     Ok(names_us(&String::from_utf8_lossy(&text)).is_some())
 }
 
-/// Where the tool keeps what it has changed.
+/// Where the tool keeps the records of its changes.
 pub(crate) const FOLDER: &str = "/var/lib/pam_onelogin";

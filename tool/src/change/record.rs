@@ -1,6 +1,6 @@
-//! What was changed, and what it takes to put it back: below `/var/lib/pam_onelogin`, on the disk
-//! before a stack changes. One record a service: in `trial` until it is confirmed, then in
-//! `enabled`.
+//! Records of changes, with everything that a rollback needs: below `/var/lib/pam_onelogin`, written to the
+//! disk before a stack changes. There is one record per service: in `trial` until the change is confirmed,
+//! then in `enabled`.
 
 use crate::change::plan::{FOLDER, Planned};
 use crate::change::service::Service;
@@ -22,13 +22,13 @@ pub(crate) struct Record {
     /// Seconds since 1970.
     pub(crate) changed: u64,
     pub(crate) files: Vec<Changed>,
-    /// The services whose logins go through these files, and so show that they work.
+    /// The services whose logins use these files: an accepted login of one of them shows that they work.
     pub(crate) through: Vec<String>,
-    /// Which start of the machine, or of the container, the deadline belongs to.
+    /// The boot of the machine, or the start of the container, that the deadline belongs to.
     boot: String,
-    /// When it is put back, in seconds since that start.
+    /// When it is rolled back, in seconds since that boot.
     deadline: i64,
-    /// The process that has not written all files yet.
+    /// The process that writes the files; `None` once all are written.
     writer: Option<String>,
 }
 
@@ -42,14 +42,14 @@ pub(crate) struct Changed {
     pub(crate) after: String,
 }
 
-/// Held while stacks and records change: one tool at a time.
+/// The lock on stacks and records: one process at a time changes them.
 pub(crate) struct Store {
     _lock: Flock<File>,
 }
 
 #[allow(clippy::unused_self)] // who has the store has the lock
 impl Store {
-    /// Waits for its turn.
+    /// Waits for the lock.
     pub(crate) fn open() -> Result<Self, Failure> {
         for folder in [FOLDER, TRIAL, ENABLED, BACKUP] {
             files::private_folder(Path::new(folder))?;
@@ -60,7 +60,7 @@ impl Store {
         Ok(Self { _lock: lock })
     }
 
-    /// Notes what will be done, with what to put back; on the disk when this returns.
+    /// Records what will be changed, with copies of the old files; they are on the disk when this returns.
     pub(crate) fn begin(
         &self,
         service: Service,
@@ -109,17 +109,17 @@ impl Store {
         )
     }
 
-    /// What is on trial.
+    /// The change that is on trial.
     pub(crate) fn on_trial(service: Service) -> Result<Option<Record>, Failure> {
         load(TRIAL, service)
     }
 
-    /// What was confirmed, or needed no confirmation.
+    /// The change that was confirmed, or needed no confirmation.
     pub(crate) fn enabled(service: Service) -> Result<Option<Record>, Failure> {
         load(ENABLED, service)
     }
 
-    /// Forgets what was done, as it is undone.
+    /// Removes the records of a change that is undone.
     pub(crate) fn forget(&self, service: Service) -> Result<(), Failure> {
         for record in [Self::on_trial(service)?, Self::enabled(service)?] {
             record.as_ref().map_or(Ok(()), forget)?;
@@ -129,7 +129,7 @@ impl Store {
 }
 
 impl Record {
-    /// Whether it is to be put back now.
+    /// Whether it must be rolled back now.
     pub(crate) fn is_overdue(&self) -> bool {
         let is_interrupted = self.writer.as_deref().is_some_and(is_gone);
         is_interrupted || self.left() == 0
@@ -146,7 +146,7 @@ impl Record {
         kept.exists()
     }
 
-    /// Seconds until it is put back; where that cannot be told, it is time.
+    /// Seconds until it is rolled back; 0 if that is unknown.
     pub(crate) fn left(&self) -> i64 {
         match (boot(), now()) {
             (Ok(boot), Ok(now)) if boot == self.boot => self.deadline.saturating_sub(now).max(0),
@@ -166,14 +166,14 @@ pub(crate) fn forget(record: &Record) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whether there is something on trial; needs no turn.
+/// Whether a change is on trial; needs no lock.
 pub(crate) fn something_is_on_trial() -> bool {
     let entries = Path::new(TRIAL).read_dir();
     entries.is_ok_and(|mut entries| entries.next().is_some())
 }
 
-/// The plain copy of a file as it was. Outside `/etc/pam.d` it is called by its whole path, as two
-/// folders may have files of one name.
+/// The plain copy of the old file. For a file outside `/etc/pam.d` its name is the whole path, because two
+/// folders can have files of the same name.
 pub(crate) fn backup(service: &str, path: &Path) -> PathBuf {
     let name = path.strip_prefix("/etc/pam.d").unwrap_or(path);
     let name = name.to_string_lossy();
@@ -214,14 +214,13 @@ fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
     let record = serde_json::from_slice(&file.bytes);
     record.map(Some).map_err(|error| {
         Failure::new(format!(
-            "{}: {error}; the stacks as they were are in {BACKUP}",
+            "{}: {error}; copies of the old stacks are in {BACKUP}",
             path.display()
         ))
     })
 }
 
-/// Which start of the machine this is. A container keeps the kernel's when it is started again, but
-/// not the first process.
+/// The current boot. A restarted container keeps the boot id of the kernel, but has a new first process.
 fn boot() -> Result<String, Failure> {
     std::fs::read_to_string(BOOT)
         .map(|text| format!("{} {}", text.trim(), first_identity()))
@@ -229,7 +228,8 @@ fn boot() -> Result<String, Failure> {
 }
 
 fn now() -> Result<i64, Failure> {
-    seconds_since_boot().ok_or_else(|| Failure::new("there is no clock that counts from the start"))
+    seconds_since_boot()
+        .ok_or_else(|| Failure::new("the clock that counts from the boot cannot be read"))
 }
 
 /// Where the records are, below [`FOLDER`].

@@ -1,5 +1,5 @@
-//! Where a child of this tool tries what is not in place yet: a folder of its own, and mounts that
-//! nobody else sees.
+//! The environment in which a child process tries files that are not in place yet: a folder of its own, and
+//! mounts that no other process sees.
 
 use crate::change::plan::FOLDER;
 use crate::host::files;
@@ -9,7 +9,7 @@ use nix::sched::{CloneFlags, unshare};
 use pam_onelogin::host::exists;
 use std::path::{Path, PathBuf};
 
-/// What the child reads, taken away at the end.
+/// The files that the child reads; removed at the end.
 pub(crate) struct Scratch(pub(crate) PathBuf);
 
 impl Scratch {
@@ -22,7 +22,7 @@ impl Scratch {
     }
 }
 
-/// Takes away what killed runs have left.
+/// Removes the folders of runs that were killed.
 fn sweep() {
     let entries = Path::new(FOLDER).read_dir();
     for entry in entries.into_iter().flatten().flatten() {
@@ -44,18 +44,18 @@ impl Drop for Scratch {
     }
 }
 
-/// From now on what this process mounts is seen by nobody else.
+/// From now on, no other process sees what this process mounts.
 pub(crate) fn private_mounts() -> Result<(), Failure> {
     let none: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS)
         .and_then(|()| mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
-        .map_err(|errno| Failure::new(format!("no mount namespace: {}", errno.desc())))
+        .map_err(|errno| Failure::new(format!("cannot create a mount namespace: {}", errno.desc())))
 }
 
-/// This program, for a child of ours.
+/// The path of this program, for a child process.
 pub(crate) fn own_program() -> Result<PathBuf, Failure> {
     std::env::current_exe()
-        .map_err(|error| Failure::new(format!("this program does not find itself: {error}")))
+        .map_err(|error| Failure::new(format!("cannot find the path of this program: {error}")))
 }
 
 /// The name of a scratch folder, before the process that it is for.

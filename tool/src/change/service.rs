@@ -1,4 +1,4 @@
-//! The services that can be switched on, and where their stacks are.
+//! The services that can be enabled, and where their stacks are.
 
 use std::path::{Path, PathBuf};
 
@@ -31,7 +31,7 @@ impl Service {
         }
     }
 
-    /// Its stacks; the first one must be there.
+    /// Its stacks; the first one must exist.
     pub(crate) fn stacks(self) -> &'static [&'static str] {
         match self {
             Self::Sshd => &["sshd"],
@@ -42,7 +42,7 @@ impl Service {
         }
     }
 
-    /// The services whose logins may go through what changes with it.
+    /// The services whose logins may use the stacks that change with it.
     pub(crate) fn logins(self) -> &'static [&'static str] {
         match self {
             Self::All => &["login", "sshd", "sudo", "sudo-i", "su", "su-l"],
@@ -50,7 +50,7 @@ impl Service {
         }
     }
 
-    /// How a second login is made, for people.
+    /// How to make a second login, for messages.
     pub(crate) fn second_login(self, user: &str) -> String {
         match self {
             Self::Sshd => format!("ssh {user}@HOST"),
@@ -67,7 +67,7 @@ pub(crate) fn path(stack: &str) -> PathBuf {
     Path::new("/etc/pam.d").join(stack)
 }
 
-/// The stacks of a service that are there.
+/// The stacks of a service that exist.
 pub(crate) fn present_stacks(service: Service) -> impl Iterator<Item = &'static str> {
     let all = service.stacks().iter().copied();
     all.filter(|stack| path(stack).exists())

@@ -1,6 +1,6 @@
-//! A trial login: through the real libpam, against stacks that are not in place yet. A child of
-//! ours sees them, in a mount namespace of its own, where the old ones are; nothing of it is
-//! written to `/etc`. What the module logs goes by us, so that its decision is known.
+//! A trial login: through the real libpam, with stacks that are not in place yet. A child process sees them
+//! in a mount namespace of its own, in place of the old ones; nothing is written to `/etc`. The log messages
+//! of the module pass through this process, so that it knows the decision.
 
 use crate::change::plan::Planned;
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
@@ -43,16 +43,16 @@ pub(crate) struct Options {
     over: Vec<PathBuf>,
 }
 
-/// A login that is to be tried.
+/// A login to try.
 pub(crate) struct Trial<'a> {
-    /// One that goes through the new files.
+    /// A service that uses the new files.
     pub(crate) service: &'a str,
     pub(crate) user: &'a User,
     pub(crate) behind: Behind,
     pub(crate) plans: &'a [Planned],
 }
 
-/// A trial login that let in as it should.
+/// Why a trial login succeeded, as it should.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Passed {
     /// OneLogin accepted.
@@ -66,17 +66,17 @@ impl Trial<'_> {
     pub(crate) fn run(&self, console: &Console) -> Result<Passed, Failure> {
         if self.user.uid.is_root() && is_setuid(self.service) {
             return Err(Failure::new(
-                "root is not asked by sudo and su: name an ordinary user, --user NAME",
+                "sudo and su do not ask root for a second factor; pass an ordinary user: --user NAME",
             ));
         }
         if !Path::new(LOG).exists() {
             return Err(Failure::new(format!(
-                "there is no {LOG}: without a log the decision of the module cannot be seen; \
-                 --no-trial goes without a trial login"
+                "{LOG} does not exist, so the trial login cannot read the decision of the module; start \
+                 systemd-journald or a syslog daemon, or skip the trial login: --no-trial"
             )));
         }
         let scratch = Scratch::make()?;
-        // A file that is not there yet cannot be seen as another one.
+        // A file that does not exist yet cannot be the target of a bind mount.
         let plans = self.plans.iter().filter(|plan| plan.before.is_some());
         let mut over = Vec::new();
         for (number, plan) in plans.enumerate() {
@@ -85,7 +85,7 @@ impl Trial<'_> {
         }
         let log = LogTap::open(&scratch.0.join("log"))?;
         console.note(&format!(
-            "A trial login of {} through the new stack of {}. It is a real one: a code is used up.",
+            "Trial login of {} through the new stack of {}. This is a real login: it uses up a code.",
             self.user.name, self.service
         ));
         let status = clean(own_program()?)
@@ -98,7 +98,7 @@ impl Trial<'_> {
         let said = log.finish();
         if status.code() == Some(COULD_NOT) || status.signal().is_some() {
             return Err(Failure::new(format!(
-                "the trial login could not be made here ({status}); --no-trial goes without"
+                "the trial login could not run ({status}); to skip it, pass --no-trial"
             )));
         }
         passed(status.success(), &said)
@@ -112,7 +112,7 @@ impl Trial<'_> {
     }
 }
 
-/// What a login that ended so, with these lines in the log, was worth.
+/// What the result of a trial login and its log lines mean.
 fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
     let decision = said.iter().rev().find(|line| {
         let events = ["accepted", "denied", "exempt", "let in"];
@@ -120,33 +120,33 @@ fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
     });
     let failure = |first: &str| {
         let mut sentences = vec![first.to_owned()];
-        sentences.extend(said.iter().map(|line| format!("the module said: {line}")));
+        sentences.extend(said.iter().map(|line| format!("log of the module: {line}")));
         Err(Failure(sentences))
     };
     let Some(decision) = decision else {
         return failure(if was_let_in {
-            "the trial login was let in, but OneLogin was not asked: this stack would change \
-             nothing for this user"
+            "the trial login succeeded, but OneLogin was not asked: this stack would change nothing for \
+             this user"
         } else {
-            "the trial login was refused before OneLogin was asked: a wrong password, or the \
-             module is not installed where libpam looks for it"
+            "the trial login failed before OneLogin was asked: the password was wrong, or the module is \
+             not installed where libpam looks for it"
         });
     };
     match (was_let_in, decision.split(' ').next()) {
         (true, Some("accepted")) => Ok(Passed::Accepted),
         (true, Some("exempt")) => Ok(Passed::Exempt),
-        (true, _) => failure("the trial login was let in without OneLogin's word"),
+        (true, _) => failure("the trial login succeeded without a decision by OneLogin"),
         (false, Some("accepted" | "exempt")) => {
-            failure("OneLogin accepted, but something else in the stack refused the trial login")
+            failure("OneLogin accepted the trial login, but another line of the stack denied it")
         }
         (false, _) => failure(
-            "the trial login was denied; \"pam-onelogin test USER\" and \"pam-onelogin check\" \
-             tell more",
+            "the trial login was denied; to find the cause, type: pam-onelogin test USER, or: \
+             pam-onelogin check",
         ),
     }
 }
 
-/// The child: sees the new stacks, becomes like the host program, and logs in.
+/// The child process: mounts the new stacks, takes the ids of the host program, and logs in.
 pub(crate) fn run(console: &Console, options: &Options) -> Exit {
     if let Err(failure) = enter(options) {
         for sentence in failure.0 {
@@ -166,10 +166,13 @@ pub(crate) fn run(console: &Console, options: &Options) -> Exit {
     }
 }
 
-/// Mounts what is to be seen, and takes the ids of the host program.
+/// Mounts the new files, and takes the ids of the host program.
 fn enter(options: &Options) -> Result<(), Failure> {
     let failed = |what: &str, errno: nix::Error| {
-        Failure::new(format!("no trial login: {what}: {}", errno.desc()))
+        Failure::new(format!(
+            "the trial login cannot start: {what}: {}",
+            errno.desc()
+        ))
     };
     private_mounts()?;
     let none: Option<&str> = None;
@@ -183,14 +186,16 @@ fn enter(options: &Options) -> Result<(), Failure> {
     bind(&options.folder.join("log"), Path::new(LOG))?;
     if is_setuid(&options.service) {
         let user = User::from_name(&options.user).ok().flatten();
-        let uid = user.ok_or_else(|| Failure::new("no such user"))?.uid;
+        let uid = user
+            .ok_or_else(|| Failure::new("the user does not exist"))?
+            .uid;
         let root = Uid::from_raw(0);
-        setresuid(uid, root, root).map_err(|errno| failed("the ids of a setuid program", errno))?;
+        setresuid(uid, root, root).map_err(|errno| failed("setting the user ids", errno))?;
     }
     Ok(())
 }
 
-/// As the host program would.
+/// Logs in as the host program would.
 fn log_in(console: &Console, options: &Options) -> nonstick::Result<()> {
     let talk = TrialConversation {
         console,
@@ -230,7 +235,7 @@ fn log_in(console: &Console, options: &Options) -> nonstick::Result<()> {
 /// The questions of the stack, at this terminal.
 struct TrialConversation<'a> {
     console: &'a Console,
-    /// A stack that asks for ever is not answered for ever.
+    /// How many prompts were answered: a stack must not ask endlessly.
     answers: Cell<u32>,
 }
 
@@ -287,7 +292,7 @@ fn numbered(folder: &Path, number: usize) -> PathBuf {
     folder.join(format!("file-{number}"))
 }
 
-/// The log of the child: read, and passed on.
+/// Reads the log messages of the child, and passes them on.
 struct LogTap {
     socket: UnixDatagram,
     reader: thread::JoinHandle<Vec<String>>,
@@ -302,7 +307,7 @@ impl LogTap {
         Ok(Self { socket, reader })
     }
 
-    /// What the module said.
+    /// The messages of the module.
     fn finish(self) -> Vec<String> {
         let _ = self.socket.shutdown(Shutdown::Both);
         self.reader.join().unwrap_or_default()
@@ -327,7 +332,7 @@ fn read_log(socket: &UnixDatagram) -> Vec<String> {
     said
 }
 
-/// sudo and su run for root, and their real user is the caller.
+/// Whether the program is setuid: sudo and su run as root, and their real user is the caller.
 fn is_setuid(service: &str) -> bool {
     service.starts_with("su")
 }
@@ -342,7 +347,7 @@ fn terminal() -> OsString {
 }
 
 const LOG: &str = "/dev/log";
-/// The child's word that there was no login at all.
+/// The exit code of a child that could not start the login.
 const COULD_NOT: i32 = 3;
 const MAX_ANSWERS: u32 = 30;
 const MAX_RECORD: usize = 64 << 10;

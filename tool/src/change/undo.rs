@@ -1,5 +1,4 @@
-//! Puts back what a change has written: to the byte, or, where a file was changed since,
-//! without our lines.
+//! Rolls a change back: each file gets its old content, or, if it has changed since then, loses our lines.
 
 use crate::change::record::{BACKUP, Changed, Record, Store, backup, forget, hash};
 use crate::change::service::Service;
@@ -13,29 +12,29 @@ use crate::ui::console::Console;
 use pam_onelogin::verdict::Level;
 use std::path::Path;
 
-/// A file that is put back.
+/// A file that is rolled back.
 pub(crate) struct Restoring {
     pub(crate) back: Back,
     pub(crate) present: Option<Snapshot>,
     pub(crate) then: Option<Snapshot>,
 }
 
-/// How a file is put back.
+/// How a file is rolled back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Back {
-    /// It was as it is to be.
+    /// It has the old content already.
     Same,
-    /// To the byte.
+    /// It gets the old content.
     Whole,
-    /// It was changed since: our lines were taken out.
+    /// It has changed since: our lines are removed.
     Lines,
-    /// A file of ours alone was changed since: it stays.
+    /// It is a file that the tool created, and has changed since: it stays.
     Theirs,
 }
 
 #[allow(clippy::unused_self)] // who has the store has the lock
 impl Store {
-    /// Puts back all that is overdue: what that was, and what went wrong.
+    /// Rolls back all changes that are overdue. Returns their records, and what failed.
     pub(crate) fn restore_overdue(&self) -> (Vec<Record>, Vec<Failure>) {
         let mut restored = Vec::new();
         let mut failures = Vec::new();
@@ -57,25 +56,26 @@ impl Store {
         (restored, failures)
     }
 
-    /// Puts the files back and forgets the record. What is on trial goes back in any case; a file
-    /// that cannot keeps none of the others from it.
+    /// Rolls the files back and removes the record. A change on trial is rolled back in any case; a file
+    /// that cannot be rolled back does not stop the others.
     pub(crate) fn put_back(&self, record: &Record) -> Result<(), Failure> {
-        // What the distribution's own tool has written since belongs together, and goes back by it.
+        // The distribution's tool has written all files since: only it can roll them back together.
         let is_all = record.service == Service::All.name() && !record.is_kept();
         if is_all && self.is_changed(record) && distribution::take_out().is_ok() {
             return forget(record);
         }
         let mut failures = Vec::new();
-        // Between old and new settings some would not get in at all, which is worse than a session that ends.
+        // With a mix of old and new settings some users could not log in at all, which is worse than a
+        // session that ends.
         let sessions = if record.is_kept() {
             Sessions::Stay
         } else {
             Sessions::MayEnd
         };
-        // The last one first: what sshd asks for and what its stack asks are never less than before.
+        // The last file first: at no point do sshd and its stack together ask for less than before.
         for file in record.files.iter().rev() {
             let is_read = drop_in::reads(&file.path);
-            // A stack that cannot go back may let in behind a key only.
+            // A stack that cannot be rolled back may be safe only after a key.
             if is_read && !failures.is_empty() {
                 continue;
             }
@@ -95,7 +95,7 @@ impl Store {
         }
     }
 
-    /// Whether a file was changed since, and cannot be put back for that.
+    /// Whether a file has changed since, so that it cannot be rolled back.
     fn is_changed(&self, record: &Record) -> bool {
         let mut files = record.files.iter();
         files.any(|file| self.planned_back(record, file).is_err())
@@ -119,7 +119,7 @@ impl Store {
                 let old = old(record, file).map_err(|_| failure)?;
                 keep_a_copy(&file.path);
                 match old {
-                    // Who makes a link to a stack must not keep it on trial for good.
+                    // A link in place of a stack must not keep the change on trial for ever.
                     Some(old) => files::replace(&file.path, &old.bytes, &old.metadata),
                     None => files::remove(&file.path),
                 }
@@ -127,7 +127,7 @@ impl Store {
         }
     }
 
-    /// What a file will be when it is put back, and how that comes about.
+    /// The content of a file after the rollback, and how it gets there.
     pub(crate) fn planned_back(
         &self,
         record: &Record,
@@ -143,7 +143,7 @@ impl Store {
         };
         match (old(record, file), present) {
             (Ok(before), present) if before == present => restoring(Back::Same, present, before),
-            // A stack that was removed since is not made anew.
+            // A stack that was removed since is not created again.
             (Ok(_), None) if record.is_kept() => restoring(Back::Same, None, None),
             (Ok(before), None) => restoring(Back::Whole, None, before),
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
@@ -151,7 +151,7 @@ impl Store {
             }
             (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::at(
                 &file.path,
-                "was changed since, by authselect or by hand",
+                "has changed since it was enabled, by authselect or by hand",
             )),
             (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
             (Ok(None), present) => restoring(Back::Whole, present, None),
@@ -161,12 +161,12 @@ impl Store {
     }
 }
 
-/// Puts back what is overdue, and says so here and in the log; whether something was.
+/// Rolls back changes that are overdue, and reports each here and in the log. Returns whether there was one.
 pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
     let (restored, failures) = Store::open()?.restore_overdue();
     for record in &restored {
         let text = format!(
-            "{} was not confirmed in time: its stack is as it was before",
+            "{} was not confirmed in time and was rolled back",
             record.service
         );
         leave(Level::Warning, &text);
@@ -180,7 +180,7 @@ pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
     }
 }
 
-/// A stack that was edited since, or whose copy is lost.
+/// A stack that was edited since, or whose copy is missing.
 fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
     let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let text = String::from_utf8_lossy(&now.bytes).into_owned();
@@ -193,7 +193,7 @@ fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<R
                 match other {
                     Err(refusal) => refusal.to_string(),
                     Ok(_) => format!(
-                        "{}:{}: names us in a line that is not ours",
+                        "{}:{}: this tool did not write this line, which names pam_onelogin",
                         file.path.display(),
                         names_us(&text).unwrap_or_default()
                     ),
@@ -210,18 +210,18 @@ fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<R
     })
 }
 
-/// What to do where this tool cannot.
+/// What the administrator has to do by hand.
 fn by_hand(copy: &Path, path: &Path) -> String {
     let (shown, path) = (copy.display(), path.display());
-    let take_out = "take out the lines that name pam_onelogin.so by hand";
+    let take_out = "remove the lines that name pam_onelogin.so by hand";
     if copy.exists() {
         format!("{take_out}, or type: cp {shown} {path}")
     } else {
-        format!("{take_out}; {shown} is gone")
+        format!("{take_out}; the copy {shown} is missing")
     }
 }
 
-/// Keeps what an admin has written into a stack on trial.
+/// Keeps a copy of what an administrator has written into a stack on trial.
 fn keep_a_copy(path: &Path) {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let copy = Path::new(BACKUP).join(format!("{name}.edited"));
@@ -230,7 +230,7 @@ fn keep_a_copy(path: &Path) {
     }
 }
 
-/// A file as it was; `None` where there was none.
+/// The old file; `None` if it did not exist.
 fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
     let Some(metadata) = &file.before else {
         return Ok(None);
@@ -238,7 +238,9 @@ fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
     let copy = backup(&record.service, &file.path);
     let old = files::snapshot(&copy)?.ok_or_else(|| {
         let (path, copy) = (file.path.display(), copy.display());
-        Failure::new(format!("{copy} is gone: {path} must be put right by hand"))
+        Failure::new(format!(
+            "the copy {copy} is missing: correct {path} by hand"
+        ))
     })?;
     Ok(Some(Snapshot {
         bytes: old.bytes,

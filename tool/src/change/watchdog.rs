@@ -1,6 +1,6 @@
-//! What puts a stack on trial back unless it is confirmed: a process that no terminal can take
-//! down; a timer of systemd, where that runs; a unit at the next start of the machine; and this
-//! tool, whatever it is started for.
+//! What rolls a change on trial back unless it is confirmed: a process that outlives the terminal; a
+//! systemd timer, if systemd runs; a unit at the next boot; and this tool, at its next start with any
+//! command.
 
 use crate::change::sandbox::own_program;
 use crate::change::service::Service;
@@ -11,10 +11,14 @@ use pam_onelogin::host::process_identity;
 use std::io::Read as _;
 use std::process::Stdio;
 
-/// Starts them; when this returns, the first one waits.
+/// Starts them; when this returns, the process is waiting.
 pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result<(), Failure> {
     let program = own_program()?;
-    let failed = |error: std::io::Error| Failure::new(format!("no process to wait: {error}"));
+    let failed = |error: std::io::Error| {
+        Failure::new(format!(
+            "the process that would roll the change back cannot start: {error}"
+        ))
+    };
     let mut child = clean(&program)
         .args(["restore", "--wait", service.name()])
         .stdin(Stdio::null())
@@ -23,10 +27,9 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
         .spawn()
         .map_err(failed)?;
     let mut ready = [0];
-    let mut said = child
-        .stdout
-        .take()
-        .ok_or_else(|| Failure::new("no process to wait: it says nothing"))?;
+    let mut said = child.stdout.take().ok_or_else(|| {
+        Failure::new("the process that would roll the change back does not answer")
+    })?;
     said.read_exact(&mut ready).map_err(failed)?;
     if !systemd_runs() {
         return Ok(());
@@ -46,11 +49,13 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
         ],
     );
     if !timer {
-        console.note("systemd takes no timer; a process waits instead.");
+        console.note(
+            "systemd-run could not start a timer; only a process waits to roll the change back.",
+        );
     }
     if !works("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {
         console.note(&format!(
-            "{UNIT} is not installed: after a restart within this time, type: pam-onelogin restore"
+            "{UNIT} is not installed: if this host restarts before you confirm, type: pam-onelogin restore"
         ));
     }
     Ok(())

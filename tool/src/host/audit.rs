@@ -1,4 +1,4 @@
-//! What the tool leaves in the log, under its own name, and who typed it.
+//! The log lines of the tool, under its own name, with the user who ran the command.
 
 use pam_onelogin::host::{Nss, uids};
 use pam_onelogin::log::Log;
@@ -13,8 +13,8 @@ pub(crate) fn leave(level: Level, line: &str) {
     Log::open(SERVICE).line(level, line);
 }
 
-/// Who logged in to type this, also behind sudo and su, as the kernel remembers it; else whose
-/// process this is.
+/// The user who logged in to run the command, as the kernel remembers it, even through sudo and su; otherwise
+/// the owner of this process.
 pub(crate) fn admin() -> String {
     let login = std::fs::read_to_string("/proc/self/loginuid").unwrap_or_default();
     let login = login.trim().parse().ok().filter(|&uid| uid != u32::MAX);

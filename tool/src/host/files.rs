@@ -1,7 +1,7 @@
-//! Files outside `state_dir`: nothing else of the tool writes them. What an admin names for a
-//! result is in `output`; all else is a file of the system. A file changes whole or
-//! not at all, by a rename in its own folder, and keeps its owner, mode and attributes (the label of
-//! `SELinux` is one). Links are refused: what stands behind them is not what was looked at.
+//! Files outside `state_dir`: no other module of the tool writes them. `output` writes the files that an
+//! administrator names for a result; all other files belong to the system. A file changes completely or not at
+//! all, by a rename in its own folder, and keeps its owner, mode and attributes (such as the `SELinux` label).
+//! Links are refused: their target is not the file that was checked.
 
 pub(crate) mod output;
 
@@ -23,7 +23,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// What a file is beside its bytes.
+/// The owner, mode and attributes of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Metadata {
     mode: u32,
@@ -34,7 +34,7 @@ pub(crate) struct Metadata {
     attributes: BTreeMap<String, String>,
 }
 
-/// A file as it stands.
+/// A file with its content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     pub(crate) bytes: Vec<u8>,
@@ -53,7 +53,7 @@ impl Metadata {
     }
 }
 
-/// A file that is to be replaced or put back; `None` where there is none, or no folder for it.
+/// A file that will be replaced or rolled back; `None` if it or its folder does not exist.
 pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Failure> {
     if lacks_its_folder(path) {
         return Ok(None);
@@ -68,15 +68,15 @@ pub(crate) fn snapshot(path: &Path) -> Result<Option<Snapshot>, Failure> {
     read(path, file).map(Some)
 }
 
-/// Writes a file with all that it is, in place of an old one or anew. When this returns, it is on
-/// the disk.
+/// Writes a file with its content and metadata, in place of an old one or as a new one. When this returns,
+/// it is on the disk.
 pub(crate) fn put(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     refuse_what_is_no_plain_file(path, &folder, name)?;
     replace(path, bytes, metadata)
 }
 
-/// As [`put`], in place of a link, too: the link goes, and what stands behind it stays as it is.
+/// As [`put`], but also replaces a link: the link is removed, and its target stays as it is.
 pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     let draft = draft_name(name);
@@ -89,7 +89,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], metadata: &Metadata) -> Result<
     })
 }
 
-/// Takes a file away; one that is not there is no failure.
+/// Removes a file; it is not an error if the file does not exist.
 pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
     if lacks_its_folder(path) {
         return Ok(());
@@ -112,7 +112,7 @@ pub(crate) fn rename(from: &Path, to: &Path) -> Result<(), Failure> {
         .map_err(|errno| failure(from, errno))
 }
 
-/// Makes a folder of ours alone, where it is absent.
+/// Creates a folder that only this user can use, if it does not exist.
 pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
     let (folder, name) = place(path)?;
     match mkdirat(&folder, name, Mode::from_raw_mode(0o700)) {
@@ -127,7 +127,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
             } else {
                 Err(Failure::at(
                     path,
-                    "must be a folder of yours with mode 0700",
+                    "must be a folder that belongs to this user, with mode 0700",
                 ))
             }
         }
@@ -135,7 +135,7 @@ pub(crate) fn private_folder(path: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Opens a file that is only locked, and makes it where it is absent.
+/// Opens a file for locking only, and creates it if it does not exist.
 pub(crate) fn open_lock(path: &Path) -> Result<File, Failure> {
     let (folder, name) = place(path)?;
     let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -144,7 +144,7 @@ pub(crate) fn open_lock(path: &Path) -> Result<File, Failure> {
         .map_err(|errno| failure(path, errno))
 }
 
-/// Takes away what a killed run has left half written beside this file.
+/// Removes half-written files that a killed run has left beside this file.
 pub(crate) fn sweep(path: &Path) {
     let Ok((folder, name)) = place(path) else {
         return;
@@ -167,7 +167,7 @@ fn lacks_its_folder(path: &Path) -> bool {
 fn place(path: &Path) -> Result<(OwnedFd, &OsStr), Failure> {
     let name = path
         .file_name()
-        .ok_or_else(|| Failure::at(path, "is no name of a file"))?;
+        .ok_or_else(|| Failure::at(path, "is not a file name"))?;
     let parent = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
@@ -271,7 +271,7 @@ fn draft_name(name: &OsStr) -> OsString {
     draft
 }
 
-/// Hidden, so that nothing that looks through the folder takes it for a file of its own.
+/// Hidden, so that no program that reads the folder uses it.
 fn draft_start(name: &OsStr) -> OsString {
     let mut draft = OsString::from(".");
     draft.push(name);
@@ -284,7 +284,7 @@ fn failure(path: &Path, errno: Errno) -> Failure {
     Failure::at(path, error)
 }
 
-// O_NONBLOCK: a pipe must not hold up the tool before it is seen to be one.
+// O_NONBLOCK: opening a pipe must not block before the tool can see that it is one.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::NOFOLLOW)
     .union(OFlags::CLOEXEC)
@@ -293,9 +293,9 @@ const READ: OFlags = OFlags::RDONLY
 /// The longest list of attributes, and the longest value: the kernel's own limit.
 const MAX_ATTRIBUTES: usize = 64 << 10;
 
-const IS_LINK: &str = "is a symbolic link, which is not written through; name the file itself";
-const IS_NO_FILE: &str = "is no plain file";
-const HAS_NAMES: &str = "has several names (hard links); make it a file of its own first";
+const IS_LINK: &str = "is a symbolic link; name the file itself";
+const IS_NO_FILE: &str = "is not a regular file";
+const HAS_NAMES: &str = "has several hard links; replace it with a copy of itself first";
 
 #[cfg(test)]
 mod tests {

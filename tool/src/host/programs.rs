@@ -1,11 +1,11 @@
-//! Asking the system's own programs. The tool may be run by sudo, so that its environment is partly the
-//! user's: none of it reaches them (rule R3).
+//! Runs programs of the system. Through sudo, a user controls part of the tool's environment, so none of it is
+//! passed on (rule R3).
 
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A program that is told nothing but what the caller adds.
+/// A program with an empty environment and no arguments; the caller adds what it needs.
 pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     command
@@ -15,7 +15,7 @@ pub(crate) fn clean(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Runs one of these paths, whichever is there first, to its end; `None` where none is, or it cannot be run.
+/// Runs the first of these paths that exists, to its end; `None` if none exists or it cannot be run.
 pub(crate) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
     let mut output = paths.iter().filter(|path| Path::new(path).exists());
     let mut command = clean(output.next()?);
@@ -26,13 +26,13 @@ pub(crate) fn run(paths: &[&str], arguments: &[&str]) -> Option<Output> {
     command.output().ok()
 }
 
-/// As [`run`]: what it wrote, where it ended well.
+/// As [`run`]: the output of a successful run.
 pub(crate) fn output_of(paths: &[&str], arguments: &[&str]) -> Option<String> {
     let output = run(paths, arguments).filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Runs this program to its end; whether it is there and ended well.
+/// Runs this program to its end; whether it exists and succeeds.
 pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
     run(&[program], arguments).is_some_and(|output| output.status.success())
 }

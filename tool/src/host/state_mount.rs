@@ -1,17 +1,17 @@
-//! The small file system of its own that the private files get from `run-pam_onelogin.mount`, so that
-//! no local user can fill it by filling `/run`. systemd mounts it; nothing is written here.
+//! The small file system for the private files, which the unit `run-pam_onelogin.mount` mounts, so that no
+//! local user can fill it by filling `/run`. systemd mounts it; this tool writes no file for it.
 
 use crate::host::programs::{systemd_runs, works};
 use crate::ui::console::Console;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
-/// Switches the unit on for good, where `state_dir` is the folder that it mounts, and says what came
-/// of it. Without it logins go on as before, so nothing here is an error.
+/// Enables the unit permanently, if `state_dir` is the folder that it mounts, and reports the result.
+/// Without it logins work as before, so nothing here is an error.
 ///
-/// A first mount hides what logins have counted in the folder until then, and a login that runs at
-/// this moment goes on with the folder that it has open. Once for a host, at its admin's command:
-/// that is accepted.
+/// The first mount hides what logins have counted in the folder before, and a login that runs at this
+/// moment continues with the folder that it has open. This is accepted, because it happens once per host,
+/// when the administrator asks for it.
 pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
     if state_dir != Path::new(FOLDER) || is_on() {
         return;
@@ -19,37 +19,37 @@ pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
     let without = |why: &str| {
         if !is_mounted() {
             console.note(&format!(
-                "{why}, so {FOLDER} gets no file system of its own; see: pam-onelogin check"
+                "{why}, so {FOLDER} has no file system of its own; for what to do, type: pam-onelogin check"
             ));
         }
     };
     if !systemd_runs() {
-        without("systemd does not run here");
+        without("systemd is not running on this host");
         return;
     }
     let was_enabled = systemctl(&["is-enabled", UNIT]);
-    // What is mounted already is not mounted a second time: systemd knows of it.
+    // systemd knows of a file system that is mounted already, and does not mount it a second time.
     if systemctl(&["enable", "--now", UNIT]) {
         // The root of a new tmpfs has the label of any tmpfs, which sshd may not write to.
         works("/usr/bin/systemd-tmpfiles", &["--create", TMPFILES]);
         console.note(&format!(
-            "{UNIT} is switched on: {FOLDER} has a small file system of its own."
+            "{UNIT} is enabled: {FOLDER} has a small file system of its own."
         ));
         return;
     }
     if !was_enabled {
-        // It would fail again at each start of the machine.
+        // It would fail again at each boot.
         systemctl(&["disable", UNIT]);
         systemctl(&["reset-failed", UNIT]);
     }
-    without(&format!("{UNIT} could not be switched on"));
+    without(&format!("{UNIT} could not be enabled"));
 }
 
 /// Says that [`switch_on`] would do so.
 pub(crate) fn announce(console: &Console, state_dir: &Path) {
     if state_dir == Path::new(FOLDER) && systemd_runs() && !is_on() {
         console.note(&format!(
-            "{UNIT} would be switched on: {FOLDER} gets a small file system of its own."
+            "{UNIT} would be enabled: {FOLDER} would get a small file system of its own."
         ));
     }
 }
@@ -67,12 +67,12 @@ fn advice_for(folder: &Path, can_be_switched_on: bool, has_selinux: bool) -> Str
         } else {
             String::new()
         };
-        return format!("systemctl enable --now {UNIT}{label}");
+        return format!("type: systemctl enable --now {UNIT}{label}");
     }
     let folder = folder.display();
     let label = if has_selinux { LABEL } else { "" };
     format!(
-        "this line in /etc/fstab, then: mount {folder}; the line: \
+        "add the line below to /etc/fstab, then type: mount {folder}; the line is: \
          tmpfs {folder} tmpfs {OPTIONS},X-mount.mkdir=0700{label} 0 0"
     )
 }
@@ -82,7 +82,7 @@ fn is_installed() -> bool {
     folders.any(|folder| Path::new(folder).join(UNIT).exists())
 }
 
-/// Whether it is mounted now and will be after a restart, by our unit or by the admin's `/etc/fstab`.
+/// Whether it is mounted now and will be after a restart, by our unit or by `/etc/fstab`.
 fn is_on() -> bool {
     systemd_runs() && systemctl(&["is-active", UNIT]) && systemctl(&["is-enabled", UNIT])
 }
@@ -131,11 +131,11 @@ mod tests {
         let folder = Path::new(FOLDER);
         assert_eq!(
             advice_for(folder, true, false),
-            "systemctl enable --now run-pam_onelogin.mount"
+            "type: systemctl enable --now run-pam_onelogin.mount"
         );
         assert_eq!(
             advice_for(folder, true, true),
-            "systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
+            "type: systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
         );
         let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
         assert!(unit.contains(&format!("\nOptions={OPTIONS}\n")));

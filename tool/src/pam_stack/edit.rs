@@ -1,6 +1,6 @@
-//! The new text of a stack, from the present one: our lines in a block of their own, and the old
-//! text again from that. It knows the stacks that Debian, Ubuntu, Fedora and RHEL ship, with what
-//! an admin has added where our line does not depend on it; the rest it refuses. Pure.
+//! Computes the new text of a stack, with our lines in a block of their own, and the old text from the
+//! new one. It knows the stacks that Debian, Ubuntu, Fedora and RHEL ship, with lines that an administrator
+//! has added if ours does not depend on them. It refuses all other stacks. It takes and returns values only.
 
 use crate::pam_stack::syntax::{Says, goes_on, says};
 use std::fmt;
@@ -71,7 +71,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Puts our lines into a stack.
+/// Inserts our lines into a stack.
 pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, Refusal> {
     let lines = read(source.name, source.text)?;
     if let Some(line) = lines.iter().find(|line| line.is_ours()) {
@@ -92,8 +92,8 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
         }
     }
     let Some((anchor, factor)) = anchor else {
-        let text = "has no line that checks a password the way that Debian, Ubuntu, Fedora or RHEL \
-                    have it";
+        let text = "has no line that checks a password as the stacks of Debian, Ubuntu, Fedora and \
+                    RHEL do";
         return Err(source.refuse(None, text));
     };
     for line in &lines {
@@ -130,7 +130,7 @@ fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
         let is_anchor = line.number == anchor;
         if !(is_anchor && block.contains(KEPT)) {
             text.push_str(line.raw);
-            // The last line of a file may lack its end.
+            // The last line of a file may have no newline.
             if is_anchor && !line.raw.ends_with('\n') {
                 text.push('\n');
             }
@@ -142,7 +142,7 @@ fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
     text
 }
 
-/// Takes our block out of a stack again; `None` where there is none.
+/// Removes our block from a stack; `None` if there is no block.
 pub(crate) fn take_out(name: &str, text: &str) -> Result<Option<String>, Refusal> {
     let refuse = |line: usize, why: &str| Err(Refusal::at(name, line, why));
     let mut out = String::new();
@@ -153,25 +153,30 @@ pub(crate) fn take_out(name: &str, text: &str) -> Result<Option<String>, Refusal
         match (line, inside) {
             (BEGIN, false) => (inside, found) = (true, true),
             (END, true) => inside = false,
-            (BEGIN | END, _) => return refuse(number, "is not where this tool has put it"),
+            (BEGIN | END, _) => {
+                return refuse(
+                    number,
+                    "this marker of pam-onelogin is not where the tool put it",
+                );
+            }
             (_, false) => out.push_str(raw),
             (_, true) => {
                 if let Some(old) = raw.strip_prefix(KEPT) {
                     out.push_str(old);
                 } else if !ALL_OURS.contains(&line) {
-                    return refuse(number, "was changed within the block of this tool");
+                    return refuse(number, "was changed by hand in the block of this tool");
                 }
             }
         }
     }
     if inside {
-        return refuse(text.lines().count(), "the end of our block is missing");
+        let why = format!("the line \"{END}\" is missing");
+        return refuse(text.lines().count(), &why);
     }
     Ok(found.then_some(out))
 }
 
-/// The line that is no comment and names the module, if there is one; in any file, whether it is understood
-/// or not.
+/// The first line that names the module and is not a comment. The rest of the file does not have to be valid.
 pub(crate) fn names_us(text: &str) -> Option<usize> {
     let code = |line: &str| {
         line.split('#')
@@ -243,7 +248,7 @@ impl Source<'_> {
             return Ok(Some(First::Sibling(name.to_owned())));
         }
         let Some(text) = (self.other)(name) else {
-            return Err(self.refuse(line.number, "includes a stack that is not there"));
+            return Err(self.refuse(line.number, "includes a stack that does not exist"));
         };
         let lines = read(name, &text)?;
         if let Some(ours) = lines.iter().find(|line| line.is_ours()) {
@@ -258,7 +263,7 @@ impl Source<'_> {
                 Some(First::Factor(Factor::Fedora(name.to_owned())))
             }
             _ if has_auth => {
-                let why = "includes further lines for auth; what they do is not known";
+                let why = "includes further auth lines, which this tool does not know";
                 return Err(self.refuse(line.number, why));
             }
             _ => None,
@@ -283,29 +288,32 @@ impl Source<'_> {
                 line.number,
                 "ends the stack before OneLogin is asked (sufficient)",
             )),
-            _ => Err(self.refuse(line.number, "has jumps or actions of its own")),
+            _ => Err(self.refuse(
+                line.number,
+                "uses a control that this tool does not edit (not required, requisite, sufficient or optional)",
+            )),
         }
     }
 }
 
-/// Reads a stack as far as its auth chain goes.
+/// Reads the lines of a stack.
 fn read<'a>(name: &str, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
     let mut lines = Vec::new();
     for (number, raw) in (1..).zip(text.split_inclusive('\n')) {
         let refuse = |why: &str| Refusal::at(name, number, why);
         if goes_on(raw) {
             return Err(refuse(
-                "goes on in the next line (\\); write it as one line",
+                "continues on the next line (\\); write it as one line",
             ));
         }
-        let says = says(raw).ok_or_else(|| refuse("is not understood"))?;
+        let says = says(raw).ok_or_else(|| refuse("this tool does not understand the line"))?;
         lines.push(Line { number, raw, says });
     }
     Ok(lines)
 }
 
-/// Behind common-auth our line needs that a wrong password ends the stack there, and that nothing
-/// in it ends the stack with a yes.
+/// After common-auth, our line is safe only if a wrong password ends the stack in common-auth, and if no
+/// line of common-auth ends the whole stack with a success.
 fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
     let text = (source.other)(name).unwrap_or_default();
     let lines = read(name, &text)?;
@@ -328,25 +336,25 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
     };
     for (index, &(number, control, _)) in auth.iter().enumerate() {
         if control == "sufficient" || control.contains("done") {
-            let why = "ends the whole stack with a yes, before OneLogin is asked";
+            let why = "ends the whole stack with a success before OneLogin is asked";
             return refuse(Some(number), why);
         }
-        // A jump must lead behind the denial, not further.
+        // A jump must lead to the line after the denial, and not further.
         let jumps = control.split(['[', ' ', ']']).filter_map(|pair| {
             let (_, action) = pair.split_once('=')?;
             action.parse::<usize>().ok()
         });
         for jump in jumps {
             if index < end && index + jump != end {
-                return refuse(Some(number), "jumps elsewhere than behind pam_deny.so");
+                return refuse(Some(number), "does not jump to the line after pam_deny.so");
             }
         }
     }
     Ok(())
 }
 
-/// What takes the place of Fedora's line: there a wrong password does not end the stack, or a right
-/// one ends it (see README, "Stacks"). And what an admin must agree to lose.
+/// The lines that replace Fedora's include, and the losses that the administrator must accept. In Fedora's
+/// stack a wrong password does not end the stack, or a right one does (see STACKS in `pam_onelogin(8)`).
 fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Refusal>), Refusal> {
     let text = (source.other)(name).unwrap_or_default();
     let lines = read(name, &text)?;
@@ -356,7 +364,7 @@ fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Ref
             continue;
         };
         if !COMES_ALONG.contains(&module) {
-            let why = format!("{module} would not count any more in {}", source.name);
+            let why = format!("{module} would no longer be used in {}", source.name);
             objections.push(Refusal::at(name, line.number, why));
         }
     }
@@ -365,7 +373,7 @@ fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Ref
     Ok((first, objections))
 }
 
-/// Our lines, in place of an old one or behind it.
+/// Our lines, in place of an old line or after it.
 fn block(replaced: Option<&Line<'_>>, lines: &[&str]) -> String {
     let mut text = format!("{BEGIN}\n");
     if let Some(line) = replaced {
@@ -410,7 +418,7 @@ const ALL_OURS: [&str; 8] = {
     ]
 };
 
-/// The modules of Fedora's system-auth that our lines stand for, or that decide nothing.
+/// The modules of Fedora's system-auth that our lines replace, or that decide nothing.
 const COMES_ALONG: [&str; 10] = [
     "pam_debug.so",
     "pam_deny.so",

@@ -19,7 +19,7 @@ const MAX_FILES: usize = 5000;
 
 const NAMELESS: &str = "the module has no name";
 
-/// The service that stands in for others.
+/// The stack of services without a stack of their own.
 const OTHER: &str = "other";
 
 /// A line in a chain.
@@ -27,7 +27,7 @@ const OTHER: &str = "other";
 pub struct Entry {
     /// What it calls.
     pub body: Body,
-    /// What becomes of what that returns.
+    /// The actions for its return codes.
     pub control: Control,
     /// As it is written.
     pub control_text: String,
@@ -241,7 +241,7 @@ struct Reader<'a> {
     count: usize,
 }
 
-/// Where a line stands.
+/// The place of a line.
 #[derive(Clone, Copy)]
 struct Spot<'a> {
     path: &'a Path,

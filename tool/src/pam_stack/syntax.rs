@@ -194,7 +194,7 @@ pub(crate) fn goes_on(line: &str) -> bool {
     line.trim_end().ends_with('\\')
 }
 
-/// What becomes of a code.
+/// The action for a return code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Action {
     /// Counts for nothing.
@@ -209,11 +209,11 @@ pub enum Action {
     Die,
     /// Forgets what the stack or substack has come to.
     Reset,
-    /// Skips so many lines.
+    /// Skips this many lines.
     Jump(u32),
 }
 
-/// What becomes of each code.
+/// The action for each return code.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Control(Vec<Action>);
 
@@ -249,7 +249,7 @@ impl Control {
         (control, None)
     }
 
-    /// What becomes of this code. What is no code fails.
+    /// The action for this return code; an invalid code is a failure.
     #[must_use]
     pub fn action(&self, code: Code) -> Action {
         self.0

@@ -1,5 +1,5 @@
-//! The new stack, walked as libpam would, before anybody logs in through it: a second opinion on
-//! what the editor of stacks has done.
+//! Walks the new stack as libpam would, before any user logs in through it: a second check of the result
+//! of the editor.
 
 use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::OURS;
@@ -31,25 +31,29 @@ pub(crate) fn flaw(service: &Stack, behind: Behind) -> Option<String> {
         (answer, is_asked)
     };
     match run(SUCCESS, SUCCESS) {
-        (_, false) => return Some("OneLogin would not be asked".to_owned()),
+        (_, false) => return Some("the stack would not ask OneLogin".to_owned()),
         (SUCCESS, true) => {}
         (code, true) => {
             let code = name(code);
             return Some(format!(
-                "nobody would get in: everything right ends in {code}"
+                "no user could log in: the stack returns {code} although every factor is right"
             ));
         }
     }
     for code in (1..MOST_CODES).filter(|code| *code != IGNORE) {
         if run(code, SUCCESS).0 == SUCCESS {
             let code = name(code);
-            return Some(format!("a denial of OneLogin ({code}) would let in"));
+            return Some(format!(
+                "a denial by OneLogin ({code}) would not stop the login"
+            ));
         }
     }
     if behind == Behind::Password {
         match run(SUCCESS, AUTH_ERR) {
-            (SUCCESS, _) => return Some("a wrong password would let in".to_owned()),
-            (_, true) => return Some("a wrong password would go on to OneLogin".to_owned()),
+            (SUCCESS, _) => return Some("a wrong password would be accepted".to_owned()),
+            (_, true) => {
+                return Some("the stack would ask OneLogin after a wrong password".to_owned());
+            }
             _ => {}
         }
     }
@@ -60,13 +64,13 @@ fn is_one_of(entry: &Entry, modules: &[&str]) -> bool {
     modules.iter().any(|module| entry.is(module))
 }
 
-/// As many codes as libpam knows.
+/// The number of return codes in libpam.
 const MOST_CODES: Code = 32;
 
-/// What checks a password in the stacks that are understood.
+/// The modules that check a password in the stacks that the editor knows.
 const PASSWORDS: [&str; 5] = ["pam_unix", "pam_sss", "pam_krb5", "pam_ldap", "pam_winbind"];
 
-/// What says no in a login of an ordinary user; `pam_deny` always.
+/// The modules that fail in the login of an ordinary user.
 const NOT_HERE: [&str; 2] = ["pam_rootok", "pam_deny"];
 
 #[cfg(test)]
@@ -82,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stack_is_good_where_each_no_is_a_no_and_each_yes_a_yes() {
+    fn a_stack_is_good_if_each_denial_denies_and_each_success_succeeds() {
         let unix = "auth requisite pam_unix.so\n";
         let ours = "auth required pam_onelogin.so\n";
         assert_eq!(judged(&format!("{unix}{ours}"), Behind::Password), None);
@@ -94,22 +98,22 @@ mod tests {
             (
                 "auth sufficient pam_unix.so\nauth required pam_onelogin.so\n",
                 Behind::Password,
-                "not be asked",
+                "would not ask OneLogin",
             ),
             (
                 "auth requisite pam_unix.so\nauth optional pam_onelogin.so\n",
                 Behind::Password,
-                "a denial of OneLogin",
+                "a denial by OneLogin",
             ),
             (
                 "auth required pam_unix.so\nauth required pam_onelogin.so\n",
                 Behind::Password,
-                "would go on to OneLogin",
+                "after a wrong password",
             ),
             (
                 "auth optional pam_unix.so\nauth sufficient pam_onelogin.so\n",
                 Behind::Password,
-                "a denial of OneLogin",
+                "a denial by OneLogin",
             ),
             (
                 "auth requisite pam_onelogin.so\n",
@@ -119,7 +123,7 @@ mod tests {
             (
                 "auth requisite pam_onelogin.so\nauth required pam_deny.so\n",
                 Behind::Key,
-                "nobody would get in",
+                "no user could log in",
             ),
         ] {
             let found = judged(text, behind).unwrap_or_default();

@@ -145,7 +145,7 @@ impl State {
         None
     }
 
-    /// A success, unless something failed before. IGNORE of a frozen line is none.
+    /// A success, unless something failed before. IGNORE of a frozen line is not a success.
     fn approve(&mut self, returned: Code, cached: Code) {
         let is_open = match self.impression {
             Impression::Undecided => true,

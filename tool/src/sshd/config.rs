@@ -1,5 +1,5 @@
-//! sshd's configuration, with what it includes: the first value counts, and within a `Match` block that of
-//! the block before that of all.
+//! sshd's configuration, with the files that it includes: the first value counts, and within a `Match` block
+//! the value of the block counts before the value for all.
 
 use crate::host::target_system::TargetSystem;
 use crate::sshd::keyword::Keyword;
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 /// Values by keyword, each with its place.
 type Values = BTreeMap<Keyword, (String, Place)>;
 
-/// What sshd was told.
+/// The configuration of sshd.
 #[derive(Default)]
 pub(crate) struct Sshd {
     /// Its file, if there is one.
@@ -24,9 +24,9 @@ pub(crate) struct Sshd {
     pub(crate) is_in_part: bool,
 }
 
-/// What it was told for some, or by `Match all` for all.
+/// The settings of a `Match` block.
 pub(crate) struct Block {
-    /// Behind `Match`.
+    /// The text after `Match`.
     pub(crate) condition: String,
     pub(crate) place: Place,
     /// The block whose `Include` names the file that it is in.
@@ -34,14 +34,14 @@ pub(crate) struct Block {
     values: Values,
 }
 
-/// A value, and where it stands.
+/// A value and its place.
 #[derive(Clone, Copy)]
 pub(crate) struct Said<'a> {
     pub(crate) value: &'a str,
     pub(crate) place: &'a Place,
 }
 
-/// What counts for all, or for some: the first that has a value.
+/// The settings that apply to all users or to some: the first value counts.
 pub(crate) struct View<'a>(Vec<&'a Values>);
 
 impl Sshd {
@@ -63,7 +63,7 @@ impl Sshd {
         blocks.filter(|(_, block)| !block.is_for_all())
     }
 
-    /// What this block says itself, or one that it is in.
+    /// The value in this block, or in a block that contains it.
     pub(crate) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
         let mut index = Some(block);
         while let Some(block) = index.and_then(|index| self.blocks.get(index)) {
@@ -85,14 +85,14 @@ impl Sshd {
         self.views().map(|view| view.value(Keyword::Service))
     }
 
-    /// Whether each login that no `Match` block changes has to show a key, or the like, before sshd asks
+    /// Whether each login that no `Match` block changes needs a key, or a similar method, before sshd uses
     /// its stack.
     pub(crate) fn key_comes_first(&self) -> bool {
         let methods = self.global().methods();
         self.path.is_some() && methods.iter().all(|list| is_key_first(list))
     }
 
-    /// Whether each login has to: `AuthenticationMethods` says so for all, and in each `Match` block.
+    /// Whether every login needs one: `AuthenticationMethods` demands it for all, and in each `Match` block.
     pub(crate) fn key_always_comes_first(&self) -> bool {
         let says_so = |view: View<'_>| {
             !is_any(view.value(Keyword::Methods))
@@ -101,23 +101,23 @@ impl Sshd {
         self.path.is_some() && !self.cannot_be_told() && self.views().all(says_so)
     }
 
-    /// What counts for all, and in each `Match` block.
+    /// The settings for all, and those of each `Match` block.
     fn views(&self) -> impl Iterator<Item = View<'_>> {
         let blocks = (0..self.blocks.len()).map(|index| self.within(index));
         [self.global()].into_iter().chain(blocks)
     }
 
-    /// Whether a file of it cannot be read, or they have no end.
+    /// Whether a file cannot be read, or the includes are endless.
     pub(crate) fn cannot_be_told(&self) -> bool {
         self.is_in_part || self.is_endless()
     }
 
-    /// What counts for those whom no block but `Match all` means.
+    /// The settings for logins that match no block except `Match all`.
     pub(crate) fn global(&self) -> View<'_> {
         self.view(None)
     }
 
-    /// What counts for those whom this block means, and no other.
+    /// The settings for logins that match this block and no other.
     pub(crate) fn within(&self, block: usize) -> View<'_> {
         self.view(Some(block))
     }
@@ -135,7 +135,7 @@ impl Sshd {
         View(values.chain([&self.values]).collect())
     }
 
-    /// Whether its files include each other, or more than anybody writes.
+    /// Whether the files include each other, or are unreasonably many.
     pub(crate) fn is_endless(&self) -> bool {
         self.files > MAX_FILES
     }
@@ -210,13 +210,13 @@ impl<'a> View<'a> {
         self.0.iter().find_map(|values| values.get(&keyword))
     }
 
-    /// The value that counts.
+    /// The effective value.
     pub(crate) fn value(&self, keyword: Keyword) -> &'a str {
         self.get(keyword)
             .map_or(keyword.default(), |(value, _)| value)
     }
 
-    /// Where it stands.
+    /// The place of the effective value.
     pub(crate) fn place(&self, keyword: Keyword) -> Option<Place> {
         self.get(keyword).map(|(_, place)| place.clone())
     }
@@ -237,7 +237,7 @@ impl<'a> View<'a> {
         lists.map(|list| list.split(',').collect()).collect()
     }
 
-    /// Whether there is a way in by methods that are all switched on, and none of them is a key.
+    /// Whether a list of methods that are all enabled contains no key.
     pub(crate) fn lets_in_without_key(&self) -> bool {
         let is_way = |list: &Vec<&str>| {
             let mut methods = list.iter();
@@ -261,7 +261,7 @@ fn is_yes(value: &str) -> bool {
     ["yes", "true"].contains(&value.to_ascii_lowercase().as_str())
 }
 
-/// The first word and those behind it; `None` for what says nothing.
+/// The first word and the others; `None` for an empty line or a comment.
 fn words(line: &str) -> Option<(String, Vec<String>)> {
     let mut words = Vec::new();
     let mut rest = line.trim();
@@ -291,7 +291,7 @@ const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];
 /// Where included names are looked for.
 const FOLDER: &str = "/etc/ssh";
 
-/// Who includes more than this has a file that includes itself.
+/// More included files than this mean that a file includes itself.
 const MAX_FILES: usize = 1000;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What sshd is set to, in its own words (`sshd -T`).
+//! The settings of sshd as `sshd -T` shows them.
 
 use crate::host::programs::run;
 use crate::outcome::Failure;
@@ -20,14 +20,14 @@ impl Settings {
         let mut arguments = vec!["-T", "-C", &whom];
         arguments.extend(file.iter().flat_map(|file| ["-f", file]));
         let output = run(&[SSHD], &arguments)
-            .ok_or_else(|| Failure::new(format!("{SSHD} is not there, or does not start")))?;
+            .ok_or_else(|| Failure::new(format!("{SSHD} does not exist, or cannot be run")))?;
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
-            let mut sentences = vec![format!("{SSHD} -T does not accept its configuration:")];
+            let mut sentences = vec![format!("{SSHD} -T found a fault in the settings of sshd:")];
             sentences.extend(said.lines().map(pam_onelogin::text::printable));
             if said.contains(RUN) {
                 sentences.push(format!(
-                    "it makes that when it starts; type: mkdir -m 755 {RUN}"
+                    "sshd needs the folder {RUN}; type: mkdir -m 755 {RUN}"
                 ));
             }
             return Err(Failure(sentences));
@@ -35,20 +35,20 @@ impl Settings {
         Ok(Self::read(&String::from_utf8_lossy(&output.stdout)))
     }
 
-    /// Whether passwords are taken, and only without prompts.
+    /// Whether sshd accepts passwords, and only without prompts.
     pub(crate) fn hides_prompts(&self) -> bool {
         self.is(Keyword::UsePam, "yes")
             && self.is(Keyword::Password, "yes")
             && !self.is(Keyword::KbdInteractive, "yes")
     }
 
-    /// Why this user does not get in behind OneLogin, whatever OneLogin says.
+    /// Why this user cannot log in, whatever OneLogin decides.
     pub(crate) fn keeps_out(&self, user: &str) -> Option<String> {
         let permit = self.value(Keyword::RootLogin);
         (user == "root" && permit != "yes").then(|| {
             format!(
-                "PermitRootLogin {permit}: behind a key and OneLogin, root does not get in by ssh; \
-                 name another user, or have it \"PermitRootLogin yes\""
+                "PermitRootLogin {permit}: root cannot log in by SSH with a key and OneLogin; pass another \
+                 user with --user NAME, or write \"PermitRootLogin yes\""
             )
         })
     }
@@ -100,14 +100,14 @@ impl Settings {
         ways(all.map_or(Keyword::Methods.default(), String::as_str))
     }
 
-    /// The setting of methods that a stack behind this needs and has not. One that does is left
-    /// alone: it may ask for more.
+    /// The missing setting of methods for a stack after this first factor. A sufficient setting stays: it may
+    /// ask for more.
     pub(crate) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
         let (line, fits) = needed(behind);
         (!self.ways().iter().all(|way| fits(way))).then_some(line)
     }
 
-    /// What proves the user before the stack is asked, where the settings leave no doubt.
+    /// The first factor before the stack, if the settings are clear about it.
     pub(crate) fn behind(&self) -> Option<Behind> {
         let ways = self.ways();
         let asks_pam = |way: &Vec<&str>| way.contains(&KEYBOARD);
@@ -122,33 +122,33 @@ impl Settings {
         }
     }
 
-    /// What is wrong for a stack that asks OneLogin behind this, with the line that is needed.
+    /// What is wrong for a stack that asks OneLogin after this first factor, with the line that is needed.
     pub(crate) fn objections(&self, behind: Behind) -> Vec<String> {
         let mut found = Vec::new();
         let mut need =
             |line: &str, why: &str| found.push(format!("sshd_config needs \"{line}\": {why}"));
         if !self.is(Keyword::UsePam, "yes") {
-            need("UsePAM yes", "without it no stack is asked");
+            need("UsePAM yes", "without it, sshd does not use the PAM stack");
         }
         if !self.is(Keyword::KbdInteractive, "yes") {
             need(
                 "KbdInteractiveAuthentication yes",
-                "without it sshd cannot show a prompt, and nobody gets in",
+                "without it, sshd cannot show a prompt, and no user can log in",
             );
         }
         if !self.is(Keyword::Password, "no") {
             need(
                 "PasswordAuthentication no",
-                "it cannot show the prompt for a code, and the login fails",
+                "a password login cannot show the prompt for a code, and fails",
             );
         }
         let ways = self.ways();
         let (line, fits) = needed(behind);
         for way in ways.iter().filter(|way| !fits(way)) {
             let why = if way.contains(&KEYBOARD) {
-                "without a key before it, the stack lets nobody in".to_owned()
+                "the stack denies every login without a key before it".to_owned()
             } else {
-                format!("\"{}\" lets in without asking OneLogin", way.join(","))
+                format!("\"{}\" accepts a login without OneLogin", way.join(","))
             };
             need(line, &why);
         }
@@ -157,7 +157,7 @@ impl Settings {
 }
 
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
-/// Where Debian's and Ubuntu's does not start without.
+/// The folder without which sshd of Debian and Ubuntu does not start.
 const RUN: &str = "/run/sshd";
 #[cfg(test)]
 mod tests {
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn root_is_told_that_ssh_will_not_let_root_in() {
+    fn a_trial_login_of_root_is_refused_if_sshd_excludes_root() {
         for (permit, user, is_out) in [
             ("without-password", "root", true),
             ("no", "root", true),

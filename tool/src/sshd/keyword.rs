@@ -21,7 +21,7 @@ pub(crate) enum Keyword {
 }
 
 impl Keyword {
-    /// By its name, or a name of old, in any case.
+    /// By its name, or a former name; upper and lower case do not matter.
     pub(crate) fn of(word: &str) -> Option<Self> {
         let mut rows = KEYWORDS.iter().chain(&OLD);
         let row = rows.find(|(_, name, _)| name.eq_ignore_ascii_case(word));
@@ -33,7 +33,7 @@ impl Keyword {
         self.row().0
     }
 
-    /// What counts where nothing is said.
+    /// The default value.
     pub(crate) fn default(self) -> &'static str {
         self.row().1
     }
@@ -46,7 +46,7 @@ impl Keyword {
 
 type Row = (Keyword, &'static str, &'static str);
 
-/// Each with its name, and what counts where nothing is said.
+/// Each with its name and its default value.
 const KEYWORDS: [Row; 15] = [
     (Keyword::GraceTime, "LoginGraceTime", "120"),
     (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
@@ -69,7 +69,7 @@ const KEYWORDS: [Row; 15] = [
     (Keyword::UsePam, "UsePAM", "no"),
 ];
 
-/// Names of old.
+/// Former names.
 const OLD: [Row; 3] = [
     (
         Keyword::KbdInteractive,

@@ -1,5 +1,5 @@
-//! What `Match` blocks of sshd's files change for some users, groups, addresses and the like: `sshd -T`
-//! answers for one of them only.
+//! What `Match` blocks in sshd's files change for some users, groups or addresses: `sshd -T` answers for
+//! one of them only.
 
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::edit::Behind;
@@ -7,7 +7,7 @@ use crate::sshd::config::{Said, Sshd};
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{KEYBOARD, is_open, needed, ways};
 
-/// Who would lose their login by a block.
+/// The blocks whose users could no longer log in.
 pub(crate) fn lose_login(behind: Behind) -> Vec<String> {
     let sshd = Sshd::read(&TargetSystem::this());
     let blocks = sshd.for_some();
@@ -16,8 +16,7 @@ pub(crate) fn lose_login(behind: Behind) -> Vec<String> {
         .collect()
 }
 
-/// As [`lose_login`], where the stack of each service is to ask: who then gets in by a password without
-/// prompts alone.
+/// As [`lose_login`], for `all`: blocks whose users log in with a password, which shows no prompt.
 pub(crate) fn see_no_prompt() -> Vec<String> {
     let sshd = Sshd::read(&TargetSystem::this());
     let hidden = sshd.for_some().filter_map(|(index, _)| {
@@ -28,7 +27,7 @@ pub(crate) fn see_no_prompt() -> Vec<String> {
     hidden.collect()
 }
 
-/// What of this block would keep out those whom it means, once the settings for all are those that
+/// The settings of this block that would lock its users out, once the settings for all users are those that
 /// are needed.
 fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     let own = |keyword| sshd.own(index, keyword);
@@ -41,7 +40,7 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     let mut add = |keyword, said, why: &str| found.push(sentence(sshd, index, keyword, said, why));
     if let Some(said) = methods {
         if behind == Behind::Key && ways.iter().any(|way| is_open(way)) {
-            let why = "without a key before it, the stack lets nobody in";
+            let why = "the stack denies every login without a key before it";
             add(Keyword::Methods, said, why);
         } else if need("password") {
             add(Keyword::Methods, said, NO_PROMPT);
@@ -49,7 +48,7 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     } else if behind == Behind::Key && sshd.within(index).lets_in_without_key() {
         for keyword in [Keyword::Password, Keyword::KbdInteractive] {
             if let Some(said) = own(keyword).filter(Said::is_on) {
-                let why = "behind a key no password alone lets in: who has no key loses the login";
+                let why = "sshd will require a key, so users without a key can no longer log in";
                 add(keyword, said, why);
             }
         }
@@ -59,14 +58,14 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
         (Keyword::KbdInteractive, KEYBOARD),
     ] {
         if let Some(said) = own(keyword).filter(|said| !said.is_on() && need(method)) {
-            let why = format!("{method} is needed, and nobody gets in there without it");
+            let why = format!("sshd will require {method}, so these users can no longer log in");
             add(keyword, said, &why);
         }
     }
     found
 }
 
-/// Where a block says what, and what follows from it.
+/// The place and the setting of a block, and what follows from it.
 fn sentence(sshd: &Sshd, index: usize, keyword: Keyword, said: Said<'_>, why: &str) -> String {
     let block = sshd.blocks.get(index);
     pam_onelogin::text::printable(&format!(

@@ -1,16 +1,16 @@
-//! The methods of `AuthenticationMethods`: what switches each on, and which prove a user before the stack.
+//! The methods of `AuthenticationMethods`: the setting that enables each, and those that come before the stack.
 
 use crate::pam_stack::edit::Behind;
 use crate::sshd::keyword::Keyword;
 
-/// The ways that `AuthenticationMethods` names.
+/// The lists of methods in `AuthenticationMethods`.
 pub(crate) fn ways(text: &str) -> Vec<Vec<&str>> {
     let ways = text.split_ascii_whitespace();
     ways.map(|way| way.split(',').map(method).collect())
         .collect()
 }
 
-/// The setting for a stack behind this, and whether a way does as well.
+/// The setting that a stack after this first factor needs, and a test whether a list of methods is sufficient.
 pub(crate) fn needed(behind: Behind) -> (&'static str, fn(&[&str]) -> bool) {
     match behind {
         Behind::Key => (KEY, is_behind_key),
@@ -18,7 +18,7 @@ pub(crate) fn needed(behind: Behind) -> (&'static str, fn(&[&str]) -> bool) {
     }
 }
 
-/// Whether a stack is asked before a key.
+/// Whether sshd uses the stack before a key.
 pub(crate) fn is_open(way: &[&str]) -> bool {
     let asks_pam = |method: &&str| [KEYBOARD, "password", "any"].contains(method);
     let first = way
@@ -27,7 +27,7 @@ pub(crate) fn is_open(way: &[&str]) -> bool {
     first.is_some_and(asks_pam)
 }
 
-/// Whether a stack is asked behind a key.
+/// Whether sshd uses the stack after a key.
 pub(crate) fn is_behind_key(way: &[&str]) -> bool {
     let place = |method| way.iter().position(|found| *found == method);
     match (place("publickey"), place(KEYBOARD)) {
@@ -41,21 +41,21 @@ pub(crate) fn method(word: &str) -> &str {
     word.split(':').next().unwrap_or_default()
 }
 
-/// Whether this list of methods begins with a key, or the like.
+/// Whether this list of methods begins with a key, or a similar method.
 pub(crate) fn is_key_first(list: &[&str]) -> bool {
     let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
     list.first()
         .is_some_and(|first| firsts.contains(&method(first)))
 }
 
-/// What switches a method on; `None`: the method does not exist, or does not ask PAM (`:bsdauth`).
+/// The setting that enables a method; `None` if the method does not exist, or does not use PAM (`:bsdauth`).
 pub(crate) fn switch(method: &str) -> Option<Keyword> {
     let method = method.strip_suffix(":pam").unwrap_or(method);
     let known = METHODS.iter().find(|(name, _)| *name == method);
     known.map(|(_, keyword)| *keyword)
 }
 
-/// Methods, and what switches each on.
+/// The methods, and the setting that enables each.
 pub(crate) const METHODS: [(&str, Keyword); 6] = [
     ("publickey", Keyword::Pubkey),
     ("keyboard-interactive", Keyword::KbdInteractive),

@@ -1,13 +1,13 @@
-//! The sshd that runs: what it asks for, and how it comes to read its settings again.
+//! The running sshd: which methods it asks for, and how to make it read its settings again.
 //!
-//! systemd may hold the socket (ssh.socket, the default of Ubuntu). With `Accept=yes` each connection
-//! starts an sshd that reads the settings, and none of them listens: nothing is to be done. With
-//! `Accept=no` the first connection starts an sshd that gets the socket and listens on. It would not
-//! find the socket again after SIGHUP, and end: systemd starts it anew. A `KillMode` of its unit other than
-//! `process` may end the open sessions with it, so that `enable` and `disable` refuse before they change
-//! anything, also while no sshd runs yet: the login that asks what it takes would start one. A trial that
-//! nobody has confirmed goes back in any case: an sshd that goes on with the settings of the trial, before
-//! the stack of before, would keep out who has a key only.
+//! systemd may hold the socket (ssh.socket, the default of Ubuntu). With `Accept=yes`, each connection
+//! starts an sshd that reads the settings, and none of them listens: nothing has to be done. With
+//! `Accept=no`, the first connection starts an sshd that gets the socket and continues to listen. After
+//! SIGHUP it would not find the socket again, and end; so systemd has to restart it. If the `KillMode` of its
+//! unit is not `process`, a restart may end open sessions. Therefore `enable` and `disable` refuse before
+//! they change anything, even while no sshd runs yet: the connection that asks for its methods would start
+//! one. A trial that is not confirmed is rolled back in any case: an sshd with the settings of the trial and
+//! the old stack would lock out users who have only a key.
 
 use crate::host::audit::leave;
 use crate::host::programs::{output_of, run, systemd_runs, works};
@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// What becomes of the open sessions where an sshd has to be restarted.
+/// What may happen to open sessions when an sshd has to be restarted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sessions {
     /// They stay, or it is not restarted.
@@ -33,14 +33,14 @@ pub(crate) enum Sessions {
     MayEnd,
 }
 
-/// Has the sshd that runs, if one does, read its settings again.
+/// Makes the running sshd, if there is one, read its settings again.
 pub(crate) fn reload(sessions: Sessions) -> Result<(), Failure> {
     let listening = listening();
     // While the machine starts, no sshd listens yet, and sshd -T does not find all that it needs.
     if listening.is_empty() {
         return Ok(());
     }
-    // One that finds a fault in them would end.
+    // An sshd that finds a fault in its settings would end.
     let settings = Settings::of(None, "root")?;
     let (by_socket, by_itself): (Vec<i32>, Vec<i32>) = listening
         .into_iter()
@@ -55,7 +55,7 @@ pub(crate) fn reload(sessions: Sessions) -> Result<(), Failure> {
     let before = identity(file);
     kill(Pid::from_raw(pid), Signal::SIGHUP)
         .map_err(|errno| Failure::new(format!("sshd cannot be reloaded: {}", errno.desc())))?;
-    // It starts itself anew, and writes its number again once it listens.
+    // It restarts itself, and writes its pid again once it listens.
     for _ in 0..LOOKS {
         if identity(file).is_some_and(|now| Some(now) != before) {
             return Ok(());
@@ -63,20 +63,21 @@ pub(crate) fn reload(sessions: Sessions) -> Result<(), Failure> {
         sleep(LOOK);
     }
     Err(Failure::new(
-        "sshd was told to read its settings again, and has not come back",
+        "sshd got the signal to read its settings again, and did not restart; type: systemctl status \
+         ssh (or sshd)",
     ))
 }
 
-/// Has systemd start this sshd anew. The socket stays, so that no connection is refused meanwhile.
+/// Lets systemd restart this sshd. The socket stays open, so that no connection is refused meanwhile.
 fn restart(pid: i32, sessions: Sessions) -> Result<(), Failure> {
     let unit = match sessions {
         Sessions::Stay => restartable(pid)?,
         Sessions::MayEnd => restartable(pid).or_else(|failure| restartable_anyway(pid, failure))?,
     };
-    // A unit that was started five times in ten seconds would be left failed, and its socket with it.
+    // A unit that was started five times in ten seconds would stay failed, and so would its socket.
     let _ = works(SYSTEMCTL, &["--quiet", "reset-failed", "--", &unit]);
-    // Where it has ended meanwhile, the next connection starts it. The unit that puts back after a start of the machine
-    // is ordered before sshd's: with dependencies this job would wait for that unit, which waits for this job.
+    // If it has ended in the meantime, the next connection starts it. The unit that rolls back at boot is
+    // ordered before sshd's unit: with dependencies, this job would wait for that unit, which waits for this job.
     let now = "--job-mode=ignore-dependencies";
     if works(SYSTEMCTL, &["--quiet", now, "try-restart", "--", &unit]) {
         Ok(())
@@ -87,23 +88,23 @@ fn restart(pid: i32, sessions: Sessions) -> Result<(), Failure> {
     }
 }
 
-/// The unit of an sshd with a socket of systemd, where a restart leaves the open sessions alone.
+/// The unit of an sshd with a socket of systemd, if a restart does not end open sessions.
 fn restartable(pid: i32) -> Result<String, Failure> {
     let Some(unit) = systemd_runs().then(|| unit(pid)).flatten() else {
         return Err(Failure::new(format!(
-            "{HELD}, and it is not known by which unit; write the settings by hand, restart it, then \
-             run this again"
+            "{HELD}, and its unit is unknown; write the settings by hand, restart sshd, then run this \
+             command again"
         )));
     };
     keeps_sessions(&unit)?;
     Ok(unit)
 }
 
-/// The unit where a restart may end the open sessions; the log says so, as this may be one of them.
+/// The unit if a restart may end open sessions; the log says so, because this session may be one of them.
 fn restartable_anyway(pid: i32, failure: Failure) -> Result<String, Failure> {
     let unit = unit(pid).ok_or(failure)?;
     let text = format!(
-        "{unit} is restarted with KillMode={}, which may end open ssh sessions: otherwise sshd would \
+        "{unit} is restarted with KillMode={}, which may end open SSH sessions: otherwise sshd would \
          keep the settings of the trial",
         shown(&unit, "KillMode")
     );
@@ -111,14 +112,14 @@ fn restartable_anyway(pid: i32, failure: Failure) -> Result<String, Failure> {
     Ok(unit)
 }
 
-/// Whether a restart of this unit leaves the open sessions alone.
+/// Whether a restart of this unit does not end open sessions.
 fn keeps_sessions(unit: &str) -> Result<(), Failure> {
     if ["process", "none"].contains(&shown(unit, "KillMode").as_str()) {
         return Ok(());
     }
     Err(Failure::new(format!(
-        "{HELD}, and {unit} would end the open sessions with it; it needs KillMode=process, by: \
-         systemctl edit {unit}"
+        "{HELD}, and a restart of {unit} would end the open sessions; write KillMode=process into its \
+         [Service] section; type: systemctl edit {unit}"
     )))
 }
 
@@ -160,7 +161,7 @@ fn triggered(said: &str) -> impl Iterator<Item = &str> {
     units.flat_map(str::split_ascii_whitespace)
 }
 
-/// What has the sshd that runs read its settings.
+/// The command that makes the running sshd read its settings.
 fn advice(pid: i32) -> String {
     if !has_systemds_socket(pid) {
         return RELOAD.to_owned();
@@ -256,7 +257,7 @@ fn listening() -> Vec<i32> {
     numbers.filter(|pid| listens(*pid) == Some(true)).collect()
 }
 
-/// What a process says that it is.
+/// The command line of a process.
 fn title(pid: i32) -> String {
     let title = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&title).replace('\0', " ")
@@ -266,7 +267,7 @@ fn listens(pid: i32) -> Option<bool> {
     let process = Path::new("/proc").join(pid.to_string());
     let space = |of: &Path| std::fs::read_link(of.join("ns/pid")).ok();
     let title = title(pid);
-    // It says what it serves, and before 8.2 nothing else.
+    // The process title shows the session that it serves; before 8.2, the listener has no title.
     let serves = title.starts_with("sshd: ") && !title.contains("[listener]");
     let parent = process_parent(&process)?;
     let is_here = space(&process) == space(Path::new("/proc/self"));
@@ -303,20 +304,19 @@ fn identity(file: &Path) -> Option<(u64, i64, i64)> {
     Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
-/// Why the sshd that runs does not do what these settings say; it is asked which methods it
-/// offers first.
+/// Why the running sshd does not follow these settings; the tool asks it which methods it offers first.
 pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
     let listening = listening();
     if listening.len() > 1 {
         return Some(
-            "more than one sshd runs here, and each may have settings of its own; the new stack is \
-             that of all"
+            "more than one sshd is running, each may have its own settings, and all of them would use the \
+             new stack"
                 .to_owned(),
         );
     }
     let Some(address) = settings.address() else {
         return Some(format!(
-            "the running sshd cannot be asked whether it has read its settings: it listens at {}",
+            "cannot check whether the running sshd has read its settings: it listens on {}",
             pam_onelogin::text::printable(settings.value(Keyword::ListenAddress))
         ));
     };
@@ -324,8 +324,8 @@ pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
     let first: BTreeSet<&str> = ways.iter().filter_map(|way| way.first().copied()).collect();
     let Some(said) = ask_for_methods(address, user) else {
         return Some(format!(
-            "there is no {SSH} to ask the running sshd whether it has read its settings; install the \
-             ssh client"
+            "cannot check whether the running sshd has read its settings: {SSH} does not exist; install \
+             the SSH client"
         ));
     };
     let is_refused = |line: &str| {
@@ -349,10 +349,10 @@ pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
         pam_onelogin::text::printable(&methods.join(", "))
     };
     Some(format!(
-        "the sshd that runs at {address} has not read its settings: it takes first {}, not {}; \
+        "the sshd that runs at {address} has not read its settings: its first methods are {}, not {}; \
          {}",
         if offered.is_empty() {
-            "something else".to_owned()
+            "unknown".to_owned()
         } else {
             list(offered)
         },
@@ -363,7 +363,7 @@ pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
     ))
 }
 
-/// What the ssh client says when it offers sshd nothing; `None` where there is no client.
+/// The output of the ssh client when it offers no method to sshd; `None` if there is no client.
 fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
     let mut arguments = vec!["-F", "/dev/null", "-p", &port, "-l", user];
@@ -384,13 +384,13 @@ fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
 
 /// Why sshd may not read its settings: the beginning of the sentence.
 const HELD: &str =
-    "systemd holds the socket of sshd, which would have to be restarted to read its settings";
-/// What distributions call sshd's unit.
+    "systemd holds the socket of sshd, so sshd must be restarted to read its settings";
+/// The names of sshd's unit in the distributions.
 const USUAL: [&str; 2] = ["ssh.service", "sshd.service"];
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SSH: &str = "/usr/bin/ssh";
 const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
-/// How often it is looked whether sshd is back, and how long between.
+/// How often the tool checks whether sshd is back, and the pause between two checks.
 const LOOKS: u32 = 1500;
 const LOOK: Duration = Duration::from_millis(20);
 

@@ -1,4 +1,4 @@
-//! `confirm SERVICE`: keeps the stack that `enable --try` has put on trial.
+//! `confirm SERVICE`: keeps a change that `enable --try` made.
 
 use crate::change::record::Store;
 use crate::change::service::Service;
@@ -28,14 +28,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let service = options.service.name();
     context
         .console
-        .say(&format!("{service} stays as it is now."));
+        .say(&format!("{service}: the change is confirmed."));
     context
         .console
         .document(&serde_json::json!({ "service": service, "result": "confirmed" }));
     Ok(exit)
 }
 
-/// Keeps what is on trial: a login through it was accepted since, or the admin says so.
+/// Keeps a change on trial, if a login through it was accepted since, or with `--anyway`.
 pub(super) fn keep(
     context: &Context,
     service: Service,
@@ -45,10 +45,12 @@ pub(super) fn keep(
     let name = service.name();
     let store = Store::open()?;
     let Some(record) = Store::on_trial(service)? else {
-        return Err(Failure::new(format!("nothing is on trial in {name}")));
+        return Err(Failure::new(format!("{name}: no change is on trial")));
     };
     if record.is_overdue() {
-        return Err(Failure::new(format!("too late: {name} is put back")));
+        return Err(Failure::new(format!(
+            "{name}: too late, the change is rolled back"
+        )));
     }
     let mut through = record.through.iter();
     let seen = through.find_map(|service| state.recorded_login(service));
@@ -57,13 +59,13 @@ pub(super) fn keep(
             let user = pam_onelogin::text::clean(&user, pam_onelogin::text::PROMPT_CHARS);
             context
                 .console
-                .note(&format!("A login of {user} through it was accepted."));
+                .note(&format!("OneLogin accepted a login of {user} through it."));
         }
         None if anyway => {}
         None => {
             return Err(Failure::new(format!(
-                "no login through {name} was accepted by OneLogin since; log in from a second \
-                 window first ({})",
+                "OneLogin has accepted no login through {name} since the change; first log in from a \
+                 second window: {}",
                 service.second_login("USER")
             )));
         }

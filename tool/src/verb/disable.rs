@@ -1,5 +1,5 @@
-//! `disable SERVICE`: takes OneLogin out of a service's stacks again; to the byte, where nobody has
-//! changed them since.
+//! `disable SERVICE`: removes OneLogin from the stacks of a service. A stack that has not changed since
+//! `enable` gets its old content back.
 
 use crate::change::record::{Record, Store};
 use crate::change::service::{Service, path, present_stacks};
@@ -52,12 +52,12 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         .then(|| plan::asks(service))
         .flatten();
     context.console.say(&match &asks {
-        Some(place) => format!("OneLogin is still asked in {name}, by {place}"),
-        None if changed.is_empty() => format!("Nothing to change for {name}."),
-        None => format!("OneLogin is not asked in {name} any more."),
+        Some(place) => format!("{name}: logins still ask OneLogin, because of {place}"),
+        None if changed.is_empty() => format!("{name}: nothing to change."),
+        None => format!("{name}: logins no longer ask OneLogin."),
     });
     if asks.is_some() {
-        let why = "what every service includes is switched off by: pam-onelogin disable all";
+        let why = "If enable all added that line, type: pam-onelogin disable all";
         context.console.note(why);
     }
     if service == Service::Sshd && !changed.is_empty() {
@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 }
 
 fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<String>, Failure> {
-    // What is on trial goes back in any case.
+    // A change on trial is rolled back in any case.
     if record.is_kept() && record.files.iter().any(|file| drop_in::reads(&file.path)) {
         running::can_be_reloaded()?;
     }
@@ -93,10 +93,10 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
         match restoring.back {
             Back::Same | Back::Whole => {}
             Back::Lines => context.console.note(&format!(
-                "{path}: was changed since; only our lines were taken out."
+                "{path}: has changed since enable; only the lines of this tool were removed."
             )),
             Back::Theirs => context.console.note(&format!(
-                "{path}: was changed since, and stays; it is yours now."
+                "{path}: has changed since enable, so the file stays; remove it by hand if you do not need it."
             )),
         }
     }
@@ -104,7 +104,7 @@ fn put_back(context: &Context, store: &Store, record: &Record) -> Result<Vec<Str
     Ok(changed)
 }
 
-/// Without a record: what is plainly ours.
+/// Removes what is clearly ours, if there is no record.
 fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Failure> {
     let has_settings = service == Service::Sshd && drop_in::is_written()?;
     if has_settings {
@@ -122,7 +122,7 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Fai
             Ok(None) => {
                 if let Some(line) = names_us(&text) {
                     return Err(Failure::new(format!(
-                        "{}:{line}: this line was not written by this tool; take it out by hand",
+                        "{}:{line}: this tool did not write this line; remove it by hand",
                         path.display()
                     )));
                 }

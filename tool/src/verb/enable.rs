@@ -1,5 +1,5 @@
-//! `enable SERVICE`: asks OneLogin in a service's logins from now on. The new stack is shown, judged
-//! and tried before it is written; a process, a timer and a unit put it back unless it is confirmed.
+//! `enable SERVICE`: adds OneLogin to the stacks of a service. The tool shows, checks and tries the new
+//! stack before it writes it; with `--try`, a process, a timer and a unit roll it back unless it is confirmed.
 
 use crate::change::plan::Planned;
 use crate::change::record::{Record, Store};
@@ -67,11 +67,11 @@ struct Document<'a> {
     objections: &'a [String],
 }
 
-/// A change that was found out.
+/// A change to make.
 struct Change {
     plans: Vec<Planned>,
     behind: Behind,
-    /// The services that ask OneLogin by it.
+    /// The services that ask OneLogin because of it.
     through: Vec<&'static str>,
     objections: Vec<String>,
 }
@@ -81,7 +81,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     needs_root()?;
     if context.config != Path::new(DEFAULT_CONFIG) {
         return Err(Failure::new(format!(
-            "the stacks read {DEFAULT_CONFIG}: --config goes with other commands only"
+            "enable does not accept --config: the stacks read {DEFAULT_CONFIG}"
         )));
     }
     let user = options.user(context)?;
@@ -94,7 +94,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     if !change.objections.is_empty() && !options.anyway {
         return Err(Failure::new(
-            "nothing was changed; put that right first, or say --anyway",
+            "nothing was changed; correct this first, or pass --anyway",
         ));
     }
     change.verify(&context.console, options.service)?;
@@ -106,11 +106,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     if !options.no_trial {
         change.try_login(&context.console, &user)?;
     }
-    if !options.yes && !agrees(&context.console, "Write this?") {
+    if !options.yes && !agrees(&context.console, "Write this change?") {
         return Err(Failure::new("nothing was changed"));
     }
-    // Before the folder is opened, and before a stack asks: what is counted is out of the reach of
-    // users from the first login on.
+    // Before the folder is opened and before a stack calls the module, so that users cannot affect the
+    // counts from the first login on.
     state_mount::switch_on(&context.console, &loaded.config.state_dir);
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
     let record = options.write(context, &change, &state, &user.name)?;
@@ -126,7 +126,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 }
 
 impl Change {
-    /// What it would do, and what an admin should see in it.
+    /// Shows the change, and the objections to it.
     fn show(&self, console: &Console) {
         let own_notes = Path::new("/var");
         for plan in self
@@ -139,21 +139,21 @@ impl Change {
             console.say(&text);
         }
         for objection in &self.objections {
-            let words = paint(Paint::Warning, "Look:");
+            let words = paint(Paint::Warning, "Warning:");
             console.note(&format!("{words} {objection}"));
         }
     }
 
-    /// The new stacks without a login.
+    /// Checks the new stacks without a login.
     fn verify(&self, console: &Console, service: Service) -> Result<(), Failure> {
         if self.through.is_empty() {
             let name = service.name();
-            let first = format!("no login of {name} would go through that; nothing was changed");
+            let first = format!("no login of {name} would use this change; nothing was changed");
             let mut sentences = vec![first];
             if self.plans.iter().all(|plan| drop_in::reads(&plan.path)) {
                 sentences.push(
-                    "its stack asks OneLogin already; what sshd's settings lack, as shown above, is \
-                     yours to write"
+                    "the stack of sshd asks OneLogin already; write the missing sshd settings, as shown \
+                     above, by hand"
                         .to_owned(),
                 );
             }
@@ -181,10 +181,10 @@ impl Change {
             failure
         })?;
         console.note(&match passed {
-            Passed::Accepted => paint(Paint::Good, "The trial login was accepted by OneLogin."),
+            Passed::Accepted => paint(Paint::Good, "OneLogin accepted the trial login."),
             Passed::Exempt => paint(
                 Paint::Warning,
-                "The trial login was let in as this user is exempt: OneLogin was not asked.",
+                "The trial login succeeded because this user is exempt: OneLogin was not asked.",
             ),
         });
         Ok(())
@@ -192,7 +192,7 @@ impl Change {
 }
 
 impl Options {
-    /// Who logs in on trial.
+    /// The user for the trial login.
     fn user(&self, context: &Context) -> Result<User, Failure> {
         let called = std::env::var("SUDO_USER")
             .ok()
@@ -201,22 +201,23 @@ impl Options {
             Some(name) => name,
             None if self.dry_run || self.no_trial => "root".to_owned(),
             None => {
-                let typed = line(&context.console, "Who makes the trial login? ", false);
+                let typed = line(&context.console, "User for the trial login: ", false);
                 let typed = typed.filter(|typed| !typed.is_empty());
-                let typed = typed.ok_or_else(|| Failure::new("say who, with --user NAME"))?;
+                let typed = typed
+                    .ok_or_else(|| Failure::new("no user for the trial login: pass --user NAME"))?;
                 String::from_utf8_lossy(&typed).into_owned()
             }
         };
         let found = User::from_name(&name).ok().flatten();
         found.ok_or_else(|| {
             let name = pam_onelogin::text::clean(&name, pam_onelogin::text::PROMPT_CHARS);
-            Failure::new(format!("there is no user {name} on this host"))
+            Failure::new(format!("the user {name} does not exist on this host"))
         })
     }
 
-    /// A file system of its own for the private files, where the stacks stay as they are.
+    /// Gives the private files a file system of their own, although the stacks do not change.
     fn mount(&self, context: &Context) {
-        // Where the configuration has faults it is not known which folder is meant.
+        // With faults in the configuration, the folder is unknown.
         if let Ok(loaded) = context.load() {
             let act = if self.dry_run {
                 state_mount::announce
@@ -251,14 +252,14 @@ impl Options {
         let name = self.service.name();
         if self.service != Service::All && !path(name).exists() {
             return Err(Failure::new(format!(
-                "there is no /etc/pam.d/{name} on this host"
+                "/etc/pam.d/{name} does not exist on this host"
             )));
         }
         for stack in present_stacks(self.service) {
             self.plan(stack, &context.console, &mut change)?;
         }
-        // Neither may count without the other: a stack without a password only behind a key, and a
-        // way in by password only into a stack that asks us.
+        // The order is for safety: a stack without a password may be active only after sshd demands a key,
+        // and sshd may demand only a password after the stack calls pam_onelogin.
         let place = match change.behind {
             Behind::Key => 0,
             Behind::Password => change.plans.len(),
@@ -271,7 +272,7 @@ impl Options {
         Ok(change)
     }
 
-    /// What one stack needs.
+    /// Plans the change of one stack.
     fn plan(&self, stack: &str, console: &Console, change: &mut Change) -> Result<(), Failure> {
         let path = path(stack);
         let Some(before) = files::snapshot(&path)? else {
@@ -279,7 +280,9 @@ impl Options {
         };
         let text = std::str::from_utf8(&before.bytes).map_err(|_| {
             let path = path.display();
-            Failure::new(format!("{path}: is not UTF-8; write the line by hand"))
+            Failure::new(format!(
+                "{path}: is not UTF-8; add the line by hand: see \"STACKS\" in pam_onelogin(8)"
+            ))
         })?;
         let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
         let source = Source {
@@ -299,9 +302,9 @@ impl Options {
                 });
             }
             Ok(Insertion::Already(place)) => {
-                console.note(&format!("{place}: OneLogin is asked already."));
+                console.note(&format!("{place}: pam_onelogin is in the stack already."));
                 if let Some(fault) = plan::flaw(stack, &[], change.behind) {
-                    let words = paint(Paint::Warning, "Look:");
+                    let words = paint(Paint::Warning, "Warning:");
                     let path = path.display();
                     console.note(&format!(
                         "{words} {path}: {fault}; type: pam-onelogin check"
@@ -309,7 +312,7 @@ impl Options {
                 }
             }
             Ok(Insertion::Covered(by)) => console.note(&format!(
-                "{}: includes {by}, and stays as it is.",
+                "{}: includes {by}, so it does not change.",
                 path.display()
             )),
             Err(refusal) => {
@@ -320,7 +323,7 @@ impl Options {
         Ok(())
     }
 
-    /// Writes the new stacks; with a record, and with a process that puts them back.
+    /// Writes the new stacks, with a record, and with a process that rolls them back.
     fn write(
         &self,
         context: &Context,
@@ -333,7 +336,7 @@ impl Options {
         if Store::enabled(self.service)?.is_some() {
             let name = self.service.name();
             return Err(Failure::new(format!(
-                "{name} was enabled before, and its stacks were changed since; first type: \
+                "{name} was enabled before, and its stacks have changed since then; first type: \
                  pam-onelogin disable {name}"
             )));
         }
@@ -343,7 +346,8 @@ impl Options {
             let is_planned = change.plans.iter().any(|plan| drop_in::reads(&plan.path));
             if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
                 return Err(Failure::new(
-                    "sshd's settings were changed meanwhile; nothing was written",
+                    "the settings of sshd have changed in the meantime; nothing was written; run the \
+                     command again",
                 ));
             }
         }
@@ -351,7 +355,7 @@ impl Options {
             if files::snapshot(&plan.path)? != plan.before {
                 return Err(Failure::at(
                     &plan.path,
-                    "was changed meanwhile; nothing was written",
+                    "has changed in the meantime; nothing was written; run the command again",
                 ));
             }
         }
@@ -370,7 +374,10 @@ impl Options {
             Err(mut failure) => {
                 failure.0.push(match store.put_back(&record) {
                     Ok(()) => "nothing was changed".to_owned(),
-                    Err(_) => "what was changed goes back by: pam-onelogin restore".to_owned(),
+                    Err(_) => {
+                        "some files were changed; to roll them back, type: pam-onelogin restore"
+                            .to_owned()
+                    }
                 });
                 Err(failure)
             }
@@ -387,7 +394,9 @@ impl Options {
         if let Some(seconds) = self.try_for {
             for service in &change.through {
                 state.watch(service).map_err(|error| {
-                    Failure::new(format!("a login could not be noted: {error}"))
+                    Failure::new(format!(
+                        "the module could not record an accepted login: {error}"
+                    ))
                 })?;
             }
             watchdog::start(&context.console, self.service, seconds)?;
@@ -407,11 +416,11 @@ impl Options {
         match result {
             "dry_run" => console.note("Nothing was changed."),
             "enabled" | "confirmed" => console.say(&format!(
-                "{} OneLogin is asked in {name}. To undo it: pam-onelogin disable {name}",
+                "{} {name}: logins now ask OneLogin. To undo this, type: pam-onelogin disable {name}",
                 paint(Paint::Good, "Done.")
             )),
-            "restored" => console.say(&format!("{name} is as it was before.")),
-            _ => console.say(&format!("Nothing to change for {name}.")),
+            "restored" => console.say(&format!("{name}: the change was rolled back.")),
+            _ => console.say(&format!("{name}: nothing to change.")),
         }
         let paths = change.plans.iter().map(|plan| plan.path.display());
         console.document(&Document {
@@ -424,7 +433,7 @@ impl Options {
     }
 }
 
-/// Waits until the admin says that it works, here or by `confirm`; or puts it back.
+/// Waits until the administrator confirms the change, here or with `confirm`; or rolls it back.
 fn await_confirmation(
     context: &Context,
     service: Service,
@@ -434,9 +443,9 @@ fn await_confirmation(
 ) -> Result<Exit, Failure> {
     let console = &context.console;
     console.note(&format!(
-        "The new stack is in place, for {} s. Keep this window; log in from a second one:\n    {}\n\
-         When that works, type yes here, or there: pam-onelogin confirm {}\n\
-         Otherwise everything is put back, whatever becomes of this window.",
+        "The new stack is active for {} s. Keep this window open, and log in from a second one:\n    {}\n\
+         If that works, type yes here, or type there: pam-onelogin confirm {}\n\
+         Otherwise the change is rolled back, even if this window is closed.",
         record.left(),
         service.second_login(user),
         service.name()
@@ -458,7 +467,9 @@ fn await_confirmation(
             std::thread::sleep(LOOK);
             continue;
         }
-        console.passing(&format!("Put back in {left} s unless it is confirmed"));
+        console.passing(&format!(
+            "Rolling back in {left} s unless the change is confirmed"
+        ));
         if !is_there {
             std::thread::sleep(LOOK);
             continue;
@@ -480,51 +491,52 @@ fn await_confirmation(
     }
 }
 
-/// One change of a service at a time.
+/// Refuses a second change of a service while one is on trial.
 fn refuse_while_changing(service: Service) -> Result<(), Failure> {
     let name = service.name();
     if Store::on_trial(service)?.is_some() {
         return Err(Failure::new(format!(
-            "{name} is on trial already: pam-onelogin confirm {name}, or: pam-onelogin disable {name}"
+            "{name}: a change is on trial already; type: pam-onelogin confirm {name}, or: pam-onelogin \
+             disable {name}"
         )));
     }
     Ok(())
 }
 
-/// Why the stack is left to the admin; shows what to write, where `check` would call that good.
+/// Why the administrator has to edit the stack; shows a text to write, if `check` would accept it.
 fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Failure {
     let name = path.file_name().and_then(|name| name.to_str());
     let new = rewritten_here(Path::new(DEFAULT_CONFIG), name.unwrap_or_default(), behind);
     let path = path.display();
-    // What is shown is what was judged, or it is not shown.
+    // The text is shown exactly as it was checked, or not at all.
     let new = new.filter(|new| new.text.lines().all(|line| printable(line) == line));
     let advice = if let Some(new) = new {
         console.note(&format!(
-            "With this as the whole of {path} it would ask OneLogin:"
+            "With this text as the whole of {path}, logins would ask OneLogin:"
         ));
         for line in new.text.lines() {
             console.note(format!("    {line}").trim_end());
         }
         for lost in &new.lost {
-            let words = paint(Paint::Warning, "Look:");
+            let words = paint(Paint::Warning, "Warning:");
             console.note(&format!(
-                "{words} {} would not count any more",
+                "{words} {} would no longer be used",
                 printable(lost)
             ));
         }
         format!(
-            "nothing was changed; to write {path} by hand, see above, then type: pam-onelogin check"
+            "nothing was changed; write the text above to {path} by hand, then type: pam-onelogin check"
         )
     } else {
-        "nothing was changed, and this stack is left to you: see \"Stacks\" in the README, then type: \
+        "nothing was changed; edit this stack by hand: see \"STACKS\" in pam_onelogin(8), then type: \
          pam-onelogin check"
             .to_owned()
     };
     Failure(vec![refusal.to_owned(), advice])
 }
 
-/// How long writing may take without a trial, in seconds; what is not done then is put back.
+/// How long writing may take without `--try`, in seconds; an unfinished change is then rolled back.
 const WRITING: u32 = 60;
 
-/// How often the tool looks whether the change was confirmed.
+/// How often the tool checks whether the change was confirmed.
 const LOOK: Duration = Duration::from_millis(500);

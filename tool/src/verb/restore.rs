@@ -1,5 +1,5 @@
-//! `restore`: puts back what was on trial and not confirmed in time. For the unit at the start of
-//! the machine, the timer, and the process that waits.
+//! `restore`: rolls back changes that were not confirmed in time. The unit at boot, the timer, and the
+//! waiting process run it.
 
 use crate::change::record::Store;
 use crate::change::service::Service;
@@ -21,7 +21,7 @@ pub(crate) struct Options {
     wait: Option<Service>,
 }
 
-/// Puts back what is overdue.
+/// Rolls back what is overdue.
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     if let Some(service) = options.wait {
         // Away from the terminal that started us, and from its end.
@@ -29,7 +29,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         let own = Store::on_trial(service)?;
         let _ = std::io::stdout().write_all(b".");
         let _ = std::io::stdout().flush();
-        // A full disk, or one that is read-only for a while, must not have the last word.
+        // A disk that is full or read-only for a while must not prevent the rollback.
         let mut pause = TICK;
         let mut logged = Vec::new();
         while let Some(own) = &own {
@@ -56,7 +56,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     Ok(Exit::Good)
 }
 
-/// How often the process that waits looks whether the trial is over.
+/// How often the waiting process checks whether the trial is over.
 const TICK: Duration = Duration::from_millis(500);
-/// How long it waits at most where putting back does not work.
+/// The longest pause between two attempts when the rollback fails.
 const LONGEST: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
-//! A file that an admin names for a result (`-o FILE`). It is always a new file of the tool's own
-//! user with a fixed mode: nothing is written into a file that is there. What others could change on
-//! the way is as rule R4 refuses it for inputs.
+//! A file that an administrator names for a result (`-o FILE`). It is always a new file that belongs to the
+//! user of the tool and has a fixed mode: the tool never writes into an existing file. Folders that other
+//! users can change are refused, as rule R4 refuses them for inputs.
 
 use crate::host::files::{
     HAS_NAMES, IS_LINK, IS_NO_FILE, Metadata, READ, Snapshot, draft_start, failure, read,
@@ -27,11 +27,11 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Looks at the folders that lead there. A sticky folder such as /tmp will do: others can make
+    /// Checks the folders in the path. A sticky folder such as /tmp is accepted: other users can create
     /// files there, but cannot rename or remove ours.
     pub(crate) fn at(path: &Path) -> Result<Self, Failure> {
         let name = path.file_name();
-        let name = name.ok_or_else(|| Failure::at(path, "is not the name of a file"))?;
+        let name = name.ok_or_else(|| Failure::at(path, "is not a file name"))?;
         let failed = |error: std::io::Error| Failure::at(path, error);
         let folder = path.parent().unwrap_or(Path::new(""));
         let folder = std::path::absolute(Path::new(".").join(folder)).map_err(failed)?;
@@ -49,8 +49,7 @@ impl Output {
         })
     }
 
-    /// The file that is there, if it is one that may be replaced: a regular file of the tool's own
-    /// user, with one name.
+    /// The existing file, if it may be replaced: a regular file of the tool's own user, with one hard link.
     pub(crate) fn existing(&self) -> Result<Option<Snapshot>, Failure> {
         let failed = |errno| failure(&self.path, errno);
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -64,8 +63,8 @@ impl Output {
         read(&self.path, File::from(file)).map(Some)
     }
 
-    /// Puts the result there, in place of the file that [`Output::existing`] allows. Whether
-    /// something changed: a file with the same bytes and mode is left alone.
+    /// Writes the result, in place of the file that [`Output::existing`] allows. Returns whether something
+    /// changed: a file with the same content and mode is not written again.
     pub(crate) fn put(&self, bytes: &[u8], mode: u32) -> Result<bool, Failure> {
         let mut metadata = Metadata::own(mode);
         if let Some(old) = self.existing()? {
@@ -86,7 +85,7 @@ impl Output {
         Ok(true)
     }
 
-    /// Makes the file with the result; `false`: there is something of that name already.
+    /// Creates the file with the result; `false` if the name exists already.
     pub(crate) fn create(&self, bytes: &[u8], mode: u32) -> Result<bool, Failure> {
         match statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
             Err(Errno::NOENT) => {}
@@ -99,7 +98,7 @@ impl Output {
         }
     }
 
-    /// Writes a file that was not there, and takes it away again where that fails.
+    /// Writes a new file, and removes it again if that fails.
     fn write_new(
         &self,
         name: &OsStr,
@@ -121,7 +120,7 @@ impl Output {
         match found.st_mode & 0o170_000 {
             0o120_000 => Err(Failure::at(&self.path, IS_LINK)),
             0o100_000 if found.st_uid != own => Err(Failure::new(format!(
-                "{}: belongs to uid {}, and this runs as uid {own}; remove the file, or name another one",
+                "{}: belongs to uid {}, but the tool runs as uid {own}; remove the file, or name another one",
                 self.path.display(),
                 found.st_uid
             ))),
@@ -131,12 +130,12 @@ impl Output {
         }
     }
 
-    /// A name that others cannot guess, and so cannot take in a sticky folder.
+    /// A name that other users cannot guess, and so cannot use first in a sticky folder.
     fn draft_name(&self) -> Result<OsString, Failure> {
         let mut bytes = [0_u8; 8];
         SystemRandom::new()
             .fill(&mut bytes)
-            .map_err(|_| Failure::at(&self.path, "there are no random numbers"))?;
+            .map_err(|_| Failure::at(&self.path, "the system gave no random numbers"))?;
         let mut end = String::new();
         for byte in bytes {
             let _ = write!(end, "{byte:02x}");
@@ -154,14 +153,17 @@ fn not_trusted(path: &Path, error: FolderError) -> Failure {
             return Failure::new(error.to_string());
         }
         FolderError::Unseen(FileError::NotPermitted) => {
-            return Failure::at(path, "this user may not look into its folder");
+            return Failure::at(
+                path,
+                "this user may not read its folder; run the command with sudo",
+            );
         }
         FolderError::Owner(folder, uid) => (folder, format!("belongs to uid {uid}")),
         FolderError::Mode(folder, mode) => (folder, format!("has mode {mode:04o}")),
     };
     Failure(vec![
         format!(
-            "{}: not written: the folder {} {what}, so others could change the file",
+            "{}: not written: the folder {} {what}, so other users could change the file",
             path.display(),
             folder.display()
         ),
@@ -287,8 +289,8 @@ mod tests {
         nix::unistd::mkfifo(&at("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
         for (name, said) in [
             ("link", "symbolic link"),
-            ("one", "several names"),
-            ("pipe", "no plain file"),
+            ("one", "several hard links"),
+            ("pipe", "not a regular file"),
         ] {
             let output = Output::at(&at(name)).unwrap();
             assert!(why(output.put(b"lost", 0o644)).contains(said), "{name}");

@@ -166,7 +166,7 @@ fn what_fedora_had_and_would_lose_is_an_objection() {
     let said: Vec<_> = change.objections.iter().map(ToString::to_string).collect();
     assert_eq!(
         said,
-        ["/etc/pam.d/system-auth:3: pam_faillock.so would not count any more in login"]
+        ["/etc/pam.d/system-auth:3: pam_faillock.so would no longer be used in login"]
     );
 }
 
@@ -315,7 +315,10 @@ fn a_line_that_goes_on_is_refused_whatever_blanks_stand_behind_the_backslash() {
     for blanks in ["", " ", "\t "] {
         let text = format!("auth required pam_env.so \\{blanks}\nfoo\n@include common-auth\n");
         let refusal = plan("sudo", &text, Behind::Password).unwrap_err();
-        assert!(refusal.why.starts_with("goes on"), "{refusal}");
+        assert!(
+            refusal.why.starts_with("continues on the next line"),
+            "{refusal}"
+        );
         assert_eq!(refusal.place.1, Some(1));
     }
 }
