@@ -115,7 +115,7 @@ fn a_machine_hears_of_troubles_in_its_document_too() {
     let world = World::with_totp();
     let words = ["status", "no-such-user", "--json"];
     let ran = run(at(&world.place, &words), &[]);
-    let sentence = "this host knows no user \"no-such-user\"";
+    let sentence = "the user \"no-such-user\" does not exist on this host";
     assert_eq!((ran.code, ran.json()), (1, json!({"troubles": [sentence]})));
     assert_eq!(ran.err, format!("pam-onelogin: {sentence}\n"));
     let page = include_str!("../man/pam-onelogin.8");

@@ -33,7 +33,7 @@ fn an_authenticator_is_set_up_by_qr_code_and_logs_in_afterwards() {
             Factor::Authenticator,
         );
         let mut screen = enroll(&world, &[]);
-        screen.expect("Choose a factor to set up for nobody:");
+        screen.expect("Choose a factor to enrol for nobody:");
         screen.expect("Option: ");
         screen.line("1");
         let shown = screen.expect("Passcode from the app: ");
@@ -42,7 +42,8 @@ fn an_authenticator_is_set_up_by_qr_code_and_logs_in_afterwards() {
             "{shown}"
         );
         screen.line(begun(&world.onelogin).code.as_deref().unwrap());
-        screen.expect("nobody has a new factor: totp.\r\nTo try it: pam-onelogin test nobody");
+        screen
+            .expect("nobody has a new factor: totp.\r\nTo test it, type: pam-onelogin test nobody");
         assert!(screen.finish().0.success());
         // Nothing is counted against the user, and no login was asked for.
         assert!(world.kept("c-").is_empty() && world.kept("denied-").is_empty());
@@ -102,7 +103,7 @@ fn a_protect_is_confirmed_on_the_phone_refused_there_or_broken_off_here() {
         .onelogin
         .reject_registration(&begun(&refused.onelogin).id);
     screen.line("");
-    screen.expect("No factor was set up for nobody: not-enrolled.");
+    screen.expect("No factor was enrolled for nobody: not-enrolled.");
     assert_eq!(screen.finish().0.code(), Some(1));
 
     let broken_off = world();
@@ -110,7 +111,7 @@ fn a_protect_is_confirmed_on_the_phone_refused_there_or_broken_off_here() {
     screen.line("");
     screen.expect("Waiting for OneLogin, ");
     screen.type_keys("\u{3}");
-    screen.expect("No factor was set up for nobody: interrupted.");
+    screen.expect("No factor was enrolled for nobody: interrupted.");
     assert_eq!(screen.finish().0.code(), Some(1));
 }
 
@@ -119,10 +120,10 @@ fn off_a_terminal_and_in_version_1_nothing_is_asked() {
     let world = offering(World::with([], &[]), Factor::Authenticator);
     let ran = run(at(&world.place, &["enroll", NAME]), &[]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("this needs a terminal"), "{}", ran.err);
+    assert!(ran.err.contains("so it needs a terminal"), "{}", ran.err);
     world.config(&["onelogin.api_version = 1"]);
     let mut screen = enroll(&world, &[]);
-    screen.expect("onelogin.api_version = 2 only");
+    screen.expect("only with onelogin.api_version = 2");
     assert_eq!(screen.finish().0.code(), Some(1));
     assert_eq!(world.requests(), 0);
 }
@@ -132,15 +133,15 @@ fn whom_no_login_would_ask_gets_no_factor_and_the_reason_is_said() {
     let cases: [(&[&str], &str); 3] = [
         (
             &["users.exempt_users = [\"nobody\"]"],
-            "nobody is not asked: exempt-user",
+            "nobody is exempt: exempt-user",
         ),
         (
             &["users.append_domain = \"elsewhere.example\""],
-            "No factor was set up for nobody: no-onelogin-user.",
+            "No factor was enrolled for nobody: no-onelogin-user.",
         ),
         (
             &["factors.allow = [\"sms\"]"],
-            "There is nothing that nobody could enrol",
+            "nobody can enrol no factor that factors.allow allows.",
         ),
     ];
     for (config, text) in cases {
@@ -162,7 +163,7 @@ fn wrong_codes_enrol_nothing() {
         screen.expect("that was sent to you: ");
         screen.line("0000");
     }
-    screen.expect("No factor was set up for nobody: not-enrolled.");
+    screen.expect("No factor was enrolled for nobody: not-enrolled.");
     assert_eq!(screen.finish().0.code(), Some(1));
     assert_eq!(world.onelogin.count("POST", "/registrations"), 1);
 }

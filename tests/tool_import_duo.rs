@@ -55,7 +55,7 @@ fn each_option_becomes_ours_or_is_named_with_its_line_and_the_result_is_read() {
         ("proxy.example.com", 3128)
     );
     assert!(proxy.credential.is_none());
-    assert!(import.ran.err.contains(":7: the proxy's user and password"));
+    has(&import.ran.err, ":7: the user and password of the proxy");
     assert_eq!(config.users.groups.as_ref().map(Vec::len), Some(3));
     let groups = "groups = [\"users,!wheel\", \"admin*\", \"domain users,!domain?g*\"]";
     assert_eq!(import.below(8), Some(groups), "{}", import.ran.out);
@@ -105,7 +105,7 @@ fn that_the_default_of_failmode_is_another_is_said_loudly() {
     let import = Import::of("[duo]\nautopush = no\n");
     assert!(import.filled_in().failmode == FailMode::Secure);
     has(&import.ran.out, "# NOT AS WITH DUO: ");
-    has(&import.ran.err, "Ours does NOT");
+    has(&import.ran.err, "pam_onelogin does NOT");
 
     let import = Import::of("[duo]\nfailmode = secure\n");
     assert!(!import.ran.err.contains("failmode"), "{}", import.ran.err);
@@ -149,14 +149,17 @@ fn r19_failmode_safe_becomes_secure_with_the_two_lines_that_safe_needs_beside_it
             &import.ran.out.replace("\n# ", " "),
             import.ran.err.as_str(),
         ] {
-            assert!(said.contains(needs) && said.contains("by ssh"), "{said}");
+            assert!(
+                said.contains(needs) && said.contains("SSH logins"),
+                "{said}"
+            );
         }
         for line in [safe, &import.ran.err] {
             assert!(line.contains("failmode_from = ["), "{line}");
         }
-        has(&import.ran.err, "it never applies in sudo and su");
+        has(&import.ran.err, "\"safe\" never applies to sudo and su");
     }
-    let said = ":2: NOT AS THERE: \"safe\" needs networks here";
+    let said = ":2: NOT AS WITH DUO: \"safe\" needs networks here";
     let out = Import::of("[duo]\nfailmode = safe\n").ran.out;
     assert!(out.contains(said), "{out}");
     let document = Import::with("[duo]\nfailmode = safe\n", &["--json"])
@@ -199,8 +202,8 @@ fn files_as_they_are_found_are_read() {
 #[test]
 fn what_follows_is_said_for_groups_and_stacks() {
     let import = Import::of("[duo]\ngroups = staff\n");
-    has(&import.ran.out, "a group that is not there denies");
-    let stacks = "take pam_duo.so out of the stacks";
+    has(&import.ran.out, "a group that does not exist denies");
+    let stacks = "remove pam_duo.so from the stacks";
     assert!(import.ran.err.contains(stacks), "{}", import.ran.err);
 }
 
@@ -226,17 +229,20 @@ fn what_cannot_be_read_is_a_fault_with_its_line_and_nothing_is_written() {
             "[duo]\nfailmode = open\n",
             &[":2: failmode must be"] as &[&str],
         ),
-        ("ikey\n\n[duo\n", &[":1: no \"=\"", ":3: \"[\" without"]),
+        (
+            "ikey\n\n[duo\n",
+            &[":1: has no \"=\"", ":3: has \"[\" without"],
+        ),
         (
             "prompts = many\nhttps_timeout = 5s\n",
             &[":1: prompts must be", ":2: https_timeout must be"],
         ),
-        ("autopsh = yes\n", &[":1: \"autopsh\" is no option"]),
+        ("autopsh = yes\n", &[":1: \"autopsh\" is not an option"]),
         (
             "[duo]\nfailmode = safe\n  ; or not\n  autopush = yes\n",
             &[":3: begins with white space", ":4: begins with white space"],
         ),
-        ("\u{1b}[2J = yes\n", &[":1: this is no option"]),
+        ("\u{1b}[2J = yes\n", &[":1: this is not an option"]),
     ] {
         let output = tempfile::tempdir().unwrap();
         let output = output.path().join("config.toml");
@@ -273,7 +279,7 @@ fn the_result_goes_into_a_new_private_file_and_never_over_another() {
     std::fs::write(&output, "mine").unwrap();
     let again = Import::over(&import, &["-o", output.to_str().unwrap()]);
     assert_eq!((again.code, again.out.as_str()), (1, ""));
-    assert!(again.err.contains("is there already"), "{}", again.err);
+    has(&again.err, "exists already");
     assert_eq!(std::fs::read_to_string(&output).unwrap(), "mine");
 }
 

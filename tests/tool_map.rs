@@ -155,7 +155,7 @@ fn where_onelogin_gives_no_answer_the_old_map_stays() {
             &["bin", "daemon", NAME, "-o", path.to_str().unwrap()],
         );
         assert_eq!((ran.code, ran.out.as_str()), (1, ""), "{}", ran.err);
-        assert!(ran.err.contains("server-error") && ran.err.contains("no map was made"));
+        assert!(ran.err.contains("server-error") && ran.err.contains("no map was written"));
         has(&ran.err, "pam-onelogin check --user ");
         assert_eq!(fs::read_to_string(&path).unwrap(), "nobody id=1\n");
     }

@@ -45,9 +45,9 @@ fn decisions_of_real_logins_are_counted_and_the_last_ones_shown() {
     for part in [
         "     2  accepted\n",
         "     1  denied wrong-code\n",
-        "\npam_onelogin(8) says of each reason what to do.\n",
+        "\nFor what to do about each reason, see pam_onelogin(8).\n",
         "  Nov 22 02:10:00  sshd denied user=nobody reason=wrong-code factor=totp rhost=127.0.0.1\n",
-        "  of [onelogin]          kept until 20",
+        "  for [onelogin]          cached until 20",
     ] {
         assert!(ran.out.contains(part), "{part}: {}", ran.out);
     }
@@ -203,7 +203,10 @@ fn who_is_not_known_here_or_a_folder_of_others_is_said() {
         &[],
     );
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    has(&ran.err, "this host knows no user \"no-such-account\"");
+    has(
+        &ran.err,
+        "the user \"no-such-account\" does not exist on this host",
+    );
     let state = world.place.state_path();
     pam_host::place::make_folder(&state);
     pam_host::place::set_mode(&state, 0o777);

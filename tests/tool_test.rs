@@ -10,9 +10,11 @@ use pam_onelogin_tool::command;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::time::Duration;
 use tool::{assert_documented, at, has, on_terminal, run, run_while, tool};
 use world::{NAME, TOTP_CODE as CODE, World, totp};
+use xtask::structure::sources;
 
 #[test]
 fn a_right_code_is_accepted_and_each_request_is_shown() {
@@ -25,7 +27,8 @@ fn a_right_code_is_accepted_and_each_request_is_shown() {
     assert_eq!(shown, world.onelogin.requests().len(), "{}", ran.err);
     assert!(ran.out.starts_with("accepted user="), "{}", ran.out);
     assert!(
-        ran.out.ends_with("\nThe module would say PAM_SUCCESS.\n"),
+        ran.out
+            .ends_with("\nThe module would return PAM_SUCCESS.\n"),
         "{}",
         ran.out
     );
@@ -90,7 +93,7 @@ fn a_push_counts_down_on_a_terminal_and_moves_nothing_on_a_pipe() {
     screen.line("");
     screen.expect("Waiting for OneLogin, ");
     approve(&world);
-    screen.expect("The module would say PAM_SUCCESS.");
+    screen.expect("The module would return PAM_SUCCESS.");
     assert!(screen.finish().0.success());
 
     let world = World::with_push();
@@ -136,14 +139,14 @@ fn ctrl_c_ends_a_wait_as_a_denial_and_at_a_prompt_the_tool() {
 }
 
 #[test]
-fn it_says_by_which_settings_whom_it_looks_up_and_what_was_believed() {
+fn it_shows_its_settings_the_name_that_it_looks_up_and_the_age_of_the_cache() {
     let world = World::with_totp();
     let ran = run(at(&world.place, &["test", NAME]), &[CODE]);
     for text in [
         world.place.config_path().to_str().unwrap(),
         &world.onelogin.url(),
         "Looked up by username \"nobody\".",
-        "Not tried: the stack of sshd",
+        "Not tested: the PAM stack of sshd",
     ] {
         assert!(ran.err.contains(text), "{text}: {}", ran.err);
     }
@@ -153,12 +156,12 @@ fn it_says_by_which_settings_whom_it_looks_up_and_what_was_believed() {
     let ran = run(command, &[&code]);
     let age = ran.json()["cached_seconds"].as_i64().unwrap();
     assert!(ran.code == 0 && (0..300).contains(&age), "{age}");
-    let believed = format!("looked up {age} s ago, and believed (users.cache = 300).");
-    assert!(ran.err.contains(&believed), "{}", ran.err);
+    let cached = format!("come from the cache, looked up {age} s ago (users.cache = 300).");
+    assert!(ran.err.contains(&cached), "{}", ran.err);
 
     world.config(&["users.exempt_users = [\"nobody\"]"]);
     let ran = run(at(&world.place, &["test", NAME]), &[]);
-    has(&ran.err, "nobody is not asked: exempt-user.");
+    has(&ran.err, "nobody is exempt: exempt-user.");
     assert_eq!(ran.code, 0);
     let ran = run(at(&world.place, &["test", "no-such-user"]), &[]);
     has(&ran.err, "no-such-user could not log in: no-account.");
@@ -167,7 +170,7 @@ fn it_says_by_which_settings_whom_it_looks_up_and_what_was_believed() {
 #[test]
 fn a_service_that_has_no_stack_is_named() {
     let world = World::with_totp();
-    let no_stack = "There is no stack of that name here: sshhd.";
+    let no_stack = "This host has no PAM stack of this name: sshhd.";
     for (service, is_unknown) in [("sshhd", true), ("other", false)] {
         let command = at(&world.place, &["test", NAME, "--service", service]);
         let ran = run(command, &[&world::fresh_code()]);
@@ -232,6 +235,39 @@ fn the_manual_has_each_command_and_option_and_no_other() {
     let mut there = BTreeSet::new();
     add_commands(&command(), "", &mut there);
     assert_eq!(written, there);
+}
+
+#[test]
+fn each_section_that_a_message_names_is_in_that_manual_page() {
+    let pages = [
+        ("pam_onelogin(8)", include_str!("../man/pam_onelogin.8")),
+        (
+            "pam_onelogin.conf(5)",
+            include_str!("../man/pam_onelogin.conf.5"),
+        ),
+    ];
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tool/src");
+    let mut named = 0;
+    for (module, code) in sources(&folder).unwrap() {
+        let words: Vec<_> = code
+            .replace("\\\n", "")
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        let code = words.join(" ");
+        for (page, text) in pages {
+            for (end, _) in code.match_indices(&format!("\\\" in {page}")) {
+                let (_, section) = code[..end].rsplit_once("\\\"").unwrap();
+                let heading = format!(".SH \"{section}\"");
+                assert!(
+                    text.lines().any(|line| line == heading),
+                    "{module}: {section}"
+                );
+                named += 1;
+            }
+        }
+    }
+    assert!(named >= 8, "{named}");
 }
 
 /// Each command below this one that has none below itself, and its options.

@@ -52,7 +52,7 @@ fn each_user_has_a_verdict_and_who_would_be_locked_out_is_a_finding() {
         root          exempt  exempt-user\n\
         sync          denied  inactive-onelogin-user\n\
         \n\
-        1 would pass, 1 exempt, 4 denied; pam_onelogin(8) says of each reason what to do.\n";
+        1 would pass, 1 exempt, 4 denied; for what to do about each reason, see pam_onelogin(8).\n";
     assert_eq!(ran.out, expected);
     assert_eq!(world.onelogin.activations(), 0);
 }
@@ -138,13 +138,13 @@ fn groups_and_lists_are_taken_apart() {
     assert!(names(&group).contains(&"root".to_owned()), "{}", group.out);
     let nowhere = users(&world, &["--group", "no-such-group"]);
     assert_eq!((nowhere.code, nowhere.out.as_str()), (1, ""));
-    has(&nowhere.err, "the system knows no group");
+    has(&nowhere.err, "this host has no such entry: getent group");
     let absent = users(&world, &["--from", "/no/such/list"]);
     has(&absent.err, "/no/such/list: No such file");
     let empty = world.place.write("empty", "# nobody\n");
     let ran = users(&world, &["--from", empty.to_str().unwrap()]);
     assert_eq!(ran.code, 1);
-    has(&ran.err, "nobody is meant");
+    has(&ran.err, "no users selected: the list or group is empty");
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn where_onelogin_cannot_be_asked_at_all_it_is_asked_once() {
     assert_eq!(entry(&document, "bin")["reason"], "credential");
     assert_eq!(document["not_asked"], 2);
     let ran = users(&world, &[NAME, "bin", "root"]);
-    assert!(ran.out.contains("2 not asked"), "{}", ran.out);
+    assert!(ran.out.contains("2 not checked"), "{}", ran.out);
 }
 
 #[test]
@@ -216,7 +216,7 @@ fn a_long_wait_is_said_and_can_be_broken_off() {
     let on = Match::path("/api/2/");
     world.onelogin.fault(Fault::new(on, refusal));
     let mut screen = on_terminal(at(&world.place, &["users", NAME]));
-    screen.expect("OneLogin wants to be asked again in 1800 s: waiting.");
+    screen.expect("OneLogin asks to retry in 1800 s; waiting.");
     screen.expect("Waiting, 17");
     screen.type_keys("\u{3}");
     assert_eq!(screen.finish().0.signal(), Some(Signal::SIGINT as i32));

@@ -1,4 +1,4 @@
-//! How a command ends, and why it could not do its work.
+//! How a command ends, and why it failed.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -8,11 +8,11 @@ use std::path::Path;
 pub(crate) enum Exit {
     /// All is well.
     Good,
-    /// A finding, a denial, or something that could not be done.
+    /// A finding, a denial or a failure.
     Bad,
 }
 
-/// Why a command could not do its work; each is a sentence that says what to do.
+/// Why a command failed: sentences that say what happened and what to do.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Vec<String>);
 

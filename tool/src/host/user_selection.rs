@@ -1,4 +1,4 @@
-//! Which users of this host are meant, by the words of the command line.
+//! The users of this host that the command line selects.
 
 use crate::host::programs::run;
 use crate::outcome::Failure;
@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 /// Asks NSS for all users and for groups, which the library does not list.
 const GETENT: &str = "/usr/bin/getent";
 
-/// Where the lowest uid of a person stands, and what it is if it does not.
+/// The file with the lowest uid of a person, and the default of that uid.
 const LOGIN_DEFS: &str = "/etc/login.defs";
 const UID_MIN: u32 = 1000;
 
-/// Programs that are no login shell.
+/// Programs that are not a login shell.
 const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "halt", "shutdown"];
 
 /// The users that a shell offers for an argument: those that would be selected by default.
@@ -68,7 +68,7 @@ impl UserSelection {
         }
         if names.is_empty() {
             return Err(Failure::new(
-                "nobody is meant: the list or group is empty; name users",
+                "no users selected: the list or group is empty",
             ));
         }
         Ok(names)
@@ -86,7 +86,7 @@ fn text_of(path: &Path) -> Result<String, Failure> {
     result.map(|_| text).map_err(failed)
 }
 
-/// The names of a list; `#` begins a comment. Editors of Windows put a mark before the text.
+/// The names in a list; `#` begins a comment. Windows editors write a byte order mark before the text.
 fn listed(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let names = text.lines().map(|line| match line.split_once('#') {
@@ -97,7 +97,7 @@ fn listed(text: &str) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Who is in a group, by its list or by their passwd entry.
+/// The members of a group: those in its list, and those whose primary group it is.
 fn members(group: &str) -> Result<BTreeSet<String>, Failure> {
     let entry = getent(&["group", "--", group])?;
     let mut fields = entry.trim_end().split(':');
@@ -113,7 +113,7 @@ fn members(group: &str) -> Result<BTreeSet<String>, Failure> {
     Ok(names)
 }
 
-/// Root, and everybody who is no system account and has a login shell.
+/// Root, and every account that is not a system account and has a login shell.
 fn people(passwd: &str, uid_min: u32) -> BTreeSet<String> {
     let is_meant = |account: &Account| {
         let program = account.shell.rsplit('/').next().unwrap_or_default();
@@ -157,11 +157,11 @@ fn getent(words: &[&str]) -> Result<String, Failure> {
         Some(output) if output.status.success() => {
             Ok(String::from_utf8_lossy(&output.stdout).into_owned())
         }
-        Some(output) if output.status.code() == Some(2) => {
-            Err(Failure::new(format!("the system knows no {what}")))
-        }
+        Some(output) if output.status.code() == Some(2) => Err(Failure::new(format!(
+            "this host has no such entry: getent {what}"
+        ))),
         _ => Err(Failure::new(format!(
-            "{GETENT} {what} failed; name the users instead"
+            "{GETENT} {what} failed; pass the names of the users instead"
         ))),
     }
 }

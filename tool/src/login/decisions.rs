@@ -184,7 +184,7 @@ pub(crate) fn text_of(moment: OffsetDateTime) -> String {
 struct Entry {
     #[serde(rename = "__REALTIME_TIMESTAMP")]
     time: String,
-    /// Text; the journal has another form for what is none, which none of our lines is.
+    /// Text; for other data the journal uses another form, but our lines are always text.
     #[serde(rename = "MESSAGE")]
     message: String,
 }

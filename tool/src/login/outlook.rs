@@ -1,5 +1,5 @@
-//! What would become of users at their next login: decided by the login's own code, over one
-//! connection and one token, and without asking, activating or counting anything.
+//! Predicts the result of a user's next login, with the code of the login itself, over one connection and
+//! with one token. It asks no user, activates no factor and counts nothing.
 
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint};
@@ -25,19 +25,19 @@ use pam_onelogin::user::{Request, Subject, Unfit, Who, who};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::time::Duration;
 
-/// How often OneLogin may ask for patience, one time after another, for one user.
+/// How often OneLogin may ask to retry later, one time after another, for one user.
 const PATIENCE: u32 = 5;
 
-/// The longest that it is waited for: its limits are by the hour.
+/// The longest wait before a retry: OneLogin's limits are per hour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
 
-/// After so many users in a row of whom OneLogin says nothing the next ones are not asked for.
+/// After this many users in a row without a usable answer from OneLogin, the rest is not checked.
 const MOST_TROUBLES: u32 = 3;
 
 /// From this many users on, announce the number of requests.
 const MANY: usize = 50;
 
-/// The service whose login is looked at: one that proves its users.
+/// The service whose login is predicted: one that checks a first factor.
 const SERVICE: &str = "sshd";
 
 /// A login there.
@@ -54,19 +54,19 @@ pub(crate) struct Outlook<'a> {
     onelogin: OneLogin<'a>,
 }
 
-/// What would become of a user.
+/// The predicted result of a login.
 pub(crate) struct Prediction {
     /// One word.
     pub(crate) word: Word,
     /// The reason in the log, where it is no choice of factors.
     pub(crate) reason: Option<&'static str>,
-    /// What OneLogin or the system said, cleaned.
+    /// The message of OneLogin or the system, without control characters.
     pub(crate) detail: Option<String>,
-    /// What an admin does about it.
+    /// What the administrator does next.
     next: Next,
 }
 
-/// What an admin does next.
+/// What the administrator does next.
 #[derive(Clone, Copy)]
 enum Next {
     Nothing,
@@ -76,9 +76,9 @@ enum Next {
     Check,
     /// Sets up a factor.
     Enroll,
-    /// Takes back what was counted.
+    /// Resets the limits.
     Reset,
-    /// Reads what the manual says of the reason.
+    /// Reads about the reason in the manual.
     Read,
 }
 
@@ -116,7 +116,7 @@ pub(crate) enum Word {
 }
 
 impl<'a> Outlook<'a> {
-    /// Prepares it. What the host has kept of users is not believed (see [`fresh`]).
+    /// Prepares it. It does not use the cache of this host (see [`fresh`]).
     pub(crate) fn new(
         loaded: &'a Loaded,
         state: &'a State,
@@ -146,7 +146,7 @@ impl<'a> Outlook<'a> {
         }
     }
 
-    /// Who this user is at OneLogin, and by which name the system knows them.
+    /// The OneLogin id of this user, and the name by which the system knows them.
     pub(crate) fn identify(&mut self, name: &str) -> Result<(String, UserId), Outcome> {
         let subject = self.subject(name)?;
         let id = self.patiently(&subject, |login| {
@@ -157,13 +157,13 @@ impl<'a> Outlook<'a> {
         Ok((subject.name, id))
     }
 
-    /// Who would have to pass, unless it ends before that.
+    /// The user who would need a factor, unless the login ends before that.
     pub(crate) fn subject(&self, name: &str) -> Result<Subject, Outcome> {
         subject(&request(name), self.loaded)
     }
 
-    /// Asks, and again where OneLogin says when: it is a question of many users, not of one login's
-    /// time.
+    /// Asks, and asks again when OneLogin says when to retry: with many users, the time limit of one login
+    /// does not matter.
     fn patiently<T>(
         &mut self,
         subject: &Subject,
@@ -181,8 +181,7 @@ impl<'a> Outlook<'a> {
                     let pause = pause.min(LONGEST_PAUSE);
                     if !pause.is_zero() {
                         let seconds = pause.as_secs();
-                        let text =
-                            format!("OneLogin wants to be asked again in {seconds} s: waiting.");
+                        let text = format!("OneLogin asks to retry in {seconds} s; waiting.");
                         self.console.note(&text);
                     }
                     let _: Wait = clock.wait(pause);
@@ -211,7 +210,7 @@ impl Prediction {
         } else {
             (Word::Exempt, Next::Nothing)
         };
-        // That nobody answers here says nothing of sshd.
+        // A missing answer here says nothing about a login through sshd.
         let detail = verdict.detail.filter(|_| !matches!(next, Next::Answer));
         Self {
             word,
@@ -227,15 +226,15 @@ impl Prediction {
         let user = word(user);
         Some(match self.next {
             Next::Nothing => return None,
-            Next::Answer => "Nobody answered: run this at a terminal.".to_owned(),
-            Next::Check => format!("To find out why: pam-onelogin check --user {user}"),
-            Next::Enroll => format!("To set one up: pam-onelogin enroll {user}"),
-            Next::Reset => format!("To start anew: pam-onelogin limits reset {user}"),
-            Next::Read => format!("What to do: pam_onelogin(8), reason {reason}"),
+            Next::Answer => "No answer was typed: run this at a terminal.".to_owned(),
+            Next::Check => format!("To find the cause, type: pam-onelogin check --user {user}"),
+            Next::Enroll => format!("To enrol a factor, type: pam-onelogin enroll {user}"),
+            Next::Reset => format!("To reset the limits, type: pam-onelogin limits reset {user}"),
+            Next::Read => format!("For what to do, see pam_onelogin(8), reason {reason}"),
         })
     }
 
-    /// Why a verb could do nothing for this user.
+    /// Why a command could do nothing for this user.
     pub(crate) fn failure(&self, user: &str, end: &str) -> Failure {
         let sentence = format!("{user} {}{end}", self.sentence());
         Failure(
@@ -257,7 +256,7 @@ impl Prediction {
         let mut text = match word {
             Word::Pass => "could log in",
             Word::Enroll => "would enrol a factor",
-            Word::Exempt => "is not asked",
+            Word::Exempt => "is exempt",
             Word::Denied => "could not log in",
         }
         .to_owned();
@@ -319,7 +318,7 @@ pub(crate) fn word(name: &str) -> String {
     }
 }
 
-/// The configuration, so that OneLogin is asked afresh: what a host has kept is minutes old.
+/// The configuration without the cache, which may be minutes old.
 pub(crate) fn fresh(mut loaded: Loaded) -> Loaded {
     loaded.config.users.cache = Duration::ZERO;
     loaded
@@ -349,7 +348,7 @@ pub(crate) fn with_login<T>(
     ))
 }
 
-/// Who would have to pass, unless the login ends before that.
+/// The user who would need a factor, unless the login ends before that.
 pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
     let (who, _) = who(request, &loaded.config, &loaded.map, &Nss);
     match who {
@@ -360,7 +359,7 @@ pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
     }
 }
 
-/// As what OneLogin is asked for a user.
+/// The name or id by which OneLogin is asked for a user.
 pub(crate) fn known_as(subject: &Subject, config: &Config) -> String {
     let attribute = config.users.attribute.as_ref().map(Attribute::name);
     match &subject.key {
@@ -368,18 +367,18 @@ pub(crate) fn known_as(subject: &Subject, config: &Config) -> String {
             let attribute = attribute.unwrap_or_default();
             format!("{attribute} \"{}\"", clean(name, LOG_CHARS))
         }
-        Ok(UserKey::Id(id)) => format!("id {} of the map", id.as_str()),
-        Err(Unfit::Name) => "nothing, as such a name is not sent".to_owned(),
-        Err(Unfit::NotMapped) => "nothing, as the map has no line".to_owned(),
+        Ok(UserKey::Id(id)) => format!("id {} from the map", id.as_str()),
+        Err(Unfit::Name) => "nothing: such a name is never sent to OneLogin".to_owned(),
+        Err(Unfit::NotMapped) => "nothing: the map has no line for this user".to_owned(),
     }
 }
 
-/// Whether this says nothing of the user: OneLogin gave no usable answer.
+/// Whether OneLogin gave no usable answer about this user.
 pub(crate) fn is_no_answer(outcome: &Outcome) -> bool {
     concerns_all(outcome) || matches!(outcome, Outcome::Unavailable(_))
 }
 
-/// Whether the same would be said of everybody: OneLogin cannot be asked at all.
+/// Whether the same holds for every user: OneLogin cannot be asked at all.
 fn concerns_all(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Fault(_) => true,
@@ -393,7 +392,7 @@ fn concerns_all(outcome: &Outcome) -> bool {
 pub(crate) struct FailureStreak(u32);
 
 impl FailureStreak {
-    /// One user more.
+    /// Counts the result of one user.
     pub(crate) fn saw(&mut self, outcome: &Outcome) {
         self.0 = match outcome {
             _ if concerns_all(outcome) => MOST_TROUBLES,
@@ -402,14 +401,14 @@ impl FailureStreak {
         };
     }
 
-    /// Whether there is no use in asking for the next user.
+    /// Whether to stop asking.
     pub(crate) fn are_too_many(&self) -> bool {
         self.0 >= MOST_TROUBLES
     }
 }
 
-/// Says how much OneLogin is going to be asked, where that is much: its limit is the account's.
-/// Each user is looked up, and then so often asked for.
+/// Announces the number of requests if it is large, because all clients of the account share OneLogin's limit.
+/// Each user needs a look-up and `further` more requests.
 pub(crate) fn announce(console: &Console, config: &Config, users: usize, further: usize) {
     let look_up = match &config.users.attribute {
         Some(Attribute::Custom(_)) => 2,

@@ -1,4 +1,4 @@
-//! What this host keeps of users: counts, denials, what was looked up. To look makes nothing.
+//! What this host keeps about users: counts, denials and the cache. Reading creates no files.
 
 use crate::login::outlook::{request, subject};
 use crate::outcome::Failure;
@@ -25,8 +25,16 @@ impl<'a> Stored<'a> {
     pub(crate) fn of(name: &str, loaded: &'a Loaded) -> Result<Self, Failure> {
         let account = match Nss.by_name(name) {
             Ok(Some(account)) => account,
-            Ok(None) => return Err(Failure::new(format!("this host knows no user {name:?}"))),
-            Err(_) => return Err(Failure::new("the user database gave no answer")),
+            Ok(None) => {
+                return Err(Failure::new(format!(
+                    "the user {name:?} does not exist on this host"
+                )));
+            }
+            Err(_) => {
+                return Err(Failure::new(
+                    "the user database does not answer; try again, or type: getent passwd",
+                ));
+            }
         };
         let folder = &loaded.config.state_dir;
         let state = state(loaded);
@@ -51,7 +59,7 @@ impl<'a> Stored<'a> {
         standing.map_err(|_| Failure::new(NO_ANSWER))
     }
 
-    /// Takes back what was counted.
+    /// Resets the counts.
     pub(crate) fn reset(&self) -> Result<(), Failure> {
         if self.state.trouble().is_some() {
             return Ok(());
@@ -89,13 +97,13 @@ impl<'a> Stored<'a> {
         subject(&request(&self.account.name), self.loaded).ok()
     }
 
-    /// How long ago the user was looked up, where that is believed.
+    /// How long ago the user was looked up, if the result is cached.
     pub(crate) fn cached(&self) -> Option<i64> {
         age(&self.subject()?, &self.loaded.config, &self.state)
     }
 }
 
-/// The private files; they are not made where there are none.
+/// The private files; they are not created if they do not exist.
 pub(crate) fn state(loaded: &Loaded) -> State {
     let folder = &loaded.config.state_dir;
     if folder.symlink_metadata().is_ok() {
@@ -105,7 +113,7 @@ pub(crate) fn state(loaded: &Loaded) -> State {
     }
 }
 
-/// How many seconds ago this subject was looked up, where a login believes that.
+/// How many seconds ago this subject was looked up, if a login would use the cached result.
 pub(crate) fn age(subject: &Subject, config: &Config, state: &State) -> Option<i64> {
     let (age, _) = Cache::new(config, state).cached(subject.key.as_ref().ok()?)?;
     Some(age)

@@ -1,4 +1,4 @@
-//! The way to OneLogin, watched.
+//! The connection to OneLogin, with each step shown.
 
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::Countdown;

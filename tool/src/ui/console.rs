@@ -1,5 +1,5 @@
-//! Where the tool's words go: results to standard output, everything else to standard error.
-//! Colour and movement only on a terminal.
+//! The output of the tool: results go to standard output, everything else to standard error. Colour and
+//! updated lines appear only on a terminal.
 
 use crate::outcome::{Exit, Failure};
 use anstream::{AutoStream, ColorChoice};
@@ -15,17 +15,17 @@ pub(crate) struct Console {
     moves: bool,
     /// Whether there is a line on the terminal that the next one replaces.
     passing: Cell<bool>,
-    /// Why a result did not get out.
+    /// Why a result could not be written.
     lost: RefCell<Option<io::Error>>,
 }
 
-/// What a machine gets where a verb could not do its work.
+/// The JSON document of a command that failed.
 #[derive(Serialize)]
 struct Troubles {
     troubles: Vec<String>,
 }
 
-/// What a word means.
+/// The meaning of a word, which determines its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Paint {
     Good,
@@ -68,8 +68,8 @@ impl Console {
         self.keep(write!(stdout(), "{text}"));
     }
 
-    /// How the tool ends: badly, too, where a result did not get out, as on a full disk. Whoever
-    /// closed a pipe has read what they wanted, and needs no words.
+    /// How the tool ends. A result that could not be written, as on a full disk, is a failure as well. After
+    /// a closed pipe there is no message: the reader has what it wanted.
     pub(crate) fn end(&self, result: Result<Exit, Failure>) -> Exit {
         let exit = result.unwrap_or_else(|Failure(sentences)| {
             for sentence in &sentences {
@@ -91,7 +91,7 @@ impl Console {
         }
     }
 
-    /// What happens on the way, to standard error.
+    /// A note, to standard error.
     pub(crate) fn note(&self, text: &str) {
         self.settle();
         let _ = writeln!(anstream::stderr(), "{text}");
@@ -111,7 +111,7 @@ impl Console {
         self.note(&format!("{tool}: {}", printable(text)));
     }
 
-    /// What goes on; replaced by whatever comes next. Nothing where this is no terminal.
+    /// Shows progress in a line that the next output replaces. Does nothing without a terminal.
     pub(crate) fn passing(&self, text: &str) {
         if self.moves {
             let mut out = AutoStream::new(stderr(), ColorChoice::Always);
@@ -127,7 +127,7 @@ impl Console {
         }
     }
 
-    /// Takes the passing line away.
+    /// Removes the progress line.
     fn settle(&self) {
         if self.passing.take() {
             let mut out = stderr();
@@ -142,8 +142,8 @@ fn json(value: &impl Serialize) -> String {
     serde_json::to_string_pretty(value).map_or_else(|_| String::new(), |text| text + "\n")
 }
 
-/// A word in its colour; where the stream is no terminal, or the user wants none, the colour is
-/// dropped on the way out.
+/// A word in its colour. The output drops the colour if the stream is not a terminal, or if the user wants
+/// no colour.
 pub(crate) fn paint(paint: Paint, text: &str) -> String {
     let style = match paint {
         Paint::Good => Style::new().fg_color(Some(AnsiColor::Green.into())),

@@ -1,4 +1,4 @@
-//! A change of a file, for people: one hunk, as `diff -u` shows it.
+//! A change of a file, for the terminal: one hunk, as `diff -u` shows it.
 
 use crate::ui::console::{Paint, paint};
 use pam_onelogin::text::printable;
@@ -10,7 +10,7 @@ const AROUND: usize = 3;
 /// The change of this file.
 pub(crate) fn diff(path: &Path, old: &[u8], new: &[u8]) -> String {
     if old.contains(&0) || new.contains(&0) {
-        let text = format!("{}: changes, and is no text", path.display());
+        let text = format!("{}: changes (not a text file)", path.display());
         return paint(Paint::Bold, &text);
     }
     let (old, new) = (lines(old), lines(new));

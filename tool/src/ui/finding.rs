@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// A user gets in without a second factor, or no user gets in.
+    /// A user can log in without a second factor, or no user can log in.
     Fault,
-    /// It works, and not as most would want it.
+    /// It works, but not as most administrators want it.
     Warning,
-    /// Worth knowing; needs nothing done.
+    /// For information; nothing has to be done.
     Note,
-    /// What was looked at and is right.
+    /// Checked, and right.
     Good,
 }
 
@@ -24,7 +24,7 @@ pub(crate) enum Severity {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
     pub(crate) severity: Severity,
-    /// A word for machines, which stays.
+    /// A word for programs, which does not change.
     pub(crate) id: &'static str,
     /// One sentence.
     pub(crate) what: String,
@@ -47,12 +47,12 @@ pub(crate) struct Place {
 }
 
 impl Finding {
-    /// Denied, or let in, where it must not be.
+    /// A login that succeeds or is denied against the intent.
     pub(crate) fn fault(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Fault, id, what)
     }
 
-    /// Not as most would want it.
+    /// Not as most administrators want it.
     pub(crate) fn warning(id: &'static str, what: impl Into<String>) -> Self {
         Self::new(Severity::Warning, id, what)
     }
@@ -90,7 +90,7 @@ impl Finding {
         self
     }
 
-    /// Where it stands, if it stands anywhere.
+    /// Its place, if it has one.
     pub(crate) fn of(mut self, place: Option<Place>) -> Self {
         self.place = place;
         self
@@ -108,7 +108,7 @@ impl Finding {
         self
     }
 
-    /// For people: a line for each part, aligned.
+    /// For the terminal: a line for each part, aligned.
     pub(crate) fn text(&self) -> String {
         let word = format!("{:<8}", self.severity.word());
         let mut text = format!(
@@ -132,7 +132,7 @@ impl Finding {
         text
     }
 
-    /// As it is shown: nothing in it moves a cursor (rule R10).
+    /// Without control characters, so that nothing in it moves a cursor (rule R10).
     pub(crate) fn cleaned(mut self) -> Self {
         self.what = clean(&self.what, CHARS);
         self.why = self.why.map(|why| clean(&why, CHARS));
@@ -185,5 +185,5 @@ impl Severity {
     }
 }
 
-/// The longest part of a finding, in characters; foreign words in it are short.
+/// The longest part of a finding, in characters.
 const CHARS: usize = 600;

@@ -1,4 +1,4 @@
-//! The person at this terminal, and the time that they wait.
+//! Prompts and answers at this terminal, and the countdown while the user waits.
 
 use crate::ui::console::Console;
 use nix::sys::signal::{SigSet, Signal};
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// The longest answer that is taken, in bytes; as in a host program.
 const MAX_ANSWER: usize = 512;
 
-/// How often the time that is left is shown anew.
+/// How often the remaining time is updated.
 const TICK: Duration = Duration::from_secs(1);
 
 /// The prompts of a login, on standard error; the answers from standard input.
@@ -55,14 +55,14 @@ pub(crate) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Z
     Some(Zeroizing::new(line.trim_ascii_end().to_vec()))
 }
 
-/// What is typed at a prompt, whatever it is; `None` at the end of the input.
+/// The line that is typed at a prompt; `None` at the end of the input.
 fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
-    // Before the prompt: who answers it at once is not shown either.
+    // Before the prompt, so that an answer typed at once is hidden as well.
     let hidden = if is_secret { Hidden::start() } else { None };
     console.ask(prompt);
     let interrupt = hidden.as_ref().map(Hidden::interrupt);
     let line = let_interrupt(|| read_line(interrupt));
-    // The terminal has shown the end of the line, unless it was not to, or it is none.
+    // The terminal shows the end of the line itself, unless echo is off or input is not a terminal.
     if hidden.is_some() || line.is_err() || !std::io::stdin().is_terminal() {
         console.note("");
     }
@@ -74,12 +74,12 @@ fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<V
     line.ok()
 }
 
-/// Whether the person agrees; without an answer the answer is no.
+/// Whether the user agrees; no answer means no.
 pub(crate) fn agrees(console: &Console, question: &str) -> bool {
     line(console, &format!("{question} [y/N] "), false).is_some_and(|answer| is_yes(&answer))
 }
 
-/// What a person means by yes.
+/// Whether an answer means yes.
 pub(crate) fn is_yes(answer: &[u8]) -> bool {
     answer.eq_ignore_ascii_case(b"y") || answer.eq_ignore_ascii_case(b"yes")
 }
@@ -113,7 +113,7 @@ enum End {
     Interrupt,
 }
 
-/// One line, byte by byte: what follows is not ours to take, another process may read it.
+/// Reads one line, byte by byte: another process may read the input after it.
 fn read_line(interrupt: Option<u8>) -> Result<Zeroizing<Vec<u8>>, End> {
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_ANSWER + 1));
     let mut byte = Zeroizing::new([0]);
@@ -123,7 +123,7 @@ fn read_line(interrupt: Option<u8>) -> Result<Zeroizing<Vec<u8>>, End> {
             Ok(0) => return Ok(line),
             Ok(_) if byte.as_slice() == b"\n" => return Ok(line),
             Ok(_) if byte.first() == interrupt.as_ref() => return Err(End::Interrupt),
-            // What is too long is read to its end, and kept as just that.
+            // A line that is too long is read to its end, and stays too long.
             Ok(_) if line.len() <= MAX_ANSWER => line.extend_from_slice(byte.as_slice()),
             Ok(_) | Err(Errno::INTR) => {}
             Err(_) => return Err(End::Gone),
@@ -131,8 +131,8 @@ fn read_line(interrupt: Option<u8>) -> Result<Zeroizing<Vec<u8>>, End> {
     }
 }
 
-/// While it lives, the terminal does not show what is typed. Ctrl-C is a key like any other, which
-/// ends a line: it must not end us before the terminal is as it was.
+/// While it exists, the terminal does not show what is typed. Ctrl-C only ends the line: it must not end the
+/// tool before the terminal is restored.
 struct Hidden(Termios);
 
 impl Hidden {

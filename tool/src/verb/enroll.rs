@@ -1,5 +1,5 @@
-//! `enroll USER`: an admin sets a factor up for a user who sits beside them, by the code of the
-//! enrolment at login. The new device's secret is shown on this terminal and goes nowhere else.
+//! `enroll USER`: an administrator enrols a factor for a user who sits next to them, with the code of the
+//! enrolment at login. The secret of the new device is shown on this terminal only.
 
 use crate::host::audit;
 use crate::host::user_selection::user_names;
@@ -26,7 +26,7 @@ use std::time::Duration;
 /// How long it may take to find the phone and to set up the app.
 const TIME: Duration = Duration::from_secs(900);
 
-/// For whom.
+/// The options.
 #[derive(Args)]
 #[command(after_help = "\
 The secret of the new device is shown on this terminal only.
@@ -53,7 +53,7 @@ struct Document<'a> {
     requests: usize,
 }
 
-/// How it went, for people and the log.
+/// The result, for the terminal and the log.
 struct End {
     reason: Option<&'static str>,
     detail: Option<String>,
@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     } else {
         Further::Refused
     };
-    let heading = format!("Choose a factor to set up for {user}:");
+    let heading = format!("Choose a factor to enrol for {user}:");
     let mut terminal = Terminal(console);
     let setup = with_login(
         config,
@@ -122,15 +122,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     })
 }
 
-/// Without a terminal, or by version 1 of the API.
+/// Refuses without a terminal, and with version 1 of the API.
 fn refuse_where_nobody_can(config: &Config) -> Result<(), Failure> {
     if !stdin().is_terminal() || !stderr().is_terminal() {
-        let text =
-            "the secret of a new device is shown to whoever sits here: this needs a terminal";
+        let text = "enroll shows the secret of the new device, so it needs a terminal";
         return Err(Failure::new(text));
     }
     if config.onelogin.version == Version::V1 {
-        let text = "factors can be enrolled with onelogin.api_version = 2 only";
+        let text = "enroll works only with onelogin.api_version = 2";
         return Err(Failure::new(text));
     }
     Ok(())
@@ -149,27 +148,28 @@ impl End {
                 reason: None,
                 detail: None,
                 sentence: format!("{user} has a new factor: {}.", setup.factor.unwrap_or("-")),
-                advice: Some(format!("To try it: pam-onelogin test {}", word(user))),
+                advice: Some(format!("To test it, type: pam-onelogin test {}", word(user))),
             },
             SetupEnd::HasSome => no(
                 "has-factors",
                 format!("{user} has a factor already."),
                 format!(
-                    "To see it: pam-onelogin factors {name}; to add one: pam-onelogin enroll {name} --another",
+                    "To show it, type: pam-onelogin factors {name}; to add another one, type: pam-onelogin enroll {name} --another",
                     name = word(user)
                 ),
             ),
             SetupEnd::NothingToEnrol => no(
                 "nothing-to-enrol",
-                format!("There is nothing that {user} could enrol and that factors.allow allows."),
-                "To change that: factors.allow here, or the user's policy at OneLogin".to_owned(),
+                format!("{user} can enrol no factor that factors.allow allows."),
+                "To change that, edit factors.allow on this host, or the policy of the user at OneLogin."
+                    .to_owned(),
             ),
             SetupEnd::Ended(outcome) => {
                 let prediction = Prediction::of_end(outcome);
                 let reason = prediction.reason.unwrap_or("denied");
                 let facts = [Some(reason.to_owned()), prediction.detail.clone()];
                 let facts: Vec<_> = facts.into_iter().flatten().collect();
-                let sentence = format!("No factor was set up for {user}: {}.", facts.join(", "));
+                let sentence = format!("No factor was enrolled for {user}: {}.", facts.join(", "));
                 Self {
                     reason: Some(reason),
                     advice: prediction.advice(user),
@@ -182,7 +182,7 @@ impl End {
 }
 
 impl Document<'_> {
-    /// One line, as of a login: who has got which factor, and by whom.
+    /// Logs one line, like that of a login: the user, the factor, and the administrator.
     fn log(&self, time: Duration) {
         let event = if self.enrolled {
             "enrolled"

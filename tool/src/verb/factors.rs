@@ -1,4 +1,4 @@
-//! `factors USER`: a user's devices, which of them may be used here, and how a login would begin.
+//! `factors USER`: the devices of a user, which of them can be used here, and how a login would begin.
 
 use crate::host::user_selection::user_names;
 use crate::login::outlook::{Outlook, Prediction, fresh, known_as};
@@ -17,7 +17,7 @@ use pam_onelogin::text::{PROMPT_CHARS, clean};
 use pam_onelogin::trust::Trusted;
 use serde::Serialize;
 
-/// Whose devices.
+/// The options.
 #[derive(Args)]
 #[command(after_help = "\
 The command asks OneLogin, not the cache. It sends no push, call or message, and no limit counts it.
@@ -38,10 +38,10 @@ struct Document<'a> {
     reason: Option<&'static str>,
     detail: Option<&'a str>,
     devices: Vec<Entry>,
-    /// How many further devices are of kinds that this version cannot use.
+    /// The number of further devices, of types that this version cannot use.
     other_devices: usize,
     begins: Begins,
-    /// Why less is offered than could be sent.
+    /// Why fewer factors are offered than the user has.
     held_back: Option<&'static str>,
     requests: usize,
 }
@@ -53,7 +53,7 @@ struct Entry {
     name: String,
     default: bool,
     allowed: bool,
-    /// What keeps it out.
+    /// Why it cannot be used.
     why: Option<&'static str>,
 }
 
@@ -95,7 +95,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     };
     document.show(console, &prediction);
     if let Some(trouble) = state.trouble() {
-        let text = format!("Nobody gets in, as nothing can be counted: {trouble}");
+        let text = format!("No user can log in, because logins cannot be counted: {trouble}");
         console.note(&paint(Paint::Warning, &text));
     }
     console.document(&document);
@@ -116,12 +116,12 @@ impl Document<'_> {
         }
         if self.other_devices > 0 {
             console.say(&format!(
-                "{} more, of kinds that cannot be used here.\n",
+                "Other devices, of types that cannot be used here: {}.\n",
                 self.other_devices
             ));
         }
         if let Some(why) = self.held_back {
-            let text = format!("Not all that could be sent is offered: {why}.");
+            let text = format!("A login would offer fewer factors: {why}.");
             console.note(&paint(Paint::Warning, &text));
         }
         let text = match &self.begins {
@@ -171,7 +171,7 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
         let mut offered = menu.iter().flat_map(|menu| menu.devices());
         offered.position(|other| other.id == device.id)
     };
-    // As in the menu; what is not offered comes last.
+    // In the order of the menu; devices that are not offered come last.
     devices.sort_by_key(|device| place(device).unwrap_or(usize::MAX));
     let entry = |device: &Device| {
         let why = if place(device).is_some() {
@@ -179,11 +179,11 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
         } else if !config.factors.allow.contains(&device.factor) {
             Some("not in factors.allow")
         } else if config.onelogin.verify == VerifyForm::Activated && device.factor == Factor::Duo {
-            Some("not with onelogin.verify = \"activated\"")
+            Some("cannot be used with onelogin.verify = \"activated\"")
         } else if let Some(reached) = preview.held_back {
             Some(why_less(reached))
         } else if state.trouble().is_some() {
-            Some("needs state_dir")
+            Some("needs a state_dir that can be written")
         } else {
             None
         };
@@ -199,7 +199,7 @@ fn entries(preview: &Preview, config: &Config, state: &State) -> Vec<Entry> {
     devices.into_iter().map(entry).collect()
 }
 
-/// Why less is offered than could be sent.
+/// Why fewer factors are offered than the user has.
 fn why_less(reached: LimitReached) -> &'static str {
     match reached {
         LimitReached::Window => "limits.challenges is used up",

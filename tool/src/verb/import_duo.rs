@@ -1,5 +1,5 @@
-//! `import-duo [FILE]`: a configuration of `pam_duo` or `login_duo` becomes one of ours, each line with where it
-//! comes from. Its keys and secrets are Duo's: they are neither copied nor shown.
+//! `import-duo [FILE]`: converts a configuration of `pam_duo` or `login_duo` into one for `pam_onelogin`, each
+//! line with its origin. Keys and secrets belong to Duo: they are neither copied nor shown.
 
 mod ini;
 
@@ -41,12 +41,12 @@ struct Document<'a> {
     to_do: &'a [String],
 }
 
-/// What became of a line.
+/// What a line is converted to.
 #[derive(Serialize)]
 struct Told {
     line: usize,
     key: String,
-    /// Our line; none where there is no counterpart.
+    /// Our line; `None` without a counterpart.
     becomes: Option<String>,
     note: String,
 }
@@ -83,7 +83,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         Some(path) => {
             if !Output::at(path)?.create(toml.as_bytes(), MODE)? {
                 return Err(Failure::new(format!(
-                    "{} is there already; name another file, and compare",
+                    "{} exists already; pass another file, and compare the two",
                     path.display()
                 )));
             }
@@ -112,7 +112,7 @@ fn usual() -> Result<PathBuf, Failure> {
     let mut there = USUAL.iter().map(PathBuf::from).filter(|path| path.exists());
     there.next().ok_or_else(|| {
         Failure::new(format!(
-            "there is none of {}; name the file",
+            "none of these files exists: {}; pass the file",
             USUAL.join(", ")
         ))
     })
@@ -155,7 +155,7 @@ impl Imported {
             match later.iter().find(|later| later.key == line.key) {
                 // The smallest number of prompts holds, the last of all else.
                 Some(later) if !is_list && line.key != "prompts" => {
-                    let text = format!("line {} says it anew", later.number);
+                    let text = format!("line {} sets it again", later.number);
                     imported.leave_out(line, &text);
                 }
                 _ => {
@@ -175,12 +175,12 @@ impl Imported {
     fn take(&mut self, place: &str, line: &Line) -> Result<(), String> {
         let value = line.value.as_str();
         match line.key.as_str() {
-            "ikey" => self.leave_out(line, "Duo's; onelogin.client_id takes its place. Not copied"),
-            "skey" => self.leave_out(line, "Duo's; onelogin.client_secret takes its place. Not copied"),
-            "host" => self.leave_out(line, "Duo's; onelogin.url takes its place"),
+            "ikey" => self.leave_out(line, "not copied; onelogin.client_id replaces it"),
+            "skey" => self.leave_out(line, "not copied; onelogin.client_secret replaces it"),
+            "host" => self.leave_out(line, "not copied; onelogin.url replaces it"),
             "cafile" => self.leave_out(
                 line,
-                "for Duo's host; onelogin.ca_file is for a proxy that looks into TLS, and rarely needed",
+                "for Duo's server; onelogin.ca_file is needed only for a proxy that inspects TLS",
             ),
             "http_proxy" => self.proxy(place, line),
             "group" | "groups" => self.groups(place, line),
@@ -192,14 +192,17 @@ impl Imported {
             "prompts" => self.prompts(line)?,
             "https_timeout" => self.timeout(line)?,
             "send_gecos" if is_yes(value) => {
-                self.leave_out(line, "a user may edit GECOS; names that differ stand in users.map_file");
+                self.leave_out(
+                    line,
+                    "users can edit GECOS; users.map_file lists names that differ",
+                );
                 self.to_do.push(format!(
-                    "{place}:{}: Duo's names come from GECOS; write those that differ into users.map_file",
+                    "{place}:{}: Duo takes names from GECOS; write the names that differ into users.map_file",
                     line.number
                 ));
             }
             "noverify" if is_yes(value) => {
-                self.leave_out(line, "certificates are always verified here");
+                self.leave_out(line, "pam_onelogin always verifies certificates");
             }
             key => match WITHOUT_COUNTERPART.iter().find(|(known, _)| *known == key) {
                 Some((_, why)) => self.leave_out(line, why),
@@ -223,14 +226,14 @@ impl Imported {
                 self.onelogin.push(ours);
                 if proxy.credential.is_some() {
                     self.to_do.push(format!(
-                        "{place}:{number}: the proxy's user and password are not copied; write them before its host"
+                        "{place}:{number}: the user and password of the proxy are not copied; write them before its host, as in http://USER:PASSWORD@HOST:PORT"
                     ));
                 }
             }
             Err(why) => {
-                self.leave_out(line, &format!("ours {why}"));
+                self.leave_out(line, &format!("onelogin.http_proxy {why}"));
                 self.to_do.push(format!(
-                    "{place}:{number} names a proxy, which could not be read: write onelogin.http_proxy"
+                    "{place}:{number}: the proxy could not be converted; write onelogin.http_proxy"
                 ));
             }
         }
@@ -263,10 +266,10 @@ impl Imported {
             "secure" => SAME,
             "safe" => {
                 self.to_do.push(format!(
-                    "{place}:{} is failmode = safe: ours became \"secure\", which denies during an outage of OneLogin, too. {SAFE_INSTEAD}",
+                    "{place}:{}: failmode = safe became failmode = \"secure\", which also denies logins during an outage of OneLogin. {SAFE_INSTEAD}",
                     line.number
                 ));
-                "NOT AS THERE: \"safe\" needs networks here; until then this denies during an outage, too"
+                "NOT AS WITH DUO: \"safe\" needs networks here; this line also denies logins during an outage"
             }
             _ => return Err("failmode must be \"safe\" or \"secure\"".to_owned()),
         };
@@ -283,21 +286,24 @@ impl Imported {
         let text = format!("prompts = {}", number.clamp(1, 3));
         let is_prompts = |ours: &Ours| ours.text.starts_with("prompts");
         if (self.factors.iter()).any(|ours| is_prompts(ours) && ours.text < text) {
-            self.leave_out(line, "a smaller number stands above");
+            self.leave_out(line, "a line above sets a smaller number");
             return Ok(());
         }
         self.factors.retain(|ours| !is_prompts(ours));
-        let ours = self.ours(line, text, "1 to 3, as there");
+        let ours = self.ours(line, text, "1 to 3, as with Duo");
         self.factors.push(ours);
         Ok(())
     }
 
     fn timeout(&mut self, line: &Line) -> Result<(), String> {
         match number(line)? {
-            none if none <= 0 => self.leave_out(line, "there is always a time limit here, 10 s"),
+            none if none <= 0 => self.leave_out(
+                line,
+                "pam_onelogin always has a time limit; the default is 10 s",
+            ),
             seconds => {
                 let text = format!("request_timeout = {}", seconds.min(MOST_SECONDS));
-                let note = "for one request; login_timeout ends all of them";
+                let note = "for one request; login_timeout limits the whole login";
                 let ours = self.ours(line, text, note);
                 self.onelogin.push(ours);
             }
@@ -305,7 +311,7 @@ impl Imported {
         Ok(())
     }
 
-    /// What no line said.
+    /// What no line of the file sets.
     fn finish(&mut self) {
         if !self.groups.is_empty() {
             let lists: Vec<_> = self.groups.iter().map(|(_, list)| quoted(list)).collect();
@@ -317,11 +323,11 @@ impl Imported {
         }
         if self.failmode.is_none() {
             self.to_do.push(format!(
-                "Duo let everybody in when its service was out of reach (failmode was not set, and its default is safe). Ours does NOT: failmode = \"secure\". Make sure that somebody gets in at the console. {SAFE_INSTEAD}"
+                "failmode is not set, so Duo accepted every login when its service could not be reached (its default is safe). pam_onelogin does NOT: failmode = \"secure\". Make sure that an administrator can log in at the console. {SAFE_INSTEAD}"
             ));
         }
         self.to_do.push(
-            "take pam_duo.so out of the stacks in /etc/pam.d, login_duo out of sshd_config (ForceCommand)"
+            "remove pam_duo.so from the stacks in /etc/pam.d, and login_duo (ForceCommand) from sshd_config"
                 .to_owned(),
         );
     }
@@ -354,14 +360,14 @@ impl Imported {
     /// The configuration.
     fn toml(&self, place: &str) -> String {
         let mut text = format!(
-            "# From {place}, by pam-onelogin import-duo. Fill in the three lines with FILL IN, then type:\n# pam-onelogin check\n\n"
+            "# Converted from {place} by pam-onelogin import-duo. Fill in the three lines after FILL IN, then type:\n# pam-onelogin check\n\n"
         );
         match &self.failmode {
             Some(ours) => section(&mut text, place, std::slice::from_ref(ours)),
             None => {
                 let _ = writeln!(
                     text,
-                    "# NOT AS WITH DUO: its default is \"safe\", which lets everybody in when its service is out of reach.\n{SAFE_LINES}{SECURE}"
+                    "# NOT AS WITH DUO: its default is \"safe\", which accepts every login when its service cannot be reached.\n{SAFE_LINES}{SECURE}"
                 );
             }
         }
@@ -374,7 +380,7 @@ impl Imported {
             }
         }
         if !self.left_out.is_empty() {
-            text.push_str("\n# Without a counterpart here:\n");
+            text.push_str("\n# Options without a counterpart in pam_onelogin:\n");
             for (line, note) in &self.left_out {
                 let _ = writeln!(text, "# {place}:{line}: {note}");
             }
@@ -394,7 +400,7 @@ fn section(text: &mut String, place: &str, lines: &[Ours]) {
     }
 }
 
-/// The option itself is shown where it cannot be a part of a key that was broken into two lines.
+/// The option itself is shown only if it cannot be part of a key that was split into two lines.
 fn unknown(key: &str) -> String {
     let is_word = key.len() <= 30 && key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
     let option = if is_word {
@@ -402,7 +408,9 @@ fn unknown(key: &str) -> String {
     } else {
         "this".to_owned()
     };
-    format!("{option} is no option of pam_duo or login_duo; Duo ignores each line from here on")
+    format!(
+        "{option} is not an option of pam_duo or login_duo; Duo ignores this and all later lines"
+    )
 }
 
 fn number(line: &Line) -> Result<i64, String> {
@@ -410,12 +418,12 @@ fn number(line: &Line) -> Result<i64, String> {
     line.value.parse().map_err(wrong)
 }
 
-/// As Duo reads it: everything else is no.
+/// Whether Duo reads this value as yes; it reads every other value as no.
 fn is_yes(value: &str) -> bool {
     matches!(value, "yes" | "true" | "on" | "1")
 }
 
-/// A pattern of a list of groups. A space in a name stands for itself; beside a wildcard `?` stands for it.
+/// A pattern of a list of groups. A space in a name stays; in a pattern with wildcards it becomes `?`.
 fn with_spaces(pattern: &str) -> String {
     if pattern.contains(['*', '?']) {
         pattern.replace(' ', "?")
@@ -424,48 +432,52 @@ fn with_spaces(pattern: &str) -> String {
     }
 }
 
-/// A text in quotes. Those of JSON are good TOML once control characters are gone.
+/// A text in quotes. A JSON string is valid TOML once control characters are removed.
 fn quoted(text: &str) -> String {
     serde_json::to_string(&clean(text, CHARS)).unwrap_or_default()
 }
 
-/// Options for which there is nothing here, and why.
+/// Options without a counterpart, and the reason.
 const WITHOUT_COUNTERPART: [(&str, &str); 11] = [
-    ("pushinfo", "OneLogin's pushes carry no text of a host"),
+    (
+        "pushinfo",
+        "OneLogin's pushes cannot show a text of this host",
+    ),
     (
         "accept_env_factor",
-        "no factor is taken from the environment, which is the user's",
+        "the factor is never read from the environment, which the user controls",
     ),
-    ("fallback_local_ip", "OneLogin is not told an address"),
+    ("fallback_local_ip", "no address is sent to OneLogin"),
     ("send_gecos", "names are never taken from GECOS"),
     ("gecos_parsed", "names are never taken from GECOS"),
     ("gecos_delim", "names are never taken from GECOS"),
     ("gecos_username_pos", "names are never taken from GECOS"),
-    ("motd", "login_duo's; sshd and pam_motd show it"),
-    ("verified_push", "OneLogin's API has no number to compare"),
-    ("noverify", "certificates are always verified here"),
-    ("dev_fips_mode", "Duo's own tests"),
+    ("motd", "only for login_duo; sshd or pam_motd shows it"),
+    ("verified_push", "OneLogin's API has no number matching"),
+    ("noverify", "pam_onelogin always verifies certificates"),
+    ("dev_fips_mode", "only for Duo's own tests"),
 ];
 
-const SAME: &str = "the same";
+const SAME: &str = "same meaning";
 
-/// Our line, whatever Duo's is: `safe` needs networks, which no file of Duo's has.
+/// Our line, whatever Duo's line is: `safe` needs networks, which no Duo configuration has.
 const SECURE: &str = "failmode = \"secure\"";
 
-/// What stands before [`SECURE`] where Duo lets in. The network is one for documents, so that nobody gets in by
-/// these lines before they are filled in.
+/// The comment before [`SECURE`] if Duo's failmode is safe. The network is reserved for documentation, so that
+/// these lines accept no login before an administrator edits them.
 const SAFE_LINES: &str = "\
-# To let in during an outage of OneLogin, write these two lines instead. failmode_from needs the networks that
-# people log in from by ssh, in place of this one; pam_onelogin(8) says what an outage is.
+# To accept SSH logins during an outage of OneLogin, write these two lines instead. Replace the network with the
+# networks that your users log in from. See \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8).
 # failmode = \"safe\"
 # failmode_from = [\"192.0.2.0/24\"]
 ";
 
 /// The same for standard error.
-const SAFE_INSTEAD: &str = "To let in then, write failmode = \"safe\" and failmode_from = [\"192.0.2.0/24\"] instead, with the networks that people log in from by ssh; it never applies in sudo and su";
-const GROUPS: &str = "each text is one of Duo's lists; a group that is not there denies everybody";
+const SAFE_INSTEAD: &str = "To accept SSH logins during an outage, write failmode = \"safe\" and failmode_from = [\"192.0.2.0/24\"] instead, with the networks that your users log in from; \"safe\" never applies to sudo and su";
+const GROUPS: &str =
+    "each string is one of Duo's lists; a group that does not exist denies every user";
 
-/// Where Duo's files are, and where Debian's package has them; the module's first.
+/// The usual places of Duo's files, and those of Debian's package; the file of the module first.
 const USUAL: [&str; 4] = [
     "/etc/duo/pam_duo.conf",
     "/etc/security/pam_duo.conf",
@@ -475,9 +487,9 @@ const USUAL: [&str; 4] = [
 
 const FILL_IN: &str = "
 [onelogin]
-# FILL IN: your tenant's address.
+# FILL IN: the address of your tenant.
 #url = \"https://example.onelogin.com\"
-# FILL IN: the API credential (Administration, Developers, API Credentials).
+# FILL IN: the API credential (Administration > Developers > API Credentials).
 #client_id = \"\"
 # FILL IN: its secret, or client_secret_file = \"/etc/pam_onelogin/secret\".
 #client_secret = \"\"

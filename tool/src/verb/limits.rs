@@ -1,4 +1,4 @@
-//! `limits reset USER`: takes back what was counted of a user on this host.
+//! `limits reset USER`: resets what this host has counted for a user.
 
 use crate::host::audit;
 use crate::host::user_selection::user_names;
@@ -45,7 +45,7 @@ struct Document<'a> {
     by: &'a str,
 }
 
-/// Takes them back.
+/// Resets them.
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let What::Reset { user } = &options.what;
     let loaded = context.load()?;
@@ -70,13 +70,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     };
     if counts(after) != ([0; 5], false) {
         return Err(Failure::new(format!(
-            "what was counted of {user} could not be taken back, or a login counts right now"
+            "the limits of {user} could not be reset, or a login of {user} is in progress; try again"
         )));
     }
     let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
         counts(before);
     let by = audit::admin();
-    // The log must say why the counts do not add up.
+    // The log must show why the counts do not add up.
     let line = format!(
         "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
         pair("user", user),
@@ -84,7 +84,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     );
     audit::leave(Level::Notice, &line);
     context.console.say(&format!(
-        "{user} has all of the limits again. Taken back: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
+        "The limits of {user} are reset. Removed: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
         failures + unproven_failures + reserve,
         if push_denied { ", the pause after a denied push" } else { "" }
     ));

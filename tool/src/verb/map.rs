@@ -1,4 +1,4 @@
-//! `map export`: who is who at OneLogin, once for many hosts.
+//! `map export`: looks up the OneLogin ids of local users, once for many hosts.
 
 use crate::host::files::output::Output;
 use crate::host::user_selection::UserSelection;
@@ -31,7 +31,7 @@ enum What {
     Export(Export),
 }
 
-/// Whose lines, and where to.
+/// The options of `map export`.
 #[derive(Args)]
 #[command(after_help = "\
 The command sends one or two requests per user, and no push, call or message.
@@ -48,10 +48,10 @@ struct Export {
 /// Who is who.
 #[derive(Default, Serialize)]
 struct Document {
-    /// By name, and each once: the system may know a user by several spellings.
+    /// Sorted by name, each once: the system may know a user by several spellings.
     entries: BTreeSet<Entry>,
     left_out: Vec<LeftOut>,
-    /// Whether the file was not so before, where one is written.
+    /// Whether the file has changed, if one is written.
     #[serde(skip_serializing_if = "Option::is_none")]
     changed: Option<bool>,
 }
@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let names = export.whom.names()?;
-    // Before many requests are made for a result that could not be kept.
+    // Before the tool sends many requests for a result that it could not write.
     let output = match &export.output {
         Some(path) => Some((path, Output::at(path)?)),
         None => None,
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
                 let user = clean(name, PROMPT_CHARS);
                 let prediction = Prediction::of_end(&outcome);
                 if is_no_answer(&outcome) {
-                    return Err(prediction.failure(&user, "; no map was made"));
+                    return Err(prediction.failure(&user, "; no map was written"));
                 }
                 if prediction.word == Word::Denied {
                     exit = Exit::Bad;
@@ -136,7 +136,7 @@ impl Document {
         format!("{entries} mapped, {left_out} left out")
     }
 
-    /// The map file; read back by the module's own parser before anybody relies on it.
+    /// The map file. The module's own parser reads it back before it is used.
     fn map(&self) -> Result<String, Failure> {
         let mut text = format!("# By pam-onelogin map export: {}.\n", self.summary());
         for Entry { user, onelogin_id } in &self.entries {
@@ -156,7 +156,9 @@ impl Document {
         if self.entries.iter().all(is_there) {
             Ok(text)
         } else {
-            Err(Failure::new("a name cannot stand in a map"))
+            Err(Failure::new(
+                "a map file cannot contain one of these user names; no map was written",
+            ))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `status [USER]`: the last decisions of this host, and what it counts and keeps.
+//! `status [USER]`: the latest decisions of this host, its cached tokens, and the limits of a user.
 
 use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions, text_of};
@@ -44,7 +44,7 @@ struct Document {
     tokens: Vec<Token>,
 }
 
-/// How often something was decided.
+/// How often there was a decision with this event and reason.
 #[derive(Serialize)]
 struct Tally {
     event: String,
@@ -52,7 +52,7 @@ struct Tally {
     count: usize,
 }
 
-/// How a user stands.
+/// The limits and the cache of a user.
 #[derive(Serialize)]
 struct Figures {
     challenges: usize,
@@ -74,7 +74,7 @@ struct Figures {
     cached_seconds: Option<i64>,
 }
 
-/// Whose token is kept, and until when.
+/// Until when the token of a credential is cached.
 #[derive(Serialize)]
 struct Token {
     table: &'static str,
@@ -116,12 +116,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 }
 
 impl Document {
-    /// For people.
+    /// The lines for the terminal.
     fn lines(&self) -> Vec<String> {
         let heading = |text: &str| paint(Paint::Bold, text);
         let mut lines = Vec::new();
         match &self.log {
-            None => lines.push("No log was found: neither the journal nor /var/log.".to_owned()),
+            None => lines
+                .push("No log was found, neither the journal nor a file in /var/log.".to_owned()),
             Some(log) if self.counts.is_empty() => lines.push(format!("No decision in {log}.")),
             Some(log) => {
                 lines.push(heading(&format!("Decisions in {log}")));
@@ -131,16 +132,16 @@ impl Document {
                 });
                 lines.extend(counts.map(|line| line.trim_end().to_owned()));
                 if !self.last.is_empty() {
-                    lines.push(heading("The last ones"));
+                    lines.push(heading("Latest decisions"));
                 }
                 lines.extend(self.last.iter().map(|last| format!("  {}", last.text())));
                 if self.counts.iter().any(|count| count.event == "denied") {
-                    lines.push("pam_onelogin(8) says of each reason what to do.".to_owned());
+                    lines.push("For what to do about each reason, see pam_onelogin(8).".to_owned());
                 }
             }
         }
         if let Some((user, kept)) = self.user.as_ref().zip(self.kept.as_ref()) {
-            lines.push(heading(&format!("What is kept of {user} here")));
+            lines.push(heading(&format!("Limits and cache of {user} on this host")));
             lines.extend(kept.lines());
         }
         lines.push(heading("Access tokens"));
@@ -197,16 +198,18 @@ impl Figures {
         };
         let failures = [self.failures_limit, self.failures_today_limit];
         let phone = match (self.phone_busy, self.push_denied) {
-            (true, _) => "waits for the answer to a push",
-            (false, true) => "a push was denied: none for an hour, but from known addresses",
-            (false, false) => "free",
+            (true, _) => "a push is pending",
+            (false, true) => {
+                "a push was denied: no push for an hour, except for logins from known addresses"
+            }
+            (false, false) => "no push is pending",
         };
         let cached = match self.cached_seconds {
-            Some(age) => format!("looked up {age} s ago, and believed"),
-            None => "nothing is kept; the next login asks".to_owned(),
+            Some(age) => format!("cached, looked up {age} s ago"),
+            None => "not cached; the next login asks OneLogin".to_owned(),
         };
         let origins = format!(
-            "{}; used of their reserve in 24 h: {}",
+            "{}; extra tries from them in 24 h: {}",
             self.known_origins, self.reserve
         );
         vec![
@@ -221,16 +224,16 @@ impl Figures {
                 failures,
             ),
             of(
-                "… unproven",
+                "unproven codes",
                 [self.unproven_failures, self.unproven_failures_today],
                 failures,
             ),
             line("known addresses", format!(" {origins}")),
             line(
                 "look-ups",
-                format!("{} in an hour led to nobody", self.look_ups),
+                format!("{} without a result in an hour", self.look_ups),
             ),
-            line("phone", phone.to_owned()),
+            line("push", phone.to_owned()),
             line("user, devices", cached),
         ]
     }
@@ -243,14 +246,14 @@ impl Token {
             OffsetDateTime::from_unix_timestamp(end).ok()
         });
         let text = match moment {
-            Some(end) => format!("kept until {}", text_of(end)),
-            None => "none is kept; the next login asks".to_owned(),
+            Some(end) => format!("cached until {}", text_of(end)),
+            None => "not cached; the next login requests one".to_owned(),
         };
-        format!("  of {:<20}{text}", self.table)
+        format!("  for {:<20}{text}", self.table)
     }
 }
 
-/// How often each was decided, the most frequent first.
+/// How often each event and reason occurred, the most frequent first.
 fn counts(list: &[Decision]) -> Vec<Tally> {
     let mut counts = BTreeMap::new();
     for decision in list {
@@ -267,7 +270,7 @@ fn counts(list: &[Decision]) -> Vec<Tally> {
     counts
 }
 
-/// The tokens in the private files; never what they are.
+/// The tokens in the private files, without their values.
 fn tokens(loaded: &Loaded) -> Vec<Token> {
     let state = state(loaded);
     let onelogin = &loaded.config.onelogin;

@@ -53,7 +53,7 @@ struct Document<'a> {
     reason: Option<&'a str>,
     detail: Option<&'a str>,
     factor: Option<&'a str>,
-    /// The age of user and devices, where they were believed without asking.
+    /// The age of user and devices, if they came from the cache.
     cached_seconds: Option<i64>,
     code: String,
     ms: u128,
@@ -104,11 +104,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     if let Some(age) = cached_seconds {
         let most = loaded.config.users.cache.as_secs();
         console.note(&format!(
-            "User and devices were looked up {age} s ago, and believed (users.cache = {most})."
+            "User and devices come from the cache, looked up {age} s ago (users.cache = {most})."
         ));
     }
     let code = format!("{:?}", verdict.code);
-    let line = format!("{line}\nThe module would say {code}.");
+    let line = format!("{line}\nThe module would return {code}.");
     conclude(console, options, &decision, &verdict, &line);
     console.document(&Document {
         user: clean(&options.user, PROMPT_CHARS),
@@ -130,7 +130,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 }
 
 impl Options {
-    /// What the service would ask.
+    /// The request that the service would make.
     fn request(&self) -> Request {
         let is_ssh = self.service == "sshd";
         let is_proven = !self.unproven;
@@ -149,7 +149,7 @@ impl Options {
     }
 }
 
-/// Says what is going to happen, by which settings, to whom.
+/// Shows the user, the service and the settings of the login.
 fn introduce(
     context: &Context,
     options: &Options,
@@ -159,7 +159,7 @@ fn introduce(
     let console = &context.console;
     let user = clean(&options.user, PROMPT_CHARS);
     console.note(&format!(
-        "The login of {} as in {}, by {} at {}. It is a real one: codes are used up, limits count.",
+        "Login of {} to {}, with {}, at {}. This is a real login: it uses up codes and counts against limits.",
         paint(Paint::Bold, &user),
         clean(&options.service, PROMPT_CHARS),
         context.config.display(),
@@ -173,14 +173,14 @@ fn introduce(
     let has_stack = |folder: &&str| Path::new(folder).join(&options.service).is_file();
     if !FOLDERS.iter().any(has_stack) {
         let text = format!(
-            "There is no stack of that name here: {}.",
+            "This host has no PAM stack of this name: {}.",
             clean(&options.service, PROMPT_CHARS)
         );
         console.note(&paint(Paint::Warning, &text));
     }
 }
 
-/// Says how it went, and what to type next.
+/// Shows the result, and what to type next.
 fn conclude(
     console: &Console,
     options: &Options,
@@ -205,7 +205,7 @@ fn conclude(
     }
     let service = clean(&options.service, PROMPT_CHARS);
     let text = format!(
-        "Not tried: the stack of {service}, and what it asks before. To look at that: pam-onelogin check"
+        "Not tested: the PAM stack of {service}, and the first factor. To check the stack, type: pam-onelogin check"
     );
     console.note(&paint(Paint::Dim, &text));
 }

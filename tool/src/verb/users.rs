@@ -1,5 +1,4 @@
-//! `users`: who would get in, who is exempt and who would be locked out, before the switch is
-//! thrown.
+//! `users`: which users could log in, are exempt or would be denied, before a service is enabled.
 
 use crate::host::user_selection::UserSelection;
 use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
@@ -42,7 +41,7 @@ struct Counts {
     enroll: usize,
     exempt: usize,
     denied: usize,
-    /// Those after whom OneLogin was given up.
+    /// The users who were not checked because OneLogin does not answer.
     not_asked: usize,
 }
 
@@ -56,7 +55,7 @@ struct Entry {
     factors: Vec<&'static str>,
 }
 
-/// Looks at each. Nothing is activated.
+/// Checks each user. Nothing is activated.
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
@@ -157,10 +156,10 @@ impl Counts {
         if *not_asked > 0 {
             let _ = write!(
                 text,
-                ", {not_asked} not asked: OneLogin gives no answer; type pam-onelogin check"
+                ", {not_asked} not checked: OneLogin does not answer; type: pam-onelogin check"
             );
         } else if *denied > 0 {
-            text.push_str("; pam_onelogin(8) says of each reason what to do");
+            text.push_str("; for what to do about each reason, see pam_onelogin(8)");
         }
         console.say(&format!("{text}."));
     }

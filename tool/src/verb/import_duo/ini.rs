@@ -1,5 +1,5 @@
-//! Duo's files, read as Duo reads them: a line that begins with white space goes on with the option above,
-//! a section's name means nothing, ` ;` begins a comment. Values of keys and secrets are dropped at once.
+//! Reads Duo's files as Duo does: a line that begins with white space continues the option above, the name of
+//! a section has no meaning, and ` ;` begins a comment. Values of keys and secrets are dropped at once.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -26,7 +26,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, Vec<Wrong>> {
     let trouble = |error: std::io::Error| vec![Wrong::File(error.to_string())];
     let file = File::open(path).map_err(trouble)?;
     if !file.metadata().map_err(trouble)?.is_file() {
-        return Err(vec![Wrong::File("is no regular file".to_owned())]);
+        return Err(vec![Wrong::File("is not a regular file".to_owned())]);
     }
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES));
     file.take(MAX_FILE)
@@ -37,9 +37,9 @@ pub(super) fn read(path: &Path) -> Result<Vec<Line>, Vec<Wrong>> {
             "is longer than {MAX_BYTES} bytes"
         ))]);
     }
-    // What is no UTF-8 is no harm in a comment.
+    // Bytes that are not UTF-8 do no harm in a comment.
     let text = Zeroizing::new(String::from_utf8_lossy(&bytes).into_owned());
-    // Editors of Windows put a mark before the text.
+    // Windows editors write a byte order mark before the text.
     parse(text.strip_prefix('\u{feff}').unwrap_or(&text))
 }
 
@@ -55,7 +55,7 @@ fn parse(text: &str) -> Result<Vec<Line>, Vec<Wrong>> {
         if raw.len() >= MAX_LINE {
             wrong.push(Wrong::Line(
                 number,
-                "is longer than 198 bytes, and Duo breaks it into two",
+                "is longer than 198 bytes, so Duo splits it into two lines; shorten it",
             ));
         } else if line.is_empty() || (is_comment && above.is_none()) {
         } else if line.contains(char::REPLACEMENT_CHARACTER) {
@@ -64,14 +64,14 @@ fn parse(text: &str) -> Result<Vec<Line>, Vec<Wrong>> {
             // It may be a secret, which has no place in our file.
             wrong.push(Wrong::Line(
                 number,
-                "begins with white space, so Duo takes it for a part of the option above; take that away",
+                "begins with white space, so Duo reads it as part of the option above; remove the white space",
             ));
         } else if let Some(key) = above {
             lines.push(Line::of(number, key, line));
         } else if let Some(section) = line.strip_prefix('[') {
             option = None;
             if !section.contains(']') {
-                wrong.push(Wrong::Line(number, "\"[\" without \"]\""));
+                wrong.push(Wrong::Line(number, "has \"[\" without \"]\""));
             }
         } else if let Some((key, value)) = before_comment(line).split_once('=') {
             let key = key.trim();
@@ -81,7 +81,7 @@ fn parse(text: &str) -> Result<Vec<Line>, Vec<Wrong>> {
             // The line may be a part of a secret: it is not quoted.
             wrong.push(Wrong::Line(
                 number,
-                "no \"=\"; Duo ignores each line from here on",
+                "has no \"=\"; Duo ignores this and all later lines",
             ));
         }
     }
