@@ -4,6 +4,7 @@ mod tool;
 mod world;
 
 use clap::Command;
+use clap::builder::StyledStr;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Message, User};
 use pam_onelogin_tool::command;
@@ -268,6 +269,59 @@ fn each_section_that_a_message_names_is_in_that_manual_page() {
         }
     }
     assert!(named >= 8, "{named}");
+}
+
+#[test]
+fn the_manual_describes_each_command_and_option_with_the_words_of_its_help() {
+    let page = plain(include_str!("../man/pam-onelogin.8"));
+    let (_, commands) = page.split_once(" COMMANDS ").unwrap();
+    let mut missing = Vec::new();
+    let mut compared = 0;
+    let mut compare = |text: &str, help: Option<&StyledStr>| {
+        let help = help.unwrap().to_string();
+        compared += 1;
+        if !text.contains(&help) {
+            missing.push(help);
+        }
+    };
+    compare(&page.replace(" set up", " Set up"), command().get_about());
+    for option in command().get_arguments() {
+        compare(&page, option.get_help());
+    }
+    let mut open: Vec<_> = command().get_subcommands().cloned().collect();
+    while let Some(verb) = open.pop() {
+        if verb.has_subcommands() {
+            open.extend(verb.get_subcommands().cloned());
+        }
+        if verb.has_subcommands() || verb.is_hide_set() {
+            continue;
+        }
+        compare(commands, verb.get_about());
+        for option in verb.get_opts().chain(verb.get_arguments()) {
+            if option.get_long().is_some() && !option.is_global_set() {
+                compare(commands, option.get_help());
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(compared > 30, "{compared}");
+}
+
+/// A manual page without its markup, in one line.
+fn plain(page: &str) -> String {
+    let mut text = String::new();
+    for line in page.lines() {
+        let mut words: Vec<&str> = line.split_whitespace().collect();
+        if line.starts_with('.') {
+            words.remove(0);
+        }
+        text += &words.join(" ");
+        text.push(' ');
+    }
+    for font in ["\\fB", "\\fI", "\\fR", "\\fP", "\""] {
+        text = text.replace(font, "");
+    }
+    text.replace("\\-", "-").replace("\\(cq", "'")
 }
 
 /// Each command below this one that has none below itself, and its options.
