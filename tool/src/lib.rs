@@ -1,17 +1,17 @@
-//! The admin tool `pam-onelogin`, over the same parts as the module. It may touch everything that root
-//! may, and says what it does. Each module imports those that its row names, and no other; no files
-//! import each other in a circle.
+//! The admin tool `pam-onelogin`, built on the same parts as the module. It may do everything that root
+//! may, and reports what it does. Each module imports only the modules that its row names; no files import
+//! each other in a circle.
 //!
 //! | module | what it is | imports |
 //! |---|---|---|
 //! | `outcome` | exit codes, and why a command could not do its work | nothing |
-//! | `ui` | what a person or a program sees, and types: console, terminal, findings, diffs | `outcome` |
+//! | `ui` | output and input, for people and programs: console, terminal, findings, diffs | `outcome` |
 //! | `host` | the system: files (nothing else writes outside `state_dir`), programs, users, the log | `outcome`, `ui` |
-//! | `login` | logins by the module's own code: what they would come to, how one goes, what they left | `outcome`, `ui`, `host` |
-//! | `pam_stack` | stacks as libpam reads and walks them, and as they are edited; pure | nothing |
-//! | `sshd` | what sshd's files say, what it is set to in its own words, and the one that runs | `outcome`, `ui`, `host`, `pam_stack` |
+//! | `login` | logins by the module's own code: predictions, test logins, past decisions | `outcome`, `ui`, `host` |
+//! | `pam_stack` | stacks as libpam reads and walks them, and as they are edited; values only | nothing |
+//! | `sshd` | the files of sshd, its settings by `sshd -T`, and the running sshd | `outcome`, `ui`, `host`, `pam_stack` |
 //! | `examine` | what is wrong with a machine, and what to do | `ui`, `host`, `login`, `pam_stack`, `sshd` |
-//! | `change` | stacks and settings of sshd: planned, tried, recorded, put back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
+//! | `change` | stacks and settings of sshd: planned, tried, recorded, rolled back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
 //! | `verb` | the commands, a file each, with its `Options` and `run` | all of these |
 #![cfg_attr(
     not(test),
@@ -181,7 +181,7 @@ fn completions(shell: Shell) -> String {
     String::from_utf8_lossy(&text).into_owned()
 }
 
-/// Whatever it is started for, the tool first puts back what was on trial and not confirmed.
+/// Whatever the command is, the tool first rolls back changes that were not confirmed in time.
 fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
     let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
     if waits_itself || uids().effective != 0 || !record::something_is_on_trial() {

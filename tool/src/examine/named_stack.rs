@@ -13,12 +13,12 @@ pub(crate) struct NamedStack {
 }
 
 impl NamedStack {
-    /// Whether we are asked in it, on some way.
+    /// Whether a path through it calls our module.
     pub(crate) fn asks(&self) -> bool {
         self.service.unreadable.is_none() && self.service.ours().next().is_some()
     }
 
-    /// Whether it lets in a user who passes each module.
+    /// Whether it accepts a user who passes each module.
     pub(super) fn lets_in(&self) -> bool {
         let chain = self.service.chain(Kind::Auth);
         let passes = |index: usize| match chain.get(index).map(role) {
@@ -52,18 +52,18 @@ pub(crate) fn read(machine: &TargetSystem, name: &str) -> Option<NamedStack> {
     })
 }
 
-/// Whether a service asks us; one that cannot be read does not.
+/// Whether the stack of a service calls our module; `false` if it cannot be read.
 pub(crate) fn asks(machine: &TargetSystem, name: &str) -> bool {
     read(machine, name).is_some_and(|stack| stack.asks())
 }
 
-/// Whether a factor is in its stack beside ours.
+/// Whether its stack has another factor.
 pub(crate) fn has_factor(stack: &NamedStack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
     chain.any(|entry| role(entry) == Role::Factor)
 }
 
-/// Whether one of them asks each user, and says yes or no.
+/// Whether another factor applies to every user, and never returns `PAM_IGNORE`.
 pub(crate) fn has_strict_factor(stack: &NamedStack) -> bool {
     let mut chain = stack.service.chain(Kind::Auth).iter();
     chain.any(|entry| {

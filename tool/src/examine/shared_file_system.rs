@@ -108,8 +108,8 @@ fn folders(path: &Path) -> Vec<PathBuf> {
     folders.map(|entry| entry.path()).collect()
 }
 
-/// How far below the root of the file system to look. A folder for everybody is near it: `/run/lock`,
-/// `/tmp`, `/var/tmp`.
+/// How many levels below the root of the file system to search. Folders that every user can write to are near
+/// it: `/run/lock`, `/tmp`, `/var/tmp`.
 const DEPTH: usize = 3;
 
 /// How many folders to look at: a disk has many, and the answer is known after few.

@@ -73,7 +73,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether a file of a stack that cannot be read names us.
+/// Whether a stack that libpam cannot read names our module.
 fn is_named(subject: &Subject<'_>, stack: &NamedStack) -> bool {
     let mut files = stack.service.files.iter();
     files.any(|path| {

@@ -149,7 +149,7 @@ impl Rules {
     }
 }
 
-/// What stands before a `#`, unless that begins an include or the number of a user.
+/// The text before a `#`, unless the `#` begins an include or a user id.
 fn without_comment(line: &str) -> &str {
     if line.trim_start().starts_with("#include") {
         return line;

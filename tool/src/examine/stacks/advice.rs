@@ -1,4 +1,4 @@
-//! What to write into a stack, as far as it mends it.
+//! Finds an edit of a stack that mends a finding.
 
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::compare::Comparison;
@@ -15,16 +15,16 @@ use crate::ui::finding::Finding;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// The stack of a service of this machine, written anew so that OneLogin is asked in it. `None`: none
-/// of which `check` would find nothing wrong.
+/// The stack of a service of this host, rewritten so that it asks OneLogin. `None` if `check` would find a
+/// fault in every version.
 pub(crate) fn rewritten_here(config: &Path, service: &str, behind: Behind) -> Option<Rewritten> {
     let machine = TargetSystem::this();
     let subject = Subject::of(&machine, config, None);
     rewritten(&subject, service, behind)
 }
 
-/// The stack of this service, written anew so that OneLogin is asked in it; only if nothing is wrong
-/// with the result. Two opinions agree on that: the one of `check`, and the one of `enable`.
+/// The stack of this service, rewritten so that it asks OneLogin, if the result has no fault. Both `check` and
+/// `enable` must agree on that.
 fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewritten> {
     let old = read(subject.machine, name)?.service;
     let mut ours = old.ours();
@@ -32,7 +32,7 @@ fn rewritten(subject: &Subject<'_>, name: &str, behind: Behind) -> Option<Rewrit
         && subject.may_be_ssh(name)
         && ours.any(|entry| has(entry, BEHIND_KEY))
     {
-        // The key would not be needed any more.
+        // The key would no longer be needed.
         return None;
     }
     let files = |path: &Path| subject.machine.text(path).ok().flatten();
@@ -80,8 +80,7 @@ fn planned(subject: &Subject<'_>, name: &str, changed: &Path, text: &str) -> Sta
     pam_stack::read(name, &files)
 }
 
-/// What to write, as far as it mends the stack: each edit is made on a copy, and judged as the stack
-/// itself was.
+/// Chooses the edit for the advice: it makes each edit on a copy, and checks the copy as it checked the stack.
 pub(super) struct Adviser<'a> {
     pub(super) subject: &'a Subject<'a>,
     pub(super) stacks: &'a [NamedStack],
@@ -132,8 +131,8 @@ impl Adviser<'_> {
         self.stacks.iter().filter(has)
     }
 
-    /// Whether this edit takes the finding away, and brings no other one, here and in each stack that
-    /// has the file.
+    /// Whether this edit removes the finding and causes no other one, here and in each stack that includes the
+    /// file.
     fn mends(&self, stack: &NamedStack, finding: &Finding, edit: &Edit) -> bool {
         let Some(path) = edit.path() else {
             return false;
@@ -153,8 +152,8 @@ impl Adviser<'_> {
             })
     }
 
-    /// Whether a stack has no new findings once this file is as planned, and asks us as before; one
-    /// that does not ask us stays as it is.
+    /// Whether a stack has no new findings once this file is as planned, and still calls our module. A stack
+    /// that does not call it must stay the same.
     fn stays_good(&self, stack: &NamedStack, path: &Path, text: &str) -> bool {
         let changed = planned(self.subject, &stack.name, path, text);
         if !stack.asks() {
@@ -165,7 +164,7 @@ impl Adviser<'_> {
         changed.ours().next().is_some() && after.is_subset(&before)
     }
 
-    /// Whether a stack lets in nobody new once this file is as planned, and locks out nobody.
+    /// Whether a stack accepts no additional login once this file is as planned, and locks out no user.
     fn is_as_strict(&self, stack: &NamedStack, path: &Path, text: &str) -> bool {
         let changed = planned(self.subject, &stack.name, path, text);
         let chains = (stack.service.chain(Kind::Auth), changed.chain(Kind::Auth));
@@ -215,7 +214,7 @@ pub(super) fn module_folders(machine: &TargetSystem) -> Vec<PathBuf> {
     folders
 }
 
-/// In which logins a key comes before the stack: by our argument, or by what sshd is set to.
+/// The logins in which a key comes before the stack, by our argument or by the settings of sshd.
 fn key(subject: &Subject<'_>, name: &str, service: &Stack) -> Key {
     if !subject.is_ssh(name) {
         Key::Open
@@ -230,7 +229,7 @@ fn key(subject: &Subject<'_>, name: &str, service: &Stack) -> Key {
     }
 }
 
-/// Whose secrets the program of this service asks a user for who has logged in.
+/// The account whose secrets the program of this service asks a logged-in user for.
 fn reach(name: &str) -> Reach {
     match name {
         "su" | "su-l" | "polkit-1" => Reach::Others,

@@ -1,5 +1,5 @@
-//! Compares a stack with the one that an advice makes of it: for each combination of answers of the
-//! modules, who was denied before and is not any more, and the other way round.
+//! Compares a stack with the result of an advice: for each combination of the modules' return codes, it finds
+//! logins that were denied before and are accepted now, and the other way round.
 
 use crate::pam_stack::known_modules::{OURS, is_password, returns};
 use crate::pam_stack::{Body, Code, Control, Entry, IGNORE, SUCCESS, authenticate};
@@ -12,7 +12,7 @@ pub(super) struct Comparison<'a> {
     required: Vec<Entry>,
     new: &'a [Entry],
     variables: Vec<Variable>,
-    /// For each line of a chain the variable that it takes its answer from; `None`: ours.
+    /// For each line of a chain, the variable with its return code; `None` for our lines.
     of_old: Vec<Option<usize>>,
     of_new: Vec<Option<usize>>,
 }
@@ -24,7 +24,7 @@ struct Variable {
 }
 
 impl<'a> Comparison<'a> {
-    /// `None`: a line of them cannot be used, or there is too much to compare.
+    /// `None` if libpam cannot use one of the lines, or if there is too much to compare.
     pub(super) fn of(old: &'a [Entry], new: &'a [Entry]) -> Option<Self> {
         let mut required = old.to_vec();
         for entry in required.iter_mut().filter(|entry| entry.is(OURS)) {
@@ -71,9 +71,9 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Whether each denial before is one after, too. Only what OneLogin answers may count for more:
-    /// before, OneLogin accepts, and the line of ours is what it is, or required; after, the user may
-    /// be exempt.
+    /// Whether every login that was denied before is denied after the change. Only OneLogin's answer may count
+    /// for more: before, OneLogin accepts and our line has its control or `required`; after, the user may be
+    /// exempt.
     pub(super) fn opens_nothing(&self) -> bool {
         self.each(|answers| {
             let was_accepted = || {
@@ -100,7 +100,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// As [`Self::opens_nothing`] where a key stands for the password: as if each were right.
+    /// As [`Self::opens_nothing`], if a key replaces the password: as if every password were right.
     pub(super) fn opens_nothing_but_passwords(mut self) -> bool {
         for variable in self.variables.iter_mut().filter(|it| it.is_password) {
             variable.codes = vec![SUCCESS];
@@ -133,7 +133,7 @@ impl<'a> Comparison<'a> {
 }
 
 impl Variable {
-    /// Of the answers one for each thing that lines of this module make of them.
+    /// The return codes, one for each different effect in the lines of this module.
     fn of(same: &[&Entry]) -> Self {
         let mut codes: Vec<Code> = Vec::new();
         let all = same.iter().filter_map(|entry| returns(entry)).flatten();
@@ -154,7 +154,7 @@ impl Variable {
     }
 }
 
-/// What makes two lines one and the same question. Whether an empty password is right is none.
+/// The key by which two lines count as the same question. For passwords the arguments do not matter.
 fn key(entry: &Entry) -> String {
     let module = entry.module().unwrap_or_default();
     if is_password(entry) {
@@ -172,7 +172,7 @@ fn accepts(chain: &[Entry], of: &[Option<usize>], answers: &[Code], ours: Code) 
     authenticate(chain, code).0 == SUCCESS
 }
 
-/// Stacks that an advice is given for have some hundreds.
+/// The stacks that get an advice have some hundreds of combinations.
 const MAX_COMBINATIONS: usize = 20_000;
 
 #[cfg(test)]

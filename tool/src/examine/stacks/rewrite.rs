@@ -1,5 +1,5 @@
-//! The whole text of a service's stack, written anew so that OneLogin is asked behind the first
-//! factor. Whether the result is good is for the judge to say.
+//! Rewrites the whole stack of a service so that it asks OneLogin after the first factor. The judge decides
+//! whether the result is good.
 
 use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::{
@@ -7,19 +7,19 @@ use crate::pam_stack::known_modules::{
 };
 use crate::pam_stack::{Body, Entry, Files, Kind, Says, Stack, goes_on, open, says};
 
-/// A stack that was written anew.
+/// A rewritten stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Rewritten {
     /// The whole file.
     pub(crate) text: String,
     /// Its lines for auth.
     pub(crate) auth: Vec<String>,
-    /// What the stack did before and does no more: `path:line: module`.
+    /// The lines that are no longer used: `path:line: module`.
     pub(crate) lost: Vec<String>,
 }
 
-/// Writes the stack of this service anew. `None`: what its lines for other types become is not
-/// known, or a line is not one of the plain ones whose meaning is known.
+/// Rewrites the stack of this service. `None` if a line is not one of the simple ones whose meaning is known,
+/// or if the effect on lines of other types is unknown.
 pub(crate) fn rewrite(
     name: &str,
     service: &Stack,
@@ -52,7 +52,7 @@ pub(crate) fn rewrite(
     })
 }
 
-/// Whether a line stays: it has nothing to do with auth. `None`: that cannot be told.
+/// Whether a line stays because it has nothing to do with auth. `None` if that is unknown.
 fn keeps(line: &str, files: Files<'_>, depth: usize) -> Option<bool> {
     if goes_on(line) || depth > MAX_DEPTH {
         return None;
@@ -118,7 +118,7 @@ impl Auth {
         is_known.then_some(auth)
     }
 
-    /// Takes one line. `None`: it is not one of the plain ones, whose meaning is known.
+    /// Takes one line. `None` if it is not one of the simple ones whose meaning is known.
     fn take(&mut self, name: &str, entry: &Entry) -> Option<()> {
         let Body::Module { name: module, .. } = &entry.body else {
             return None;
@@ -168,7 +168,7 @@ impl Auth {
             }
             Role::Aside if is_required || control == "optional" => self.keep(&control, entry)?,
             Role::Gate if is_required && is_plain_gate(entry) => self.keep(&control, entry)?,
-            // It says yes, or nothing.
+            // It succeeds, or has no effect.
             Role::Gate | Role::Root | Role::Factor if is_sufficient => self.lost.push(format!(
                 "{}:{}: {}",
                 entry.path.display(),
@@ -180,7 +180,7 @@ impl Auth {
         Some(())
     }
 
-    /// Keeps a line where it is, before the password or behind it.
+    /// Keeps a line where it is, before or after the password.
     fn keep(&mut self, control: &str, entry: &Entry) -> Option<()> {
         let Body::Module { name: module, .. } = &entry.body else {
             return None;
@@ -219,7 +219,7 @@ impl Auth {
                 let control = "[success=1 default=ignore]";
                 push(control, &format!("pam_faillock.so {authsucc}"));
                 push("requisite", "pam_deny.so");
-                // For exempt users, whose PAM_IGNORE alone would be a denial behind a jump.
+                // For exempt users: after a jump, their PAM_IGNORE alone would be a denial.
                 push("required", "pam_permit.so");
             } else {
                 push("requisite", password);
@@ -231,7 +231,7 @@ impl Auth {
     }
 }
 
-/// A line for auth. `None`: a word of it cannot be written again.
+/// An auth line. `None` if one of its words cannot be written.
 pub(super) fn line(control: &str, module: &str, arguments: &[String]) -> Option<String> {
     let words = written(arguments)?;
     Some(
@@ -255,7 +255,7 @@ fn argument(word: &str) -> Option<String> {
     }
 }
 
-/// Arguments by which an empty password is one.
+/// Arguments that allow an empty password.
 const EMPTY: [&str; 2] = ["nullok", "nullok_secure"];
 
 /// How deep files may include files.
