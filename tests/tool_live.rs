@@ -41,7 +41,7 @@ fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
     assert_eq!(checked.severity("scope"), ["good"; 3]);
     // A token, the user, the devices, a verification that is not there, apps, factors, what is left.
     assert_eq!(world.requests(), 7);
-    assert!(checked.what("requests").contains("got 7 requests"));
+    assert!(checked.what("requests").contains("sent 7 requests"));
     assert_eq!(world.onelogin.activations() + world.onelogin.codes(), 0);
     assert!(
         world
@@ -239,8 +239,8 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
         (Certificate::Expired, "it has expired"),
         (Certificate::NotYetValid, "it is not valid yet"),
         (Certificate::WrongHost, "it is not for localhost"),
-        (Certificate::UnknownCa, "has issued it"),
-        (Certificate::SelfSigned, "has issued it"),
+        (Certificate::UnknownCa, "its CA is not in "),
+        (Certificate::SelfSigned, "its CA is not in "),
     ] {
         let options = Options {
             certificate,

@@ -63,7 +63,10 @@ impl Shown {
     /// The finding about a certificate that the module accepts.
     pub(crate) fn accepted(&self, ca: &str) -> Finding {
         let left = (self.ends - now()) / DAY;
-        let what = format!("the certificate is trusted through {ca}; {}", self.text());
+        let what = format!(
+            "the certificate is trusted, its CA is in {ca}; it is {}",
+            self.text()
+        );
         if left < SOON {
             return Finding::warning("certificate-ends", format!("{what}; {left} days left"))
                 .why("after that, every login is denied (reason=tls)")
@@ -121,7 +124,7 @@ pub(crate) fn refused(
             format!("it is not for {host}; compare onelogin.url with the address of your tenant")
         }
         Some(shown) => format!(
-            "no CA in {ca} has issued it; if you trust {}, set onelogin.ca_file to a file with that CA certificate; otherwise install ca-certificates",
+            "its CA is not in {ca}; if you trust {}, set onelogin.ca_file to a file with that CA certificate; otherwise install ca-certificates",
             shown.issuer
         ),
     };

@@ -24,7 +24,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 Finding::fault("no-configuration", "the configuration file does not exist")
                     .in_file(path)
                     .why("every login that needs a second factor is denied")
-                    .advice("write it: see pam_onelogin.conf(5)"),
+                    .advice("create it: see pam_onelogin.conf(5)"),
             );
             return;
         }

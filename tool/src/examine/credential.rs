@@ -37,7 +37,7 @@ pub(crate) fn examine(
     probe.run(subject.user);
     let requests = replies.requests();
     let what = format!(
-        "OneLogin got {requests} requests; they changed nothing and sent no push, call or message"
+        "check sent {requests} requests to OneLogin; they changed nothing and sent no push, call or message"
     );
     findings.push(Finding::note("requests", what));
 }

@@ -42,7 +42,7 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
                 None => Finding::good(
                     "certificate",
                     format!(
-                        "the certificate of {} is trusted through {}",
+                        "the certificate of {} is trusted, its CA is in {}",
                         origin.host(),
                         ca.unwrap_or_default()
                     ),

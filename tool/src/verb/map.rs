@@ -36,7 +36,7 @@ enum What {
 #[command(after_help = "\
 The command sends one or two requests per user, and no push, call or message.
 In the configuration of the hosts, write: users.match = \"map\" and users.map_file.
-Exit status: 0 all users are mapped or exempt; 1 a user is not mapped, or no map was written.")]
+Exit status: 0 all users are mapped or exempt; 1 a user is neither, or no map was written.")]
 struct Export {
     #[command(flatten)]
     whom: UserSelection,

@@ -181,7 +181,7 @@ impl Figures {
 
     fn lines(&self) -> Vec<String> {
         let window = self.window_seconds;
-        let line = |what: &str, text: String| format!("  {what:<15}{text}");
+        let line = |what: &str, text: String| format!("  {what:<22}{text}");
         let of = |what: &str, [count, today]: [usize; 2], [most, most_today]: [u32; 2]| {
             let is_full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|it| it >= most);
             let used_up = if is_full(count, most) || is_full(today, most_today) {
@@ -224,11 +224,11 @@ impl Figures {
                 failures,
             ),
             of(
-                "unproven codes",
+                "before first factor",
                 [self.unproven_failures, self.unproven_failures_today],
                 failures,
             ),
-            line("known addresses", format!(" {origins}")),
+            line("known addresses", origins),
             line(
                 "look-ups",
                 format!("{} without a result in an hour", self.look_ups),
