@@ -4,7 +4,7 @@
 use pam_host::place::binary;
 use pam_host::{Place, Pty};
 use serde_json::Value;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -49,7 +49,11 @@ pub fn run_while(mut command: Command, answers: &[&str], meanwhile: impl FnOnce(
         .unwrap();
     let mut input = child.stdin.take().unwrap();
     for answer in answers {
-        writeln!(input, "{answer}").unwrap();
+        match writeln!(input, "{answer}") {
+            // A tool that ends before it reads all answers closes the pipe.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => break,
+            written => written.unwrap(),
+        }
     }
     drop(input);
     meanwhile();
