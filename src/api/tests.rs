@@ -229,19 +229,14 @@ fn r06_nothing_else_is_an_acceptance() {
 
 #[test]
 fn r06_a_poll_reply_must_carry_our_verification() {
-    assert_eq!(
-        read(Verify::Poll, 200, r#"{"status":"accepted"}"#),
-        "BadReply"
-    );
-    assert_eq!(read(Verify::Poll, 200, SUCCESS), "BadReply");
-    assert_eq!(
-        read(Verify::Poll, 200, r#"{"id":null,"status":"accepted"}"#),
-        "BadReply"
-    );
-    assert_eq!(
-        read(Verify::Poll, 200, r#"{"id":"v-2","status":"pending"}"#),
-        "BadReply"
-    );
+    for body in [
+        SUCCESS,
+        r#"{"status":"accepted"}"#,
+        r#"{"id":null,"status":"accepted"}"#,
+        r#"{"id":"v-2","status":"pending"}"#,
+    ] {
+        assert_eq!(read(Verify::Poll, 200, body), "BadReply", "{body}");
+    }
 }
 
 #[test]
@@ -389,23 +384,18 @@ fn devices_are_known_by_their_factor_name() {
 #[test]
 fn r17_a_token_lasts_from_created_at() {
     let flat = r#"{"access_token":"t0k","created_at":"2026-01-01T00:00:00.123Z","expires_in":36000,"token_type":"bearer"}"#;
-    let token = super::token(&reply(200, flat)).unwrap();
+    let read = |body: &str| super::token(&reply(200, body)).unwrap();
+    let token = read(flat);
     assert_eq!(token.expires, Some(1_767_225_600 + 36_000));
     assert_eq!(token.bearer.len(), 3);
     let wrapped = format!(r#"{{"status":{{"error":false,"code":200}},"data":[{flat}]}}"#);
-    assert_eq!(
-        super::token(&reply(200, &wrapped)).unwrap().expires,
-        token.expires
-    );
+    assert_eq!(read(&wrapped).expires, token.expires);
     for created in ["null", "\"yesterday\"", "\"\""] {
         let body = format!(r#"{{"access_token":"t","created_at":{created},"expires_in":1}}"#);
-        assert_eq!(super::token(&reply(200, &body)).unwrap().expires, None);
+        assert_eq!(read(&body).expires, None);
     }
     let huge = r#"{"access_token":"t","created_at":"2026-01-01T00:00:00Z","expires_in":18446744073709551615}"#;
-    assert_eq!(
-        super::token(&reply(200, huge)).unwrap().expires,
-        Some(u64::MAX)
-    );
+    assert_eq!(read(huge).expires, Some(u64::MAX));
 }
 
 #[test]
@@ -546,14 +536,12 @@ fn a_user_of_version_1_comes_in_an_envelope() {
         read(r#"{"error":false,"code":200,"type":"success","message":"Success"}"#),
         Ok(one)
     );
-    assert_eq!(
-        read(r#"{"error":true,"code":200}"#),
-        Err(ApiTrouble::BadReply)
-    );
-    assert_eq!(
-        read(r#"{"error":false,"code":401}"#),
-        Err(ApiTrouble::BadReply)
-    );
+    for status in [
+        r#"{"error":true,"code":200}"#,
+        r#"{"error":false,"code":401}"#,
+    ] {
+        assert_eq!(read(status), Err(ApiTrouble::BadReply), "{status}");
+    }
 }
 
 #[test]
