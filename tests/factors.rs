@@ -13,8 +13,8 @@ use pam_onelogin::factor::Factor;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use world::{
-    DIALECTS, ID, NAME, World, assert_accepted, assert_denied, assert_end, connection, decision,
-    reason, totp,
+    DIALECTS, ID, NAME, World, assert_accepted, assert_denied, assert_end, assert_factor,
+    assert_logged, connection, decision, reason, totp,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -70,10 +70,7 @@ fn each_code_at_hand_lets_in_and_a_wrong_or_foreign_one_does_not() {
                     .add_device(2002, Device::authenticator("999", "Other").code("555555"));
                 let outcome = world.ssh().answer(code).run();
                 assert_eq!(outcome.code, Code::SUCCESS, "{what} {:?}", outcome.log);
-                assert!(
-                    decision(&outcome).contains(&format!("factor={factor}")),
-                    "{what}"
-                );
+                assert_factor(&outcome, factor);
                 assert_eq!(world.onelogin.codes(), 1, "{what}");
 
                 let outcome = world
@@ -114,10 +111,7 @@ fn each_code_that_is_sent_lets_in_once_and_a_wrong_or_late_one_does_not() {
                 let outcome = world.ssh().answers(["", "0B41"]).run();
                 assert_eq!(outcome.code, Code::SUCCESS, "{what} {:?}", outcome.log);
                 assert_eq!(outcome.prompts()[1], prompt, "{what}");
-                assert!(
-                    decision(&outcome).contains(&format!("factor={factor}")),
-                    "{what}"
-                );
+                assert_factor(&outcome, factor);
                 assert_eq!(world.sent(), (1, 1), "{what}");
 
                 // Wrong, and the code of the earlier message.
@@ -239,10 +233,7 @@ fn each_approval_lets_in_and_a_refusal_or_silence_does_not() {
                 "{what}: {:?}",
                 outcome.prompts()
             );
-            assert!(
-                decision(&outcome).contains(&format!("factor={factor}")),
-                "{what}"
-            );
+            assert_factor(&outcome, factor);
             assert_eq!(world.onelogin.activations(), 1, "{what}");
 
             let world = approving(device.clone(), api, dialect);
@@ -317,17 +308,11 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     let mut first = world.ssh().spawn();
     first.wait_prompt();
     first.reply("");
-    assert!(
-        first
-            .wait_prompt()
-            .text
-            .to_string()
-            .starts_with("Push sent")
-    );
+    assert!(first.prompt().starts_with("Push sent"));
     let mut second = world.ssh().spawn();
     second.wait_prompt();
     second.reply("");
-    let busy = second.wait_prompt().text.to_string();
+    let busy = second.prompt();
     assert!(
         busy.starts_with("Another login is waiting on your phone. "),
         "{busy}"
@@ -338,13 +323,7 @@ fn r14_of_two_logins_at_once_one_approval_lets_in_one() {
     assert!(world.onelogin.approve_latest().is_some());
     first.reply("");
     assert_eq!(first.finish().code, Code::SUCCESS);
-    assert!(
-        second
-            .wait_prompt()
-            .text
-            .to_string()
-            .starts_with("Push sent")
-    );
+    assert!(second.prompt().starts_with("Push sent"));
     assert_eq!(world.onelogin.activations(), 2);
     assert!(world.onelogin.deny_latest().is_some());
     second.reply("");
@@ -468,13 +447,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
         let mut login = world.ssh().spawn();
         login.wait_prompt();
         login.reply("");
-        assert!(
-            login
-                .wait_prompt()
-                .text
-                .to_string()
-                .starts_with("Push sent")
-        );
+        assert!(login.prompt().starts_with("Push sent"));
         let _ = login.kill();
     }
     let outcome = world.ssh().answers(["", "", ""]).run();
@@ -484,11 +457,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
         "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: "
     );
     let held_back = "limits.challenges is reached, only codes are offered: user=nobody";
-    assert!(
-        outcome.log.iter().any(|line| line.contains(held_back)),
-        "{:?}",
-        outcome.log
-    );
+    assert_logged(&outcome, held_back);
 }
 
 #[test]
@@ -592,7 +561,7 @@ fn a_call_shows_the_digits_that_onelogin_gave() {
     let mut login = world.ssh().spawn();
     login.wait_prompt();
     login.reply("");
-    let prompt = login.wait_prompt().text.to_string();
+    let prompt = login.prompt();
     let message = world.onelogin.messages().pop().unwrap();
     let digits = message.code().unwrap();
     assert_eq!(
@@ -689,7 +658,7 @@ fn a_temporary_token_lets_in_in_both_versions_also_beside_a_device() {
         let _ = world.onelogin.give_temporary_token(ID, "25992782", false);
         let outcome = world.ssh().answer("25992782").run();
         assert_eq!(outcome.code, Code::SUCCESS, "v{api} {:?}", outcome.log);
-        assert!(decision(&outcome).contains("factor=temporary"));
+        assert_factor(&outcome, "temporary");
         let outcome = world.later().ssh().answers(["25992782"; 3]).run();
         assert_denied(&outcome, "a used token");
 
@@ -725,13 +694,11 @@ fn an_authenticator_is_enrolled_at_login_by_qr_code_and_then_logs_in() {
         let mut login = world.ssh().spawn();
         assert!(
             login
-                .wait_prompt()
-                .text
-                .to_string()
+                .prompt()
                 .starts_with("You have no OneLogin factor yet. Choose one to set up:\n\n 1. ")
         );
         login.reply("1");
-        let prompt = login.wait_prompt().text.to_string();
+        let prompt = login.prompt();
         let registration = world.onelogin.registrations().pop().unwrap();
         assert!(prompt.contains("otpauth://totp/"), "{prompt}");
         assert!(
@@ -740,7 +707,7 @@ fn an_authenticator_is_enrolled_at_login_by_qr_code_and_then_logs_in() {
         );
         assert!(prompt.ends_with("\n\nPasscode from the app: "));
         login.reply(registration.code.clone().unwrap());
-        assert_eq!(login.wait_prompt().text, "OneLogin passcode: ");
+        assert_eq!(login.prompt(), "OneLogin passcode: ");
         let registration = world.onelogin.registrations().pop().unwrap();
         login.reply(registration.code.clone().unwrap());
         let outcome = login.finish();
@@ -758,7 +725,7 @@ fn a_protect_is_enrolled_by_its_token_and_a_refusal_lets_nobody_in() {
         let mut login = world.ssh().spawn();
         login.wait_prompt();
         login.reply("1");
-        let prompt = login.wait_prompt().text.to_string();
+        let prompt = login.prompt();
         let registration = world.onelogin.registrations().pop().unwrap();
         let token = registration.token.clone().unwrap();
         assert_eq!(
@@ -769,13 +736,7 @@ fn a_protect_is_enrolled_by_its_token_and_a_refusal_lets_nobody_in() {
         );
         world.onelogin.confirm_registration(&registration.id);
         login.reply("");
-        assert!(
-            login
-                .wait_prompt()
-                .text
-                .to_string()
-                .contains("Enter for a push")
-        );
+        assert!(login.prompt().contains("Enter for a push"));
         login.reply("");
         login.wait_prompt();
         assert!(world.onelogin.approve_latest().is_some());
@@ -807,11 +768,11 @@ fn a_code_of_an_enrolment_keeps_its_leading_zeros() {
             login.wait_prompt();
             login.reply("1");
             assert_eq!(
-                login.wait_prompt().text,
+                login.prompt(),
                 "Passcode from the text message that was sent to you: "
             );
             login.reply(code);
-            let prompt = login.wait_prompt().text.to_string();
+            let prompt = login.prompt();
             assert!(
                 prompt.starts_with("Press Enter to get a passcode"),
                 "{dialect:?} {code} {prompt}"
@@ -1128,7 +1089,7 @@ fn the_code_of_a_protect_that_needs_a_trigger_goes_with_its_push() {
             outcome.prompts(),
             ["Passcode, or Enter for a push to Phone: "]
         );
-        assert!(decision(&outcome).contains("factor=protect-code"));
+        assert_factor(&outcome, "protect-code");
         // Token, user, devices, and what is shown here.
         assert_eq!(world.requests(), 5, "{dialect:?}");
         let calls: Vec<_> = sent_to_devices(&world).into_iter().collect();
@@ -1181,7 +1142,7 @@ fn a_wrong_code_beside_its_push_is_corrected_without_a_second_push() {
     let outcome = world.ssh().answers(["000001", world::PUSH_CODE]).run();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert_eq!(outcome.prompts()[1], NOT_ACCEPTED_BESIDE_THE_PUSH);
-    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_factor(&outcome, "protect-code");
     assert_eq!(world.onelogin.activations(), 1);
     let tokens = state_tokens(&world);
     assert_eq!(tokens.len(), 2);
@@ -1195,7 +1156,7 @@ fn wrong_codes_beside_a_push_count_and_the_push_counts_once() {
     let outcome = world.ssh().answers(["000001", "000002", "000003"]).run();
     assert_eq!(outcome.code, Code::MAXTRIES, "{:?}", outcome.log);
     assert_eq!(reason(&outcome), "wrong-code");
-    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_factor(&outcome, "protect-code");
     assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (3, 1));
     assert_eq!(world.sent(), (1, 3));
 }
@@ -1226,7 +1187,7 @@ fn the_push_of_a_protect_that_needs_a_trigger_takes_its_code_too() {
         outcome.prompts()[1],
         "Push sent to Phone. Approve it, then press Enter (or type a code): "
     );
-    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_factor(&outcome, "protect-code");
     assert_eq!(world.onelogin.activations(), 1);
     assert_eq!(world.requests(), 5);
 }
@@ -1241,8 +1202,11 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     let mut second = world.ssh().spawn();
     second.wait_prompt();
     second.reply(world::PUSH_CODE_2);
-    let busy = second.wait_prompt().text.to_string();
-    assert!(busy.ends_with("deny it if not. Press Enter to wait: "), "{busy}");
+    let busy = second.prompt();
+    assert!(
+        busy.ends_with("deny it if not. Press Enter to wait: "),
+        "{busy}"
+    );
     assert_eq!(world.sent(), (1, 0));
     assert_eq!((world.kept("f-").len(), world.kept("c-").len()), (0, 1));
     assert!(world.onelogin.approve_latest().is_some());
@@ -1251,7 +1215,7 @@ fn r14_a_code_that_needs_a_push_waits_until_the_push_before_is_answered() {
     second.reply("");
     let outcome = second.finish();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
-    assert!(decision(&outcome).contains("factor=protect-code"));
+    assert_factor(&outcome, "protect-code");
     assert_eq!(world.sent(), (2, 1));
 }
 
@@ -1297,7 +1261,7 @@ fn r22_where_no_push_may_be_sent_a_code_that_needs_one_is_not_taken() {
         .answers([world::PUSH_CODE, world::TOTP_CODE])
         .run();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
-    assert!(decision(&outcome).contains("factor=totp"));
+    assert_factor(&outcome, "totp");
     assert_eq!(world.onelogin.activations(), 1);
 }
 

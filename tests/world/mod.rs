@@ -236,6 +236,18 @@ pub fn assert_end(outcome: &Outcome, code: Code, why: &str) {
     assert_eq!((outcome.code, reason(outcome).as_str()), (code, why));
 }
 
+/// A line of the log contains this.
+pub fn assert_logged(outcome: &Outcome, text: &str) {
+    let is_logged = outcome.log.iter().any(|line| line.contains(text));
+    assert!(is_logged, "{:?}", outcome.log);
+}
+
+/// The decision names this factor.
+pub fn assert_factor(outcome: &Outcome, factor: &str) {
+    let decision = decision(outcome);
+    assert!(decision.contains(&format!("factor={factor}")), "{decision}");
+}
+
 /// Nobody got in, and nobody was skipped.
 pub fn assert_denied(outcome: &Outcome, what: &str) {
     for call in outcome.runs.iter().flatten() {

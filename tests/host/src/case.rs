@@ -607,6 +607,11 @@ impl Running {
         }
     }
 
+    /// The text of the next prompt.
+    pub fn prompt(&mut self) -> String {
+        self.wait_prompt().text.to_string()
+    }
+
     /// Waits for the next prompt that has no scripted answer.
     ///
     /// # Panics
