@@ -307,7 +307,7 @@ impl Memory for UserMemory<'_> {
         match end {
             // Without the entry OneLogin is asked again, as often as look-ups may be counted.
             LookUpEnd::NothingToVerify => {
-                drop(folder.make(&Kind::NothingToVerify.name(minute, ""), NOTHING))
+                drop(folder.make(&Kind::NothingToVerify.name(minute, ""), NOTHING));
             }
             LookUpEnd::Other => folder.remove(&name),
             LookUpEnd::Found { is_cached } => {
