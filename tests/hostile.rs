@@ -147,7 +147,7 @@ fn r04_files_that_others_could_have_changed_deny() {
     denied("chmod go-w");
     set_mode(&ca, 0o644);
     std::fs::write(&ca, "no certificate").unwrap();
-    denied("holds no certificate");
+    denied("contains no certificate");
     std::fs::remove_file(&ca).unwrap();
     denied("does not exist");
 

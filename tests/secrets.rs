@@ -116,9 +116,9 @@ fn r11_no_secret_is_in_the_log_the_private_files_or_what_ps_shows_however_a_logi
     }
 }
 
-/// How many copies of each secret a login may leave in memory, as SECURITY.md says: client secret, token, code.
+/// How many copies of each secret a login may leave in memory, as docs/security-officer.md says: client secret, token, code.
 fn documented_copies() -> [usize; 3] {
-    let text = include_str!("../SECURITY.md");
+    let text = include_str!("../docs/security-officer.md");
     ["client secret", "access token", "code"].map(|name| {
         let row = text
             .lines()

@@ -241,7 +241,7 @@ fn an_id_that_is_no_number_makes_no_map() {
         .fault(Fault::new(on, Action::Body(body.to_owned())));
     let ran = export(&world, &[NAME]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
-    assert!(ran.err.contains("OneLogin's number"), "{}", ran.err);
+    assert!(ran.err.contains("numeric id at OneLogin"), "{}", ran.err);
 }
 
 #[test]

@@ -250,7 +250,7 @@ impl Probe<'_> {
                     format!("the credential in {table} may not {what}: {detail}"),
                 )
                 .why("logins are denied (reason=credential)")
-                .advice("give it that scope: see \"ONELOGIN'S SIDE\" in pam_onelogin.conf(5)")
+                .advice("give it that scope: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5)")
             }
             // The answer "not found" shows that the credential may ask.
             ApiTrouble::NotFound => {
@@ -297,7 +297,7 @@ impl Probe<'_> {
             )
         } else {
             let advice = if is_v2 {
-                "try the scope Authentication Only for [onelogin] and Read All for [onelogin.lookup]: see \"ONELOGIN'S SIDE\" in pam_onelogin.conf(5)"
+                "try the scope Authentication Only for [onelogin] and Read All for [onelogin.lookup]: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5)"
             } else {
                 "the scope Manage Users is enough for [onelogin], and Read Users for [onelogin.lookup]"
             };
