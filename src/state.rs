@@ -382,7 +382,8 @@ fn raw_name(parts: &[&str]) -> [u8; 16] {
 }
 
 /// As [`name`], with a secret, too.
-fn name_of(parts: &[&str], secret: &Secret) -> String {
+#[must_use]
+pub fn name_with(parts: &[&str], secret: &Secret) -> String {
     hexadecimal(with(secret.digest(), parts))
 }
 

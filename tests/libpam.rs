@@ -133,7 +133,7 @@ fn r14_a_denial_by_a_handle_is_that_of_its_user_alone() {
         .alone("login")
         .user("root")
         .next_user(NAME)
-        .answers(["111111", "222222", "333333", TOTP_CODE])
+        .answers([TOTP_CODE])
         .calls([Call::Authenticate, Call::NextUser, Call::Authenticate])
         .run();
     let codes = outcome.codes(Call::Authenticate);
@@ -375,6 +375,22 @@ fn r17_the_token_is_kept_until_it_expires_and_never_revoked() {
         );
     }
     assert_eq!(world.onelogin.count("", "revoke"), 0);
+}
+
+#[test]
+fn a_client_secret_that_is_changed_counts_at_once() {
+    let world = World::with_totp();
+    assert_accepted(&world.ssh().answer(fresh_code()).run());
+    let wrong = "onelogin.client_secret = \"0000000000000000\"";
+    world.place.config_for(&world.onelogin, &[wrong]);
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_eq!(outcome.code, Code::SERVICE_ERR, "{:?}", outcome.log);
+    assert_eq!(reason(&outcome), "credential");
+    // Nothing is lost: with the right secret the token of before is used again.
+    world.place.config_for(&world.onelogin, &[]);
+    world.onelogin.clear_requests();
+    assert_accepted(&world.ssh().answer(fresh_code()).run());
+    assert_eq!(world.requests(), 1);
 }
 
 #[test]
@@ -826,18 +842,19 @@ fn r12_a_hostile_conversation_sends_nothing() {
     }
     let outcome = world.ssh().no_conversation().run();
     assert_eq!(outcome.code, Code::CONV_ERR);
-    for answer in [
-        Answer::Long(100_000),
-        Answer::Long(500),
-        Answer::Text(vec![0xff; 6].into()),
-        Answer::Text("\u{8}\n\r\u{7f}INCORRECT\u{0001}".into()),
-        Answer::Text("' OR 1=1".into()),
-        Answer::Text("12345".into()),
-        Answer::Text("9".into()),
+    // What is text, and neither an option nor a code, costs no try three times.
+    for (answer, prompts) in [
+        (Answer::Long(100_000), 3),
+        (Answer::Long(500), 6),
+        (Answer::Text(vec![0xff; 6].into()), 3),
+        (Answer::Text("\u{8}\n\r\u{7f}INCORRECT\u{0001}".into()), 6),
+        (Answer::Text("' OR 1=1".into()), 6),
+        (Answer::Text("12345".into()), 6),
+        (Answer::Text("9".into()), 6),
     ] {
         let outcome = run(answer.clone());
         assert_eq!(outcome.code, Code::MAXTRIES, "{answer:?} {:?}", outcome.log);
-        assert_eq!(outcome.prompts().len(), 3, "{answer:?}");
+        assert_eq!(outcome.prompts().len(), prompts, "{answer:?}");
     }
     assert_eq!(
         (world.onelogin.codes(), world.onelogin.activations()),

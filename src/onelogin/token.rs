@@ -41,7 +41,8 @@ impl<'a> Tokens<'a> {
             state,
             client_id,
             client_secret,
-            digest: state::name(&[origin.as_str(), client_id]),
+            // With another secret the token of the old one must not hide that the new one is wrong.
+            digest: state::name_with(&[origin.as_str(), client_id], client_secret),
             current: None,
         }
     }

@@ -14,7 +14,7 @@ pub use standing::Standing;
 use counting::{count, place_of, which};
 
 use super::expiring_files::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
-use super::{State, name, name_of, raw_name};
+use super::{State, name, name_with, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::factor::Code;
@@ -368,7 +368,7 @@ impl Memory for UserMemory<'_> {
     /// same one at once, one is refused here.
     fn count_code(&mut self, code: &Code) -> Result<(), CodeNotCounted> {
         let (user, folder) = self.user.as_ref().ok_or(NoState)?;
-        let digest = name_of(&[user.as_str()], code.secret());
+        let digest = name_with(&[user.as_str()], code.secret());
         let mut counted = None;
         let claim: Claim<CodeNotCounted> = folder.claim(|minute, seen| {
             let is_it = |entry: &Entry| {
