@@ -290,6 +290,24 @@ impl Menu {
         devices.find_map(|device| Some((device, device.code(answer)?)))
     }
 
+    /// What may be typed at a menu of several lines, for an answer that is nothing of that.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let lines = self.options.len();
+        let or_code = if self.takes_codes() {
+            ", or a code"
+        } else {
+            ""
+        };
+        (lines > 1).then(|| format!("Type 1 to {lines}{or_code}. "))
+    }
+
+    /// Whether a code may be typed at the menu.
+    fn takes_codes(&self) -> bool {
+        let mut devices = self.devices.iter();
+        devices.any(|device| device.codes != Codes::Never)
+    }
+
     fn list(&self, user: &str) -> String {
         let mut text = format!(
             "OneLogin verification for {}\n\n",
@@ -302,11 +320,7 @@ impl Menu {
             1 => "1".to_owned(),
             count => format!("1-{count}"),
         };
-        let what = if self
-            .devices
-            .iter()
-            .any(|device| device.codes != Codes::Never)
-        {
+        let what = if self.takes_codes() {
             "Passcode or option"
         } else {
             "Option"

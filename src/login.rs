@@ -138,14 +138,13 @@ impl<'a> Login<'a> {
 
     fn flow(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
         match subject {
-            Err(unknown) => self.codes_only(Claimant::Unknown(unknown), Proof::Unproven),
+            Err(unknown) => self.codes_only(Claimant::Unknown(unknown)),
             Ok(subject) => match subject.proof {
-                Proof::Unproven => self.codes_only(Claimant::Unasked(subject), Proof::Unproven),
+                Proof::Unproven => self.codes_only(Claimant::Unasked(subject)),
                 Proof::Proven => match self.devices_of(subject) {
                     Ok((user, menu)) => self.menu(subject, &user, &menu),
-                    Err(NoMenu::Unknown(unknown)) => {
-                        self.codes_only(Claimant::Unknown(unknown), Proof::Proven)
-                    }
+                    // The first factor was theirs, so nothing has to be hidden, and no code can help.
+                    Err(NoMenu::Unknown(unknown)) => Err(Outcome::Unknown(unknown)),
                     Err(NoMenu::NoFactorYet(user)) => self.enrol(subject, &user),
                     Err(NoMenu::For(outcome)) => Err(outcome),
                 },

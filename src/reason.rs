@@ -15,6 +15,10 @@ const TOO_MANY_TODAY: &str =
     "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
 const NO_PUSH: &str = "A push was denied on your phone. No push is sent for one hour. If you did not deny it, tell your administrator.";
 const BUSY: &str = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Then log in again.";
+const NO_USER: &str = "OneLogin has no active user for you. Please tell your administrator.";
+const NO_FACTOR: &str =
+    "You have no OneLogin factor that can be used here. Please tell your administrator.";
+const NO_USER_OR_FACTOR: &str = "OneLogin has no user or no factor for you that can be used here. Please tell your administrator.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =
@@ -171,28 +175,28 @@ reasons! {
         NameRefused "name-refused" Some(WRONG),
             "The name has characters that are not sent to OneLogin.",
             "Rename the user, or exempt them.";
-        NotMapped "not-mapped" Some(WRONG),
+        NotMapped "not-mapped" Some(NO_USER),
             "`users.match = \"map\"`, and the map file has no line for the user.",
             "Add a line for the user.";
-        NoOneloginUser "no-onelogin-user" Some(WRONG),
+        NoOneloginUser "no-onelogin-user" Some(NO_USER),
             "OneLogin has no user with this name or id.",
             "Check `users.match`, `users.append_domain` and the map file.";
-        SeveralOneloginUsers "several-onelogin-users" Some(WRONG),
+        SeveralOneloginUsers "several-onelogin-users" Some(NO_USER),
             "OneLogin has several users with this name.",
             "Set `users.match` to an attribute that is unique.";
-        OtherOneloginUser "other-onelogin-user" Some(WRONG),
+        OtherOneloginUser "other-onelogin-user" Some(NO_USER),
             "The only user that OneLogin found has another name.",
             "Compare the spelling, or set `users.ignore_case`.";
-        InactiveOneloginUser "inactive-onelogin-user" Some(WRONG),
+        InactiveOneloginUser "inactive-onelogin-user" Some(NO_USER),
             "The OneLogin user is not approved or not active.",
             "Check the status of the user at OneLogin.";
-        LookUpPaused "look-up-paused" Some(WRONG),
+        LookUpPaused "look-up-paused" Some(NO_USER_OR_FACTOR),
             "A look-up in the last two minutes found no user, or no factor, at OneLogin. Until this time is over, OneLogin is not asked again.",
             "Read the reason in the earlier lines of this user.";
-        NoFactor "no-factor" Some(WRONG),
+        NoFactor "no-factor" Some(NO_FACTOR),
             "The user has no device.",
             "Let the user enrol one at OneLogin; or see {configuration#Setting up a factor at a login}.";
-        NoAllowedFactor "no-allowed-factor" Some(WRONG),
+        NoAllowedFactor "no-allowed-factor" Some(NO_FACTOR),
             "None of the user's devices may be used on this host.",
             "Enrol another device, or change `factors.allow`. In version 1 of the API, a device counts only after its first use.";
     }

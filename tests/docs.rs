@@ -273,6 +273,20 @@ fn the_prompts_for_users_are_those_of_the_flow() {
         assert_shown(&format!("{sent}. {what} to continue."));
     }
     let constant = |name: &str| between(&source, &format!("const {name}: &str ="), ";\n");
+    let app = Device::new(
+        DeviceId::parse("1").unwrap(),
+        Factor::Push,
+        String::new(),
+        false,
+    );
+    let hint = menu(vec![
+        app,
+        device("2", Factor::Totp, "Bob app"),
+        device("3", Factor::Sms, "Bob mobile"),
+    ])
+    .hint();
+    let hint = hint.unwrap();
+    assert!(USERS.contains(&format!("`{hint}`")), "{hint:?}");
     let again = literals(constant("NOT_ACCEPTED"))[0];
     assert!(USERS.contains(&format!("`{again}`")), "{again:?}");
     assert_shown(&format!(

@@ -422,7 +422,7 @@ fn r21_an_approval_gets_nobody_in_whose_push_is_over_wherever_it_was_stopped() {
         stopped.signal(Signal::SIGCONT);
         let outcome = stopped.finish();
         // Stopped while it took the phone, it finds out, and asks for it anew.
-        let is_anew = outcome.prompts().concat().contains("An earlier login");
+        let is_anew = outcome.prompts().concat().contains("Another login");
         if had_the_phone && !is_anew {
             if world.onelogin.activations() > sent {
                 // Stopped in the write itself, it leaves; but its approval is worth nothing.

@@ -696,33 +696,12 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
         (OTHER, "other-onelogin-user"),
         (INACTIVE, "inactive-onelogin-user"),
     ] {
-        let end = Script::of([
-            Looks("alice", found),
-            RemembersNobody,
-            Asks(PASSCODE, ""),
-            Asks(AGAIN, ""),
-            Asks(AGAIN, ""),
-            Denies,
-        ])
-        .run();
+        let end = Script::of([Looks("alice", found), RemembersNobody, Denies]).run();
         assert_eq!(end, format!("denied {reason} factor=- id=-"));
     }
-    let no_device = Script::of([
-        Finds(Vec::new()),
-        RemembersNobody,
-        Asks(PASSCODE, ""),
-        Asks(AGAIN, ""),
-        Asks(AGAIN, ""),
-        Denies,
-    ]);
+    let no_device = Script::of([Finds(Vec::new()), RemembersNobody, Denies]);
     assert_eq!(no_device.run(), "denied no-factor factor=- id=1001");
-    let again = Script::of([
-        LookUpPaused,
-        Asks(PASSCODE, ""),
-        Asks(AGAIN, ""),
-        Asks(AGAIN, ""),
-        Denies,
-    ]);
+    let again = Script::of([LookUpPaused, Denies]);
     assert_eq!(again.run(), "denied look-up-paused factor=- id=-");
 }
 
@@ -963,16 +942,40 @@ fn r13_an_unproven_user_gets_in_with_a_code() {
 }
 
 #[test]
-fn a_user_whom_onelogin_does_not_know_is_denied_after_the_same_prompts() {
+fn a_user_that_onelogin_does_not_know_is_denied_at_once_after_a_first_factor() {
+    let end = Script::of([Looks("alice", NOBODY), Denies]).run();
+    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+}
+
+#[test]
+fn an_answer_that_the_menu_does_not_have_is_explained_and_costs_a_try_from_the_fourth_on() {
+    let hint: &str = script::leaked(format!("Type 1 to 3, or a code. {MENU}"));
+    let refused: &str = script::leaked(format!("Not accepted. {MENU}"));
+    let devices = || Finds(vec![push("601"), totp("501"), sms("701")]);
     let end = Script::of([
-        Looks("alice", NOBODY),
-        Asks(PASSCODE, "111111"),
-        Asks(AGAIN, "222222"),
-        Asks(AGAIN, "333333"),
+        devices(),
+        Asks(MENU, "9"),
+        Asks(hint, "hello"),
+        Asks(hint, "123456"),
+        Denies,
+        Checks("601", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=protect-code id=1001");
+    // A program that answers at random comes to an end.
+    let end = Script::of([
+        devices(),
+        Asks(MENU, "x"),
+        Asks(hint, "x"),
+        Asks(hint, "x"),
+        Asks(hint, "x"),
+        Asks(refused, "x"),
+        Asks(refused, "x"),
         Denies,
     ])
     .run();
-    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+    assert_eq!(end, "denied no-code factor=- id=1001");
 }
 
 #[test]
@@ -982,30 +985,19 @@ fn r05_hits_that_are_not_exactly_ours_are_denied_even_where_the_unknown_are_exem
         (script::OTHER, "other-onelogin-user"),
         (script::INACTIVE, "inactive-onelogin-user"),
     ] {
-        let end = Script::of([
-            Looks("alice", found),
-            Asks(PASSCODE, "111111"),
-            Asks(AGAIN, "222222"),
-            Asks(AGAIN, "333333"),
-            Denies,
-        ])
-        .config("[users]\nunknown = \"exempt\"\nno_factor = \"exempt\"")
-        .run();
+        let end = Script::of([Looks("alice", found), Denies])
+            .config("[users]\nunknown = \"exempt\"\nno_factor = \"exempt\"")
+            .run();
         assert_eq!(end, format!("denied {reason} factor=- id=-"));
     }
 }
 
 #[test]
 fn r05_a_name_that_must_not_be_searched_for_is_never_sent() {
-    let end = Script::of([
-        Asks(PASSCODE, "111111"),
-        Asks(AGAIN, "222222"),
-        Asks(AGAIN, "333333"),
-        Denies,
-    ])
-    .refused_name()
-    .config("[users]\nunknown = \"exempt\"")
-    .run();
+    let end = Script::of([Denies])
+        .refused_name()
+        .config("[users]\nunknown = \"exempt\"")
+        .run();
     assert_eq!(end, "denied name-refused factor=- id=-");
 }
 
@@ -1022,15 +1014,9 @@ fn r01_the_unknown_and_the_factorless_are_exempt_only_where_the_admin_says_so() 
         .run();
     assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
     // A device that is not allowed here is a device all the same.
-    let end = Script::of([
-        Finds(vec![push("601")]),
-        Asks(PASSCODE, "111111"),
-        Asks(AGAIN, "222222"),
-        Asks(AGAIN, "333333"),
-        Denies,
-    ])
-    .config("[users]\nno_factor = \"exempt\"\n[factors]\nallow = [\"totp\"]")
-    .run();
+    let end = Script::of([Finds(vec![push("601")]), Denies])
+        .config("[users]\nno_factor = \"exempt\"\n[factors]\nallow = [\"totp\"]")
+        .run();
     assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
 }
 
@@ -1495,17 +1481,10 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
     .config("[users]\nno_factor = \"enroll\"")
     .run();
     assert_eq!(end, "denied not-enrolled factor=sms id=1001");
-    // Nothing that may be enrolled is allowed here: the same prompts as for others.
-    let end = Script::of([
-        Finds(Vec::new()),
-        Step::Offers(offered()),
-        Asks(PASSCODE, "111111"),
-        Asks(AGAIN, "111111"),
-        Asks(AGAIN, "111111"),
-        Denies,
-    ])
-    .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\"]")
-    .run();
+    // Nothing that may be enrolled is allowed here.
+    let end = Script::of([Finds(Vec::new()), Step::Offers(offered()), Denies])
+        .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\"]")
+        .run();
     assert_eq!(end, "denied no-factor factor=- id=1001");
 }
 
@@ -1621,9 +1600,6 @@ fn r01_devices_of_unknown_kinds_are_devices_for_every_exemption() {
         let end = Script::of([
             Looks("alice", one("1001")),
             Step::ListsOf("1001", 1, Vec::new()),
-            Asks(PASSCODE, "111111"),
-            Asks(AGAIN, "222222"),
-            Asks(AGAIN, "333333"),
             Denies,
         ])
         .config(&format!("[users]\nno_factor = \"{no_factor}\""))
@@ -1789,14 +1765,7 @@ fn a_code_for_a_verification_that_is_gone_is_too_late() {
 
 #[test]
 fn r05_who_is_not_in_the_map_is_never_looked_up() {
-    let end = Script::of([
-        Asks(PASSCODE, "123456"),
-        Asks(AGAIN, "123456"),
-        Asks(AGAIN, "123456"),
-        Denies,
-    ])
-    .not_mapped()
-    .run();
+    let end = Script::of([Denies]).not_mapped().run();
     assert_eq!(end, "denied not-mapped factor=- id=-");
 }
 

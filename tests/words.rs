@@ -13,10 +13,16 @@ struct Code {
 }
 
 /// Code whose string literals are checked, without its tests.
-const CODE: &[Code] = &[Code {
-    folder: "src",
-    doc_comments: false,
-}];
+const CODE: &[Code] = &[
+    Code {
+        folder: "src",
+        doc_comments: false,
+    },
+    Code {
+        folder: "tool/src",
+        doc_comments: true,
+    },
+];
 
 /// Folders whose documents are checked.
 const FOLDERS: &[&str] = &["", "docs", "packaging", "tests/fuzz"];

@@ -67,7 +67,7 @@ impl Login<'_> {
         tries: &mut Tries,
     ) -> Result<Option<Acceptance>, Outcome> {
         // What was wrong with an answer before is not said of this one.
-        tries.words = "";
+        tries.words = "".into();
         if let Some(acceptance) = self.have_the_phone(user, device, tries)? {
             return Ok(Some(acceptance));
         }

@@ -7,6 +7,7 @@ use crate::api::{Acceptance, Answer, ApiTrouble, GiveBack};
 use crate::config::VerifyForm;
 use crate::factor::{Code, Codes, Device, Factor};
 use crate::id::{UserId, VerificationId};
+use std::borrow::Cow;
 
 /// How one submitted code fared.
 pub(super) enum Checked {
@@ -26,7 +27,9 @@ pub(super) enum CodeCount {
 pub(super) struct Tries {
     pub(super) count: u8,
     pub(super) why: Denial,
-    pub(super) words: &'static str,
+    pub(super) words: Cow<'static, str>,
+    /// How many answers to a menu that are neither an option nor a code still cost no try.
+    slips: u8,
 }
 
 impl Tries {
@@ -34,7 +37,8 @@ impl Tries {
         Self {
             count,
             why: Denial::NoCode,
-            words: "",
+            words: Cow::Borrowed(""),
+            slips: SLIPS,
         }
     }
 
@@ -45,7 +49,18 @@ impl Tries {
     pub(super) fn failed(&mut self, why: Denial) {
         self.count = self.count.saturating_sub(1);
         self.why = why;
-        self.words = NOT_ACCEPTED;
+        self.words = Cow::Borrowed(NOT_ACCEPTED);
+    }
+
+    /// The answer is neither an option nor a code. With a hint it costs no try, a few times.
+    pub(super) fn not_understood(&mut self, hint: Option<String>) {
+        match hint {
+            Some(hint) if self.slips > 0 => {
+                self.slips -= 1;
+                self.words = Cow::Owned(hint);
+            }
+            Some(_) | None => self.failed(Denial::NoCode),
+        }
     }
 
     /// What a code came to: an acceptance, or one try less.
@@ -55,7 +70,7 @@ impl Tries {
             Checked::Refused => self.failed(Denial::Code),
             Checked::Used => {
                 self.failed(Denial::UsedCode);
-                self.words = USED_BEFORE;
+                self.words = Cow::Borrowed(USED_BEFORE);
             }
         }
         None
@@ -65,6 +80,9 @@ impl Tries {
         format!("{}{text}", self.words)
     }
 }
+
+/// A slip of the keyboard is no guess; but a program that answers at random must come to an end.
+const SLIPS: u8 = 3;
 
 /// Before a prompt that follows an answer which did not pass.
 const NOT_ACCEPTED: &str = "Not accepted. ";

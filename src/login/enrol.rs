@@ -3,7 +3,6 @@
 use super::Login;
 use super::approval::Poll;
 use super::codes::Tries;
-use super::generic_prompt::Claimant;
 use super::outcome::{Denial, Outcome, Unknown};
 use super::port::{Challenge, Limit, Typed};
 use crate::api::{Acceptance, ApiError, ApiTrouble, Available, Enrolment, Registration};
@@ -11,7 +10,7 @@ use crate::factor::{Code, Factor};
 use crate::id::UserId;
 use crate::secret::Secret;
 use crate::text::{PROMPT_CHARS, clean};
-use crate::user::{Proof, Subject};
+use crate::user::Subject;
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use std::fmt::Write as _;
@@ -32,7 +31,7 @@ impl Login<'_> {
     ) -> Result<Acceptance, Outcome> {
         let available = self.available(user)?;
         if available.is_empty() {
-            return self.codes_only(Claimant::Unknown(Unknown::NoFactor), Proof::Proven);
+            return Err(Outcome::Unknown(Unknown::NoFactor));
         }
         self.set_up(user, &available, FIRST)?;
         let (user, menu) = self.devices_of(subject)?;

@@ -1,5 +1,4 @@
-//! The generic prompt for codes, the same for every name (rule R13): for unproven users, and for users that OneLogin cannot
-//! verify.
+//! The generic prompt for codes, the same for every name (rule R13): for users without a first factor.
 
 use super::Login;
 use super::codes::{Checked, Tries};
@@ -10,7 +9,7 @@ use crate::api::Acceptance;
 use crate::factor::{Factor, Menu, PASSCODE};
 use crate::id::UserId;
 use crate::secret::Secret;
-use crate::user::{Proof, Subject};
+use crate::user::Subject;
 use std::time::Duration;
 
 /// What is known about the person at the generic prompt.
@@ -41,13 +40,9 @@ impl From<Result<(UserId, Menu), NoMenu>> for Claimant<'_> {
 }
 
 impl Login<'_> {
-    /// The prompt that reveals nothing, for unproven users and for names that cannot be verified. Both get the same number of
-    /// tries, independent of what OneLogin answers meanwhile. Nothing is shown, and nothing is sent to a device.
-    pub(super) fn codes_only(
-        &mut self,
-        mut claimant: Claimant<'_>,
-        proof: Proof,
-    ) -> Result<Acceptance, Outcome> {
+    /// The prompt that reveals nothing. All names get the same number of tries, independent of what OneLogin answers
+    /// meanwhile. No device is shown, and nothing is sent to one.
+    pub(super) fn codes_only(&mut self, mut claimant: Claimant<'_>) -> Result<Acceptance, Outcome> {
         if let (Err(outcome), Claimant::Unasked(_)) = (self.prepare(), &claimant) {
             claimant = Claimant::Ends(outcome);
         }
@@ -73,10 +68,8 @@ impl Login<'_> {
                         Err(outcome) => claimant = Claimant::Ends(outcome),
                     }
                     tries.failed(Denial::Code);
-                    if proof == Proof::Unproven {
-                        let spent = self.clock.elapsed().saturating_sub(answered_at);
-                        let _ = self.clock.wait(MIN_REFUSAL_TIME.saturating_sub(spent));
-                    }
+                    let spent = self.clock.elapsed().saturating_sub(answered_at);
+                    let _ = self.clock.wait(MIN_REFUSAL_TIME.saturating_sub(spent));
                 }
             }
         }

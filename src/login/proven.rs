@@ -38,14 +38,14 @@ impl Login<'_> {
         self.prepare()?;
         let mut tries = Tries::new(self.config.factors.prompts);
         if let Some(reached) = self.progress.held_back {
-            tries.words = held_back(reached);
+            tries.words = held_back(reached).into();
         }
         while tries.left() {
             let text = tries.prompt(&menu.prompt(&subject.name));
             match self.ask(&text)? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
                 Typed::Text(answer) => match menu.pick(&answer) {
-                    Pick::Nothing => tries.failed(Denial::NoCode),
+                    Pick::Nothing => tries.not_understood(menu.hint()),
                     Pick::Start(choice) => return self.start(user, &choice, tries.count),
                     Pick::Check(device, code) => {
                         let accepted = self.check_typed(user, &device, &code, &mut tries)?;

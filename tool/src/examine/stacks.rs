@@ -250,7 +250,7 @@ fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Whether an editor or a package manager left this file behind: it is not a stack.
+/// Whether an editor or a package manager left this file over: it is not a stack.
 fn is_left_over(name: &str) -> bool {
     let ends = [
         "~", ".bak", ".orig", ".pam-old", ".rpmnew", ".rpmorig", ".rpmsave", ".swp",

@@ -54,7 +54,7 @@ impl<'a> Subject<'a> {
     }
 }
 
-/// The settings, whoever owns the file.
+/// The settings, no matter which user owns the file.
 fn settings(machine: &TargetSystem, path: &Path) -> Option<Config> {
     let text = machine.text(path).ok().flatten()?;
     parse(&path.display().to_string(), &text).ok()

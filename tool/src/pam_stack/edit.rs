@@ -123,7 +123,7 @@ pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, R
     Ok(Insertion::New(NewText { text, objections }))
 }
 
-/// The lines with our block, in place of this one or behind it.
+/// The lines with our block, in place of this one or after it.
 fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
     let mut text = String::new();
     for line in lines {

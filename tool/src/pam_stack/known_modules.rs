@@ -108,7 +108,7 @@ const PLAIN_GATES: &[&str] = &[
     "pam_wheel",
 ];
 
-/// Arguments by which a factor returns `PAM_IGNORE`: for users whom it does not know, while its
+/// Arguments by which a factor returns `PAM_IGNORE`: for users that it does not know, while its
 /// server is down, or for users who have set up nothing.
 const IGNORING: &[&str] = &[
     "ignore_authinfo_unavail",

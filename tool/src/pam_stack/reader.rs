@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 /// Where the service files are, the first wins; the last is that of SUSE.
 pub const FOLDERS: [&str; 3] = ["/etc/pam.d", "/usr/lib/pam.d", "/usr/etc/pam.d"];
 
-/// How files are read: the text, or nothing where there is none that can be read.
+/// How files are read: the text, or nothing if it cannot be read.
 pub type Files<'a> = &'a dyn Fn(&Path) -> Option<String>;
 
 /// As many levels of files within files as libpam takes.

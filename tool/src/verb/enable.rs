@@ -34,12 +34,15 @@ use std::time::Duration;
 pub(crate) struct Options {
     /// Service to add OneLogin to
     service: Service,
-    /// User for the trial login [default: whoever called sudo]
+    /// User for the trial login [default: the user who called sudo]
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
-    /// Roll back after SECONDS unless the change is confirmed
-    #[arg(long = "try", value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    try_for: Option<u32>,
+    /// Roll back after TIME (90, 90s, 5m) unless the change is confirmed [default: 2m; with --yes: never]
+    #[arg(long = "try", value_name = "TIME", value_parser = time, conflicts_with = "no_try")]
+    try_time: Option<u32>,
+    /// Keep the change without a confirmation
+    #[arg(long)]
+    no_try: bool,
     /// For sshd: first factor, before OneLogin [default: read from the settings of sshd]
     #[arg(long, value_name = "FACTOR")]
     behind: Option<Behind>,
@@ -55,6 +58,29 @@ pub(crate) struct Options {
     /// Proceed although features would be lost or sshd settings are missing
     #[arg(long)]
     anyway: bool,
+}
+
+/// The time for a confirmation by default, in seconds: enough for a login from a second window.
+const TRY: u32 = 120;
+
+/// The longest time for a confirmation, in seconds: a day.
+const LONGEST: u32 = 86_400;
+
+/// Reads a time of the command line, in seconds: a number, with `s` or `m` after it.
+fn time(text: &str) -> Result<u32, String> {
+    let (number, unit) = match text.strip_suffix('m') {
+        Some(number) => (number, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number
+        .parse()
+        .ok()
+        .and_then(|number: u32| number.checked_mul(unit));
+    seconds
+        .filter(|seconds| (1..=LONGEST).contains(seconds))
+        .ok_or_else(|| {
+            "write a number of seconds or minutes, such as 90, 90s or 5m, up to 24 hours".to_owned()
+        })
 }
 
 /// The result for machines.
@@ -114,7 +140,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     state_mount::switch_on(&context.console, &loaded.config.state_dir);
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
     let record = options.write(context, &change, &state, &user.name)?;
-    if options.try_for.is_none() {
+    if options.try_for().is_none() {
         return Ok(options.report(context, "enabled", &change, Exit::Good));
     }
     let exit = await_confirmation(context, options.service, &record, &state, &user.name)?;
@@ -192,6 +218,12 @@ impl Change {
 }
 
 impl Options {
+    /// How many seconds a change has to be confirmed in, if at all. A script that answers `--yes` cannot confirm.
+    fn try_for(&self) -> Option<u32> {
+        let by_default = !self.no_try && !self.yes;
+        self.try_time.or(by_default.then_some(TRY))
+    }
+
     /// The user for the trial login.
     fn user(&self, context: &Context) -> Result<User, Failure> {
         let called = std::env::var("SUDO_USER")
@@ -359,12 +391,12 @@ impl Options {
                 ));
             }
         }
-        let seconds = self.try_for.unwrap_or(WRITING);
+        let seconds = self.try_for().unwrap_or(WRITING);
         let (plans, through) = (&change.plans, &change.through);
         let mut record = store.begin(self.service, plans, through, i64::from(seconds))?;
         let written = self
             .write_on_record(context, change, state, user)
-            .and_then(|()| match self.try_for {
+            .and_then(|()| match self.try_for() {
                 Some(_) => store.written(&mut record),
                 None => store.keep(&record),
             });
@@ -391,7 +423,7 @@ impl Options {
         state: &State,
         user: &str,
     ) -> Result<(), Failure> {
-        if let Some(seconds) = self.try_for {
+        if let Some(seconds) = self.try_for() {
             for service in &change.through {
                 state.watch(service).map_err(|error| {
                     Failure::new(format!(
@@ -540,3 +572,45 @@ const WRITING: u32 = 60;
 
 /// How often the tool checks whether the change was confirmed.
 const LOOK: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    /// How long these words try a change.
+    fn try_for(words: &str) -> Result<Option<u32>, String> {
+        let words = ["enable", "sudo"]
+            .into_iter()
+            .chain(words.split_whitespace());
+        let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        Ok(line.options.try_for())
+    }
+
+    #[test]
+    fn a_change_is_tried_for_two_minutes_unless_the_command_line_says_more() {
+        assert_eq!(try_for(""), Ok(Some(120)));
+        assert_eq!(try_for("--try 90"), Ok(Some(90)));
+        assert_eq!(try_for("--try 90s"), Ok(Some(90)));
+        assert_eq!(try_for("--try 5m"), Ok(Some(300)));
+        assert_eq!(try_for("--try 1440m"), Ok(Some(86_400)));
+        assert_eq!(try_for("--no-try"), Ok(None));
+        assert_eq!(try_for("--yes"), Ok(None));
+        assert_eq!(try_for("--yes --try 5m"), Ok(Some(300)));
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_read_is_a_fault_that_says_what_to_write() {
+        for words in ["0", "5h", "m", "-1", "1441m", "99999999999", "71582789m"] {
+            let fault = try_for(&format!("--try={words}")).unwrap_err();
+            assert!(fault.contains("such as 90, 90s or 5m"), "{words}: {fault}");
+        }
+        assert!(try_for("--try 5m --no-try").is_err());
+    }
+}

@@ -38,6 +38,8 @@ impl Judge<'_> {
             0 => prompts + 1,
             _ => prompts + 1 + 2 * prompts,
         };
+        // Three answers that a menu does not have cost no try.
+        let most = most + 3;
         assert!(
             self.prompts.get() <= most,
             "R14: {} prompts",

@@ -87,7 +87,7 @@ impl<'a> Comparison<'a> {
         })
     }
 
-    /// Whether a user with a right password, whom the stack and OneLogin accepted before, is accepted
+    /// Whether a user with a right password, that the stack and OneLogin accepted before, is accepted
     /// after, too. Of several password modules one may be the one that knows the user.
     pub(super) fn locks_out_nobody(&self) -> bool {
         let has_passwords = self.variables.iter().any(|it| it.is_password);

@@ -27,12 +27,12 @@ pub(super) struct Spot {
     pub(super) line: usize,
 }
 
-/// A finding, and the edits that may mend it. The advice becomes the first edit that does; if no edit
+/// A finding, and the edits that may fix it. The advice becomes the first edit that does; if no edit
 /// does, the advice of the finding stays.
 pub(super) struct Found {
     pub(super) finding: Finding,
     pub(super) edits: Vec<Edit>,
-    /// Another way to mend it, shown before the edit.
+    /// Another way to fix it, shown before the edit.
     pub(super) lead: &'static str,
 }
 
@@ -47,7 +47,7 @@ impl From<Finding> for Found {
 }
 
 impl Found {
-    /// A finding that an edit may mend; otherwise the advice names the sample stacks.
+    /// A finding that an edit may fix; otherwise the advice names the sample stacks.
     pub(super) fn mended_by(finding: Finding, edits: impl Into<Vec<Edit>>) -> Self {
         Self {
             finding: finding

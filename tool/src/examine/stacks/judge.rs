@@ -376,7 +376,7 @@ impl Judge<'_> {
         }
     }
 
-    /// What happens to users whom the configuration exempts.
+    /// What happens to users that the configuration exempts.
     fn exempt(&self, ours: &Entry, outcomes: &Outcomes) -> Option<Found> {
         if outcomes.let_in(IGNORE) {
             return None;
