@@ -166,6 +166,10 @@ fn it_shows_its_settings_the_name_that_it_looks_up_and_the_age_of_the_cache() {
     assert_eq!(ran.code, 0);
     let ran = run(at(&world.place, &["test", "no-such-user"]), &[]);
     has(&ran.err, "no-such-user could not log in: no-account.");
+    let end = "pam-onelogin: the user \"no-such-user\" does not exist on this host";
+    has(&ran.err, end);
+    assert!(!ran.err.contains("passcode"), "{}", ran.err);
+    assert_eq!(ran.code, 1);
 }
 
 #[test]

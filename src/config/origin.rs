@@ -122,6 +122,9 @@ fn decoded(credential: &str) -> Result<Secret, &'static str> {
 
 /// `host[:port]`.
 fn place(text: &str) -> Result<(&str, Option<u16>), &'static str> {
+    if text.contains(['/', '?', '#']) {
+        return Err("must have a host name and an optional port; remove what is after them");
+    }
     let (host, port) = match text.split_once(':') {
         Some((host, port)) => (host, Some(port)),
         None => (text, None),
@@ -202,6 +205,17 @@ mod tests {
             "https://höst",
         ] {
             assert!(Origin::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_is_named_as_what_is_wrong_also_after_a_port() {
+        for text in [
+            "https://localhost:8443/api/2",
+            "https://acme.onelogin.com/api/2",
+        ] {
+            let why = Origin::parse(text).err().unwrap();
+            assert!(why.contains("remove what is after them"), "{text}: {why}");
         }
     }
 

@@ -16,18 +16,24 @@ use toml::Spanned;
 use toml::de::DeTable;
 use zeroize::Zeroizing;
 
+/// What the parser says of a key that stands in a table twice.
+const DUPLICATE: &str = "duplicate key";
+
 /// Reads a configuration. `path` is its name in the faults.
 ///
 /// # Errors
 /// Every fault of the text, in the order of the lines.
 pub fn parse(path: &str, text: &str) -> Result<Config, Vec<ConfigFault>> {
     let document = DeTable::parse(text).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        let line = line_of(text, start);
+        let span = error.span().unwrap_or(0..0);
+        let line = line_of(text, span.start);
+        // The parser marks the key; it would mark a value, which may be a secret, under other messages.
+        let key = text.get(span).filter(|_| error.message() == DUPLICATE);
+        let key = key.map_or(String::new(), |key| format!(" {key:?} in one table"));
         vec![ConfigFault::at(
             path,
             line,
-            format_args!("not TOML: {}", error.message()),
+            format_args!("not TOML: {}{key}", error.message()),
         )]
     })?;
     let mut reader = Reader {

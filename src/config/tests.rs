@@ -503,6 +503,13 @@ fn text_that_is_not_toml_is_a_fault_with_its_line() {
 }
 
 #[test]
+fn a_key_that_stands_twice_is_named() {
+    let faults = faults("[onelogin]\nclient_secret = \"s3cret\"\nclient_secret = \"other\"\n");
+    let expected = "c.toml:3: not TOML: duplicate key \"client_secret\" in one table";
+    assert_eq!(faults, [expected]);
+}
+
+#[test]
 fn r22_a_limit_of_a_day_is_never_below_that_of_a_window() {
     let config = |lines: &str| {
         let text = format!(

@@ -264,7 +264,7 @@ const KILL: &str = "signal=SIGKILL";
 const STATE: &str = "/run/pam_onelogin";
 const RECORDS: &str = "/var/lib/pam_onelogin";
 const CONFIG: &str = "/etc/pam_onelogin/config.toml";
-const IN_PLACE: &str = "Otherwise the change is rolled back";
+const IN_PLACE: &str = "Without an answer the change is rolled back";
 const CODES: [&str; 3] = ["123456", "234567", "345678"];
 const CODE: &str = CODES[0];
 const SETTINGS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";

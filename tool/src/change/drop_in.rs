@@ -49,6 +49,19 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
     })
 }
 
+/// What a change of sshd takes away, although it is right: to be read before it is written.
+pub(crate) fn consequences(user: &str, behind: Behind) -> Vec<String> {
+    let mut lines = Vec::new();
+    if behind == Behind::Key {
+        lines
+            .push("Users without a key in authorized_keys can no longer log in by SSH.".to_owned());
+    }
+    let root = Settings::of(None, "root").ok();
+    let root = root.and_then(|settings| settings.keeps_out("root"));
+    lines.extend(root.filter(|_| user != "root"));
+    lines
+}
+
 /// Why users could no longer log in by SSH with a password once the stack of sshd asks for a code.
 pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
     // Without sshd, no user can be locked out.

@@ -43,6 +43,8 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
             &format!("--unit=pam-onelogin-restore-{}-{unit}", service.name()),
             &format!("--on-active={seconds}s"),
             "--timer-property=AccuracySec=1s",
+            // A timer that is over would go off again after a daemon-reload.
+            "--timer-property=RemainAfterElapse=no",
             "--",
             &program.display().to_string(),
             "restore",
@@ -59,6 +61,15 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
         ));
     }
     Ok(())
+}
+
+/// Ends the timers of this service, whose change is confirmed.
+pub(crate) fn stop(service: Service) {
+    if systemd_runs() {
+        let timers = format!("pam-onelogin-restore-{}-*.timer", service.name());
+        // A timer that is left finds nothing to roll back.
+        let _ = works("/usr/bin/systemctl", &["--quiet", "stop", &timers]);
+    }
 }
 
 const UNIT: &str = "pam-onelogin-restore.service";

@@ -47,8 +47,8 @@ impl Settings {
         let permit = self.value(Keyword::RootLogin);
         (user == "root" && permit != "yes").then(|| {
             format!(
-                "PermitRootLogin {permit}: root cannot log in by SSH with a key and OneLogin; pass another \
-                 user with --user NAME, or write \"PermitRootLogin yes\""
+                "PermitRootLogin {permit}: root cannot log in by SSH with OneLogin; let another user make the \
+                 trial login (--user NAME), or write \"PermitRootLogin yes\""
             )
         })
     }

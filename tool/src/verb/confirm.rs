@@ -2,6 +2,7 @@
 
 use crate::change::record::Store;
 use crate::change::service::Service;
+use crate::change::watchdog;
 use crate::outcome::{Exit, Failure};
 use crate::verb::{Context, needs_root};
 use clap::Args;
@@ -71,6 +72,7 @@ pub(super) fn keep(
         }
     }
     store.keep(&record)?;
+    watchdog::stop(service);
     record
         .through
         .iter()

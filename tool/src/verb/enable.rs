@@ -124,6 +124,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         ));
     }
     change.verify(&context.console, options.service)?;
+    if options.service == Service::Sshd {
+        for line in drop_in::consequences(&user.name, change.behind) {
+            context.console.note(&line);
+        }
+    }
     if options.dry_run {
         options.mount(context);
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
@@ -474,13 +479,14 @@ fn await_confirmation(
     user: &str,
 ) -> Result<Exit, Failure> {
     let console = &context.console;
+    let name = service.name();
     console.note(&format!(
         "The new stack is active for {} s. Keep this window open, and log in from a second one:\n    {}\n\
-         If that works, type yes here, or type there: pam-onelogin confirm {}\n\
-         Otherwise the change is rolled back, even if this window is closed.",
+         If that works, type yes here, or type there: pam-onelogin confirm {name}\n\
+         If not, type: pam-onelogin disable {name}\n\
+         Without an answer the change is rolled back, even if this window is closed.",
         record.left(),
         service.second_login(user),
-        service.name()
     ));
     let mut is_there = true;
     loop {

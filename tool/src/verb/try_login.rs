@@ -16,7 +16,7 @@ use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{process_identity, uids};
 use pam_onelogin::host_login::{Decision, HostLogin};
 use pam_onelogin::log;
-use pam_onelogin::login::{Clock as _, Outcome};
+use pam_onelogin::login::{Clock as _, Outcome, Unknown};
 use pam_onelogin::onelogin::http::RequestTrace;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::secret::Secret;
@@ -76,6 +76,12 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let request = options.request();
     let subject = subject(&request, &loaded);
     introduce(context, options, &subject, &loaded);
+    if matches!(subject, Err(Outcome::Unknown(Unknown::Account))) && !options.unproven {
+        let user = clean(&options.user, PROMPT_CHARS);
+        return Err(Failure::new(format!(
+            "the user \"{user}\" does not exist on this host"
+        )));
+    }
     let age = subject
         .ok()
         .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
