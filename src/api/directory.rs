@@ -18,11 +18,11 @@ pub enum Found {
     NoUser,
     /// 404 for an id: no user, but not the well-formed empty answer that `users.unknown` wants.
     Gone,
-    /// More than one hit.
+    /// More than one result.
     Several,
-    /// One hit whose attribute is not the name.
+    /// One result whose attribute is not the name.
     Other,
-    /// One hit that is not approved (`state` 1) and active (`status` 1).
+    /// One result that is not approved (`state` 1) and active (`status` 1).
     Inactive,
 }
 
@@ -62,18 +62,18 @@ pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found
     }
 }
 
-/// Who might be meant, before the attribute was compared.
+/// The possible user, before the attribute is compared.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Candidate {
     /// No user.
     NoUser,
-    /// This user, to be looked at.
+    /// This user, whose attribute must still be compared.
     One(UserId),
     /// More than one.
     Several,
 }
 
-/// Reads the reply to a search whose hits do not carry the attribute: lists leave out custom ones.
+/// Reads the reply to a search whose results do not contain the attribute: lists leave out custom ones.
 ///
 /// # Errors
 /// What a reply that is no list of users means.

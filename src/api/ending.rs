@@ -19,12 +19,12 @@ listed! {
         FrontEndLimit,
         /// HTTP 429 by OneLogin itself.
         RateLimited,
-        /// HTTP 401 as for a token that has ended, and a read by this token got 401, too. OneLogin gave another token.
+        /// HTTP 401 as for an expired token, and a read by this token got 401, too. OneLogin issued another token.
         TokenReplaced,
-        /// As `TokenReplaced`, but OneLogin gave the same token again.
+        /// As `TokenReplaced`, but OneLogin issued the same token again.
         TokenRefused,
-        /// HTTP 401 as for a token that has ended. This credential may not read devices, so only the token that OneLogin gives
-        /// now can tell: it is another one.
+        /// HTTP 401 as for an expired token. This credential may not read devices, so a new token is requested, and OneLogin
+        /// issued another one.
         TokenChanged,
         /// Any other reply that is not a usable answer.
         Answered,

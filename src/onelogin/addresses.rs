@@ -1,5 +1,5 @@
-//! The addresses of OneLogin that a name server told last, for the time when none does: a login goes on with them, and
-//! TLS says whether OneLogin is there. What comes of them is never an outage (rule R19).
+//! The last addresses of OneLogin that a name server returned. If no name server answers, a login uses them, and TLS
+//! proves that OneLogin is there. A failure at them is never an outage (rule R19).
 
 use crate::api::ApiError;
 use crate::api::Reply;
@@ -11,7 +11,7 @@ use crate::outage::Miss;
 use crate::state::{self, State};
 use std::net::IpAddr;
 
-/// A transport that keeps the addresses, and falls back on them.
+/// A transport that stores the addresses, and falls back on them.
 pub struct StoredAddresses<'a> {
     transport: &'a mut dyn Transport,
     state: &'a State,
@@ -33,8 +33,8 @@ impl<'a> StoredAddresses<'a> {
         }
     }
 
-    /// Does something; once more, with the addresses that were kept, where the name server gave no answer. Nothing can
-    /// have been sent then.
+    /// Does something; if no name server answered, once more with the stored addresses. Nothing can have been sent
+    /// before.
     fn reach<T>(
         &mut self,
         mut act: impl FnMut(&mut dyn Transport) -> Result<T, ApiError>,

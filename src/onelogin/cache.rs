@@ -17,8 +17,8 @@ pub struct Cache<'a> {
     name: String,
     /// What was found there.
     found: Option<(UserId, Devices)>,
-    /// Held from the look-up of a user to that of the devices, so that of many logins of one user
-    /// at once one asks.
+    /// Held from the look-up of the user to that of the devices, so that only one of several
+    /// simultaneous logins of a user asks OneLogin.
     lock: Option<Lock>,
     /// When the look-up began.
     asked: Option<i64>,
@@ -47,7 +47,7 @@ impl<'a> Cache<'a> {
         self.is_cached
     }
 
-    /// The user of this name or id, if it was looked up lately, active, with devices. If not, other
+    /// The user of this name or id, if a recent look-up found it active and with devices. If not, other
     /// logins wait until this one has asked.
     pub fn user(&mut self, key: &UserKey) -> Option<UserId> {
         self.found = None;
@@ -66,7 +66,7 @@ impl<'a> Cache<'a> {
         Some(user.clone())
     }
 
-    /// How many seconds ago this name or id was looked up, and who it was, if that is still believed.
+    /// How many seconds ago this name or id was looked up, and its id, if the entry still counts.
     #[must_use]
     pub fn cached(&self, key: &UserKey) -> Option<(i64, UserId)> {
         let (asked, user, _) = self.entry(&self.name_of(key))?;
@@ -104,14 +104,14 @@ impl<'a> Cache<'a> {
         self.lock = None;
     }
 
-    /// Believes nothing of this user any more.
+    /// Removes the entry of this user.
     pub fn forget(&mut self) {
         if let Some(file) = self.file(&self.name).filter(|_| !self.name.is_empty()) {
             self.state.remove(&file);
         }
     }
 
-    /// Its times are those of this start of the machine.
+    /// The file of an entry; its times count from this start of the machine.
     fn file(&self, name: &str) -> Option<String> {
         Some(format!("directory-{}-{name}", self.state.boot().ok()?))
     }

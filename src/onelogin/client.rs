@@ -25,7 +25,7 @@ pub enum Role {
 pub struct Purpose {
     /// The credential.
     pub role: Role,
-    /// The scopes that OneLogin documents for it, or that were seen to do, for the log.
+    /// The scopes that OneLogin documents for it, or that were seen to work, for the log.
     pub scope: &'static str,
 }
 
@@ -64,7 +64,7 @@ impl<'a> Client<'a> {
     /// Makes the connection, if there is none yet. Nothing is asked.
     ///
     /// # Errors
-    /// [`ApiError`] when there is none to be had.
+    /// [`ApiError`] if no connection can be made.
     pub fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.transport.prepare(deadline)
     }
@@ -74,7 +74,7 @@ impl<'a> Client<'a> {
         self.transport.disconnect();
     }
 
-    /// Reads something. A token that is not taken is replaced once.
+    /// Reads something. A token that OneLogin refuses is replaced once.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply.
@@ -94,8 +94,8 @@ impl<'a> Client<'a> {
         self.again(purpose, call, &token, reply, deadline)
     }
 
-    /// Asks something by POST that changes nothing. A 401 of its own is an answer; one as for a token that has ended makes
-    /// the token be replaced once.
+    /// Sends a POST that changes nothing. A 401 of its own is an answer; after a 401 as for an expired token, the token is
+    /// replaced once.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply.
@@ -135,7 +135,7 @@ impl<'a> Client<'a> {
     }
 
     /// Sends something that must not be sent twice, once, and only while its permit holds. `devices` is the path of the
-    /// user's devices: where the reply is that of a token that has ended, reading them says whether it has.
+    /// user's devices: if the reply is that of an expired token, reading the devices shows whether it has expired.
     ///
     /// # Errors
     /// [`ApiError`] when there is no reply, or one that may be sent again.
@@ -201,7 +201,7 @@ impl<'a> Client<'a> {
                 "status=401, and OneLogin issued the same token again",
                 Ending::TokenRefused,
             ),
-            // It has not been evaluated either way.
+            // In either case OneLogin has not evaluated the request.
             Err(error) => Err(error.ended(Ending::TokenRefused)),
         }
     }
@@ -219,7 +219,7 @@ impl<'a> Client<'a> {
             .map_err(|error| of_token(error, which))
     }
 
-    /// Adds to an error of the credential which one it concerns, and what it needs.
+    /// Adds to a credential error which credential it is, and which scope it needs.
     #[must_use]
     pub fn explain(&self, purpose: Purpose, error: ApiError) -> ApiError {
         if error.trouble != ApiTrouble::Credential {

@@ -87,7 +87,7 @@ pub enum Caller<'a> {
     },
 }
 
-/// What a request came to, for the log: shapes and timings, never values.
+/// The result of a request, for the log: shapes and timings, never values.
 #[derive(Debug)]
 pub struct RequestTrace {
     /// `GET`, `POST` or `PUT`
@@ -111,9 +111,9 @@ pub trait Transport {
     /// Makes a connection, if there is none, and sends nothing.
     ///
     /// # Errors
-    /// [`ApiError`] when there is none to be had.
+    /// [`ApiError`] if no connection can be made.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
-    /// Makes sure that the next request goes over a connection that was made or used a moment ago: the one that there is, or a
+    /// Makes sure that the next request goes over a connection that was made or used a moment ago: the existing one, or a
     /// new one.
     ///
     /// # Errors
@@ -128,16 +128,16 @@ pub trait Transport {
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError>;
     /// Ends the connection: the next request makes one of its own.
     fn disconnect(&mut self) {}
-    /// The addresses of OneLogin, or of the proxy, as far as a name server told them.
+    /// The addresses of OneLogin, or of the proxy, that a name server returned in this login.
     fn addresses(&self) -> Vec<IpAddr> {
         Vec::new()
     }
-    /// These addresses worked before. They are dialled from now on, as no name server gives an answer;
-    /// what comes of it is no outage (rule R19).
+    /// Dials these addresses, which worked before, from now on, as no name server answers. A failure is
+    /// then no outage (rule R19).
     fn fall_back(&mut self, _addresses: Vec<IpAddr>) {}
 }
 
-/// Sends a request that changes nothing, once more where the table says so: by a new connection.
+/// Sends a request that changes nothing. If the table of endings says so, it is sent once more, over a new connection.
 ///
 /// # Errors
 /// As [`Transport::send`].
@@ -195,7 +195,7 @@ impl Http {
             connect_timeout: config.onelogin.connect_timeout,
             request_timeout: config.onelogin.request_timeout,
             interrupt,
-            // Where an outage lets in, a lack of ports must not look like one.
+            // If an outage may let users in, a lack of local ports must not look like an outage.
             ports: match config.failmode {
                 FailMode::Safe => Ports::Bound,
                 FailMode::Secure => Ports::Chosen,
@@ -261,8 +261,8 @@ impl Http {
 }
 
 impl Transport for Http {
-    /// The connection is made as for a request, which ends when it is there; the next request takes
-    /// it.
+    /// The connection is made as for a request that ends when it is established; the next request
+    /// takes it.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         if self.used.is_some() {
             return Ok(());
@@ -444,9 +444,9 @@ fn send_request(
     Ok((reply, date))
 }
 
-/// Whether a reply says in one way how long its body is. One that is as long as its connection could have been cut short,
-/// and one that says it twice is read differently by different programs on the way. An error need not: gateways that are in
-/// trouble answer by old rules, and its body decides nothing.
+/// Whether a reply states the length of its body exactly once. A body that ends with its connection could have been cut short,
+/// and a length that is stated twice is read differently by different programs on the way. An error reply need not: gateways in
+/// trouble answer by old rules, and the body of an error decides nothing.
 fn is_framed(headers: &HeaderMap) -> bool {
     let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();

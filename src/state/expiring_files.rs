@@ -10,11 +10,11 @@ use std::cell::RefCell;
 use std::io;
 use std::rc::Rc;
 
-/// How many entries that are over one login removes at most.
+/// How many expired entries one login removes at most.
 pub(super) const SWEPT: usize = 8;
 
-/// How much longer than it counts an entry stays, in minutes: a login that has listed the folder may
-/// still be at work with what it saw.
+/// How long an expired entry stays, in minutes: another login may still work with its list of the
+/// folder.
 const STAYS: i64 = 2;
 
 listed! {
@@ -25,7 +25,7 @@ listed! {
         Code,
         /// As `Code`, of an unproven user.
         UnprovenCode,
-        /// A push, a message or a call that led to nothing, or is on its way.
+        /// A push, a message or a call without an accepted login, or on its way.
         Challenge,
         /// A code that was accepted, or is on its way.
         Used,
@@ -198,15 +198,15 @@ impl<'a> Folder<'a> {
             if !names.is_empty() {
                 return Ok(names);
             }
-            // It may have been taken away, and another one made.
+            // The folder may have been removed, and made again.
         }
         *listing = self.state.listing(&self.name)?;
         listing.as_mut().map_or(Ok(Vec::new()), Listing::names)
     }
 
     /// Claims something: the clock is read, then the folder, then `make` makes entries, then the clock
-    /// is read again. When the minute is over, others have perhaps looked there already: the entries
-    /// are removed, and it is tried once more.
+    /// is read again. If a new minute has begun, other logins may have listed the folder already: the
+    /// entries are removed, and it is tried once more.
     ///
     /// # Errors
     /// [`NoState`] when it could not be done.
@@ -228,7 +228,7 @@ impl<'a> Folder<'a> {
         Err(NoState)
     }
 
-    /// Makes the first entry that is free of `most` places, beside those that were seen.
+    /// Makes an entry in the first free one of `most` places.
     ///
     /// # Errors
     /// [`NoState`] when it could not be written.

@@ -54,7 +54,7 @@ struct Dialled {
     at: Instant,
 }
 
-/// What was dialled, and what came of it.
+/// The addresses that were dialled, with their results.
 struct Race {
     ports: Ports,
     time: Time,
@@ -62,7 +62,7 @@ struct Race {
     misses: Vec<(Miss, io::Error)>,
 }
 
-/// Connects to one of these addresses; `interrupted` is called when the user wants no more of it.
+/// Connects to one of these addresses; `interrupted` says whether the user has pressed Ctrl-C.
 pub(super) fn connect(
     addresses: &[SocketAddr],
     ports: Ports,
@@ -77,7 +77,7 @@ pub(super) fn connect(
         misses: Vec::new(),
     };
     let mut waiting = alternating(addresses).into_iter();
-    // So that each has its part of the time, however many they are, and though this process may be late.
+    // Each address gets its part of the time, even with many addresses and if this process is late.
     let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let next = NEXT.min(time.whole / PARTS / 2 / count);
     let mut next_at = Instant::now();
@@ -97,7 +97,7 @@ pub(super) fn connect(
             return Err(race.lost(remaining));
         }
         if now >= time.end {
-            // A user who keeps the processors busy makes this process late, not OneLogin silent.
+            // If a user keeps the processors busy, this process is late; that does not mean that OneLogin is silent.
             return race.wait(now).ok_or_else(|| race.lost(remaining));
         }
         if interrupt.is_some_and(|is_interrupted| is_interrupted()) {
@@ -121,7 +121,7 @@ pub(super) fn connect(
 }
 
 impl Race {
-    /// Begins a connection; it is there at once only where the server is very near.
+    /// Begins a connection; it is established at once only if the server is very near.
     fn dial(&mut self, address: SocketAddr) -> Option<TcpStream> {
         let without_port = &mut false;
         match dial(address, self.ports, without_port) {
@@ -140,7 +140,7 @@ impl Race {
     /// Waits for one of those that are pending.
     fn wait(&mut self, until: Instant) -> Option<TcpStream> {
         let left = until.saturating_duration_since(Instant::now());
-        // Rounded up: what is left of a millisecond must not be spent by asking again and again.
+        // Rounded up: a rest of less than a millisecond would make this loop without a pause.
         let left = left + Duration::from_millis(1);
         let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
         let mut descriptors: Vec<_> = self
@@ -182,14 +182,14 @@ impl Race {
     fn missed(&mut self, address: SocketAddr, without_port: bool, error: io::Error) {
         let miss = match miss(&error, address.ip(), self.ports) {
             _ if without_port => Miss::NoPort,
-            // Only what would count is looked at closer.
+            // Only an error that would count as an outage is examined.
             miss if miss.weight().0 == Weight::Outage && self.is_near(address) => Miss::ThisHost,
             miss => miss,
         };
         self.misses.push((miss, error));
     }
 
-    /// Where it matters, whether an address is of this host.
+    /// Whether an address belongs to this host, if that matters.
     fn is_near(&self, address: SocketAddr) -> bool {
         self.ports == Ports::Bound && is_of_this_host(address.ip())
     }
@@ -227,7 +227,7 @@ fn dial(address: SocketAddr, ports: Ports, without_port: &mut bool) -> io::Resul
             SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
             SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
         };
-        // On a host with many connections a port may be free for this address all the same.
+        // On a host with many connections, a port may still be free for this address.
         *without_port = socket.bind(&SocketAddr::new(any, 0).into()).is_err();
     }
     match socket.connect(&address.into()) {
@@ -237,8 +237,8 @@ fn dial(address: SocketAddr, ports: Ports, without_port: &mut bool) -> io::Resul
     }
 }
 
-/// What the network answered to a connection that was begun. The system makes of some rejections (ICMP) an error that means
-/// something on this host where it comes at once: of "administratively prohibited" by IPv6, as a firewall says it, EACCES.
+/// What the network answered to a connection attempt. The kernel turns some rejections (ICMP) into errors that otherwise mean a
+/// local problem: a firewall's "administratively prohibited" by IPv6 becomes EACCES.
 fn answer(error: io::Error, address: IpAddr) -> io::Error {
     let is_rejection = match error.raw_os_error() {
         // Also a failed policy and a reject route.
@@ -262,14 +262,14 @@ fn miss(error: &io::Error, address: IpAddr, ports: Ports) -> Miss {
         ErrorKind::ConnectionRefused => Miss::Refused,
         ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Miss::NoRoute,
         ErrorKind::TimedOut => Miss::Silence,
-        // With a port of its own, it lacks an address to send from.
+        // With a port of its own, it has no address to send from.
         ErrorKind::AddrNotAvailable if is_ipv6 && ports == Ports::Bound => Miss::NoIpv6,
         _ if is_ipv6 && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => Miss::NoIpv6,
         _ => Miss::Other,
     }
 }
 
-/// In their order, but the families in turns: one that leads nowhere holds up the other for one address only.
+/// In their order, but alternating between IPv4 and IPv6: a family that does not work delays the other by one address only.
 fn alternating(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let is_ipv6 = addresses.first().is_some_and(SocketAddr::is_ipv6);
     let (first, second): (Vec<SocketAddr>, Vec<SocketAddr>) = addresses

@@ -1,5 +1,5 @@
 //! Making the connection to OneLogin: TCP, perhaps through a proxy, then TLS with the roots of the configuration.
-//! One that is prepared is held until a request takes it.
+//! A prepared connection is kept until a request takes it.
 
 use super::connect::{NoConnection, Ports, Time, connect};
 use super::link::{Interrupt, Line, Link, end_of, or_late};
@@ -20,7 +20,7 @@ use std::time::Duration;
 use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, LazyBuffers};
 
-/// What there is to know of TLS before a connection is made.
+/// The TLS configuration, made before a connection.
 ///
 /// # Errors
 /// What is wrong with the CA certificates, and where.
@@ -64,7 +64,7 @@ impl KeyProvider for NoKeys {
     }
 }
 
-/// The connection that was prepared, or that is to be.
+/// The prepared connection, or the one to be prepared.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Held(Arc<Holder>);
 
@@ -75,7 +75,7 @@ struct Holder {
 }
 
 impl Held {
-    /// Whether the next connection is held, and its request ended unsent.
+    /// Whether the next connection is kept, and its request ended unsent.
     pub(super) fn is_wanted(&self, is_wanted: bool) {
         self.0.wanted.store(is_wanted, Ordering::Relaxed);
     }

@@ -28,10 +28,10 @@ pub(super) struct Names {
 /// How a name is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Care {
-    /// In one go: whatever comes of it is dialled.
+    /// Both families in one call; every address found is dialled.
     Quick,
-    /// Each family by itself. The name service gives half of an answer where the name server says
-    /// nothing to the other half, as a busy one does, or goes on to a name of the search list.
+    /// Each family by itself. If a name server answers only one of two queries, as a busy one does, the
+    /// name service returns half of the addresses, or tries a name of the search list.
     Whole,
 }
 
@@ -71,14 +71,14 @@ impl Known {
         )
     }
 
-    /// From now on these do, where there is no answer.
+    /// Uses these addresses from now on if no name server answers.
     pub(super) fn store(&self, addresses: Vec<IpAddr>) {
         if let Ok(mut stored) = self.stored.lock() {
             *stored = addresses;
         }
     }
 
-    /// What was missed at these addresses, as far as they are all that the name has in this login.
+    /// Why these addresses failed, if they are all addresses of the name in this login.
     pub(super) fn weigh(&self, miss: Miss) -> Miss {
         let are_stored = self.stored.lock().is_ok_and(|stored| !stored.is_empty());
         if are_stored {
@@ -170,7 +170,7 @@ pub enum Nameless {
 /// has had one second.
 ///
 /// # Errors
-/// [`Nameless`] when there is none.
+/// [`Nameless`] if there is no address.
 pub fn addresses(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, Nameless> {
     let look_up = LookUp {
         host,
@@ -207,8 +207,8 @@ fn whole(host: &str, port: u16, end: Instant) -> Result<(Vec<SocketAddr>, bool),
     }
     match missing {
         Some(nameless) if found.is_empty() => Err(nameless),
-        // It is a name of the search list, or none. Both families are asked for at once then, so half of the answer may be
-        // missing without a word.
+        // It is a name of the search list, or does not exist. Both families are then asked for at once, so half of the answer
+        // may be missing without an error.
         None if found.is_empty() => addresses(host, port, end).map(|addresses| (addresses, true)),
         _ => Ok((found, missing.is_some())),
     }
@@ -240,7 +240,7 @@ struct LookUp<'a> {
 /// Why one call of getaddrinfo(3) found no address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Gap {
-    /// No name server answered, or each that did had trouble.
+    /// No name server answered, or each answer reported an error of the server.
     ForNow,
     /// There is no such name.
     NoName,
@@ -276,7 +276,7 @@ impl LookUp<'_> {
         answer.map_err(Nameless::from)
     }
 
-    /// For one family a long answer is asked for at once: glibc does not tell what was cut off behind some addresses.
+    /// For one family, a long answer is requested at once: glibc does not report that addresses were cut off.
     fn first_way(&self) -> Asking {
         match self.family {
             Some(_) => Asking::ForLongAnswers,
@@ -309,7 +309,7 @@ impl LookUp<'_> {
         needed <= self.end.saturating_duration_since(Instant::now())
     }
 
-    /// Whether a name server says so in an answer that is whole.
+    /// Whether a name server says so in a complete answer.
     fn has_no_address(&self) -> bool {
         let families = match self.family {
             Some(family) => vec![family],
