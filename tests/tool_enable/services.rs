@@ -8,7 +8,7 @@ use nix::mount::{MsFlags, mount, umount};
 fn sudo_is_enabled_after_a_trial_login_and_disabled_to_the_byte() {
     let scene = machine(&[]);
     let before = stacks();
-    let mut screen = enable(&["sudo", "--user", "alice"]);
+    let mut screen = enable(&["sudo", "--user", "alice", "--no-try"]);
     screen.expect("+ auth       required     pam_onelogin.so");
     trial(&mut screen, CODE);
     screen.expect("Write this change? [y/N] ");

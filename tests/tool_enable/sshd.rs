@@ -13,6 +13,12 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     passcode(&mut screen, CODE);
     let screen = good(screen);
     assert!(!screen.contains("assword: "), "{screen}");
+    for line in [
+        "Users without a key in authorized_keys can no longer log in by SSH.",
+        "root can no longer log in by SSH (PermitRootLogin ",
+    ] {
+        assert!(screen.contains(line), "{screen}");
+    }
 
     behind_a_key(&scene, &sshd, CODES[1]);
     good(disable("sshd"));

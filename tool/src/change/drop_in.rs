@@ -50,15 +50,19 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
 }
 
 /// What a change of sshd takes away, although it is right: to be read before it is written.
-pub(crate) fn consequences(user: &str, behind: Behind) -> Vec<String> {
+pub(crate) fn consequences(behind: Behind) -> Vec<String> {
     let mut lines = Vec::new();
     if behind == Behind::Key {
         lines
             .push("Users without a key in authorized_keys can no longer log in by SSH.".to_owned());
     }
     let root = Settings::of(None, "root").ok();
-    let root = root.and_then(|settings| settings.keeps_out("root"));
-    lines.extend(root.filter(|_| user != "root"));
+    if let Some(permit) = root.as_ref().and_then(|settings| settings.excludes("root")) {
+        lines.push(format!(
+            "root can no longer log in by SSH (PermitRootLogin {permit}); keep another way in for root, or write \
+             \"PermitRootLogin yes\""
+        ));
+    }
     lines
 }
 

@@ -42,13 +42,18 @@ impl Settings {
             && !self.is(Keyword::KbdInteractive, "yes")
     }
 
-    /// Why this user cannot log in, whatever OneLogin decides.
-    pub(crate) fn keeps_out(&self, user: &str) -> Option<String> {
+    /// The value of `PermitRootLogin`, if this user cannot log in because of it, whatever OneLogin decides.
+    pub(crate) fn excludes(&self, user: &str) -> Option<&str> {
         let permit = self.value(Keyword::RootLogin);
-        (user == "root" && permit != "yes").then(|| {
+        (user == "root" && permit != "yes").then_some(permit)
+    }
+
+    /// Why this user cannot make the trial login.
+    pub(crate) fn keeps_out(&self, user: &str) -> Option<String> {
+        self.excludes(user).map(|permit| {
             format!(
-                "PermitRootLogin {permit}: root cannot log in by SSH with OneLogin; let another user make the \
-                 trial login (--user NAME), or write \"PermitRootLogin yes\""
+                "PermitRootLogin {permit}: root cannot log in by SSH with OneLogin; pass another \
+                 user with --user NAME, or write \"PermitRootLogin yes\""
             )
         })
     }
