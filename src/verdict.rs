@@ -218,7 +218,7 @@ mod tests {
     use crate::login::Unknown;
     use crate::outage::tests::outage;
     use crate::reason::Group;
-    use crate::user::Exemption;
+    use crate::user::{Exemption, LookupFailed, Unclear};
 
     const SUDO: Circumstances = Circumstances {
         in_ssh: false,
@@ -406,9 +406,19 @@ mod tests {
             Outcome::Unavailable(ApiError::new(ApiTrouble::BadReply, "said")),
             Outcome::Fault(Fault::Credential(said())),
             Outcome::Fault(Fault::Tls(said())),
+            Outcome::Unknown(Unknown::Unclear(Unclear::Groups(LookupFailed(said())))),
         ] {
             let detail = of(&outcome, SSH).detail;
             assert_eq!(detail.as_deref(), Some("said"), "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_login_without_a_key_and_of_no_other_denial_the_log_names_the_setting_of_sshd() {
+        for denial in Denial::all() {
+            let detail = of(&Outcome::Denied(denial), SSH).detail;
+            let setting = detail.is_some_and(|detail| detail.contains("AuthenticationMethods"));
+            assert_eq!(setting, denial == Denial::NoKey, "{denial:?}");
         }
     }
 

@@ -5,17 +5,20 @@ mod script;
 
 use pam_onelogin::api::{Again, ApiTrouble, Ending, GiveBack};
 use pam_onelogin::api::{Available, Enrolment};
-use pam_onelogin::factor::Factor;
+use pam_onelogin::factor::{Device, Factor};
 use pam_onelogin::login::LimitReached::{Day, PushDenied, Window};
-use pam_onelogin::login::{CodeNotCounted, Limit, Uncounted, Unknown};
+use pam_onelogin::login::{
+    Beginning, Challenge, CodeNotCounted, Denial, Further, Limit, LookUpEnd, Outcome, SetupEnd,
+    Uncounted, Unknown,
+};
 use pam_onelogin::outage::Miss;
-use pam_onelogin::user::{LookupFailed, Unclear};
+use pam_onelogin::user::{Exemption, LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, CountsAgain, Denies, DeniesInVain, Disconnects, Finds,
-    GivesBack, HasCached, Lists, LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken,
-    NotCounted, PhoneBusy, Polls, RemembersDeniedPush, RemembersNobody, Tells, TurnsAway,
-    Unprepared, Waits, WaitsFor,
+    Activates, Allows, Asks, Checks, CountsAgain, CountsChallenge, Denies, DeniesInVain,
+    Disconnects, Finds, GivesBack, HasCached, Lists, LookUpEnds, LookUpPaused, Looks, Meets,
+    NoChallenge, NoLookUp, NoToken, NotCounted, PhoneBusy, Polls, PollsBriefly,
+    RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits, WaitsFor,
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
@@ -701,6 +704,20 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
     }
     let no_device = Script::of([Finds(Vec::new()), RemembersNobody, Denies]);
     assert_eq!(no_device.run(), "denied no-factor factor=- id=1001");
+    // The same without proof, as this configuration lets no proven user enrol a factor.
+    let unproven = Script::of([
+        Asks(PASSCODE, "111111"),
+        Finds(Vec::new()),
+        RemembersNobody,
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Asks(AGAIN, "111111"),
+        Waits(2),
+        Denies,
+    ]);
+    let end = unproven.unproven().run();
+    assert_eq!(end, "denied no-factor factor=- id=1001");
     let again = Script::of([LookUpPaused, Denies]);
     assert_eq!(again.run(), "denied look-up-paused factor=- id=-");
 }
@@ -2333,6 +2350,300 @@ fn r09_there_is_no_second_look_beyond_the_end_of_a_login() {
         ),
     ])
     .config(SAFE)
+    .report();
+    // The log then says that the time was too short, and not that a code had been sent before.
+    let Outcome::Unavailable(error) = end.outcome else {
+        panic!("{:?}", end.outcome);
+    };
+    assert_eq!(error.trouble, ApiTrouble::NoConnection);
+    assert_eq!(error.miss, Some(Miss::Hurry));
+}
+
+#[test]
+fn the_report_says_when_a_denial_could_not_be_written() {
+    let login = |step| {
+        Script::of([step])
+            .used_up(Limit::RefusedCodes)
+            .report()
+            .denial_unrecorded
+    };
+    assert!(login(DeniesInVain));
+    assert!(!login(Denies));
+}
+
+#[test]
+fn r22_a_push_is_counted_as_a_push_and_a_message_is_not() {
+    let end = Script::of([
+        Finds(vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        CountsChallenge(Challenge::Push),
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, ""),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
     .run();
-    assert_eq!(end, "denied no-connection factor=- id=-");
+    assert_eq!(end, "accepted factor=push id=1001");
+    let end = Script::of([
+        Finds(vec![sms("701")]),
+        Asks(FOR_A_TEXT, ""),
+        Denies,
+        CountsChallenge(Challenge::Other),
+        Activates("701", Ok("v-2")),
+        Asks(FROM_THE_TEXT, "B41832"),
+        Checks("701", Some("v-2"), "B41832", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=sms id=1001");
+}
+
+#[test]
+fn r21_a_push_whose_turn_is_over_before_it_is_sent_is_not_sent() {
+    let end = Script::of([
+        Finds(vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        CountsChallenge(Challenge::Push),
+        Step::PhoneLost,
+        GivesBack(Limit::Challenges),
+    ])
+    .run();
+    assert_eq!(end, "denied timeout factor=push id=1001");
+}
+
+#[test]
+fn a_pause_that_onelogin_does_not_name_differs_from_login_to_login() {
+    let jitter = Duration::from_millis(400);
+    let end = Script::of([
+        Looks("alice", Err(error(ApiTrouble::RateLimited))),
+        WaitsFor(Duration::from_millis(1400)),
+        Finds(vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .jitter(jitter)
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+}
+
+#[test]
+fn r22_a_look_up_is_counted_by_how_it_ended() {
+    let found = LookUpEnd::Found { is_cached: true };
+    let end = Script::of([
+        Finds(vec![totp("501")]),
+        LookUpEnds(found),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .run();
+    assert_eq!(end, "accepted factor=totp id=1001");
+    let end = Script::of([Finds(Vec::new()), LookUpEnds(LookUpEnd::Other)])
+        .config("[users]\nno_factor = \"exempt\"")
+        .run();
+    assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
+    let end = Script::of([
+        Looks("alice", Err(error(ApiTrouble::ServerError))),
+        LookUpEnds(LookUpEnd::Other),
+    ])
+    .run();
+    assert_eq!(end, "denied server-error factor=- id=-");
+    let end = Script::of([
+        Looks("alice", NOBODY),
+        LookUpEnds(LookUpEnd::NothingToVerify),
+        Denies,
+    ])
+    .run();
+    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+}
+
+/// A login whose push is pending while the user types wrong codes, up to the last try.
+fn wrong_codes_beside_a_push() -> Vec<Step> {
+    vec![
+        Finds(vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, "111111"),
+        Checks("601", None, "111111", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "222222"),
+        Checks("601", None, "222222", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "333333"),
+        Checks("601", None, "333333", REJECTED),
+    ]
+}
+
+#[test]
+fn r22_a_login_that_ends_while_its_push_is_pending_asks_once_whether_it_was_denied() {
+    let mut steps = wrong_codes_beside_a_push();
+    steps.extend([PollsBriefly("601", "v-1", REJECTED), RemembersDeniedPush]);
+    let end = Script::of_steps(steps).run();
+    assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
+    let end = Script::of([
+        Finds(vec![push("601")]),
+        Asks(FOR_A_PUSH, ""),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Nobody(PUSH_SENT),
+        PollsBriefly("601", "v-1", REJECTED),
+        RemembersDeniedPush,
+    ])
+    .run();
+    assert_eq!(end, "denied no-conversation factor=push id=1001");
+}
+
+#[test]
+fn r22_an_approval_that_comes_after_the_last_wrong_code_lets_nobody_in() {
+    for answer in [ACCEPTED, script::PENDING, || {
+        Err(error(ApiTrouble::Timeout))
+    }] {
+        let mut steps = wrong_codes_beside_a_push();
+        steps.push(PollsBriefly("601", "v-1", answer));
+        let end = Script::of_steps(steps).run();
+        assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
+    }
+    // After a call there is no such poll: a call that is denied does not hold back pushes.
+    let end = Script::of([
+        Finds(vec![script::voice("801")]),
+        Asks("Press Enter to get a phone call (Desk): ", ""),
+        Denies,
+        Activates("801", Ok("v-4 0427")),
+        Nobody("Calling Desk. Type 0427 on the phone, then press Enter: "),
+    ])
+    .run();
+    assert_eq!(end, "denied no-conversation factor=voice id=1001");
+}
+
+#[test]
+fn an_authenticator_app_is_enrolled_by_the_address_below_its_qr_code() {
+    let address = "otpauth://totp/x?secret=JBSWY3DPEHPK3PXP";
+    let picture = qrcode::QrCode::new(address)
+        .unwrap()
+        .render::<qrcode::render::unicode::Dense1x2>()
+        .dark_color(qrcode::render::unicode::Dense1x2::Light)
+        .light_color(qrcode::render::unicode::Dense1x2::Dark)
+        .build();
+    let scan = script::leaked(format!(
+        "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{picture}\n{address}\n\nPasscode from the app: "
+    ));
+    let end = enrols(
+        script::offer(6, Factor::Totp, "App"),
+        &["1"],
+        vec![
+            Step::Registers(6, Some(address), None),
+            Asks(scan, "123456"),
+            Step::ChecksRegistration("123456", Enrolment::Rejected),
+        ],
+    )
+    .run();
+    assert_eq!(end, "denied not-enrolled factor=totp id=1001");
+    // Without what the user needs there is nothing to show.
+    let end = enrols(
+        script::offer(6, Factor::Totp, "App"),
+        &["1"],
+        vec![Step::Registers(6, None, None)],
+    )
+    .run();
+    assert_eq!(end, "denied bad-reply factor=totp id=1001");
+}
+
+#[test]
+fn a_preview_begins_as_the_login_would() {
+    let preview = Script::of([
+        Looks("alice", one("1001")),
+        Meets("1001"),
+        Lists("1001", vec![push("601"), totp("501")]),
+    ])
+    .preview();
+    let Beginning::Menu(menu) = preview.beginning else {
+        panic!("no menu");
+    };
+    assert_eq!(menu.devices(), [push("601"), totp("501")]);
+    assert_eq!(preview.onelogin_id.unwrap().as_str(), "1001");
+    assert_eq!(preview.devices.unwrap().enrolled, 2);
+    assert_eq!(preview.held_back, None);
+
+    let preview = Script::of([Finds(Vec::new())])
+        .config("[users]\nno_factor = \"enroll\"")
+        .preview();
+    assert!(matches!(preview.beginning, Beginning::Enrolment));
+    assert_eq!(preview.devices.unwrap().enrolled, 0);
+}
+
+#[test]
+fn a_preview_ends_as_the_login_would() {
+    let end = |script: Script| match script.preview().beginning {
+        Beginning::End(outcome) => outcome,
+        Beginning::Menu(_) | Beginning::Enrolment => panic!("it does not end"),
+    };
+    let found = || Script::of([Finds(vec![totp("501")])]);
+    assert!(matches!(
+        end(found().without_memory()),
+        Outcome::Denied(Denial::NoState)
+    ));
+    let kept = Script::of([HasCached("1001"), Lists("1001", vec![totp("501")])]);
+    assert!(matches!(
+        end(kept.used_up(Limit::RefusedCodes)),
+        Outcome::Denied(Denial::TooManyCodes)
+    ));
+    assert!(matches!(
+        end(Script::of([Looks("alice", NOBODY)])),
+        Outcome::Unknown(Unknown::User)
+    ));
+    let exempt = Script::of([Finds(Vec::new())]).config("[users]\nno_factor = \"exempt\"");
+    assert!(matches!(end(exempt), Outcome::Exempt(Exemption::NoFactor)));
+}
+
+/// An administrator enrols a text message for a user who has these devices.
+fn sets_up(devices: Vec<Device>, further: Further) -> SetupEnd {
+    const CHOOSE: &str = "For alice:\n\n 1. SMS\n\nOption: ";
+    let may = devices.is_empty() || further == Further::Allowed;
+    let mut steps = vec![Finds(devices)];
+    if may {
+        steps.extend([
+            Step::Offers(vec![script::offer(8, Factor::Sms, "SMS")]),
+            Asks(CHOOSE, "1"),
+            Denies,
+            Step::Registers(8, None, None),
+            Asks(
+                "Passcode from the text message that was sent to you: ",
+                "0042",
+            ),
+            Step::ChecksRegistration("0042", Enrolment::Done),
+            Allows,
+        ]);
+    }
+    let setup = Script::of_steps(steps).setup(further, "For alice:");
+    assert_eq!(setup.onelogin_id.unwrap().as_str(), "1001");
+    assert_eq!(setup.factor, may.then_some("sms"));
+    setup.end
+}
+
+#[test]
+fn an_administrator_enrols_another_factor_only_if_that_is_allowed() {
+    for further in [Further::Allowed, Further::Refused] {
+        let first = sets_up(Vec::new(), further);
+        assert!(matches!(first, SetupEnd::Done), "{first:?}");
+    }
+    let another = sets_up(vec![totp("501")], Further::Allowed);
+    assert!(matches!(another, SetupEnd::Done), "{another:?}");
+    let another = sets_up(vec![totp("501")], Further::Refused);
+    assert!(matches!(another, SetupEnd::HasSome), "{another:?}");
+}
+
+#[test]
+fn an_enrolment_by_an_administrator_ends_where_there_is_nothing_to_enrol() {
+    let end = |steps| Script::of_steps(steps).setup(Further::Refused, "").end;
+    let nothing = end(vec![Finds(Vec::new()), Step::Offers(Vec::new())]);
+    assert!(matches!(nothing, SetupEnd::NothingToEnrol), "{nothing:?}");
+    let nobody = end(vec![Looks("alice", NOBODY)]);
+    assert!(
+        matches!(nobody, SetupEnd::Ended(Outcome::Unknown(Unknown::User))),
+        "{nobody:?}"
+    );
 }

@@ -389,3 +389,27 @@ impl From<NoState> for CodeNotCounted {
         Self::NoState
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn r21_a_deadline_is_past_from_its_moment_on_and_has_no_time_left() {
+        let deadline = Deadline::at(Instant::now());
+        assert!(deadline.is_past());
+        assert_eq!(deadline.left(), Duration::ZERO);
+    }
+
+    #[test]
+    fn r21_a_deadline_in_an_hour_is_not_past_and_has_time_left() {
+        let before = Instant::now();
+        let deadline = Deadline::after(HOUR);
+        assert!(deadline.moment() >= before + HOUR);
+        assert!(!deadline.is_past());
+        assert!(!deadline.left().is_zero());
+        assert!(deadline.left() <= HOUR);
+    }
+}

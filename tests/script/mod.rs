@@ -10,9 +10,9 @@ use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::{
-    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Limit, LimitReached,
-    Login, LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted,
-    Unknown, Wait,
+    Api, ApprovalWait, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Further, Limit,
+    LimitReached, Login, LookUpEnd, Memory, NoAnswer, NoState, Permit, Phone, Preview, Prompt,
+    Recalled, Report, Setup, Typed, Uncounted, Unknown, Wait,
 };
 use pam_onelogin::map::UserKey;
 use pam_onelogin::outage::{Here, Miss, SafePlace};
@@ -55,6 +55,8 @@ pub enum Step {
     Checks(&'static str, Option<&'static str>, &'static str, Answers),
     /// A push is asked about: device, verification.
     Polls(&'static str, &'static str, Answers),
+    /// As `Polls`, but with the time of the last poll only.
+    PollsBriefly(&'static str, &'static str, Answers),
     /// As `Lists`, of that many enrolled devices.
     ListsOf(&'static str, usize, Vec<Device>),
     /// These factors can be enrolled.
@@ -77,6 +79,8 @@ pub enum Step {
     DeniesInVain,
     /// A denial is forgotten, and what was counted taken back.
     Allows,
+    /// A challenge of this kind is counted.
+    CountsChallenge(Challenge),
     /// A challenge cannot be counted.
     NoChallenge(Uncounted),
     /// A code must not be sent.
@@ -87,6 +91,8 @@ pub enum Step {
     LookUpPaused,
     /// It is remembered that there is nobody.
     RemembersNobody,
+    /// The look-up ends in this way, which decides how it is counted.
+    LookUpEnds(LookUpEnd),
     /// This id is what was kept of the user.
     HasCached(&'static str),
     /// What is counted is counted for this id.
@@ -280,6 +286,7 @@ pub struct Script {
     used_up: Option<(Limit, LimitReached)>,
     can_ask: bool,
     nobody_is_wrong: bool,
+    jitter: Duration,
 }
 
 impl Step {
@@ -321,6 +328,7 @@ impl Script {
             used_up: None,
             can_ask: true,
             nobody_is_wrong: false,
+            jitter: Duration::ZERO,
         }
     }
 
@@ -395,13 +403,19 @@ impl Script {
         self
     }
 
-    /// Plays the login and says how it ended: event, reason, factor and OneLogin id.
-    pub fn run(self) -> String {
+    /// A pause that OneLogin does not name is this much longer.
+    pub fn jitter(mut self, jitter: Duration) -> Self {
+        self.jitter = jitter;
+        self
+    }
+
+    /// Plays a part of the login. No step of the script may be left over.
+    fn play<T>(&self, call: impl FnOnce(Login<'_>) -> T, end: impl FnOnce(&T) -> String) -> T {
         let config = config(&self.config);
-        let mut api = Player(&self);
-        let mut prompt = Player(&self);
-        let mut memory = Player(&self);
-        let clock = Player(&self);
+        let mut api = Player(self);
+        let mut prompt = Player(self);
+        let mut memory = Player(self);
+        let clock = Player(self);
         let login = Login::new(
             &mut api,
             &mut prompt,
@@ -410,29 +424,61 @@ impl Script {
             &config,
             self.approval_wait,
         );
-        let proof = self.subject.as_ref().map_or(Proof::Unproven, |s| s.proof);
         let here = Here {
             uids: Uids {
                 real: 0,
                 effective: 0,
                 saved: 0,
             },
-            proof,
+            proof: self.proof(),
             ssh_connection: Some("192.0.2.7 5 192.0.2.1 22"),
             is_of_this_host: &|_| false,
             has_the_hosts_network: &|| Some(true),
         };
-        let login = login.with_outages(SafePlace::check(&config, &here).ok());
-        let report = login.run(self.subject.as_ref().map_err(Clone::clone));
+        let result = call(login.with_outages(SafePlace::check(&config, &here).ok()));
         let left = self.steps.borrow().len();
         assert_eq!(
-            left, 0,
-            "steps that did not happen; it ended with {:?}",
-            report.outcome
+            left,
+            0,
+            "steps that did not happen; it ended with {}",
+            end(&result)
         );
+        result
+    }
+
+    /// Plays the login.
+    pub fn report(&self) -> Report {
+        self.play(
+            |login| login.run(self.subject.as_ref().map_err(Clone::clone)),
+            |report| format!("{:?}", report.outcome),
+        )
+    }
+
+    /// Plays the preview of the login.
+    pub fn preview(&self) -> Preview {
+        let subject = self.subject.as_ref().unwrap();
+        self.play(|login| login.preview(subject), |_| "a preview".to_owned())
+    }
+
+    /// Plays an enrolment that an administrator began.
+    pub fn setup(&self, further: Further, heading: &str) -> Setup {
+        let subject = self.subject.as_ref().unwrap();
+        self.play(
+            |login| login.run_setup(subject, further, heading),
+            |setup| format!("{:?}", setup.end),
+        )
+    }
+
+    fn proof(&self) -> Proof {
+        self.subject.as_ref().map_or(Proof::Unproven, |s| s.proof)
+    }
+
+    /// Plays the login and says how it ended: event, reason, factor and OneLogin id.
+    pub fn run(self) -> String {
+        let report = self.report();
         let here = Circumstances {
             in_ssh: false,
-            proven: proof == Proof::Proven,
+            proven: self.proof() == Proof::Proven,
         };
         let verdict = verdict::of(&report.outcome, here);
         let mut words = vec![verdict.event.word().to_owned()];
@@ -582,6 +628,9 @@ impl Api for Player<'_> {
         permit: Permit<'_>,
     ) -> Result<Activation, ApiError> {
         self.0.allows(permit.deadline);
+        if !(permit.holds)() {
+            return Err(ApiError::late("factors.expires_in"));
+        }
         match self.0.next("activates") {
             Step::Activates(expected, result) if expected == device.id.as_str() => {
                 result.map(|id| {
@@ -627,11 +676,17 @@ impl Api for Player<'_> {
         verification: &VerificationId,
         deadline: Deadline,
     ) -> Result<Answer, ApiError> {
-        self.0.allows_poll(deadline);
         match self.0.next("polls") {
             Step::Polls(expected, id, answers)
                 if (expected, id) == (device.id.as_str(), verification.as_str()) =>
             {
+                self.0.allows_poll(deadline);
+                answers()
+            }
+            Step::PollsBriefly(expected, id, answers)
+                if (expected, id) == (device.id.as_str(), verification.as_str()) =>
+            {
+                assert_eq!(self.0.left(deadline), Duration::from_secs(1));
                 answers()
             }
             _ => panic!("polls {} out of order", device.id.as_str()),
@@ -751,7 +806,7 @@ impl Clock for Player<'_> {
     }
 
     fn jitter(&self) -> Duration {
-        Duration::ZERO
+        self.0.jitter
     }
 }
 
@@ -791,6 +846,11 @@ impl Memory for Player<'_> {
     }
 
     fn looked_up(&mut self, end: LookUpEnd) {
+        let expected = self.0.next_if(|step| matches!(step, Step::LookUpEnds(_)));
+        if let Some(Step::LookUpEnds(expected)) = expected {
+            assert_eq!(end, expected);
+            return;
+        }
         if end == LookUpEnd::NothingToVerify {
             assert!(!self.0.nobody_is_wrong, "remembers nobody");
             // Where a script says nothing of it, it is not about that.
@@ -812,17 +872,23 @@ impl Memory for Player<'_> {
         (used_up == limit).then_some(reached)
     }
 
-    fn count_challenge(&mut self, _: Challenge) -> Result<(), Uncounted> {
+    fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
+        let expected = self
+            .0
+            .next_if(|step| matches!(step, Step::CountsChallenge(_)));
+        if let Some(Step::CountsChallenge(expected)) = expected {
+            assert_eq!(challenge, expected);
+        }
         if let Some(Step::NoChallenge(why)) =
             self.0.next_if(|step| matches!(step, Step::NoChallenge(_)))
         {
             return Err(why);
         }
-        // Between a push and what is sent a code may turn out to be used.
+        // Between a push and what is sent a code may turn out to be used, or the turn of the push to be over.
         self.0.precedes("counts a challenge", |step| {
             matches!(
                 step,
-                Step::Activates(..) | Step::Registers(..) | Step::NotCounted(..)
+                Step::Activates(..) | Step::Registers(..) | Step::NotCounted(..) | Step::PhoneLost
             )
         });
         Ok(())
