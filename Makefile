@@ -6,10 +6,10 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
-.PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz
+.PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz mutants proof
 .PHONY: check check-workflows build-msrv docs site pictures bench fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
-.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
+.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -36,6 +36,8 @@ help:
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
+	@echo '  make mutants            change the code that decides, one place at a time, and expect a fast test to fail (half an hour)'
+	@echo '  make proof              "make mutants", then "make fuzz" with SECONDS=600, and write docs/proof.md (90 minutes)'
 	@echo
 	@echo 'Check and write'
 	@echo '  make check              format, lints, documentation, supply chain, workflows'
@@ -92,6 +94,9 @@ needs-sanitize:
 
 needs-deny:
 	@command -v cargo-deny >/dev/null || { echo 'Installing cargo-deny (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-deny; }
+
+needs-mutants:
+	@command -v cargo-mutants >/dev/null || { echo 'Installing cargo-mutants (a few minutes, once).'; $(CARGO) install --quiet --locked cargo-mutants; }
 
 needs-fuzz:
 	$(call install-packages,command -v c++,g++)
@@ -213,7 +218,25 @@ fuzz: needs needs-fuzz
 	    -max_total_time=$(SECONDS) -max_len=8192 -timeout=10 -verbosity=0 || failed="$$failed $$name"; \
 	done; rm -r "$$scratch"; \
 	if [ -n "$$failed" ]; then echo "A rule is broken:$$failed. The inputs are in $(FUZZ)/cargo-fuzz/artifacts." >&2; exit 1; \
-	else echo 'No rule was broken. What was found on the way is in $(FUZZED)/corpus.'; fi
+	else echo "$$(date +%F): no rule was broken in $(SECONDS) seconds for each target. What was found on the way is in $(FUZZED)/corpus."; fi
+
+# --- proof --------------------------------------------------------------------------------------------------------
+
+# What takes too long for every change. Both print their result with the date, and proof keeps it in docs/proof.md.
+proof: SECONDS := 600
+proof: mutants fuzz
+	@tests/proof.sh fuzz $(SECONDS) $(FUZZ_TARGETS)
+
+# .cargo/mutants.toml names the code that is changed and the tests that must fail. cargo-mutants works in a copy of the sources,
+# without `target`. Its builds go into a folder of their own, which is deleted at the end. One job at a time, at the lowest priority.
+MUTANTS := $(CURDIR)/target/mutants
+
+mutants: needs needs-mutants
+	@echo 'Changing the code that decides, one place at a time (half an hour, or more on a busy machine).'
+	@mkdir -p $(MUTANTS); status=0; \
+	CARGO_TARGET_DIR=$(MUTANTS)/build CARGO_INCREMENTAL=1 nice -n 19 $(CARGO) mutants --no-shuffle || status=$$?; \
+	rm -rf $(MUTANTS)/build; \
+	case $$status in 0 | 2 | 3) tests/proof.sh mutants ;; *) exit $$status ;; esac
 
 # --- installing, packages -----------------------------------------------------------------------------------------
 
