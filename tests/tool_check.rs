@@ -23,7 +23,7 @@ fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
     let mut wrong = Vec::new();
     for folder in machines() {
         let name = folder.file_name().unwrap().to_str().unwrap();
-        let ran = check(&folder, &[]);
+        let ran = check(&folder, &["--verbose"]);
         assert_eq!(ran.err, "", "{name}");
         let is_right = name.starts_with("right-");
         assert_eq!(
@@ -48,7 +48,7 @@ fn each_machine_is_told_what_is_wrong_with_it_and_a_right_one_nothing() {
 
 /// Whether it is about something worth knowing, and nothing else.
 fn is_noted(ran: &Ran) -> bool {
-    ran.out.contains("note ") && ran.out.ends_with("\n0 faults, 0 warnings.\n")
+    ran.out.contains("note ") && ran.out.contains("\nNo faults. Next")
 }
 
 /// An admin who does what is said, word for word, and asks again.
@@ -288,15 +288,18 @@ fn real(root: &Path, path: &str) -> PathBuf {
 #[test]
 fn machines_get_the_same_findings_in_one_document() {
     for folder in machines() {
-        let text = check(&folder, &[]);
+        let text = check(&folder, &["--verbose"]);
         let ran = check(&folder, &["--json"]);
         let document = ran.json();
         assert_documented("check", &document);
         assert_eq!(ran.code, text.code);
         let findings = document["findings"].as_array().unwrap();
         let (faults, warnings) = (&document["faults"], &document["warnings"]);
-        let end = format!(" {faults} fault");
-        assert!(format!(" {}", text.out.lines().last().unwrap()).starts_with(&end));
+        let begin = match faults.as_u64() {
+            Some(0) => "No faults".to_owned(),
+            _ => format!("{faults} fault"),
+        };
+        assert!(text.out.lines().last().unwrap().starts_with(&begin));
         let mut counted = (0, 0);
         for finding in findings {
             let what = finding["what"].as_str().unwrap();
@@ -329,7 +332,7 @@ fn r10_what_stands_in_a_stack_moves_no_cursor() {
     let sshd = "UsePAM yes\nAuthenticationMethods \u{1b}[2J\u{202e}\nMatch user \u{1b}[2Jx\n\
                 AuthenticationMethods publickey\nInclude \u{1b}[2J*\nPAMServiceName \u{1b}[2J\n";
     fs::write(root.path().join("etc/ssh/sshd_config"), sshd).unwrap();
-    for further in [&[] as &[&str], &["--json"]] {
+    for further in [&["--verbose"] as &[&str], &["--json"]] {
         let root = root.path().to_str().unwrap();
         let words = [&["check", "--offline", "--root", root], further].concat();
         let ran = run(tool(&words), &[]);
@@ -379,11 +382,8 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
         let said = format!("not checked: only root may read this file\n         where  {path}\n");
         assert!(ran.out.contains(&said), "{path}: {}", ran.out);
     }
-    assert!(
-        ran.out.ends_with("\n0 faults, 3 warnings.\n"),
-        "{}",
-        ran.out
-    );
+    let last = ran.out.lines().last().unwrap();
+    assert!(last.starts_with("No faults, 3 warnings. Next"), "{last}");
     for part in [
         "su:",
         "UsePAM",
@@ -392,6 +392,53 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
     ] {
         assert!(!ran.out.contains(part), "{part}: {}", ran.out);
     }
+}
+
+#[test]
+fn without_options_only_what_is_wrong_is_shown_and_one_line_with_the_next_command() {
+    let folder = |name: &str| {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/machines")
+            .join(name)
+    };
+    let right = check(&folder("right-debian-key"), &[]);
+    let line = "No faults. Next, on that system: sudo pam-onelogin check\n";
+    assert_eq!((right.code, right.out.as_str()), (0, line));
+    let quiet = check(&folder("right-debian-key"), &["--quiet"]);
+    assert_eq!((quiet.code, quiet.out.as_str()), (0, ""));
+    let verbose = check(&folder("right-debian-key"), &["-v"]);
+    assert!(verbose.out.contains("\ngood ") && verbose.out.contains("note "));
+    assert!(verbose.out.ends_with(line), "{}", verbose.out);
+
+    let machine = folder("sudo-without-sudo-i");
+    let wrong = check(&machine, &[]);
+    let (found, line) = wrong.out.trim_end().rsplit_once('\n').unwrap();
+    assert!(found.starts_with("FAULT "), "{found}");
+    assert!(
+        !found.contains("\ngood ") && !found.contains("\nnote "),
+        "{found}"
+    );
+    assert_eq!(line, "1 fault. Next: correct the faults, then check again.");
+    let quiet = check(&machine, &["-q"]);
+    assert_eq!((quiet.code, quiet.out.trim_end()), (1, found));
+}
+
+#[test]
+fn a_system_where_no_stack_names_the_module_has_no_fault() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("etc/pam.d")).unwrap();
+    fs::write(
+        root.path().join("etc/pam.d/sudo"),
+        "auth required pam_unix.so\n",
+    )
+    .unwrap();
+    let ran = check_at(root.path(), &["-v"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    has(&ran.out, "note     no stack calls pam_onelogin");
+    has(
+        &ran.out,
+        "do     type: sudo pam-onelogin enable sshd --behind key --try 300;",
+    );
 }
 
 #[test]

@@ -463,7 +463,8 @@ fn each_fault_of_the_configuration_is_told_with_its_line() {
         .iter()
         .map(|found| found["line"].as_u64().unwrap())
         .collect();
-    assert_eq!(lines, [1, 1, 2, 3, 6], "{}", checked.ran.out);
+    // client_id and the secret are one finding.
+    assert_eq!(lines, [1, 2, 3, 6], "{}", checked.ran.out);
     std::fs::remove_file(world.place.config_path()).unwrap();
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("no-configuration"), ["fault"]);
@@ -545,6 +546,103 @@ fn r10_what_a_host_says_of_itself_moves_no_cursor() {
     let ran = run(at(&world.place, &["check"]), &[]);
     assert!(ran.out.contains("gone"), "{}", ran.out);
     assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.out);
+}
+
+#[test]
+fn right_after_installing_one_finding_names_the_missing_values_and_one_line_the_next_command() {
+    let world = World::with_totp();
+    world
+        .place
+        .config("[onelogin]\n# url = \"https://example.onelogin.com\"\n");
+    let checked = Checked::of(&world, &[]);
+    let path = world.place.config_path().display().to_string();
+    for part in ["\"url\"", "\"client_id\"", "\"client_secret\""] {
+        assert!(checked.what("configuration").contains(part), "{part}");
+    }
+    let advice = checked.part("configuration", "advice");
+    assert!(
+        advice.starts_with(&format!("type: sudoedit {path}; ")),
+        "{advice}"
+    );
+    let ran = run(at(&world.place, &["check"]), &[]);
+    let last = ran.out.lines().last().unwrap();
+    assert!(
+        last.ends_with(&format!(" Next: sudoedit {path}")),
+        "{}",
+        ran.out
+    );
+}
+
+#[test]
+fn a_configuration_alone_can_be_checked_before_it_is_put_in_its_place() {
+    let world = World::with_totp();
+    let only = ["check", "--config-only"];
+    let path = world.place.config_path();
+    let ran = run(at(&world.place, &only), &[]);
+    let line = format!(
+        "No faults. Next: sudo pam-onelogin --config {} check\n",
+        path.display()
+    );
+    assert_eq!(
+        (ran.code, ran.out.as_str(), ran.err.as_str()),
+        (0, line.as_str(), "")
+    );
+    // A copy that a program makes for the check need not be private yet.
+    set_mode(&path, 0o644);
+    assert_eq!(run(at(&world.place, &only), &[]).code, 0);
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert_eq!(checked.findings.len(), 1, "{}", checked.ran.out);
+    // Where it is used, it must be private.
+    let checked = Checked::of(&world, &["--offline"]);
+    assert_eq!(checked.severity("secret-file"), ["fault"]);
+    assert_eq!(
+        checked.part("secret-file", "advice"),
+        format!("type: chmod 600 {}", path.display())
+    );
+
+    world.place.config("[onelogin]\nurl = 5\n");
+    let ran = run(at(&world.place, &only), &[]);
+    assert_eq!(ran.code, 1);
+    has(&ran.out, &format!("Next: sudoedit {}\n", path.display()));
+    assert!(!ran.out.contains("/etc/pam.d"), "{}", ran.out);
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
+fn a_path_in_the_url_and_a_file_that_does_not_exist_are_called_so() {
+    let world = World::with_totp();
+    let text = |url: &str, secret: &str| {
+        format!(
+            "[onelogin]\nurl = \"{url}\"\nclient_id = \"a\"\nclient_secret_file = \"{secret}\"\n"
+        )
+    };
+    for (url, host) in [
+        ("https://acme.onelogin.com/api/2", "acme.onelogin.com"),
+        ("https://localhost:8443/api/2", "localhost:8443"),
+    ] {
+        world.place.config(text(url, "/nothing"));
+        let checked = Checked::of(&world, &["--offline"]);
+        assert_eq!(
+            checked.what("configuration"),
+            "\"url\" contains a path, /api/2"
+        );
+        assert_eq!(
+            checked.part("configuration", "advice"),
+            format!("write url = \"https://{host}\"")
+        );
+    }
+    let secret = world.place.path().join("etc/secret").display().to_string();
+    world
+        .place
+        .config(text("https://acme.onelogin.com", &secret));
+    let checked = Checked::of(&world, &["--offline"]);
+    assert_eq!(
+        checked.what("secret-file"),
+        "the configuration names this file, which does not exist"
+    );
+    let advice = checked.part("secret-file", "advice");
+    let command = format!("type: sudo install -m 600 /dev/null {secret}; ");
+    assert!(advice.starts_with(&command), "{advice}");
 }
 
 /// Of the credential that verifies.

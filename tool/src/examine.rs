@@ -17,8 +17,10 @@ mod sudo;
 mod system;
 
 use crate::examine::subject::Subject;
+use crate::host::target_system::TargetSystem;
 use crate::ui::finding::Finding;
 use std::io::ErrorKind;
+use std::path::Path;
 
 type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
@@ -43,6 +45,13 @@ pub(crate) fn examine(subject: &Subject<'_>, is_live: bool) -> Vec<Finding> {
         }
     }
     unread(subject, &mut findings);
+    findings
+}
+
+/// All findings about a configuration and the files that it names; nothing else is read.
+pub(crate) fn examine_configuration(machine: &TargetSystem, path: &Path) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    config::examine_alone(machine, path, &mut findings);
     findings
 }
 

@@ -2,29 +2,51 @@
 //! read or change it. It reports all faults at once; the module stops at the first.
 
 use crate::examine::subject::Subject;
+use crate::host::target_system::TargetSystem;
 use crate::ui::finding::Finding;
 use ipnet::IpNet;
+use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, load};
 use pam_onelogin::config::{Config, ConfigFault, Credential, FailMode, SecretSource, parse};
 use pam_onelogin::host::uids;
-use pam_onelogin::trust::{Privacy, Trusted};
+use pam_onelogin::trust::{FileError, Privacy, Trusted};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
+/// What is looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    /// The configuration as it is used, and the names in it.
+    Host,
+    /// The configuration, which may be a copy that is not in its place yet.
+    Files,
+}
+
 /// Looks at the configuration.
-pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let path = subject.config;
-    let text = match subject.machine.text(path) {
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    look(subject.machine, subject.config, Extent::Host, findings);
+}
+
+/// Looks at the configuration and the files that it names, and asks the host for nothing else.
+pub(super) fn examine_alone(machine: &TargetSystem, path: &Path, findings: &mut Vec<Finding>) {
+    look(machine, path, Extent::Files, findings);
+}
+
+fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<Finding>) {
+    let text = match machine.text(path) {
         Ok(Some(text)) => Zeroizing::new(text),
         // An image may get its configuration later.
-        Ok(None) if !subject.machine.is_this() => return,
+        Ok(None) if !machine.is_this() => return,
         Ok(None) => {
             findings.push(
                 Finding::fault("no-configuration", "the configuration file does not exist")
                     .in_file(path)
                     .why("every login that needs a second factor is denied")
-                    .advice("create it: see pam_onelogin.conf(5)"),
+                    .advice(format!(
+                        "type: sudoedit {}; then write url, client_id and client_secret: see pam_onelogin.conf(5)",
+                        path.display()
+                    )),
             );
             return;
         }
@@ -44,28 +66,35 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let before = findings.len();
     let parsed = parse(&path.display().to_string(), &text);
     let named = parsed.as_ref().map(named).unwrap_or_default();
-    if subject.machine.is_this() {
-        flaws(path, Privacy::Secret, findings);
+    let is_copy = extent == Extent::Files && path != Path::new(DEFAULT_CONFIG);
+    let mut is_loaded = machine.is_this();
+    if machine.is_this() {
+        if is_copy {
+            // The owner and the folder of a copy say nothing about the place that it is for.
+            is_loaded = Trusted::of(uids()).flaws(path, Privacy::Secret).is_empty();
+        } else {
+            flaws(path, Privacy::Secret, findings);
+        }
         for (path, privacy) in &named {
             flaws(path, *privacy, findings);
         }
     }
-    match parsed {
-        Err(faults) => findings.extend(faults.iter().map(of_fault)),
+    match &parsed {
+        Err(faults) => of_faults(path, &text, faults, findings),
         // The contents are worth a look once no other user could have written them.
-        Ok(_) if subject.machine.is_this() && findings.len() == before => {
+        Ok(_) if is_loaded && findings.len() == before => {
             if let Err(LoadError::Faults(faults)) = load(path, Trusted::of(uids())) {
-                findings.extend(faults.iter().map(of_fault));
+                of_faults(path, &text, &faults, findings);
             }
         }
         Ok(_) => {}
     }
-    if findings.len() == before && subject.machine.is_this() {
+    if findings.len() == before && machine.is_this() {
         let files = named.len() + 1;
         let what = format!("the configuration is valid; files checked: {files}");
         findings.push(Finding::good("configuration", what).in_file(path));
     }
-    if let Some(config) = &subject.settings {
+    if let Ok(config) = &parsed {
         failmode(path, &text, config, findings);
     }
 }
@@ -163,26 +192,124 @@ fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
             "the module refuses this file: other users could change who can log in",
         ),
     };
+    let is_absent = path
+        .symlink_metadata()
+        .is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    if is_absent {
+        findings.push(absent(id, path, privacy));
+    }
     for flaw in Trusted::of(uids()).flaws(path, privacy) {
-        let what = flaw.to_string();
+        let (what, advice) = told(&flaw, path);
         let is_folder = what.starts_with("the folder ");
+        if is_absent && advice.is_none() {
+            continue;
+        }
         if !is_folder || findings.iter().all(|other| other.what != what) {
-            findings.push(Finding::fault(id, what).in_file(path).why(why));
+            let mut finding = Finding::fault(id, what).in_file(path).why(why);
+            finding.advice = advice;
+            findings.push(finding);
         }
     }
 }
 
+/// A file that the configuration names and that does not exist.
+fn absent(id: &'static str, path: &Path, privacy: Privacy) -> Finding {
+    let shown = path.display();
+    let advice = match privacy {
+        Privacy::Secret => format!(
+            "type: sudo install -m 600 /dev/null {shown}; then type: sudoedit {shown}; and write the client secret"
+        ),
+        Privacy::Public => "create the file, or correct its name in the configuration".to_owned(),
+    };
+    Finding::fault(
+        id,
+        "the configuration names this file, which does not exist",
+    )
+    .in_file(path)
+    .why(DENIED)
+    .advice(advice)
+}
+
+/// What is wrong with a file, and the command against it with the path in it.
+pub(super) fn told(flaw: &FileError, path: &Path) -> (String, Option<String>) {
+    let text = flaw.to_string();
+    let Some((what, command)) = text.split_once("; type: ") else {
+        return (text, None);
+    };
+    let advice = if what.starts_with("the folder ") {
+        format!("type: {command}")
+    } else {
+        format!("type: {command} {}", path.display())
+    };
+    (what.to_owned(), Some(advice))
+}
+
+/// The faults of the configuration; keys of `[onelogin]` that it needs are one finding, with one thing to do.
+fn of_faults(path: &Path, text: &str, faults: &[ConfigFault], findings: &mut Vec<Finding>) {
+    let (missing, others): (Vec<_>, Vec<_>) = faults
+        .iter()
+        .map(|fault| of_fault(path, fault))
+        .partition(|finding| finding.what.starts_with(NEEDS));
+    let needed: Vec<_> = missing
+        .iter()
+        .filter_map(|finding| finding.what.strip_prefix(NEEDS))
+        .collect();
+    if let Some(mut first) = missing.first().cloned() {
+        first.what = format!("{NEEDS}{}", needed.join(", and "));
+        first.advice = Some(format!(
+            "type: sudoedit {}; write the values, and remove the \"# \" before them",
+            path.display()
+        ));
+        findings.push(first);
+    }
+    findings.extend(
+        others
+            .into_iter()
+            .map(|finding| without_path(finding, text)),
+    );
+}
+
+/// A `url` with a path has a host and a port that are right: the path is what is wrong.
+fn without_path(mut finding: Finding, text: &str) -> Finding {
+    let line = finding.place.as_ref().and_then(|place| place.line);
+    if !finding.what.starts_with("\"url\" must have ") {
+        return finding;
+    }
+    let line = line.and_then(|line| text.lines().nth(line.checked_sub(1)?));
+    let value = line.and_then(|line| line.split(['"', '\'']).nth(1));
+    let place = value.and_then(|value| value.strip_prefix("https://")?.split_once('/'));
+    // What may contain a password is not shown.
+    if let Some((host, rest)) = place.filter(|(host, _)| !host.contains('@')) {
+        let rest = rest.split(['?', '#']).next().unwrap_or_default();
+        finding.what = format!("\"url\" contains a path, /{rest}");
+        finding.advice = Some(format!("write url = \"https://{host}\""));
+    }
+    finding
+}
+
 /// A fault begins with its place, which ends at the first colon before a space.
-fn of_fault(fault: &ConfigFault) -> Finding {
+fn of_fault(config: &Path, fault: &ConfigFault) -> Finding {
     let text = fault.to_string();
     let (place, what) = text.split_once(": ").unwrap_or(("", &text));
-    let finding = Finding::fault("configuration", what)
-        .why("every login that needs a second factor is denied (reason=config)");
     let line = place
         .rsplit_once(':')
         .and_then(|(path, line)| Some((path, line.parse().ok()?)));
+    let path = line.map_or(place, |(path, _)| path);
+    let edited = if path.is_empty() {
+        config.display().to_string()
+    } else {
+        path.to_owned()
+    };
+    let finding = Finding::fault("configuration", what)
+        .why(DENIED)
+        .advice(format!("type: sudoedit {edited}"));
     match line {
         Some((path, line)) => finding.at(path, line),
         None => finding.in_file(place),
     }
 }
+
+const DENIED: &str = "every login that needs a second factor is denied (reason=config)";
+
+/// How the fault about a missing key begins.
+const NEEDS: &str = "[onelogin] needs ";

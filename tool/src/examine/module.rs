@@ -1,6 +1,7 @@
 //! The module itself: whether it is installed where libpam looks for it, whether other users can change it,
 //! whether it has the version of the tool, and whether it can be loaded.
 
+use crate::examine::config::told;
 use crate::examine::subject::Subject;
 use crate::host::programs::{output_of, run};
 use crate::ui::finding::Finding;
@@ -26,11 +27,12 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
     };
     let before = findings.len();
     for flaw in Trusted::of(uids()).flaws(module, Privacy::Public) {
-        findings.push(
-            Finding::fault("module-trust", flaw.to_string())
-                .in_file(module)
-                .why("other users could change code that runs as root in every login"),
-        );
+        let (what, advice) = told(&flaw, module);
+        let mut finding = Finding::fault("module-trust", what)
+            .in_file(module)
+            .why("other users could change code that runs as root in every login");
+        finding.advice = advice;
+        findings.push(finding);
     }
     match version(&bytes) {
         Some(version) if version == VERSION => {}

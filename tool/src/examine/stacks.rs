@@ -65,10 +65,10 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             .any(|stack| stack.asks() || stack.service.unreadable.is_some())
     {
         findings.push(
-            Finding::warning("not-used", "no stack calls pam_onelogin")
+            Finding::note("not-used", "no stack calls pam_onelogin")
                 .in_file("/etc/pam.d")
                 .why("no login needs a second factor")
-                .advice("type: pam-onelogin enable SERVICE; or see \"STACKS\" in pam_onelogin(8)"),
+                .advice("type: sudo pam-onelogin enable sshd --behind key --try 300; or see \"STACKS\" in pam_onelogin(8)"),
         );
     }
 }

@@ -177,7 +177,13 @@ fn members(text: &str) -> (String, &str) {
     let mut names = Vec::new();
     let mut rest = text.trim_start();
     loop {
-        let end = rest.find(|c: char| c.is_whitespace() || c == ',');
+        // `\ ` is a space in a name.
+        let mut is_escaped = false;
+        let end = rest.find(|c: char| {
+            let is_end = !is_escaped && (c.is_whitespace() || c == ',');
+            is_escaped = c == '\\' && !is_escaped;
+            is_end
+        });
         let (name, after) = rest.split_at(end.unwrap_or(rest.len()));
         names.push(name);
         match after.trim_start().strip_prefix(',') {

@@ -5,6 +5,7 @@ use crate::outcome::{Exit, Failure};
 use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use pam_onelogin::text::printable;
+use rustix::termios::tcgetwinsize;
 use serde::Serialize;
 use std::cell::{Cell, RefCell};
 use std::io::{self, ErrorKind, IsTerminal as _, Write as _, stderr, stdout};
@@ -135,6 +136,12 @@ impl Console {
             let _ = out.flush();
         }
     }
+}
+
+/// The width of the terminal that results go to, in characters; `None` for a pipe or a file.
+pub(crate) fn width() -> Option<usize> {
+    let size = tcgetwinsize(stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|width| *width > 0)
 }
 
 /// A document, with the end of its last line.

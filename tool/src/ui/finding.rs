@@ -108,17 +108,18 @@ impl Finding {
         self
     }
 
-    /// For the terminal: a line for each part, aligned.
-    pub(crate) fn text(&self) -> String {
+    /// For people: a line for each part, aligned. With a width, longer lines are wrapped.
+    pub(crate) fn text(&self, width: Option<usize>) -> String {
+        let wrapped = |text: &str, indent| wrap(&clean(text, CHARS), indent, width);
         let word = format!("{:<8}", self.severity.word());
         let mut text = format!(
             "{} {}",
             paint(self.severity.paint(), &word),
-            clean(&self.what, CHARS)
+            wrapped(&self.what, 9)
         );
         let mut part = |label: &str, words: &str| {
             let label = paint(Paint::Dim, &format!("{label:<6}"));
-            let _ = write!(text, "\n         {label} {}", clean(words, CHARS));
+            let _ = write!(text, "\n         {label} {}", wrapped(words, 16));
         };
         if let Some(place) = &self.place {
             part("where", &place.text());
@@ -185,5 +186,90 @@ impl Severity {
     }
 }
 
+/// Text in lines of at most `width` characters, each but the first after `indent` spaces. A line to write or
+/// a command to type stays in one piece, so that it can be copied.
+pub(crate) fn wrap(text: &str, indent: usize, width: Option<usize>) -> String {
+    let Some(width) = width else {
+        return text.to_owned();
+    };
+    let most = width.saturating_sub(indent).max(MIN_LINE);
+    let mut wrapped = String::new();
+    let mut used = 0;
+    for piece in pieces(text) {
+        let length = piece.chars().count();
+        if used > 0 && used + 1 + length > most {
+            wrapped.push('\n');
+            wrapped.push_str(&" ".repeat(indent));
+            used = 0;
+        } else if used > 0 {
+            wrapped.push(' ');
+            used += 1;
+        }
+        wrapped.push_str(piece);
+        used += length;
+    }
+    wrapped
+}
+
+/// The words of a text; quoted text, and what stands between `type: ` and the next `;`, is one word.
+fn pieces(text: &str) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let mut rest = text;
+    while !rest.is_empty() {
+        let is_typed = pieces.last() == Some(&"type:");
+        let mut is_quoted = false;
+        let end = rest.char_indices().find(|&(_, c)| {
+            is_quoted ^= c == '"';
+            !is_quoted && if is_typed { c == ';' } else { c == ' ' }
+        });
+        // The semicolon stays with the command.
+        let end = end.map_or(rest.len(), |(index, c)| index + usize::from(c == ';'));
+        let (piece, after) = rest.split_at(end);
+        pieces.push(piece);
+        rest = after.strip_prefix(' ').unwrap_or(after);
+    }
+    pieces
+}
+
 /// The longest part of a finding, in characters.
 const CHARS: usize = 600;
+
+/// The shortest line that text is wrapped to, in characters: on a narrower terminal, the terminal wraps it.
+const MIN_LINE: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_text_is_wrapped_between_words_and_indented() {
+        let text = "the module refuses this file: other users could read it";
+        let wrapped = wrap(text, 9, Some(40));
+        let lines: Vec<_> = wrapped.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "the module refuses this file:",
+                "         other users could read it"
+            ]
+        );
+        assert_eq!(wrap(text, 9, None), text);
+        // A word that is longer than the line stays whole.
+        assert_eq!(wrap(&"x".repeat(90), 9, Some(40)), "x".repeat(90));
+    }
+
+    #[test]
+    fn what_is_to_be_copied_stays_in_one_line() {
+        let command = "cp /usr/lib/pam.d/sudo-i /etc/pam.d/sudo-i;";
+        let text = format!("type: {command} then change the file");
+        let wrapped = wrap(&text, 16, Some(50));
+        assert!(
+            wrapped.lines().any(|line| line.trim() == command),
+            "{wrapped}"
+        );
+        assert!(wrapped.ends_with("then change the file"), "{wrapped}");
+        let line = "\"auth  required  pam_onelogin.so behind=key\"";
+        let wrapped = wrap(&format!("replace the line with: {line}"), 16, Some(40));
+        assert!(wrapped.lines().any(|one| one.trim() == line), "{wrapped}");
+    }
+}

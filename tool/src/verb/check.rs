@@ -1,16 +1,18 @@
 //! `check`: checks the host and reports what is wrong, where, why it matters and what to do. It changes
 //! nothing, and asks no user for anything.
 
-use crate::examine::examine;
 use crate::examine::subject::Subject;
+use crate::examine::{examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::user_names;
 use crate::outcome::{Exit, Failure};
-use crate::ui::console::{Paint, paint};
-use crate::ui::finding::{Finding, Severity};
+use crate::ui::console::{Paint, paint, width};
+use crate::ui::finding::{Finding, Severity, wrap};
 use crate::verb::Context;
 use clap::Args;
+use pam_onelogin::args::DEFAULT_CONFIG;
 use serde::Serialize;
+use std::path::Path;
 
 /// What to look at.
 #[derive(Args)]
@@ -20,9 +22,25 @@ pub(crate) struct Options {
     /// Check files only; do not contact OneLogin
     #[arg(long)]
     offline: bool,
+    /// Check only the configuration and the files that it names
+    #[arg(long, conflicts_with_all = ["root", "user"])]
+    config_only: bool,
     /// Look up the devices of this local user, to check the credentials further
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
+    #[command(flatten)]
+    detail: Detail,
+}
+
+/// How much to show.
+#[derive(Args)]
+struct Detail {
+    /// Also show what is right, and what is for information
+    #[arg(short, long, conflicts_with = "quiet")]
+    verbose: bool,
+    /// Show only faults and warnings, without the last line
+    #[arg(short, long)]
+    quiet: bool,
 }
 
 /// The result for machines.
@@ -40,22 +58,30 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
             "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",
         ));
     }
-    let user = options.user.as_deref();
-    let subject = Subject::of(&options.machine, &context.config, user);
-    let is_live = !options.offline && options.machine.is_this();
-    let mut findings = examine(&subject, is_live);
+    let mut findings = findings(&context.config, options);
     // The order of the examiners stays within a severity.
     findings.sort_by_key(|finding| finding.severity);
-    for finding in &findings {
-        context.console.say(&finding.text());
+    let width = width();
+    let shown = |finding: &&Finding| options.detail.verbose || finding.severity.is_bad();
+    for finding in findings.iter().filter(shown) {
+        context.console.say(&finding.text(width));
     }
     let count = |severity| {
         let found = findings.iter().filter(|found| found.severity == severity);
         found.count()
     };
     let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
+    if !options.detail.quiet {
+        let next = next(&context.config, options, &findings);
+        let text = format!("{} {next}", summary(faults, warnings));
+        let colour = match (faults, warnings) {
+            (0, 0) => Paint::Good,
+            (0, _) => Paint::Warning,
+            _ => Paint::Bad,
+        };
+        context.console.say(&paint(colour, &wrap(&text, 0, width)));
+    }
     let is_bad = findings.iter().any(|finding| finding.severity.is_bad());
-    context.console.say(&summary(faults, warnings));
     context.console.document(&Result {
         faults,
         warnings,
@@ -64,17 +90,76 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
 }
 
-/// The last line.
+/// What is to be examined, examined.
+fn findings(config: &Path, options: &Options) -> Vec<Finding> {
+    if options.config_only {
+        return examine_configuration(&options.machine, config);
+    }
+    let subject = Subject::of(&options.machine, config, options.user.as_deref());
+    let is_live = !options.offline && options.machine.is_this();
+    examine(&subject, is_live)
+}
+
+/// How many faults and warnings there are.
 fn summary(faults: usize, warnings: usize) -> String {
     let of = |count: usize, word: &str| match count {
+        0 => format!("no {word}s"),
         1 => format!("1 {word}"),
         _ => format!("{count} {word}s"),
     };
-    let text = format!("{}, {}.", of(faults, "fault"), of(warnings, "warning"));
-    let colour = match (faults, warnings) {
-        (0, 0) => Paint::Good,
-        (0, _) => Paint::Warning,
-        _ => Paint::Bad,
+    match (faults, warnings) {
+        (0, 0) => "No faults.".to_owned(),
+        (0, _) => format!("No faults, {}.", of(warnings, "warning")),
+        (_, 0) => format!("{}.", of(faults, "fault")),
+        _ => format!("{}, {}.", of(faults, "fault"), of(warnings, "warning")),
+    }
+}
+
+/// The command that an administrator types next.
+fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
+    let has = |wanted: &[&str]| findings.iter().any(|found| wanted.contains(&found.id));
+    let tool = if config == Path::new(DEFAULT_CONFIG) {
+        "sudo pam-onelogin".to_owned()
+    } else {
+        format!("sudo pam-onelogin --config {}", config.display())
     };
-    paint(colour, &text)
+    let this = if options.config_only {
+        format!("{tool} check --config-only")
+    } else {
+        format!("{tool} check")
+    };
+    let is_faulty = findings
+        .iter()
+        .any(|finding| finding.severity == Severity::Fault);
+    if has(&["unprivileged", "unreadable"]) && options.machine.is_this() {
+        return format!("Next: {this}");
+    }
+    if is_faulty && has(&["configuration", "no-configuration"]) && options.machine.is_this() {
+        return format!("Next: sudoedit {}", config.display());
+    }
+    match (is_faulty, options.machine.is_this()) {
+        (true, true) => return format!("Next: correct the faults, then type: {this}"),
+        (true, false) => return "Next: correct the faults, then check again.".to_owned(),
+        (false, false) => return format!("Next, on that system: {tool} check"),
+        (false, true) => {}
+    }
+    if options.offline || options.config_only {
+        return format!("Next: {tool} check");
+    }
+    let user = options.user.clone().or_else(caller);
+    let user = user.as_deref().unwrap_or("USER");
+    if has(&["not-used"]) {
+        format!(
+            "No service uses the module yet. Next: {tool} test {user}; then: {tool} enable sshd --behind key --try 300"
+        )
+    } else {
+        format!("Next: {tool} test {user}")
+    }
+}
+
+/// The user who called sudo.
+fn caller() -> Option<String> {
+    let name = std::env::var("SUDO_USER").ok()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    Some(name).filter(|name| !name.is_empty() && name != "root" && name.chars().all(is_plain))
 }
