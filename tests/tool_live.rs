@@ -609,6 +609,53 @@ fn a_configuration_alone_can_be_checked_before_it_is_put_in_its_place() {
 }
 
 #[test]
+fn a_group_or_user_in_the_configuration_that_this_host_does_not_have_is_named_with_its_line() {
+    let world = World::with_totp();
+    world.config(&[
+        "users.exempt_groups = [\"root\", \"breakglas\"]",
+        "users.groups = [\"*,!no such group\", \"root\"]",
+        "users.exempt_users = [\"root\", \"bakcup\"]",
+    ]);
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let line = |name: &str| text.lines().position(|line| line.contains(name)).unwrap() + 1;
+    let checked = Checked::of(&world, &["--offline"]);
+    let missing = checked.all("group-missing");
+    assert_eq!(
+        checked.severity("group-missing"),
+        ["fault"; 2],
+        "{}",
+        checked.ran.out
+    );
+    for (found, key, name) in [
+        (missing[0], "groups", "no such group"),
+        (missing[1], "exempt_groups", "breakglas"),
+    ] {
+        let what = format!("users.{key} names the group {name}, which does not exist on this host");
+        assert_eq!(found["what"], what);
+        assert_eq!(found["line"], line(name));
+        let command = if name.contains(' ') {
+            format!("'{name}'")
+        } else {
+            name.to_owned()
+        };
+        let advice = found["advice"].as_str().unwrap();
+        assert!(
+            advice.ends_with(&format!("type: sudo groupadd -- {command}")),
+            "{advice}"
+        );
+    }
+    assert_eq!(checked.severity("user-missing"), ["warning"]);
+    assert_eq!(
+        checked.what("user-missing"),
+        "users.exempt_users names the user bakcup, who does not exist on this host"
+    );
+    assert_eq!(checked.all("user-missing")[0]["line"], line("bakcup"));
+    // The names are of the host, not of the file.
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert_eq!(checked.ran.code, 0, "{}", checked.ran.out);
+}
+
+#[test]
 fn a_path_in_the_url_and_a_file_that_does_not_exist_are_called_so() {
     let world = World::with_totp();
     let text = |url: &str, secret: &str| {

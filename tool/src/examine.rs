@@ -6,6 +6,7 @@ mod config;
 mod credential;
 mod module;
 mod named_stack;
+mod names;
 mod network;
 mod onelogin;
 mod replies;
@@ -26,11 +27,12 @@ type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
 /// Each examiner, in the order in which an administrator would look. The second value is true if it
 /// contacts OneLogin or asks the running system: `--offline` and `--root` skip it.
-const EXAMINERS: [(Examiner, bool); 7] = [
+const EXAMINERS: [(Examiner, bool); 8] = [
     (stacks::examine, false),
     (ssh::examine, false),
     (sudo::examine, false),
     (config::examine, false),
+    (names::examine, false),
     (module::examine, true),
     (system::examine, true),
     (onelogin::examine, true),

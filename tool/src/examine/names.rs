@@ -1,0 +1,150 @@
+//! The users and groups that the configuration names: whether this host has them.
+
+use crate::examine::subject::Subject;
+use crate::ui::finding::Finding;
+use nix::unistd::{Group, User};
+use pam_onelogin::group::PatternList;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// Looks up each name, if the system that is examined is this host.
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let (Some(config), true) = (&subject.settings, subject.machine.is_this()) else {
+        return;
+    };
+    let text = subject.machine.text(subject.config).ok().flatten();
+    let file = File {
+        path: subject.config,
+        text: &text.unwrap_or_default(),
+    };
+    let users = &config.users;
+    let lists = users.groups.iter().flatten();
+    let required: BTreeSet<&str> = lists.flat_map(PatternList::literals).collect();
+    for name in required {
+        file.group("groups", name, findings);
+    }
+    for name in &users.exempt_groups {
+        file.group("exempt_groups", name, findings);
+    }
+    for name in &users.exempt_users {
+        file.user(name, findings);
+    }
+}
+
+/// The configuration.
+struct File<'a> {
+    path: &'a Path,
+    text: &'a str,
+}
+
+impl File<'_> {
+    /// A group that does not exist may have been deleted, so the module denies the login.
+    fn group(&self, key: &str, name: &str, findings: &mut Vec<Finding>) {
+        let (id, what) = match Group::from_name(name) {
+            Ok(Some(_)) => return,
+            Ok(None) => (
+                "group-missing",
+                format!("users.{key} names the group {name}, which does not exist on this host"),
+            ),
+            Err(errno) => (
+                "group-lookup",
+                format!(
+                    "the group {name} in users.{key} could not be looked up: {}",
+                    errno.desc()
+                ),
+            ),
+        };
+        let advice = if id == "group-missing" {
+            let path = self.path.display();
+            format!(
+                "correct or remove the name in {path}; or type: sudo groupadd -- {}",
+                quoted(name)
+            )
+        } else {
+            format!("find out why this fails: getent group -- {}", quoted(name))
+        };
+        findings.push(
+            self.at(Finding::fault(id, what), key, name)
+                .why("every login that needs a second factor is denied (reason=group-lookup)")
+                .advice(advice),
+        );
+    }
+
+    fn user(&self, name: &str, findings: &mut Vec<Finding>) {
+        let key = "exempt_users";
+        // Where a source of users is down, this cannot be known.
+        if User::from_name(name).is_ok_and(|user| user.is_none()) {
+            let what =
+                format!("users.{key} names the user {name}, who does not exist on this host");
+            let path = self.path.display();
+            findings.push(
+                self.at(Finding::warning("user-missing", what), key, name)
+                    .why("the user who was to be exempt may be denied")
+                    .advice(format!("correct or remove the name in {path}")),
+            );
+        }
+    }
+
+    fn at(&self, finding: Finding, key: &str, name: &str) -> Finding {
+        match line_of(self.text, key, name) {
+            Some(line) => finding.at(self.path, line),
+            None => finding.in_file(self.path),
+        }
+    }
+}
+
+/// The line, from 1, that has a name in the value of a key of `[users]`; else that of the key.
+fn line_of(text: &str, key: &str, name: &str) -> Option<usize> {
+    let begins = |line: &str| {
+        let line = line.trim_start();
+        let line = line.strip_prefix("users.").unwrap_or(line);
+        let rest = line.strip_prefix(key);
+        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
+    };
+    let first = text.lines().position(begins)?;
+    let mut lines = text.lines().enumerate().skip(first);
+    let found = lines.find(|(_, line)| line.contains(name));
+    Some(found.map_or(first, |(index, _)| index) + 1)
+}
+
+/// A name as a shell reads it.
+fn quoted(name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
+    if name.chars().all(is_plain) {
+        name.to_owned()
+    } else {
+        format!("'{}'", name.replace('\'', "'\\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_name_is_found_in_a_list_of_several_lines() {
+        let text = "[users]\n# ops\nexempt_groups = [\n  \"ops\",\n  \"robots\",\n]\ngroups = [\"*,!ops\"]\n";
+        assert_eq!(line_of(text, "exempt_groups", "ops"), Some(4));
+        assert_eq!(line_of(text, "exempt_groups", "robots"), Some(5));
+        assert_eq!(line_of(text, "groups", "ops"), Some(7));
+        assert_eq!(
+            line_of("users.exempt_users=['bob']\n", "exempt_users", "bob"),
+            Some(1)
+        );
+        assert_eq!(
+            line_of(
+                "users = { exempt_users = [\"bob\"] }\n",
+                "exempt_users",
+                "bob"
+            ),
+            None
+        );
+    }
+
+    #[test]
+    fn a_name_with_a_space_is_quoted_for_the_shell() {
+        assert_eq!(quoted("ops"), "ops");
+        assert_eq!(quoted("Domain Admins"), "'Domain Admins'");
+        assert_eq!(quoted("it's"), "'it'\\''s'");
+    }
+}
