@@ -9,10 +9,11 @@ mod rewrite;
 
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
+use crate::examine::stacks::lines::misspelt;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::OURS;
-use crate::pam_stack::{self, FOLDERS};
+use crate::pam_stack::{self, FOLDERS, Kind};
 use crate::ui::finding::Finding;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -48,6 +49,11 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let is_ours =
             stack.names_us() || stack.service.unreadable.is_some() && is_named(subject, stack);
         if !is_ours {
+            let mut chain = stack.service.chain(Kind::Auth).iter();
+            let misspelt = chain.find_map(|entry| misspelt(subject.machine, &folders, entry));
+            if let Some(finding) = misspelt {
+                found.add(&stack.name, finding);
+            }
             continue;
         }
         let judge = judge_of(subject, &stack.name, &stack.service, &folders);

@@ -4,12 +4,14 @@
 use crate::examine::stacks::edit::{Edit, Found};
 use crate::examine::stacks::judge::{Judge, place};
 use crate::examine::stacks::rewrite::line;
+use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::{BEHIND_KEY, OURS, Role, has, role};
 use crate::pam_stack::{
     Body, Control, Entry, IGNORE, Kind, MODULE_UNKNOWN, SUCCESS, authenticate, name,
 };
 use crate::ui::finding::Finding;
 use pam_onelogin::args::Args;
+use std::path::PathBuf;
 
 impl Judge<'_> {
     /// Line endings of Windows.
@@ -89,12 +91,7 @@ impl Judge<'_> {
             ));
         let mut arguments = entry.arguments().to_vec();
         arguments.retain(|word| word != BEHIND_KEY);
-        let control = if entry.control_text.contains('=') {
-            format!("[{}]", entry.control_text)
-        } else {
-            entry.control_text.clone()
-        };
-        let line = line(&control, name, &arguments);
+        let line = line(&written_control(entry), name, &arguments);
         let line = line.filter(|_| is_right);
         let edit = line.map(|line| Edit::Replace(place(entry), self.own(entry, &line)));
         Some(Found {
@@ -171,6 +168,67 @@ impl Judge<'_> {
     }
 }
 
+/// A line that calls a module which does not exist, and whose name is almost that of ours.
+pub(super) fn misspelt(
+    machine: &TargetSystem,
+    folders: &[PathBuf],
+    entry: &Entry,
+) -> Option<Finding> {
+    let module = entry.module()?;
+    let is_there = |folder: &PathBuf| machine.has(folder.join(module));
+    let is_like_ours = role(entry) == Role::Unknown
+        && distance(module.trim_end_matches(".so"), OURS) <= MISSPELT
+        && !folders.iter().any(is_there);
+    if !is_like_ours {
+        return None;
+    }
+    let what = format!("the module {module} does not exist; did you mean {OURS}.so?");
+    let line = line(
+        &written_control(entry),
+        &format!("{OURS}.so"),
+        entry.arguments(),
+    );
+    let advice = match line {
+        Some(line) => format!("replace the line with: \"{line}\""),
+        None => format!("write {OURS}.so in the line"),
+    };
+    Some(
+        Finding::fault("module-missing", what)
+            .at(&entry.path, entry.line)
+            .why("every login through this stack is denied, or needs no second factor")
+            .advice(advice),
+    )
+}
+
+/// How many letters differ: changed, added or removed.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (index, letter) in one.chars().enumerate() {
+        let mut next = vec![index + 1];
+        for (wanted, pair) in other.iter().zip(row.windows(2)) {
+            let &[diagonal, above] = pair else { continue };
+            let left = next.last().copied().unwrap_or(above);
+            let changed = diagonal + usize::from(*wanted != letter);
+            next.push(changed.min(above + 1).min(left + 1));
+        }
+        row = next;
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// A name with at most this many wrong letters is a misspelt one.
+const MISSPELT: usize = 3;
+
+/// The control of a line as it is written in a stack.
+fn written_control(entry: &Entry) -> String {
+    if entry.control_text.contains('=') {
+        format!("[{}]", entry.control_text)
+    } else {
+        entry.control_text.clone()
+    }
+}
+
 /// Whether a word of the line ends with a carriage return.
 fn has_return(entry: &Entry) -> bool {
     let name = match &entry.body {
@@ -179,4 +237,24 @@ fn has_return(entry: &Entry) -> bool {
     };
     let mut words = entry.arguments().iter().map(String::as_str).chain([name]);
     words.any(|word| word.ends_with('\r'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn letters_that_differ_are_counted() {
+        for (name, count) in [
+            ("pam_onelogin", 0),
+            ("pam_onelogn", 1),
+            ("pam-onelogin", 1),
+            ("pam_oneloggin", 1),
+            ("pam_onlogni", 3),
+            ("libpam_onelogin", 3),
+            ("", 12),
+        ] {
+            assert_eq!(distance(name, OURS), count, "{name}");
+        }
+    }
 }
