@@ -229,9 +229,9 @@ fn the_manual_has_each_command_and_option_and_no_other() {
             verb = words.collect::<Vec<_>>().join(" ");
             written.insert(verb.clone());
         }
-        let is_heading = line.starts_with(".BI ") || line.starts_with(".B ");
+        let is_heading = [".B ", ".BI ", ".BR "].iter().any(|font| line.starts_with(font));
         for option in line
-            .split(' ')
+            .split([' ', '"', ','])
             .filter(|word| is_heading && word.starts_with("--"))
         {
             written.insert(format!("{verb} {option}"));
