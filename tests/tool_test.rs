@@ -229,7 +229,9 @@ fn the_manual_has_each_command_and_option_and_no_other() {
             verb = words.collect::<Vec<_>>().join(" ");
             written.insert(verb.clone());
         }
-        let is_heading = [".B ", ".BI ", ".BR "].iter().any(|font| line.starts_with(font));
+        let is_heading = [".B ", ".BI ", ".BR "]
+            .iter()
+            .any(|font| line.starts_with(font));
         for option in line
             .split([' ', '"', ','])
             .filter(|word| is_heading && word.starts_with("--"))
