@@ -249,10 +249,10 @@ def demo():
 
 def enable():
     film = Film(104, "pam-onelogin enable sshd: the change is tried before it stays",
-                "Root enables OneLogin for sshd, for a trial of 300 seconds. In a second window alice logs in by ssh with her key "
+                "Root enables OneLogin for sshd, for a trial of five minutes. In a second window alice logs in by ssh with her key "
                 "and a code of OneLogin Protect. Then root types yes, and the change stays.")
-    command = "pam-onelogin enable sshd --behind key --try 300 --user alice"
-    root = film.pane("Window 1, root: " + command, shell(104, 24, "root@web1:~# "))
+    command = "pam-onelogin enable sshd --behind key --try 5m --user alice"
+    root = film.pane("Window 1, root: " + command, shell(104, 27, "root@web1:~# "))
     alice = film.pane("Window 2, alice: she tests the new login while window 1 stays open",
                       shell(104, 4, "alice@laptop:~$ ", "alice"))
     film.prompt(root, "root@web1:~# ")
@@ -261,7 +261,7 @@ def enable():
     film.type(root, CODES[0])
     film.prompt(root, "[y/N] ", READ)
     film.type(root, "y")
-    film.prompt(root, "unless it is confirmed ", 2 * READ)
+    film.prompt(root, "unless the change is confirmed", 2 * READ)
     film.type(alice, "ssh web1")
     film.prompt(alice, "Alice's phone: ")
     film.type(alice, CODES[1])
