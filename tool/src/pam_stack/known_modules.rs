@@ -69,6 +69,15 @@ const SECONDS: &[&str] = &[
     "pam_yubico",
 ];
 
+/// Factors that ask for a code or a push, as OneLogin does.
+const CODES: &[&str] = &[
+    "pam_duo",
+    "pam_google_authenticator",
+    "pam_oath",
+    "pam_securid",
+    "pam_yubico",
+];
+
 const GATES: &[&str] = &[
     "pam_abl",
     "pam_access",
@@ -188,6 +197,11 @@ pub(crate) fn is_second(entry: &Entry) -> bool {
     SECONDS.contains(&name(entry))
 }
 
+/// Whether it asks for a code or a push, as OneLogin does.
+pub(crate) fn asks_for_code(entry: &Entry) -> bool {
+    CODES.contains(&name(entry))
+}
+
 /// Whether it checks a password.
 pub(crate) fn is_password(entry: &Entry) -> bool {
     role(entry) == Role::Factor && !is_second(entry)
@@ -273,7 +287,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_order() {
-        for list in [FACTORS, SECONDS, GATES, PLAIN_GATES, IGNORING, ASIDE] {
+        for list in [FACTORS, SECONDS, CODES, GATES, PLAIN_GATES, IGNORING, ASIDE] {
             assert!(list.is_sorted(), "{list:?}");
         }
     }

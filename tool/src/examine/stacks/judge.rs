@@ -5,12 +5,12 @@ use crate::examine::stacks::edit::{Edit, Found, Spot};
 use crate::examine::stacks::rewrite::line;
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
-    OURS, Role, is_password, is_second, may_be_password, may_ignore, returns, role,
+    OURS, Role, asks_for_code, is_password, is_second, may_be_password, may_ignore, returns, role,
 };
 use crate::pam_stack::{
-    ABORT, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE, INCOMPLETE, Jumps,
-    Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way, explore, name,
-    set_credentials,
+    ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE,
+    INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way,
+    authenticate, explore, name, set_credentials,
 };
 use crate::ui::finding::Finding;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -137,6 +137,7 @@ impl Judge<'_> {
         }
         let outcomes = self.outcomes();
         findings.extend(self.asked_twice(first, &outcomes));
+        findings.extend(self.asked_by_another(first).map(Found::from));
         findings.extend(self.denied(first, &outcomes));
         let successes = self.successes(first, &outcomes);
         let is_right = successes.is_empty();
@@ -156,6 +157,38 @@ impl Judge<'_> {
             );
         }
         findings
+    }
+
+    /// After a first factor, another module asks for a code or a push as well.
+    fn asked_by_another(&self, first: &Entry) -> Option<Finding> {
+        let chain = self.chain();
+        let passes = |index: usize| match chain.get(index).map(role) {
+            Some(Role::Deny) => AUTH_ERR,
+            _ => SUCCESS,
+        };
+        let (_, reached) = authenticate(chain, passes);
+        let called = || {
+            let pairs = chain.iter().zip(&reached);
+            pairs
+                .filter(|(_, code)| code.is_some())
+                .map(|(entry, _)| entry)
+        };
+        let is_asked = called().any(|entry| entry.is(OURS));
+        let is_proven = self.is_ssh || called().any(is_password);
+        let other = called().find(|entry| asks_for_code(entry))?;
+        if !is_asked || !is_proven {
+            return None;
+        }
+        let module = other.module().unwrap_or_default();
+        let what = format!("{module} asks for a second factor, too");
+        let why = format!(
+            "users are asked twice; the line of pam_onelogin is {}",
+            spot(first)
+        );
+        let finding = Finding::warning("asked-by-another", what).at(&other.path, other.line);
+        Some(finding.why(why).advice(
+            "put a # before the line, unless users must pass both; then type: sudo pam-onelogin check",
+        ))
     }
 
     /// Two lines ask the user.
