@@ -424,6 +424,45 @@ fn without_options_only_what_is_wrong_is_shown_and_one_line_with_the_next_comman
 }
 
 #[test]
+fn a_word_is_the_service_of_this_name_or_else_a_user() {
+    let folder = |name: &str| {
+        let machines = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
+        machines.join(name)
+    };
+    // Its sudo has a fault; its sshd is not part of this.
+    let machine = folder("sudo-without-sudo-i");
+    let sudo = check(&machine, &["sudo"]);
+    assert_eq!(sudo.code, 1);
+    has(&sudo.out, "\"sudo -i\" needs no second factor");
+    let sshd = check(&machine, &["sshd", "--json"]).json();
+    let findings = sshd["findings"].as_array().unwrap();
+    assert!(
+        findings
+            .iter()
+            .all(|found| !found["what"].as_str().unwrap().contains("sudo")),
+        "{findings:#?}"
+    );
+    // The stack is there, but does not name the module.
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir_all(root.path().join("etc/pam.d")).unwrap();
+    fs::write(
+        root.path().join("etc/pam.d/sshd"),
+        "auth required pam_unix.so\n",
+    )
+    .unwrap();
+    let ran = check_at(root.path(), &["sshd"]);
+    assert_eq!(ran.code, 1, "{}", ran.out);
+    has(&ran.out, "warning  sshd does not call pam_onelogin");
+    has(
+        &ran.out,
+        "do     type: sudo pam-onelogin enable sshd --behind key --try 300\n",
+    );
+    // No service has this name.
+    let ran = check_at(root.path(), &["alice"]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+}
+
+#[test]
 fn a_system_where_no_stack_names_the_module_has_no_fault() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir_all(root.path().join("etc/pam.d")).unwrap();

@@ -26,7 +26,7 @@ const LOOKUP: [&str; 3] = [
 #[test]
 fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
     let world = World::with_totp();
-    let checked = Checked::of(&world, &["--user", NAME]);
+    let checked = Checked::of(&world, &[NAME]);
     for id in [
         "configuration",
         "names",

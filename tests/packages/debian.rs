@@ -117,11 +117,11 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         let step = |word: &str| command_with(&chapter, word);
 
         system.install();
-        let screen = system.terminal(&step("pam-onelogin check --user")).finish();
+        let screen = system.terminal(&step("pam-onelogin check alice")).finish();
         assert!(!screen.0.success(), "nothing is filled in: {}", screen.1);
         assert!(screen.1.contains("config.toml:"), "{}", screen.1);
         fill_in(&system, &onelogin);
-        let (_, screen) = system.terminal(&step("pam-onelogin check --user")).finish();
+        let (_, screen) = system.terminal(&step("pam-onelogin check alice")).finish();
         assert!(!screen.contains("FAULT"), "{screen}");
 
         let mut screen = system.terminal(&step("pam-onelogin test"));

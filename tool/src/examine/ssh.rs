@@ -10,6 +10,12 @@ use std::time::Duration;
 
 /// Checks the configuration of sshd, if its stack calls `pam_onelogin`.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    if subject
+        .service
+        .is_some_and(|service| !subject.is_ssh(service))
+    {
+        return;
+    }
     let sshd = &subject.sshd;
     let Some(path) = &sshd.path else { return };
     let service = sshd.service();

@@ -11,7 +11,6 @@ use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::lines::misspelt;
 use crate::examine::subject::Subject;
-use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{self, FOLDERS, Kind};
 use crate::ui::finding::Finding;
@@ -45,7 +44,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         folders: &folders,
     };
     let mut found = Grouped::default();
-    for stack in &stacks {
+    for stack in stacks.iter().filter(|stack| subject.includes(&stack.name)) {
         let is_ours =
             stack.names_us() || stack.service.unreadable.is_some() && is_named(subject, stack);
         if !is_ours {
@@ -62,8 +61,15 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
     }
     found.into(findings);
+    other_ways_in(subject, &stacks, findings);
+    if let Some(service) = subject.service {
+        let stack = read(subject.machine, service);
+        if stack.is_some_and(|stack| !stack.asks() && stack.service.unreadable.is_none()) {
+            findings.push(service_not_used(service));
+        }
+        return;
+    }
     ambiguous(subject, &stacks, findings);
-    other_ways_in(subject.machine, &stacks, findings);
     shared(&stacks, findings);
     if subject.machine.unread().is_empty()
         && !stacks
@@ -77,6 +83,27 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 .advice("type: sudo pam-onelogin enable sshd --behind key --try 300; or see \"STACKS\" in pam_onelogin(8)"),
         );
     }
+}
+
+/// A service that was asked for, and does not call the module.
+fn service_not_used(service: &str) -> Finding {
+    let command = match service {
+        "sshd" => Some("sshd --behind key"),
+        "sudo" | "sudo-i" => Some("sudo"),
+        "su" | "su-l" => Some("su"),
+        _ => None,
+    };
+    let advice = match command {
+        Some(command) => format!("type: sudo pam-onelogin enable {command} --try 300"),
+        None => "see \"STACKS\" in pam_onelogin(8)".to_owned(),
+    };
+    Finding::warning(
+        "service-not-used",
+        format!("{service} does not call pam_onelogin"),
+    )
+    .in_file("/etc/pam.d")
+    .why("its logins need no second factor")
+    .advice(advice)
 }
 
 /// Whether a stack that libpam cannot read names our module.
@@ -154,12 +181,14 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Fi
 }
 
 /// The same program with another stack, and other ways to a shell.
-fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
+fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
+    let machine = subject.machine;
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(NamedStack::asks)
     };
-    for (name, twin, typed) in TWINS {
+    let twins = TWINS.iter().filter(|(name, ..)| subject.includes(name));
+    for &(name, twin, typed) in twins {
         // A service without a stack uses the stack of "other".
         let open = read(machine, twin).filter(|twin| !twin.asks() && twin.lets_in());
         let Some(open) = open.filter(|_| asks(name) == Some(true)) else {
@@ -199,7 +228,8 @@ fn other_ways_in(machine: &TargetSystem, stacks: &[NamedStack], findings: &mut V
         .filter(twins)
         .map(str::to_owned)
         .collect();
-    if !open.is_empty() && stacks.iter().any(NamedStack::asks) {
+    let is_for_all = subject.service.is_none();
+    if is_for_all && !open.is_empty() && stacks.iter().any(NamedStack::asks) {
         let what = format!("these services need no second factor: {}", list(&open));
         findings.push(Finding::note("not-asked", what).in_file("/etc/pam.d"));
     }

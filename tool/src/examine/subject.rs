@@ -16,6 +16,8 @@ pub(crate) struct Subject<'a> {
     pub(super) sshd: Sshd,
     /// Of `--user`.
     pub(super) user: Option<&'a str>,
+    /// The only service to look at; `None` for all.
+    pub(super) service: Option<&'a str>,
 }
 
 impl<'a> Subject<'a> {
@@ -27,7 +29,19 @@ impl<'a> Subject<'a> {
             settings: settings(machine, config),
             sshd: Sshd::read(machine),
             user,
+            service: None,
         }
+    }
+
+    /// The same, with the stacks of this service alone.
+    pub(crate) fn only(mut self, service: Option<&'a str>) -> Self {
+        self.service = service;
+        self
+    }
+
+    /// Whether a service is to be looked at.
+    pub(super) fn includes(&self, service: &str) -> bool {
+        self.service.is_none_or(|only| only == service)
     }
 
     /// Whether the configuration exempts a user.

@@ -8,6 +8,12 @@ use std::path::{Path, PathBuf};
 
 /// Checks the rules of sudo, if its stack calls `pam_onelogin`.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    if !["sudo", "sudo-i"]
+        .iter()
+        .any(|service| subject.includes(service))
+    {
+        return;
+    }
     let machine = subject.machine;
     let is_asked = asks(machine, "sudo") || asks(machine, "sudo-i");
     for path in paths(machine) {

@@ -6,6 +6,7 @@ use crate::examine::{examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::user_names;
 use crate::outcome::{Exit, Failure};
+use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Paint, paint, width};
 use crate::ui::finding::{Finding, Severity, wrap};
 use crate::verb::Context;
@@ -17,6 +18,9 @@ use std::path::Path;
 /// What to look at.
 #[derive(Args)]
 pub(crate) struct Options {
+    /// Local user whose devices to look up, or service whose stack to check
+    #[arg(value_name = "USER|SERVICE", conflicts_with_all = ["config_only", "user"], add = user_names())]
+    focus: Option<String>,
     #[command(flatten)]
     machine: TargetSystem,
     /// Check files only; do not contact OneLogin
@@ -42,6 +46,29 @@ struct Detail {
     #[arg(short, long)]
     quiet: bool,
 }
+
+impl Options {
+    /// The word on the command line, if it is the name of a service.
+    fn service(&self) -> Option<&str> {
+        let word = self.focus.as_deref()?;
+        let has_stack = |folder: &&str| {
+            let path = Path::new(folder).join(word);
+            self.machine.has(&path) && !self.machine.is_folder(path)
+        };
+        let is_service =
+            SERVICES.contains(&word) || !word.contains('/') && FOLDERS.iter().any(has_stack);
+        is_service.then_some(word)
+    }
+
+    /// The user whose devices are looked up.
+    fn user(&self) -> Option<&str> {
+        let word = || self.focus.as_deref().filter(|_| self.service().is_none());
+        self.user.as_deref().or_else(word)
+    }
+}
+
+/// Services that the tool knows, whether or not they have a stack.
+const SERVICES: [&str; 6] = ["login", "sshd", "su", "su-l", "sudo", "sudo-i"];
 
 /// The result for machines.
 #[derive(Serialize)]
@@ -95,7 +122,8 @@ fn findings(config: &Path, options: &Options) -> Vec<Finding> {
     if options.config_only {
         return examine_configuration(&options.machine, config);
     }
-    let subject = Subject::of(&options.machine, config, options.user.as_deref());
+    let subject = Subject::of(&options.machine, config, options.user());
+    let subject = subject.only(options.service());
     let is_live = !options.offline && options.machine.is_this();
     examine(&subject, is_live)
 }
@@ -126,7 +154,11 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     let this = if options.config_only {
         format!("{tool} check --config-only")
     } else {
-        format!("{tool} check")
+        let words = options.user.as_ref().map(|user| format!("--user {user}"));
+        match words.or_else(|| options.focus.clone()) {
+            Some(words) => format!("{tool} check {words}"),
+            None => format!("{tool} check"),
+        }
     };
     let is_faulty = findings
         .iter()
@@ -146,7 +178,7 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     if options.offline || options.config_only {
         return format!("Next: {tool} check");
     }
-    let user = options.user.clone().or_else(caller);
+    let user = options.user().map(str::to_owned).or_else(caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
         format!(
