@@ -1,5 +1,5 @@
 //! One service's stack: what follows from each return code of `pam_onelogin`, and which logins succeed
-//! without it.
+//! without it. A long file, because all findings follow from the same walk of the stack.
 
 use crate::examine::stacks::edit::{Edit, Found, Spot};
 use crate::examine::stacks::rewrite::line;
