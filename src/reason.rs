@@ -9,16 +9,16 @@ use crate::user::{Exemption, Unclear};
 /// The sentence for every denial whose reason must stay hidden from the user (rule R13).
 pub const WRONG: &str = "OneLogin verification failed.";
 const NOT_APPROVED: &str = "The login was not approved. Log in again to retry.";
-const AGAIN: &str = "OneLogin verification was just denied. Start a new login. If that is denied, too, wait one minute.";
+const AGAIN: &str = "OneLogin verification was denied a moment ago. Log in again. If the new login is denied, too, wait one minute.";
 const TOO_MANY: &str = "Too many attempts. Try again later, or ask your administrator.";
 const TOO_MANY_TODAY: &str =
     "Too many attempts in 24 hours. Try again tomorrow, or ask your administrator.";
 const NO_PUSH: &str = "A push was denied on your phone. No push is sent for one hour. If you did not deny it, tell your administrator.";
 const BUSY: &str = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Then log in again.";
-const NO_USER: &str = "OneLogin has no active user for you. Please tell your administrator.";
+const NO_USER: &str = "You have no active OneLogin account. Please tell your administrator.";
 const NO_FACTOR: &str =
     "You have no OneLogin factor that can be used here. Please tell your administrator.";
-const NO_USER_OR_FACTOR: &str = "OneLogin has no user or no factor for you that can be used here. Please tell your administrator.";
+const NO_USER_OR_FACTOR: &str = "You have no OneLogin account, or no factor, that works on this host. Please tell your administrator.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
 const ASK_ADMIN: &str =

@@ -454,7 +454,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
     assert_eq!(world.onelogin.activations(), 2);
     assert_eq!(
         outcome.prompts()[0],
-        "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: "
+        "Too many pushes, calls or messages. Type a code, or log in again later. OneLogin passcode: "
     );
     let held_back = "limits.challenges is reached, only codes are offered: user=nobody";
     assert_logged(&outcome, held_back);

@@ -158,7 +158,7 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
 
 #[test]
 fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
-    const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or try those again later. OneLogin passcode: ";
+    const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or log in again later. OneLogin passcode: ";
     // autopush or Enter: neither sends anything.
     let end = Script::of([
         Finds(vec![push("601"), sms("701")]),
@@ -2180,7 +2180,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
     for (reached, words, reason) in [
         (
             Window,
-            "Too many pushes, calls or messages. Type a code, or try those again later. ",
+            "Too many pushes, calls or messages. Type a code, or log in again later. ",
             "too-many-challenges",
         ),
         (

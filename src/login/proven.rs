@@ -13,7 +13,7 @@ use crate::user::Subject;
 pub(super) fn held_back(reached: LimitReached) -> &'static str {
     match reached {
         LimitReached::Window => {
-            "Too many pushes, calls or messages. Type a code, or try those again later. "
+            "Too many pushes, calls or messages. Type a code, or log in again later. "
         }
         LimitReached::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
         LimitReached::PushDenied => "A push was denied. No push is sent for one hour. ",

@@ -111,7 +111,7 @@ enum Verb {
     Factors(factors::Options),
     /// Convert a Duo configuration into one for this module
     ImportDuo(import_duo::Options),
-    /// Reset the limits of a user
+    /// Reset what the limits have counted for a user
     Limits(limits::Options),
     /// Write a map from local users to OneLogin ids
     Map(map::Options),

@@ -39,7 +39,7 @@ pub(crate) struct Options {
 /// How much to show.
 #[derive(Args)]
 struct Detail {
-    /// Also show what is right, and what is for information
+    /// Also show passed checks and informational messages
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
     /// Show only faults and warnings, without the last line

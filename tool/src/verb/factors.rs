@@ -20,7 +20,7 @@ use serde::Serialize;
 /// The options.
 #[derive(Args)]
 #[command(after_help = "\
-The command asks OneLogin, not the cache. It sends no push, call or message, and no limit counts it.
+The command asks OneLogin, not the cache. It sends no push, call or message, and does not count against limits.
 Exit status: 0 a login would be accepted or exempt; 1 a login would be denied.")]
 pub(crate) struct Options {
     /// Local user
