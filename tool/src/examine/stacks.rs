@@ -195,7 +195,12 @@ fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Ve
             continue;
         };
         let own = format!("/etc/pam.d/{twin}");
-        let change = format!("change {own} in the same way as /etc/pam.d/{name}");
+        // It may be the distribution's, which is below /usr.
+        let model = stacks.iter().find(|stack| stack.name == name);
+        let model = model.and_then(|stack| stack.service.path.clone());
+        let model = model.unwrap_or_else(|| Path::new("/etc/pam.d").join(name));
+        let model = model.display();
+        let change = format!("change {own} in the same way as {model}");
         let (path, why, advice) = match open.service.path {
             Some(path) if path.starts_with("/etc") => {
                 (path, format!("it uses the stack {twin}"), change)
@@ -207,7 +212,7 @@ fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Ve
             None => (
                 PathBuf::from("/etc/pam.d/other"),
                 format!("there is no stack {twin}, so libpam uses the stack other"),
-                format!("type: cp /etc/pam.d/{name} {own}"),
+                format!("type: cp {model} {own}"),
             ),
         };
         let what = format!("{typed} needs no second factor, although {name} does");
