@@ -23,6 +23,9 @@ use crate::ui::finding::Finding;
 use std::io::ErrorKind;
 use std::path::Path;
 
+/// What to do about a file that only root may read.
+pub(crate) const AS_ROOT: &str = "type: sudo pam-onelogin check";
+
 type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
 /// Each examiner, in the order in which an administrator would look. The second value is true if it
@@ -67,7 +70,7 @@ fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let (what, advice) = if kind == ErrorKind::PermissionDenied {
             (
                 "only root may read this file".to_owned(),
-                "type: sudo pam-onelogin check".to_owned(),
+                AS_ROOT.to_owned(),
             )
         } else {
             (error, format!("type: ls -ld {}", path.display()))

@@ -1,6 +1,7 @@
 //! The configuration, and each file that it names: the content, the owner, and whether other users can
 //! read or change it. It reports all faults at once; the module stops at the first.
 
+use crate::examine::AS_ROOT;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::Finding;
@@ -54,7 +55,7 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
             findings.push(
                 Finding::fault("unprivileged", "only root may read this file")
                     .in_file(path)
-                    .advice("type: sudo pam-onelogin check"),
+                    .advice(AS_ROOT),
             );
             return;
         }

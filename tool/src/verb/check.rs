@@ -2,7 +2,7 @@
 //! nothing, and asks no user for anything.
 
 use crate::examine::subject::Subject;
-use crate::examine::{examine, examine_configuration};
+use crate::examine::{AS_ROOT, examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::user_names;
 use crate::outcome::{Exit, Failure};
@@ -163,7 +163,8 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     let is_faulty = findings
         .iter()
         .any(|finding| finding.severity == Severity::Fault);
-    if has(&["unprivileged", "unreadable"]) && options.machine.is_this() {
+    let needs_root = |finding: &Finding| finding.advice.as_deref() == Some(AS_ROOT);
+    if findings.iter().any(needs_root) && options.machine.is_this() {
         return format!("Next: {this}");
     }
     if is_faulty && has(&["configuration", "no-configuration"]) && options.machine.is_this() {
@@ -194,4 +195,54 @@ fn caller() -> Option<String> {
     let name = std::env::var("SUDO_USER").ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     Some(name).filter(|name| !name.is_empty() && name != "root" && name.chars().all(is_plain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn next_after(words: &[&str], findings: &[Finding]) -> String {
+        let words = ["check"].iter().chain(words);
+        let options = Line::parse_from(words).options;
+        next(Path::new(DEFAULT_CONFIG), &options, findings)
+    }
+
+    #[test]
+    fn the_next_command_leads_from_the_configuration_to_a_protected_service() {
+        let missing = Finding::fault("configuration", "");
+        assert_eq!(
+            next_after(&[], &[missing]),
+            "Next: sudoedit /etc/pam_onelogin/config.toml"
+        );
+        let other = Finding::fault("skips", "");
+        assert_eq!(
+            next_after(&["sshd"], &[other]),
+            "Next: correct the faults, then type: sudo pam-onelogin check sshd"
+        );
+        let not_root = Finding::fault("unprivileged", "").advice(AS_ROOT);
+        assert_eq!(
+            next_after(&["alice"], &[not_root]),
+            "Next: sudo pam-onelogin check alice"
+        );
+        assert_eq!(
+            next_after(&["--offline"], &[]),
+            "Next: sudo pam-onelogin check"
+        );
+        assert_eq!(
+            next_after(&["alice"], &[Finding::note("not-used", "")]),
+            "No service uses the module yet. Next: sudo pam-onelogin test alice; \
+             then: sudo pam-onelogin enable sshd --behind key --try 300"
+        );
+        assert_eq!(
+            next_after(&["--user", "alice"], &[Finding::warning("lock-screen", "")]),
+            "Next: sudo pam-onelogin test alice"
+        );
+    }
 }
