@@ -19,12 +19,9 @@ mod system;
 
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::ui::finding::Finding;
+use crate::ui::finding::{AS_ROOT, Finding};
 use std::io::ErrorKind;
 use std::path::Path;
-
-/// What to do about a file that only root may read.
-pub(crate) const AS_ROOT: &str = "type: sudo pam-onelogin check";
 
 type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 

@@ -1,10 +1,9 @@
 //! The configuration, and each file that it names: the content, the owner, and whether other users can
 //! read or change it. It reports all faults at once; the module stops at the first.
 
-use crate::examine::AS_ROOT;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::ui::finding::Finding;
+use crate::ui::finding::{AS_ROOT, Finding};
 use ipnet::IpNet;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, load};

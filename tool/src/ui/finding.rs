@@ -6,6 +6,9 @@ use serde::Serialize;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
+/// What to do about a file that only root may read.
+pub(crate) const AS_ROOT: &str = "type: sudo pam-onelogin check";
+
 /// How bad a finding is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]

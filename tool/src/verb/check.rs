@@ -2,13 +2,13 @@
 //! nothing, and asks no user for anything.
 
 use crate::examine::subject::Subject;
-use crate::examine::{AS_ROOT, examine, examine_configuration};
+use crate::examine::{examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::user_names;
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Paint, paint, width};
-use crate::ui::finding::{Finding, Severity, wrap};
+use crate::ui::finding::{AS_ROOT, Finding, Severity, wrap};
 use crate::verb::Context;
 use clap::Args;
 use pam_onelogin::args::DEFAULT_CONFIG;
