@@ -396,7 +396,7 @@ fn fedora(selected: &str) -> (System, Simulator) {
 
 /// `enable all` up to the end of the trial login.
 fn trial(system: &System, codes: &[&str]) -> Pty {
-    let mut admin = system.terminal("pam-onelogin enable all --user alice");
+    let mut admin = system.terminal("pam-onelogin enable all --user alice --no-try");
     admin.expect("Password: ");
     admin.line(PASSWORD);
     for code in codes {

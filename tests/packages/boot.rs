@@ -61,6 +61,8 @@ fn a_restart_puts_back_what_is_on_trial_before_anybody_can_log_in_and_keeps_what
         machine.alice_becomes_root("123456");
         machine.sh("pam-onelogin confirm sudo");
         assert!(admin.finish().0.success());
+        let timers = "systemctl list-timers --all --no-legend 'pam-onelogin-restore-*'";
+        assert_eq!(machine.sh(timers), "", "its timer has ended");
         let confirmed = machine.stacks();
 
         // A power cut; and a container that has the boot id of its host, as most have.
@@ -276,8 +278,8 @@ fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
         machine.drop_in(MOUNT, "[Mount]\nOptions=no-such-option\n");
         let said = machine.sh("pam-onelogin enable sudo --no-trial --yes 2>&1");
         let sentence = format!(
-            "{MOUNT} could not be switched on, so /run/pam_onelogin gets no file system of its own; \
-             see: pam-onelogin check"
+            "{MOUNT} could not be enabled, so /run/pam_onelogin has no file system of its own; \
+             for what to do, type: pam-onelogin check"
         );
         assert!(said.lines().any(|line| line == sentence), "{said}");
         assert_eq!(machine.own_mounts(), "");

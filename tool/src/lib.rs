@@ -178,7 +178,15 @@ fn completions(shell: Shell) -> String {
         // Writing into memory does not fail.
         let _ = shell.write_registration(COMPLETE, TOOL, TOOL, INSTALLED, &mut text);
     }
-    String::from_utf8_lossy(&text).into_owned()
+    let mut text = String::from_utf8_lossy(&text).into_owned();
+    if matches!(shell, Shell::Zsh) {
+        // zsh loads the file when Tab is pressed for the first time: it must complete then, too.
+        text.push_str(
+            "\nif [ \"$funcstack[1]\" = _pam-onelogin ]; then\n    \
+             _clap_dynamic_completer_pam_onelogin \"$@\"\nfi\n",
+        );
+    }
+    text
 }
 
 /// Whatever the command is, the tool first rolls back changes that were not confirmed in time.
