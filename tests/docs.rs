@@ -851,16 +851,8 @@ fn assert_link(document: &str, link: &str) {
     assert!(target.exists(), "{document}: {link}");
     if !anchor.is_empty() {
         let text = std::fs::read_to_string(&target).unwrap();
-        let headings = text.lines().filter(|line| line.starts_with('#'));
-        let mut anchors = headings.map(|heading| {
-            let heading = heading.trim_start_matches('#').trim().to_lowercase();
-            let kept = heading
-                .chars()
-                .filter(|c| c.is_alphanumeric() || [' ', '-', '_'].contains(c));
-            kept.collect::<String>().replace(' ', "-")
-        });
         assert!(
-            anchors.any(|there| there == anchor),
+            xtask::anchors(&text).iter().any(|there| there == anchor),
             "{document}: {link} has no such heading"
         );
     }

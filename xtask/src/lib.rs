@@ -12,6 +12,8 @@ mod reasons;
 mod roff;
 pub mod structure;
 
+pub use pages::anchors;
+
 use markup::Form;
 use pages::{Pages, Texts, part, stem};
 use std::collections::BTreeSet;

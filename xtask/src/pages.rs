@@ -141,7 +141,14 @@ pub(crate) fn part(region: &str, texts: &Texts) -> Result<String, String> {
     Ok(text.get(heading.start..end).unwrap_or_default().to_owned())
 }
 
-/// What a link to a heading has behind its `#`.
+/// What links to the headings of a page in Markdown have after their `#`, as forges and mdBook make it.
+#[must_use]
+pub fn anchors(text: &str) -> Vec<String> {
+    let headings = headings(text).into_iter();
+    headings.map(|heading| anchor(&heading.text)).collect()
+}
+
+/// What a link to a heading has after its `#`.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .chars()
