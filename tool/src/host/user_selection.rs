@@ -19,6 +19,13 @@ const UID_MIN: u32 = 1000;
 /// Programs that are not a login shell.
 const NO_SHELLS: [&str; 5] = ["nologin", "false", "sync", "halt", "shutdown"];
 
+/// The user who called sudo, if it was not root. A user can choose the environment, so the name is a proposal only.
+pub(crate) fn sudo_caller() -> Option<String> {
+    std::env::var("SUDO_USER")
+        .ok()
+        .filter(|name| name != "root")
+}
+
 /// The users that a shell offers for an argument: those that would be selected by default.
 pub(crate) fn user_names() -> ArgValueCandidates {
     ArgValueCandidates::new(|| {

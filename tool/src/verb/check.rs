@@ -1,10 +1,11 @@
 //! `check`: checks the host and reports what is wrong, where, why it matters and what to do. It changes
 //! nothing, and asks no user for anything.
 
+use crate::change::service::Service;
 use crate::examine::subject::Subject;
 use crate::examine::{examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
-use crate::host::user_selection::user_names;
+use crate::host::user_selection::{sudo_caller, user_names};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Paint, paint, width};
@@ -55,8 +56,9 @@ impl Options {
             let path = Path::new(folder).join(word);
             self.machine.has(&path) && !self.machine.is_folder(path)
         };
-        let is_service =
-            SERVICES.contains(&word) || !word.contains('/') && FOLDERS.iter().any(has_stack);
+        // The tool knows some, whether or not they have a stack.
+        let is_service = Service::All.logins().contains(&word)
+            || !word.contains('/') && FOLDERS.iter().any(has_stack);
         is_service.then_some(word)
     }
 
@@ -66,9 +68,6 @@ impl Options {
         self.user.as_deref().or_else(word)
     }
 }
-
-/// Services that the tool knows, whether or not they have a stack.
-const SERVICES: [&str; 6] = ["login", "sshd", "su", "su-l", "sudo", "sudo-i"];
 
 /// The result for machines.
 #[derive(Serialize)]
@@ -179,7 +178,7 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     if options.offline || options.config_only {
         return format!("Next: {tool} check");
     }
-    let user = options.user().map(str::to_owned).or_else(caller);
+    let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
         format!(
@@ -190,11 +189,10 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     }
 }
 
-/// The user who called sudo.
-fn caller() -> Option<String> {
-    let name = std::env::var("SUDO_USER").ok()?;
+/// The user who called sudo, if the name can be part of a command to type.
+fn plain_caller() -> Option<String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    Some(name).filter(|name| !name.is_empty() && name != "root" && name.chars().all(is_plain))
+    sudo_caller().filter(|name| !name.is_empty() && name.chars().all(is_plain))
 }
 
 #[cfg(test)]

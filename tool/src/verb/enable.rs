@@ -7,7 +7,7 @@ use crate::change::service::{Service, path, present_stacks};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{distribution, drop_in, plan, undo, watchdog};
 use crate::examine::stacks::advice::rewritten_here;
-use crate::host::user_selection::user_names;
+use crate::host::user_selection::{sudo_caller, user_names};
 use crate::host::{files, state_mount};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::{self, Behind, Insertion, Source};
@@ -231,10 +231,7 @@ impl Options {
 
     /// The user for the trial login.
     fn user(&self, context: &Context) -> Result<User, Failure> {
-        let called = std::env::var("SUDO_USER")
-            .ok()
-            .filter(|name| name != "root");
-        let name = match self.user.clone().or(called) {
+        let name = match self.user.clone().or_else(sudo_caller) {
             Some(name) => name,
             None if self.dry_run || self.no_trial => "root".to_owned(),
             None => {
