@@ -102,6 +102,10 @@ impl HostLogin<'_> {
         proof: Proof,
         decision: &mut Decision,
     ) {
+        if loaded.is_unsafe {
+            decision.report.outcome = Outcome::Fault(Fault::UnsafeTenant);
+            return;
+        }
         let Self { request, uids, .. } = self;
         let config = &loaded.config;
         let state = State::open(&config.state_dir, Trusted::of(uids));

@@ -140,6 +140,9 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             )
         }),
         Outcome::Fault(Fault::Config) => no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Config),
+        Outcome::Fault(Fault::UnsafeTenant) => {
+            no(Code::PAM_SERVICE_ERR, Level::Error, Reason::UnsafeTenant)
+        }
         Outcome::Fault(Fault::Credential(detail)) => here.masked(Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Credential)
@@ -243,6 +246,7 @@ mod tests {
                 Outcome::Fault(Fault::Config),
                 Outcome::Fault(Fault::Tls(String::new())),
                 Outcome::Fault(Fault::Credential(String::new())),
+                Outcome::Fault(Fault::UnsafeTenant),
                 Outcome::NoConversation,
                 Outcome::Unprivileged,
                 Outcome::Panicked,

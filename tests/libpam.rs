@@ -2,14 +2,21 @@
 
 mod world;
 
-use onelogin_simulator::{Action, Dialect, Fault, Match, Page, PushBehaviour, User};
+use onelogin_simulator::{
+    Action, DEFAULT_CLIENT_ID, Dialect, Fault, Match, Page, PushBehaviour, User,
+};
 use pam_host::{Answer, Call, Code, Style, Texts};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 use world::{
     DIALECTS, FRESH_CODES, ID, NAME, PUSH_CODE, PUSH_CODE_2, TOTP_CODE, World, assert_accepted,
     assert_denied, assert_end, assert_factor, assert_logged, connection, decision, fresh_code,
     push, reason, sms, totp,
 };
+
+/// An account that every system has.
+const ROOT: &str = "root";
 
 const LONG: Duration = Duration::from_secs(60);
 
@@ -53,6 +60,43 @@ fn r06_a_wrong_code_is_denied_in_both_dialects() {
         assert_eq!(outcome.texts(), ["OneLogin verification failed."]);
         assert!(world::is_delayed(&outcome));
     }
+}
+
+#[test]
+fn r06_a_tenant_that_accepted_what_it_must_refuse_lets_nobody_in() {
+    let world = World::with([totp()], &[&format!("users.exempt_users = [\"{ROOT}\"]")]);
+    let list = world.place.config_path().with_file_name("unsafe-tenants");
+    let (url, client) = (world.onelogin.url(), DEFAULT_CLIENT_ID);
+    let names = format!("# a comment\n{url} {client} 2026-11-30 wrong-code\n");
+    std::fs::write(&list, &names).unwrap();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_end(&outcome, Code::SERVICE_ERR, "unsafe-tenant");
+    assert_eq!((outcome.prompts().len(), world.requests()), (0, 0));
+    let exempt = world.ssh().user(ROOT).run();
+    assert_eq!(reason(&exempt), "exempt-user");
+    // Another tenant, or another credential.
+    for other in [
+        format!("{url}x {client}\n"),
+        format!("{url} {client}x\n"),
+        format!("# {url} {client}\n"),
+        String::new(),
+    ] {
+        std::fs::write(&list, other).unwrap();
+        assert_accepted(&world.ssh().answer(fresh_code()).run());
+    }
+    // What cannot be read could name it.
+    std::fs::write(&list, names.replace('#', "\u{fe}")).unwrap();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_end(&outcome, Code::SERVICE_ERR, "unsafe-tenant");
+    std::fs::write(&list, b"\xff").unwrap();
+    std::fs::set_permissions(&list, Permissions::from_mode(0o644)).unwrap();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_end(&outcome, Code::SERVICE_ERR, "config");
+    assert_logged(&outcome, "unsafe-tenants: is not UTF-8 text");
+    std::fs::remove_file(&list).unwrap();
+    std::os::unix::fs::symlink("nowhere", &list).unwrap();
+    let outcome = world.ssh().answer(fresh_code()).run();
+    assert_end(&outcome, Code::SERVICE_ERR, "config");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::path::Path;
 use roxmltree::{Document, ParsingOptions};
 
 /// Terminals that `tests/pictures/record.py` records.
-const RECORDINGS: [&str; 3] = ["demo.svg", "enable.svg", "login.svg"];
+const RECORDINGS: [&str; 4] = ["demo.svg", "enable.svg", "login.svg", "prove.svg"];
 
 /// Drawn from a source that is in the repository.
 const DRAWINGS: [&str; 2] = ["asked.svg", "bench.svg"];

@@ -4,7 +4,8 @@ use super::{Config, ConfigFault, SecretSource, parse};
 use crate::map::{Entries, Map};
 use crate::secret::Secret;
 use crate::trust::{FileError, Privacy, Trusted};
-use std::path::Path;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest configuration, in bytes.
@@ -15,6 +16,9 @@ const MAX_SECRET: u64 = 4 << 10;
 
 /// The longest map file, in bytes: some hundred thousand lines.
 const MAX_MAP: u64 = 16 << 20;
+
+/// The longest list of unsafe tenants, in bytes.
+const MAX_UNSAFE: u64 = 64 << 10;
 
 /// Why there is no configuration.
 #[derive(Debug)]
@@ -33,6 +37,8 @@ pub struct Loaded {
     pub secrets: Secrets,
     /// The map file.
     pub map: Map,
+    /// `check --prove` saw that this tenant accepts what it must refuse: its acceptances are worth nothing.
+    pub is_unsafe: bool,
 }
 
 /// The secrets of the API credentials.
@@ -59,6 +65,7 @@ pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
     Ok(Loaded {
         secrets: Secrets { verify, lookup },
         map: map(&config, trusted)?,
+        is_unsafe: is_unsafe(path, &config, trusted)?,
         config,
     })
 }
@@ -77,6 +84,34 @@ fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadErr
             }
             Ok(Secret::new(secret.to_owned()))
         }
+    }
+}
+
+/// The file with the unsafe tenants, beside the configuration: a process that may read the one may read the other.
+/// Each line is a URL, a `client_id`, and what follows is for people. `#` begins a comment.
+#[must_use]
+pub fn unsafe_tenants(config: &Path) -> PathBuf {
+    config.with_file_name("unsafe-tenants")
+}
+
+/// Whether a list of unsafe tenants names this credential.
+#[must_use]
+pub fn names_tenant(list: &str, config: &Config) -> bool {
+    let onelogin = &config.onelogin;
+    list.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        words.next() == Some(onelogin.origin.as_str())
+            && words.next() == Some(onelogin.client_id.as_str())
+    })
+}
+
+/// Whether the tenant is in the list. One system call where there is none.
+fn is_unsafe(config_path: &Path, config: &Config, trusted: Trusted) -> Result<bool, LoadError> {
+    let path = unsafe_tenants(config_path);
+    match path.symlink_metadata() {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        _ => text(&path, trusted, Privacy::Public, MAX_UNSAFE)
+            .map(|list| names_tenant(&list, config)),
     }
 }
 

@@ -302,11 +302,42 @@ def login():
     return film
 
 
+def prove():
+    film = Film(104, "pam-onelogin check --prove: OneLogin must refuse a wrong code",
+                "Root asks the own tenant how it behaves: a wrong code is refused, a right one accepted, a denied push refused, a "
+                "code beside a push accepted, and a push without an answer ends.")
+    prompt = "root@web1:~# "
+    root = film.pane("root: pam-onelogin check --prove alice", shell(104, 36, prompt))
+    phone = film.pane("Alice's phone", Phone())
+    film.prompt(root, prompt)
+    film.type(root, "pam-onelogin check --prove alice")
+    phone.lines = ["Code: " + CODES[3]]
+    for _ in range(2):
+        film.prompt(root, "(empty line: stop): ", READ)
+        film.type(root, CODES[3])
+    for answer in ("deny", "code", "expire"):
+        film.prompt(root, "[y/N] ", READ)
+        film.type(root, "y")
+        phone.lines = [sys.stdin.readline().strip()]
+        film.take(LINE)
+        if answer == "code":
+            phone.lines.append("Code: " + CODES[4])
+            film.prompt(root, "(empty line: stop): ", LINE)
+            film.type(root, CODES[4])
+        else:
+            print(answer, flush=True)
+            phone.lines.append("Denied." if answer == "deny" else "No answer.")
+            film.take(LINE)
+    film.prompt(root, prompt, 3 * READ)
+    film.key_frame()
+    return film
+
+
 # Of alice's phone, as pam-pictures has them.
-CODES = ["492039", "718254", "305177"]
+CODES = ["492039", "718254", "305177", "640912", "227364"]
 
 if __name__ == "__main__":
     (folder,) = sys.argv[1:]
     # The logins are through the stack that enable leaves.
-    for make in (enable, login, demo):
+    for make in (enable, login, prove, demo):
         make().write(os.path.join(folder, make.__name__ + ".svg"))

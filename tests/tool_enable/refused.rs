@@ -1,6 +1,7 @@
 //! A stack that enable does not change: what it prints for the admin to write is followed to the letter.
 
 use super::*;
+use onelogin_simulator::WrongCode;
 use scene::{denied, password};
 
 /// What the tool prints as the whole of a stack.
@@ -132,5 +133,26 @@ fn a_stack_that_asks_already_and_is_not_safe_is_named() {
         let screen = good_saying(enable(&SUDO), "pam_onelogin is in the stack already");
         assert_eq!(screen.contains("Warning:"), !said.is_empty(), "{screen}");
         assert!(screen.contains(said), "{screen}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r06_a_tenant_that_accepted_a_wrong_code_is_not_switched_on() {
+    let scene = machine(&[]);
+    let before = stacks();
+    scene.simulator.set_wrong_code(WrongCode::Accepted);
+    let mut screen = tool(&["check", "--prove", "alice"]);
+    screen.expect("Code (empty line: stop): ");
+    screen.line("123456");
+    let (status, all) = screen.finish();
+    assert_eq!(status.code(), Some(3), "{all}");
+    for further in [
+        &["--dry-run"] as &[&str],
+        &["--anyway", "--no-trial", "--yes"],
+    ] {
+        let arguments = [&["--user", "alice", "sshd"] as &[&str], further].concat();
+        bad_saying(enable(&arguments), "OneLogin accepted what it must refuse");
+        assert_eq!(stacks(), before);
     }
 }

@@ -9,6 +9,7 @@ mod named_stack;
 mod names;
 mod network;
 mod onelogin;
+mod proof;
 mod replies;
 mod shared_file_system;
 mod ssh;
@@ -27,7 +28,7 @@ type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
 /// Each examiner, in the order in which an administrator would look. The second value is true if it
 /// contacts OneLogin or asks the running system: `--offline` and `--root` skip it.
-const EXAMINERS: [(Examiner, bool); 8] = [
+const EXAMINERS: [(Examiner, bool); 9] = [
     (stacks::examine, false),
     (ssh::examine, false),
     (sudo::examine, false),
@@ -35,6 +36,7 @@ const EXAMINERS: [(Examiner, bool); 8] = [
     (names::examine, false),
     (module::examine, true),
     (system::examine, true),
+    (proof::examine, true),
     (onelogin::examine, true),
 ];
 

@@ -59,6 +59,9 @@ const INSTALLED: &str = "/usr/sbin/pam-onelogin";
 /// By this variable a shell asks for completions.
 const COMPLETE: &str = "PAM_ONELOGIN_COMPLETE";
 
+/// The exit code when OneLogin accepted what it must refuse.
+const UNSAFE: u8 = 3;
+
 /// The shells that the packages have completions for.
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum Shell {
@@ -70,7 +73,7 @@ enum Shell {
 /// The text below the list of commands.
 const NEXT: &str = "\
 First steps, as root: check, then test USER, then enable SERVICE --try 300.
-Exit status: 0 success; 1 finding, denial or failure; 2 wrong command line. Manual: pam-onelogin(8).";
+Exit status: 0 success; 1 finding, denial or failure; 2 wrong command line; 3 unsafe tenant. Manual: pam-onelogin(8).";
 
 /// The heading of the options that every command has.
 const GLOBAL: &str = "Global options";
@@ -166,6 +169,7 @@ pub fn main() -> ExitCode {
     match context.console.end(result) {
         Exit::Good => ExitCode::SUCCESS,
         Exit::Bad => ExitCode::FAILURE,
+        Exit::Unsafe => ExitCode::from(UNSAFE),
     }
 }
 

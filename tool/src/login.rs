@@ -2,5 +2,9 @@
 
 pub(crate) mod decisions;
 pub(crate) mod outlook;
+pub(crate) mod proof;
+pub(crate) mod scratch;
+pub(crate) mod script;
 pub(crate) mod stored;
 pub(crate) mod traced_http;
+pub(crate) mod watched;

@@ -10,6 +10,8 @@ pub(crate) enum Exit {
     Good,
     /// A finding, a denial or a failure.
     Bad,
+    /// OneLogin accepted what it must refuse.
+    Unsafe,
 }
 
 /// Why a command failed: sentences that say what happened and what to do.

@@ -9,6 +9,7 @@ pub(crate) mod factors;
 pub(crate) mod import_duo;
 pub(crate) mod limits;
 pub(crate) mod map;
+pub(crate) mod prove;
 pub(crate) mod restore;
 pub(crate) mod status;
 pub(crate) mod try_login;

@@ -39,6 +39,8 @@ pub enum WrongCode {
     Rejected,
     /// `"status":"pending"`.
     Pending,
+    /// It is accepted, as a service with a grave fault would do.
+    Accepted,
 }
 
 /// What a poll says after the verification has expired; the real answer is not documented.

@@ -10,7 +10,7 @@ use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Paint, paint, width};
 use crate::ui::finding::{AS_ROOT, Finding, Severity, wrap};
-use crate::verb::Context;
+use crate::verb::{Context, prove};
 use clap::Args;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use serde::Serialize;
@@ -33,6 +33,10 @@ pub(crate) struct Options {
     /// Look up the devices of this local user, to check the credentials further
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
+    /// Find out how your tenant behaves, by real codes and pushes of this local user; each step asks first
+    #[arg(long, value_name = "USER", add = user_names(),
+        conflicts_with_all = ["focus", "root", "offline", "config_only", "user", "verbose", "quiet"])]
+    prove: Option<String>,
     #[command(flatten)]
     detail: Detail,
 }
@@ -79,6 +83,9 @@ struct Result {
 
 /// Looks at everything.
 pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Failure> {
+    if let Some(user) = &options.prove {
+        return prove::run(context, user);
+    }
     if !options.machine.has("/etc") {
         return Err(Failure::new(
             "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",

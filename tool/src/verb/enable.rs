@@ -110,6 +110,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             "enable does not accept --config: the stacks read {DEFAULT_CONFIG}"
         )));
     }
+    // Faults of the configuration are reported after the change was shown.
+    if context.load().is_ok_and(|loaded| loaded.is_unsafe) {
+        return Err(Failure(vec![
+            "OneLogin accepted what it must refuse, so it must not guard a login; nothing was changed"
+                .to_owned(),
+            "ask OneLogin's support, then type: pam-onelogin check --prove USER".to_owned(),
+        ]));
+    }
     let user = options.user(context)?;
     refuse_while_changing(options.service)?;
     let change = options.prepare(context, &user.name)?;
@@ -151,7 +159,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let exit = await_confirmation(context, options.service, &record, &state, &user.name)?;
     let result = match exit {
         Exit::Good => "confirmed",
-        Exit::Bad => "restored",
+        Exit::Bad | Exit::Unsafe => "restored",
     };
     Ok(options.report(context, result, &change, exit))
 }

@@ -1,8 +1,8 @@
 //! A machine for the recordings in docs/pictures: the real sshd, a simulated OneLogin, and the user alice, who has OneLogin
 //! Protect on a phone. Runs a command on it. Only root can run it, inside tests/private-etc.sh.
 //!
-//! The command reads what reaches the phone on its standard input, a line each. The line `approve` on its standard output
-//! approves the push.
+//! The command reads what reaches the phone on its standard input, a line each. The lines `approve`, `deny`
+//! and `expire` on its standard output answer the push, or end it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write as _};
@@ -73,7 +73,16 @@ fn run(mut command: Command) -> io::Result<bool> {
         .flat_map(BufRead::lines)
     {
         let order = order?;
-        if order != "approve" || simulator.approve_latest().is_none() {
+        let obeyed = match order.as_str() {
+            "approve" => simulator.approve_latest().is_some(),
+            "deny" => simulator.deny_latest().is_some(),
+            "expire" => {
+                simulator.expire_verifications();
+                true
+            }
+            _ => false,
+        };
+        if !obeyed {
             return Err(io::Error::other(format!("cannot obey {order:?}")));
         }
     }
@@ -105,7 +114,7 @@ fn prepare_home(stage: &Stage, sshd: &Sshd, alice: &Person) -> io::Result<()> {
 }
 
 /// Codes of the phone: each is accepted once.
-const CODES: [&str; 3] = ["492039", "718254", "305177"];
+const CODES: [&str; 5] = ["492039", "718254", "305177", "640912", "227364"];
 
 /// Where the command finds our programs.
 const TOOLS: &str = "/run/pam-host-tools";

@@ -12,7 +12,7 @@ use super::mfa;
 use super::{code_is_right, envelope, no_route, success, temporary};
 use crate::device::{Device, Factor};
 use crate::http::{Incoming, Reply};
-use crate::state::{Outcome, ProtectListing, Purpose, State, Verification, random_hex};
+use crate::state::{Outcome, ProtectListing, Purpose, State, Verification, WrongCode, random_hex};
 
 pub(super) fn answer(
     state: &mut State,
@@ -264,7 +264,7 @@ fn verify(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
     match (otp, token) {
         (otp, Some(token)) => triggered(state, user, &device, &token, otp.as_deref())?,
         (_, None) if needs_push || !device.factor.takes_code_directly() => return Err(stale()),
-        (Some(otp), None) if device.accepts(&otp) => {}
+        (Some(otp), None) if device.accepts(&otp) || accepts_wrong(state) => {}
         (_, None) => return Err(failed()),
     }
     let account = state.accounts.get_mut(&user);
@@ -273,6 +273,10 @@ fn verify(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
         used.active = true;
     }
     Ok(code_is_right(state))
+}
+
+fn accepts_wrong(state: &State) -> bool {
+    state.settings.wrong_code == WrongCode::Accepted
 }
 
 fn stale() -> Refusal {
@@ -299,6 +303,7 @@ fn triggered(
     };
     let verification = state.verifications.iter().find(own).ok_or_else(stale)?;
     let is_right = match otp {
+        Some(_) if accepts_wrong(state) => true,
         Some(otp) if device.factor == Factor::Protect => {
             verification.outcome == Outcome::Pending && device.accepts(otp)
         }

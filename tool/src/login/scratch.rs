@@ -1,0 +1,37 @@
+//! Private files for logins on purpose, which count against no user of this host.
+
+use crate::outcome::Failure;
+use pam_onelogin::config::Config;
+use pam_onelogin::host::uids;
+use pam_onelogin::state::State;
+use pam_onelogin::trust::Trusted;
+use std::path::PathBuf;
+
+/// The private files of these logins, in a folder of their own below `state_dir`.
+pub(crate) struct Scratch {
+    path: PathBuf,
+    pub(crate) own: State,
+    /// Those of all logins on this host.
+    pub(crate) host: State,
+}
+
+impl Scratch {
+    pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
+        let trusted = Trusted::of(uids());
+        let path = config
+            .state_dir
+            .join(format!("prove-{}", std::process::id()));
+        let host = State::open(&config.state_dir, trusted);
+        let own = State::open(&path, trusted);
+        match host.trouble().or(own.trouble()) {
+            Some(trouble) => Err(Failure::new(trouble.to_string())),
+            None => Ok(Self { path, own, host }),
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}

@@ -1,0 +1,395 @@
+//! `check --prove USER`: finds out how the administrator's own tenant behaves, by real codes and pushes of one
+//! user. Each step says what it sends, asks first, and stops at the first surprise. At most three messages or
+//! pushes are sent. The wrong code comes first: a tenant that accepts one must not guard a login.
+//!
+//! The steps are logins by the module's own code, which the tool answers. Their counts are kept apart, so that
+//! a wrong code on purpose does not count against the user's limits on this host.
+
+mod step;
+
+use crate::login::outlook::{Prediction, request, subject, word};
+use crate::login::proof::{
+    CODE_BESIDE_PUSH, DENIED_PUSH, EXPIRED_PUSH, IDS, Proof, QUESTIONS, RIGHT_CODE, WRONG_CODE,
+};
+use crate::login::scratch::Scratch;
+use crate::login::script::{Script, Typing};
+use crate::login::watched::{Noted, Replies, Watched};
+use crate::outcome::{Exit, Failure};
+use crate::ui::console::{Paint, paint, width};
+use crate::ui::finding::wrap;
+use crate::ui::terminal::{Countdown, hold_interrupts};
+use crate::verb::Context;
+use pam_onelogin::api::{self, ApiError, ApiTrouble};
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::factor::{Codes, Device, Factor};
+use pam_onelogin::id::UserId;
+use pam_onelogin::login::{
+    Api as _, ApprovalWait, Beginning, Clock as _, Deadline, Denial, Outcome, Unknown, Wait,
+};
+use pam_onelogin::onelogin::OneLogin;
+use pam_onelogin::secret::Secret;
+use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean};
+use pam_onelogin::user::Subject;
+use std::cell::RefCell;
+use std::time::Duration;
+
+/// How many messages and pushes are sent at most.
+const MOST_SENT: u32 = 3;
+
+/// The time for one step: the longest that the configuration allows for a login.
+const STEP: Duration = Duration::from_secs(600);
+
+/// How long between two looks at a push that stays unanswered, and how long after its end it is looked at.
+const LOOK: Duration = Duration::from_secs(5);
+const AFTER: Duration = Duration::from_secs(15);
+
+/// Finds out how the tenant behaves.
+pub(crate) fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
+    let mut loaded = context.load()?;
+    let console = &context.console;
+    hold_interrupts();
+    let name = clean(user, PROMPT_CHARS);
+    let end = |outcome: &Outcome| Prediction::of_end(outcome).failure(&name, "; nothing was asked");
+    let subject = subject(&request(user), &loaded).map_err(|outcome| end(&outcome))?;
+    // A tenant that was found unsafe is asked again like any other.
+    loaded.is_unsafe = false;
+    loaded.config.onelogin.login_timeout = STEP;
+    loaded.config.factors.prompts = 1;
+    loaded.config.factors.autopush = false;
+    loaded.config.push_wait = Duration::from_secs(loaded.config.factors.expires_in.into());
+    let scratch = Scratch::new(&loaded.config)?;
+    let seen = RefCell::new(Replies::default());
+    let mut prover = Prover {
+        context,
+        subject: &subject,
+        proof: Proof::begin(&loaded.config),
+        loaded,
+        scratch,
+        user: None,
+        seen: &seen,
+        sent: 0,
+        spent: RefCell::default(),
+        right: Vec::new(),
+    };
+    let url = &prover.proof.url;
+    console.note(&wrapped(&format!(
+        "This finds out how {url} behaves, by real codes and pushes of {name}. Each step says what it sends, \
+         and asks first. At most {MOST_SENT} messages and pushes are sent. It stops at the first surprise."
+    )));
+    let devices = prover.devices().map_err(|outcome| end(&outcome))?;
+    let ended = prover.steps(&devices);
+    prover.conclude(ended)
+}
+
+/// Why there are no further steps.
+enum Stop {
+    /// The administrator did not go on.
+    Declined,
+    /// OneLogin did something that it should not do, but no user gets in by it.
+    Surprise,
+    /// OneLogin accepted what it must refuse.
+    Unsafe,
+    /// The tool could not go on.
+    Failed(Failure),
+}
+
+struct Prover<'a> {
+    context: &'a Context,
+    subject: &'a Subject,
+    loaded: Loaded,
+    scratch: Scratch,
+    /// The user at OneLogin, once looked up.
+    user: Option<UserId>,
+    seen: &'a RefCell<Replies>,
+    proof: Proof,
+    /// How many messages and pushes were sent.
+    sent: u32,
+    /// The codes that were typed to be accepted.
+    spent: RefCell<Vec<Secret>>,
+    /// The questions that OneLogin must answer in one way only, and did.
+    right: Vec<&'static str>,
+}
+
+impl Prover<'_> {
+    /// The devices of the user, looked up as a login does.
+    fn devices(&mut self) -> Result<Vec<Device>, Outcome> {
+        let subject = self.subject;
+        let preview = self.login(Script::default(), ApprovalWait::AfterEnter, |login| {
+            login.preview(subject)
+        });
+        self.user = preview.onelogin_id;
+        match preview.beginning {
+            Beginning::Menu(menu) => Ok(menu.devices().to_vec()),
+            Beginning::End(outcome) => Err(outcome),
+            Beginning::Enrolment => Err(Outcome::Unknown(Unknown::NoFactor)),
+        }
+    }
+
+    fn steps(&mut self, devices: &[Device]) -> Result<(), Stop> {
+        let at_hand = devices
+            .iter()
+            .find(|device| device.codes == Codes::AtHand && device.factor != Factor::Temporary);
+        let with_code = at_hand
+            .or_else(|| {
+                devices
+                    .iter()
+                    .find(|device| !device.factor.medium().is_empty())
+            })
+            .or_else(|| {
+                devices
+                    .iter()
+                    .find(|device| device.codes == Codes::WithPush)
+            });
+        match with_code {
+            Some(device) => {
+                self.wrong_code(device)?;
+                self.right_code(device)?;
+            }
+            None => self.not_asked(WRONG_CODE, "this user has no device for codes"),
+        }
+        let Some(push) = devices.iter().find(|device| device.factor == Factor::Push) else {
+            self.not_asked(DENIED_PUSH, "this user has no OneLogin Protect");
+            return Ok(());
+        };
+        self.denied_push(push)?;
+        if push.codes == Codes::Never {
+            self.not_asked(CODE_BESIDE_PUSH, "this OneLogin Protect takes no codes");
+        } else {
+            self.code_beside_push(push)?;
+        }
+        self.expired_push(push)
+    }
+
+    /// Step 1.
+    fn wrong_code(&mut self, device: &Device) -> Result<(), Stop> {
+        let name = device.label();
+        self.step(
+            WRONG_CODE,
+            &format!(
+                "Type the code of {name}. The tool changes its last character and sends the wrong code to \
+                 OneLogin, which must refuse it. OneLogin may count this as a failed attempt."
+            ),
+        );
+        let outcome = self.code(device, Typing::Wrong)?;
+        let said = self.said();
+        match outcome {
+            Outcome::Denied(Denial::Code) => {
+                self.right(WRONG_CODE, format!("refused: {said}"));
+                Ok(())
+            }
+            Outcome::Accepted(_) => self.is_unsafe(WRONG_CODE, "a wrong code", &said),
+            other => self.surprised(WRONG_CODE, &other, &said),
+        }
+    }
+
+    /// Step 2.
+    fn right_code(&mut self, device: &Device) -> Result<(), Stop> {
+        let name = device.label();
+        self.step(
+            RIGHT_CODE,
+            &format!("Type the code of {name} once more. It is sent as it is, and OneLogin must accept it."),
+        );
+        let outcome = self.code(device, Typing::Right)?;
+        let said = self.said();
+        match outcome {
+            Outcome::Accepted(_) => {
+                self.answer(RIGHT_CODE, format!("accepted: {said}"), None);
+                let ids = self.seen.borrow().ids();
+                self.keep(IDS, ids, None);
+                Ok(())
+            }
+            Outcome::Denied(Denial::Code) => {
+                // Then the refusal of the wrong code says nothing: a token without rights gets the same reply.
+                self.right.clear();
+                let advice = "OneLogin may refuse every code: check the scope of the credential, and the clock of \
+                     the phone; then run this again";
+                self.answer(RIGHT_CODE, format!("refused: {said}"), Some(advice));
+                Err(Stop::Surprise)
+            }
+            other => self.surprised(RIGHT_CODE, &other, &said),
+        }
+    }
+
+    /// Step 3.
+    fn denied_push(&mut self, device: &Device) -> Result<(), Stop> {
+        let name = device.label();
+        let what = format!("A push is sent to {name}. Deny it on the phone.");
+        if !self.may_send(DENIED_PUSH, &what)? {
+            return Ok(());
+        }
+        let outcome = self.run(device, Script::of([Typing::Enter]), ApprovalWait::AtOnce)?;
+        let said = self.said();
+        match outcome {
+            Outcome::Denied(Denial::Push) => {
+                self.right(DENIED_PUSH, format!("refused at once: {said}"));
+                Ok(())
+            }
+            Outcome::Denied(Denial::Expired) => {
+                self.right(DENIED_PUSH, format!("the verification is gone: {said}"));
+                Ok(())
+            }
+            Outcome::Denied(Denial::Unanswered) => {
+                let advice = "users who deny a push wait until push.wait is over; you may lower it";
+                let answer = format!("looks like a push without an answer: {said}");
+                self.answer(DENIED_PUSH, answer, Some(advice));
+                Ok(())
+            }
+            Outcome::Accepted(_) => {
+                let ask = "Did you press Deny?";
+                self.approved(DENIED_PUSH, ask, "a push that was denied", &said)
+            }
+            other => self.surprised(DENIED_PUSH, &other, &said),
+        }
+    }
+
+    /// Step 4.
+    fn code_beside_push(&mut self, device: &Device) -> Result<(), Stop> {
+        let name = device.label();
+        let what = format!(
+            "A push is sent to {name}. Do not answer it: type the code that the app shows. It is sent while the push is open."
+        );
+        if !self.may_send(CODE_BESIDE_PUSH, &what)? {
+            return Ok(());
+        }
+        let script = match device.codes {
+            Codes::WithPush => Script::of([Typing::Right]),
+            Codes::AtHand | Codes::Never => Script::of([Typing::Enter, Typing::Right]),
+        };
+        let outcome = self.run(device, script, ApprovalWait::AfterEnter)?;
+        let said = self.said();
+        match outcome {
+            Outcome::Accepted(_) => {
+                self.answer(CODE_BESIDE_PUSH, format!("accepted: {said}"), None);
+                Ok(())
+            }
+            Outcome::Denied(Denial::Code) => {
+                let advice = "tell your users: answer the push, or deny it and log in again before you type a code";
+                self.answer(CODE_BESIDE_PUSH, format!("refused: {said}"), Some(advice));
+                Ok(())
+            }
+            other => self.surprised(CODE_BESIDE_PUSH, &other, &said),
+        }
+    }
+
+    /// Step 5. A login ends before its push does, so this step asks OneLogin itself.
+    fn expired_push(&mut self, device: &Device) -> Result<(), Stop> {
+        let life = self.loaded.config.factors.expires_in;
+        let name = device.label();
+        let what = format!(
+            "A push is sent to {name}. Do not answer it. The tool waits until it ends, which takes up to {life} seconds."
+        );
+        if !self.may_send(EXPIRED_PUSH, &what)? {
+            return Ok(());
+        }
+        let ended = self.wait_for_the_end(device);
+        let said = self.said();
+        match ended {
+            Ok(Some(api::Answer::Rejected | api::Answer::Unfit)) => {
+                self.right(EXPIRED_PUSH, format!("refused: {said}"));
+            }
+            Ok(Some(api::Answer::Accepted(_))) => {
+                let ask = "Did you leave it unanswered?";
+                return self.approved(EXPIRED_PUSH, ask, "a push without an answer", &said);
+            }
+            Ok(Some(api::Answer::Pending)) => {
+                let answer = format!("still open {} s after its end: {said}", AFTER.as_secs());
+                self.answer(
+                    EXPIRED_PUSH,
+                    answer,
+                    Some("keep push.wait below factors.expires_in"),
+                );
+            }
+            Ok(None) => return Err(Stop::Declined),
+            Err(error) if error.trouble == ApiTrouble::NotFound => {
+                self.right(EXPIRED_PUSH, format!("the verification is gone: {said}"));
+            }
+            Err(error) => return self.surprised(EXPIRED_PUSH, &Outcome::Unavailable(error), &said),
+        }
+        Ok(())
+    }
+
+    /// Sends a push and asks how it stands until it is answered or well over; `None` after Ctrl-C.
+    fn wait_for_the_end(&self, device: &Device) -> Result<Option<api::Answer>, ApiError> {
+        let console = &self.context.console;
+        let clock = Countdown::start(console);
+        let config = &self.loaded.config;
+        let mut transport = Watched::new(config, console, &clock, (self.seen, Noted::All));
+        let mut onelogin = OneLogin::new(
+            config,
+            &self.loaded.secrets,
+            &self.scratch.own,
+            &mut transport,
+        );
+        let Some(user) = &self.user else {
+            return Ok(None);
+        };
+        let deadline = || Deadline::after(config.onelogin.request_timeout);
+        onelogin.authorise(deadline())?;
+        let activation = onelogin.activate(user, device, deadline().into())?;
+        let end = clock.elapsed() + Duration::from_secs(config.factors.expires_in.into()) + AFTER;
+        clock.counts(end.saturating_sub(clock.elapsed()));
+        loop {
+            if clock.wait(LOOK) == Wait::Interrupted {
+                return Ok(None);
+            }
+            let answer = onelogin.poll(user, device, &activation.id, deadline())?;
+            if !matches!(answer, api::Answer::Pending) || clock.elapsed() >= end {
+                return Ok(Some(answer));
+            }
+        }
+    }
+}
+
+impl Prover<'_> {
+    /// Shows and keeps the answers.
+    fn conclude(self, ended: Result<(), Stop>) -> Result<Exit, Failure> {
+        let console = &self.context.console;
+        console.note(&format!("\n{}", paint(Paint::Bold, "Result")));
+        for answer in &self.proof.answers {
+            let question = QUESTIONS.iter().find(|known| known.word == answer.question);
+            let text = question.map_or(answer.question.as_str(), |question| question.text);
+            let said = capital(&clean(&answer.answer, LOG_CHARS));
+            console.say(&wrapped(&format!("{text} {said}.")));
+            if let Some(advice) = &answer.advice {
+                console.say(&wrap(&format!("  do: {advice}"), 6, width()));
+            }
+        }
+        console.document(&self.proof);
+        let config = &self.context.config;
+        if !self.proof.answers.is_empty() {
+            self.proof.save(config)?;
+        }
+        if !matches!(ended, Err(Stop::Unsafe | Stop::Failed(_)))
+            && self.proof.unmark(config, &self.right)?
+        {
+            console.note(&wrapped("OneLogin now refuses what it accepted before. Logins by this credential work again."));
+        }
+        let user = word(&self.subject.name);
+        match ended {
+            Ok(()) => {
+                console.note(&format!("Next: sudo pam-onelogin test {user}"));
+                Ok(Exit::Good)
+            }
+            Err(Stop::Unsafe) => Ok(Exit::Unsafe),
+            Err(Stop::Failed(failure)) => Err(failure),
+            Err(Stop::Declined) => {
+                console.fault("stopped; the other questions were not asked");
+                Ok(Exit::Bad)
+            }
+            Err(Stop::Surprise) => {
+                console.fault("stopped at a surprise; the other questions were not asked");
+                Ok(Exit::Bad)
+            }
+        }
+    }
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}
+
+fn wrapped(text: &str) -> String {
+    wrap(text, 0, width())
+}
