@@ -5,7 +5,7 @@ mod world;
 
 use onelogin_simulator::{
     Action, Certificate, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Fault, Match, Options,
-    Scope, ScopeRules,
+    Scope, ScopeRules, User, Usernames,
 };
 use pam_host::place::set_mode;
 use pam_host::{Manner, Tunnels};
@@ -67,9 +67,49 @@ fn a_right_host_is_told_what_is_right_and_how_often_onelogin_was_asked() {
 fn without_a_name_less_is_asked_and_what_was_not_tried_is_said() {
     let world = World::with_totp();
     let checked = Checked::of(&world, &[]);
-    assert_eq!(world.requests(), 4, "token, users, apps, what is left");
+    assert_eq!(
+        world.requests(),
+        5,
+        "token, a user, some users, apps, what is left"
+    );
     assert!(checked.what("not-tried").contains("--user"));
     assert_eq!(checked.severity("scope"), ["good"]);
+}
+
+#[test]
+fn where_users_have_no_user_name_the_e_mail_address_is_proposed() {
+    let options = || Options {
+        usernames: Usernames::Empty,
+        ..Options::default()
+    };
+    let world = World::started(options(), [totp()], &[]);
+    let checked = Checked::of(&world, &[NAME]);
+    assert_eq!(checked.severity("empty-usernames"), ["warning"]);
+    let out = &checked.ran.out;
+    has(out, "none of the first 1 users at OneLogin has a user name");
+    // The advice, followed to the letter.
+    let advice = r#"match = \"email\", append_domain = \"example.com\""#;
+    has(out, advice);
+    world.config(&[
+        "users.match = \"email\"",
+        "users.append_domain = \"example.com\"",
+    ]);
+    let checked = Checked::of(&world, &[NAME]);
+    assert_eq!(checked.severity("empty-usernames"), [""; 0]);
+    assert_eq!(checked.severity("editable-attribute"), ["note"]);
+    assert_eq!(checked.severity("scope"), ["good"; 3]);
+
+    // With two domains there is none to propose.
+    let world = World::started(options(), [totp()], &[]);
+    let other = User::new(1002, "other").email("other@example.org");
+    world.onelogin.add_user(other);
+    let checked = Checked::of(&world, &[]);
+    has(&checked.ran.out, "append_domain = \\\"YOUR.DOMAIN\\\"");
+    // One user with a name is enough to see that there are such.
+    let world = World::with_totp();
+    let checked = Checked::of(&world, &["root"]);
+    assert_eq!(checked.severity("empty-usernames"), [""; 0]);
+    assert_eq!(checked.severity("editable-attribute"), [""; 0]);
 }
 
 #[test]
@@ -196,7 +236,7 @@ fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects
     assert_eq!(checked.severity("certificate"), ["good"]);
     assert_eq!(
         (checked.severity("token"), world.requests()),
-        (vec!["good"], 4)
+        (vec!["good"], 5)
     );
     assert!(!checked.ran.out.contains("proxy-password"));
     world.config(&[&through(1)]);

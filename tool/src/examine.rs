@@ -4,6 +4,7 @@
 mod certificate;
 mod config;
 mod credential;
+mod directory;
 mod module;
 mod named_stack;
 mod names;

@@ -1,6 +1,7 @@
 //! What the API credentials may do: each call that logins here need, and some that they should not be able
 //! to make. Only reading calls are made; the report lists what they cannot test.
 
+use crate::examine::directory;
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::login::outlook::{Prediction, subject};
@@ -56,6 +57,10 @@ impl Probe<'_> {
         let verifies = self.token(Role::Verify);
         let looks_up = looks_up && (has_lookup || verifies);
         let user = if looks_up { self.user(name) } else { None };
+        directory::editable(self.config, self.findings);
+        if looks_up && user.is_none() {
+            directory::empty_usernames(&mut self.client, self.config, self.findings);
+        }
         let device = user.as_ref().and_then(|user| self.devices(user));
         if verifies {
             if let Some((user, device)) = user.as_ref().zip(device.as_ref()) {
@@ -281,9 +286,11 @@ impl Probe<'_> {
         // For devices Read All was seen to be enough, and no smaller scope.
         let may_read_all = role == Role::Lookup && is_v2;
         let scope = match (manages_all, reads_all) {
-            (true, _) => "everything in the tenant: its scope is Manage All",
+            (true, _) => "everything in the tenant: the scope of this credential is Manage All",
             (false, true) if may_read_all => return,
-            (false, true) => "the apps of the tenant: its scope is Read All or Manage All",
+            (false, true) => {
+                "the apps of the tenant: the scope of this credential is Read All or Manage All"
+            }
             (false, false) => {
                 let what = format!("the credential in {table} may not read the apps of the tenant");
                 self.findings.push(Finding::good("scope-small", what));
