@@ -28,7 +28,7 @@ help:
 	@echo 'Test'
 	@echo '  make test-quick         the tests that need no root, with a debug build (under five minutes)'
 	@echo '  make test               all tests; those with the real sshd and sudo need root: sudo make test'
-	@echo '  make test-full          a part of "make test": the tests that need no root, with the module as it is installed'
+	@echo '  make test-full          a part of "make test": the tests that need no root, with the release build of the module'
 	@echo '  make test-endurance     a part of "make test": ten thousand logins in one process'
 	@echo '  make test-clients       a part of "make test": the simulator, driven by the Python clients that OneLogin publishes'
 	@echo '  make test-root          a part of "make test": the tests that need root'
@@ -146,7 +146,7 @@ test-quick: needs-tests
 	$(CARGO) build --quiet --locked --workspace
 	$(call test-rootless)
 
-# The same tests, with the module as it is installed.
+# The same tests, with the release build of the module.
 test-full: build needs-tests
 	$(CARGO) build --quiet --locked --workspace
 	$(call test-rootless,PAM_ONELOGIN_MODULE=$(MODULE))

@@ -342,7 +342,7 @@ fn sudo_i_has_a_stack_of_its_own_and_asks_too() {
         decision.starts_with("pam_onelogin(sudo-i:auth): accepted "),
         "{decision}"
     );
-    scene.stage.tried("sudo", "sudo -i: by its own stack");
+    scene.stage.tried("sudo", "sudo -i: uses the stack sudo-i");
 }
 
 #[test]

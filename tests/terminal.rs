@@ -90,7 +90,7 @@ fn su_puts_a_push_into_a_prompt_with_and_without_a_command() {
         assert_eq!(scene.simulator.activations(), 1);
         scene
             .stage
-            .tried("su", "a push, with -c and without: in a prompt");
+            .tried("su", "with and without -c: the push is offered in a prompt");
     }
 }
 
@@ -290,7 +290,7 @@ fn sudo_rs_asks_for_the_password_and_then_for_a_code() {
     assert_eq!(scene.simulator.codes(), 2);
     scene.stage.tried(
         "sudo-rs",
-        "the password, then a code; -i, too: by the stack of sudo",
+        "the password, then a code; sudo -i uses the stack of sudo",
     );
 }
 

@@ -186,7 +186,7 @@ keys! {
                 others: &[("activated", VerifyForm::Activated)],
             },
             example = "\"activated\"",
-            text = "How codes from an app or a YubiKey are checked. `\"direct\"`: the code is posted. `\"activated\"`: the device is activated first; codes of Protect and Duo are not accepted.",
+            text = "How codes from an app or a YubiKey are checked. `\"direct\"`: the module sends the code in one request. `\"activated\"`: the module first tells OneLogin which device is used (\"activate factor\"), then sends the code; it does not accept codes of Protect and Duo.",
             more = "Set `\"activated\"` if the tenant treats a posted code as a request to activate the device.";
         CA_FILE "ca_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/ca.pem\"",
@@ -280,13 +280,13 @@ keys! {
             text = "pushes, calls, text messages and e-mails without an accepted login within the window; after that only codes are offered.";
         CHALLENGES_PER_DAY "challenges_per_day": Number<u32> = Number { default: 12, least: 1, most: 200 },
             example = "20",
-            text = "the same within 24 hours; at least `challenges`.";
+            text = "the same limit for 24 hours. Not less than `challenges`.";
         FAILURES "failures": Number<u32> = Number { default: 10, least: 1, most: 100 },
             example = "5",
             text = "codes that OneLogin refused within the window; after that every login is denied.";
         FAILURES_PER_DAY "failures_per_day": Number<u32> = Number { default: 50, least: 1, most: 200 },
             example = "30",
-            text = "the same within 24 hours; at least `failures`.";
+            text = "the same limit for 24 hours. Not less than `failures`.";
         WINDOW "window": Number<u64> = Number { default: 600, least: 60, most: 86_400 },
             example = "3600",
             text = "the length of the window in seconds.";
@@ -297,7 +297,7 @@ keys! {
                 others: &[("assumed", FirstFactor::Assumed)],
             },
             example = "\"assumed\"",
-            text = "Whether a first factor was verified before this module. `\"auto\"`: the module detects it. `\"assumed\"`: the administrator states that one always is, but cannot be detected, such as a smart card. See {who-is-asked#With and without a first factor}.";
+            text = "Whether a first factor was verified before this module. `\"auto\"`: the module detects it. `\"assumed\"`: the administrator states that a first factor is always verified, although the module cannot detect it, such as a smart card. See {who-is-asked#With and without a first factor}.";
         FAILMODE "failmode": Word<FailMode> = Word {
                 default: ("secure", FailMode::Secure),
                 others: &[("safe", FailMode::Safe)],

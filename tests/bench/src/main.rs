@@ -177,7 +177,7 @@ const NOTES: &str = "\
 - All files are in memory (`/dev/shm`), as those below `/run` are.
 - Round trips are counted by a proxy in between: a connection is one, and so is each change of direction from client to server and
   back. The servers send no session tickets, which no login would wait for.
-- Times are from `pam_start` to `pam_end` without the prompt; those with 80 ms have 40 ms in each direction.
+- Times are from `pam_start` to `pam_end`, without the time at the prompt. A network with 80 ms has 40 ms in each direction.
 - Computing is the processor time of the process from `pam_start` to `pam_end`, with loading and unloading the module.
 - Instructions are counted by callgrind inside `pam_start`, `pam_authenticate`, `pam_setcred` and `pam_end`, with the dynamic
   linker's.

@@ -430,7 +430,7 @@ pub fn here(logins: usize) -> String {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     format!(
         "Measured on {} by `make bench`: {}, {processors} processors, {}.\nMedians (and quartiles) of {logins} logins \
-         each, the modules by turns.",
+         each, one login of each module, then the next of each.",
         OffsetDateTime::now_utc().date(),
         field("/proc/cpuinfo", "model name"),
         field("/etc/os-release", "PRETTY_NAME"),

@@ -170,7 +170,7 @@ pub(crate) const IDS: &Question = &Question {
 };
 pub(crate) const DENIED_PUSH: &Question = &Question {
     word: "denied-push",
-    text: "Does OneLogin refuse a push that is denied on the phone?",
+    text: "Does OneLogin report a push as denied after you deny it on the phone?",
 };
 pub(crate) const CODE_BESIDE_PUSH: &Question = &Question {
     word: "code-beside-push",
