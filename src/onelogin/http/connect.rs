@@ -333,25 +333,37 @@ mod tests {
     #[test]
     fn r19_silence_counts_only_for_who_had_the_time_to_answer() {
         let (_server, there, _clients) = silent();
-        let (quick, long) = (Duration::from_millis(40), Duration::from_secs(600));
-        let connect =
-            |time, whole| connect_within(&[there], Ports::Chosen, time, whole).unwrap_err();
-        assert_eq!(connect(quick, quick), Miss::Silence);
+        let hour = Duration::from_secs(3600);
+        // What a silent address says that was dialled this long ago, of a time of one hour.
+        let lost = |ago: Duration, not_dialled| {
+            let time = Time {
+                end: Instant::now(),
+                whole: hour,
+            };
+            let mut race = Race {
+                ports: Ports::Chosen,
+                time,
+                pending: Vec::new(),
+                misses: Vec::new(),
+            };
+            assert!(race.dial(there).is_none());
+            race.pending[0].at -= ago;
+            race.lost(not_dialled).miss
+        };
+        let minute = hour / 60;
+        assert_eq!(lost(31 * minute, 0), Miss::Silence);
         // The look-up took long, or the login is over: what is left is not what the configuration gives.
-        assert_eq!(connect(quick, long), Miss::Hurry);
-        assert_eq!(connect(Duration::ZERO, long), Miss::Hurry);
+        assert_eq!(lost(29 * minute, 0), Miss::Hurry);
         // An address that was not dialled any more.
-        let many = vec![there; 3];
-        assert_eq!(
-            connect_within(&many, Ports::Chosen, Duration::ZERO, quick).unwrap_err(),
-            Miss::Hurry
-        );
+        assert_eq!(lost(31 * minute, 1), Miss::Hurry);
         // However many they are, each has its part.
-        let many = vec![there; 16];
+        let (many, time) = (vec![there; 16], Duration::from_secs(2));
         assert_eq!(
-            connect_within(&many, Ports::Chosen, 50 * quick, 50 * quick).unwrap_err(),
+            connect_within(&many, Ports::Chosen, time, time).unwrap_err(),
             Miss::Silence
         );
+        let late = connect_within(&[there], Ports::Chosen, Duration::ZERO, hour);
+        assert_eq!(late.unwrap_err(), Miss::Hurry);
     }
 
     #[test]
