@@ -36,6 +36,16 @@ fn answer<'a>(document: &'a Value, question: &str) -> &'a str {
         .map_or("", |answer| answer["answer"].as_str().unwrap())
 }
 
+/// What `check` says is known of the tenant.
+fn known(world: &World) -> String {
+    let ran = run(at(&world.place, &["check", "--json"]), &[]);
+    let document = ran.json();
+    let ids = document["findings"].as_array().unwrap().iter();
+    let mut ids = ids.map(|finding| finding["id"].as_str().unwrap());
+    let id = ids.find(|id| ["proved", "not-proved", "unsafe-tenant"].contains(id));
+    id.unwrap().to_owned()
+}
+
 fn beside_the_configuration(world: &World, name: &str) -> PathBuf {
     world.place.config_path().with_file_name(name)
 }
@@ -70,6 +80,10 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
         world.onelogin.set_wrong_code(WrongCode::Rejected);
         let ran = prove(&world, &["000000", "000000"]);
         assert_eq!(ran.code, 1, "{}", ran.err);
+        std::fs::rename(&list, list.with_extension("away")).unwrap();
+        assert_eq!(known(&world), "not-proved");
+        std::fs::rename(list.with_extension("away"), &list).unwrap();
+        assert_eq!(known(&world), "unsafe-tenant");
         has(answer(&ran.json(), "right-code"), "refused: HTTP");
         assert!(list.exists());
 
@@ -77,6 +91,7 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
         assert_eq!(ran.code, 0, "{}", ran.err);
         has(&ran.err, "Logins by this credential work again.");
         assert!(!list.exists());
+        assert_eq!(known(&world), "proved");
         world.later();
         assert_accepted(&world.ssh().answer(fresh_code()).run());
     }
@@ -129,6 +144,9 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
         for secret in [PUSH_CODE, PUSH_CODE_2, NAME] {
             assert!(!kept.contains(secret), "{kept}");
         }
+        // The folder of a process that was killed goes with the next one.
+        std::fs::create_dir(world.place.state_path().join("prove-999999999")).unwrap();
+        assert_eq!(prove(&world, &[""]).code, 1);
         let left = std::fs::read_dir(world.place.state_path()).unwrap();
         let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let names: Vec<_> = names.filter(|name| name.starts_with("prove-")).collect();

@@ -51,6 +51,15 @@ impl Proof {
         Ok(proofs.find(|proof| proof.is_of_the_same(&wanted)))
     }
 
+    /// Whether OneLogin refused a wrong code, and accepted a right one: a tenant that refuses every code proves nothing.
+    pub(crate) fn tells_codes_apart(&self) -> bool {
+        let begins = |question: &Question, word: &str| {
+            let mut answers = self.answers.iter();
+            answers.any(|it| it.question == question.word && it.answer.starts_with(word))
+        };
+        begins(WRONG_CODE, "refused") && begins(RIGHT_CODE, "accepted")
+    }
+
     /// Keeps the answers, in place of earlier ones about the same URL and credential.
     pub(crate) fn save(&self, config_path: &Path) -> Result<(), Failure> {
         // An unreadable file is written anew: it holds nothing that cannot be asked again.

@@ -5,7 +5,7 @@ use pam_onelogin::config::Config;
 use pam_onelogin::host::uids;
 use pam_onelogin::state::State;
 use pam_onelogin::trust::Trusted;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The private files of these logins, in a folder of their own below `state_dir`.
 pub(crate) struct Scratch {
@@ -18,9 +18,10 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
         let trusted = Trusted::of(uids());
+        sweep(&config.state_dir);
         let path = config
             .state_dir
-            .join(format!("prove-{}", std::process::id()));
+            .join(format!("{NAME}{}", std::process::id()));
         let host = State::open(&config.state_dir, trusted);
         let own = State::open(&path, trusted);
         match host.trouble().or(own.trouble()) {
@@ -35,3 +36,17 @@ impl Drop for Scratch {
         let _ = std::fs::remove_dir_all(&self.path);
     }
 }
+
+/// Removes the folders of processes that were killed.
+fn sweep(state_dir: &Path) {
+    for entry in state_dir.read_dir().into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// The beginning of their names; a process number follows.
+const NAME: &str = "prove-";
