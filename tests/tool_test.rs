@@ -6,7 +6,9 @@ mod world;
 use clap::Command;
 use clap::builder::StyledStr;
 use nix::sys::signal::Signal;
-use onelogin_simulator::{Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Message, User};
+use onelogin_simulator::{
+    Action, DEFAULT_CLIENT_SECRET, Device, Factor, Fault, Match, Message, User,
+};
 use pam_onelogin_tool::command;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -349,7 +351,7 @@ fn add_commands(above: &Command, path: &str, there: &mut BTreeSet<String>) {
 
 /// The person approves, as soon as the push is on the phone.
 fn approve(world: &World) {
-    let is_push = |message: &Message| matches!(message, Message::Push { .. });
+    let is_push = |message: &Message| message.factor == Factor::Protect;
     let push = world
         .onelogin
         .wait_for_message(Duration::from_secs(60), is_push);

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use onelogin_simulator::{Message, Simulator, samples};
+use onelogin_simulator::{Factor, Simulator, samples};
 use pam_host::pty::Pty;
 use pam_host::root::{ENTERED, PASSWORD, Person, Sshd, Stage, sshd_settings};
 
@@ -71,7 +71,7 @@ impl Scene {
     fn push(&self) {
         let push = self
             .simulator
-            .wait_for_message(LONG, |message| matches!(message, Message::Push { .. }));
+            .wait_for_message(LONG, |message| message.factor == Factor::Protect);
         push.expect("a push was sent");
     }
 
@@ -79,11 +79,9 @@ impl Scene {
     pub fn text_message(&self) -> String {
         let message = self
             .simulator
-            .wait_for_message(LONG, |message| matches!(message, Message::Sms { .. }));
-        match message {
-            Some(Message::Sms { code, .. }) => code,
-            other => panic!("a text message was sent, not {other:?}"),
-        }
+            .wait_for_message(LONG, |message| message.factor == Factor::Sms);
+        let message = message.expect("a text message was sent");
+        message.code().expect("it has a code").to_owned()
     }
 
     /// The log line of the module with this text.

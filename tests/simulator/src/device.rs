@@ -4,80 +4,102 @@ use std::time::SystemTime;
 
 use crate::totp;
 
-/// The kinds of factor, as far as the API treats them differently.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Factor {
-    /// Push to the Protect app, or a code from it.
-    Protect,
-    /// A time-based code from any app.
-    Authenticator,
-    /// A code by text message.
-    Sms,
-    /// A code by e-mail.
-    Email,
-    /// A link by e-mail; the API calls it the same as [`Factor::Email`].
-    MagicLink,
-    /// A call; the person keys in digits that the login shows.
-    Voice,
-    /// A key that types 44 modhex characters; checked by code without activation.
-    YubiKey,
-    /// A Duo passcode; checked by code without activation, and not to be enrolled through the API.
-    Duo,
-    /// Any other factor, by its `auth_factor_name`; checked by code without activation.
-    Other(String),
+/// How the person answers a factor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The code of an app or a key: nothing is sent.
+    CodeAtHand,
+    /// A push, or a code of the app that gets it.
+    Push,
+    /// A code that is sent; some have a letter where `letters`.
+    CodeSent { letters: bool },
+    /// A call: the person keys in digits that the login shows.
+    Call,
+    /// A link.
+    Link,
+}
+
+/// What the simulator knows of a factor.
+pub(crate) struct Row<'a> {
+    pub(crate) way: Way,
+    /// `factor_id`.
+    pub(crate) id: u64,
+    /// `auth_factor_name` in API v2.
+    pub(crate) name: &'a str,
+    /// `auth_factor_name` in API v1; `None` if v1 does not know the factor.
+    pub(crate) v1: Option<&'a str>,
+    /// `type_display_name`, unless an admin changes it.
+    pub(crate) type_name: &'a str,
+    /// What reaches the telephone or mailbox; empty if nothing is sent.
+    pub(crate) sends: &'static str,
+}
+
+/// Defines the factors, each with the columns of [`Row`].
+macro_rules! factors {
+    ( $( #[doc = $about:literal] $factor:ident $way:expr, $id:literal, $name:literal, $v1:expr, $type_name:literal, $sends:literal; )+ ) => {
+        /// The kinds of factor.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub enum Factor {
+            $( #[doc = $about] $factor, )+
+            /// Any other factor, by its `auth_factor_name`; checked by code without activation.
+            Other(String),
+        }
+
+        impl Factor {
+            /// All but [`Factor::Other`].
+            pub const ALL: &[Factor] = &[ $( Factor::$factor ),+ ];
+
+            pub(crate) fn row(&self) -> Row<'_> {
+                let (way, id, name, v1, type_name, sends) = match self {
+                    $( Factor::$factor => ($way, $id, $name, $v1, $type_name, $sends), )+
+                    Factor::Other(name) => (Way::CodeAtHand, 109, name.as_str(), Some(name.as_str()), name.as_str(), ""),
+                };
+                Row { way, id, name, v1, type_name, sends }
+            }
+        }
+    };
+}
+
+factors! {
+    #[doc = "Push to the Protect app, or a code from it."]
+    Protect Way::Push, 101, "OneLogin", Some("OneLogin Protect"), "OneLogin Protect", "Push";
+    #[doc = "A time-based code from any app."]
+    Authenticator Way::CodeAtHand, 102, "Google Authenticator", Some("Google Authenticator"), "Authenticator", "";
+    #[doc = "A code by text message."]
+    Sms Way::CodeSent { letters: true }, 103, "SMS", Some("OneLogin SMS"), "SMS", "SMS";
+    #[doc = "A code by e-mail."]
+    Email Way::CodeSent { letters: true }, 104, "OneLogin Email", Some("OneLogin Email"), "Email", "E-mail";
+    #[doc = "A call; the person keys in digits that the login shows."]
+    Voice Way::Call, 105, "OneLogin Voice", Some("OneLogin Voice"), "Voice", "Call";
+    #[doc = "A link by e-mail; the API calls it the same as [`Factor::Email`]."]
+    MagicLink Way::Link, 106, "OneLogin Email", None, "Email", "E-mail";
+    #[doc = "A key that types 44 modhex characters; checked by code without activation."]
+    YubiKey Way::CodeAtHand, 107, "YubiKey", Some("Yubico YubiKey"), "YubiKey", "";
+    #[doc = "A Duo passcode; checked by code without activation, and not to be enrolled through the API."]
+    Duo Way::CodeAtHand, 108, "Duo Security", Some("Duo Security"), "Duo Security", "";
 }
 
 impl Factor {
     /// The stable key in replies.
     #[must_use]
     pub fn auth_factor_name(&self) -> &str {
-        match self {
-            Factor::Protect => "OneLogin",
-            Factor::Authenticator => "Google Authenticator",
-            Factor::Sms => "SMS",
-            Factor::Email | Factor::MagicLink => "OneLogin Email",
-            Factor::Voice => "OneLogin Voice",
-            Factor::YubiKey => "YubiKey",
-            Factor::Duo => "Duo Security",
-            Factor::Other(name) => name,
-        }
+        self.row().name
     }
 
     /// The stable key in replies of API v1; `None` if v1 does not know the factor.
     #[must_use]
     pub fn v1_name(&self) -> Option<&str> {
-        match self {
-            Factor::Protect => Some("OneLogin Protect"),
-            Factor::Sms => Some("OneLogin SMS"),
-            Factor::YubiKey => Some("Yubico YubiKey"),
-            Factor::MagicLink => None,
-            _ => Some(self.auth_factor_name()),
-        }
+        self.row().v1
     }
 
     /// Whether a code is checked as it is, without anything having been sent.
     pub(crate) fn takes_code_directly(&self) -> bool {
-        match self {
-            Factor::Protect
-            | Factor::Authenticator
-            | Factor::YubiKey
-            | Factor::Duo
-            | Factor::Other(_) => true,
-            Factor::Sms | Factor::Email | Factor::MagicLink | Factor::Voice => false,
-        }
+        matches!(self.row().way, Way::CodeAtHand | Way::Push)
     }
 
-    pub(crate) fn type_display_name(&self) -> &str {
-        match self {
-            Factor::Protect => "OneLogin Protect",
-            Factor::Authenticator => "Authenticator",
-            Factor::Sms => "SMS",
-            Factor::Email | Factor::MagicLink => "Email",
-            Factor::Voice => "Voice",
-            Factor::YubiKey => "YubiKey",
-            Factor::Duo => "Duo Security",
-            Factor::Other(name) => name,
-        }
+    /// Whether the person answers on the device, so that the login polls.
+    pub(crate) fn is_polled(&self) -> bool {
+        matches!(self.row().way, Way::Push | Way::Call | Way::Link)
     }
 }
 
@@ -107,7 +129,7 @@ pub struct Device {
 impl Device {
     /// A device of the given kind.
     pub fn new(factor: Factor, id: impl Into<String>, name: impl Into<String>) -> Device {
-        let type_name = factor.type_display_name().to_owned();
+        let type_name = factor.row().type_name.to_owned();
         Device {
             id: id.into(),
             factor,

@@ -2,172 +2,68 @@
 
 use std::fmt;
 
-use crate::device::Factor;
+use crate::device::{Factor, Way};
 use crate::state::Verification;
 
-/// Something that an activation or an enrolment sent. `verification` is the id of either, or the `state_token` of API v1;
-/// `device` is empty while a device is being enrolled.
+/// Something that an activation or an enrolment sent. The person follows a link or accepts a push by
+/// [`crate::Simulator::approve`], keys in the code of a call by it, too, and refuses by [`crate::Simulator::deny`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[allow(
-    missing_docs,
-    reason = "the fields are the same in each variant: who, which device, which verification, what"
-)]
-pub enum Message {
-    /// A text message.
-    Sms {
-        verification: String,
-        user: u64,
-        username: String,
-        device: String,
-        code: String,
-        text: String,
-    },
-    /// An e-mail with a code.
-    Email {
-        verification: String,
-        user: u64,
-        username: String,
-        device: String,
-        code: String,
-        text: String,
-    },
-    /// An e-mail with a link; following it is [`crate::Simulator::approve`].
-    MagicLink {
-        verification: String,
-        user: u64,
-        username: String,
-        device: String,
-        text: String,
-    },
-    /// A call; keying in `code` is [`crate::Simulator::approve`], other digits are [`crate::Simulator::deny`].
-    Voice {
-        verification: String,
-        user: u64,
-        username: String,
-        device: String,
-        code: String,
-        text: String,
-    },
-    /// A push; answer it with [`crate::Simulator::approve`] or [`crate::Simulator::deny`].
-    Push {
-        verification: String,
-        user: u64,
-        username: String,
-        device: String,
-    },
+pub struct Message {
+    /// What sent it.
+    pub factor: Factor,
+    /// The id of the verification or enrolment, or the `state_token` of API v1.
+    pub verification: String,
+    /// The user who got it.
+    pub user: u64,
+    /// The name of the user.
+    pub username: String,
+    /// The device that got it; empty while a device is being enrolled.
+    pub device: String,
+    /// The code in it.
+    code: Option<String>,
+    /// What it says.
+    pub text: String,
 }
 
 impl Message {
-    /// What a verification sends, if it sends anything. `text` is for text messages and e-mails with a code.
+    /// What a verification sends, if it sends anything. `text` is for messages with a code to type.
     pub(crate) fn of(
         verification: &Verification,
         username: String,
         code: String,
         text: String,
     ) -> Option<Message> {
-        let (user, device) = (verification.user, verification.device.clone());
-        let (verification, factor) = (verification.id.clone(), &verification.factor);
-        Some(match factor {
-            Factor::Protect => Message::Push {
-                verification,
-                user,
-                username,
-                device,
-            },
-            Factor::Sms => Message::Sms {
-                verification,
-                user,
-                username,
-                device,
-                code,
-                text,
-            },
-            Factor::Email => Message::Email {
-                verification,
-                user,
-                username,
-                device,
-                code,
-                text,
-            },
-            Factor::MagicLink => Message::MagicLink {
-                verification,
-                user,
-                username,
-                device,
-                text: "Follow the link to log in".to_owned(),
-            },
-            Factor::Voice => Message::Voice {
-                verification,
-                user,
-                username,
-                device,
-                code,
-                text: "Key in the digits that the login shows".to_owned(),
-            },
-            Factor::Authenticator | Factor::YubiKey | Factor::Duo | Factor::Other(_) => {
-                return None;
-            }
+        let (code, text) = match verification.factor.row().way {
+            Way::CodeAtHand => return None,
+            Way::Push => (None, "allow this login?".to_owned()),
+            Way::CodeSent { .. } => (Some(code), text),
+            Way::Call => (
+                Some(code),
+                "Key in the digits that the login shows".to_owned(),
+            ),
+            Way::Link => (None, "Follow the link to log in".to_owned()),
+        };
+        Some(Message {
+            factor: verification.factor.clone(),
+            verification: verification.id.clone(),
+            user: verification.user,
+            username,
+            device: verification.device.clone(),
+            code,
+            text,
         })
-    }
-
-    /// The id of the verification that it belongs to.
-    #[must_use]
-    pub fn verification(&self) -> &str {
-        match self {
-            Message::Sms { verification, .. }
-            | Message::Email { verification, .. }
-            | Message::MagicLink { verification, .. }
-            | Message::Voice { verification, .. }
-            | Message::Push { verification, .. } => verification,
-        }
-    }
-
-    /// The user who got it.
-    #[must_use]
-    pub fn user(&self) -> u64 {
-        match self {
-            Message::Sms { user, .. }
-            | Message::Email { user, .. }
-            | Message::MagicLink { user, .. }
-            | Message::Voice { user, .. }
-            | Message::Push { user, .. } => *user,
-        }
-    }
-
-    /// The id of the device that got it.
-    #[must_use]
-    pub fn device(&self) -> &str {
-        match self {
-            Message::Sms { device, .. }
-            | Message::Email { device, .. }
-            | Message::MagicLink { device, .. }
-            | Message::Voice { device, .. }
-            | Message::Push { device, .. } => device,
-        }
     }
 
     /// The code in it, if it has one.
     #[must_use]
     pub fn code(&self) -> Option<&str> {
-        match self {
-            Message::Sms { code, .. }
-            | Message::Email { code, .. }
-            | Message::Voice { code, .. } => Some(code),
-            Message::MagicLink { .. } | Message::Push { .. } => None,
-        }
+        self.code.as_deref()
     }
 }
 
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Message::Sms { username, text, .. } => write!(f, "SMS to {username}: {text}"),
-            Message::Email { username, text, .. } | Message::MagicLink { username, text, .. } => {
-                write!(f, "E-mail to {username}: {text}")
-            }
-            Message::Voice { username, text, .. } => write!(f, "Call to {username}: {text}"),
-            Message::Push { username, .. } => write!(f, "Push to {username}: allow this login?"),
-        }
+        let (sends, username) = (self.factor.row().sends, &self.username);
+        write!(f, "{sends} to {username}: {}", self.text)
     }
 }

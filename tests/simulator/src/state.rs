@@ -360,14 +360,6 @@ pub(crate) struct TemporaryToken {
 }
 
 impl Verification {
-    /// Whether the person answers on the device, so that the login polls.
-    pub(crate) fn is_polled(&self) -> bool {
-        matches!(
-            self.factor,
-            Factor::Protect | Factor::Voice | Factor::MagicLink
-        )
-    }
-
     /// One poll: the person may have answered.
     fn poll(&mut self) {
         let left = match &mut self.push {
@@ -376,7 +368,7 @@ impl Verification {
         };
         if let Some(fewer) = left.checked_sub(1) {
             *left = fewer;
-        } else if self.outcome == Outcome::Pending && self.is_polled() {
+        } else if self.outcome == Outcome::Pending && self.factor.is_polled() {
             let approves = matches!(self.push, PushBehaviour::ApproveAfterPolls(_));
             self.outcome = if approves {
                 Outcome::Accepted
@@ -544,7 +536,7 @@ impl State {
         self.verifications
             .iter()
             .rev()
-            .find(|v| v.is_polled() && v.outcome == Outcome::Pending)
+            .find(|v| v.factor.is_polled() && v.outcome == Outcome::Pending)
     }
 }
 

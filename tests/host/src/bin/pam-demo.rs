@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{env, fs, panic, thread};
 
 use nix::unistd::{Uid, User as Account};
-use onelogin_simulator::{Device, Message as Sent, Simulator, User};
+use onelogin_simulator::{Device, Factor, Simulator, User};
 use pam_host::{Answer, Code, Message, Outcome, Place, Running, Step, ffi};
 
 fn main() -> ExitCode {
@@ -154,10 +154,10 @@ impl Phone {
         let text_message = Arc::new(Mutex::new(None));
         let last = Arc::clone(&text_message);
         simulator.set_printer(move |message| {
-            if let Sent::Sms { code, .. } = message {
-                *lock(&last) = Some(code.clone());
+            if message.factor == Factor::Sms {
+                *lock(&last) = message.code().map(str::to_owned);
             }
-            let advice = if matches!(message, Sent::Push { .. }) {
+            let advice = if message.factor == Factor::Protect {
                 " (!approve or !deny)"
             } else {
                 ""

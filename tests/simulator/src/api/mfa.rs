@@ -9,7 +9,7 @@ use super::body::{Body, Wrong};
 use super::{
     bad_request, code_is_right, invalid_credentials, no_route, not_found, registrations, temporary,
 };
-use crate::device::{Device, Factor};
+use crate::device::{Device, Factor, Way};
 use crate::http::{Incoming, Reply};
 use crate::message::Message;
 use crate::state::{
@@ -82,21 +82,7 @@ pub(super) fn available(state: &State, user: u64) -> Vec<(u64, Factor)> {
     };
     let allowed = account.user.factors.iter();
     let available = allowed.filter(|factor| !is_enrolled(factor));
-    available.map(|f| (factor_id(f), f.clone())).collect()
-}
-
-fn factor_id(factor: &Factor) -> u64 {
-    match factor {
-        Factor::Protect => 101,
-        Factor::Authenticator => 102,
-        Factor::Sms => 103,
-        Factor::Email => 104,
-        Factor::Voice => 105,
-        Factor::MagicLink => 106,
-        Factor::YubiKey => 107,
-        Factor::Duo => 108,
-        Factor::Other(_) => 109,
-    }
+    available.map(|f| (f.row().id, f.clone())).collect()
 }
 
 fn devices(state: &State, user: u64) -> Reply {
@@ -182,10 +168,10 @@ fn activate(state: &mut State, user: u64, body: &Body) -> Answer {
 
 /// The code of the message, e-mail or call; empty for factors that send none.
 pub(super) fn code_to_send(state: &mut State, factor: &Factor) -> String {
-    match factor {
-        Factor::Sms | Factor::Email => state.code(true),
-        Factor::Voice => state.code(false),
-        _ => String::new(),
+    match factor.row().way {
+        Way::CodeSent { letters } => state.code(letters),
+        Way::Call => state.code(false),
+        Way::CodeAtHand | Way::Push | Way::Link => String::new(),
     }
 }
 
@@ -269,17 +255,17 @@ fn check(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
     let verification = own_verification(state, user, id)?;
     let device = verification.device.clone();
     let is_open = now < verification.expires && verification.outcome == Outcome::Pending;
-    let is_right = match verification.factor {
-        Factor::Sms | Factor::Email => {
+    let is_right = match verification.factor.row().way {
+        Way::CodeSent { .. } => {
             named.is_none_or(|named| named == device) && verification.code.as_ref() == Some(&otp)
         }
-        Factor::Authenticator | Factor::YubiKey | Factor::Duo | Factor::Other(_) => {
+        Way::CodeAtHand => {
             let named = named.ok_or_else(|| Wrong::missing("device_id"))?;
             let mut devices = devices.iter();
             named == device && devices.any(|d| d.id == device && d.accepts(&otp))
         }
         // Their ids expect an answer on the device, not a code.
-        Factor::Protect | Factor::Voice | Factor::MagicLink => false,
+        Way::Push | Way::Call | Way::Link => false,
     };
     if is_open && is_right {
         verification.code = None;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::body::{Body, Otp, Wrong};
 use super::mfa::{self, Answer};
 use super::not_found;
-use crate::device::Factor;
+use crate::device::{Factor, Way};
 use crate::http::Reply;
 use crate::state::{Enrolment, Outcome, Purpose, State, Verification, random};
 use crate::totp;
@@ -27,10 +27,10 @@ pub(super) fn start(state: &mut State, user: u64, body: &Body) -> Answer {
         .find(|(id, _)| id.to_string() == factor);
     let (_, factor) = found.ok_or_else(|| Wrong::new("factor_id", "is not available"))?;
     // The documentation excludes Duo; a key cannot take part in any of the documented steps.
-    if matches!(factor, Factor::Duo | Factor::YubiKey | Factor::Other(_)) {
+    if factor.row().way == Way::CodeAtHand && factor != Factor::Authenticator {
         return Err(Wrong::new("factor_id", "cannot be enrolled through the API").into());
     }
-    let can_be_verified = matches!(factor, Factor::Sms | Factor::Voice | Factor::Email);
+    let can_be_verified = matches!(factor.row().way, Way::CodeSent { .. } | Way::Call);
     if is_verified && !can_be_verified {
         return Err(Wrong::new("verified", "is not supported for this factor").into());
     }
@@ -44,7 +44,7 @@ pub(super) fn start(state: &mut State, user: u64, body: &Body) -> Answer {
     let enrolment = enrolment(&factor, &name, &code);
     let mut reply = json!({
         "auth_factor_name": factor.auth_factor_name(),
-        "type_display_name": factor.type_display_name(),
+        "type_display_name": factor.row().type_name,
         "user_display_name": name,
     });
     if !is_verified {
@@ -138,15 +138,15 @@ fn fits(verification: &Verification, otp: &Otp) -> bool {
         Purpose::Enrolment(enrolment) => enrolment.secret.as_ref(),
         Purpose::Login | Purpose::Trigger => None,
     };
-    match &verification.factor {
-        Factor::Authenticator => secret.is_some_and(|secret| {
+    match verification.factor.row().way {
+        Way::CodeAtHand => secret.is_some_and(|secret| {
             let codes = totp::around(secret, SystemTime::now());
             codes.iter().any(|code| otp.is(code))
         }),
-        Factor::Protect | Factor::Sms | Factor::Email => {
+        Way::Push | Way::CodeSent { .. } => {
             verification.code.as_ref().is_some_and(|code| otp.is(code))
         }
-        _ => false,
+        Way::Call | Way::Link => false,
     }
 }
 

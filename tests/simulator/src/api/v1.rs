@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::body::{Body, Wrong};
 use super::mfa;
 use super::{code_is_right, envelope, no_route, success, temporary};
-use crate::device::{Device, Factor};
+use crate::device::{Device, Factor, Way};
 use crate::http::{Incoming, Reply};
 use crate::state::{Outcome, ProtectListing, Purpose, State, Verification, WrongCode, random_hex};
 
@@ -175,7 +175,7 @@ fn enrol(state: &mut State, user: u64, body: &Body) -> Answer {
 /// `POST otp_devices/:id/trigger`: sends the push, message or call. The id in the reply is the user's.
 fn trigger(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
     let device = own_device(state, user, id)?;
-    if device.factor.takes_code_directly() && device.factor != Factor::Protect {
+    if device.factor.row().way == Way::CodeAtHand {
         return Err(refused("This factor does not need to be triggered"));
     }
     let lifetime = body.seconds(
@@ -205,21 +205,19 @@ fn trigger(state: &mut State, user: u64, id: &str, body: &Body) -> Answer {
     }]);
     // Only the first is documented.
     let sent = match device.factor {
-        Factor::Sms => "SMS token sent to your mobile device. Authentication pending.",
-        Factor::Protect => "Push notification sent to your mobile device. Authentication pending.",
-        Factor::Voice => "Call placed to your phone. Authentication pending.",
-        _ => "Email sent. Authentication pending.",
+        Factor::Sms => "SMS token sent to your mobile device".to_owned(),
+        factor => format!("{} sent", factor.row().sends),
     };
-    reply["status"]["message"] = sent.into();
+    reply["status"]["message"] = format!("{sent}. Authentication pending.").into();
     Ok(Reply::new(200, &reply))
 }
 
 /// Codes of text messages have a letter unless asked otherwise.
 fn code(state: &mut State, factor: &Factor, is_numeric: bool) -> String {
-    match factor {
-        Factor::Sms if !is_numeric => state.alphanumeric_code(),
-        Factor::Sms | Factor::Email | Factor::Voice => state.code(false),
-        _ => String::new(),
+    match factor.row().way {
+        Way::CodeSent { .. } if *factor == Factor::Sms && !is_numeric => state.alphanumeric_code(),
+        Way::CodeSent { .. } | Way::Call => state.code(false),
+        Way::CodeAtHand | Way::Push | Way::Link => String::new(),
     }
 }
 
@@ -308,7 +306,7 @@ fn triggered(
             verification.outcome == Outcome::Pending && device.accepts(otp)
         }
         Some(otp) => verification.code.as_deref() == Some(otp),
-        None if !verification.is_polled() => false,
+        None if !verification.factor.is_polled() => false,
         None => {
             state.poll(token);
             let verification = state.verifications.iter().find(own).ok_or_else(stale)?;

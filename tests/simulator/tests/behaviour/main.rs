@@ -15,7 +15,8 @@ mod verifications;
 
 use client::{Client, verifications};
 use onelogin_simulator::{
-    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Options, Simulator, User, samples,
+    DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Factor, Message, Options, Simulator, User,
+    samples,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +40,15 @@ fn speaking(dialect: Dialect) -> Simulator {
     });
     samples(&simulator);
     simulator
+}
+
+/// The message that was sent, which is by text message and the only one.
+fn only_text_message(simulator: &Simulator) -> Message {
+    let mut messages = simulator.messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    let message = messages.remove(0);
+    assert_eq!(message.factor, Factor::Sms);
+    message
 }
 
 fn ids(users: &Value) -> Vec<u64> {

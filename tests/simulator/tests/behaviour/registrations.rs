@@ -2,13 +2,11 @@
 
 use std::time::SystemTime;
 
-use onelogin_simulator::{
-    Device, Dialect, ExpiredPoll, Message, Outcome, PushBehaviour, Simulator, totp,
-};
+use onelogin_simulator::{Device, Dialect, ExpiredPoll, Outcome, PushBehaviour, Simulator, totp};
 use serde_json::{Value, json};
 
 use crate::client::{Client, verifications};
-use crate::{live, py4, sample};
+use crate::{live, only_text_message, py4, sample};
 
 const JUDY: u64 = 1012;
 const PROTECT: u64 = 101;
@@ -64,19 +62,10 @@ fn a_text_message_enrols_a_number_in_every_dialect() {
         assert!(started["expires_at"].as_str().unwrap().ends_with('Z'));
         assert!(started.get("device_id").is_none());
         assert!(devices(&mut client).is_empty());
-        let [
-            Message::Sms {
-                verification,
-                device,
-                code,
-                ..
-            },
-        ] = &simulator.messages()[..]
-        else {
-            panic!("no SMS")
-        };
+        let message = only_text_message(&simulator);
+        let code = message.code().unwrap();
         assert_eq!(
-            (verification.as_str(), device.as_str()),
+            (message.verification.as_str(), message.device.as_str()),
             (started["id"].as_str().unwrap(), "")
         );
 
@@ -201,8 +190,8 @@ fn a_call_is_confirmed_or_refused_on_the_telephone() {
             "the digits go by telephone"
         );
         match outcome {
-            Outcome::Accepted => simulator.approve(call.verification()),
-            _ => simulator.reject_registration(call.verification()),
+            Outcome::Accepted => simulator.approve(&call.verification),
+            _ => simulator.reject_registration(&call.verification),
         }
         assert_eq!(client.get(&path(&started)).json()["status"], status);
         let enrolled = devices(&mut client).len();
@@ -279,10 +268,7 @@ fn an_enrolment_that_is_not_possible_is_refused() {
         "custom_message": "{{otp_code}} for {{otp_expiry}} minutes"});
     simulator.set_next_code("111111");
     assert_eq!(client.post(REGISTRATIONS, &body).status, 201);
-    let [Message::Sms { text, .. }] = &simulator.messages()[..] else {
-        panic!("no SMS")
-    };
-    assert_eq!(text, "111111 for 5 minutes");
+    assert_eq!(only_text_message(&simulator).text, "111111 for 5 minutes");
 }
 
 #[test]

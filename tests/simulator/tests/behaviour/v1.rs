@@ -1,12 +1,12 @@
 //! API v1: users, devices, triggers and codes.
 
 use onelogin_simulator::{
-    Action, Device, Fault, Match, Message, ProtectListing, PushBehaviour, Simulator, User,
+    Action, Device, Factor, Fault, Match, ProtectListing, PushBehaviour, Simulator, User,
 };
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
-use crate::{ids, live, sample};
+use crate::{ids, live, only_text_message, sample};
 
 fn path(user: u64, rest: &str) -> String {
     format!("/api/1/users/{user}/otp_devices{rest}")
@@ -120,7 +120,7 @@ fn a_text_message_is_triggered_and_its_code_is_right_once() {
     );
     let token = &data["state_token"];
     let message = &simulator.messages()[0];
-    assert_eq!(message.verification(), token.as_str().unwrap());
+    assert_eq!(message.verification, token.as_str().unwrap());
     let code = message.code().unwrap();
     assert!(code.starts_with('B') && code.len() == 6, "{code}");
 
@@ -153,10 +153,7 @@ fn a_text_message_can_be_numeric_and_worded() {
     let body = json!({"numeric_sms_otp": true, "state_token_expires_in": 300,
         "sms_message": "{{otp_code}} for {{expiration}} minutes"});
     assert_eq!(client.post(&path(1003, "/505/trigger"), &body).status, 200);
-    let [Message::Sms { text, .. }] = &simulator.messages()[..] else {
-        panic!("no SMS")
-    };
-    assert_eq!(text, "048611 for 5 minutes");
+    assert_eq!(only_text_message(&simulator).text, "048611 for 5 minutes");
     for body in [
         json!({"state_token_expires_in": 901}),
         json!({"state_token_expires_in": 0}),
@@ -203,7 +200,9 @@ fn a_push_is_pending_until_it_is_answered() {
     let body = json!({"state_token": token});
     let mut poll = || outcome(&verify(&mut client, 1004, "506", &body));
     assert_eq!(poll(), pending());
-    assert!(matches!(&simulator.messages()[..], [Message::Push { .. }]));
+    let messages = simulator.messages();
+    assert_eq!(messages.len(), 1);
+    assert_eq!(messages[0].factor, Factor::Protect);
     assert_eq!(simulator.approve_latest().as_deref(), token.as_str());
     assert_eq!(poll(), success());
     assert_eq!(poll(), stale(), "success uses it up");
@@ -283,7 +282,7 @@ fn a_call_is_verified_by_its_digits_or_by_waiting() {
             let body = json!({"state_token": token, "otp_token": message.code()});
             assert_eq!(outcome(&verify(&mut client, 1008, "509", &body)), success());
         } else {
-            simulator.approve(message.verification());
+            simulator.approve(&message.verification);
             assert_eq!(outcome(&verify(&mut client, 1008, "509", &body)), success());
         }
     }

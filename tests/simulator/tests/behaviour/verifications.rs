@@ -3,11 +3,11 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use onelogin_simulator::{Device, ExpiredPoll, Message, PushBehaviour, WrongCode};
+use onelogin_simulator::{Device, ExpiredPoll, Factor, PushBehaviour, WrongCode};
 use serde_json::{Value, json};
 
 use crate::client::{Client, PATIENCE, verifications};
-use crate::{live, sample};
+use crate::{live, only_text_message, sample};
 
 fn verification(user: u64, activated: &Value) -> String {
     format!(
@@ -109,19 +109,10 @@ fn a_text_message_has_a_code_that_is_right_once() {
             (&activated["user_id"], &activated["device_id"]),
             (&json!("1003"), &json!("505"))
         );
-        let [
-            Message::Sms {
-                user: 1003,
-                code,
-                text,
-                ..
-            },
-        ] = &simulator.messages()[..]
-        else {
-            panic!("no SMS")
-        };
-        assert_eq!(code, "048611");
-        assert!(text.contains("048611"));
+        let message = only_text_message(&simulator);
+        let code = message.code().unwrap();
+        assert_eq!((message.user, code), (1003, "048611"));
+        assert!(message.text.contains("048611"));
 
         let mut accepts = |path: &str, code: &str| {
             let reply = client.put(path, &json!({"otp": code}));
@@ -182,10 +173,7 @@ fn a_custom_message_is_filled_in_and_limited() {
     let template = "{{otp_code}} for {{otp_expiry}} minutes";
     let body = json!({"device_id": "505", "expires_in": 300, "custom_message": template});
     assert_eq!(client.post(&verifications(1003), &body).status, 201);
-    let [Message::Sms { text, .. }] = &simulator.messages()[..] else {
-        panic!("no SMS")
-    };
-    assert_eq!(text, "111111 for 5 minutes");
+    assert_eq!(only_text_message(&simulator).text, "111111 for 5 minutes");
 
     let body = json!({"device_id": "505", "custom_message": "x".repeat(161)});
     assert_eq!(client.post(&verifications(1003), &body).status, 422);
@@ -247,10 +235,10 @@ fn a_push_waits_for_the_person() {
         let activated = client.activate(1004, "506");
         assert!(activated.get("expires_at").is_none());
         let push = simulator
-            .wait_for_message(PATIENCE, |message| message.user() == 1004)
+            .wait_for_message(PATIENCE, |message| message.user == 1004)
             .unwrap();
         assert_eq!(
-            (push.verification(), push.device()),
+            (push.verification.as_str(), push.device.as_str()),
             (activated["id"].as_str().unwrap(), "506")
         );
 
@@ -265,9 +253,9 @@ fn a_push_waits_for_the_person() {
             object["status"].as_str().unwrap().to_owned()
         };
         assert_eq!(poll(), "pending");
-        simulator.approve(push.verification());
+        simulator.approve(&push.verification);
         assert_eq!(poll(), "accepted");
-        simulator.deny(push.verification());
+        simulator.deny(&push.verification);
         assert_eq!(poll(), "accepted", "an answer is final");
     }
 }
@@ -377,7 +365,7 @@ fn a_message_and_a_request_can_be_waited_for() {
         scope.spawn(|| Client::authorized(&simulator).activate(1004, "506"));
         assert!(
             simulator
-                .wait_for_message(PATIENCE, |message| matches!(message, Message::Push { .. }))
+                .wait_for_message(PATIENCE, |message| message.factor == Factor::Protect)
                 .is_some()
         );
         let request = simulator
@@ -397,7 +385,7 @@ fn a_message_and_a_request_can_be_waited_for() {
     );
     assert!(
         simulator
-            .wait_for_message(moment, |message| message.user() == 1)
+            .wait_for_message(moment, |message| message.user == 1)
             .is_none()
     );
 }
