@@ -23,7 +23,7 @@ pub use device::{Device, Factor};
 pub use fault::{Action, Fault, Match};
 pub use front::Page;
 pub use message::Message;
-pub use samples::samples;
+pub use samples::{sample_users, samples};
 pub use scope::{Scope, ScopeRules};
 pub use simulator::{Options, Simulator, Tickets};
 pub use state::{

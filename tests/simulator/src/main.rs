@@ -7,7 +7,7 @@ use std::{env, fs, process, thread};
 
 use onelogin_simulator::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Options, ProtectListing, Scope, ScopeRules,
-    Simulator, samples,
+    Simulator, sample_users, samples,
 };
 
 fn main() -> ExitCode {
@@ -16,7 +16,8 @@ fn main() -> ExitCode {
         .any(|word| word == "--help" || word == "-h")
     {
         println!(
-            "{USAGE}\n\nSimulates OneLogin's API over HTTPS on loopback.\n\n{COMMANDS}\n\nusers:\n{USERS}"
+            "{USAGE}\n\nSimulates OneLogin's API over HTTPS on loopback.\n\n{COMMANDS}\n\nusers:\n{}",
+            sample_users()
         );
         return ExitCode::SUCCESS;
     }
@@ -45,7 +46,7 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     println!("ca             {}", arguments.ca_out.display());
     println!("client id      {DEFAULT_CLIENT_ID}");
     println!("client secret  {DEFAULT_CLIENT_SECRET}");
-    println!("{USERS}");
+    println!("{}", sample_users());
     println!("{COMMANDS}");
     io::stdout().flush()?;
 
@@ -209,16 +210,3 @@ commands: approve, deny (the newest push, call, link or enrolment), registration
           dialect docs|live|py4, protect once|twice|triggered, scope-rules documented|observed,
           scope authentication-only|read-users|read-all|manage-users|manage-all,
           quit, help";
-const USERS: &str = "\
-alice          authenticator 123456, 234567, 345678
-bob            Protect push or 222222, text message, authenticator 654321, 765432
-carol          text message
-dave           Protect push or 444444
-mallory        suspended; authenticator 666666
-nofactor       no device
-erin           code by e-mail
-frank          call
-grace          YubiKey ccccccgrrcekdvlhjbnvitfkruehugdjtlcnrgkvidgd, ccccccgrrcekcbdefghijklnrtuvvutrnlkjihgfedcb
-heidi          link by e-mail
-ivan           Duo 888888
-judy           no device; any factor may be enrolled";

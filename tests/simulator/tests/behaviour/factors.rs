@@ -6,7 +6,7 @@ use onelogin_simulator::{Device, Factor, User, totp};
 use serde_json::{Value, json};
 
 use crate::client::{Client, verifications};
-use crate::{live, py4, sample};
+use crate::{ids, live, py4, sample};
 
 fn names(list: &Value) -> Vec<&str> {
     let list = list.as_array().unwrap().iter();
@@ -30,6 +30,21 @@ fn the_samples_have_each_factor_under_its_stable_name() {
     ] {
         let devices = client.get(&format!("/api/2/mfa/users/{user}/devices"));
         assert_eq!(names(&devices.json()), expected, "{user}");
+    }
+    let users = client.get("/api/2/users").json();
+    let devices: Vec<Value> = ids(&users)
+        .iter()
+        .map(|user| {
+            let path = format!("/api/2/mfa/users/{user}/devices");
+            client.get(&path).json()
+        })
+        .collect();
+    for factor in Factor::ALL {
+        let name = factor.auth_factor_name();
+        assert!(
+            devices.iter().any(|list| names(list).contains(&name)),
+            "no sample user has {name}"
+        );
     }
 }
 
