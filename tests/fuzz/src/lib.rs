@@ -7,6 +7,7 @@
 //! | [`story`] | an input as a login: configuration, host, replies, answers |
 //! | [`login`] | plays a story through the product, and judges each call and the end |
 //! | [`reading`] | rule R6 and its neighbours, read a second time from the raw bytes |
+//! | `factors` | the factors, read from the documentation a second time |
 //! | [`json`] | what stands in a JSON text, without the product's types |
 //! | [`parts`] | the targets for replies, configuration, map, private files and answers alone |
 //! | [`mutate`] | new inputs out of old ones |
@@ -19,6 +20,7 @@
 //!
 //! [`Transport`]: pam_onelogin::onelogin::http::Transport
 
+mod factors;
 pub mod json;
 pub mod login;
 pub mod mutate;

@@ -2,6 +2,7 @@
 //! stories, replies in all dialects, near-acceptances, ids of others and statuses are put in place
 //! of each other, so that few tries reach what blind ones would not.
 
+use crate::factors::{NAMES, WORDS};
 use crate::story::{KINDS, parts};
 
 /// Chance that is the same in each run (splitmix64).
@@ -308,17 +309,7 @@ const FAMILIES: &[&[&str]] = &[
         "\"statusCode\"",
         "\"errors\"",
     ],
-    &[
-        "OneLogin Protect",
-        "Google Authenticator",
-        "OneLogin SMS",
-        "OneLogin Email",
-        "OneLogin Voice",
-        "YubiKey",
-        "Duo Security",
-        "OneLogin",
-        "WebAuthn",
-    ],
+    NAMES,
     &["deny", "exempt", "enroll"],
     &["secure", "safe"],
     &["direct", "activated"],
@@ -339,16 +330,7 @@ const FAMILIES: &[&[&str]] = &[
         "%host su",
         "%host login",
     ],
-    &[
-        "push",
-        "totp",
-        "sms",
-        "email",
-        "voice",
-        "yubikey",
-        "duo",
-        "temporary",
-    ],
+    WORDS,
     &[
         "123456",
         "12345",

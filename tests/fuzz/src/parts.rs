@@ -1,5 +1,6 @@
 //! The targets for one part of a login alone: more inputs a second than a whole story.
 
+use crate::factors::has_shape;
 use crate::json;
 use crate::login::FOLDER;
 use crate::reading::{self, Asked, Version};
@@ -534,16 +535,8 @@ fn judge(devices: &[Device], answer: &Secret, bare: &str) {
 }
 
 fn devices() -> Vec<Device> {
-    let factors = [
-        Factor::Push,
-        Factor::Totp,
-        Factor::Sms,
-        Factor::Email,
-        Factor::MagicLink,
-        Factor::Voice,
-        Factor::YubiKey,
-        Factor::Duo,
-    ];
+    // API v2 has one entry for a Protect, and none for a temporary token.
+    let factors = Factor::all().filter(|it| !matches!(it, Factor::ProtectCode | Factor::Temporary));
     let device = |(number, factor): (u32, Factor)| {
         let id = id(DeviceId::parse(&number.to_string()));
         Device::new(id, factor, format!("{factor:?}"), false)
@@ -555,21 +548,6 @@ fn devices() -> Vec<Device> {
         ..device((9, Factor::Push))
     });
     devices
-}
-
-/// The shapes of codes, as the documentation has them.
-fn has_shape(factor: Factor, code: &str) -> bool {
-    let is = |test: fn(u8) -> bool, least: usize, most: usize| {
-        code.bytes().all(test) && (least..=most).contains(&code.len())
-    };
-    let is_digit = |b: u8| b.is_ascii_digit();
-    match factor {
-        Factor::Push | Factor::ProtectCode | Factor::Totp => is(is_digit, 6, 8),
-        Factor::Duo | Factor::Temporary => is(is_digit, 6, 10),
-        Factor::Sms | Factor::Email => is(|b| b.is_ascii_alphanumeric(), 4, 10),
-        Factor::YubiKey => is(|b| b"cbdefghijklnrtuv".contains(&b), 44, 44),
-        Factor::MagicLink | Factor::Voice => false,
-    }
 }
 
 fn id<T>(parsed: Option<T>) -> T {

@@ -1,6 +1,7 @@
 //! What a call is, and which rules it must keep.
 
 use super::Judge;
+use crate::factors::words;
 use crate::reading::{self, Asked, Version};
 use crate::story::Kind;
 use pam_onelogin::config::{NoFactor, VerifyForm};
@@ -378,20 +379,6 @@ impl Judge<'_> {
             | Sent::Registration
             | Sent::Enrolment => {}
         }
-    }
-}
-
-/// The words of `factors.allow` that an `auth_factor_name` may stand for.
-fn words(name: &str) -> &'static [&'static str] {
-    match name {
-        "OneLogin" | "OneLogin Protect" => &["push", "protect-code"],
-        "Google Authenticator" => &["totp"],
-        "SMS" | "OneLogin SMS" | "OneLogin OTP SMS" => &["sms"],
-        "OneLogin Email" => &["email", "magic-link"],
-        "OneLogin Voice" => &["voice"],
-        "YubiKey" | "Yubico YubiKey" => &["yubikey"],
-        "Duo Security" => &["duo"],
-        _ => &[],
     }
 }
 

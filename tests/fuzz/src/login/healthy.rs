@@ -2,6 +2,7 @@
 
 use super::calls::Sent;
 use super::{Judge, TOKEN};
+use crate::factors::DEVICES;
 use crate::reading::{self, Asked, Version};
 use crate::story::Scripted;
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ impl Judge<'_> {
 }
 
 fn devices(version: Version) -> Value {
-    let devices = KINDS.iter().map(|&(id, name)| match version {
+    let devices = DEVICES.iter().map(|&(id, name)| match version {
         Version::V2 => json!({"device_id": id.to_string(), "auth_factor_name": name}),
         Version::V1 => {
             json!({"id": id, "auth_factor_name": name, "needs_trigger": name == "OneLogin Protect"})
@@ -110,14 +111,3 @@ fn enveloped(data: &Value) -> Value {
     let status = json!({"error": false, "code": 200, "type": "success", "message": "Success"});
     json!({"status": status, "data": data})
 }
-
-/// A device of each kind.
-const KINDS: [(u32, &str); 7] = [
-    (101, "OneLogin Protect"),
-    (201, "Google Authenticator"),
-    (301, "OneLogin SMS"),
-    (401, "OneLogin Email"),
-    (501, "OneLogin Voice"),
-    (601, "YubiKey"),
-    (701, "Duo Security"),
-];
