@@ -32,11 +32,7 @@ pub fn factors(reply: &Reply, magic_links: &[String]) -> Result<Vec<Available>, 
     let known = entries.into_iter().filter_map(Entry::read);
     let known = known.filter_map(|body| {
         let factor = factor(&body.auth_factor_name, &body.name, magic_links)?;
-        let can_enrol = matches!(
-            factor,
-            Factor::Push | Factor::Totp | Factor::Sms | Factor::Email | Factor::Voice
-        );
-        can_enrol.then_some(Available {
+        factor.can_be_set_up().then_some(Available {
             id: body.factor_id,
             factor,
             name: body.name,

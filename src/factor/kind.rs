@@ -173,6 +173,15 @@ impl Factor {
         Self::all().find(|factor| factor.names().contains(&auth_factor_name))
     }
 
+    /// Whether OneLogin's page "Enroll Factor" has it: a user can set it up at a login.
+    #[must_use]
+    pub fn can_be_set_up(self) -> bool {
+        matches!(
+            self,
+            Self::Push | Self::Totp | Self::Sms | Self::Email | Self::Voice
+        )
+    }
+
     /// The word in the log where a code was typed: one of Protect's must not look like an approved push.
     #[must_use]
     pub fn code_word(self) -> &'static str {

@@ -87,10 +87,8 @@ pub fn check(
         Some(verification) => {
             // The documentation wants the device's id beside an authenticator's code, and shows
             // none beside a code that was sent.
-            let device_id = match device.factor {
-                Factor::Sms | Factor::Email => None,
-                _ => Some(&device.id),
-            };
+            let is_sent = !device.factor.medium().is_empty();
+            let device_id = (!is_sent).then_some(&device.id);
             let path = format!("{path}/{}", verification.as_str());
             (Method::Put(json(&PutBody { otp, device_id })?), path)
         }
