@@ -22,9 +22,6 @@ const VERIFY: Purpose = Purpose {
 };
 
 /// Lists a user's enrolled devices.
-///
-/// # Errors
-/// [`ApiError`] when there is no usable reply.
 pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
@@ -36,9 +33,6 @@ pub fn devices(
 }
 
 /// Triggers a device: sends the push or the code.
-///
-/// # Errors
-/// As [`devices`].
 pub fn activate(
     client: &mut Client<'_>,
     user: &UserId,
@@ -59,9 +53,6 @@ pub fn activate(
 }
 
 /// Checks a code: with the state token where the device was triggered, without one elsewhere.
-///
-/// # Errors
-/// As [`devices`].
 pub fn check(
     client: &mut Client<'_>,
     user: &UserId,
@@ -85,9 +76,6 @@ pub fn check(
 }
 
 /// Asks how a push stands: the same call without a code, which changes nothing.
-///
-/// # Errors
-/// As [`devices`].
 pub fn poll(
     client: &mut Client<'_>,
     user: &UserId,

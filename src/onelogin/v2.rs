@@ -29,9 +29,6 @@ const ENROL: Purpose = Purpose {
 };
 
 /// Lists a user's enrolled devices.
-///
-/// # Errors
-/// [`ApiError`] when there is no usable reply.
 pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
@@ -44,9 +41,6 @@ pub fn devices(
 }
 
 /// Activates a device.
-///
-/// # Errors
-/// As [`devices`].
 pub fn activate(
     client: &mut Client<'_>,
     user: &UserId,
@@ -66,9 +60,6 @@ pub fn activate(
 }
 
 /// Checks a code, of a verification by PUT or directly by POST.
-///
-/// # Errors
-/// As [`devices`].
 pub fn check(
     client: &mut Client<'_>,
     user: &UserId,
@@ -99,9 +90,6 @@ pub fn check(
 }
 
 /// Asks how an approval stands.
-///
-/// # Errors
-/// As [`devices`].
 pub fn poll(
     client: &mut Client<'_>,
     user: &UserId,
@@ -116,9 +104,6 @@ pub fn poll(
 }
 
 /// Lists the factors that a user can enrol.
-///
-/// # Errors
-/// As [`devices`].
 pub fn available(
     client: &mut Client<'_>,
     user: &UserId,
@@ -131,9 +116,6 @@ pub fn available(
 }
 
 /// Begins an enrolment.
-///
-/// # Errors
-/// As [`devices`].
 pub fn register(
     client: &mut Client<'_>,
     user: &UserId,
@@ -161,9 +143,6 @@ pub fn register(
 }
 
 /// Checks the code that ends an enrolment.
-///
-/// # Errors
-/// As [`devices`].
 pub fn check_registration(
     client: &mut Client<'_>,
     user: &UserId,
@@ -185,9 +164,6 @@ pub fn check_registration(
 }
 
 /// Asks how an enrolment stands.
-///
-/// # Errors
-/// As [`devices`].
 pub fn poll_registration(
     client: &mut Client<'_>,
     user: &UserId,
