@@ -57,7 +57,6 @@ impl Wires {
     }
 
     /// One of the ways.
-    #[must_use]
     pub fn way(&self, way: Way) -> &Proxy {
         match way {
             Way::Near => &self.near,
@@ -74,7 +73,6 @@ impl Contender {
     }
 
     /// A code that it takes now.
-    #[must_use]
     pub fn code(&self) -> String {
         (self.code)()
     }
@@ -134,13 +132,11 @@ impl Contender {
     }
 
     /// This module in sshd, with these certificates and that of the simulator's CA behind them.
-    #[must_use]
     pub fn ours(name: &'static str, bundle: &str) -> Self {
         Self::ours_in(name, "sshd", bundle, &[])
     }
 
     /// This module in sshd or sudo, with further lines of configuration.
-    #[must_use]
     pub fn ours_in(
         name: &'static str,
         service: &'static str,
@@ -175,7 +171,6 @@ impl Contender {
     }
 
     /// One request by rustls and nothing else, at the server of `other`, which must have been logged in at.
-    #[must_use]
     pub fn bare(name: &'static str, bundle: &str, module: &Path, other: &Self) -> Self {
         let place = Place::with_module(module);
         let wires = other.wires.clone();
@@ -255,7 +250,6 @@ fn onelogin() -> Simulator {
 }
 
 /// A OneLogin at which the user `nobody` has OneLogin Protect, and a place for stacks with this module.
-#[must_use]
 pub fn with_push() -> (Simulator, Place) {
     let simulator = Simulator::start_with(quiet());
     simulator.add_user(User::new(ID, "nobody"));

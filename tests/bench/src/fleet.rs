@@ -34,7 +34,6 @@ pub enum Factor {
 
 impl Factor {
     /// The calls of the verification itself.
-    #[must_use]
     pub fn calls(self) -> usize {
         match self {
             Self::Code => 1,
@@ -45,7 +44,6 @@ impl Factor {
 }
 
 /// The waits before the polls of a push, up to the poll that finds it approved, within [`WAIT`].
-#[must_use]
 pub fn polls(approved: Duration) -> Vec<Duration> {
     let mut waited = Duration::ZERO;
     let mut pauses = Vec::new();
@@ -73,13 +71,11 @@ pub struct Calls {
 
 impl Calls {
     /// All of them.
-    #[must_use]
     pub fn all(self) -> usize {
         self.tokens + self.users + self.devices + self.verifications
     }
 
     /// Those that lower the counter of the hour where `onelogin.api_version` is this.
-    #[must_use]
     pub fn counted(self, api_version: u8) -> usize {
         if api_version == 1 {
             self.devices + self.verifications
@@ -146,7 +142,6 @@ pub const VISIT: [u64; 3] = [0, 60, 200];
 
 impl Habit {
     /// The factor of each login of a visit.
-    #[must_use]
     pub fn visit(self) -> [Factor; 3] {
         let in_sudo = Factor::Push(Duration::from_secs(10));
         match self {
@@ -157,7 +152,6 @@ impl Habit {
 }
 
 /// The calls of a day, by hour.
-#[must_use]
 pub fn day(hosts: usize, visits: usize, habit: Habit) -> [Calls; 24] {
     let mut chance = Chance(0x5eed);
     let mut calls = [Calls::default(); 24];
@@ -182,7 +176,6 @@ pub fn day(hosts: usize, visits: usize, habit: Habit) -> [Calls; 24] {
 }
 
 /// The table for docs/performance.md.
-#[must_use]
 pub fn table() -> String {
     let mut text = format!(
         "The table shows the calls of all hosts together in the busiest hour, which has {} % of the day's visits.\n\

@@ -6,6 +6,12 @@
 //! - [`chart`]: the chart of these figures
 //! - [`fleet`]: calls an hour, from what a login sends
 
+#![allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "only tests call it"
+)]
+
 pub mod chart;
 pub mod contender;
 pub mod fleet;

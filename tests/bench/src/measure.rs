@@ -28,7 +28,6 @@ pub struct Login {
 ///
 /// # Panics
 /// When it is no success.
-#[must_use]
 pub fn log_in(contender: &Contender, way: Way) -> Login {
     let case = contender.case(way);
     let proxy = contender.wires.as_ref().map(|wires| wires.way(way));
@@ -155,7 +154,6 @@ pub struct Push {
 ///
 /// # Panics
 /// When one is no success.
-#[must_use]
 pub fn push() -> Push {
     let (simulator, place) = with_push();
     let login = || {

@@ -349,7 +349,6 @@ impl Results {
 }
 
 /// The table of targets.
-#[must_use]
 pub fn targets(results: &Results) -> String {
     let mut text = String::from(
         "| one login | pam_duo | pam_onelogin | target | target met |\n|---|--:|--:|--:|---|\n",
@@ -371,7 +370,6 @@ pub fn targets(results: &Results) -> String {
 }
 
 /// The table of all modules.
-#[must_use]
 pub fn comparison(results: &Results) -> String {
     let mut text = String::from(
         "| module | requests | round trips before the prompt, after Enter | computing, ms | instructions, million | system calls \
@@ -414,7 +412,6 @@ pub const BARE_WITH_ONE: &str = "… with one certificate";
 const NONE: &str = "–";
 
 /// When and where this runs.
-#[must_use]
 pub fn here(logins: usize) -> String {
     let field = |path: &str, name: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();
@@ -453,7 +450,6 @@ fn split<'a>(text: &'a str, mark: &str) -> io::Result<(&'a str, &'a str)> {
 }
 
 /// A number with commas.
-#[must_use]
 pub fn thousands(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -18,7 +18,6 @@ pub struct Object<'a>(Vec<(String, &'a [u8])>);
 
 impl<'a> Object<'a> {
     /// Reads a well-formed text; `None` when it is no object.
-    #[must_use]
     pub fn read(text: &'a [u8]) -> Option<Self> {
         let pieces = pieces(text, b'{', b'}')?;
         let pair = |piece: &'a [u8]| {
@@ -33,7 +32,6 @@ impl<'a> Object<'a> {
     }
 
     /// What stands under a key.
-    #[must_use]
     pub fn at(&self, key: &str) -> Value<'a> {
         let mut values = self.0.iter().filter(|(name, _)| name == key);
         match (values.next(), values.next()) {
@@ -44,7 +42,6 @@ impl<'a> Object<'a> {
     }
 
     /// The text under a key, if it is one.
-    #[must_use]
     pub fn text(&self, key: &str) -> Option<String> {
         match self.at(key) {
             Value::Once(raw) => string(raw),
@@ -53,7 +50,6 @@ impl<'a> Object<'a> {
     }
 
     /// The object under a key, if it is one.
-    #[must_use]
     pub fn object(&self, key: &str) -> Option<Object<'a>> {
         match self.at(key) {
             Value::Once(raw) => Object::read(raw),
@@ -62,7 +58,6 @@ impl<'a> Object<'a> {
     }
 
     /// The id under a key, if it is one: a text or a whole number.
-    #[must_use]
     pub fn id(&self, key: &str) -> Option<String> {
         match self.at(key) {
             Value::Once(raw) => id(raw),
@@ -71,26 +66,22 @@ impl<'a> Object<'a> {
     }
 
     /// Whether exactly this is written under a key.
-    #[must_use]
     pub fn is(&self, key: &str, raw: &str) -> bool {
         self.at(key) == Value::Once(raw.as_bytes())
     }
 }
 
 /// Whether a text is JSON at all.
-#[must_use]
 pub fn is_json(text: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 /// The elements of a well-formed array; `None` when it is none.
-#[must_use]
 pub fn array(text: &[u8]) -> Option<Vec<&[u8]>> {
     pieces(text, b'[', b']').map(|all| all.into_iter().map(trim).collect())
 }
 
 /// A text in quotes, as its characters.
-#[must_use]
 pub fn string(raw: &[u8]) -> Option<String> {
     serde_json::from_slice(raw).ok()
 }

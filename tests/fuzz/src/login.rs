@@ -71,7 +71,6 @@ pub fn story(data: &[u8]) {
 }
 
 /// As [`story`]: what the log says of it, if the configuration has no faults.
-#[must_use]
 pub fn played(data: &[u8]) -> Option<String> {
     let story = Story::read(data);
     let settings = Settings::of(&story)?;

@@ -11,7 +11,6 @@ pub struct Chance(u64);
 
 impl Chance {
     /// From a seed.
-    #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -42,7 +41,6 @@ pub const SEED: u64 = 20_261_121;
 pub const LONGEST: usize = 8 << 10;
 
 /// A new input out of those of a corpus.
-#[must_use]
 pub fn mutate(chance: &mut Chance, corpus: &[Vec<u8>]) -> Vec<u8> {
     let mut input = if corpus.is_empty() {
         Vec::new()

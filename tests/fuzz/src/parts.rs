@@ -105,7 +105,6 @@ fn is_plain(reply: &Reply) -> bool {
 }
 
 /// An input as a reply: status and body.
-#[must_use]
 pub fn status_and_body(data: &[u8]) -> (u16, &[u8]) {
     let end = data.iter().position(|&b| b == b'\n').unwrap_or(data.len());
     let (head, rest) = data.split_at(end);

@@ -33,7 +33,6 @@ pub enum Version {
 /// or it is an object that says success in four ways, in an object. Version 1 has the second alone.
 /// Each id that is there is ours; a reply to a poll names the verification. No mark of an error
 /// stands beside it, and no `data`; but beside the text `error` may be written as `false`.
-#[must_use]
 pub fn is_acceptance(asked: &Asked, status: u16, body: &[u8]) -> bool {
     let statuses: &[u16] = match asked.version {
         Version::V1 => &[200],
@@ -77,7 +76,6 @@ pub fn is_acceptance(asked: &Asked, status: u16, body: &[u8]) -> bool {
 }
 
 /// The user whom a search or a look at one found: one, equal, approved and active (rule R5).
-#[must_use]
 pub fn user(
     version: Version,
     is_list: bool,
@@ -115,13 +113,11 @@ pub struct Wanted {
 }
 
 /// Whether a search says, well-formed, that there is nobody.
-#[must_use]
 pub fn is_nobody(version: Version, status: u16, body: &[u8]) -> bool {
     users(version, true, status, body).is_some_and(|users| users.is_empty())
 }
 
 /// How many hits a search has, whatever stands in them.
-#[must_use]
 pub fn hits(version: Version, status: u16, body: &[u8]) -> Option<usize> {
     users(version, true, status, body).map(|users| users.len())
 }
@@ -138,7 +134,6 @@ fn users(version: Version, is_list: bool, status: u16, body: &[u8]) -> Option<Ve
 }
 
 /// The devices of a list: id and `auth_factor_name`. Elements without either are left out.
-#[must_use]
 pub fn devices(version: Version, status: u16, body: &[u8]) -> Option<Vec<(String, String)>> {
     let key = match version {
         Version::V1 => "id",
@@ -153,13 +148,11 @@ pub fn devices(version: Version, status: u16, body: &[u8]) -> Option<Vec<(String
 }
 
 /// Whether a list says, well-formed, that there is no device.
-#[must_use]
 pub fn is_without_devices(version: Version, status: u16, body: &[u8]) -> bool {
     enrolled(version, status, body) == Some(0)
 }
 
 /// How many devices a list has, whatever stands in its elements; `None` where there is no list.
-#[must_use]
 pub fn enrolled(version: Version, status: u16, body: &[u8]) -> Option<usize> {
     device_list(version, status, body).map(|list| list.len())
 }
@@ -178,7 +171,6 @@ fn device_list(version: Version, status: u16, body: &[u8]) -> Option<Vec<&[u8]>>
 }
 
 /// The verification that an activation of a device began, if its reply is ours.
-#[must_use]
 pub fn verification(
     version: Version,
     status: u16,
@@ -208,7 +200,6 @@ pub fn verification(
 
 /// Where a reply of the token endpoint may hold a token: in itself, in the object `data`, or in the
 /// first element of the list `data`.
-#[must_use]
 pub fn tokens(body: &[u8]) -> Vec<Object<'_>> {
     let Some(flat) = Object::read(body).filter(|_| is_json(body)) else {
         return Vec::new();
@@ -224,7 +215,6 @@ pub fn tokens(body: &[u8]) -> Vec<Object<'_>> {
 }
 
 /// A whole number of seconds, written as a number or as text.
-#[must_use]
 pub fn seconds(object: &Object<'_>, key: &str) -> Option<u64> {
     let text = object.id(key)?;
     let is_plain = text.bytes().all(|b| b.is_ascii_digit());

@@ -120,7 +120,6 @@ pub struct Story {
 
 impl Story {
     /// Reads an input.
-    #[must_use]
     pub fn read(data: &[u8]) -> Self {
         let mut story = Self::default();
         for part in parts(data) {
@@ -186,7 +185,6 @@ pub struct Part<'a> {
 }
 
 /// Cuts an input into its parts.
-#[must_use]
 pub fn parts(data: &[u8]) -> Vec<Part<'_>> {
     let mut starts: Vec<usize> = (0..data.len())
         .filter(|&i| data[i] == b'%' && (i == 0 || data[i - 1] == b'\n'))
@@ -206,7 +204,6 @@ pub fn parts(data: &[u8]) -> Vec<Part<'_>> {
 }
 
 /// The kinds of trouble by their words.
-#[must_use]
 pub fn trouble(word: &str) -> Option<ApiTrouble> {
     Some(match word {
         "no-connection" => ApiTrouble::NoConnection,

@@ -24,7 +24,6 @@ pub struct Calls {
 
 impl Calls {
     /// Counts the calls in a file of `strace -f -y -s 0`.
-    #[must_use]
     pub fn of(trace: &str, folder: &Path) -> Self {
         let folder = folder.to_string_lossy();
         let mark = |name: &str| format!("\"{MARKS}/{name}\"");

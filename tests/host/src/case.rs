@@ -380,7 +380,6 @@ impl Case {
     ///
     /// # Panics
     /// When `pam-host` is missing, dies or does not end in time.
-    #[must_use]
     pub fn run(self) -> Outcome {
         self.start().finish()
     }
@@ -389,7 +388,6 @@ impl Case {
     ///
     /// # Panics
     /// As [`Case::run`]; when strace is missing, or has seen no call.
-    #[must_use]
     pub fn run_counted(self, folder: &Path) -> (Outcome, Calls) {
         let place = TempDir::with_prefix("pam-trace-").expect("a temporary folder can be made");
         let trace = place.path().join("trace");
@@ -413,7 +411,6 @@ impl Case {
     ///
     /// # Panics
     /// When it reports.
-    #[must_use]
     pub fn run_to_death(self) -> (Signal, Vec<String>) {
         match self.run_or_die() {
             Err(death) => death,
@@ -425,7 +422,6 @@ impl Case {
     ///
     /// # Panics
     /// When `pam-host` is missing or cannot be started.
-    #[must_use]
     pub fn spawn(mut self) -> Running {
         self.script.live = true;
         if self.script.further == Answer::Fail {
@@ -668,7 +664,6 @@ impl Running {
     }
 
     /// The id of the process.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -677,7 +672,6 @@ impl Running {
     ///
     /// # Panics
     /// When the memory cannot be read.
-    #[must_use]
     pub fn memory_holds(&self, texts: &[&str]) -> Vec<Vec<String>> {
         let maps = fs::read_to_string(format!("/proc/{}/maps", self.pid())).expect("its maps");
         let memory = File::open(format!("/proc/{}/mem", self.pid())).expect("its memory");
@@ -716,7 +710,6 @@ impl Running {
     }
 
     /// The log lines so far.
-    #[must_use]
     pub fn log(&self) -> Vec<String> {
         match &self.log {
             Logging::Read(log) => log.lines(),
@@ -728,7 +721,6 @@ impl Running {
     ///
     /// # Panics
     /// When the process dies, or the watchdog fires.
-    #[must_use]
     pub fn finish(mut self) -> Outcome {
         self.to = None;
         loop {
@@ -742,7 +734,6 @@ impl Running {
     ///
     /// # Panics
     /// When the process cannot be waited for.
-    #[must_use]
     pub fn end(mut self, report: Report) -> Outcome {
         self.to = None;
         let status = self.child.wait().expect("pam-host can be waited for");
@@ -876,7 +867,6 @@ impl Deref for Outcome {
 
 impl Outcome {
     /// The codes of the last repetition's calls of this kind.
-    #[must_use]
     pub fn codes(&self, call: Call) -> Vec<Code> {
         let calls = self.runs.last().map(Vec::as_slice).unwrap_or_default();
         calls
@@ -887,13 +877,11 @@ impl Outcome {
     }
 
     /// The texts of the prompts.
-    #[must_use]
     pub fn prompts(&self) -> Vec<String> {
         self.messages(Style::is_prompt)
     }
 
     /// The texts that wanted no answer.
-    #[must_use]
     pub fn texts(&self) -> Vec<String> {
         self.messages(|style| !style.is_prompt())
     }
@@ -907,21 +895,18 @@ impl Outcome {
     }
 
     /// The log lines of the module, from its name on: `pam_onelogin(sshd:auth): accepted user=…`.
-    #[must_use]
     pub fn decisions(&self) -> Vec<String> {
         decisions(&self.log)
     }
 
     /// What the process was left with that it did not have before (rule R8); empty is good. Compared are the states
     /// before the first `pam_start` and after the last `pam_end`.
-    #[must_use]
     pub fn changes(&self) -> Vec<String> {
         self.before.differences(&self.after)
     }
 }
 
 /// The lines of the module among those of a log, from its name on.
-#[must_use]
 pub fn decisions(log: &[String]) -> Vec<String> {
     log.iter()
         .filter_map(|line| {

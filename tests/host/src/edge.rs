@@ -25,7 +25,6 @@ impl Edge {
     ///
     /// # Panics
     /// When there is no `HAProxy` here, or it does not understand the lines.
-    #[must_use]
     pub fn before(simulator: &Simulator, lines: &[&str]) -> Self {
         Self::start(simulator, Some(simulator.server_pem()), lines)
     }
@@ -34,7 +33,6 @@ impl Edge {
     ///
     /// # Panics
     /// As [`Edge::before`].
-    #[must_use]
     pub fn plain_before(simulator: &Simulator, lines: &[&str]) -> Self {
         Self::start(simulator, None, lines)
     }
@@ -69,7 +67,6 @@ impl Edge {
     }
 
     /// The port on 127.0.0.1.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }

@@ -183,7 +183,6 @@ impl<'a> Transaction<'a> {
     }
 
     /// `pam_end`; gives the delays, in microseconds, that failures asked for.
-    #[must_use]
     pub fn end(self, status: Code) -> Vec<u32> {
         // SAFETY: the handle is open and not used after this: `self` is consumed.
         unsafe { pam_end(self.handle, status.0) };
@@ -274,7 +273,6 @@ extern "C" fn converse(
 }
 
 /// `pam_strerror`: the sentence for a code.
-#[must_use]
 pub fn meaning(code: Code) -> String {
     // SAFETY: Linux-PAM does not use the handle here; the answer is a static string or null.
     unsafe {
@@ -287,7 +285,6 @@ pub fn meaning(code: Code) -> String {
 }
 
 /// What the shim wrote down and how many calls it counted; `None` when it is not loaded.
-#[must_use]
 pub fn shim_notes() -> Option<(String, u64)> {
     type Notes = unsafe extern "C" fn() -> *const c_char;
     type Calls = unsafe extern "C" fn() -> libc::c_ulong;
@@ -320,7 +317,6 @@ fn pass_time() -> Code {
 }
 
 /// Name of the locale for all categories.
-#[must_use]
 pub fn locale() -> String {
     // SAFETY: with a null name setlocale only asks; its answer stands until the next call.
     unsafe {
@@ -333,7 +329,6 @@ pub fn locale() -> String {
 }
 
 /// The interval timers that run, as text.
-#[must_use]
 pub fn interval_timers() -> Vec<String> {
     let kinds = [
         ("real", libc::ITIMER_REAL),
@@ -356,7 +351,6 @@ pub fn interval_timers() -> Vec<String> {
 }
 
 /// Per signal: handler and flags, as text.
-#[must_use]
 pub fn signal_handlers() -> Vec<(i32, String)> {
     (1..=libc::SIGRTMAX())
         .filter_map(|signal| {
@@ -431,7 +425,6 @@ pub fn refuse_families(families: &[i32]) -> io::Result<()> {
 }
 
 /// Bytes of the heap that are in use.
-#[must_use]
 pub fn heap_in_use() -> u64 {
     // SAFETY: it takes nothing and gives a value.
     let info = unsafe { libc::mallinfo2() };

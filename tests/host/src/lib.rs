@@ -12,6 +12,12 @@
 //! - [`wire`], [`snapshot`]: what the library and the binary `pam-host` tell each other
 //! - [`host`], [`ffi`]: the binary's inside
 
+#![allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "only tests call it"
+)]
+
 pub mod calls;
 pub mod case;
 pub mod edge;

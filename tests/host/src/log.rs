@@ -53,7 +53,6 @@ impl Log {
     }
 
     /// Everything that was sent before this call.
-    #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let marks = self.lines.kept().marks;
         // Not under the lock: the reader needs it to make room for this.
@@ -75,7 +74,6 @@ impl Log {
     }
 
     /// Waits for a line that contains the text; `None` when none comes in `longest`.
-    #[must_use]
     pub fn wait_for(&self, text: &str, longest: Duration) -> Option<String> {
         let deadline = Instant::now() + longest;
         let mut kept = self.lines.kept();
@@ -94,7 +92,6 @@ impl Log {
     }
 
     /// Everything that was sent before this call.
-    #[must_use]
     pub fn finish(mut self) -> Vec<String> {
         self.stop();
         self.lines.kept().lines.clone()

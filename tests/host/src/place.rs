@@ -23,7 +23,6 @@ impl Place {
     ///
     /// # Panics
     /// When the module was not built, or the folder cannot be made.
-    #[must_use]
     pub fn new() -> Self {
         Self::with_module(&module())
     }
@@ -32,7 +31,6 @@ impl Place {
     ///
     /// # Panics
     /// When the folder cannot be made.
-    #[must_use]
     pub fn with_module(module: &Path) -> Self {
         let root = env::temp_dir()
             .canonicalize()
@@ -51,31 +49,26 @@ impl Place {
     }
 
     /// The folder itself.
-    #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// The folder of the service files.
-    #[must_use]
     pub fn confdir(&self) -> PathBuf {
         self.path().join("pam.d")
     }
 
     /// Where [`Place::config`] writes.
-    #[must_use]
     pub fn config_path(&self) -> PathBuf {
         self.path().join("etc/config.toml")
     }
 
     /// A folder that does not exist yet, for `state_dir`.
-    #[must_use]
     pub fn state_path(&self) -> PathBuf {
         self.path().join("state")
     }
 
     /// The module in use.
-    #[must_use]
     pub fn module(&self) -> &Path {
         &self.module
     }
@@ -141,7 +134,6 @@ impl Default for Place {
 
 /// The text of a configuration for a simulator: dotted keys, one a line. `further` lines add to it or replace a line of
 /// the same key.
-#[must_use]
 pub fn settings(
     simulator: &Simulator,
     ca: &Path,
@@ -186,7 +178,6 @@ pub fn set_mode(path: &Path, mode: u32) {
 ///
 /// # Panics
 /// When there is none, with the command that makes it.
-#[must_use]
 pub fn module() -> PathBuf {
     if let Some(path) = env::var_os("PAM_ONELOGIN_MODULE") {
         return PathBuf::from(path);
@@ -212,7 +203,6 @@ pub fn module() -> PathBuf {
 ///
 /// # Panics
 /// When it was not built, with the command that makes it.
-#[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let path = profile_folder().join(name);
     assert!(
@@ -232,19 +222,16 @@ pub fn binary(name: &str) -> PathBuf {
 }
 
 /// The module of helper.c, for stacks.
-#[must_use]
 pub fn helper() -> &'static Path {
     Path::new(env!("PAM_HOST_HELPER"))
 }
 
 /// The shim of shim.c, for `LD_PRELOAD`.
-#[must_use]
 pub fn shim() -> &'static Path {
     Path::new(env!("PAM_HOST_SHIM"))
 }
 
 /// The library of quiet.c, for `LD_PRELOAD`.
-#[must_use]
 pub fn quiet() -> &'static Path {
     Path::new(env!("PAM_HOST_QUIET"))
 }

@@ -32,7 +32,6 @@ impl Proxy {
     ///
     /// # Panics
     /// When there is no port to be had.
-    #[must_use]
     pub fn to(server: u16, round_trip: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
         let address = listener.local_addr().expect("the address of the listener");
@@ -60,13 +59,11 @@ impl Proxy {
     }
 
     /// The port on 127.0.0.1.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// When the server last said something, on whichever connection: by its own clock, before it travels.
-    #[must_use]
     pub fn spoke(&self) -> Option<Instant> {
         *self
             .shared
@@ -76,7 +73,6 @@ impl Proxy {
     }
 
     /// How many round trips there were so far.
-    #[must_use]
     pub fn trips(&self) -> usize {
         self.shared.trips.load(Ordering::SeqCst)
     }

@@ -34,7 +34,6 @@ impl Pty {
     ///
     /// # Panics
     /// When there is no terminal to be had or the command cannot be started.
-    #[must_use]
     pub fn spawn(command: Command) -> Self {
         Self::spawn_as(command, None)
     }
@@ -43,7 +42,6 @@ impl Pty {
     ///
     /// # Panics
     /// As [`Pty::spawn`].
-    #[must_use]
     pub fn spawn_as(mut command: Command, owner: Option<(u32, u32)>) -> Self {
         let OpenptyResult { master, slave } =
             openpty(None, None).expect("a terminal can be opened");
@@ -109,7 +107,6 @@ impl Pty {
     ///
     /// # Panics
     /// When the watchdog fires first.
-    #[must_use]
     pub fn next_of(&mut self, texts: &[&str]) -> Option<usize> {
         let deadline = Instant::now() + WATCHDOG;
         loop {
@@ -150,13 +147,11 @@ impl Pty {
     }
 
     /// Everything shown so far.
-    #[must_use]
     pub fn screen(&self) -> &str {
         &self.screen
     }
 
     /// The id of the process.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -174,7 +169,6 @@ impl Pty {
     ///
     /// # Panics
     /// When the watchdog fires first.
-    #[must_use]
     pub fn finish(mut self) -> (ExitStatus, String) {
         let deadline = Instant::now() + WATCHDOG;
         while self.open {

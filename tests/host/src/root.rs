@@ -51,7 +51,6 @@ impl Stage {
     ///
     /// # Panics
     /// Outside tests/private-etc.sh, with the command to run.
-    #[must_use]
     pub fn enter() -> Self {
         static TURN: Mutex<()> = Mutex::new(());
         if let Err(fault) = private() {
@@ -79,19 +78,16 @@ impl Stage {
     }
 
     /// The copy of the module that the stacks name: every user can read it.
-    #[must_use]
     pub fn module(&self) -> &'static Path {
         Path::new(MODULE)
     }
 
     /// What comes to /dev/log.
-    #[must_use]
     pub fn log(&self) -> &Log {
         &self.log
     }
 
     /// The module's log lines so far, from its name on.
-    #[must_use]
     pub fn decisions(&self) -> Vec<String> {
         crate::case::decisions(&self.log.lines())
     }
@@ -100,7 +96,6 @@ impl Stage {
     ///
     /// # Panics
     /// When none comes.
-    #[must_use]
     pub fn wait_for_decision(&self, text: &str) -> String {
         let line = self.log.wait_for(text, WATCHDOG);
         let line = line
@@ -114,7 +109,6 @@ impl Stage {
     ///
     /// # Panics
     /// When the files of /etc cannot be written.
-    #[must_use]
     pub fn person(&self, name: &str) -> Person {
         let passwd = fs::read_to_string("/etc/passwd").expect("/etc/passwd can be read");
         let home = Path::new("/run/home").join(name);
@@ -206,7 +200,6 @@ impl Stage {
     }
 
     /// The key that opens every account.
-    #[must_use]
     pub fn private_key(&self) -> PathBuf {
         let path = Path::new(STAGE).join("key");
         if !path.exists() {
@@ -302,7 +295,6 @@ impl Stage {
     }
 
     /// A command of this person: a small environment, no supplementary groups.
-    #[must_use]
     pub fn command(&self, person: &Person, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command
@@ -321,7 +313,6 @@ impl Stage {
     }
 
     /// Starts a command of a person on a terminal that belongs to the person.
-    #[must_use]
     pub fn on_terminal(&self, person: &Person, command: Command) -> Pty {
         Pty::spawn_as(command, Some((person.id, person.id)))
     }
@@ -343,7 +334,6 @@ impl Drop for Stage {
 ///
 /// # Panics
 /// When the sample has none.
-#[must_use]
 pub fn sshd_settings(sample: &str) -> String {
     let text = read_sample(sample);
     let lines: Vec<_> = text
@@ -372,7 +362,6 @@ impl Sshd {
     ///
     /// # Panics
     /// When it does not come to listen; with what it said.
-    #[must_use]
     pub fn start(stage: &Stage, settings: &str) -> Self {
         Self::start_as(stage, "sshd", settings)
     }
@@ -381,7 +370,6 @@ impl Sshd {
     ///
     /// # Panics
     /// As [`Sshd::start`].
-    #[must_use]
     pub fn start_with(stage: &Stage, settings: &str, further: &str) -> Self {
         Self::launch(stage, "sshd", settings, further, None)
     }
@@ -390,7 +378,6 @@ impl Sshd {
     ///
     /// # Panics
     /// As [`Sshd::start`].
-    #[must_use]
     pub fn start_by_the_machines_file(stage: &Stage, settings: &str) -> Self {
         Self::launch(stage, "sshd", settings, "", Some(Path::new(SSHD_CONFIG)))
     }
@@ -399,7 +386,6 @@ impl Sshd {
     ///
     /// # Panics
     /// As [`Sshd::start`].
-    #[must_use]
     pub fn start_as(stage: &Stage, service: &str, settings: &str) -> Self {
         Self::launch(stage, service, settings, "", None)
     }
@@ -463,7 +449,6 @@ impl Sshd {
     }
 
     /// The process that listens.
-    #[must_use]
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -512,7 +497,6 @@ impl Sshd {
     }
 
     /// The OpenSSH client as this user, on a terminal; it runs `echo` when it gets in, see [`ENTERED`].
-    #[must_use]
     pub fn client(&self, user: &str, options: &[&str]) -> Pty {
         let mut command = Command::new("ssh");
         command
@@ -541,7 +525,6 @@ impl Sshd {
     }
 
     /// The client with the key of the stage.
-    #[must_use]
     pub fn client_with_key(&self, user: &str) -> Pty {
         self.client(user, &[&format!("IdentityFile={}", self.key.display())])
     }
@@ -550,7 +533,6 @@ impl Sshd {
     ///
     /// # Panics
     /// When there is no ssh-keygen.
-    #[must_use]
     pub fn fingerprint(&self) -> String {
         let output = Command::new("ssh-keygen")
             .arg("-lf")
@@ -568,7 +550,6 @@ impl Sshd {
     ///
     /// # Panics
     /// When /proc cannot be read.
-    #[must_use]
     pub fn children(&self) -> Vec<Pid> {
         let mut found = vec![self.child.id()];
         let mut next = 0;
@@ -585,7 +566,6 @@ impl Sshd {
     }
 
     /// The port.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -605,7 +585,6 @@ pub const ENTERED: &str = "entered as";
 ///
 /// # Panics
 /// When `pam_unix.so` is nowhere.
-#[must_use]
 pub fn security_folder() -> PathBuf {
     let libraries = [
         "/usr/lib/x86_64-linux-gnu",
@@ -624,7 +603,6 @@ pub fn security_folder() -> PathBuf {
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn openssh_version() -> (u32, u32) {
     let output = Command::new("ssh")
         .arg("-V")
@@ -736,7 +714,6 @@ fn keygen(path: &Path) {
 ///
 /// # Panics
 /// When there is none.
-#[must_use]
 pub fn free_port() -> u16 {
     const LOWEST: u16 = 20_000;
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")

@@ -20,7 +20,6 @@ pub(crate) fn peak_memory() -> u64 {
 
 impl Snapshot {
     /// The state of this process now.
-    #[must_use]
     pub fn take() -> Self {
         Self {
             tasks: tasks(),
@@ -49,7 +48,6 @@ impl Snapshot {
     }
 
     /// What differs in `after`, one line each; empty when the process was left as it was.
-    #[must_use]
     pub fn differences(&self, after: &Self) -> Vec<String> {
         let mut found = Vec::new();
         let mut differ = |what: &str, before: String, after: String| {
@@ -97,7 +95,6 @@ impl Snapshot {
 }
 
 /// Number of tasks of this process.
-#[must_use]
 pub fn tasks() -> usize {
     fs::read_dir("/proc/self/task").map_or(0, Iterator::count)
 }

@@ -30,7 +30,6 @@ impl Tunnels {
     ///
     /// # Panics
     /// When there is no port to be had.
-    #[must_use]
     pub fn new(manner: Manner) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
         let port = listener.local_addr().expect("its address").port();
@@ -47,13 +46,11 @@ impl Tunnels {
     }
 
     /// The port on 127.0.0.1.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
     /// The heads of all requests so far, each with its empty line.
-    #[must_use]
     pub fn asked(&self) -> Vec<String> {
         let asked = self.asked.lock();
         asked.unwrap_or_else(PoisonError::into_inner).clone()

@@ -18,7 +18,6 @@ pub enum Text {
 
 impl Text {
     /// The bytes as they are.
-    #[must_use]
     pub fn bytes(&self) -> &[u8] {
         match self {
             Self::Utf8(text) => text.as_bytes(),
@@ -281,7 +280,6 @@ macro_rules! codes {
             $(#[doc = concat!("`PAM_", stringify!($name), "`")] pub const $name: Self = Self($number);)*
 
             /// The name in the headers of Linux-PAM.
-            #[must_use]
             pub fn name(self) -> &'static str {
                 match self.0 {
                     $($number => concat!("PAM_", stringify!($name)),)*
@@ -340,7 +338,6 @@ pub enum Style {
 
 impl Style {
     /// Whether it wants an answer.
-    #[must_use]
     pub fn is_prompt(self) -> bool {
         matches!(self, Self::Hidden | Self::Visible)
     }

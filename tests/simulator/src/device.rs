@@ -81,13 +81,11 @@ factors! {
 
 impl Factor {
     /// The stable key in replies.
-    #[must_use]
     pub fn auth_factor_name(&self) -> &str {
         self.row().name
     }
 
     /// The stable key in replies of API v1; `None` if v1 does not know the factor.
-    #[must_use]
     pub fn v1_name(&self) -> Option<&str> {
         self.row().v1
     }
@@ -105,6 +103,7 @@ impl Factor {
 
 /// An enrolled second factor of one user.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Device {
     /// `device_id`; a string even when all digits, see [`crate::Simulator::set_numeric_ids`].
     pub id: String,
@@ -184,49 +183,42 @@ impl Device {
     }
 
     /// One more code that is right.
-    #[must_use]
     pub fn code(mut self, code: impl Into<String>) -> Device {
         self.codes.push(code.into());
         self
     }
 
     /// More codes that are right.
-    #[must_use]
     pub fn codes<T: Into<String>>(mut self, codes: impl IntoIterator<Item = T>) -> Device {
         self.codes.extend(codes.into_iter().map(Into::into));
         self
     }
 
     /// With time-based codes from this secret in base 32.
-    #[must_use]
     pub fn secret(mut self, secret: impl Into<String>) -> Device {
         self.secret = Some(secret.into());
         self
     }
 
     /// With this telephone number.
-    #[must_use]
     pub fn phone(mut self, number: impl Into<String>) -> Device {
         self.phone = Some(number.into());
         self
     }
 
     /// Never used so far.
-    #[must_use]
     pub fn inactive(mut self) -> Device {
         self.active = false;
         self
     }
 
     /// With this `default` mark.
-    #[must_use]
     pub fn default(mut self, default: bool) -> Device {
         self.default = default;
         self
     }
 
     /// With this `type_display_name`.
-    #[must_use]
     pub fn type_name(mut self, name: impl Into<String>) -> Device {
         self.type_name = name.into();
         self

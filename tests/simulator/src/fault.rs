@@ -20,7 +20,6 @@ pub struct Match {
 
 impl Match {
     /// All requests.
-    #[must_use]
     pub fn any() -> Match {
         Match::default()
     }
@@ -43,86 +42,72 @@ impl Match {
     }
 
     /// Token calls.
-    #[must_use]
     pub fn token() -> Match {
         Match::path("/auth/oauth2/")
     }
 
     /// Activations: a push, a text message, a call or an e-mail.
-    #[must_use]
     pub fn activation() -> Match {
         Match::new("POST", "/verifications").without_body("\"otp\"")
     }
 
     /// Submissions of a code, by POST or by PUT.
-    #[must_use]
     pub fn code() -> Match {
         Match::path("/verifications").body("\"otp\"")
     }
 
     /// Polls.
-    #[must_use]
     pub fn poll() -> Match {
         Match::new("GET", "/verifications/")
     }
 
     /// All calls of API v1.
-    #[must_use]
     pub fn v1() -> Match {
         Match::path("/api/1/")
     }
 
     /// Activations through API v1.
-    #[must_use]
     pub fn trigger() -> Match {
         Match::new("POST", "/trigger")
     }
 
     /// Submissions of a code through API v1.
-    #[must_use]
     pub fn v1_code() -> Match {
         Match::new("POST", "/verify").body("\"otp_token\"")
     }
 
     /// Polls through API v1: `verify` without a code.
-    #[must_use]
     pub fn v1_poll() -> Match {
         Match::new("POST", "/verify").without_body("\"otp_token\"")
     }
 
     /// Starts of an enrolment through API v2.
-    #[must_use]
     pub fn registration() -> Match {
         Match::new("POST", "/registrations")
     }
 
     /// Submissions of an enrolment's code.
-    #[must_use]
     pub fn registration_code() -> Match {
         Match::new("PUT", "/registrations/")
     }
 
     /// Polls of an enrolment.
-    #[must_use]
     pub fn registration_poll() -> Match {
         Match::new("GET", "/registrations/")
     }
 
     /// Requests for a temporary token, in v1 or v2.
-    #[must_use]
     pub fn mfa_token() -> Match {
         Match::new("POST", "/mfa_token")
     }
 
     /// Of these, only those whose body contains `part`.
-    #[must_use]
     pub fn body(mut self, part: impl Into<String>) -> Match {
         self.body_part = Some(part.into());
         self
     }
 
     /// Of these, only those whose body does not contain `part`.
-    #[must_use]
     pub fn without_body(mut self, part: impl Into<String>) -> Match {
         self.body_lacks = Some(part.into());
         self
@@ -210,7 +195,6 @@ pub enum Action {
 
 impl Action {
     /// [`Action::Status`] with an empty body and no further headers.
-    #[must_use]
     pub fn status(status: u16) -> Action {
         Action::Status(status, String::new(), Vec::new())
     }
@@ -236,6 +220,7 @@ impl Action {
 
 /// Something to go wrong, where, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct Fault {
     /// For these requests.
     pub on: Match,
@@ -251,7 +236,6 @@ pub struct Fault {
 
 impl Fault {
     /// A fault for each request that fits, without the request being handled.
-    #[must_use]
     pub fn new(on: Match, action: Action) -> Fault {
         Fault {
             on,
@@ -263,21 +247,18 @@ impl Fault {
     }
 
     /// The first `skip` requests that fit pass.
-    #[must_use]
     pub fn skip(mut self, skip: usize) -> Fault {
         self.skip = skip;
         self
     }
 
     /// Only so many requests are hit.
-    #[must_use]
     pub fn times(mut self, times: usize) -> Fault {
         self.times = Some(times);
         self
     }
 
     /// The request is handled before its reply is replaced.
-    #[must_use]
     pub fn performed(mut self) -> Fault {
         self.perform = true;
         self

@@ -19,7 +19,6 @@ pub enum Page {
 
 impl Page {
     /// Head and body.
-    #[must_use]
     pub fn bytes(self) -> Vec<u8> {
         match self {
             Page::TooManyRequests => [TOO_MANY.0, "connection: close\r\n\r\n", TOO_MANY.1].concat(),
@@ -29,7 +28,6 @@ impl Page {
     }
 
     /// The same for a client that keeps its connections. A 408 ends it all the same.
-    #[must_use]
     pub fn kept(self) -> Vec<u8> {
         match self {
             Page::TooManyRequests => [TOO_MANY.0, "\r\n", TOO_MANY.1].concat().into_bytes(),

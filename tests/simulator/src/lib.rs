@@ -3,6 +3,12 @@
 //! `simulator` is what callers hold, `server` and `http` carry the bytes, `api` answers, `state` remembers,
 //! `front` is `OneLogin`'s front end, `fault` spoils replies on demand. Where the real API is undocumented, the comment at the place says what was chosen.
 
+#![allow(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    reason = "only tests call it"
+)]
+
 mod api;
 mod certificate;
 mod device;

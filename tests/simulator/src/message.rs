@@ -55,7 +55,6 @@ impl Message {
     }
 
     /// The code in it, if it has one.
-    #[must_use]
     pub fn code(&self) -> Option<&str> {
         self.code.as_deref()
     }

@@ -24,7 +24,6 @@ pub fn samples(simulator: &Simulator) {
 }
 
 /// The sample users for people: a line for each.
-#[must_use]
 pub fn sample_users() -> String {
     let lines = table().map(|(_, name, what, _)| format!("{name:<14} {what}"));
     lines.join("\n")

@@ -68,13 +68,11 @@ impl Simulator {
     ///
     /// # Panics
     /// When there is no port, no thread or no key to be had; so does [`Simulator::start_with`].
-    #[must_use]
     pub fn start() -> Simulator {
         Simulator::start_with(Options::default())
     }
 
     /// A server as `options` say.
-    #[must_use]
     #[allow(
         clippy::needless_pass_by_value,
         reason = "callers write the options in place"
@@ -119,25 +117,21 @@ impl Simulator {
     }
 
     /// `https://localhost:PORT`.
-    #[must_use]
     pub fn url(&self) -> String {
         self.url.clone()
     }
 
     /// The port on 127.0.0.1.
-    #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
     /// The CA that clients are to trust, as PEM.
-    #[must_use]
     pub fn ca_pem(&self) -> &str {
         &self.ca_pem
     }
 
     /// Certificate and key, as PEM, for a front end that ends TLS before a simulator without it.
-    #[must_use]
     pub fn server_pem(&self) -> &str {
         &self.server_pem
     }
@@ -261,7 +255,6 @@ impl Simulator {
     }
 
     /// The requests so far, in order. A request is logged before its reply is sent.
-    #[must_use]
     pub fn requests(&self) -> Vec<Request> {
         self.shared.state().requests.clone()
     }
@@ -272,13 +265,11 @@ impl Simulator {
     }
 
     /// TCP connections accepted so far, with those that never sent a request.
-    #[must_use]
     pub fn connections(&self) -> u64 {
         self.shared.state().connections
     }
 
     /// How many requests had this method and `path_part` in path or query as sent. An empty method is any.
-    #[must_use]
     pub fn count(&self, method: &str, path_part: &str) -> usize {
         self.shared
             .state()
@@ -289,14 +280,12 @@ impl Simulator {
     }
 
     /// How many activations (push, message, call) were asked for, in v1 or v2, whatever the answer was.
-    #[must_use]
     pub fn activations(&self) -> usize {
         self.posts("/verifications", "\"otp\"", false) + self.count("POST", "/trigger")
     }
 
     /// How many codes were submitted, by POST or by PUT, in v1 or v2, whatever the answer was. Those of enrolments
     /// do not count.
-    #[must_use]
     pub fn codes(&self) -> usize {
         self.posts("/verifications", "\"otp\"", true)
             + self.count("PUT", "/verifications/")
@@ -313,7 +302,6 @@ impl Simulator {
     }
 
     /// What telephones and mailboxes got so far.
-    #[must_use]
     pub fn messages(&self) -> Vec<Message> {
         self.shared.state().messages.clone()
     }
@@ -335,7 +323,6 @@ impl Simulator {
     }
 
     /// Whether this many connections have been closed by now, waiting for it if need be; `false` after `timeout`.
-    #[must_use]
     pub fn wait_for_closed(&self, timeout: Duration, connections: u64) -> bool {
         let closed = |state: &State| (state.closed >= connections).then_some(());
         self.shared.wait(timeout, closed).is_some()
@@ -343,14 +330,12 @@ impl Simulator {
 
     /// Whether [`crate::Action::Also`] or [`crate::Action::SpeakFirst`] has sent its bytes this many times by now, waiting for
     /// it if need be; `false` after `timeout`.
-    #[must_use]
     pub fn wait_for_unasked(&self, timeout: Duration, times: u64) -> bool {
         let sent = |state: &State| (state.unasked >= times).then_some(());
         self.shared.wait(timeout, sent).is_some()
     }
 
     /// The first request as [`Simulator::count`] counts them, waiting for it if need be; `None` after `timeout`.
-    #[must_use]
     pub fn wait_for_request(
         &self,
         timeout: Duration,
@@ -361,7 +346,6 @@ impl Simulator {
     }
 
     /// The `nth` such request, from 1.
-    #[must_use]
     pub fn wait_for_nth_request(
         &self,
         timeout: Duration,
@@ -404,7 +388,6 @@ impl Simulator {
     }
 
     /// The enrolments through API v2 so far, with what the person sees on telephone or screen.
-    #[must_use]
     pub fn registrations(&self) -> Vec<Registration> {
         self.shared.state().registrations()
     }
@@ -438,7 +421,6 @@ impl Simulator {
     }
 
     /// Gives a user a temporary MFA token, valid for an hour, and names its device.
-    #[must_use]
     pub fn give_temporary_token(
         &self,
         user_id: u64,
@@ -458,13 +440,11 @@ impl Simulator {
     }
 
     /// Approves the newest push, call or link that is open, of a login or an enrolment, and names it.
-    #[must_use]
     pub fn approve_latest(&self) -> Option<String> {
         self.decide_latest(Outcome::Accepted)
     }
 
     /// Denies the newest push, call or link that is open, and names it.
-    #[must_use]
     pub fn deny_latest(&self) -> Option<String> {
         self.decide_latest(Outcome::Rejected)
     }
@@ -487,7 +467,6 @@ impl Simulator {
     }
 
     /// The access tokens that were given out and not ended.
-    #[must_use]
     pub fn access_tokens(&self) -> Vec<String> {
         let state = self.shared.state();
         let tokens = state.tokens.iter().filter(|token| !token.revoked);

@@ -194,7 +194,6 @@ impl Request {
     }
 
     /// Path and query as sent.
-    #[must_use]
     pub fn target(&self) -> String {
         target(&self.path, &self.query)
     }

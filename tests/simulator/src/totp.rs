@@ -5,7 +5,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ring::hmac;
 
 /// The code of an authenticator with this secret (base 32) at this moment; `None` if the secret is not base 32.
-#[must_use]
 pub fn totp(secret: &str, at: SystemTime) -> Option<String> {
     code(&base32(secret)?, step(at))
 }

@@ -8,6 +8,7 @@ use crate::device::Factor;
 
 /// A user of the simulated account. `None` is JSON `null`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
 pub struct User {
     /// `OneLogin`'s id of the user.
     pub id: u64,
@@ -65,56 +66,48 @@ impl User {
     }
 
     /// With this e-mail address.
-    #[must_use]
     pub fn email(mut self, value: impl Into<String>) -> User {
         self.email = Some(value.into());
         self
     }
 
     /// With this Active Directory short name.
-    #[must_use]
     pub fn samaccountname(mut self, value: impl Into<String>) -> User {
         self.samaccountname = Some(value.into());
         self
     }
 
     /// With this Active Directory principal name.
-    #[must_use]
     pub fn userprincipalname(mut self, value: impl Into<String>) -> User {
         self.userprincipalname = Some(value.into());
         self
     }
 
     /// With this external id.
-    #[must_use]
     pub fn external_id(mut self, value: impl Into<String>) -> User {
         self.external_id = Some(value.into());
         self
     }
 
     /// With this state.
-    #[must_use]
     pub fn state(mut self, value: i64) -> User {
         self.state = value;
         self
     }
 
     /// With this status.
-    #[must_use]
     pub fn status(mut self, value: i64) -> User {
         self.status = value;
         self
     }
 
     /// With this custom attribute.
-    #[must_use]
     pub fn custom_attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> User {
         self.custom_attributes.insert(name.into(), value.into());
         self
     }
 
     /// With a policy that allows these factors to be enrolled.
-    #[must_use]
     pub fn factors(mut self, factors: impl IntoIterator<Item = Factor>) -> User {
         self.factors = factors.into_iter().collect();
         self

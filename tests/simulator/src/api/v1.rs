@@ -326,7 +326,7 @@ fn triggered(
 
 /// `DELETE otp_devices/:id`.
 fn delete(state: &mut State, user: u64, id: &str) -> Answer {
-    own_device(state, user, id)?;
+    let _: Device = own_device(state, user, id)?;
     mfa::remove_device(state, user, id);
     Ok(Reply::new(200, "{}"))
 }
