@@ -39,20 +39,19 @@ const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Prot
 
 #[test]
 fn a_code_that_onelogin_accepts_lets_in() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn a_wrong_code_may_be_corrected() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
@@ -61,13 +60,12 @@ fn a_wrong_code_may_be_corrected() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
@@ -77,51 +75,50 @@ fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
         Asks(AGAIN, "333333"),
         Checks("501", None, "333333", REJECTED),
     ])
-    .run();
-    assert_eq!(end, "denied wrong-code factor=totp id=1001");
+    .ends("denied wrong-code factor=totp id=1001");
 }
 
 #[test]
 fn prompts_limits_the_tries() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
     ])
     .config("[factors]\nprompts = 1")
-    .run();
-    assert_eq!(end, "denied wrong-code factor=totp id=1001");
+    .ends("denied wrong-code factor=totp id=1001");
 }
 
 #[test]
 fn r12_what_is_no_code_is_never_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "hunter2"),
         NotText(AGAIN),
         Password(AGAIN),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied password-typed factor=- id=1001");
+    .ends("denied password-typed factor=- id=1001");
 }
 
 #[test]
 fn r14_a_rerun_of_a_denied_action_is_denied_without_a_call_or_a_prompt() {
-    let end = Script::of([]).denied_before().run();
-    assert_eq!(end, "denied denied-before factor=- id=-");
+    Script::of([])
+        .denied_before()
+        .ends("denied denied-before factor=- id=-");
 }
 
 #[test]
 fn r12_without_any_conversation_onelogin_is_not_asked() {
-    let end = Script::of([]).without_conversation().run();
-    assert_eq!(end, "denied no-conversation factor=- id=-");
+    Script::of([])
+        .without_conversation()
+        .ends("denied no-conversation factor=- id=-");
 }
 
 #[test]
 fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused)),
         WaitsFor(SECOND_LOOK),
@@ -129,11 +126,7 @@ fn r02_a_connection_that_cannot_be_made_before_the_prompt_is_an_outage() {
         Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused)),
     ])
     .config(SAFE)
-    .run();
-    assert_eq!(
-        end,
-        "let in by failmode=safe no-connection factor=- id=1001"
-    );
+    .ends("let in by failmode=safe no-connection factor=- id=1001");
 }
 
 #[test]
@@ -150,17 +143,19 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
             Denies,
         ]
     };
-    let end = Script::of(prompts()).unproven().run();
-    assert_eq!(end, "denied no-connection factor=- id=-");
-    let end = Script::of(prompts()).unknown(Unknown::Account).run();
-    assert_eq!(end, "denied no-account factor=- id=-");
+    Script::of(prompts())
+        .unproven()
+        .ends("denied no-connection factor=- id=-");
+    Script::of(prompts())
+        .unknown(Unknown::Account)
+        .ends("denied no-account factor=- id=-");
 }
 
 #[test]
 fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
     const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or log in again later. OneLogin passcode: ";
     // autopush or Enter: neither sends anything.
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601"), sms("701")]),
         Asks(HELD_BACK, ""),
         Asks(AGAIN, "654321"),
@@ -170,14 +165,12 @@ fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
     ])
     .config("[factors]\nautopush = true")
     .used_up(Limit::Challenges)
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 
     // Who has no device for a code has to wait.
-    let end = Script::of([Finds(vec![sms("701")]), Denies])
+    Script::of([Finds(vec![sms("701")]), Denies])
         .used_up(Limit::Challenges)
-        .run();
-    assert_eq!(end, "denied too-many-challenges factor=- id=1001");
+        .ends("denied too-many-challenges factor=- id=1001");
 }
 
 #[test]
@@ -188,7 +181,7 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
         (Uncounted::LimitReached(PushDenied), "push-denied-lately"),
         (Uncounted::NoState, "no-state"),
     ] {
-        let end = Script::of([
+        Script::of([
             Finds(vec![sms("701")]),
             Asks(
                 "Press Enter to get a passcode by text message (Mobile): ",
@@ -197,30 +190,29 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
             Denies,
             NoChallenge(why),
         ])
-        .run();
-        assert_eq!(end, format!("denied {reason} factor=sms id=1001"));
+        .ends(&format!("denied {reason} factor=sms id=1001"));
     }
 }
 
 #[test]
 fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
-    let end = Script::of([Denies]).used_up(Limit::RefusedCodes).run();
-    assert_eq!(end, "denied too-many-codes factor=- id=-");
+    Script::of([Denies])
+        .used_up(Limit::RefusedCodes)
+        .ends("denied too-many-codes factor=- id=-");
 
     // Another login has used the last one up meanwhile.
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::LimitReached(Window)),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied too-many-codes factor=totp id=1001");
+    .ends("denied too-many-codes factor=totp id=1001");
 }
 
 #[test]
 fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Waits(2),
         Asks(AGAIN, "111111"),
@@ -231,25 +223,23 @@ fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
     ])
     .unproven()
     .used_up(Limit::RefusedCodes)
-    .run();
-    assert_eq!(end, "denied too-many-codes factor=- id=-");
+    .ends("denied too-many-codes factor=- id=-");
 }
 
 #[test]
 fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::NoState),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied no-state factor=totp id=1001");
+    .ends("denied no-state factor=totp id=1001");
 }
 
 #[test]
 fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
@@ -261,13 +251,12 @@ fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
         Checks("501", None, "222222", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(vec![totp("501")]),
         NotCounted(CodeNotCounted::UsedBefore),
@@ -278,14 +267,13 @@ fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
         Allows,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn r14_a_push_waits_until_the_one_before_is_answered() {
     let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks("Passcode, or Enter for a push to Phone: ", ""),
         PhoneBusy,
@@ -302,11 +290,10 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
         Polls("601", "v", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    .ends("accepted factor=push id=1001");
 
     // A code instead.
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks("Passcode, or Enter for a push to Phone: ", ""),
         PhoneBusy,
@@ -315,8 +302,7 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
         Checks("601", None, "654321", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 #[test]
@@ -332,16 +318,15 @@ fn r14_a_push_that_never_gets_its_turn_is_not_sent() {
         steps.extend([Waits(1), PhoneBusy]);
     }
     steps.push(Denies);
-    let end = Script::of_steps(steps)
+    Script::of_steps(steps)
         .waited()
         .config("[factors]\nautopush = true")
-        .run();
-    assert_eq!(end, "denied phone-busy factor=push id=1001");
+        .ends("denied phone-busy factor=push id=1001");
 }
 
 #[test]
 fn an_approved_push_lets_in() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -350,13 +335,12 @@ fn an_approved_push_lets_in() {
         Polls("601", "v-1", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    .ends("accepted factor=push id=1001");
 }
 
 #[test]
 fn a_push_that_is_denied_on_the_phone_denies_at_once() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -365,13 +349,12 @@ fn a_push_that_is_denied_on_the_phone_denies_at_once() {
         Polls("601", "v-1", REJECTED),
         RemembersDeniedPush,
     ])
-    .run();
-    assert_eq!(end, "denied push-denied factor=push id=1001");
+    .ends("denied push-denied factor=push id=1001");
 }
 
 #[test]
 fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -384,13 +367,12 @@ fn where_texts_are_shown_at_once_a_push_needs_no_enter() {
         Allows,
     ])
     .waited()
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    .ends("accepted factor=push id=1001");
 }
 
 #[test]
 fn an_unanswered_push_ends_after_its_wait() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -403,13 +385,12 @@ fn an_unanswered_push_ends_after_its_wait() {
         Polls("601", "v-1", script::PENDING),
     ])
     .config("[push]\nwait = 3")
-    .run();
-    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+    .ends("denied push-unanswered factor=push id=1001");
 }
 
 #[test]
 fn ctrl_c_ends_the_wait_for_a_push() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -418,13 +399,12 @@ fn ctrl_c_ends_the_wait_for_a_push() {
         CtrlC,
     ])
     .waited()
-    .run();
-    assert_eq!(end, "denied interrupted factor=push id=1001");
+    .ends("denied interrupted factor=push id=1001");
 }
 
 #[test]
 fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -435,8 +415,7 @@ fn a_code_of_the_same_device_may_be_typed_while_its_push_is_open() {
         Checks("601", None, "654321", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 #[test]
@@ -483,7 +462,7 @@ fn the_log_names_the_push_that_was_waited_for_and_not_the_code_before() {
 #[test]
 fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
     let gateway = || Err(error(ApiTrouble::Gateway));
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -495,13 +474,12 @@ fn a_poll_that_fails_is_repeated_and_given_up_after_three() {
         Waits(2),
         Polls("601", "v-1", gateway),
     ])
-    .run();
-    assert_eq!(end, "denied gateway factor=push id=1001");
+    .ends("denied gateway factor=push id=1001");
 }
 
 #[test]
 fn a_verification_that_is_gone_is_not_approved() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -509,13 +487,12 @@ fn a_verification_that_is_gone_is_not_approved() {
         Asks(PUSH_SENT, ""),
         Polls("601", "v-1", || Err(error(ApiTrouble::NotFound))),
     ])
-    .run();
-    assert_eq!(end, "denied expired factor=push id=1001");
+    .ends("denied expired factor=push id=1001");
 }
 
 #[test]
 fn a_text_message_is_sent_on_enter_and_only_once() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
@@ -529,14 +506,13 @@ fn a_text_message_is_sent_on_enter_and_only_once() {
         Checks("701", Some("v-2"), "B41832", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=sms id=1001");
+    .ends("accepted factor=sms id=1001");
 }
 
 #[test]
 fn the_menu_takes_an_option_or_a_code() {
     let devices = || vec![push("601"), totp("501"), sms("701")];
-    let end = Script::of([
+    Script::of([
         Finds(devices()),
         Asks(MENU, "3"),
         Denies,
@@ -545,11 +521,10 @@ fn the_menu_takes_an_option_or_a_code() {
         Checks("701", Some("v-2"), "B41832", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=sms id=1001");
+    .ends("accepted factor=sms id=1001");
 
     // A code typed at the menu goes to the first device that makes codes, and to no other.
-    let end = Script::of([
+    Script::of([
         Finds(devices()),
         Asks(MENU, "123456"),
         Denies,
@@ -559,13 +534,12 @@ fn the_menu_takes_an_option_or_a_code() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn nothing_is_activated_without_a_choice_unless_autopush() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601"), totp("501")]),
         Denies,
         Activates("601", Ok("v-1")),
@@ -574,8 +548,7 @@ fn nothing_is_activated_without_a_choice_unless_autopush() {
         Allows,
     ])
     .config("[factors]\nautopush = true")
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    .ends("accepted factor=push id=1001");
 }
 
 #[test]
@@ -602,7 +575,7 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
         assert!(end.starts_with("accepted "), "{end}");
     }
     // A posted code of Protect would be a push there, and one of Duo perhaps, too.
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601"), script::duo("602")]),
         Asks("Press Enter to get a push (Phone): ", "123456"),
         Asks(
@@ -616,9 +589,8 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
         Denies,
     ])
     .config(config)
-    .run();
-    assert_eq!(end, "denied no-code factor=- id=1001");
-    let end = Script::of([
+    .ends("denied no-code factor=- id=1001");
+    Script::of([
         Asks(PASSCODE, "123456"),
         Finds(vec![push("601"), script::duo("602")]),
         Waits(2),
@@ -630,15 +602,15 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     ])
     .unproven()
     .config(config)
-    .run();
-    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    .ends("denied no-allowed-factor factor=- id=1001");
 }
 
 #[test]
 fn r22_without_memory_nothing_is_asked_and_the_unproven_see_the_same_prompts() {
-    let end = Script::of([DeniesInVain]).without_memory().run();
-    assert_eq!(end, "denied no-state factor=- id=-");
-    let end = Script::of([
+    Script::of([DeniesInVain])
+        .without_memory()
+        .ends("denied no-state factor=- id=-");
+    Script::of([
         Asks(PASSCODE, "123456"),
         Waits(2),
         Asks(AGAIN, "123456"),
@@ -649,26 +621,24 @@ fn r22_without_memory_nothing_is_asked_and_the_unproven_see_the_same_prompts() {
     ])
     .unproven()
     .without_memory()
-    .run();
-    assert_eq!(end, "denied no-state factor=- id=-");
+    .ends("denied no-state factor=- id=-");
 }
 
 #[test]
 fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         DeniesInVain,
         GivesBack(Limit::RefusedCodes),
         DeniesInVain,
     ])
-    .run();
-    assert_eq!(end, "denied no-state factor=totp id=1001");
+    .ends("denied no-state factor=totp id=1001");
 }
 
 #[test]
 fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
@@ -677,9 +647,8 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         }),
         GivesBack(Limit::RefusedCodes),
     ])
-    .run();
-    assert_eq!(end, "denied no-connection factor=totp id=1001");
-    let end = Script::of([
+    .ends("denied no-connection factor=totp id=1001");
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
@@ -687,8 +656,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
         GivesBack(Limit::RefusedCodes),
     ])
     .config("[onelogin]\nverify = \"activated\"")
-    .run();
-    assert_eq!(end, "denied no-connection factor=totp id=1001");
+    .ends("denied no-connection factor=totp id=1001");
 }
 
 #[test]
@@ -699,8 +667,8 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
         (OTHER, "other-onelogin-user"),
         (INACTIVE, "inactive-onelogin-user"),
     ] {
-        let end = Script::of([Looks("alice", found), RemembersNobody, Denies]).run();
-        assert_eq!(end, format!("denied {reason} factor=- id=-"));
+        Script::of([Looks("alice", found), RemembersNobody, Denies])
+            .ends(&format!("denied {reason} factor=- id=-"));
     }
     let no_device = Script::of([Finds(Vec::new()), RemembersNobody, Denies]);
     assert_eq!(no_device.run(), "denied no-factor factor=- id=1001");
@@ -716,25 +684,24 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
         Waits(2),
         Denies,
     ]);
-    let end = unproven.unproven().run();
-    assert_eq!(end, "denied no-factor factor=- id=1001");
+    unproven
+        .unproven()
+        .ends("denied no-factor factor=- id=1001");
     let again = Script::of([LookUpPaused, Denies]);
     assert_eq!(again.run(), "denied look-up-paused factor=- id=-");
 }
 
 #[test]
 fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembered() {
-    let end = Script::of([Looks("alice", NOBODY)])
+    Script::of([Looks("alice", NOBODY)])
         .config("[users]\nunknown = \"exempt\"")
         .remembering_nobody_is_wrong()
-        .run();
-    assert_eq!(end, "exempt exempt-unknown factor=- id=-");
-    let end = Script::of([Looks("alice", Err(error(ApiTrouble::ServerError)))])
+        .ends("exempt exempt-unknown factor=- id=-");
+    Script::of([Looks("alice", Err(error(ApiTrouble::ServerError)))])
         .remembering_nobody_is_wrong()
-        .run();
-    assert_eq!(end, "denied server-error factor=- id=-");
+        .ends("denied server-error factor=- id=-");
     // A device that needs a message is a way in for those who are proven.
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(vec![sms("701")]),
         Waits(2),
@@ -746,10 +713,9 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     ])
     .unproven()
     .remembering_nobody_is_wrong()
-    .run();
-    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    .ends("denied no-allowed-factor factor=- id=1001");
     // Who can enrol a factor once they are proven.
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(Vec::new()),
         Waits(2),
@@ -762,21 +728,19 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     .unproven()
     .config("[users]\nno_factor = \"enroll\"")
     .remembering_nobody_is_wrong()
-    .run();
-    assert_eq!(end, "denied no-factor factor=- id=1001");
+    .ends("denied no-factor factor=- id=1001");
 }
 
 #[test]
 fn r22_who_is_known_is_denied_before_a_prompt_where_the_limit_is_used_up() {
-    let end = Script::of([
+    Script::of([
         HasCached("1001"),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
         Denies,
     ])
     .used_up(Limit::RefusedCodes)
-    .run();
-    assert_eq!(end, "denied too-many-codes factor=- id=1001");
+    .ends("denied too-many-codes factor=- id=1001");
 }
 
 #[test]
@@ -785,14 +749,13 @@ fn r22_beyond_the_look_ups_of_an_hour_onelogin_is_not_asked() {
         (Uncounted::LimitReached(Window), "too-many-look-ups"),
         (Uncounted::NoState, "no-state"),
     ] {
-        let end = Script::of([NoLookUp(why), Denies]).run();
-        assert_eq!(end, format!("denied {reason} factor=- id=-"));
+        Script::of([NoLookUp(why), Denies]).ends(&format!("denied {reason} factor=- id=-"));
     }
 }
 
 #[test]
 fn r22_what_is_counted_is_counted_for_onelogins_user() {
-    let end = Script::of([
+    Script::of([
         Looks("alice", one("1001")),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
@@ -801,10 +764,9 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
     // Where the user is known from before, nothing is looked up, and nothing counted for that.
-    let end = Script::of([
+    Script::of([
         HasCached("1001"),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
@@ -813,13 +775,12 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601"), sms("701")]),
         Asks(
             "A push was denied. No push is sent for one hour. OneLogin verification for alice\n\n 1. Text message\n\nPasscode or option (1): ",
@@ -831,49 +792,43 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
     ])
     .config("[factors]\nautopush = true")
     .limit_reached(Limit::Challenges, PushDenied)
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
-    let end = Script::of([Finds(vec![only_push("601")]), Denies])
+    .ends("accepted factor=protect-code id=1001");
+    Script::of([Finds(vec![only_push("601")]), Denies])
         .limit_reached(Limit::Challenges, PushDenied)
-        .run();
-    assert_eq!(end, "denied push-denied-lately factor=- id=1001");
+        .ends("denied push-denied-lately factor=- id=1001");
 }
 
 #[test]
 fn r22_beyond_the_limits_of_a_day_the_words_say_so() {
-    let end = Script::of([Denies])
+    Script::of([Denies])
         .limit_reached(Limit::RefusedCodes, Day)
-        .run();
-    assert_eq!(end, "denied too-many-codes-today factor=- id=-");
-    let end = Script::of([Finds(vec![sms("701")]), Denies])
+        .ends("denied too-many-codes-today factor=- id=-");
+    Script::of([Finds(vec![sms("701")]), Denies])
         .limit_reached(Limit::Challenges, Day)
-        .run();
-    assert_eq!(end, "denied too-many-challenges-today factor=- id=1001");
+        .ends("denied too-many-challenges-today factor=- id=1001");
 }
 
 #[test]
 fn r14_a_challenge_that_has_not_left_is_given_back() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Err(error(ApiTrouble::NoConnection))),
         GivesBack(Limit::Challenges),
     ])
-    .run();
-    assert_eq!(end, "denied no-connection factor=sms id=1001");
+    .ends("denied no-connection factor=sms id=1001");
 }
 
 #[test]
 fn r14_a_push_whose_denial_cannot_be_written_down_is_not_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         DeniesInVain,
         DeniesInVain,
     ])
-    .run();
-    assert_eq!(end, "denied no-state factor=push id=1001");
+    .ends("denied no-state factor=push id=1001");
 }
 
 #[test]
@@ -915,7 +870,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
 
 #[test]
 fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Looks("alice", NOBODY),
         Waits(2),
@@ -926,10 +881,9 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
         Denies,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+    .ends("denied no-onelogin-user factor=- id=-");
     // One with a text message only cannot be verified without an activation.
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(vec![sms("701")]),
         Waits(2),
@@ -940,13 +894,12 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
         Denies,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+    .ends("denied no-allowed-factor factor=- id=1001");
 }
 
 #[test]
 fn r13_an_unproven_user_gets_in_with_a_code() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "123456"),
         Finds(vec![totp("501")]),
         Denies,
@@ -954,14 +907,12 @@ fn r13_an_unproven_user_gets_in_with_a_code() {
         Allows,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn a_user_that_onelogin_does_not_know_is_denied_at_once_after_a_first_factor() {
-    let end = Script::of([Looks("alice", NOBODY), Denies]).run();
-    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+    Script::of([Looks("alice", NOBODY), Denies]).ends("denied no-onelogin-user factor=- id=-");
 }
 
 #[test]
@@ -981,7 +932,7 @@ fn an_answer_that_the_menu_does_not_have_is_explained_and_costs_a_try_from_the_f
     .run();
     assert_eq!(end, "accepted factor=protect-code id=1001");
     // A program that answers at random comes to an end.
-    let end = Script::of([
+    Script::of([
         devices(),
         Asks(MENU, "x"),
         Asks(hint, "x"),
@@ -991,8 +942,7 @@ fn an_answer_that_the_menu_does_not_have_is_explained_and_costs_a_try_from_the_f
         Asks(refused, "x"),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied no-code factor=- id=1001");
+    .ends("denied no-code factor=- id=1001");
 }
 
 #[test]
@@ -1002,39 +952,34 @@ fn r05_hits_that_are_not_exactly_ours_are_denied_even_where_the_unknown_are_exem
         (script::OTHER, "other-onelogin-user"),
         (script::INACTIVE, "inactive-onelogin-user"),
     ] {
-        let end = Script::of([Looks("alice", found), Denies])
+        Script::of([Looks("alice", found), Denies])
             .config("[users]\nunknown = \"exempt\"\nno_factor = \"exempt\"")
-            .run();
-        assert_eq!(end, format!("denied {reason} factor=- id=-"));
+            .ends(&format!("denied {reason} factor=- id=-"));
     }
 }
 
 #[test]
 fn r05_a_name_that_must_not_be_searched_for_is_never_sent() {
-    let end = Script::of([Denies])
+    Script::of([Denies])
         .refused_name()
         .config("[users]\nunknown = \"exempt\"")
-        .run();
-    assert_eq!(end, "denied name-refused factor=- id=-");
+        .ends("denied name-refused factor=- id=-");
 }
 
 #[test]
 fn r01_the_unknown_and_the_factorless_are_exempt_only_where_the_admin_says_so() {
-    let end = Script::of([Looks("alice", NOBODY)])
+    Script::of([Looks("alice", NOBODY)])
         .config("[users]\nunknown = \"exempt\"")
         .remembering_nobody_is_wrong()
-        .run();
-    assert_eq!(end, "exempt exempt-unknown factor=- id=-");
+        .ends("exempt exempt-unknown factor=- id=-");
     let no_device = || [Finds(Vec::new())];
-    let end = Script::of(no_device())
+    Script::of(no_device())
         .config("[users]\nno_factor = \"exempt\"")
-        .run();
-    assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
+        .ends("exempt exempt-no-factor factor=- id=1001");
     // A device that is not allowed here is a device all the same.
-    let end = Script::of([Finds(vec![push("601")]), Denies])
+    Script::of([Finds(vec![push("601")]), Denies])
         .config("[users]\nno_factor = \"exempt\"\n[factors]\nallow = [\"totp\"]")
-        .run();
-    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+        .ends("denied no-allowed-factor factor=- id=1001");
 }
 
 #[test]
@@ -1111,22 +1056,20 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
 
 #[test]
 fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::Broken))),
     ])
-    .run();
-    assert_eq!(end, "denied connection-lost factor=totp id=1001");
-    let end = Script::of([
+    .ends("denied connection-lost factor=totp id=1001");
+    Script::of([
         Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
         Activates("701", Err(error(ApiTrouble::Timeout))),
     ])
-    .run();
-    assert_eq!(end, "denied timeout factor=sms id=1001");
+    .ends("denied timeout factor=sms id=1001");
 }
 
 /// The reply to a code that ends in this way.
@@ -1258,7 +1201,7 @@ fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
 #[test]
 fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
     let limited = || error(ApiTrouble::RateLimited);
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         NoToken(limited()),
@@ -1267,48 +1210,44 @@ fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
-    let end = Script::of([
+    .ends("accepted factor=totp id=1001");
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         NoToken(limited()),
         Waits(1),
         NoToken(limited()),
     ])
-    .run();
-    assert_eq!(end, "denied rate-limited factor=- id=1001");
+    .ends("denied rate-limited factor=- id=1001");
 }
 
 #[test]
 fn r12_without_a_conversation_nothing_is_sent_to_anybody() {
-    let end = Script::of([Finds(vec![push("601")]), Nobody(FOR_A_PUSH)]).run();
-    assert_eq!(end, "denied no-conversation factor=- id=1001");
+    Script::of([Finds(vec![push("601")]), Nobody(FOR_A_PUSH)])
+        .ends("denied no-conversation factor=- id=1001");
 }
 
 #[test]
 fn r09_a_code_that_is_typed_late_still_gets_one_request() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         script::AsksSlowly(PASSCODE, "123456", 300),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
     // A push is not begun when the time is over.
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         script::AsksSlowly(FOR_A_PUSH, "", 300),
     ])
-    .run();
-    assert_eq!(end, "denied timeout factor=push id=1001");
+    .ends("denied timeout factor=push id=1001");
 }
 
 #[test]
 fn r09_no_poll_waits_longer_than_the_login() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         script::AsksSlowly(FOR_A_PUSH, "", 50),
         Denies,
@@ -1320,27 +1259,25 @@ fn r09_no_poll_waits_longer_than_the_login() {
         Waits(1),
         Polls("601", "v-1", script::PENDING),
     ])
-    .run();
-    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+    .ends("denied push-unanswered factor=push id=1001");
 }
 
 #[test]
 fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
     // The denial is written down before the code is sent, and only an acceptance removes it.
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
         Nobody(AGAIN),
     ])
-    .run();
-    assert_eq!(end, "denied no-conversation factor=totp id=1001");
+    .ends("denied no-conversation factor=totp id=1001");
 }
 
 #[test]
 fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Looks(
             "alice",
@@ -1355,8 +1292,7 @@ fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
     ])
     .unproven()
     .config(SAFE)
-    .run();
-    assert_eq!(end, "denied no-connection factor=- id=-");
+    .ends("denied no-connection factor=- id=-");
 }
 
 #[test]
@@ -1376,7 +1312,7 @@ fn a_call_shows_the_digits_to_key_in() {
     .run();
     assert_eq!(end, "accepted factor=voice id=1001");
     // In sudo the text is there at once; wrong digits end it.
-    let end = Script::of([
+    Script::of([
         Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
@@ -1386,22 +1322,20 @@ fn a_call_shows_the_digits_to_key_in() {
         Polls("801", "v-4", REJECTED),
     ])
     .waited()
-    .run();
-    assert_eq!(end, "denied push-denied factor=voice id=1001");
+    .ends("denied push-denied factor=voice id=1001");
     // A call whose digits nobody knows cannot be answered.
-    let end = Script::of([
+    Script::of([
         Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4")),
     ])
-    .run();
-    assert_eq!(end, "denied bad-reply factor=voice id=1001");
+    .ends("denied bad-reply factor=voice id=1001");
 }
 
 #[test]
 fn an_e_mail_brings_a_code_or_a_link() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![script::email("802")]),
         Asks("Press Enter to get a passcode by e-mail (Mail): ", ""),
         Denies,
@@ -1410,9 +1344,8 @@ fn an_e_mail_brings_a_code_or_a_link() {
         Checks("802", Some("v-5"), "A1B2C3", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=email id=1001");
-    let end = Script::of([
+    .ends("accepted factor=email id=1001");
+    Script::of([
         Finds(vec![script::link("803")]),
         Asks("Press Enter to get a link by e-mail (Mail): ", ""),
         Denies,
@@ -1424,13 +1357,12 @@ fn an_e_mail_brings_a_code_or_a_link() {
         Polls("803", "v-6", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=magic-link id=1001");
+    .ends("accepted factor=magic-link id=1001");
 }
 
 #[test]
 fn a_temporary_token_is_checked_where_it_is_allowed() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(
             "OneLogin verification for alice\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): ",
@@ -1442,10 +1374,9 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
         Allows,
     ])
     .config("[factors]\nallow = [\"totp\", \"temporary\"]")
-    .run();
-    assert_eq!(end, "accepted factor=temporary id=1001");
+    .ends("accepted factor=temporary id=1001");
     // A user without a device needs no menu.
-    let end = Script::of([
+    Script::of([
         Finds(Vec::new()),
         Asks(PASSCODE, "25992782"),
         Denies,
@@ -1453,13 +1384,12 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
         Allows,
     ])
     .config("[factors]\nallow = [\"totp\", \"temporary\"]")
-    .run();
-    assert_eq!(end, "accepted factor=temporary id=1001");
+    .ends("accepted factor=temporary id=1001");
 }
 
 #[test]
 fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
-    let end = Script::of([
+    Script::of([
         Finds(Vec::new()),
         Step::Offers(vec![script::offer(7, Factor::Push, "Protect"), script::offer(8, Factor::Sms, "SMS")]),
         Asks("You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n 2. SMS\n\nOption: ", "1"),
@@ -1475,8 +1405,7 @@ fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
         Allows,
     ])
     .config("[users]\nno_factor = \"enroll\"")
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 #[test]
@@ -1484,7 +1413,7 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
     let offered = || vec![script::offer(8, Factor::Sms, "SMS")];
     let choose = "You have no OneLogin factor yet. Choose one to set up:\n\n 1. SMS\n\nOption: ";
     let code = "Passcode from the text message that was sent to you: ";
-    let end = Script::of([
+    Script::of([
         Finds(Vec::new()),
         Step::Offers(offered()),
         Asks(choose, "1"),
@@ -1496,18 +1425,16 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
         Step::ChecksRegistration("0043", Enrolment::Rejected),
     ])
     .config("[users]\nno_factor = \"enroll\"")
-    .run();
-    assert_eq!(end, "denied not-enrolled factor=sms id=1001");
+    .ends("denied not-enrolled factor=sms id=1001");
     // Nothing that may be enrolled is allowed here.
-    let end = Script::of([Finds(Vec::new()), Step::Offers(offered()), Denies])
+    Script::of([Finds(Vec::new()), Step::Offers(offered()), Denies])
         .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\"]")
-        .run();
-    assert_eq!(end, "denied no-factor factor=- id=1001");
+        .ends("denied no-factor factor=- id=1001");
 }
 
 #[test]
 fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(Vec::new()),
         Waits(2),
@@ -1519,13 +1446,11 @@ fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
     ])
     .unproven()
     .config("[users]\nno_factor = \"enroll\"")
-    .run();
-    assert_eq!(end, "denied no-factor factor=- id=1001");
-    let end = Script::of([DeniesInVain])
+    .ends("denied no-factor factor=- id=1001");
+    Script::of([DeniesInVain])
         .without_memory()
         .config("[users]\nno_factor = \"enroll\"")
-        .run();
-    assert_eq!(end, "denied no-state factor=- id=-");
+        .ends("denied no-state factor=- id=-");
 }
 
 #[test]
@@ -1535,7 +1460,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
         busy.retry_after = Some(std::time::Duration::from_secs(seconds));
         busy
     };
-    let end = Script::of([
+    Script::of([
         Looks("alice", Err(busy(3))),
         Waits(3),
         Finds(vec![totp("501")]),
@@ -1544,8 +1469,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
     for script in [
         Script::of([Looks("alice", Err(busy(60)))]),
         Script::of([Looks("alice", Err(busy(55)))]),
@@ -1569,7 +1493,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
         busy.retry_after = Some(std::time::Duration::from_secs(1));
         busy
     };
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
@@ -1579,21 +1503,19 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
             Err(busy)
         }),
     ])
-    .run();
-    assert_eq!(end, "denied rate-limited factor=totp id=1001");
-    let end = Script::of([
+    .ends("denied rate-limited factor=totp id=1001");
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
         Activates("601", Err(busy())),
     ])
-    .run();
-    assert_eq!(end, "denied rate-limited factor=push id=1001");
+    .ends("denied rate-limited factor=push id=1001");
 }
 
 #[test]
 fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "111111"),
         Finds(vec![totp("501")]),
         Denies,
@@ -1607,21 +1529,19 @@ fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
         Waits(2),
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "denied server-error factor=totp id=1001");
+    .ends("denied server-error factor=totp id=1001");
 }
 
 #[test]
 fn r01_devices_of_unknown_kinds_are_devices_for_every_exemption() {
     for no_factor in ["exempt", "enroll"] {
-        let end = Script::of([
+        Script::of([
             Looks("alice", one("1001")),
             Step::ListsOf("1001", 1, Vec::new()),
             Denies,
         ])
         .config(&format!("[users]\nno_factor = \"{no_factor}\""))
-        .run();
-        assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
+        .ends("denied no-allowed-factor factor=- id=1001");
     }
 }
 
@@ -1630,7 +1550,7 @@ fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
     let choose =
         "You have no OneLogin factor yet. Choose one to set up:\n\n 1. Protect\n\nOption: ";
     let token = "In OneLogin Protect, add an account and type this code: 01-1\nThen press Enter: ";
-    let end = Script::of([
+    Script::of([
         Finds(Vec::new()),
         Step::Offers(vec![script::offer(7, Factor::Push, "Protect")]),
         Asks(choose, "1"),
@@ -1644,13 +1564,12 @@ fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
     ])
     .waited()
     .config("[users]\nno_factor = \"enroll\"")
-    .run();
-    assert_eq!(end, "denied log-in-again factor=push id=1001");
+    .ends("denied log-in-again factor=push id=1001");
 }
 
 #[test]
 fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
-    let end = Script::of([
+    Script::of([
         Finds(Vec::new()),
         Asks(PASSCODE, "25992782"),
         Denies,
@@ -1658,14 +1577,13 @@ fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
         Allows,
     ])
     .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"totp\", \"temporary\"]")
-    .run();
-    assert_eq!(end, "accepted factor=temporary id=1001");
+    .ends("accepted factor=temporary id=1001");
 }
 
 #[test]
 fn r18_a_code_that_was_used_before_costs_a_try() {
     let used = "That passcode was used before; wait for the next one. OneLogin passcode: ";
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
@@ -1675,14 +1593,13 @@ fn r18_a_code_that_was_used_before_costs_a_try() {
         NotCounted(CodeNotCounted::UsedBefore),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied used-code factor=totp id=1001");
+    .ends("denied used-code factor=totp id=1001");
 }
 
 #[test]
 fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
     for unusable in [NotText(PUSH_SENT), Password(PUSH_SENT)] {
-        let end = Script::of([
+        Script::of([
             Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
@@ -1692,26 +1609,23 @@ fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
             Polls("601", "v-1", ACCEPTED),
             Allows,
         ])
-        .run();
-        assert_eq!(end, "accepted factor=push id=1001");
+        .ends("accepted factor=push id=1001");
     }
 }
 
 #[test]
 fn why_no_answer_was_looked_at_is_the_reason() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         NotText(PASSCODE),
         NotText(AGAIN),
         NotText(AGAIN),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied no-code factor=- id=1001");
-    let end = Script::of([Password(PASSCODE), Password(AGAIN), Password(AGAIN), Denies])
+    .ends("denied no-code factor=- id=1001");
+    Script::of([Password(PASSCODE), Password(AGAIN), Password(AGAIN), Denies])
         .unproven()
-        .run();
-    assert_eq!(end, "denied password-typed factor=- id=-");
+        .ends("denied password-typed factor=- id=-");
 }
 
 #[test]
@@ -1721,7 +1635,7 @@ fn a_poll_comes_no_sooner_than_onelogin_wants() {
         busy.retry_after = Some(std::time::Duration::from_secs(7));
         Err(busy)
     };
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -1732,8 +1646,7 @@ fn a_poll_comes_no_sooner_than_onelogin_wants() {
         Polls("601", "v-1", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
+    .ends("accepted factor=push id=1001");
 }
 
 #[test]
@@ -1745,7 +1658,7 @@ fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
         (|| Err(error(ApiTrouble::Redirected)), "redirected"),
     ];
     for (poll, reason) in polls {
-        let end = Script::of([
+        Script::of([
             Finds(vec![push("601")]),
             Asks(FOR_A_PUSH, ""),
             Denies,
@@ -1753,55 +1666,52 @@ fn a_poll_is_not_repeated_after_trouble_that_does_not_pass() {
             Asks(PUSH_SENT, ""),
             Polls("601", "v-1", poll),
         ])
-        .run();
-        assert_eq!(end, format!("denied {reason} factor=push id=1001"));
+        .ends(&format!("denied {reason} factor=push id=1001"));
     }
 }
 
 #[test]
 fn ctrl_c_ends_a_request_and_the_wait_for_the_next_one() {
-    let end = Script::of([Looks("alice", Err(error(ApiTrouble::Interrupted))), Denies]).run();
-    assert_eq!(end, "denied interrupted factor=- id=-");
+    Script::of([Looks("alice", Err(error(ApiTrouble::Interrupted))), Denies])
+        .ends("denied interrupted factor=- id=-");
     let mut busy = error(ApiTrouble::RateLimited);
     busy.retry_after = Some(std::time::Duration::from_secs(3));
-    let end = Script::of([Looks("alice", Err(busy)), CtrlC, Denies]).run();
-    assert_eq!(end, "denied interrupted factor=- id=-");
+    Script::of([Looks("alice", Err(busy)), CtrlC, Denies]).ends("denied interrupted factor=- id=-");
 }
 
 #[test]
 fn a_code_for_a_verification_that_is_gone_is_too_late() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         Asks(PASSCODE, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::NotFound))),
     ])
-    .run();
-    assert_eq!(end, "denied expired factor=totp id=1001");
+    .ends("denied expired factor=totp id=1001");
 }
 
 #[test]
 fn r05_who_is_not_in_the_map_is_never_looked_up() {
-    let end = Script::of([Denies]).not_mapped().run();
-    assert_eq!(end, "denied not-mapped factor=- id=-");
+    Script::of([Denies])
+        .not_mapped()
+        .ends("denied not-mapped factor=- id=-");
 }
 
 #[test]
 fn r14_a_push_whose_turn_cannot_be_written_down_is_not_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Step::NoPhone,
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied no-state factor=push id=1001");
+    .ends("denied no-state factor=push id=1001");
 }
 
 #[test]
 fn a_device_that_was_chosen_is_activated_too_where_the_tenant_wants_that() {
     let code = "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj";
-    let end = Script::of([
+    Script::of([
         Finds(vec![script::yubikey("502"), totp("501")]),
         Asks(
             "OneLogin verification for alice\n\n 1. Passcode from Key\n\nPasscode or option (1): ",
@@ -1814,8 +1724,7 @@ fn a_device_that_was_chosen_is_activated_too_where_the_tenant_wants_that() {
         Allows,
     ])
     .config("[onelogin]\nverify = \"activated\"")
-    .run();
-    assert_eq!(end, "accepted factor=yubikey id=1001");
+    .ends("accepted factor=yubikey id=1001");
 }
 
 /// A user without a factor chooses the only one there is.
@@ -1840,14 +1749,13 @@ fn enrols(offer: Available, choices: &[&'static str], then: Vec<Step>) -> Script
 #[test]
 fn the_choice_of_an_enrolment_ends_after_the_last_try() {
     let offer = script::offer(8, Factor::Sms, "SMS");
-    let end = enrols(offer, &["0", "2", "x"], Vec::new()).run();
-    assert_eq!(end, "denied not-enrolled factor=- id=1001");
+    enrols(offer, &["0", "2", "x"], Vec::new()).ends("denied not-enrolled factor=- id=1001");
 }
 
 #[test]
 fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
     let rings = "Your phone is ringing. Type 1234 on the phone, then press Enter: ";
-    let end = enrols(
+    enrols(
         script::offer(9, Factor::Voice, "Call"),
         &["1"],
         vec![
@@ -1856,9 +1764,8 @@ fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
             Step::PollsRegistration(Enrolment::Rejected),
         ],
     )
-    .run();
-    assert_eq!(end, "denied not-enrolled factor=voice id=1001");
-    let end = enrols(
+    .ends("denied not-enrolled factor=voice id=1001");
+    enrols(
         script::offer(5, Factor::Email, "Mail"),
         &["1"],
         vec![
@@ -1867,14 +1774,13 @@ fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
             Step::ChecksRegistration("0042", Enrolment::Rejected),
         ],
     )
-    .run();
-    assert_eq!(end, "denied not-enrolled factor=email id=1001");
+    .ends("denied not-enrolled factor=email id=1001");
 }
 
 #[test]
 fn ctrl_c_ends_the_wait_for_an_enrolment() {
     let token = "In OneLogin Protect, add an account and type this code: 01-1\nThen press Enter: ";
-    let end = enrols(
+    enrols(
         script::offer(7, Factor::Push, "Protect"),
         &["1"],
         vec![
@@ -1884,13 +1790,12 @@ fn ctrl_c_ends_the_wait_for_an_enrolment() {
             CtrlC,
         ],
     )
-    .run();
-    assert_eq!(end, "denied interrupted factor=push id=1001");
+    .ends("denied interrupted factor=push id=1001");
 }
 
 #[test]
 fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
-    let end = enrols(
+    enrols(
         script::offer(8, Factor::Sms, "SMS"),
         &["1"],
         vec![
@@ -1904,8 +1809,7 @@ fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
         ],
     )
     .config("[users]\nno_factor = \"enroll\"\n[factors]\nallow = [\"sms\"]")
-    .run();
-    assert_eq!(end, "denied no-allowed-factor factor=sms id=1001");
+    .ends("denied no-allowed-factor factor=sms id=1001");
 }
 
 #[test]
@@ -1981,16 +1885,15 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
         let script = if is_waited { script.waited() } else { script };
         assert_eq!(script.run(), "accepted factor=push id=1001");
     }
-    let end = after_a_typed_code([
+    after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", REJECTED),
         Asks(PUSH_NOT_ACCEPTED, "no"),
         Asks(PUSH_NOT_ACCEPTED, "111111"),
         Checks("601", Some("v-1"), "111111", REJECTED),
     ])
-    .run();
-    assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
-    let end = after_a_typed_code([
+    .ends("denied wrong-code factor=protect-code id=1001");
+    after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", REJECTED),
         Asks(PUSH_NOT_ACCEPTED, "111111"),
@@ -2002,13 +1905,12 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
         Polls("601", "v-1", REJECTED),
         RemembersDeniedPush,
     ])
-    .run();
-    assert_eq!(end, "denied push-denied factor=push id=1001");
+    .ends("denied push-denied factor=push id=1001");
 }
 
 #[test]
 fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -2019,14 +1921,13 @@ fn beside_a_push_that_was_chosen_its_codes_go_with_it() {
         Checks("601", Some("v-1"), "654321", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 #[test]
 fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
     const BUSY: &str = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait: ";
-    let end = Script::of([
+    Script::of([
         Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, "xxx"),
         Asks(
@@ -2044,10 +1945,9 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
         Checks("601", Some("v-1"), "654321", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
     for answer in ["", "654321"] {
-        let end = Script::of([
+        Script::of([
             Finds(vec![triggered("601")]),
             Asks(FOR_A_PUSH, answer),
             PhoneBusy,
@@ -2056,15 +1956,14 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
             CtrlC,
             Denies,
         ])
-        .run();
-        assert_eq!(end, "denied interrupted factor=push id=1001");
+        .ends("denied interrupted factor=push id=1001");
     }
 }
 
 #[test]
 fn r18_a_used_code_that_needs_a_push_sends_neither() {
     let again = "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: ";
-    let end = after_a_typed_code([
+    after_a_typed_code([
         NotCounted(CodeNotCounted::UsedBefore),
         GivesBack(Limit::Challenges),
         Asks(again, "111111"),
@@ -2072,26 +1971,23 @@ fn r18_a_used_code_that_needs_a_push_sends_neither() {
         Checks("601", Some("v-1"), "111111", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 #[test]
 fn r22_a_code_that_needs_a_push_is_sent_only_if_both_are_counted() {
-    let end = after_a_typed_code([
+    after_a_typed_code([
         NotCounted(CodeNotCounted::LimitReached(Window)),
         GivesBack(Limit::Challenges),
     ])
-    .run();
-    assert_eq!(end, "denied too-many-codes factor=protect-code id=1001");
-    let end = after_a_typed_code([
+    .ends("denied too-many-codes factor=protect-code id=1001");
+    after_a_typed_code([
         NotCounted(CodeNotCounted::NoState),
         GivesBack(Limit::Challenges),
     ])
-    .run();
-    assert_eq!(end, "denied no-state factor=protect-code id=1001");
-    let end = after_a_typed_code([NoChallenge(Uncounted::LimitReached(PushDenied))]).run();
-    assert_eq!(end, "denied push-denied-lately factor=push id=1001");
+    .ends("denied no-state factor=protect-code id=1001");
+    after_a_typed_code([NoChallenge(Uncounted::LimitReached(PushDenied))])
+        .ends("denied push-denied-lately factor=push id=1001");
 }
 
 #[test]
@@ -2122,35 +2018,32 @@ fn r16_a_push_for_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
 
 #[test]
 fn r21_a_code_counts_only_while_its_push_is_this_logins() {
-    let end = after_a_typed_code([
+    after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", ACCEPTED),
         Step::PhoneLost,
     ])
-    .run();
-    assert_eq!(end, "denied expired factor=protect-code id=1001");
-    let end = after_a_typed_code([
+    .ends("denied expired factor=protect-code id=1001");
+    after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", REJECTED),
         Asks(PUSH_NOT_ACCEPTED, "111111"),
         Checks("601", Some("v-1"), "111111", ACCEPTED),
         Step::PhoneLost,
     ])
-    .run();
-    assert_eq!(end, "denied expired factor=protect-code id=1001");
-    let end = after_a_typed_code([
+    .ends("denied expired factor=protect-code id=1001");
+    after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", || {
             Err(error(ApiTrouble::NotFound))
         }),
     ])
-    .run();
-    assert_eq!(end, "denied expired factor=protect-code id=1001");
+    .ends("denied expired factor=protect-code id=1001");
 }
 
 #[test]
 fn r13_no_code_that_nothing_has_proven_causes_a_push() {
-    let end = Script::of([
+    Script::of([
         Asks(PASSCODE, "654321"),
         Finds(vec![triggered("601")]),
         Waits(2),
@@ -2161,9 +2054,8 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
         Denies,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "denied no-allowed-factor factor=- id=1001");
-    let end = Script::of([
+    .ends("denied no-allowed-factor factor=- id=1001");
+    Script::of([
         Asks(PASSCODE, "654321"),
         Finds(vec![triggered("601"), totp("501")]),
         Denies,
@@ -2171,8 +2063,7 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
         Allows,
     ])
     .unproven()
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
@@ -2189,7 +2080,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
             "push-denied-lately",
         ),
     ] {
-        let end = Script::of([
+        Script::of([
             Finds(vec![triggered("601"), totp("501")]),
             Asks(script::leaked(format!("{words}{PASSCODE}")), "654321"),
             Denies,
@@ -2197,12 +2088,10 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
             Allows,
         ])
         .limit_reached(Limit::Challenges, reached)
-        .run();
-        assert_eq!(end, "accepted factor=totp id=1001");
-        let end = Script::of([Finds(vec![triggered("601")]), Denies])
+        .ends("accepted factor=totp id=1001");
+        Script::of([Finds(vec![triggered("601")]), Denies])
             .limit_reached(Limit::Challenges, reached)
-            .run();
-        assert_eq!(end, format!("denied {reason} factor=- id=1001"));
+            .ends(&format!("denied {reason} factor=- id=1001"));
     }
 }
 
@@ -2210,16 +2099,15 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
 fn codes_at_hand_go_before_those_that_need_a_push() {
     const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from OneLogin Protect (Phone)\n\nPasscode or option (1-2): ";
     let devices = || vec![triggered("601"), totp("501")];
-    let end = Script::of([
+    Script::of([
         Finds(devices()),
         Asks(MENU, "654321"),
         Denies,
         Checks("501", None, "654321", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
-    let end = Script::of([
+    .ends("accepted factor=totp id=1001");
+    Script::of([
         Finds(devices()),
         Asks(MENU, "2"),
         Asks("OneLogin passcode from Phone: ", "654321"),
@@ -2234,8 +2122,7 @@ fn codes_at_hand_go_before_those_that_need_a_push() {
         Checks("601", Some("v-1"), "111111", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=protect-code id=1001");
+    .ends("accepted factor=protect-code id=1001");
 }
 
 /// Between two looks at an outage.
@@ -2243,7 +2130,7 @@ const SECOND_LOOK: Duration = Duration::from_millis(1500);
 
 #[test]
 fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
-    let end = Script::of([
+    Script::of([
         Looks(
             "alice",
             Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
@@ -2257,8 +2144,7 @@ fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
         Allows,
     ])
     .config(SAFE)
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
@@ -2283,12 +2169,11 @@ fn r19_what_this_host_may_have_made_denies_at_either_look() {
 
 #[test]
 fn r19_without_failmode_safe_nothing_is_asked_twice() {
-    let end = Script::of([Looks(
+    Script::of([Looks(
         "alice",
         Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
     )])
-    .run();
-    assert_eq!(end, "denied no-connection factor=- id=-");
+    .ends("denied no-connection factor=- id=-");
 }
 
 #[test]
@@ -2313,16 +2198,15 @@ fn r21_the_last_poll_comes_before_the_push_is_over() {
         steps.push(WaitsFor(pause));
         waited += pause;
     }
-    let end = Script::of_steps(steps)
+    Script::of_steps(steps)
         .config("push.wait = 300\n[onelogin]\nlogin_timeout = 300")
-        .run();
-    assert_eq!(end, "denied push-unanswered factor=push id=1001");
+        .ends("denied push-unanswered factor=push id=1001");
 }
 
 #[test]
 fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
     let refused = || Unprepared(missed(ApiTrouble::NoConnection, Miss::Refused));
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         refused(),
         WaitsFor(SECOND_LOOK),
@@ -2330,11 +2214,7 @@ fn r19_an_outage_before_an_automatic_push_is_seen_before_anything_is_counted() {
         refused(),
     ])
     .config(&format!("{SAFE}\nfactors.autopush = true"))
-    .run();
-    assert_eq!(
-        end,
-        "let in by failmode=safe no-connection factor=- id=1001"
-    );
+    .ends("let in by failmode=safe no-connection factor=- id=1001");
 }
 
 #[test]
@@ -2373,7 +2253,7 @@ fn the_report_says_when_a_denial_could_not_be_written() {
 
 #[test]
 fn r22_a_push_is_counted_as_a_push_and_a_message_is_not() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -2383,9 +2263,8 @@ fn r22_a_push_is_counted_as_a_push_and_a_message_is_not() {
         Polls("601", "v-1", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=push id=1001");
-    let end = Script::of([
+    .ends("accepted factor=push id=1001");
+    Script::of([
         Finds(vec![sms("701")]),
         Asks(FOR_A_TEXT, ""),
         Denies,
@@ -2395,13 +2274,12 @@ fn r22_a_push_is_counted_as_a_push_and_a_message_is_not() {
         Checks("701", Some("v-2"), "B41832", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=sms id=1001");
+    .ends("accepted factor=sms id=1001");
 }
 
 #[test]
 fn r21_a_push_whose_turn_is_over_before_it_is_sent_is_not_sent() {
-    let end = Script::of([
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -2409,14 +2287,13 @@ fn r21_a_push_whose_turn_is_over_before_it_is_sent_is_not_sent() {
         Step::PhoneLost,
         GivesBack(Limit::Challenges),
     ])
-    .run();
-    assert_eq!(end, "denied timeout factor=push id=1001");
+    .ends("denied timeout factor=push id=1001");
 }
 
 #[test]
 fn a_pause_that_onelogin_does_not_name_differs_from_login_to_login() {
     let jitter = Duration::from_millis(400);
-    let end = Script::of([
+    Script::of([
         Looks("alice", Err(error(ApiTrouble::RateLimited))),
         WaitsFor(Duration::from_millis(1400)),
         Finds(vec![totp("501")]),
@@ -2426,14 +2303,13 @@ fn a_pause_that_onelogin_does_not_name_differs_from_login_to_login() {
         Allows,
     ])
     .jitter(jitter)
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
+    .ends("accepted factor=totp id=1001");
 }
 
 #[test]
 fn r22_a_look_up_is_counted_by_how_it_ended() {
     let found = LookUpEnd::Found { is_cached: true };
-    let end = Script::of([
+    Script::of([
         Finds(vec![totp("501")]),
         LookUpEnds(found),
         Asks(PASSCODE, "123456"),
@@ -2441,25 +2317,21 @@ fn r22_a_look_up_is_counted_by_how_it_ended() {
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
-    .run();
-    assert_eq!(end, "accepted factor=totp id=1001");
-    let end = Script::of([Finds(Vec::new()), LookUpEnds(LookUpEnd::Other)])
+    .ends("accepted factor=totp id=1001");
+    Script::of([Finds(Vec::new()), LookUpEnds(LookUpEnd::Other)])
         .config("[users]\nno_factor = \"exempt\"")
-        .run();
-    assert_eq!(end, "exempt exempt-no-factor factor=- id=1001");
-    let end = Script::of([
+        .ends("exempt exempt-no-factor factor=- id=1001");
+    Script::of([
         Looks("alice", Err(error(ApiTrouble::ServerError))),
         LookUpEnds(LookUpEnd::Other),
     ])
-    .run();
-    assert_eq!(end, "denied server-error factor=- id=-");
-    let end = Script::of([
+    .ends("denied server-error factor=- id=-");
+    Script::of([
         Looks("alice", NOBODY),
         LookUpEnds(LookUpEnd::NothingToVerify),
         Denies,
     ])
-    .run();
-    assert_eq!(end, "denied no-onelogin-user factor=- id=-");
+    .ends("denied no-onelogin-user factor=- id=-");
 }
 
 /// A login whose push is pending while the user types wrong codes, up to the last try.
@@ -2482,9 +2354,8 @@ fn wrong_codes_beside_a_push() -> Vec<Step> {
 fn r22_a_login_that_ends_while_its_push_is_pending_asks_once_whether_it_was_denied() {
     let mut steps = wrong_codes_beside_a_push();
     steps.extend([PollsBriefly("601", "v-1", REJECTED), RemembersDeniedPush]);
-    let end = Script::of_steps(steps).run();
-    assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
-    let end = Script::of([
+    Script::of_steps(steps).ends("denied wrong-code factor=protect-code id=1001");
+    Script::of([
         Finds(vec![push("601")]),
         Asks(FOR_A_PUSH, ""),
         Denies,
@@ -2493,8 +2364,7 @@ fn r22_a_login_that_ends_while_its_push_is_pending_asks_once_whether_it_was_deni
         PollsBriefly("601", "v-1", REJECTED),
         RemembersDeniedPush,
     ])
-    .run();
-    assert_eq!(end, "denied no-conversation factor=push id=1001");
+    .ends("denied no-conversation factor=push id=1001");
 }
 
 #[test]
@@ -2504,19 +2374,17 @@ fn r22_an_approval_that_comes_after_the_last_wrong_code_lets_nobody_in() {
     }] {
         let mut steps = wrong_codes_beside_a_push();
         steps.push(PollsBriefly("601", "v-1", answer));
-        let end = Script::of_steps(steps).run();
-        assert_eq!(end, "denied wrong-code factor=protect-code id=1001");
+        Script::of_steps(steps).ends("denied wrong-code factor=protect-code id=1001");
     }
     // After a call there is no such poll: a call that is denied does not hold back pushes.
-    let end = Script::of([
+    Script::of([
         Finds(vec![script::voice("801")]),
         Asks("Press Enter to get a phone call (Desk): ", ""),
         Denies,
         Activates("801", Ok("v-4 0427")),
         Nobody("Calling Desk. Type 0427 on the phone, then press Enter: "),
     ])
-    .run();
-    assert_eq!(end, "denied no-conversation factor=voice id=1001");
+    .ends("denied no-conversation factor=voice id=1001");
 }
 
 #[test]
@@ -2531,7 +2399,7 @@ fn an_authenticator_app_is_enrolled_by_the_address_below_its_qr_code() {
     let scan = script::leaked(format!(
         "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{picture}\n{address}\n\nPasscode from the app: "
     ));
-    let end = enrols(
+    enrols(
         script::offer(6, Factor::Totp, "App"),
         &["1"],
         vec![
@@ -2540,16 +2408,14 @@ fn an_authenticator_app_is_enrolled_by_the_address_below_its_qr_code() {
             Step::ChecksRegistration("123456", Enrolment::Rejected),
         ],
     )
-    .run();
-    assert_eq!(end, "denied not-enrolled factor=totp id=1001");
+    .ends("denied not-enrolled factor=totp id=1001");
     // Without what the user needs there is nothing to show.
-    let end = enrols(
+    enrols(
         script::offer(6, Factor::Totp, "App"),
         &["1"],
         vec![Step::Registers(6, None, None)],
     )
-    .run();
-    assert_eq!(end, "denied bad-reply factor=totp id=1001");
+    .ends("denied bad-reply factor=totp id=1001");
 }
 
 #[test]

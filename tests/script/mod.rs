@@ -491,6 +491,12 @@ impl Script {
         words.join(" ")
     }
 
+    /// Plays the login, which must end so, in the words of [`Script::run`].
+    #[track_caller]
+    pub fn ends(self, expected: &str) {
+        assert_eq!(self.run(), expected);
+    }
+
     /// The time until a moment on the script's clock.
     fn left(&self, deadline: Deadline) -> Duration {
         let end = deadline.moment().saturating_duration_since(self.start);
