@@ -241,95 +241,45 @@ wait = 20
 
 #[test]
 fn r02_each_fault_names_its_line_and_what_to_write() {
-    let cases: &[(&str, &str)] = &[
-        (
-            "failmode = \"open\"",
-            "c.toml:1: \"failmode\" must be one of \"secure\", \"safe\", not \"open\"",
-        ),
-        (
-            "failmode = true",
-            "c.toml:1: \"failmode\" must be text in quotes, not boolean",
-        ),
-        (
-            "fail_mode = \"safe\"",
-            "c.toml:1: \"fail_mode\" is not a key at the top of the file; the keys there are ",
-        ),
-        (
-            "[push]\nwait = 0",
-            "c.toml:2: \"wait\" must be 1 to 300, not 0",
-        ),
-        (
-            "[push]\nwait = 100",
-            "c.toml:2: \"wait\" is 100 s, longer than \"login_timeout\" (55 s); make it at most 55",
-        ),
-        (
-            "[push]\nwait = -1",
-            "c.toml:2: \"wait\" must be 1 to 300, not -1",
-        ),
-        (
-            "[push]\nwait = 1.5",
-            "c.toml:2: \"wait\" must be a whole number from 1 to 300, not float",
-        ),
-        (
-            "[push]\nwait = 99999999999999999999999",
-            "c.toml:2: \"wait\" must be 1 to 300",
-        ),
-        (
-            "[factors]\nprompts = 4",
-            "c.toml:2: \"prompts\" must be 1 to 3, not 4",
-        ),
-        (
-            "[factors]\nexpires_in = 60",
-            "c.toml:2: \"expires_in\" must be 120 to 900, not 60",
-        ),
-        (
-            "[factors]\nallow = []",
-            "c.toml:2: \"allow\" is empty, so no user could log in",
-        ),
-        (
-            "[factors]\nallow = [\"push\", \"push\"]",
-            "c.toml:2: \"allow\" names \"push\" twice",
-        ),
-        (
-            "[factors]\nallow = [1]",
-            "c.toml:2: \"allow\" must contain only texts",
-        ),
-        (
-            "[factors]\nallow = \"push\"",
-            "c.toml:2: \"allow\" must be a list",
-        ),
-        (
-            "[factors]\nautopush = \"yes\"",
-            "c.toml:2: \"autopush\" must be true or false, not string",
-        ),
-        (
-            "[users]\nmatch = \"gecos\"",
-            "c.toml:2: \"match\" must be one of \"username\"",
-        ),
-        (
-            "[users]\nappend_domain = \"@example.com\"",
-            "c.toml:2: \"append_domain\" must be a domain",
-        ),
-        (
-            "[users]\nexempt = [\"a\"]",
-            "c.toml:2: \"exempt\" is not a key in [users]",
-        ),
-        ("users = 3", "c.toml:1: \"users\" must be a table"),
-        (
-            "state_dir = \"run\"",
-            "c.toml:1: \"state_dir\" must be an absolute path",
-        ),
-        (
-            "[server]\nx = 1",
-            "c.toml:1: \"server\" is not a key at the top of the file",
-        ),
-    ];
-    for (text, expected) in cases {
+    for (text, expected) in cases(FAULTS) {
         let faults = faults(&format!("{text}\n{LEAST}"));
         assert_eq!(faults.len(), 1, "{text}: {faults:?}");
-        assert!(faults[0].starts_with(expected), "{text}: {}", faults[0]);
+        let expected = format!("c.toml:{expected}");
+        assert!(faults[0].starts_with(&expected), "{text}: {}", faults[0]);
     }
 }
+
+/// Each line of a table: lines of a configuration, joined by `; `, and behind `=>` a part of what is said of them.
+fn cases(table: &str) -> impl Iterator<Item = (String, &str)> {
+    let lines = table.lines().filter(|line| !line.is_empty());
+    let cases = lines.map(|line| line.split_once(" => ").unwrap());
+    cases.map(|(text, fault)| (text.replace("; ", "\n"), fault))
+}
+
+/// Each is the only fault, and begins so, with its line.
+const FAULTS: &str = r#"
+failmode = "open" => 1: "failmode" must be one of "secure", "safe", not "open"
+failmode = true => 1: "failmode" must be text in quotes, not boolean
+fail_mode = "safe" => 1: "fail_mode" is not a key at the top of the file; the keys there are
+[push]; wait = 0 => 2: "wait" must be 1 to 300, not 0
+[push]; wait = 100 => 2: "wait" is 100 s, longer than "login_timeout" (55 s); make it at most 55
+[push]; wait = -1 => 2: "wait" must be 1 to 300, not -1
+[push]; wait = 1.5 => 2: "wait" must be a whole number from 1 to 300, not float
+[push]; wait = 99999999999999999999999 => 2: "wait" must be 1 to 300
+[factors]; prompts = 4 => 2: "prompts" must be 1 to 3, not 4
+[factors]; expires_in = 60 => 2: "expires_in" must be 120 to 900, not 60
+[factors]; allow = [] => 2: "allow" is empty, so no user could log in
+[factors]; allow = ["push", "push"] => 2: "allow" names "push" twice
+[factors]; allow = [1] => 2: "allow" must contain only texts
+[factors]; allow = "push" => 2: "allow" must be a list
+[factors]; autopush = "yes" => 2: "autopush" must be true or false, not string
+[users]; match = "gecos" => 2: "match" must be one of "username"
+[users]; append_domain = "@example.com" => 2: "append_domain" must be a domain
+[users]; exempt = ["a"] => 2: "exempt" is not a key in [users]
+users = 3 => 1: "users" must be a table
+state_dir = "run" => 1: "state_dir" must be an absolute path
+[server]; x = 1 => 1: "server" is not a key at the top of the file
+"#;
 
 #[test]
 fn r02_what_onelogin_needs_is_asked_for() {
@@ -373,84 +323,28 @@ fn r02_what_onelogin_needs_is_asked_for() {
 
 #[test]
 fn the_newer_keys_are_checked_too() {
-    let fault = |lines: &str, expected: &str| {
-        let faults = faults(&format!("{lines}\n{LEAST}"));
+    let fault = |text: &str, expected: &str| {
+        let faults = faults(text);
         assert!(
             faults.iter().any(|fault| fault.contains(expected)),
-            "{lines}: {faults:?}"
+            "{text}: {faults:?}"
         );
     };
+    for (lines, expected) in cases(BEFORE_ONELOGIN) {
+        fault(&format!("{lines}\n{LEAST}"), expected);
+    }
+    let long = "x".repeat(160);
     fault(
-        "[users]\ngroups = []",
-        "c.toml:2: \"groups\" is empty, so no user would need a second factor",
+        &format!("[factors]\nsms_message = \"{{{{otp_code}}}} {long}\"\n{LEAST}"),
+        "longer than 160 characters",
     );
-    fault(
-        "[users]\ngroups = [\"!wheel\"]",
-        "c.toml:2: \"groups\": \"!wheel\" only excludes groups",
-    );
-    fault(
-        "[users]\ngroups = [\"users !wheel\"]",
-        "c.toml:2: \"groups\": \"users !wheel\" contains a space",
-    );
-    fault(
-        "[users]\nmatch = \"gecos\"",
-        "must be one of \"username\", \"email\", \"samaccountname\", \"userprincipalname\", \"external_id\", \"custom_attributes.NAME\", \"map\", not \"gecos\"",
-    );
-    fault("[users]\nmatch = \"map\"", "so \"map_file\" must be set");
-    fault("[users]\nmatch = \"custom_attributes.\"", "must be one of");
-    fault(
-        "[users]\nmatch = \"custom_attributes.a&b\"",
-        "must be one of",
-    );
-    fault(
-        "[users]\nno_factor = \"enrol\"",
-        "must be one of \"deny\", \"exempt\", \"enroll\"",
-    );
-    fault(
-        "[factors]\nsms_message = \"hello\"",
-        "must contain {{otp_code}}",
-    );
-    fault(
-        "[factors]\nsms_message = \"{{otp_code}} {{name}}\"",
-        "no other {{…}}",
-    );
-    let long = format!(
-        "[factors]\nsms_message = \"{{{{otp_code}}}} {}\"",
-        "x".repeat(160)
-    );
-    fault(&long, "longer than 160 characters");
-    fault(
-        "[factors]\nallow = [\"email\", \"email\"]",
-        "names \"email\" twice",
-    );
-    let onelogin = |lines: &str, expected: &str| {
-        let faults = faults(&format!("{LEAST}{lines}\n"));
-        assert!(
-            faults.iter().any(|fault| fault.contains(expected)),
-            "{lines}: {faults:?}"
-        );
-    };
-    onelogin("api_version = 3", "\"api_version\" must be 1 to 2");
-    onelogin(
-        "[onelogin.lookup]\nclient_id = \"x\"",
-        "c.toml:5: [onelogin.lookup] needs \"client_secret\"",
-    );
-    onelogin(
-        "[onelogin.lookup]\nid = \"x\"",
-        "\"id\" is not a key in [onelogin.lookup]",
-    );
-    onelogin(
-        "api_version = 1\n[users]\nno_factor = \"enroll\"",
-        "which needs \"api_version\" 2",
-    );
-    onelogin(
-        "api_version = 1\nverify = \"activated\"",
-        "\"activated\", which needs \"api_version\" 2",
-    );
+    for (lines, expected) in cases(IN_ONELOGIN) {
+        fault(&format!("{LEAST}{lines}\n"), expected);
+    }
     let words = Factor::WORDS.iter().map(|(word, _)| format!("{word:?}"));
     let words = words.collect::<Vec<_>>().join(", ");
-    onelogin(
-        "[factors]\nallow = [\"push\", \"duck\"]",
+    fault(
+        &format!("{LEAST}[factors]\nallow = [\"push\", \"duck\"]\n"),
         &format!("c.toml:6: \"allow\" names \"duck\"; the factors are {words}"),
     );
     let custom = with("[users]\nmatch = \"custom_attributes.unix_name\"");
@@ -470,6 +364,30 @@ fn the_newer_keys_are_checked_too() {
         ]
     );
 }
+
+/// Lines that precede those of `[onelogin]`.
+const BEFORE_ONELOGIN: &str = r#"
+[users]; groups = [] => c.toml:2: "groups" is empty, so no user would need a second factor
+[users]; groups = ["!wheel"] => c.toml:2: "groups": "!wheel" only excludes groups
+[users]; groups = ["users !wheel"] => c.toml:2: "groups": "users !wheel" contains a space
+[users]; match = "gecos" => must be one of "username", "email", "samaccountname", "userprincipalname", "external_id", "custom_attributes.NAME", "map", not "gecos"
+[users]; match = "map" => so "map_file" must be set
+[users]; match = "custom_attributes." => must be one of
+[users]; match = "custom_attributes.a&b" => must be one of
+[users]; no_factor = "enrol" => must be one of "deny", "exempt", "enroll"
+[factors]; sms_message = "hello" => must contain {{otp_code}}
+[factors]; sms_message = "{{otp_code}} {{name}}" => no other {{…}}
+[factors]; allow = ["email", "email"] => names "email" twice
+"#;
+
+/// Lines that follow those of `[onelogin]`.
+const IN_ONELOGIN: &str = r#"
+api_version = 3 => "api_version" must be 1 to 2
+[onelogin.lookup]; client_id = "x" => c.toml:5: [onelogin.lookup] needs "client_secret"
+[onelogin.lookup]; id = "x" => "id" is not a key in [onelogin.lookup]
+api_version = 1; [users]; no_factor = "enroll" => which needs "api_version" 2
+api_version = 1; verify = "activated" => "activated", which needs "api_version" 2
+"#;
 
 #[test]
 fn r11_a_fault_never_repeats_the_secret() {
