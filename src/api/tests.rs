@@ -23,20 +23,33 @@ fn id() -> (UserId, DeviceId, VerificationId) {
     )
 }
 
+/// Ours of a user and a device, with no verification.
+fn ours((user, device, _): &(UserId, DeviceId, VerificationId)) -> Ours<'_> {
+    Ours {
+        user,
+        device,
+        verification: None,
+    }
+}
+
 /// What is made of a reply: `accepted`, `pending`, `rejected`, or the kind of trouble.
-fn read(verify: Verify, status: u16, body: &str) -> String {
-    let (user, device, verification) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: Some(&verification),
-    };
-    match answer(verify, &reply(status, body), ours) {
+fn word(answer: Result<Answer, ApiError>) -> String {
+    match answer {
         Ok(Answer::Accepted(_)) => "accepted".to_owned(),
         Ok(Answer::Pending) => "pending".to_owned(),
         Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
         Err(error) => format!("{:?}", error.trouble),
     }
+}
+
+/// What is made of a reply in version 2.
+fn read(verify: Verify, status: u16, body: &str) -> String {
+    let ids = id();
+    let ours = Ours {
+        verification: Some(&ids.2),
+        ..ours(&ids)
+    };
+    word(answer(verify, &reply(status, body), ours))
 }
 
 fn is_bad<T>(result: &Result<T, ApiError>) -> bool {
@@ -97,9 +110,8 @@ fn r06_pending_and_rejected_are_told_apart() {
 }
 
 #[test]
-#[allow(clippy::too_many_lines)] // one table
 fn r06_nothing_else_is_an_acceptance() {
-    let cases = [
+    let of_other_statuses = [
         // another status, and the acceptance as the body
         (202, r#"{"status":"accepted"}"#),
         (204, ""),
@@ -111,116 +123,68 @@ fn r06_nothing_else_is_an_acceptance() {
         (429, SUCCESS),
         (500, SUCCESS),
         (503, r#"{"status":"accepted"}"#),
-        // other shapes under 200
-        (200, ""),
-        (200, "OK"),
-        (200, "accepted"),
-        (200, "\"accepted\""),
-        (200, "null"),
-        (200, "true"),
-        (200, "{}"),
-        (200, "[]"),
-        (200, r#"{"status":null}"#),
-        (200, r#"{"status":true}"#),
-        (200, r#"{"status":"Accepted"}"#),
-        (200, r#"{"status":"accepted "}"#),
-        (200, r#"{"status":"success"}"#),
-        (200, r#"{"Status":"accepted"}"#),
-        (200, r#"{"data":{"status":"accepted"}}"#),
-        (200, r#"{"data":[{"status":"accepted"}]}"#),
-        (200, r#"{"status":{"status":"accepted"}}"#),
-        (200, r#"{"status":["accepted"]}"#),
-        (200, r#"{"message":"accepted"}"#),
-        (200, r#"[{"status":"accepted"},{"status":"accepted"}]"#),
-        (200, r#"[[{"status":"accepted"}]]"#),
-        (
-            200,
-            r#"[{"status":{"type":"success","code":200,"message":"Success","error":false}}]"#,
-        ),
-        (200, r#"{"status":"accepted"} {"status":"rejected"}"#),
-        (200, r#"{"status":"accepted","status":"rejected"}"#),
-        (200, r#"{"status":"rejected","status":"accepted"}"#),
-        (200, r#"{"status":"accepted""#),
-        // the object that the Login API uses for "not yet", and its neighbours
-        (
-            200,
-            r#"{"status":{"type":"pending","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":200,"message":"MFA is required for this user","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":200,"message":"Success","error":true}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":401,"message":"Success","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":"200","message":"Success","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"Success","code":200,"message":"Success","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":200,"error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"status":{"code":200,"message":"Success","error":false}}"#,
-        ),
-        (
-            200,
-            r#"{"error":false,"code":200,"type":"success","message":"Success"}"#,
-        ),
-        // arrays that a derived reader would take for objects, by position
-        (
-            200,
-            r#"["accepted","v-1","501","1001",null,null,null,null,null,null,null]"#,
-        ),
-        (
-            200,
-            r#"[["accepted","v-1","501","1001",null,null,null,null,null,null,null]]"#,
-        ),
-        (200, r#"{"status":["success",200,false,"Success"]}"#),
-        // ids where nobody compares them
-        (
-            200,
-            r#"{"id":"v-1","status":"accepted","data":{"user_id":"1002"}}"#,
-        ),
-        // an error beside the acceptance
-        (200, r#"{"status":"accepted","statusCode":401}"#),
-        (200, r#"{"status":"accepted","error":true}"#),
-        (200, r#"{"status":"accepted","errors":[]}"#),
-        (200, r#"{"status":"accepted","name":"InvalidCredentials"}"#),
-        // somebody else's
-        (200, r#"{"status":"accepted","user_id":"1002"}"#),
-        (200, r#"{"status":"accepted","user_id":""}"#),
-        (200, r#"{"status":"accepted","device_id":"502"}"#),
-        (200, r#"{"status":"accepted","id":"v-2"}"#),
-        (
-            200,
-            r#"[{"status":"accepted","id":"v-2","device_id":"501"}]"#,
-        ),
-        (
-            200,
-            r#"{"status":{"type":"success","code":200,"message":"Success","error":false},"user_id":1002}"#,
-        ),
-        (
-            200,
-            r#"{"status":"accepted","device_id":null,"user_id":-1}"#,
-        ),
     ];
-    for (status, body) in cases {
+    let under_200 = [
+        // other shapes
+        "",
+        "OK",
+        "accepted",
+        "\"accepted\"",
+        "null",
+        "true",
+        "{}",
+        "[]",
+        r#"{"status":null}"#,
+        r#"{"status":true}"#,
+        r#"{"status":"Accepted"}"#,
+        r#"{"status":"accepted "}"#,
+        r#"{"status":"success"}"#,
+        r#"{"Status":"accepted"}"#,
+        r#"{"data":{"status":"accepted"}}"#,
+        r#"{"data":[{"status":"accepted"}]}"#,
+        r#"{"status":{"status":"accepted"}}"#,
+        r#"{"status":["accepted"]}"#,
+        r#"{"message":"accepted"}"#,
+        r#"[{"status":"accepted"},{"status":"accepted"}]"#,
+        r#"[[{"status":"accepted"}]]"#,
+        r#"[{"status":{"type":"success","code":200,"message":"Success","error":false}}]"#,
+        r#"{"status":"accepted"} {"status":"rejected"}"#,
+        r#"{"status":"accepted","status":"rejected"}"#,
+        r#"{"status":"rejected","status":"accepted"}"#,
+        r#"{"status":"accepted""#,
+        // the object that the Login API uses for "not yet", and its neighbours
+        r#"{"status":{"type":"pending","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"message":"Authentication pending on OL Protect","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"message":"MFA is required for this user","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"message":"Success","error":true}}"#,
+        r#"{"status":{"type":"success","code":401,"message":"Success","error":false}}"#,
+        r#"{"status":{"type":"success","code":"200","message":"Success","error":false}}"#,
+        r#"{"status":{"type":"Success","code":200,"message":"Success","error":false}}"#,
+        r#"{"status":{"type":"success","code":200,"error":false}}"#,
+        r#"{"status":{"code":200,"message":"Success","error":false}}"#,
+        r#"{"error":false,"code":200,"type":"success","message":"Success"}"#,
+        // arrays that a derived reader would take for objects, by position
+        r#"["accepted","v-1","501","1001",null,null,null,null,null,null,null]"#,
+        r#"[["accepted","v-1","501","1001",null,null,null,null,null,null,null]]"#,
+        r#"{"status":["success",200,false,"Success"]}"#,
+        // ids where nobody compares them
+        r#"{"id":"v-1","status":"accepted","data":{"user_id":"1002"}}"#,
+        // an error beside the acceptance
+        r#"{"status":"accepted","statusCode":401}"#,
+        r#"{"status":"accepted","error":true}"#,
+        r#"{"status":"accepted","errors":[]}"#,
+        r#"{"status":"accepted","name":"InvalidCredentials"}"#,
+        // somebody else's
+        r#"{"status":"accepted","user_id":"1002"}"#,
+        r#"{"status":"accepted","user_id":""}"#,
+        r#"{"status":"accepted","device_id":"502"}"#,
+        r#"{"status":"accepted","id":"v-2"}"#,
+        r#"[{"status":"accepted","id":"v-2","device_id":"501"}]"#,
+        r#"{"status":{"type":"success","code":200,"message":"Success","error":false},"user_id":1002}"#,
+        r#"{"status":"accepted","device_id":null,"user_id":-1}"#,
+    ];
+    let under_200 = under_200.map(|body| (200, body));
+    for (status, body) in of_other_statuses.into_iter().chain(under_200) {
         for verify in [Verify::Code, Verify::Poll] {
             assert_ne!(read(verify, status, body), "accepted", "{status} {body}");
         }
@@ -251,12 +215,8 @@ fn a_deeply_nested_reply_is_a_bad_reply() {
 
 #[test]
 fn an_activation_is_read_in_both_dialects_and_must_be_ours() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
+    let ids = id();
+    let ours = ours(&ids);
     let read = |status, body: &str| activation(&reply(status, body), ours);
     for body in [
         r#"{"id":"v-1","user_id":"1001","device_id":501,"expires_at":"x"}"#,
@@ -634,18 +594,7 @@ fn where_version_1_lists_a_protect_with_a_trigger_alone_its_codes_go_with_a_push
 
 #[test]
 fn r06_version_1_accepts_by_its_envelope_alone() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
-    let read = |verify, status, body: &str| match otp_answer(verify, &reply(status, body), ours) {
-        Ok(Answer::Accepted(_)) => "accepted".to_owned(),
-        Ok(Answer::Pending) => "pending".to_owned(),
-        Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
-        Err(error) => format!("{:?}", error.trouble),
-    };
+    let read = read_first;
     let error = |code: u16, message: &str| {
         format!(r#"{{"status":{{"error":true,"code":{code},"type":"x","message":"{message}"}}}}"#)
     };
@@ -694,18 +643,8 @@ fn r06_version_1_accepts_by_its_envelope_alone() {
 
 /// What is made of a reply in version 1.
 fn read_first(verify: Verify, status: u16, body: &str) -> String {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
-    match otp_answer(verify, &reply(status, body), ours) {
-        Ok(Answer::Accepted(_)) => "accepted".to_owned(),
-        Ok(Answer::Pending) => "pending".to_owned(),
-        Ok(Answer::Rejected | Answer::Unfit) => "rejected".to_owned(),
-        Err(error) => format!("{:?}", error.trouble),
-    }
+    let ids = id();
+    word(otp_answer(verify, &reply(status, body), ours(&ids)))
 }
 
 #[test]
@@ -800,12 +739,8 @@ fn a_forbidden_action_is_a_refused_code_and_other_403_concern_the_credential() {
 
 #[test]
 fn a_trigger_must_be_ours() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
+    let ids = id();
+    let ours = ours(&ids);
     let read = |data: &str| trigger(&reply(200, &format!("{{{OK},\"data\":{data}}}")), ours);
     let token = r#"[{"id":1001,"device_id":501,"state_token":"abc123"}]"#;
     assert_eq!(read(token).unwrap().id.as_str(), "abc123");
@@ -823,12 +758,8 @@ fn a_trigger_must_be_ours() {
 
 #[test]
 fn a_call_shows_digits_and_nothing_else() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
+    let ids = id();
+    let ours = ours(&ids);
     let read = |data: &str| {
         let body = format!(r#"{{"id":"v-1","factor_data":{data}}}"#);
         activation(&reply(201, &body), ours).map(|activation| activation.digits)
@@ -907,13 +838,9 @@ fn an_enrolment_is_done_only_when_it_says_so_of_itself() {
 
 #[test]
 fn r05_only_http_200_says_who_or_what_there_is() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
-    let equal = Equal::Id(&user);
+    let ids = id();
+    let ours = ours(&ids);
+    let equal = Equal::Id(&ids.0);
     let envelope =
         |data: &str| format!(r#"{{"status":{{"error":false,"code":200}},"data":{data}}}"#);
     let token = envelope(r#"[{"id":1001,"device_id":501,"state_token":"abc"}]"#);
@@ -935,7 +862,7 @@ fn r05_only_http_200_says_who_or_what_there_is() {
         assert!(otp_devices(&none).is_err(), "{status}");
     }
     for status in [200, 201, 202, 204, 302, 400, 401, 404, 429, 500, 503] {
-        let begun = registration(&reply(status, r#"{"id":"r-1"}"#), &user);
+        let begun = registration(&reply(status, r#"{"id":"r-1"}"#), &ids.0);
         assert_eq!(begun.is_ok(), matches!(status, 200..=202), "{status}");
         let begun = trigger(&reply(status, &token), ours);
         assert_eq!(begun.is_ok(), matches!(status, 200..=202), "{status}");
@@ -1196,12 +1123,8 @@ fn r05_a_state_of_an_odd_type_is_not_active() {
 
 #[test]
 fn a_begun_verification_or_enrolment_is_read_under_202_and_with_odd_data() {
-    let (user, device, _) = id();
-    let ours = Ours {
-        user: &user,
-        device: &device,
-        verification: None,
-    };
+    let ids = id();
+    let ours = ours(&ids);
     for status in [200, 201, 202] {
         for data in [
             "[]",
@@ -1215,7 +1138,7 @@ fn a_begun_verification_or_enrolment_is_read_under_202_and_with_odd_data() {
             let begun = activation(&reply(status, &body), ours);
             let begun = begun.unwrap_or_else(|error| panic!("{status} {data}: {error:?}"));
             assert_eq!((begun.id.as_str(), begun.digits), ("v-1", None), "{data}");
-            let begun = registration(&reply(status, &body), &user);
+            let begun = registration(&reply(status, &body), &ids.0);
             let begun = begun.unwrap_or_else(|error| panic!("{status} {data}: {error:?}"));
             assert!(begun.address.is_none() && begun.token.is_none(), "{data}");
         }
