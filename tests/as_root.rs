@@ -9,8 +9,8 @@ use pam_host::{Case, Code};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use world::{
-    ID, NAME, SAFE, TOTP_CODE, World, assert_accepted, assert_denied, connection, decision,
-    fresh_code, push, reason, sms, totp,
+    ID, NAME, SAFE, TOTP_CODE, World, assert_accepted, assert_denied, assert_denied_for,
+    connection, decision, fresh_code, push, reason, sms, totp,
 };
 
 /// An account that every system has, beside [`NAME`], and its uid.
@@ -139,8 +139,7 @@ fn on_the_way_to_root_the_caller_must_pass() {
         .ids(54_321, 0, 0)
         .answers(["111111"; 3])
         .run();
-    assert_denied(&outcome, "a caller without an account");
-    assert_eq!(reason(&outcome), "no-caller");
+    assert_denied_for(&outcome, "a caller without an account", "no-caller");
     // Root itself is exempt here.
     let outcome = world.place.alone("su").user("root").run();
     assert_eq!(reason(&outcome), "exempt-user");
@@ -218,8 +217,8 @@ fn r05_a_callers_name_that_means_another_uid_in_the_first_store_names_nobody() {
     for (service, user) in [("su", "root"), ("sudo", CALLER)] {
         let login = world.place.alone(service).user(user).ids(70_012, 0, 0);
         let outcome = store.of(login).answers(["111111"; 3]).run();
-        assert_denied(&outcome, "a caller whose name is somebody else's");
-        assert_eq!(reason(&outcome), "no-caller", "{service}");
+        let what = format!("a caller of {service} whose name is somebody else's");
+        assert_denied_for(&outcome, &what, "no-caller");
     }
     let outcome = store
         .of(by_caller(world.place.alone("su").user("root")))

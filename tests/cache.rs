@@ -163,7 +163,7 @@ fn r05_what_is_kept_serves_no_other_credential_rule_or_form() {
 fn what_is_kept_counts_from_the_look_up_and_not_from_its_end() {
     let world = World::with([totp()], &["users.cache = 1"]);
     let slow = Fault::new(Match::path("/devices"), Action::DelayMs(1500));
-    world.onelogin.fault(slow.times(1));
+    world.fault(slow.times(1));
     let _ = requests_of(&world);
     assert_eq!(requests_of(&world), 3, "the user is asked for again");
 }
@@ -183,9 +183,7 @@ fn a_failed_activation_and_a_code_for_a_device_that_is_gone_drop_what_is_kept() 
         let _ = requests_of(&world);
         let body = r#"{"name":"ForbiddenAction"}"#.to_owned();
         let gone = Action::Status(status, body, Vec::new());
-        world
-            .onelogin
-            .fault(Fault::new(Match::code(), gone).times(1));
+        world.fault(Fault::new(Match::code(), gone).times(1));
         let outcome = world.ssh().answer("000001").run();
         assert_ne!(outcome.code, Code::SUCCESS);
         assert!(requests_of(&world) >= 3, "{status}: the user is looked up");
@@ -195,9 +193,7 @@ fn a_failed_activation_and_a_code_for_a_device_that_is_gone_drop_what_is_kept() 
     let world = World::with_totp();
     let _ = requests_of(&world);
     let refuse = Action::Page(Page::TooManyRequests);
-    world
-        .onelogin
-        .fault(Fault::new(Match::code(), refuse).times(1));
+    world.fault(Fault::new(Match::code(), refuse).times(1));
     let outcome = world.ssh().answer("000001").run();
     assert_ne!(outcome.code, Code::SUCCESS);
     assert_eq!(requests_of(&world), 1, "a code that was not seen");

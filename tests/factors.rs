@@ -13,8 +13,8 @@ use pam_onelogin::factor::Factor;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use world::{
-    DIALECTS, ID, NAME, World, assert_accepted, assert_denied, assert_end, assert_factor,
-    assert_logged, connection, decision, reason, totp,
+    DIALECTS, ID, NAME, World, assert_accepted, assert_denied, assert_denied_for, assert_end,
+    assert_factor, assert_logged, connection, decision, reason, totp,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -239,14 +239,12 @@ fn each_approval_lets_in_and_a_refusal_or_silence_does_not() {
             let world = approving(device.clone(), api, dialect);
             world.onelogin.on_push(PushBehaviour::DenyAfterPolls(1));
             let outcome = start(&world).answer("").run();
-            assert_denied(&outcome, &what);
-            assert_eq!(reason(&outcome), "push-denied", "{what}");
+            assert_denied_for(&outcome, &what, "push-denied");
             assert_eq!(world.onelogin.activations(), 1, "{what}");
 
             let world = approving(device, api, dialect);
             let outcome = start(&world).answer("").run();
-            assert_denied(&outcome, &what);
-            assert_eq!(reason(&outcome), "push-unanswered", "{what}");
+            assert_denied_for(&outcome, &what, "push-unanswered");
             assert_eq!(world.onelogin.activations(), 1, "{what}");
         }
     }
@@ -267,8 +265,7 @@ fn by_the_models_of_a_python_package_a_push_lets_in_and_the_flat_reply_to_a_code
         for (factor, device, code, _) in at_hand() {
             let world = World::with([device], &[&version(api)]).speaking(Dialect::Py4);
             let outcome = world.ssh().answer(code).run();
-            assert_denied(&outcome, factor);
-            assert_eq!(reason(&outcome), "bad-reply", "{factor} v{api}");
+            assert_denied_for(&outcome, &format!("{factor} v{api}"), "bad-reply");
             assert_eq!(world.onelogin.codes(), 1, "{factor} v{api}");
         }
     }
@@ -390,9 +387,7 @@ fn r16_r18_a_code_whose_reply_was_trouble_is_not_sent_in_a_later_login_either() 
     let code = world::fresh_code();
     for action in [Action::status(503), Action::DropAfter] {
         let codes = world.onelogin.codes();
-        world
-            .onelogin
-            .fault(Fault::new(Match::code(), action).times(1));
+        world.fault(Fault::new(Match::code(), action).times(1));
         let _ = world.ssh().answer(&code).run();
         assert_eq!(world.onelogin.codes(), codes + 1);
         let outcome = world.ssh().answers([code.as_str(); 3]).run();
@@ -752,8 +747,7 @@ fn a_protect_is_enrolled_by_its_token_and_a_refusal_lets_nobody_in() {
         world.onelogin.reject_registration(&registration.id);
         login.reply("");
         let outcome = login.finish();
-        assert_denied(&outcome, "a refused enrolment");
-        assert_eq!(reason(&outcome), "not-enrolled");
+        assert_denied_for(&outcome, "a refused enrolment", "not-enrolled");
     }
 }
 
@@ -937,9 +931,7 @@ fn users_are_matched_in_all_forms() {
     world.forget_user().onelogin.remove_user(1002);
     let foreign = r#"{"id":1002,"custom_attributes":{"unix_name":"nobody"},"state":1,"status":1}"#;
     let on = Match::new("GET", "/api/2/users/1001");
-    world
-        .onelogin
-        .fault(Fault::new(on, Action::Body(foreign.to_owned())));
+    world.fault(Fault::new(on, Action::Body(foreign.to_owned())));
     let outcome = world.ssh().answers(["111111"; 3]).run();
     assert_eq!(reason(&outcome), "other-onelogin-user");
     world.forget_user().onelogin.clear_faults();
@@ -1007,12 +999,10 @@ fn a_retry_after_is_waited_for_once() {
         String::new(),
         vec![("Retry-After".to_owned(), "1".to_owned())],
     );
-    world
-        .onelogin
-        .fault(Fault::new(Match::path("/devices"), busy.clone()).times(1));
+    world.fault(Fault::new(Match::path("/devices"), busy.clone()).times(1));
     assert_accepted(&world.ssh().answer(world::TOTP_CODE).run());
     assert_eq!(world.onelogin.count("GET", "/devices"), 2);
-    world.onelogin.fault(Fault::new(Match::code(), busy));
+    world.fault(Fault::new(Match::code(), busy));
     let outcome = world.ssh().answer(world::fresh_code()).run();
     assert_end(&outcome, Code::MAXTRIES, "rate-limited");
     assert_eq!(world.onelogin.codes(), 2, "a code is never sent again");
@@ -1115,7 +1105,7 @@ fn the_code_of_a_protect_that_needs_a_trigger_goes_with_its_push() {
 fn a_code_whose_push_was_lost_on_the_way_is_not_used_and_the_push_counts() {
     let world = triggered(&[]);
     let lost = Fault::new(Match::trigger(), Action::DropAfter).times(1);
-    world.onelogin.fault(lost);
+    world.fault(lost);
     let outcome = world.ssh().answer(world::PUSH_CODE).run();
     assert_eq!(reason(&outcome), "connection-lost");
     assert_eq!(world.sent(), (1, 0));

@@ -13,8 +13,8 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 use world::{
-    DIALECTS, SAFE, TOTP_CODE, World, assert_denied, connection, decision, fresh_code, push,
-    reason, sms, totp,
+    DIALECTS, SAFE, TOTP_CODE, World, assert_denied, assert_denied_for, connection, decision,
+    fresh_code, push, reason, sms, totp,
 };
 
 const NETWORKS: &str = "failmode_from = [\"192.0.2.0/24\"]";
@@ -221,7 +221,7 @@ fn r02_each_http_fault_of_a_server_on_this_host_denies_under_either_failmode() {
                 // A redirect that were followed, or a body that were believed, would accept.
                 let headers = vec![("Location".to_owned(), world.onelogin.url())];
                 let action = Action::Status(status, SUCCESS.to_owned(), headers);
-                world.onelogin.fault(Fault::new(on.clone(), action));
+                world.fault(Fault::new(on.clone(), action));
                 let outcome = with_code(&world);
                 let what = format!("{status} at {stage}, {failmode}: {:?}", outcome.log);
                 // This server is on this host: whoever is here could have made it say so.
@@ -265,9 +265,7 @@ fn r02_with_an_activation_before_the_code_safe_ends_there() {
     let world = World::with([totp()], &[SAFE, "onelogin.verify = \"activated\""]);
     for status in [502, 503, 504] {
         world.onelogin.clear_faults();
-        world
-            .onelogin
-            .fault(Fault::new(Match::activation(), Action::status(status)));
+        world.fault(Fault::new(Match::activation(), Action::status(status)));
         assert_denied(&with_code(&world), &format!("{status}"));
     }
 }
@@ -281,12 +279,9 @@ fn r06_no_redirect_is_followed_wherever_it_leads() {
         let ca = format!("{}{}", world.onelogin.ca_pem(), elsewhere.onelogin.ca_pem());
         world.place.write("etc/ca.pem", ca);
         let target = format!("{}/api/2/users", elsewhere.onelogin.url());
-        world
-            .onelogin
-            .fault(Fault::new(on, Action::Redirect(target)));
+        world.fault(Fault::new(on, Action::Redirect(target)));
         let outcome = with_code(&world);
-        assert_denied(&outcome, stage);
-        assert_eq!(reason(&outcome), "redirected", "{stage}");
+        assert_denied_for(&outcome, stage, "redirected");
     }
     assert_eq!(elsewhere.onelogin.connections(), 0);
 }
@@ -324,8 +319,7 @@ fn r06_a_ca_file_is_read_whole_or_not_at_all() {
         ),
     ] {
         let outcome = login(&pem);
-        assert_denied(&outcome, fault);
-        assert_eq!(reason(&outcome), "tls", "{pem}");
+        assert_denied_for(&outcome, fault, "tls");
         assert!(outcome.log.concat().contains(fault), "{:?}", outcome.log);
     }
 }
@@ -376,7 +370,7 @@ fn r09_silence_drip_and_floods_end_and_deny() {
     for (stage, on) in stages() {
         for (name, action) in faults() {
             let world = World::with([totp()], &[SAFE, QUICK]);
-            world.onelogin.fault(Fault::new(on.clone(), action));
+            world.fault(Fault::new(on.clone(), action));
             let outcome = with_code(&world);
             let what = format!("{name} at {stage}: {:?}", outcome.log);
             assert_denied(&outcome, &what);
@@ -390,16 +384,11 @@ fn r09_silence_drip_and_floods_end_and_deny() {
 #[test]
 fn r09_a_server_that_accepts_and_says_nothing_denies() {
     let world = World::with([totp()], &[SAFE, "onelogin.connect_timeout = 1"]);
-    world
-        .onelogin
-        .fault(Fault::new(Match::any(), Action::SilentAccept));
+    world.fault(Fault::new(Match::any(), Action::SilentAccept));
     let outcome = with_code(&world);
-    assert_denied(&outcome, "silence before TLS");
-    assert_eq!(reason(&outcome), "timeout");
+    assert_denied_for(&outcome, "silence before TLS", "timeout");
     let world = World::with([totp()], &[SAFE]);
-    world
-        .onelogin
-        .fault(Fault::new(Match::any(), Action::HangUpAfterHandshake));
+    world.fault(Fault::new(Match::any(), Action::HangUpAfterHandshake));
     assert_denied(&with_code(&world), "hang up after the handshake");
 }
 
@@ -535,15 +524,11 @@ fn r06_no_other_reply_to_a_code_or_a_poll_is_an_acceptance() {
     ];
     for body in replies {
         let world = World::with_totp();
-        world
-            .onelogin
-            .fault(Fault::new(Match::code(), Action::Body(body.to_owned())));
+        world.fault(Fault::new(Match::code(), Action::Body(body.to_owned())));
         assert_denied(&with_code(&world), body);
 
         let world = World::with([push()], &["push.wait = 1"]);
-        world
-            .onelogin
-            .fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
+        world.fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
         assert_denied(&world.ssh().answers(["", ""]).run(), body);
     }
     // What a code's reply may be, a poll's may not: it must carry our verification.
@@ -553,9 +538,7 @@ fn r06_no_other_reply_to_a_code_or_a_poll_is_an_acceptance() {
         r#"{"id":"another","status":"accepted"}"#,
     ] {
         let world = World::with([push()], &["push.wait = 1"]);
-        world
-            .onelogin
-            .fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
+        world.fault(Fault::new(Match::poll(), Action::Body(body.to_owned())));
         assert_denied(&world.ssh().answers(["", ""]).run(), body);
     }
 }
@@ -570,7 +553,7 @@ fn r06_an_activation_of_somebody_else_is_not_waited_for() {
         r#"{"id":"../../users/1002/verifications/x","user_id":"1001"}"#,
     ] {
         world.onelogin.clear_faults();
-        world.onelogin.fault(Fault::new(
+        world.fault(Fault::new(
             Match::activation(),
             Action::Body(body.to_owned()),
         ));
@@ -591,18 +574,14 @@ fn r16_a_code_or_activation_is_sent_once_whatever_becomes_of_its_reply() {
         ] {
             let what = format!("{dialect:?} {action:?}");
             let world = World::with([totp()], &[QUICK]).speaking(dialect);
-            world
-                .onelogin
-                .fault(Fault::new(Match::code(), action.clone()));
+            world.fault(Fault::new(Match::code(), action.clone()));
             assert_denied(&world.ssh().answer(TOTP_CODE).run(), &what);
             assert_eq!(world.onelogin.codes(), 1, "{what}");
 
             for device in [push(), sms()] {
                 let world = World::with([device], &[QUICK]).speaking(dialect);
                 world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
-                world
-                    .onelogin
-                    .fault(Fault::new(Match::activation(), action.clone()));
+                world.fault(Fault::new(Match::activation(), action.clone()));
                 let connection = connection();
                 for _ in 0..3 {
                     // sshd would run the stack again.
@@ -619,9 +598,7 @@ fn r16_a_code_or_activation_is_sent_once_whatever_becomes_of_its_reply() {
 fn a_poll_that_fails_once_is_asked_again() {
     let world = World::with_push();
     world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
-    world
-        .onelogin
-        .fault(Fault::new(Match::poll(), Action::status(504)).times(1));
+    world.fault(Fault::new(Match::poll(), Action::status(504)).times(1));
     let outcome = world.ssh().answers(["", ""]).run();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert_eq!(world.onelogin.activations(), 1);
@@ -654,9 +631,7 @@ fn r10_names_and_messages_of_onelogin_cannot_move_the_terminal_or_forge_the_log(
     );
     let message = r#"{"statusCode":403,"name":"ForbiddenAction","message":"x\nsshd: accepted user=root\u001b[2J"}"#;
     let action = Action::Status(403, message.to_owned(), Vec::new());
-    world
-        .onelogin
-        .fault(Fault::new(Match::path("/devices"), action));
+    world.fault(Fault::new(Match::path("/devices"), action));
     let outcome = world.ssh().rhost("evil\n<86>sshd: accepted").run();
     assert_eq!(outcome.log.len(), 1);
     assert!(
@@ -840,10 +815,9 @@ fn r09_a_server_that_never_pauses_does_not_outlast_the_request() {
     for action in [Action::EndlessHints, Action::Tickets] {
         let world = World::with([totp()], &[SAFE, QUICK]);
         let on = Match::code();
-        world.onelogin.fault(Fault::new(on, action.clone()));
+        world.fault(Fault::new(on, action.clone()));
         let outcome = with_code(&world);
-        assert_denied(&outcome, &format!("{action:?}"));
-        assert_eq!(reason(&outcome), "timeout", "{action:?} {:?}", outcome.log);
+        assert_denied_for(&outcome, &format!("{action:?}"), "timeout");
         assert_eq!(world.onelogin.codes(), 1, "sent once: {action:?}");
     }
 }
@@ -868,8 +842,7 @@ fn r09_a_handshake_that_trickles_ends_with_the_time_of_a_connection() {
         }
     });
     let outcome = with_code(&world);
-    assert_denied(&outcome, "a handshake that trickles");
-    assert_eq!(reason(&outcome), "timeout", "{:?}", outcome.log);
+    assert_denied_for(&outcome, "a handshake that trickles", "timeout");
     assert_eq!(world.requests(), 0);
     between.join().unwrap();
 }

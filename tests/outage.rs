@@ -27,7 +27,9 @@ use nix::unistd::{Pid, gettid, sethostname};
 use onelogin_simulator::{Action, Fault, Match, Options, Simulator, User};
 use pam_host::place::binary;
 use pam_host::{Case, Code, Outcome, Place};
-use world::{ID, NAME, assert_denied, connection, decision, fresh_code, push, reason, totp};
+use world::{
+    ID, NAME, assert_denied, assert_denied_for, connection, decision, fresh_code, push, totp,
+};
 
 // Outages
 
@@ -174,8 +176,7 @@ fn r19_safe_lets_in_and_secure_denies_when_a_firewall_rejects_or_drops_both_fami
             host.firewall(Hook::OneLogin, verdict);
             let secure = host.place(&[&lines[..], &[SECURE]].concat());
             let outcome = login(&secure).run();
-            assert_denied(&outcome, &what);
-            assert_eq!(reason(&outcome), "no-connection", "{:?}", outcome.log);
+            assert_denied_for(&outcome, &what, "no-connection");
             assert!(!says_why(&outcome), "{:?}", outcome.log);
             assert_eq!(host.dialled(Hook::OneLogin), (1, 1), "{what}");
         }
@@ -415,8 +416,7 @@ fn r19_each_of_many_silent_addresses_is_dialled_in_time() {
         // OneLogin is at the sixth address. It shows a certificate for another name, which ends the login.
         let place = host.safe(&[&url(ONELOGIN_AT_LAST), "onelogin.connect_timeout = 1"]);
         let outcome = login(&place).run();
-        assert_denied(&outcome, "OneLogin at last");
-        assert_eq!(reason(&outcome), "tls", "{:?}", outcome.log);
+        assert_denied_for(&outcome, "OneLogin at last", "tls");
     });
 }
 

@@ -103,7 +103,7 @@ fn r11_no_secret_is_in_the_log_the_private_files_or_what_ps_shows_however_a_logi
         world.onelogin.expire_tokens();
         world.onelogin.clear_requests();
         let _ = std::fs::remove_dir_all(world.place.state_path());
-        world.onelogin.fault(Fault::new(on, Action::Silence));
+        world.fault(Fault::new(on, Action::Silence));
         let login = world.ssh().unseen_answers(answers.to_vec()).spawn();
         // What is shown does not matter here; the request does.
         let request = world.onelogin.wait_for_request(LONG, method, path);

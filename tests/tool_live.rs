@@ -173,16 +173,14 @@ fn a_host_that_is_not_onelogin_is_told_by_what_it_answers() {
     ] {
         world.onelogin.clear_faults();
         world.onelogin.clear_requests();
-        world.onelogin.fault(Fault::new(Match::any(), action));
+        world.fault(Fault::new(Match::any(), action));
         let checked = Checked::of(&world, &[]);
         assert_eq!((checked.ran.code, world.requests()), (1, 1), "{id}");
         assert_eq!(checked.severity(id), ["fault"], "{}", checked.ran.out);
         assert!(checked.what(id).contains(part), "{}", checked.what(id));
     }
     world.onelogin.clear_faults();
-    world
-        .onelogin
-        .fault(Fault::new(Match::any(), Action::status(404)));
+    world.fault(Fault::new(Match::any(), Action::status(404)));
     let checked = Checked::of(&world, &[]);
     assert!(checked.part("token", "advice").contains("onelogin.url"));
 }
@@ -322,7 +320,7 @@ fn a_clock_that_is_wrong_is_a_warning_in_either_direction() {
     }
     // A reply without a date that can be read says nothing.
     let header = Action::Header("Date".into(), "yesterday".into());
-    world.onelogin.fault(Fault::new(Match::any(), header));
+    world.fault(Fault::new(Match::any(), header));
     assert!(Checked::of(&world, &[]).all("clock").is_empty());
 }
 
@@ -399,7 +397,7 @@ fn few_calls_that_are_left_are_a_warning() {
     let world = World::with_totp();
     let body = r#"{"status":{"error":false,"code":200},"data":{"X-RateLimit-Limit":5000,"X-RateLimit-Remaining":499,"X-RateLimit-Reset":60}}"#;
     let fault = Fault::new(Match::path("/auth/rate_limit"), Action::Body(body.into()));
-    world.onelogin.fault(fault);
+    world.fault(fault);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("rate-limit"), ["warning"]);
     has(
@@ -582,7 +580,7 @@ fn r10_what_a_host_says_of_itself_moves_no_cursor() {
     let world = World::with_totp();
     let body = "{\"statusCode\":401,\"name\":\"X\",\"message\":\"\\u001b[2Jgone\\u202e\"}";
     let fault = Fault::new(Match::token(), Action::Status(401, body.into(), Vec::new()));
-    world.onelogin.fault(fault);
+    world.fault(fault);
     let ran = run(at(&world.place, &["check"]), &[]);
     assert!(ran.out.contains("gone"), "{}", ran.out);
     assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{:?}", ran.out);

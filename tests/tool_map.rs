@@ -149,7 +149,7 @@ fn where_onelogin_gives_no_answer_the_old_map_stays() {
     for on in [Match::token(), Match::path("username=daemon")] {
         world.later().onelogin.clear_faults();
         fs::remove_dir_all(world.place.state_path()).unwrap_or_default();
-        world.onelogin.fault(Fault::new(on, Action::status(500)));
+        world.fault(Fault::new(on, Action::status(500)));
         let ran = export(
             &world,
             &["bin", "daemon", NAME, "-o", path.to_str().unwrap()],
@@ -236,9 +236,7 @@ fn an_id_that_is_no_number_makes_no_map() {
     let world = world(&[]);
     let body = "[{\"id\":\"abc\",\"username\":\"nobody\",\"state\":1,\"status\":1}]";
     let on = Match::path("username=nobody");
-    world
-        .onelogin
-        .fault(Fault::new(on, Action::Body(body.to_owned())));
+    world.fault(Fault::new(on, Action::Body(body.to_owned())));
     let ran = export(&world, &[NAME]);
     assert_eq!((ran.code, ran.out.as_str()), (1, ""));
     assert!(ran.err.contains("numeric id at OneLogin"), "{}", ran.err);

@@ -50,7 +50,7 @@ fn a_denial_says_what_to_type_next() {
     next(&world, &[], "run this at a terminal");
     next(&world, &["garbage"; 3], "pam_onelogin(8), reason no-code");
     let refusal = Fault::new(Match::path("/verifications"), Action::status(500));
-    world.onelogin.fault(refusal);
+    world.fault(refusal);
     next(&world, &[CODE], "pam-onelogin check --user nobody");
     let world = World::with([world::totp()], &["limits.failures = 3"]);
     next(&world, &["000000"; 3], "pam_onelogin(8), reason wrong-code");
@@ -369,7 +369,7 @@ fn r10_what_onelogin_says_moves_no_cursor_in_the_steps_either() {
             let world = World::with([Device::protect("601", evil), totp()], &[]);
             world.onelogin.add_user(User::new(1002, evil));
             let action = Action::Status(status, refusal.to_string(), vec![]);
-            world.onelogin.fault(Fault::new(Match::path(path), action));
+            world.fault(Fault::new(Match::path(path), action));
             for further in [&[] as &[&str], &["--json"]] {
                 let words = [&["test", NAME], further].concat();
                 let ran = run(at(&world.place, &words), &["000000"; 3]);

@@ -164,9 +164,7 @@ fn without_a_name_it_is_root_and_those_with_a_login_shell() {
 #[test]
 fn where_onelogin_cannot_be_asked_at_all_it_is_asked_once() {
     let world = world(&[]);
-    world
-        .onelogin
-        .fault(Fault::new(Match::token(), Action::status(401)));
+    world.fault(Fault::new(Match::token(), Action::status(401)));
     let ran = users(&world, &[NAME, "bin", "root", "--json"]);
     let document = ran.json();
     assert_eq!((ran.code, world.requests()), (1, 1));
@@ -180,16 +178,12 @@ fn where_onelogin_cannot_be_asked_at_all_it_is_asked_once() {
 fn one_answer_that_cannot_be_used_is_that_users_and_three_in_a_row_are_enough() {
     let world = world(&[]);
     let devices = Match::path("/api/2/mfa/users/1003");
-    world
-        .onelogin
-        .fault(Fault::new(devices, Action::status(500)));
+    world.fault(Fault::new(devices, Action::status(500)));
     let ran = users(&world, &[NAME, "root", "sync", "--json"]);
     let document = ran.json();
     assert_eq!(entry(&document, "root")["reason"], "server-error");
     assert_eq!(document["not_asked"], 0);
-    world
-        .onelogin
-        .fault(Fault::new(Match::path("/api/"), Action::status(500)));
+    world.fault(Fault::new(Match::path("/api/"), Action::status(500)));
     let document = users(&world, &[&[NAME, "--json"][..], &OTHERS].concat()).json();
     assert_eq!(
         (&document["denied"], &document["not_asked"]),
@@ -214,7 +208,7 @@ fn a_long_wait_is_said_and_can_be_broken_off() {
     let later = vec![("retry-after".to_owned(), "1800".to_owned())];
     let refusal = Action::Status(429, "{}".to_owned(), later);
     let on = Match::path("/api/2/");
-    world.onelogin.fault(Fault::new(on, refusal));
+    world.fault(Fault::new(on, refusal));
     let mut screen = on_terminal(at(&world.place, &["users", NAME]));
     screen.expect("OneLogin asks to retry in 1800 s; waiting.");
     screen.expect("Waiting, 17");

@@ -1,7 +1,7 @@
 //! A simulator and a private service folder in which `nobody` is a OneLogin user.
 #![allow(unreachable_pub, dead_code)]
 
-use onelogin_simulator::{Device, Dialect, Options, Simulator, User};
+use onelogin_simulator::{Device, Dialect, Fault, Options, Simulator, User};
 use pam_host::{Case, Code, Outcome, Place};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -83,6 +83,11 @@ impl World {
     pub fn speaking(self, dialect: Dialect) -> Self {
         self.onelogin.set_dialect(dialect);
         self
+    }
+
+    /// One more thing goes wrong at OneLogin.
+    pub fn fault(&self, fault: Fault) {
+        self.onelogin.fault(fault);
     }
 
     /// A login at sshd after a key was accepted, in a connection of its own.
@@ -276,6 +281,12 @@ pub fn assert_denied(outcome: &Outcome, what: &str) {
             outcome.log
         );
     }
+}
+
+/// As [`assert_denied`], for this reason.
+pub fn assert_denied_for(outcome: &Outcome, what: &str, why: &str) {
+    assert_denied(outcome, what);
+    assert_eq!(reason(outcome), why, "{what}: {:?}", outcome.log);
 }
 
 /// Whether libpam was asked to wait about two seconds; it adds or takes up to a half.

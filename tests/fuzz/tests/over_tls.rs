@@ -48,9 +48,7 @@ fn r06_over_tls_nothing_but_an_acceptance_of_the_code_lets_in() {
             // Each input meets a host that remembers nothing.
             let _ = std::fs::remove_dir_all(world.place.state_path());
             let reply = [head(status, body.len()).as_bytes(), body].concat();
-            world
-                .onelogin
-                .fault(Fault::new(path.clone(), Action::Raw(reply)));
+            world.fault(Fault::new(path.clone(), Action::Raw(reply)));
             let twice = [Call::Authenticate, Call::Authenticate];
             let outcome = world.ssh().calls(twice).answers([TOTP_CODE; 2]).run();
             let codes: Vec<Code> = outcome
