@@ -6,7 +6,7 @@ use onelogin_simulator::{Device, Factor, User, totp};
 use serde_json::{Value, json};
 
 use crate::client::{Client, verifications};
-use crate::{ids, live, py4, sample};
+use crate::{ids, live, live_session, py4, sample, session};
 
 fn names(list: &Value) -> Vec<&str> {
     let list = list.as_array().unwrap().iter();
@@ -16,8 +16,7 @@ fn names(list: &Value) -> Vec<&str> {
 
 #[test]
 fn the_samples_have_each_factor_under_its_stable_name() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     for (user, expected) in [
         (1001, vec!["Google Authenticator"]),
         (1002, vec!["OneLogin", "SMS", "Google Authenticator"]),
@@ -72,8 +71,7 @@ fn a_yubikey_and_duo_take_their_codes_without_activation() {
 
 #[test]
 fn an_email_code_is_right_once() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = live_session();
     let activated = client.activate(1007, "508");
     let code = simulator.messages()[0].code().unwrap().to_owned();
     let path = format!(
@@ -129,8 +127,7 @@ fn a_policy_decides_what_can_be_enrolled() {
 
 #[test]
 fn a_deleted_device_is_gone_with_what_was_open_for_it() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let activated = client.activate(1003, "505");
     let devices = "/api/2/mfa/users/1003/devices";
     let reply = client.delete(&format!("{devices}/505"));
@@ -180,8 +177,7 @@ fn the_dialect_of_the_python_package_has_flat_answers_and_an_integer_device_on_a
 
 #[test]
 fn the_rate_limit_counts_calls_of_version_1_alone() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let mut left = || {
         let body = client.get("/auth/rate_limit").json();
         assert_eq!(body["status"]["message"], "Success");

@@ -6,12 +6,11 @@ use onelogin_simulator::{Action, Fault, Match};
 use serde_json::json;
 
 use crate::client::{Client, verifications};
-use crate::sample;
+use crate::{sample, session};
 
 #[test]
 fn a_fault_hits_only_what_it_is_for_and_only_so_often() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let headers = vec![("Retry-After".to_owned(), "7".to_owned())];
     let busy = Action::Status(429, "slow down".to_owned(), headers);
     simulator.fault(
@@ -43,8 +42,7 @@ fn a_fault_hits_only_what_it_is_for_and_only_so_often() {
 
 #[test]
 fn faults_can_be_cleared() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.fault(Fault::new(Match::any(), Action::status(503)));
     assert_eq!(client.get("/api/2/users").status, 503);
     simulator.clear_faults();
@@ -53,8 +51,7 @@ fn faults_can_be_cleared() {
 
 #[test]
 fn activations_and_codes_are_told_apart() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.fault(Fault::new(Match::activation(), Action::status(500)));
     simulator.fault(Fault::new(Match::code(), Action::Body("{}".to_owned())));
     assert_eq!(
@@ -82,8 +79,7 @@ fn a_dropped_request_is_performed_or_not() {
             1,
         ),
     ] {
-        let simulator = sample();
-        let mut client = Client::authorized(&simulator);
+        let (simulator, mut client) = session();
         simulator.fault(fault.clone());
         let reply = client.request("POST", &verifications(1004), &activation);
         assert_eq!(reply.is_ok(), fault.action == Action::status(504));
@@ -133,8 +129,7 @@ fn replies_can_be_replaced_by_anything() {
 
 #[test]
 fn a_delayed_reply_comes_late_but_is_logged_at_once() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.fault(Fault::new(Match::path("/users"), Action::DelayMs(50)));
     let start = Instant::now();
     assert_eq!(client.get("/api/2/users").status, 200);

@@ -42,6 +42,20 @@ fn speaking(dialect: Dialect) -> Simulator {
     simulator
 }
 
+/// The sample users as documented, and a client that may do everything.
+fn session() -> (Simulator, Client) {
+    with_client(sample())
+}
+
+fn live_session() -> (Simulator, Client) {
+    with_client(live())
+}
+
+fn with_client(simulator: Simulator) -> (Simulator, Client) {
+    let client = Client::authorized(&simulator);
+    (simulator, client)
+}
+
 /// The message that was sent, which is by text message and the only one.
 fn only_text_message(simulator: &Simulator) -> Message {
     let mut messages = simulator.messages();
@@ -97,8 +111,7 @@ fn a_wrong_secret_gets_no_token() {
 
 #[test]
 fn a_token_is_given_out_again_until_it_expires() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     assert_eq!(client.token(), client.token());
     assert_eq!(client.get("/api/2/users").status, 200);
 
@@ -111,8 +124,7 @@ fn a_token_is_given_out_again_until_it_expires() {
 
 #[test]
 fn a_token_can_be_old_when_it_is_given() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.set_token_lifetime(36_001, 36_000);
     let token = client.token();
     assert_eq!(
@@ -126,8 +138,7 @@ fn a_token_can_be_old_when_it_is_given() {
 
 #[test]
 fn a_revoked_token_is_refused() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let token = client.token();
     let credential =
         format!("client_id:{DEFAULT_CLIENT_ID}, client_secret:{DEFAULT_CLIENT_SECRET}");
@@ -211,8 +222,7 @@ fn a_case_sensitive_search_is_an_option() {
 
 #[test]
 fn a_star_in_a_search_is_a_wildcard_even_when_encoded() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     assert_eq!(ids(&client.get("/api/2/users?username=a*").json()), [1001]);
     let all = ids(&client.get("/api/2/users?username=%2A").json());
     assert_eq!(all.len(), sample_users().lines().count());
@@ -268,8 +278,7 @@ fn a_list_has_the_fields_asked_for_and_pages() {
 
 #[test]
 fn other_routes_do_not_exist() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     for (method, target) in [
         ("GET", "/"),
         ("GET", "/auth/oauth2/v2/token"),

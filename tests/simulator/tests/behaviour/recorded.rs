@@ -7,7 +7,7 @@ use onelogin_simulator::{
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
-use crate::{live, py4, sample};
+use crate::{live, live_session, py4, sample};
 
 /// 93 bytes, as recorded from API v1 and from the token endpoint.
 const DEAD: &str = r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#;
@@ -20,8 +20,7 @@ fn the_likeliest_dialect_is_the_default() {
 
 #[test]
 fn replies_of_version_1_and_tokens_come_in_chunks_and_those_of_version_2_have_a_length() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = live_session();
     let of_token = client.token_with("client_id:x, client_secret:y");
     let of_v1 = client.get("/api/1/users/1001/otp_devices");
     for reply in [of_token, of_v1] {
@@ -45,8 +44,7 @@ fn replies_of_version_1_and_tokens_come_in_chunks_and_those_of_version_2_have_a_
 
 #[test]
 fn only_calls_of_version_1_have_counters_and_lower_them() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = live_session();
     let left = |reply: &Reply| {
         let left = reply.header("x-ratelimit-remaining")?;
         assert_eq!(reply.header("x-ratelimit-limit"), Some("5000"));
@@ -65,8 +63,7 @@ fn only_calls_of_version_1_have_counters_and_lower_them() {
 
 #[test]
 fn a_request_id_tells_time_caller_and_front_end() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = live_session();
     let id = client
         .get("/api/2/users")
         .header("x-request-id")
@@ -111,8 +108,7 @@ fn a_token_is_some_minutes_old_when_it_is_given() {
 
 #[test]
 fn a_revoked_token_is_refused_by_all_calls_until_the_token_call_gives_another() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = live_session();
     let before = client.token();
     simulator.revoke_tokens();
     assert!(simulator.access_tokens().is_empty());

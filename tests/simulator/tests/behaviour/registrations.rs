@@ -6,7 +6,7 @@ use onelogin_simulator::{Device, Dialect, ExpiredPoll, Outcome, PushBehaviour, S
 use serde_json::{Value, json};
 
 use crate::client::{Client, verifications};
-use crate::{live, only_text_message, py4, sample};
+use crate::{live, live_session, only_text_message, py4, sample, session};
 
 const JUDY: u64 = 1012;
 const PROTECT: u64 = 101;
@@ -114,8 +114,7 @@ fn a_code_may_be_an_integer_and_keeps_its_leading_zeros() {
 
 #[test]
 fn an_authenticator_is_enrolled_with_its_secret() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = live_session();
     let started = start(&mut client, AUTHENTICATOR);
     let url = started["factor_data"]["totp_url"].as_str().unwrap();
     let secret = started["factor_data"]["verification_token"]
@@ -139,8 +138,7 @@ fn an_authenticator_is_enrolled_with_its_secret() {
 #[test]
 fn protect_is_paired_by_its_token_and_confirmed_by_poll_or_code() {
     for by_code in [true, false] {
-        let simulator = live();
-        let mut client = Client::authorized(&simulator);
+        let (simulator, mut client) = live_session();
         let started = start(&mut client, PROTECT);
         let token = started["factor_data"]["verification_token"]
             .as_str()
@@ -174,8 +172,7 @@ fn a_call_is_confirmed_or_refused_on_the_telephone() {
         (Outcome::Accepted, "accepted"),
         (Outcome::Rejected, "rejected"),
     ] {
-        let simulator = live();
-        let mut client = Client::authorized(&simulator);
+        let (simulator, mut client) = live_session();
         let started = start(&mut client, VOICE);
         let call = &simulator.messages()[0];
         assert_eq!(
@@ -216,8 +213,7 @@ fn a_registration_can_be_answered_after_a_number_of_polls() {
 
 #[test]
 fn trusted_data_needs_no_code_where_the_documentation_allows_it() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     for (factor, status) in [
         (SMS, 201),
         (VOICE, 201),
@@ -273,8 +269,7 @@ fn an_enrolment_that_is_not_possible_is_refused() {
 
 #[test]
 fn an_expired_registration_is_worth_nothing() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = live_session();
     let path = path(&start(&mut client, SMS));
     let code = simulator.messages()[0].code().unwrap().to_owned();
     simulator.expire_verifications();
@@ -291,8 +286,7 @@ fn an_expired_registration_is_worth_nothing() {
 
 #[test]
 fn ids_of_registrations_verifications_and_other_users_are_not_mixed_up() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let registration = start(&mut client, VOICE);
     let id = registration["id"].as_str().unwrap();
     let verification = client.activate(1004, "506");

@@ -4,7 +4,7 @@ use onelogin_simulator::{DEFAULT_CLIENT_ID, Scope, ScopeRules, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::Client;
-use crate::sample;
+use crate::{sample, session};
 
 const SCOPES: [Scope; 5] = [
     Scope::AuthenticationOnly,
@@ -142,8 +142,7 @@ fn the_log_names_the_client_whose_token_was_used() {
 
 #[test]
 fn a_missing_scope_sends_nothing() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.set_scope(DEFAULT_CLIENT_ID, Scope::ReadAll);
     let body = json!({"device_id": "506"});
     assert_eq!(

@@ -7,7 +7,7 @@ use std::{fs, thread};
 use onelogin_simulator::{Action, Certificate, Fault, Match, Options, Simulator};
 
 use crate::client::{Client, PATIENCE};
-use crate::sample;
+use crate::{sample, session};
 
 /// The threads of this process that work for the simulator on `port`.
 fn threads_of(port: u16) -> usize {
@@ -20,8 +20,7 @@ fn threads_of(port: u16) -> usize {
 
 #[test]
 fn requests_share_a_connection() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     client.get("/api/2/users?username=alice");
     let mut other = Client::authorized(&simulator);
     other.get("/api/2/users/1001");

@@ -4,7 +4,7 @@ use onelogin_simulator::{Dialect, Simulator};
 use serde_json::{Value, json};
 
 use crate::client::{Client, verifications};
-use crate::{live, py4, sample};
+use crate::{live, py4, sample, session};
 
 const TOKEN: &str = "/api/2/mfa/users/1006/mfa_token";
 
@@ -22,8 +22,7 @@ fn check_v1(client: &mut Client, otp: &Value) -> (u16, Value) {
 #[test]
 fn a_token_is_right_once_through_either_version() {
     for by_v1 in [true, false] {
-        let simulator = sample();
-        let mut client = Client::authorized(&simulator);
+        let (_simulator, mut client) = session();
         let reply = client.post(TOKEN, &json!({}));
         assert_eq!(reply.status, 200);
         let reply = reply.json();
@@ -55,8 +54,7 @@ fn a_token_is_right_once_through_either_version() {
 
 #[test]
 fn a_reusable_token_is_right_until_it_expires() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let body = json!({"expires_in": "300", "reusable": "true"});
     let reply = client.post("/api/1/users/1006/mfa_token", &body);
     assert_eq!(reply.status, 200);

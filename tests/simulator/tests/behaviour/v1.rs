@@ -6,7 +6,7 @@ use onelogin_simulator::{
 use serde_json::{Value, json};
 
 use crate::client::{Client, Reply};
-use crate::{ids, live, only_text_message, sample};
+use crate::{ids, live_session, only_text_message, sample, session};
 
 fn path(user: u64, rest: &str) -> String {
     format!("/api/1/users/{user}/otp_devices{rest}")
@@ -100,8 +100,7 @@ fn protect_can_be_listed_twice() {
 
 #[test]
 fn a_text_message_is_triggered_and_its_code_is_right_once() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let reply = client.post(&path(1003, "/505/trigger"), &json!({})).json();
     assert_eq!(
         reply["status"]["message"],
@@ -148,8 +147,7 @@ fn a_text_message_is_triggered_and_its_code_is_right_once() {
 
 #[test]
 fn a_text_message_can_be_numeric_and_worded() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let body = json!({"numeric_sms_otp": true, "state_token_expires_in": 300,
         "sms_message": "{{otp_code}} for {{expiration}} minutes"});
     assert_eq!(client.post(&path(1003, "/505/trigger"), &body).status, 200);
@@ -169,8 +167,7 @@ fn a_text_message_can_be_numeric_and_worded() {
 
 #[test]
 fn codes_of_apps_and_keys_need_no_state_token_and_cannot_be_triggered() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     for (user, device, code) in [
         (1001, "501", "123456"),
         (1004, "506", "444444"),
@@ -194,8 +191,7 @@ fn codes_of_apps_and_keys_need_no_state_token_and_cannot_be_triggered() {
 
 #[test]
 fn a_push_is_pending_until_it_is_answered() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let token = trigger(&mut client, 1004, "506")["state_token"].take();
     let body = json!({"state_token": token});
     let mut poll = || outcome(&verify(&mut client, 1004, "506", &body));
@@ -221,8 +217,7 @@ fn a_push_is_pending_until_it_is_answered() {
 
 #[test]
 fn a_code_of_the_app_can_be_typed_while_its_push_is_open() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let token = trigger(&mut client, 1004, "506")["state_token"].take();
     let mut check = |otp| {
         let body = json!({"state_token": token, "otp_token": otp});
@@ -272,8 +267,7 @@ fn a_code_of_a_protect_that_is_listed_with_a_trigger_alone_needs_an_open_push() 
 #[test]
 fn a_call_is_verified_by_its_digits_or_by_waiting() {
     for by_digits in [true, false] {
-        let simulator = live();
-        let mut client = Client::authorized(&simulator);
+        let (simulator, mut client) = live_session();
         let token = trigger(&mut client, 1008, "509")["state_token"].take();
         let message = simulator.messages().remove(0);
         let body = json!({"state_token": token});
@@ -311,8 +305,7 @@ fn a_state_token_is_for_one_device_of_one_user_and_expires() {
 
 #[test]
 fn unknown_users_and_devices_have_the_documented_errors() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let missing = (404, "User for id 9 was not found".to_owned());
     assert_eq!(outcome(&client.get("/api/1/users/9/auth_factors")), missing);
     assert_eq!(outcome(&client.get("/api/1/users/9")), missing);
@@ -336,8 +329,7 @@ fn unknown_users_and_devices_have_the_documented_errors() {
 
 #[test]
 fn a_number_is_enrolled_and_active_after_its_first_code() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let factors = client.get("/api/1/users/1012/auth_factors").json();
     let sms = json!({"name": "OneLogin SMS", "factor_id": 103});
     assert_eq!(factors["data"]["auth_factors"][2], sms);
@@ -365,8 +357,7 @@ fn a_number_is_enrolled_and_active_after_its_first_code() {
 
 #[test]
 fn only_text_messages_and_calls_can_be_enrolled_through_v1() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let body = json!({"factor_id": 105, "display_name": "Mine", "number": "+15555550123", "verified": true});
     let device = client.post(&path(1012, ""), &body).json()["data"][0].take();
     assert_eq!(
@@ -473,8 +464,7 @@ fn users_come_in_pages_of_fifty() {
 
 #[test]
 fn faults_can_be_aimed_at_calls_of_v1_and_at_enrolments() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let token = trigger(&mut client, 1004, "506")["state_token"].take();
     for (number, on) in [
         Match::v1_poll(),

@@ -7,7 +7,7 @@ use onelogin_simulator::{Device, ExpiredPoll, Factor, PushBehaviour, WrongCode};
 use serde_json::{Value, json};
 
 use crate::client::{Client, PATIENCE, verifications};
-use crate::{live, only_text_message, sample};
+use crate::{live, live_session, only_text_message, sample, session};
 
 fn verification(user: u64, activated: &Value) -> String {
     format!(
@@ -19,8 +19,7 @@ fn verification(user: u64, activated: &Value) -> String {
 
 #[test]
 fn devices_are_listed_with_string_ids_or_numbers() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let devices = client.get("/api/2/mfa/users/1003/devices").json();
     let expected = json!([{
         "device_id": "505", "user_display_name": "Carol's number", "type_display_name": "SMS",
@@ -56,8 +55,7 @@ fn an_enrolled_factor_is_no_longer_offered() {
 
 #[test]
 fn a_code_needs_no_activation() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let right = json!({"otp": "123456", "device_id": "501"});
     let success =
         json!({"status": {"type": "success", "code": 200, "message": "Success", "error": false}});
@@ -78,8 +76,7 @@ fn a_code_needs_no_activation() {
 
 #[test]
 fn a_wrong_code_is_refused_in_the_way_of_the_dialect() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let wrong = json!({"otp": "000000", "device_id": "501"});
     let reply = client.post(&verifications(1001), &wrong);
     assert_eq!(
@@ -153,8 +150,7 @@ fn a_text_message_is_activated_in_an_array_as_documented_and_in_an_object_as_obs
 
 #[test]
 fn codes_have_leading_zeros_and_letters_and_can_be_chosen() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.set_next_code("B41832");
     (0..5).for_each(|_| drop(client.activate(1003, "505")));
     let messages = simulator.messages();
@@ -167,8 +163,7 @@ fn codes_have_leading_zeros_and_letters_and_can_be_chosen() {
 
 #[test]
 fn a_custom_message_is_filled_in_and_limited() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     simulator.set_next_code("111111");
     let template = "{{otp_code}} for {{otp_expiry}} minutes";
     let body = json!({"device_id": "505", "expires_in": 300, "custom_message": template});
@@ -181,8 +176,7 @@ fn a_custom_message_is_filled_in_and_limited() {
 
 #[test]
 fn a_malformed_activation_is_refused_and_sends_nothing() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     for (body, status) in [
         (json!({}), 422),
         (json!({"device_id": "505", "expires_in": 119}), 422),
@@ -210,8 +204,7 @@ fn a_malformed_activation_is_refused_and_sends_nothing() {
 
 #[test]
 fn an_activated_authenticator_takes_its_code_with_the_device_id() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let path = verification(1001, &client.activate(1001, "501"));
     assert_eq!(client.put(&path, &json!({"otp": "123456"})).status, 422);
     assert_eq!(
@@ -271,8 +264,7 @@ fn a_poll_is_an_array_as_documented_and_an_object_as_observed() {
 
 #[test]
 fn a_push_is_answered_after_a_number_of_polls() {
-    let simulator = live();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = live_session();
     let mut answers = |behaviour| {
         simulator.on_push(behaviour);
         let path = verification(1004, &client.activate(1004, "506"));
@@ -301,8 +293,7 @@ fn a_push_is_answered_after_a_number_of_polls() {
 
 #[test]
 fn a_protect_code_goes_by_post_and_not_to_the_id_of_a_push() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (_simulator, mut client) = session();
     let path = verification(1004, &client.activate(1004, "506"));
     let code = json!({"otp": "444444", "device_id": "506"});
     assert_eq!(client.put(&path, &code).status, 401);
@@ -345,8 +336,7 @@ fn a_call_shows_its_digits_and_a_link_is_followed() {
 
 #[test]
 fn an_expired_verification_is_worth_nothing() {
-    let simulator = sample();
-    let mut client = Client::authorized(&simulator);
+    let (simulator, mut client) = session();
     let sms = verification(1003, &client.activate(1003, "505"));
     let push = verification(1004, &client.activate(1004, "506"));
     simulator.expire_verifications();
