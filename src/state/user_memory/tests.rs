@@ -34,6 +34,7 @@ struct Place {
 }
 
 /// Another login.
+#[derive(Clone, Copy)]
 struct By<'a> {
     name: &'a str,
     connection: &'a str,
@@ -49,6 +50,35 @@ const ALICE: By<'static> = By {
     proof: Proof::Proven,
     origin: None,
 };
+
+impl<'a> By<'a> {
+    fn named(self, name: &'a str) -> Self {
+        Self { name, ..self }
+    }
+
+    /// Of another OneLogin user.
+    fn of(self, id: &'a str) -> Self {
+        Self { id, ..self }
+    }
+
+    fn from(self, origin: &'a str) -> Self {
+        Self {
+            origin: Some(origin),
+            ..self
+        }
+    }
+
+    fn by(self, connection: &'a str) -> Self {
+        Self { connection, ..self }
+    }
+
+    fn unproven(self) -> Self {
+        Self {
+            proof: Proof::Unproven,
+            ..self
+        }
+    }
+}
 
 impl Place {
     fn new() -> Self {
@@ -117,6 +147,14 @@ impl Place {
     }
 }
 
+/// Alice's memory in another state.
+fn alice_in<'a>(state: &'a State, config: &'a Config) -> UserMemory<'a> {
+    let action = Action::Connection("c".to_owned());
+    let mut user_memory = UserMemory::of(state, config, action, &person(&ALICE));
+    user_memory.meet(&UserId::parse(ALICE.id).unwrap());
+    user_memory
+}
+
 fn names(state: &State, folder: &str) -> Vec<String> {
     let listing = state.listing(folder).ok().flatten();
     listing.map_or(Vec::new(), |mut listing| listing.names().unwrap())
@@ -171,14 +209,8 @@ fn r14_a_denial_is_remembered_for_its_connection_and_user_only() {
     let mut login = place.alice();
     login.deny_beforehand().unwrap();
     assert!(place.alice().is_denied());
-    let bob = By {
-        name: "bob",
-        ..ALICE
-    };
-    let other = By {
-        connection: "1.2.3.4 6 6.7.8.9 22",
-        ..ALICE
-    };
+    let bob = ALICE.named("bob");
+    let other = ALICE.by("1.2.3.4 6 6.7.8.9 22");
     assert!(!place.user_memory(&bob).is_denied() && !place.user_memory(&other).is_denied());
     login.allow();
     assert!(!place.alice().is_denied());
@@ -251,9 +283,7 @@ fn r22_without_a_clock_or_a_folder_nothing_works() {
         State::by_clock(&dir.join("state"), trusted, || None),
         State::by_clock(&dir.join("no/such"), trusted, now),
     ] {
-        let action = Action::Connection("c".to_owned());
-        let mut user_memory = UserMemory::of(&state, &place.config, action, &person(&ALICE));
-        user_memory.meet(&UserId::parse("1001").unwrap());
+        let mut user_memory = alice_in(&state, &place.config);
         assert!(!user_memory.works());
         assert!(user_memory.deny_beforehand().is_err() && user_memory.deny().is_err());
         assert_eq!(
@@ -283,10 +313,7 @@ fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
     assert_eq!(place.alice().limit_reached(Challenges), Some(Window));
     assert_eq!(place.challenge(&ALICE), TOO_MANY);
     assert_eq!(place.alice().limit_reached(RefusedCodes), None);
-    let bob = By {
-        id: "1002",
-        ..ALICE
-    };
+    let bob = ALICE.of("1002");
     assert_eq!(place.user_memory(&bob).limit_reached(Challenges), None);
     pass(660);
     assert_eq!(place.alice().limit_reached(Challenges), None);
@@ -295,10 +322,7 @@ fn r14_challenges_are_counted_up_to_the_limit_and_taken_back_on_acceptance() {
 #[test]
 fn r22_two_names_of_one_onelogin_user_have_one_limit() {
     let place = Place::new();
-    let work = By {
-        name: "alice-admin",
-        ..ALICE
-    };
+    let work = ALICE.named("alice-admin");
     for (by, code) in [&ALICE, &work].into_iter().cycle().zip(codes()).take(4) {
         assert_eq!(place.refuse(by, &code), Ok(()));
     }
@@ -408,9 +432,7 @@ fn r22_who_is_stopped_until_the_minute_is_over_takes_back_and_looks_again() {
         Trusted::of(crate::host::uids()),
         ticking,
     );
-    let action = || Action::Connection("c".to_owned());
-    let mut user_memory = UserMemory::of(&state, &place.config, action(), &person(&ALICE));
-    user_memory.meet(&UserId::parse("1001").unwrap());
+    let mut user_memory = alice_in(&state, &place.config);
     // The clock is looked at in the last second of a minute, and again in the next.
     NOW.set(1_000_078);
     assert_eq!(user_memory.count_challenge(Challenge::Other), Ok(()));
@@ -440,9 +462,7 @@ fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
         Trusted::of(crate::host::uids()),
         racing,
     );
-    let action = Action::Connection("c".to_owned());
-    let mut user_memory = UserMemory::of(&state, &place.config, action, &person(&ALICE));
-    user_memory.meet(&UserId::parse("1001").unwrap());
+    let mut user_memory = alice_in(&state, &place.config);
     assert_eq!(
         user_memory.count_challenge(Challenge::Push),
         Err(Uncounted::NoState)
@@ -458,10 +478,7 @@ fn r22_who_never_gets_through_within_a_minute_is_denied_and_leaves_nothing() {
 #[test]
 fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
     let place = Place::new();
-    let stranger = By {
-        proof: Proof::Unproven,
-        ..ALICE
-    };
+    let stranger = ALICE.unproven();
     for code in codes().take(4) {
         assert_eq!(place.refuse(&stranger, &code), Ok(()));
     }
@@ -473,14 +490,8 @@ fn r22_a_full_count_of_the_unproven_denies_nobody_who_is_proven() {
 #[test]
 fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
     let place = Place::new();
-    let at_home = By {
-        origin: Some(OFFICE),
-        ..ALICE
-    };
-    let elsewhere = By {
-        origin: Some("ssh 198.51.100.1/32"),
-        ..ALICE
-    };
+    let at_home = ALICE.from(OFFICE);
+    let elsewhere = ALICE.from("ssh 198.51.100.1/32");
     assert_eq!(place.accept(&at_home, "900000"), Ok(()));
     assert_eq!(place.alice().standing().unwrap().origins, 1);
     // A thief uses everything up.
@@ -519,10 +530,7 @@ fn r22_a_known_origin_has_a_reserve_of_its_own_and_an_unknown_one_has_none() {
 #[test]
 fn r22_the_reserve_never_lets_a_used_code_pass() {
     let place = Place::new();
-    let at_home = By {
-        origin: Some(OFFICE),
-        ..ALICE
-    };
+    let at_home = ALICE.from(OFFICE);
     place.accept(&at_home, "900000").unwrap();
     for code in codes().take(4) {
         place.refuse(&ALICE, &code).unwrap();
@@ -533,11 +541,7 @@ fn r22_the_reserve_never_lets_a_used_code_pass() {
 #[test]
 fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
     let place = Place::new();
-    let unproven = By {
-        origin: Some(OFFICE),
-        proof: Proof::Unproven,
-        ..ALICE
-    };
+    let unproven = ALICE.from(OFFICE).unproven();
     place.accept(&unproven, "900000").unwrap();
     for code in codes().take(4) {
         place.refuse(&ALICE, &code).unwrap();
@@ -553,10 +557,7 @@ fn r22_an_origin_that_nothing_has_proven_is_not_that_of_a_proven_login() {
 fn r22_so_many_origins_are_known_and_one_of_every_day_takes_the_place_of_none() {
     let place = Place::new();
     let from = |origin: &str, code: &str| {
-        let by = By {
-            origin: Some(origin),
-            ..ALICE
-        };
+        let by = ALICE.from(origin);
         place.accept(&by, code).unwrap();
     };
     let mut codes = codes();
@@ -581,10 +582,7 @@ fn r22_so_many_origins_are_known_and_one_of_every_day_takes_the_place_of_none() 
 #[test]
 fn r22_after_a_denied_push_unknown_origins_get_none_for_an_hour() {
     let place = Place::new();
-    let at_home = By {
-        origin: Some(OFFICE),
-        ..ALICE
-    };
+    let at_home = ALICE.from(OFFICE);
     place.accept(&at_home, "900000").unwrap();
     let mut login = place.alice();
     login.count_challenge(Challenge::Push).unwrap();
@@ -627,10 +625,7 @@ fn r22_look_ups_that_lead_to_nobody_are_few_and_others_are_given_back() {
     assert_eq!(asked, LOOK_UPS);
     assert_eq!(place.alice().standing().unwrap().look_ups, LOOK_UPS);
     // Of another uid, or another name, nothing is known.
-    let other = By {
-        name: "bob",
-        ..ALICE
-    };
+    let other = ALICE.named("bob");
     assert_eq!(place.stranger(&other).count_look_up(), Ok(()));
 }
 
@@ -707,10 +702,7 @@ fn an_admins_look_ups_are_neither_counted_nor_denied() {
 fn r18_a_code_that_was_used_is_refused_for_ten_minutes_and_one_that_was_refused_is_not() {
     let place = Place::new();
     assert_eq!(place.accept(&ALICE, "123456"), Ok(()));
-    let other = By {
-        id: "1002",
-        ..ALICE
-    };
+    let other = ALICE.of("1002");
     assert_eq!(place.accept(&ALICE, "123456"), USED_BEFORE);
     assert_eq!(place.accept(&other, "123456"), Ok(()));
     pass(600);
@@ -846,9 +838,7 @@ fn r14_two_logins_never_have_the_phone_at_once() {
             for _ in 0..2 {
                 scope.spawn(|| {
                     let state = open(path);
-                    let action = Action::Connection("c".to_owned());
-                    let mut login = UserMemory::of(&state, &place.config, action, &person(&ALICE));
-                    login.meet(&UserId::parse("1001").unwrap());
+                    let mut login = alice_in(&state, &place.config);
                     start.wait();
                     let phone = login.take_phone(LIFE).unwrap();
                     ours.fetch_add(usize::from(phone == Phone::Ours), Ordering::SeqCst);
@@ -864,17 +854,11 @@ fn r14_two_logins_never_have_the_phone_at_once() {
 #[test]
 fn r14_the_phone_is_one_logins_at_a_time_whatever_the_users_name() {
     let place = Place::new();
-    let work = By {
-        name: "alice-admin",
-        ..ALICE
-    };
+    let work = ALICE.named("alice-admin");
     let (mut first, mut second) = (place.alice(), place.user_memory(&work));
     assert_eq!(first.take_phone(LIFE).unwrap(), Phone::Ours);
     assert_eq!(second.take_phone(LIFE).unwrap(), Phone::Busy);
-    let other = By {
-        id: "1002",
-        ..ALICE
-    };
+    let other = ALICE.of("1002");
     assert_eq!(
         place.user_memory(&other).take_phone(LIFE).unwrap(),
         Phone::Ours
@@ -929,10 +913,7 @@ fn r14_the_phone_is_free_when_its_push_is_over_or_its_login_is_gone_for_sure() {
 #[test]
 fn an_admins_reset_takes_back_what_was_counted_and_nothing_else() {
     let place = Place::new();
-    let at_home = By {
-        origin: Some(OFFICE),
-        ..ALICE
-    };
+    let at_home = ALICE.from(OFFICE);
     place.accept(&at_home, "900000").unwrap();
     let mut codes = codes();
     while place.refuse(&ALICE, &codes.next().unwrap()).is_ok() {}
@@ -983,10 +964,7 @@ fn r14_the_folders_of_denials_that_are_over_go() {
     let deny = |count: usize| {
         for number in 0..count {
             let connection = format!("{number} {}", NOW.get());
-            let by = By {
-                connection: &connection,
-                ..ALICE
-            };
+            let by = ALICE.by(&connection);
             let mut user_memory = place.stranger(&by);
             user_memory.deny().unwrap();
             user_memory.sweep(true);
@@ -1060,10 +1038,7 @@ fn r22_logins_that_are_killed_with_the_phone_leave_few_entries() {
 #[test]
 fn r22_the_reserve_of_one_origin_is_not_anothers() {
     let place = Place::new();
-    let [office, home] = [OFFICE, "ssh 203.0.113.9/32"].map(|origin| By {
-        origin: Some(origin),
-        ..ALICE
-    });
+    let [office, home] = [OFFICE, "ssh 203.0.113.9/32"].map(|origin| ALICE.from(origin));
     place.accept(&office, "900000").unwrap();
     place.accept(&home, "910000").unwrap();
     let mut codes = codes();
@@ -1122,20 +1097,14 @@ fn r22_what_seems_to_be_counted_later_counts() {
 #[test]
 fn r22_a_thief_who_breaks_off_look_ups_does_not_keep_the_owner_out() {
     let place = Place::new();
-    let at_home = By {
-        origin: Some(OFFICE),
-        ..ALICE
-    };
+    let at_home = ALICE.from(OFFICE);
     let mut first = place.stranger(&at_home);
     first.count_look_up().unwrap();
     first.meet(&UserId::parse("1001").unwrap());
     first.looked_up(FOUND);
     first.allow();
     // Nobody's first factor.
-    let unproven = By {
-        proof: Proof::Unproven,
-        ..ALICE
-    };
+    let unproven = ALICE.unproven();
     for _ in 0..LOOK_UPS {
         place.stranger(&unproven).count_look_up().unwrap();
     }
