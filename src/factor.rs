@@ -562,50 +562,31 @@ mod tests {
         );
     }
 
+    /// The word of a factor, its line in a menu, and its prompt where it is the only one.
+    const KINDS: &str = "
+push | Push to OneLogin Protect (Thing) | Passcode, or Enter for a push to Thing:
+protect-code | | OneLogin passcode:
+totp | | OneLogin passcode:
+sms | Text message | Press Enter to get a passcode by text message (Thing):
+email | E-mail | Press Enter to get a passcode by e-mail (Thing):
+magic-link | Link by e-mail | Press Enter to get a link by e-mail (Thing):
+voice | Phone call | Press Enter to get a phone call (Thing):
+yubikey | | OneLogin passcode (touch your YubiKey):
+duo | | OneLogin passcode:
+";
+
     #[test]
     fn each_kind_has_its_line_and_its_prompt() {
-        let all = [
-            (
-                Factor::Push,
-                "Push to OneLogin Protect (Thing)",
-                "Passcode, or Enter for a push to Thing: ",
-            ),
-            (
-                Factor::Sms,
-                "Text message",
-                "Press Enter to get a passcode by text message (Thing): ",
-            ),
-            (
-                Factor::Email,
-                "E-mail",
-                "Press Enter to get a passcode by e-mail (Thing): ",
-            ),
-            (
-                Factor::MagicLink,
-                "Link by e-mail",
-                "Press Enter to get a link by e-mail (Thing): ",
-            ),
-            (
-                Factor::Voice,
-                "Phone call",
-                "Press Enter to get a phone call (Thing): ",
-            ),
-            (
-                Factor::YubiKey,
-                "",
-                "OneLogin passcode (touch your YubiKey): ",
-            ),
-            (Factor::Duo, "", "OneLogin passcode: "),
-            (Factor::Totp, "", "OneLogin passcode: "),
-            (Factor::ProtectCode, "", "OneLogin passcode: "),
-        ];
         // A temporary token is no device.
         for factor in Factor::all().filter(|&factor| factor != Factor::Temporary) {
-            assert!(all.iter().any(|row| row.0 == factor), "{factor:?}");
-        }
-        for (factor, line, prompt) in all {
+            let mut rows = KINDS.lines().map(|row| row.split(" |").map(str::trim));
+            let row = rows.find(|row| row.clone().next() == Some(factor.word()));
+            let row: Vec<_> = row.unwrap_or_else(|| panic!("{factor:?}")).collect();
+            let [_, line, prompt] = row[..] else {
+                panic!("{row:?}");
+            };
             let sole = menu(vec![device("1", factor, "Thing")]);
-            assert_eq!(sole.prompt("bob"), prompt, "{factor:?}");
+            assert_eq!(sole.prompt("bob"), format!("{prompt} "), "{factor:?}");
             let several = menu(vec![
                 device("1", factor, "Thing"),
                 device("2", Factor::Totp, "App"),
