@@ -9,8 +9,9 @@ pub mod users;
 pub mod v1;
 pub mod v2;
 
-use crate::api::{Activation, Answer, Available, Devices, Enrolment, Found, Registration};
-use crate::api::{ApiError, Seen};
+use crate::api::{
+    Activation, Answer, ApiError, Available, Devices, Enrolment, Found, Registration, Seen,
+};
 use crate::config::file::Secrets;
 use crate::config::{Config, Version};
 use crate::factor::{Code, Device, Factor};

@@ -3,8 +3,7 @@
 
 mod script;
 
-use pam_onelogin::api::{Again, ApiTrouble, Ending, GiveBack};
-use pam_onelogin::api::{Available, Enrolment};
+use pam_onelogin::api::{Again, ApiTrouble, Available, Ending, Enrolment, GiveBack};
 use pam_onelogin::factor::{Device, Factor};
 use pam_onelogin::login::LimitReached::{Day, PushDenied, Window};
 use pam_onelogin::login::{

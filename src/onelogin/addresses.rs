@@ -1,8 +1,7 @@
 //! The last addresses of OneLogin that a name server returned. If no name server answers, a login uses them, and TLS
 //! proves that OneLogin is there. A failure at them is never an outage (rule R19).
 
-use crate::api::ApiError;
-use crate::api::Reply;
+use crate::api::{ApiError, Reply};
 use crate::config::Config;
 use crate::login::Deadline;
 use crate::onelogin::http::{Call, Transport};

@@ -1,7 +1,6 @@
 //! Calls by token: which credential a call uses, and what is sent again (rule R16).
 
-use crate::api::Reply;
-use crate::api::{ApiError, ApiTrouble, Ending};
+use crate::api::{ApiError, ApiTrouble, Ending, Reply};
 use crate::config::Config;
 use crate::config::file::Secrets;
 use crate::login::{Deadline, Permit};

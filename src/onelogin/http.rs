@@ -10,8 +10,7 @@ mod progress;
 mod roots;
 mod tunnel;
 
-use crate::api::Reply;
-use crate::api::{Again, ApiError, ApiTrouble, Ending};
+use crate::api::{Again, ApiError, ApiTrouble, Ending, Reply};
 use crate::config::{Config, FailMode, Origin, Proxy};
 use crate::login::Deadline;
 use crate::secret::Secret;

@@ -1,7 +1,6 @@
 //! Finding a user. Sources: the pages "List Users" and "Get User" of versions 2 and 1.
 
-use crate::api::ApiError;
-use crate::api::{self, Candidate, Equal, Found};
+use crate::api::{self, ApiError, Candidate, Equal, Found};
 use crate::config::{Attribute, Version};
 use crate::id::UserId;
 use crate::login::Deadline;

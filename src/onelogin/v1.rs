@@ -1,8 +1,7 @@
 //! The MFA calls of version 1. Sources: the pages "Get Enrolled Authentication Factors", "Activate
 //! an Authentication Factor" and "Verify an Authentication Factor" of version 1.
 
-use crate::api::ApiError;
-use crate::api::{self, Activation, Answer, Devices, Ours, Verify};
+use crate::api::{self, Activation, Answer, ApiError, Devices, Ours, Verify};
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
 use crate::id::{DeviceId, UserId, VerificationId};

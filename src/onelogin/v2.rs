@@ -2,9 +2,8 @@
 //! "Verify Factor" (PUT, POST and poll), "Get Available Factors", "Enroll Factor" and "Verify
 //! Enrollment" (PUT and poll) of OneLogin's developer documentation.
 
-use crate::api::ApiError;
 use crate::api::{
-    self, Activation, Answer, Available, Devices, Enrolment, Ours, Registration, Verify,
+    self, Activation, Answer, ApiError, Available, Devices, Enrolment, Ours, Registration, Verify,
 };
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};

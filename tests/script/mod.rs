@@ -2,10 +2,9 @@
 #![allow(unreachable_pub)]
 
 use pam_onelogin::api::{
-    self, Activation, Answer, Available, Devices, Enrolment, Found, Ours, Registration, Reply,
-    Verify,
+    self, Activation, Answer, ApiError, ApiTrouble, Available, Devices, Ending, Enrolment, Found,
+    Ours, Registration, Reply, Verify,
 };
-use pam_onelogin::api::{ApiError, ApiTrouble, Ending};
 use pam_onelogin::config::{Config, parse};
 use pam_onelogin::factor::{Code, Codes, Device, Factor};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};

@@ -4,9 +4,8 @@ use crate::factors::has_shape;
 use crate::json;
 use crate::login::FOLDER;
 use crate::reading::{self, Asked, Version};
-use pam_onelogin::api::ApiError;
 use pam_onelogin::api::{
-    self, Answer, Candidate, Devices, Enrolment, Equal, Found, Ours, Reply, Verify,
+    self, Answer, ApiError, Candidate, Devices, Enrolment, Equal, Found, Ours, Reply, Verify,
 };
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, NoFactor, UnknownUser};
 use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};

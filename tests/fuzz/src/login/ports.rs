@@ -3,8 +3,7 @@
 use super::calls::Sent;
 use super::{ACCOUNTS, GROUPS, Judge, RequestTrace, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
-use pam_onelogin::api::Reply;
-use pam_onelogin::api::{ApiError, ApiTrouble, Ending};
+use pam_onelogin::api::{ApiError, ApiTrouble, Ending, Reply};
 use pam_onelogin::factor::PASSCODE;
 use pam_onelogin::group::Groups;
 use pam_onelogin::login::{BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
