@@ -33,7 +33,6 @@ use crate::wire::{
 pub struct Case {
     script: Script,
     environment: BTreeMap<OsString, OsString>,
-    preload: Vec<PathBuf>,
     watch: Watch,
     under: Vec<OsString>,
     log: LogSocket,
@@ -67,7 +66,6 @@ impl Case {
                 user: None,
                 rhost: None,
                 tty: None,
-                ruser: None,
                 pam_env: BTreeMap::new(),
                 silent: false,
                 calls: Vec::new(),
@@ -88,7 +86,6 @@ impl Case {
                 no_families: Vec::new(),
             },
             environment: BTreeMap::new(),
-            preload: Vec::new(),
             watch: Watch::Watched,
             under: Vec::new(),
             log: LogSocket::Read,
@@ -117,12 +114,6 @@ impl Case {
     /// `PAM_TTY`.
     pub fn tty(mut self, name: impl Into<Text>) -> Self {
         self.script.tty = Some(name.into());
-        self
-    }
-
-    /// `PAM_RUSER`.
-    pub fn ruser(mut self, name: impl Into<Text>) -> Self {
-        self.script.ruser = Some(name.into());
         self
     }
 
@@ -327,12 +318,6 @@ impl Case {
         self.env("PAM_HOST_NAMES", code.to_string())
     }
 
-    /// A further library in `LD_PRELOAD`, before the shim.
-    pub fn preload(mut self, library: impl Into<PathBuf>) -> Self {
-        self.preload.push(library.into());
-        self
-    }
-
     /// What `pam_authenticate` opens and which sockets of this machine it connects to, written by strace(1), between a
     /// look at `/trace/begin` and one at `/trace/end`.
     pub fn traced(self, to: impl Into<PathBuf>) -> Self {
@@ -446,12 +431,7 @@ impl Case {
             }
             LogSocket::Absent => {}
         }
-        let mut preload = OsString::new();
-        for library in &self.preload {
-            preload.push(library);
-            preload.push(":");
-        }
-        preload.push(match self.watch {
+        let mut preload = OsString::from(match self.watch {
             Watch::Watched => shim(),
             Watch::Unwatched => quiet(),
         });

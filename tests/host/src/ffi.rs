@@ -24,8 +24,6 @@ pub enum Item {
     Tty = 3,
     /// `PAM_RHOST`
     Rhost = 4,
-    /// `PAM_RUSER`
-    Ruser = 8,
 }
 
 #[repr(C)]

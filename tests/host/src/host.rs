@@ -148,11 +148,7 @@ impl Words {
     fn of(script: &Script) -> Result<Self, String> {
         let c_text = |text: &Text| ffi::c_string(text.bytes());
         let mut items = Vec::new();
-        for (item, text) in [
-            (Item::Rhost, &script.rhost),
-            (Item::Tty, &script.tty),
-            (Item::Ruser, &script.ruser),
-        ] {
+        for (item, text) in [(Item::Rhost, &script.rhost), (Item::Tty, &script.tty)] {
             if let Some(text) = text {
                 items.push((item, c_text(text)?));
             }

@@ -177,9 +177,6 @@ pub struct Script {
     /// `PAM_TTY`.
     #[serde(default)]
     pub tty: Option<Text>,
-    /// `PAM_RUSER`.
-    #[serde(default)]
-    pub ruser: Option<Text>,
     /// The PAM environment (`pam_putenv`), which is not the process's.
     #[serde(default)]
     pub pam_env: BTreeMap<String, Text>,

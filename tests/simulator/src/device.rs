@@ -206,12 +206,6 @@ impl Device {
         self
     }
 
-    /// Never used so far.
-    pub fn inactive(mut self) -> Device {
-        self.active = false;
-        self
-    }
-
     /// With this `default` mark.
     pub fn default(mut self, default: bool) -> Device {
         self.default = default;

@@ -199,11 +199,6 @@ impl Simulator {
         self.shared.state().settings.scope_rules = rules;
     }
 
-    /// Removes a client credential; its tokens stay valid.
-    pub fn remove_credential(&self, id: &str) {
-        self.shared.state().credentials.remove(id);
-    }
-
     /// One more user, or another one with the same id.
     pub fn add_user(&self, user: User) {
         let mut state = self.shared.state();

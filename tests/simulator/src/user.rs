@@ -83,12 +83,6 @@ impl User {
         self
     }
 
-    /// With this external id.
-    pub fn external_id(mut self, value: impl Into<String>) -> User {
-        self.external_id = Some(value.into());
-        self
-    }
-
     /// With this state.
     pub fn state(mut self, value: i64) -> User {
         self.state = value;
