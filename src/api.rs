@@ -116,6 +116,9 @@ const BEGUN: std::ops::RangeInclusive<u16> = 200..=202;
 /// `{type: "success", code: 200, error: false, message: "Success"}`. Each id that is present must
 /// be ours. No mark of an error stands beside it, but for `error: false` beside the string. `pending`
 /// and `rejected` are read under HTTP 202 too, and whatever stands beside them.
+///
+/// # Errors
+/// What a reply that is neither an answer nor a refusal means.
 pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, ApiError> {
     match (reply.status, verify) {
         (200..=202, _) => {}
@@ -152,6 +155,9 @@ pub fn answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, A
 }
 
 /// Reads the reply to an activation: a new verification, for our user and device.
+///
+/// # Errors
+/// What a reply that is not an activation of ours means.
 pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
     if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
@@ -179,6 +185,9 @@ pub fn activation(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError>
 }
 
 /// Reads the reply to `POST …/otp_devices/<id>/trigger`. The `id` in it is the user's.
+///
+/// # Errors
+/// What a reply that is no trigger of ours means.
 pub fn trigger(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
     if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
@@ -201,6 +210,9 @@ pub fn trigger(reply: &Reply, ours: Ours<'_>) -> Result<Activation, ApiError> {
 
 /// Reads the reply to `POST …/otp_devices/<id>/verify`: acceptance is the success envelope alone;
 /// what it is not stands in the message of an error.
+///
+/// # Errors
+/// What a reply that is neither an answer nor a refusal means.
 pub fn otp_answer(verify: Verify, reply: &Reply, ours: Ours<'_>) -> Result<Answer, ApiError> {
     if reply.status == 200 {
         let body: AnswerBody = single(&reply.body)?;

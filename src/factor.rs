@@ -183,6 +183,9 @@ pub enum Pick {
 impl Menu {
     /// Sorts a user's devices into a menu. `enrolled` counts all devices, also those of factors
     /// that this version does not know.
+    ///
+    /// # Errors
+    /// [`NoChoice`] when nothing is left to choose.
     pub fn new(
         mut devices: Vec<Device>,
         enrolled: usize,

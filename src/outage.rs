@@ -147,6 +147,9 @@ impl NotSafe {
 
 impl SafePlace {
     /// Whether an outage would let in here.
+    ///
+    /// # Errors
+    /// [`NotSafe`] says why not.
     pub fn check(config: &Config, here: &Here<'_>) -> Result<Self, NotSafe> {
         let Uids {
             real,

@@ -120,6 +120,9 @@ impl State {
     }
 
     /// A name for this start of the machine. What was dated before it says nothing.
+    ///
+    /// # Errors
+    /// [`NoState`] without a folder.
     pub fn boot(&self) -> Result<&str, NoState> {
         self.boot.as_deref().ok_or(NoState)
     }
@@ -142,6 +145,9 @@ impl State {
     }
 
     /// Writes a file anew, whole or not at all.
+    ///
+    /// # Errors
+    /// [`StateError`] when it could not be written.
     pub fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
         let path = self.path(name)?;
         let draft = self.path(&format!(".{name}.{}", gettid()))?;

@@ -104,6 +104,9 @@ impl Trusted {
     }
 
     /// Opens a file for those who read it themselves, checked as [`Trusted::read`] does.
+    ///
+    /// # Errors
+    /// As [`Trusted::read`].
     pub fn open(self, path: &Path, privacy: Privacy, max: u64) -> Result<File, FileError> {
         let file = self.opened(path)?;
         match self.check(&file, privacy)? {
@@ -126,6 +129,9 @@ impl Trusted {
     }
 
     /// As [`Trusted::read`], for a file that is open already.
+    ///
+    /// # Errors
+    /// As [`Trusted::read`].
     pub fn read_opened(
         self,
         file: File,
@@ -152,6 +158,9 @@ impl Trusted {
     }
 
     /// Checks a folder and every one above it, along the path as written and along the real one.
+    ///
+    /// # Errors
+    /// [`FolderError`] naming the folder.
     pub fn check_folders(self, parent: &Path) -> Result<(), FolderError> {
         // Behind a "..", as behind a link, the folders as written are not all that lead there.
         let mut is_real = !parent.components().any(|c| c == Component::ParentDir);

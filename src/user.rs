@@ -80,6 +80,9 @@ pub trait People {
     /// [`LookupFailed`] when the system could not be asked; that is not "no such user".
     fn by_name(&self, name: &str) -> Result<Option<Account>, LookupFailed>;
     /// The account with this uid.
+    ///
+    /// # Errors
+    /// As [`People::by_name`].
     fn by_uid(&self, uid: u32) -> Result<Option<Account>, LookupFailed>;
     /// The groups of the account, and which of the groups that the configuration names are among
     /// them, by gid.

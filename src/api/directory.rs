@@ -43,6 +43,9 @@ pub enum Equal<'a> {
 }
 
 /// Reads the reply to a search for users: a list, in API v1 within an envelope.
+///
+/// # Errors
+/// What a reply that is no list of users means.
 pub fn search(reply: &Reply, version: Version, equal: Equal<'_>) -> Result<Found, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
@@ -71,6 +74,9 @@ pub enum Candidate {
 }
 
 /// Reads the reply to a search whose results do not contain the attribute: lists leave out custom ones.
+///
+/// # Errors
+/// What a reply that is no list of users means.
 pub fn candidate(reply: &Reply) -> Result<Candidate, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
@@ -92,6 +98,9 @@ fn odd_user() -> ApiError {
 }
 
 /// Reads the reply to `GET /api/2/users/<id>`.
+///
+/// # Errors
+/// What a reply that is no user means.
 pub fn user(reply: &Reply, equal: Equal<'_>) -> Result<Found, ApiError> {
     match reply.status {
         200 => object::<UserBody>(&reply.body)?.found(equal),
@@ -114,6 +123,9 @@ pub struct Devices {
 /// Reads the reply to `GET /api/2/mfa/users/<id>/devices`. Keyed on `auth_factor_name`; display
 /// names are the tenant's and the user's to change. `magic_links` are the display names of the
 /// e-mail factors that are links: nothing else tells them from codes.
+///
+/// # Errors
+/// What a reply that is no list of devices means.
 pub fn devices(reply: &Reply, magic_links: &[String]) -> Result<Devices, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
@@ -125,6 +137,9 @@ pub fn devices(reply: &Reply, magic_links: &[String]) -> Result<Devices, ApiErro
 /// Reads the reply to `GET /api/1/users/<id>/otp_devices`. A Protect stands there twice where it
 /// can do both: the one that needs a trigger gets pushes, the other takes codes. Where each one needs a
 /// trigger, its codes go together with a push: so does Pritunl's client, which is in use.
+///
+/// # Errors
+/// What a reply that is no list of devices means.
 pub fn otp_devices(reply: &Reply) -> Result<Devices, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));

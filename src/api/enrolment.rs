@@ -21,6 +21,9 @@ pub struct Available {
 }
 
 /// Reads the reply to `GET /api/2/mfa/users/<id>/factors`: those that can be enrolled here.
+///
+/// # Errors
+/// What a reply that is no list of factors means.
 pub fn factors(reply: &Reply, magic_links: &[String]) -> Result<Vec<Available>, ApiError> {
     if reply.status != 200 {
         return Err(problem(reply, Names::AndMessages));
@@ -49,6 +52,9 @@ pub struct Registration {
 }
 
 /// Reads the reply to `POST …/registrations`.
+///
+/// # Errors
+/// What a reply that is no registration means.
 pub fn registration(reply: &Reply, user: &UserId) -> Result<Registration, ApiError> {
     if !BEGUN.contains(&reply.status) {
         return Err(problem(reply, Names::AndMessages));
@@ -82,6 +88,9 @@ pub enum Enrolment {
 }
 
 /// Reads the reply to `PUT` and `GET …/registrations/<id>`.
+///
+/// # Errors
+/// What a reply that says nothing of our registration means.
 pub fn enrolment(
     verify: Verify,
     reply: &Reply,

@@ -18,6 +18,9 @@ pub struct Token {
 /// Reads the reply to `POST /auth/oauth2/v2/token`. OneLogin was seen to send an error object with
 /// HTTP 200 here, so a token must be there. The same token is handed out again until it expires:
 /// its end is counted from `created_at`, not from now (rule R17).
+///
+/// # Errors
+/// What a reply without a token means.
 pub fn token(reply: &Reply) -> Result<Token, ApiError> {
     match reply.status {
         200 => {}

@@ -51,6 +51,9 @@ pub struct Secrets {
 
 /// Reads the configuration, and the files that it names. The configuration must be readable by
 /// its owner only: it may hold the secret.
+///
+/// # Errors
+/// [`LoadError`].
 pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
     let text = text(path, trusted, Privacy::Secret, MAX_CONFIG)?;
     let mut config = parse(&path.display().to_string(), &text).map_err(LoadError::Faults)?;

@@ -9,11 +9,17 @@ use crate::map::UserKey;
 use crate::secret::Secret;
 use std::time::{Duration, Instant};
 
-/// What OneLogin can be asked. Each call is over by its deadline; an [`ApiError`] means that there is no usable reply.
+/// What OneLogin can be asked. Each call is over by its deadline.
 pub trait Api {
     /// Makes the connection, so that it is there when a code is typed. Nothing is asked.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Gets the token for what is sent next, if there is none.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn authorise(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Ends the connection: the next call makes one of its own.
     fn disconnect(&mut self);
@@ -23,11 +29,20 @@ pub trait Api {
     /// Whether [`Api::cached_user`] will know what was looked up now.
     fn is_cached(&self) -> bool;
     /// Looks a user up, by the configured attribute or by id.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no usable reply.
     fn user(&mut self, key: &UserKey, deadline: Deadline) -> Result<Found, ApiError>;
     /// Lists a user's enrolled devices.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn devices(&mut self, user: &UserId, deadline: Deadline) -> Result<Devices, ApiError>;
     /// Activates a device: sends the push, the code or the link, or calls. It is sent once; the error says by its
     /// [`Ending`](crate::api::Ending) whether it may be sent once more.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn activate(
         &mut self,
         user: &UserId,
@@ -35,6 +50,9 @@ pub trait Api {
         permit: Permit<'_>,
     ) -> Result<Activation, ApiError>;
     /// Checks a code, of an activated verification or directly; as [`Api::activate`].
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn check(
         &mut self,
         user: &UserId,
@@ -44,6 +62,9 @@ pub trait Api {
         deadline: Deadline,
     ) -> Result<Answer, ApiError>;
     /// Asks how an approval stands.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn poll(
         &mut self,
         user: &UserId,
@@ -52,8 +73,14 @@ pub trait Api {
         deadline: Deadline,
     ) -> Result<Answer, ApiError>;
     /// Lists the factors that a user can enrol.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn available(&mut self, user: &UserId, deadline: Deadline) -> Result<Vec<Available>, ApiError>;
     /// Begins an enrolment; as [`Api::activate`].
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn register(
         &mut self,
         user: &UserId,
@@ -61,6 +88,9 @@ pub trait Api {
         deadline: Deadline,
     ) -> Result<Registration, ApiError>;
     /// Checks the code that ends an enrolment; as [`Api::activate`].
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn check_registration(
         &mut self,
         user: &UserId,
@@ -69,6 +99,9 @@ pub trait Api {
         deadline: Deadline,
     ) -> Result<Enrolment, ApiError>;
     /// Asks how an enrolment stands.
+    ///
+    /// # Errors
+    /// As [`Api::user`].
     fn poll_registration(
         &mut self,
         user: &UserId,
@@ -196,8 +229,14 @@ pub trait Memory {
     /// Whether the state can be written. If not, every login is denied.
     fn works(&self) -> bool;
     /// Remembers a denial of this action, before something is sent, so that killing the process gives no new tries.
+    ///
+    /// # Errors
+    /// [`NoState`] when it could not be written.
     fn deny_beforehand(&mut self) -> Result<(), NoState>;
     /// Remembers a denial of this action.
+    ///
+    /// # Errors
+    /// [`NoState`] when it was not written.
     fn deny(&mut self) -> Result<(), NoState>;
     /// OneLogin accepted: the denial is forgotten, what this login counted is taken back, and where it
     /// came from is known.
@@ -206,6 +245,9 @@ pub trait Memory {
     /// What this host knows of the user before OneLogin is asked who it is.
     fn recall(&mut self) -> Recalled;
     /// Counts a look-up, before it is sent.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
     fn count_look_up(&mut self) -> Result<(), Uncounted>;
     /// Reports the result of the last counted look-up. It keeps counting if it found no user to verify, or if it is not
     /// cached and this login is not accepted.
@@ -216,10 +258,16 @@ pub trait Memory {
     /// Whether the user has used a limit up.
     fn limit_reached(&self, limit: Limit) -> Option<LimitReached>;
     /// Counts a challenge, before it is sent.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
     fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted>;
     /// The push was denied on the phone.
     fn push_denied(&mut self);
     /// Counts a code as refused and as used, before it is sent.
+    ///
+    /// # Errors
+    /// [`CodeNotCounted`] when it must not be sent.
     fn count_code(&mut self, code: &Code) -> Result<(), CodeNotCounted>;
     /// OneLogin refused the code that was counted last: it is not used, and may be typed again.
     fn refused(&mut self);
@@ -229,9 +277,15 @@ pub trait Memory {
     /// As `unsent`, three times in a minute for a user: a front end refused it.
     fn turned_away(&mut self, limit: Limit);
     /// Counts what was counted last a second time, as it is sent a second time.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be sent.
     fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted>;
 
     /// Asks for the user's phone, for a push that is pending this long at most.
+    ///
+    /// # Errors
+    /// [`NoState`] when it could not be written.
     fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState>;
     /// Whether the phone is this login's: the push that it asked for is still its own, and not over.
     fn holds_phone(&self) -> bool;

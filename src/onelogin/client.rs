@@ -61,6 +61,9 @@ impl<'a> Client<'a> {
     }
 
     /// Makes the connection, if there is none yet. Nothing is asked.
+    ///
+    /// # Errors
+    /// [`ApiError`] if no connection can be made.
     pub fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.transport.prepare(deadline)
     }
@@ -71,6 +74,9 @@ impl<'a> Client<'a> {
     }
 
     /// Reads something. A token that OneLogin refuses is replaced once.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply.
     pub fn get(
         &mut self,
         purpose: Purpose,
@@ -89,6 +95,9 @@ impl<'a> Client<'a> {
 
     /// Sends a POST that changes nothing. A 401 of its own is an answer; after a 401 as for an expired token, the token is
     /// replaced once.
+    ///
+    /// # Errors
+    /// [`ApiError`] when there is no reply.
     pub fn ask(
         &mut self,
         purpose: Purpose,
@@ -224,6 +233,9 @@ impl<'a> Client<'a> {
     }
 
     /// Gets a token for the next calls, if there is none.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
     pub fn authorise(&mut self, role: Role, deadline: Deadline) -> Result<(), ApiError> {
         self.bearer(role, deadline).map(|_| ())
     }

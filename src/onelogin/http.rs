@@ -108,9 +108,15 @@ pub struct RequestTrace {
 /// Sends a call to OneLogin and returns the reply.
 pub trait Transport {
     /// Makes a connection, if there is none, and sends nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`] if no connection can be made.
     fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError>;
     /// Makes sure that the next request goes over a connection that was made or used a moment ago: the existing one, or a
     /// new one.
+    ///
+    /// # Errors
+    /// As [`Transport::prepare`].
     fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
         self.prepare(deadline)
     }
@@ -131,6 +137,9 @@ pub trait Transport {
 }
 
 /// Sends a request that changes nothing. If the table of endings says so, it is sent once more, over a new connection.
+///
+/// # Errors
+/// As [`Transport::send`].
 pub fn send_again(
     transport: &mut dyn Transport,
     call: &Call<'_>,
@@ -335,6 +344,9 @@ impl Method {
 }
 
 /// JSON of a value; the bytes are wiped when they are dropped.
+///
+/// # Errors
+/// [`ApiError`] when the value cannot be written as JSON.
 pub fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
     serde_json::to_vec(value)
         .map(Zeroizing::new)
@@ -343,12 +355,18 @@ pub fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, ApiError> {
 
 /// Writes a secret into JSON: for `#[serde(serialize_with)]` in the types that leave for OneLogin
 /// or for the private files.
+///
+/// # Errors
+/// Those of the serializer.
 pub fn exposed<S: Serializer>(secret: &&Secret, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose())
 }
 
 /// Writes the code of an enrolment as it is documented, as a number; as text where a number would
 /// lose a leading zero or cannot hold it.
+///
+/// # Errors
+/// Those of the serializer.
 pub fn exposed_as_documented<S: Serializer>(
     secret: &&Secret,
     serializer: S,

@@ -48,6 +48,9 @@ impl<'a> Tokens<'a> {
     }
 
     /// The token: of this login, else of the private files, else from OneLogin.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
     pub fn bearer(
         &mut self,
         transport: &mut dyn Transport,
@@ -64,6 +67,9 @@ impl<'a> Tokens<'a> {
 
     /// Another token than this one, which OneLogin does not take any more: of the private files, where another login may
     /// have put it, else from OneLogin. `None` where OneLogin gives the same one again.
+    ///
+    /// # Errors
+    /// [`ApiError`] when OneLogin gave none.
     pub fn replace(
         &mut self,
         old: &Secret,

@@ -12,6 +12,9 @@ const PURPOSE: Purpose = Purpose {
 };
 
 /// Looks a user up by an attribute.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
 pub fn by_attribute(
     client: &mut Client<'_>,
     attribute: &Attribute,
@@ -65,6 +68,9 @@ fn by_custom_attribute(
 }
 
 /// Checks that the user with an id is there and active.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
 pub fn by_id(client: &mut Client<'_>, id: &UserId, deadline: Deadline) -> Result<Found, ApiError> {
     look_at(client, id, Equal::Id(id), deadline)
 }

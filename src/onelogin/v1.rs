@@ -21,6 +21,9 @@ const VERIFY: Purpose = Purpose {
 };
 
 /// Lists a user's enrolled devices.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
 pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
@@ -32,6 +35,9 @@ pub fn devices(
 }
 
 /// Triggers a device: sends the push or the code.
+///
+/// # Errors
+/// As [`devices`].
 pub fn activate(
     client: &mut Client<'_>,
     user: &UserId,
@@ -52,6 +58,9 @@ pub fn activate(
 }
 
 /// Checks a code: with the state token where the device was triggered, without one elsewhere.
+///
+/// # Errors
+/// As [`devices`].
 pub fn check(
     client: &mut Client<'_>,
     user: &UserId,
@@ -75,6 +84,9 @@ pub fn check(
 }
 
 /// Asks how a push stands: the same call without a code, which changes nothing.
+///
+/// # Errors
+/// As [`devices`].
 pub fn poll(
     client: &mut Client<'_>,
     user: &UserId,

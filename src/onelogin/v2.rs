@@ -28,6 +28,9 @@ const ENROL: Purpose = Purpose {
 };
 
 /// Lists a user's enrolled devices.
+///
+/// # Errors
+/// [`ApiError`] when there is no usable reply.
 pub fn devices(
     client: &mut Client<'_>,
     user: &UserId,
@@ -40,6 +43,9 @@ pub fn devices(
 }
 
 /// Activates a device.
+///
+/// # Errors
+/// As [`devices`].
 pub fn activate(
     client: &mut Client<'_>,
     user: &UserId,
@@ -59,6 +65,9 @@ pub fn activate(
 }
 
 /// Checks a code, of a verification by PUT or directly by POST.
+///
+/// # Errors
+/// As [`devices`].
 pub fn check(
     client: &mut Client<'_>,
     user: &UserId,
@@ -89,6 +98,9 @@ pub fn check(
 }
 
 /// Asks how an approval stands.
+///
+/// # Errors
+/// As [`devices`].
 pub fn poll(
     client: &mut Client<'_>,
     user: &UserId,
@@ -103,6 +115,9 @@ pub fn poll(
 }
 
 /// Lists the factors that a user can enrol.
+///
+/// # Errors
+/// As [`devices`].
 pub fn available(
     client: &mut Client<'_>,
     user: &UserId,
@@ -115,6 +130,9 @@ pub fn available(
 }
 
 /// Begins an enrolment.
+///
+/// # Errors
+/// As [`devices`].
 pub fn register(
     client: &mut Client<'_>,
     user: &UserId,
@@ -142,6 +160,9 @@ pub fn register(
 }
 
 /// Checks the code that ends an enrolment.
+///
+/// # Errors
+/// As [`devices`].
 pub fn check_registration(
     client: &mut Client<'_>,
     user: &UserId,
@@ -163,6 +184,9 @@ pub fn check_registration(
 }
 
 /// Asks how an enrolment stands.
+///
+/// # Errors
+/// As [`devices`].
 pub fn poll_registration(
     client: &mut Client<'_>,
     user: &UserId,

@@ -207,6 +207,9 @@ impl<'a> Folder<'a> {
     /// Claims something: the clock is read, then the folder, then `make` makes entries, then the clock
     /// is read again. If a new minute has begun, other logins may have listed the folder already: the
     /// entries are removed, and it is tried once more.
+    ///
+    /// # Errors
+    /// [`NoState`] when it could not be done.
     pub(super) fn claim<T>(&self, mut make: impl FnMut(i64, &[Entry]) -> Claim<T>) -> Claim<T> {
         for _ in 0..2 {
             let minute = self.minute()?;
@@ -226,6 +229,9 @@ impl<'a> Folder<'a> {
     }
 
     /// Makes an entry in the first free one of `most` places.
+    ///
+    /// # Errors
+    /// [`NoState`] when it could not be written.
     pub(super) fn make_in_a_place(
         &self,
         kind: Kind,
@@ -250,12 +256,18 @@ impl<'a> Folder<'a> {
     }
 
     /// Makes an entry; `false` when there is one of this name.
+    ///
+    /// # Errors
+    /// [`NoState`] when it could not be written.
     pub(super) fn make(&self, name: &str, target: &str) -> Result<bool, NoState> {
         let made = self.state.link(&self.name, name, target);
         made.map_err(|_| NoState)
     }
 
     /// What an entry leads to; `None` when it is not there.
+    ///
+    /// # Errors
+    /// [`NoState`] when it cannot be read.
     pub(super) fn target(&self, entry: &str) -> Result<Option<String>, NoState> {
         let target = self.state.target(&self.name, entry);
         target.map_err(|_| NoState)

@@ -5,6 +5,9 @@ use super::{State, StateError, name};
 
 impl State {
     /// From now on logins through this service are recorded.
+    ///
+    /// # Errors
+    /// [`StateError`] when that could not be written.
     pub fn watch(&self, service: &str) -> Result<(), StateError> {
         self.write(&file(service), b"")
     }

@@ -9,6 +9,9 @@ use std::path::Path;
 const EVERYWHERE: [&str; 3] = ["text", "secret", "listed"];
 
 /// The text for `dot`. An import that another path of imports shows, too, has no arrow.
+///
+/// # Errors
+/// What cannot be read.
 pub(crate) fn dot(root: &Path) -> Result<String, String> {
     let map = fs::read_to_string(root.join("src/lib.rs")).map_err(|error| error.to_string())?;
     let mut modules = modules(&map);

@@ -30,6 +30,9 @@ const INSTALLED: &str = "packaging/config.toml";
 const DIAGRAM: &str = "docs/architecture.dot";
 
 /// Writes the documents, and names those that have changed.
+///
+/// # Errors
+/// What is wrong with a document.
 pub fn write(root: &Path) -> Result<Vec<String>, String> {
     let mut changed = Vec::new();
     for (path, text) in documents(root)? {
@@ -43,6 +46,9 @@ pub fn write(root: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Path and text of each document as it should be.
+///
+/// # Errors
+/// What is wrong with a document.
 pub fn documents(root: &Path) -> Result<Vec<(String, String)>, String> {
     let mut texts = Texts::new();
     let mut read_text = |path: String| {

@@ -12,6 +12,9 @@ pub type Sources = BTreeMap<String, String>;
 pub type Imports = BTreeMap<String, BTreeSet<String>>;
 
 /// Reads the modules of a crate from its folder `src`.
+///
+/// # Errors
+/// What cannot be read.
 pub fn sources(folder: &Path) -> io::Result<Sources> {
     let mut found = Sources::new();
     collect(folder, "", &mut found)?;

@@ -21,6 +21,9 @@ use ureq::Error;
 use ureq::unversioned::transport::{ConnectionDetails, Connector, LazyBuffers};
 
 /// The TLS configuration, made before a connection.
+///
+/// # Errors
+/// What is wrong with the CA certificates, and where.
 pub(super) fn tls(ca_file: Option<&Path>, trusted: Trusted) -> Result<ClientConfig, String> {
     let provider = Arc::new(provider());
     let bundle = Bundle::open(ca_file, trusted)?;

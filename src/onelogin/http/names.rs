@@ -168,6 +168,9 @@ pub enum Nameless {
 
 /// The addresses of a host, in the order in which they are tried. The look-up ends at this moment, or as soon as each name server
 /// has had one second.
+///
+/// # Errors
+/// [`Nameless`] if there is no address.
 pub fn addresses(host: &str, port: u16, end: Instant) -> Result<Vec<SocketAddr>, Nameless> {
     let look_up = LookUp {
         host,

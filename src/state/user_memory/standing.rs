@@ -51,6 +51,9 @@ fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
 
 impl UserMemory<'_> {
     /// How the user stands with the limits.
+    ///
+    /// # Errors
+    /// [`NoState`] if the state cannot be read.
     pub fn standing(&self) -> Result<Standing, NoState> {
         let (minute, now) = (minute(self.state)?, self.state.now()?);
         let window = minutes(self.limits.window);
@@ -80,6 +83,9 @@ impl UserMemory<'_> {
     /// Takes back what was counted of the user, whichever login counted it. For an admin alone. Used
     /// codes and the pending push stay: a code counts once, and a push is one at a time. A login that is
     /// at work meanwhile may take back the place of another one: one count less.
+    ///
+    /// # Errors
+    /// [`NoState`] if the state cannot be read.
     pub fn reset(&self) -> Result<(), NoState> {
         if let Some((_, folder)) = &self.user {
             take_back(folder)?;

@@ -78,6 +78,9 @@ impl Contender {
     }
 
     /// `pam_permit`: what libpam itself costs.
+    ///
+    /// # Errors
+    /// When the module is not on this machine.
     pub fn permit() -> io::Result<Self> {
         let place = Place::with_module(&beside_pam_unix("pam_permit.so")?);
         let mut made = Self::new("pam_permit (the floor)", place, "sshd", None, |_, _| {
@@ -88,6 +91,9 @@ impl Contender {
     }
 
     /// `pam_google_authenticator`: a code without a network.
+    ///
+    /// # Errors
+    /// When `peers` does not have it.
     pub fn google_authenticator(peers: &Path) -> io::Result<Self> {
         const SECRET: &str = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP";
         let place = Place::with_module(&found(peers, "pam_google_authenticator.so")?);
@@ -102,6 +108,9 @@ impl Contender {
 
     /// `pam_duo` in sshd or sudo, against a stand-in for Duo's service. It is given one certificate to trust, as it is built
     /// with a short list of its own.
+    ///
+    /// # Errors
+    /// When `peers` does not have it.
     pub fn duo(peers: &Path, service: &'static str) -> io::Result<Self> {
         let place = Place::with_module(&found(peers, "pam_duo.so")?);
         let library = found(peers, "libduo.so.3")?;
@@ -223,6 +232,9 @@ impl Contender {
 }
 
 /// The certificates of this system, as PEM.
+///
+/// # Errors
+/// When there are none at the usual places.
 pub fn system_bundle() -> io::Result<String> {
     let places = [
         "/etc/ssl/certs/ca-certificates.crt",

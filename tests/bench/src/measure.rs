@@ -66,6 +66,9 @@ pub fn log_in(contender: &Contender, way: Way) -> Login {
 }
 
 /// The instructions of one login from `pam_start` to `pam_end`, with those of loading the module. `folder` gets the profile.
+///
+/// # Errors
+/// When there is no callgrind, or what it wrote cannot be read.
 pub fn instructions(contender: &Contender, folder: &Path) -> io::Result<u64> {
     if !Path::new(VALGRIND).exists() {
         return Err(io::Error::other(format!("no {VALGRIND}")));
@@ -114,6 +117,9 @@ pub struct SystemCalls {
 
 /// The system calls of one login, in the functions where [`instructions`] are counted. Of three logins, the fewest: a minute or a
 /// cache that ends during one of them costs more, and so does a reply in two pieces.
+///
+/// # Errors
+/// When there is no strace.
 ///
 /// # Panics
 /// When a login is no success.

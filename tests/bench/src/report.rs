@@ -128,6 +128,9 @@ impl Row {
 }
 
 /// The libraries that a module names.
+///
+/// # Errors
+/// When readelf cannot be run.
 pub fn libraries(module: &Path) -> io::Result<Vec<String>> {
     let output = Command::new("readelf").arg("-d").arg(module).output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();

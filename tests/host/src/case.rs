@@ -386,6 +386,9 @@ impl Case {
 
     /// Runs it to its end, which may be a signal before it reports: the signal, and what was logged by then.
     ///
+    /// # Errors
+    /// The signal.
+    ///
     /// # Panics
     /// When the watchdog fires, or it ends in another way.
     pub fn run_or_die(self) -> Result<Outcome, (Signal, Vec<String>)> {

@@ -108,6 +108,9 @@ pub struct Transaction<'a> {
 
 impl<'a> Transaction<'a> {
     /// `pam_start_confdir`. Without a conversation the function pointer is null.
+    ///
+    /// # Errors
+    /// The code of `pam_start_confdir`.
     pub fn start(
         confdir: &CStr,
         service: &CStr,
@@ -382,6 +385,9 @@ pub fn ignore_file_size() {
 
 /// From now on, `socket(2)` fails with `EAFNOSUPPORT` for these address families: the filter of `RestrictAddressFamilies=` in
 /// systemd.
+///
+/// # Errors
+/// Those of prctl(2).
 pub fn refuse_families(families: &[i32]) -> io::Result<()> {
     // The low half of the first argument in `struct seccomp_data`.
     const FAMILY: u32 = if cfg!(target_endian = "little") {
@@ -453,6 +459,9 @@ pub fn with_terminal(command: &mut Command) {
 }
 
 /// A duplicate of the descriptor, at 100 or above and closed on exec, out of the way of the module.
+///
+/// # Errors
+/// Those of fcntl(2).
 pub fn out_of_the_way(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     use std::os::fd::FromRawFd;
     // SAFETY: the descriptor is open while it is borrowed.
@@ -465,12 +474,18 @@ pub fn out_of_the_way(descriptor: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 }
 
 /// A path or name as C wants it.
+///
+/// # Errors
+/// A NUL inside.
 pub fn c_string(bytes: &[u8]) -> Result<CString, String> {
     CString::new(bytes)
         .map_err(|_| format!("{:?} has a NUL inside", String::from_utf8_lossy(bytes)))
 }
 
 /// A path as C wants it.
+///
+/// # Errors
+/// A NUL inside.
 pub fn c_path(path: &Path) -> Result<CString, String> {
     use std::os::unix::ffi::OsStrExt;
     c_string(path.as_os_str().as_bytes())

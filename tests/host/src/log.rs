@@ -37,6 +37,9 @@ impl Lines {
 
 impl Log {
     /// Binds the socket, writable by everybody, and reads it from now on.
+    ///
+    /// # Errors
+    /// Those of bind(2), chmod(2) and of starting a thread.
     pub fn bind(path: &Path) -> io::Result<Self> {
         let socket = UnixDatagram::bind(path)?;
         fs::set_permissions(path, Permissions::from_mode(0o666))?;
