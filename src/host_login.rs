@@ -102,8 +102,8 @@ impl HostLogin<'_> {
         proof: Proof,
         decision: &mut Decision,
     ) {
-        if loaded.is_unsafe {
-            decision.report.outcome = Outcome::Fault(Fault::UnsafeTenant);
+        if let Some(why) = &loaded.unsafe_tenant {
+            decision.report.outcome = Outcome::Fault(Fault::UnsafeTenant(why.clone()));
             return;
         }
         let Self { request, uids, .. } = self;

@@ -266,8 +266,8 @@ reasons! {
             "The TLS certificate or the handshake is not valid.",
             "Check the clock and `onelogin.ca_file`, and whether a proxy decrypts TLS.";
         UnsafeTenant "unsafe-tenant" Some(ASK_ADMIN),
-            "`pam-onelogin check --prove` saw that this OneLogin tenant accepts what it must refuse, such as a wrong code.",
-            "Ask OneLogin's support. When it is corrected, run `pam-onelogin check --prove USER` again; see {first-day}.";
+            "`pam-onelogin check --prove` saw that this OneLogin tenant accepts what it must refuse, such as a wrong code; or the list of such tenants cannot be read, and `detail=` says why.",
+            "Correct a list that cannot be read. Otherwise ask OneLogin's support. When it is corrected, run `pam-onelogin check --prove USER` again; see {first-day}.";
         NoConversation "no-conversation" None,
             "The host program cannot show a prompt, or the client gave no answer.",
             "See {automation}. Over ssh `detail` says what sshd_config needs.";

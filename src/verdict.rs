@@ -140,9 +140,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             )
         }),
         Outcome::Fault(Fault::Config) => no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Config),
-        Outcome::Fault(Fault::UnsafeTenant) => {
-            no(Code::PAM_SERVICE_ERR, Level::Error, Reason::UnsafeTenant)
-        }
+        Outcome::Fault(Fault::UnsafeTenant(detail)) => Verdict {
+            detail: Some(detail.clone()),
+            ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::UnsafeTenant)
+        },
         Outcome::Fault(Fault::Credential(detail)) => here.masked(Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Credential)
@@ -246,7 +247,7 @@ mod tests {
                 Outcome::Fault(Fault::Config),
                 Outcome::Fault(Fault::Tls(String::new())),
                 Outcome::Fault(Fault::Credential(String::new())),
-                Outcome::Fault(Fault::UnsafeTenant),
+                Outcome::Fault(Fault::UnsafeTenant(String::new())),
                 Outcome::NoConversation,
                 Outcome::Unprivileged,
                 Outcome::Panicked,
@@ -410,6 +411,7 @@ mod tests {
             Outcome::Unavailable(ApiError::new(ApiTrouble::BadReply, "said")),
             Outcome::Fault(Fault::Credential(said())),
             Outcome::Fault(Fault::Tls(said())),
+            Outcome::Fault(Fault::UnsafeTenant(said())),
             Outcome::Unknown(Unknown::Unclear(Unclear::Groups(LookupFailed(said())))),
         ] {
             let detail = of(&outcome, SSH).detail;

@@ -44,7 +44,7 @@ fn known(world: &World) -> String {
     let document = ran.json();
     let ids = document["findings"].as_array().unwrap().iter();
     let mut ids = ids.map(|finding| finding["id"].as_str().unwrap());
-    let id = ids.find(|id| ["proved", "not-proved", "unsafe-tenant"].contains(id));
+    let id = ids.find(|id| ["proved", "not-proved", "unsafe-tenant", "unsafe-answer"].contains(id));
     id.unwrap().to_owned()
 }
 
@@ -63,11 +63,14 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
     ] {
         let world = World::with([totp()], &[version]).speaking(dialect);
         world.onelogin.set_wrong_code(WrongCode::Accepted);
-        let ran = prove(&world, &[TOTP_CODE]);
+        let ran = prove(&world, &[TOTP_CODE, TOTP_CODE]);
         assert_eq!(ran.code, 3, "{dialect:?} {version} {}", ran.err);
-        has(&ran.err, "DANGER: OneLogin accepted a wrong code.");
-        has(answer(&ran.json(), "wrong-code"), "ACCEPTED: HTTP 200");
-        assert_eq!(world.onelogin.codes(), 1, "it stops at once");
+        has(&ran.err, "DANGER: OneLogin accepted two wrong codes.");
+        has(
+            answer(&ran.json(), "wrong-code"),
+            "ACCEPTED two wrong codes: HTTP 200",
+        );
+        assert_eq!(world.onelogin.codes(), 2, "it stops at once");
         let list = beside_the_configuration(&world, "unsafe-tenants");
         let line = format!("\n{} {DEFAULT_CLIENT_ID} 2", world.onelogin.url());
         has(&std::fs::read_to_string(&list).unwrap(), &line);
@@ -78,12 +81,28 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
         let ran = run(at(&world.place, &["test", NAME]), &[&fresh_code()]);
         has(&ran.out, "denied user=nobody");
         has(&ran.out, "reason=unsafe-tenant");
-        // A refusal is worth nothing while every code is refused.
+        // A refusal is worth nothing while no right code is accepted.
         world.onelogin.set_wrong_code(WrongCode::Rejected);
+        for codes in [
+            &["000000", "000000"] as &[&str],
+            &["000000", ""],
+            &["000000"],
+        ] {
+            let ran = prove(&world, codes);
+            assert_eq!(ran.code, 3, "{}", ran.err);
+            has(
+                &ran.err,
+                "every login by this credential is denied, because of: wrong-code/totp/v",
+            );
+            assert!(list.exists());
+        }
         let ran = prove(&world, &["000000", "000000"]);
-        assert_eq!(ran.code, 1, "{}", ran.err);
         std::fs::rename(&list, list.with_extension("away")).unwrap();
-        assert_eq!(known(&world), "not-proved");
+        assert_eq!(
+            known(&world),
+            "not-proved",
+            "the answer is another one by now"
+        );
         std::fs::rename(list.with_extension("away"), &list).unwrap();
         assert_eq!(known(&world), "unsafe-tenant");
         has(answer(&ran.json(), "right-code"), "refused: HTTP");
@@ -119,7 +138,9 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
         push(&mut screen, 1);
         pushed(&world, 1);
         world.onelogin.deny_latest().unwrap();
-        screen.expect("OneLogin's answer: refused at once: HTTP 200");
+        screen.expect("Did you press Deny? [y/n] ");
+        screen.line("y");
+        screen.expect("OneLogin's answer: refused: HTTP 200");
         push(&mut screen, 2);
         screen.expect(CODE);
         pushed(&world, 2);
@@ -128,7 +149,11 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
         push(&mut screen, 3);
         pushed(&world, 3);
         world.onelogin.expire_verifications();
-        screen.expect("OneLogin's answer: the verification is gone: HTTP 404");
+        screen.expect("Did you leave the push unanswered? [y/n] ");
+        screen.line("perhaps");
+        screen.expect("Did you leave the push unanswered? [y/n] ");
+        screen.line("y");
+        screen.expect("OneLogin's answer: refused: HTTP 404");
         screen.expect(&format!("Next: sudo pam-onelogin test {NAME}"));
         let (status, all) = screen.finish();
         assert_eq!(status.code(), Some(0), "{all}");
@@ -147,7 +172,7 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
             assert!(!kept.contains(secret), "{kept}");
         }
         // The folder of a process that was killed goes with the next one.
-        std::fs::create_dir(world.place.state_path().join("prove-999999999")).unwrap();
+        std::fs::create_dir(world.place.state_path().join("prove-999999999@1")).unwrap();
         assert_eq!(prove(&world, &[""]).code, 1);
         let left = std::fs::read_dir(world.place.state_path()).unwrap();
         let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -179,7 +204,7 @@ fn a_denied_push_that_counts_as_approved_makes_a_tenant_unsafe_if_it_was_denied(
         screen.line("y");
         pushed(&world, 1);
         world.onelogin.approve_latest().unwrap();
-        screen.expect("Did you press Deny? [y/N] ");
+        screen.expect("Did you press Deny? [y/n] ");
         screen.line(was_denied);
         let (status, all) = screen.finish();
         assert_eq!(status.code(), Some(code), "{all}");
@@ -188,8 +213,13 @@ fn a_denied_push_that_counts_as_approved_makes_a_tenant_unsafe_if_it_was_denied(
         assert_eq!(all.contains("DANGER"), code == 3, "{all}");
         // A right answer to another question does not lift it.
         let ran = prove(&world, &[PUSH_CODE_2, PUSH_CODE_2, "n"]);
-        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert_eq!(ran.code, code, "{}", ran.err);
         assert_eq!(list.exists(), code == 3);
+        // Configuration management may remove the list; the answer is still known.
+        if code == 3 {
+            std::fs::remove_file(&list).unwrap();
+            assert_eq!(known(&world), "unsafe-answer");
+        }
     }
 }
 
@@ -273,11 +303,53 @@ fn the_answers_are_kept_for_each_credential_and_the_document_is_in_the_manual() 
     let kept = |path: &PathBuf| -> Value {
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     };
-    assert_eq!(kept(&path), Value::from(vec![document.clone()]));
-    let other = json!({
-        "url": "https://x.onelogin.com", "client_id": "x", "date": "2026-01-01", "answers": []
-    });
-    std::fs::write(&path, serde_json::to_vec(&vec![&document, &other]).unwrap()).unwrap();
+    // What was not asked is shown, and not kept.
+    let answered = |document: &Value| {
+        let mut document = document.clone();
+        let answers = document["answers"].as_array_mut().unwrap();
+        answers.retain(|answer| answer["tested"] != "");
+        document
+    };
+    assert_eq!(kept(&path), Value::from(vec![answered(&document)]));
+    let other = json!({"url": "https://x.onelogin.com", "client_id": "x", "answers": []});
+    let both = Value::from(vec![answered(&document), other.clone()]);
+    std::fs::write(&path, both.to_string()).unwrap();
+    world.forget_used_codes();
     let again = prove(&world, &[TOTP_CODE, TOTP_CODE]).json();
-    assert_eq!(kept(&path), Value::from(vec![other, again]));
+    assert_eq!(kept(&path), Value::from(vec![other, answered(&again)]));
+}
+
+#[test]
+fn one_wrong_code_that_is_accepted_is_a_surprise_and_a_second_one_is_danger() {
+    let world = World::with_totp();
+    world.onelogin.set_wrong_code(WrongCode::Accepted);
+    let mut screen = on_terminal(at(&world.place, &["check", "--prove", NAME]));
+    screen.expect(CODE);
+    screen.line(TOTP_CODE);
+    screen.expect("OneLogin accepted a wrong code. To be sure, ");
+    screen.expect(CODE);
+    world.onelogin.set_wrong_code(WrongCode::Rejected);
+    screen.line(TOTP_CODE);
+    screen.expect("one was accepted, a second one refused");
+    let (status, all) = screen.finish();
+    assert_eq!(status.code(), Some(1), "{all}");
+    assert!(!beside_the_configuration(&world, "unsafe-tenants").exists());
+    assert_eq!(known(&world), "not-proved");
+}
+
+#[test]
+fn r21_nothing_is_sent_while_another_login_of_the_user_waits_for_its_push() {
+    let world = World::with_push();
+    let mut login = world.ssh().spawn();
+    login.wait_prompt();
+    login.reply("");
+    login.wait_prompt();
+    let sent = world.sent();
+    let ran = prove(&world, &[PUSH_CODE]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    has(&ran.err, "another login of this user waits for its push");
+    assert_eq!(world.sent(), sent);
+    world.onelogin.approve_latest().unwrap();
+    login.reply("");
+    assert_accepted(&login.finish());
 }

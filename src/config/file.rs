@@ -37,8 +37,9 @@ pub struct Loaded {
     pub secrets: Secrets,
     /// The map file.
     pub map: Map,
-    /// `check --prove` saw that this tenant accepts what it must refuse: its acceptances are worth nothing.
-    pub is_unsafe: bool,
+    /// Why acceptances of this tenant count for nothing: `check --prove` saw that it accepts what it must refuse, or the
+    /// list of such tenants cannot be read. `None` where neither is so.
+    pub unsafe_tenant: Option<String>,
 }
 
 /// The secrets of the API credentials.
@@ -65,7 +66,7 @@ pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
     Ok(Loaded {
         secrets: Secrets { verify, lookup },
         map: map(&config, trusted)?,
-        is_unsafe: is_unsafe(path, &config, trusted)?,
+        unsafe_tenant: unsafe_tenant(path, &config, trusted),
         config,
     })
 }
@@ -94,25 +95,39 @@ pub fn unsafe_tenants(config: &Path) -> PathBuf {
     config.with_file_name("unsafe-tenants")
 }
 
-/// Whether a list of unsafe tenants names this credential.
+/// Whether a line of the list is about this URL, however it is spelt, and this `client_id`.
 #[must_use]
-pub fn names_tenant(list: &str, config: &Config) -> bool {
-    let onelogin = &config.onelogin;
-    list.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some(onelogin.origin.as_str())
-            && words.next() == Some(onelogin.client_id.as_str())
-    })
+pub fn is_about(line: &str, url: &str, client_id: &str) -> bool {
+    fn place(url: &str) -> &str {
+        let url = url.strip_suffix('/').unwrap_or(url);
+        url.strip_suffix(":443").unwrap_or(url)
+    }
+    let mut words = line.split_ascii_whitespace();
+    let named = words.next().map(place);
+    named.is_some_and(|named| named.eq_ignore_ascii_case(place(url)))
+        && words.next() == Some(client_id)
 }
 
-/// Whether the tenant is in the list. One system call where there is none.
-fn is_unsafe(config_path: &Path, config: &Config, trusted: Trusted) -> Result<bool, LoadError> {
+/// Why the tenant is unsafe. One system call where there is no list.
+fn unsafe_tenant(config_path: &Path, config: &Config, trusted: Trusted) -> Option<String> {
     let path = unsafe_tenants(config_path);
     match path.symlink_metadata() {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-        _ => text(&path, trusted, Privacy::Public, MAX_UNSAFE)
-            .map(|list| names_tenant(&list, config)),
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        _ => {}
     }
+    let named = |why: &str| Some(format!("{}: {why}", path.display()));
+    let list = match trusted.read(&path, Privacy::Public, MAX_UNSAFE) {
+        Ok(list) => list,
+        Err(error) => return named(&error.to_string()),
+    };
+    let Ok(list) = std::str::from_utf8(&list) else {
+        return named("is not UTF-8 text");
+    };
+    let onelogin = &config.onelogin;
+    let is_about = |line| is_about(line, onelogin.origin.as_str(), &onelogin.client_id);
+    list.lines()
+        .any(is_about)
+        .then(|| path.display().to_string())
 }
 
 fn map(config: &Config, trusted: Trusted) -> Result<Map, LoadError> {

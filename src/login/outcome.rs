@@ -132,8 +132,8 @@ pub enum Fault {
     Credential(String),
     /// TLS.
     Tls(String),
-    /// `check --prove` saw that the tenant accepts what it must refuse.
-    UnsafeTenant,
+    /// `check --prove` saw that the tenant accepts what it must refuse, or what it saw cannot be read.
+    UnsafeTenant(String),
 }
 
 /// What a login ended with, and what the log should say of it.

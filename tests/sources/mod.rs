@@ -37,7 +37,7 @@ pub fn codes() -> BTreeSet<String> {
         .chain(ApiTrouble::all().map(|trouble| Outcome::Unavailable(error(trouble))))
         .chain([
             Outcome::Fault(Fault::Config),
-            Outcome::Fault(Fault::UnsafeTenant),
+            Outcome::Fault(Fault::UnsafeTenant(String::new())),
             Outcome::NoConversation,
             Outcome::Unprivileged,
             Outcome::Panicked,

@@ -37,7 +37,7 @@ const EXAMINERS: [(Examiner, bool); 9] = [
     (names::examine, false),
     (module::examine, true),
     (system::examine, true),
-    (proof::examine, true),
+    (proof::examine, false),
     (onelogin::examine, true),
 ];
 

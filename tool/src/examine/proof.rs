@@ -9,35 +9,63 @@ use pam_onelogin::trust::Trusted;
 
 /// Says what is known of the tenant.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    if !subject.machine.is_this() {
+        return;
+    }
     let Ok(loaded) = load(subject.config, Trusted::of(uids())) else {
         return;
     };
-    if loaded.is_unsafe {
+    if let Some(why) = loaded.unsafe_tenant {
+        let what = if why.contains(": ") {
+            format!("the list of unsafe tenants cannot be read: {why}")
+        } else {
+            "OneLogin accepted what it must refuse, when check --prove asked it".to_owned()
+        };
         findings.push(
-            Finding::fault(
-                "unsafe-tenant",
-                "OneLogin accepted what it must refuse, when check --prove asked it",
-            )
-            .in_file(unsafe_tenants(subject.config))
-            .why("every login by this API credential is denied (reason=unsafe-tenant)")
-            .advice(format!("ask OneLogin's support, then type: {PROVE}")),
+            Finding::fault("unsafe-tenant", what)
+                .in_file(unsafe_tenants(subject.config))
+                .why("every login by this API credential is denied (reason=unsafe-tenant)")
+                .advice(format!(
+                    "correct a list that cannot be read; otherwise ask OneLogin's support, then type: {PROVE}"
+                )),
         );
         return;
     }
-    findings.push(match Proof::find(subject.config, &loaded.config) {
-        Ok(Some(proof)) if proof.tells_codes_apart() => {
-            let date = &proof.date;
-            let what =
-                format!("on {date}, this tenant refused a wrong code and accepted a right one");
-            Finding::good("proved", what)
+    let proof = match Proof::load(subject.config, &loaded.config) {
+        Ok(proof) => proof,
+        Err(failure) => {
+            findings.push(
+                Finding::warning("proof-unreadable", failure.0.join("; "))
+                    .advice(format!("remove this file, then type: {PROVE}")),
+            );
+            return;
         }
-        Ok(_) => Finding::note(
+    };
+    if let Some(answer) = proof.unsafe_answer() {
+        findings.push(
+            Finding::warning(
+                "unsafe-answer",
+                format!(
+                    "on {}, OneLogin accepted what it must refuse ({}), and the list of unsafe tenants no longer says so",
+                    answer.date, answer.question
+                ),
+            )
+            .in_file(unsafe_tenants(subject.config))
+            .why("the second factor may protect nothing")
+            .advice(format!("type: {PROVE}")),
+        );
+        return;
+    }
+    findings.push(match proof.tells_codes_apart(&loaded.config) {
+        Some(date) => Finding::good(
+            "proved",
+            format!("on {date}, this tenant refused a wrong code and accepted a right one"),
+        ),
+        None => Finding::note(
             "not-proved",
             "it is not tested yet whether this tenant refuses wrong codes",
         )
         .advice(format!("type: {PROVE}")),
-        Err(failure) => Finding::warning("proof-unreadable", failure.0.join("; "))
-            .advice(format!("remove this file, then type: {PROVE}")),
     });
 }
 

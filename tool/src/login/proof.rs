@@ -5,8 +5,8 @@
 use crate::host::files::{self, Metadata};
 use crate::outcome::Failure;
 use pam_onelogin::clock::unix_now;
-use pam_onelogin::config::Config;
-use pam_onelogin::config::file::unsafe_tenants;
+use pam_onelogin::config::file::{is_about, unsafe_tenants};
+use pam_onelogin::config::{Config, VerifyForm, Version};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use time::OffsetDateTime;
@@ -16,8 +16,6 @@ use time::OffsetDateTime;
 pub(crate) struct Proof {
     pub(crate) url: String,
     pub(crate) client_id: String,
-    /// The day of the answers, UTC, such as `2026-11-30`.
-    pub(crate) date: String,
     pub(crate) answers: Vec<Answer>,
 }
 
@@ -27,6 +25,10 @@ pub(crate) struct Proof {
 pub(crate) struct Answer {
     /// The question in one word, such as `wrong-code`.
     pub(crate) question: String,
+    /// What was tested: the factor and the form of the API, such as `totp/v2`.
+    pub(crate) tested: String,
+    /// The day of the answer, UTC, such as `2026-11-30`.
+    pub(crate) date: String,
     /// What OneLogin did.
     pub(crate) answer: String,
     /// What to set or do, where something must be done.
@@ -34,36 +36,54 @@ pub(crate) struct Answer {
 }
 
 impl Proof {
-    /// No answers yet, of today.
-    pub(crate) fn begin(config: &Config) -> Self {
-        Self {
+    /// What was found out before about this URL and credential, which may be nothing.
+    pub(crate) fn load(config_path: &Path, config: &Config) -> Result<Self, Failure> {
+        let none = Self {
             url: config.onelogin.origin.as_str().to_owned(),
             client_id: config.onelogin.client_id.clone(),
-            date: today(),
             answers: Vec::new(),
-        }
-    }
-
-    /// What was found out before about this URL and credential.
-    pub(crate) fn find(config_path: &Path, config: &Config) -> Result<Option<Self>, Failure> {
-        let wanted = Self::begin(config);
-        let mut proofs = read(config_path)?.into_iter();
-        Ok(proofs.find(|proof| proof.is_of_the_same(&wanted)))
-    }
-
-    /// Whether OneLogin refused a wrong code, and accepted a right one: a tenant that refuses every code proves nothing.
-    pub(crate) fn tells_codes_apart(&self) -> bool {
-        let begins = |question: &Question, word: &str| {
-            let mut answers = self.answers.iter();
-            answers.any(|it| it.question == question.word && it.answer.starts_with(word))
         };
-        begins(WRONG_CODE, "refused") && begins(RIGHT_CODE, "accepted")
+        let mut proofs = read(config_path)?.into_iter();
+        Ok(proofs
+            .find(|proof| proof.is_of_the_same(&none))
+            .unwrap_or(none))
     }
 
-    /// Keeps the answers, in place of earlier ones about the same URL and credential.
+    /// Takes an answer, in place of an earlier one to the same question.
+    pub(crate) fn take(&mut self, answer: Answer) {
+        let key = |it: &Answer| (it.question.clone(), it.tested.clone());
+        self.answers.retain(|other| key(other) != key(&answer));
+        self.answers.push(answer);
+    }
+
+    /// The day on which OneLogin refused a wrong code and accepted a right one, by the form of the API that is
+    /// configured. A tenant that refuses every code proves nothing.
+    pub(crate) fn tells_codes_apart(&self, config: &Config) -> Option<&str> {
+        let form = form(config);
+        let begins = |question: &Question, word: &str, tested: &str| {
+            let mut answers = self.answers.iter();
+            answers.any(|it| {
+                (it.question.as_str(), it.tested.as_str()) == (question.word, tested)
+                    && it.answer.starts_with(word)
+            })
+        };
+        let right = self.answers.iter().find(|it| {
+            it.tested.ends_with(&format!("/{form}"))
+                && begins(RIGHT_CODE, "accepted", &it.tested)
+                && begins(WRONG_CODE, "refused", &it.tested)
+        });
+        right.map(|answer| answer.date.as_str())
+    }
+
+    /// What OneLogin accepted although it must refuse it.
+    pub(crate) fn unsafe_answer(&self) -> Option<&Answer> {
+        let mut answers = self.answers.iter();
+        answers.find(|answer| answer.answer.starts_with(ACCEPTED))
+    }
+
+    /// Keeps the answers.
     pub(crate) fn save(&self, config_path: &Path) -> Result<(), Failure> {
-        // An unreadable file is written anew: it holds nothing that cannot be asked again.
-        let mut proofs = read(config_path).unwrap_or_default();
+        let mut proofs = read(config_path)?;
         proofs.retain(|proof| !proof.is_of_the_same(self));
         proofs.push(self.clone());
         let text = serde_json::to_vec_pretty(&proofs)
@@ -71,44 +91,45 @@ impl Proof {
         files::put(&answers(config_path), &text, &Metadata::own(0o600))
     }
 
+    /// The questions for which this credential is in the list of unsafe tenants, with what was tested.
+    pub(crate) fn marks(&self, config_path: &Path) -> Result<Vec<String>, Failure> {
+        let list = list(config_path)?;
+        let mine = list.lines().filter(|line| self.is_named_in(line));
+        let questions = mine.map(|line| line.split_ascii_whitespace().nth(3).unwrap_or_default());
+        Ok(questions.map(str::to_owned).collect())
+    }
+
     /// Makes the module deny every login by this credential.
-    pub(crate) fn mark_unsafe(&self, config_path: &Path, question: &str) -> Result<(), Failure> {
-        let line = format!("{} {} {} {question}", self.url, self.client_id, self.date);
-        let mut lines = others(&Self::marks(config_path)?, self);
-        lines.push(line);
-        write_marks(config_path, &lines)
+    pub(crate) fn mark(&self, config_path: &Path, question: &str) -> Result<(), Failure> {
+        let mut lines = self.lines_without(config_path, &[question.to_owned()])?;
+        let (url, client, date) = (&self.url, &self.client_id, today());
+        lines.push(format!("{url} {client} {date} {question}"));
+        write_list(config_path, &lines)
     }
 
-    /// Lets the module use this credential again, if the question that it was marked for is among those that
-    /// OneLogin now answers rightly. Returns whether there was such a mark.
-    pub(crate) fn unmark(&self, config_path: &Path, answered: &[&str]) -> Result<bool, Failure> {
-        let text = Self::marks(config_path)?;
-        let Some(question) = self.marked_for(&text) else {
-            return Ok(false);
+    /// Takes these questions out of the list.
+    pub(crate) fn unmark(&self, config_path: &Path, questions: &[String]) -> Result<(), Failure> {
+        write_list(config_path, &self.lines_without(config_path, questions)?)
+    }
+
+    fn lines_without(
+        &self,
+        config_path: &Path,
+        questions: &[String],
+    ) -> Result<Vec<String>, Failure> {
+        let list = list(config_path)?;
+        let is_one = |line: &str| {
+            let question = line.split_ascii_whitespace().nth(3).unwrap_or_default();
+            self.is_named_in(line) && questions.iter().any(|it| it == question)
         };
-        if !answered.contains(&question.as_str()) {
-            return Ok(false);
-        }
-        write_marks(config_path, &others(&text, self))?;
-        Ok(true)
-    }
-
-    /// The question that a list has this credential for.
-    fn marked_for(&self, list: &str) -> Option<String> {
-        let mine = list.lines().find(|line| self.is_named_in(line))?;
-        mine.split_ascii_whitespace().nth(3).map(str::to_owned)
-    }
-
-    fn marks(config_path: &Path) -> Result<String, Failure> {
-        let path = unsafe_tenants(config_path);
-        let found = files::snapshot(&path)?.map_or_else(Vec::new, |file| file.bytes);
-        String::from_utf8(found)
-            .map_err(|_| Failure::at(&path, "is not UTF-8 text; remove this file"))
+        let lines = list
+            .lines()
+            .filter(|line| !line.starts_with('#') && !is_one(line));
+        Ok(lines.map(str::to_owned).collect())
     }
 
     fn is_named_in(&self, line: &str) -> bool {
-        let mut words = line.split_ascii_whitespace();
-        words.next() == Some(self.url.as_str()) && words.next() == Some(self.client_id.as_str())
+        is_about(line, &self.url, &self.client_id)
     }
 
     fn is_of_the_same(&self, other: &Self) -> bool {
@@ -116,20 +137,36 @@ impl Proof {
     }
 }
 
-/// The lines about other tenants.
-fn others(list: &str, proof: &Proof) -> Vec<String> {
-    let lines = list.lines().filter(|line| !line.starts_with('#'));
-    let lines = lines.filter(|line| !proof.is_named_in(line));
-    lines.map(str::to_owned).collect()
+/// How codes are checked: the version of the API, and whether a device is activated first.
+pub(crate) fn form(config: &Config) -> &'static str {
+    match (config.onelogin.version, config.onelogin.verify) {
+        (Version::V1, _) => "v1",
+        (Version::V2, VerifyForm::Direct) => "v2",
+        (Version::V2, VerifyForm::Activated) => "v2-activated",
+    }
 }
 
-fn write_marks(config_path: &Path, lines: &[String]) -> Result<(), Failure> {
+/// Today, UTC.
+pub(crate) fn today() -> String {
+    let now = i64::try_from(unix_now()).unwrap_or_default();
+    let now = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    now.date().to_string()
+}
+
+fn list(config_path: &Path) -> Result<String, Failure> {
+    let path = unsafe_tenants(config_path);
+    let found = files::snapshot(&path)?.map_or_else(Vec::new, |file| file.bytes);
+    String::from_utf8(found).map_err(|_| Failure::at(&path, "is not UTF-8 text; remove this file"))
+}
+
+fn write_list(config_path: &Path, lines: &[String]) -> Result<(), Failure> {
     let path = unsafe_tenants(config_path);
     if lines.is_empty() {
         return files::remove(&path);
     }
     let text = format!("{HEAD}{}\n", lines.join("\n"));
-    files::put(&path, text.as_bytes(), &Metadata::own(0o600))
+    // It holds no secret, and what cannot be read counts as unsafe.
+    files::put(&path, text.as_bytes(), &Metadata::own(0o644))
 }
 
 fn read(config_path: &Path) -> Result<Vec<Proof>, Failure> {
@@ -137,7 +174,8 @@ fn read(config_path: &Path) -> Result<Vec<Proof>, Failure> {
     let Some(file) = files::snapshot(&path)? else {
         return Ok(Vec::new());
     };
-    serde_json::from_slice(&file.bytes).map_err(|error| Failure::at(&path, error))
+    serde_json::from_slice(&file.bytes)
+        .map_err(|error| Failure::at(&path, format!("{error}; remove this file")))
 }
 
 /// The file with the answers.
@@ -145,12 +183,8 @@ fn answers(config_path: &Path) -> PathBuf {
     config_path.with_file_name("proof.json")
 }
 
-/// Today, UTC.
-fn today() -> String {
-    let now = i64::try_from(unix_now()).unwrap_or_default();
-    let now = OffsetDateTime::from_unix_timestamp(now).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    now.date().to_string()
-}
+/// What an answer begins with if OneLogin accepted what it must refuse.
+pub(crate) const ACCEPTED: &str = "ACCEPTED";
 
 const HEAD: &str = "\
 # These OneLogin tenants accepted what they must refuse, so the module denies every login that uses these

@@ -2,7 +2,7 @@
 
 use crate::outcome::Failure;
 use pam_onelogin::config::Config;
-use pam_onelogin::host::uids;
+use pam_onelogin::host::{is_gone, process_identity, uids};
 use pam_onelogin::state::State;
 use pam_onelogin::trust::Trusted;
 use std::path::{Path, PathBuf};
@@ -18,11 +18,13 @@ pub(crate) struct Scratch {
 impl Scratch {
     pub(crate) fn new(config: &Config) -> Result<Self, Failure> {
         let trusted = Trusted::of(uids());
-        sweep(&config.state_dir);
         let path = config
             .state_dir
-            .join(format!("{NAME}{}", std::process::id()));
+            .join(format!("{NAME}{}", process_identity()));
         let host = State::open(&config.state_dir, trusted);
+        if host.trouble().is_none() {
+            sweep(&config.state_dir);
+        }
         let own = State::open(&path, trusted);
         match host.trouble().or(own.trouble()) {
             Some(trouble) => Err(Failure::new(trouble.to_string())),
@@ -41,12 +43,12 @@ impl Drop for Scratch {
 fn sweep(state_dir: &Path) {
     for entry in state_dir.read_dir().into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|name| name.strip_prefix(NAME));
-        if pid.is_some_and(|pid| !Path::new("/proc").join(pid).exists()) {
+        let process = name.to_str().and_then(|name| name.strip_prefix(NAME));
+        if process.is_some_and(is_gone) {
             let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The beginning of their names; a process number follows.
+/// The beginning of their names; the name of the process follows.
 const NAME: &str = "prove-";

@@ -6,7 +6,7 @@ use crate::ui::terminal::Countdown;
 use pam_onelogin::api::{ApiError, Reply};
 use pam_onelogin::config::Config;
 use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Call, Method, Transport};
+use pam_onelogin::onelogin::http::{Call, Caller, Method, Transport};
 use pam_onelogin::text::{LOG_CHARS, clean};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -43,6 +43,17 @@ impl Replies {
             Some(_) | None => String::new(),
         };
         format!("HTTP {status}, {form}{said}")
+    }
+
+    /// The HTTP status of the last reply.
+    pub(crate) fn status(&self) -> Option<u16> {
+        self.last.as_ref().map(|(status, _)| *status)
+    }
+
+    /// Whether the last reply has this word as its status.
+    pub(crate) fn is(&self, word: &str) -> bool {
+        let status = self.object().and_then(|object| object.get("status"));
+        status.and_then(Value::as_str) == Some(word)
     }
 
     /// The ids in the last reply.
@@ -108,7 +119,10 @@ impl Transport for Watched<'_> {
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let result = self.http.send(call, deadline);
         // After a refused code a login looks once more at its push: that is not the answer to the code.
-        if self.notes == Noted::All || !matches!(call.method, Method::Get) {
+        // The reply to a token call holds the token.
+        let is_for_a_token = matches!(call.caller, Caller::Client { .. });
+        let is_noted = self.notes == Noted::All || !matches!(call.method, Method::Get);
+        if is_noted && !is_for_a_token {
             let reply = result.as_ref().ok();
             self.seen.borrow_mut().last =
                 reply.map(|reply| (reply.status, serde_json::from_slice(&reply.body).ok()));

@@ -111,7 +111,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         )));
     }
     // Faults of the configuration are reported after the change was shown.
-    if context.load().is_ok_and(|loaded| loaded.is_unsafe) {
+    if context
+        .load()
+        .is_ok_and(|loaded| loaded.unsafe_tenant.is_some())
+    {
         return Err(Failure(vec![
             "OneLogin accepted what it must refuse, so it must not guard a login; nothing was changed"
                 .to_owned(),

@@ -9,10 +9,11 @@ mod step;
 
 use crate::login::outlook::{Prediction, request, subject, word};
 use crate::login::proof::{
-    CODE_BESIDE_PUSH, DENIED_PUSH, EXPIRED_PUSH, IDS, Proof, QUESTIONS, RIGHT_CODE, WRONG_CODE,
+    Answer, CODE_BESIDE_PUSH, DENIED_PUSH, EXPIRED_PUSH, IDS, Proof, QUESTIONS, RIGHT_CODE,
+    WRONG_CODE,
 };
 use crate::login::scratch::Scratch;
-use crate::login::script::{Script, Typing};
+use crate::login::script::{Claim, Script, Typing};
 use crate::login::watched::{Noted, Replies, Watched};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint, width};
@@ -24,10 +25,13 @@ use pam_onelogin::config::file::Loaded;
 use pam_onelogin::factor::{Codes, Device, Factor};
 use pam_onelogin::id::UserId;
 use pam_onelogin::login::{
-    Api as _, ApprovalWait, Beginning, Clock as _, Deadline, Denial, Outcome, Unknown, Wait,
+    Api as _, ApprovalWait, Beginning, Clock as _, Deadline, Denial, Memory as _, Outcome, Unknown,
+    Wait,
 };
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::secret::Secret;
+use pam_onelogin::state::State;
+use pam_onelogin::state::user_memory::{Action, Person, UserMemory};
 use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean};
 use pam_onelogin::user::Subject;
 use std::cell::RefCell;
@@ -46,39 +50,55 @@ const AFTER: Duration = Duration::from_secs(15);
 /// Finds out how the tenant behaves.
 pub(crate) fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
     let mut loaded = context.load()?;
+    let on_host = context.load()?;
     let console = &context.console;
     hold_interrupts();
     let name = clean(user, PROMPT_CHARS);
     let end = |outcome: &Outcome| Prediction::of_end(outcome).failure(&name, "; nothing was asked");
     let subject = subject(&request(user), &loaded).map_err(|outcome| end(&outcome))?;
+    let proof = Proof::load(&context.config, &loaded.config)?;
+    let marked = proof.marks(&context.config)?;
+    // Whether it can be written is known before anything is sent.
+    proof.save(&context.config)?;
     // A tenant that was found unsafe is asked again like any other.
-    loaded.is_unsafe = false;
+    loaded.unsafe_tenant = None;
     loaded.config.onelogin.login_timeout = STEP;
     loaded.config.factors.prompts = 1;
     loaded.config.factors.autopush = false;
     loaded.config.push_wait = Duration::from_secs(loaded.config.factors.expires_in.into());
     let scratch = Scratch::new(&loaded.config)?;
     let seen = RefCell::new(Replies::default());
+    let person = Person::of(&subject);
+    let host = UserMemory::of(
+        &scratch.host,
+        &on_host.config,
+        Action::Handle(None),
+        &person,
+    );
     let mut prover = Prover {
         context,
         subject: &subject,
-        proof: Proof::begin(&loaded.config),
+        proof,
+        asked: Vec::new(),
+        marked,
         loaded,
-        scratch,
+        own: &scratch.own,
+        host: RefCell::new(host.for_an_admin()),
         user: None,
         seen: &seen,
         sent: 0,
-        spent: RefCell::default(),
         right: Vec::new(),
     };
     let url = &prover.proof.url;
     console.note(&wrapped(&format!(
         "This finds out how {url} behaves, by real codes and pushes of {name}. Each step says what it sends, \
-         and asks first. At most {MOST_SENT} messages and pushes are sent. It stops at the first surprise."
+         and asks first. At most {MOST_SENT} messages and pushes are sent. It stops at the first surprise. \
+         If OneLogin accepts what it must refuse, this host then denies every login that uses this API \
+         credential, also in sudo: keep a root shell open."
     )));
     let devices = prover.devices().map_err(|outcome| end(&outcome))?;
     let ended = prover.steps(&devices);
-    prover.conclude(ended)
+    Ok(prover.conclude(ended))
 }
 
 /// Why there are no further steps.
@@ -97,26 +117,36 @@ struct Prover<'a> {
     context: &'a Context,
     subject: &'a Subject,
     loaded: Loaded,
-    scratch: Scratch,
+    /// The private files of these logins.
+    own: &'a State,
+    /// What all logins of this user on this host know: used codes, and the push that is open.
+    host: RefCell<UserMemory<'a>>,
     /// The user at OneLogin, once looked up.
     user: Option<UserId>,
     seen: &'a RefCell<Replies>,
     proof: Proof,
+    /// The answers of this run.
+    asked: Vec<Answer>,
+    /// The questions that the tenant was marked for before this run.
+    marked: Vec<String>,
     /// How many messages and pushes were sent.
     sent: u32,
-    /// The codes that were typed to be accepted.
-    spent: RefCell<Vec<Secret>>,
-    /// The questions that OneLogin must answer in one way only, and did.
-    right: Vec<&'static str>,
+    /// The questions that OneLogin must answer in one way only, and did, with what was tested.
+    right: Vec<String>,
 }
 
 impl Prover<'_> {
     /// The devices of the user, looked up as a login does.
     fn devices(&mut self) -> Result<Vec<Device>, Outcome> {
         let subject = self.subject;
-        let preview = self.login(Script::default(), ApprovalWait::AfterEnter, |login| {
+        let claim: &dyn Fn(&Secret) -> Claim = &|_| Claim::Used;
+        let script = (Script::default(), claim);
+        let preview = self.login(script, ApprovalWait::AfterEnter, |login| {
             login.preview(subject)
         });
+        if let Some(user) = &preview.onelogin_id {
+            self.host.borrow_mut().meet(user);
+        }
         self.user = preview.onelogin_id;
         match preview.beginning {
             Beginning::Menu(menu) => Ok(menu.devices().to_vec()),
@@ -160,53 +190,74 @@ impl Prover<'_> {
         self.expired_push(push)
     }
 
-    /// Step 1.
+    /// Step 1. One wrong code that is accepted may be chance; a second one is not.
     fn wrong_code(&mut self, device: &Device) -> Result<(), Stop> {
         let name = device.label();
-        self.step(
-            WRONG_CODE,
-            &format!(
-                "Type the code of {name}. The tool changes its last character and sends the wrong code to \
-                 OneLogin, which must refuse it. OneLogin may count this as a failed attempt."
-            ),
+        let what = format!(
+            "Type the code of {name}. The tool changes its last characters and sends the wrong code to \
+             OneLogin, which must refuse it. OneLogin may count this as a failed attempt."
         );
-        let outcome = self.code(device, Typing::Wrong)?;
-        let said = self.said();
-        match outcome {
-            Outcome::Denied(Denial::Code) => {
-                self.right(WRONG_CODE, format!("refused: {said}"));
-                Ok(())
+        self.step(WRONG_CODE, &what);
+        for is_second in [false, true] {
+            let outcome = self.code(device, Typing::Wrong)?;
+            let said = self.said();
+            match outcome {
+                Outcome::Denied(Denial::Code) if is_second => {
+                    let answer = format!("one was accepted, a second one refused: {said}");
+                    self.answer(WRONG_CODE, device, &answer, Some(AGAIN));
+                    return Err(Stop::Surprise);
+                }
+                Outcome::Denied(Denial::Code) => {
+                    // That it is right is known once a right code is accepted.
+                    self.answer(WRONG_CODE, device, &format!("refused: {said}"), None);
+                    return Ok(());
+                }
+                Outcome::Accepted(_) if is_second => {
+                    return self.is_unsafe(WRONG_CODE, device, "two wrong codes", &said);
+                }
+                Outcome::Accepted(_) => {
+                    let answer = format!("accepted one: {said}");
+                    self.answer(WRONG_CODE, device, &answer, Some(AGAIN));
+                    self.note(&wrapped(&format!(
+                        "OneLogin accepted a wrong code. To be sure, the tool sends another one: type the code of {name} again."
+                    )));
+                }
+                other => return self.surprised(WRONG_CODE, device, &other, &said),
             }
-            Outcome::Accepted(_) => self.is_unsafe(WRONG_CODE, "a wrong code", &said),
-            other => self.surprised(WRONG_CODE, &other, &said),
         }
+        Ok(())
     }
 
     /// Step 2.
     fn right_code(&mut self, device: &Device) -> Result<(), Stop> {
         let name = device.label();
-        self.step(
-            RIGHT_CODE,
-            &format!("Type the code of {name} once more. It is sent as it is, and OneLogin must accept it."),
+        let what = format!(
+            "Type the code of {name} once more. It is sent as it is, and OneLogin must accept it."
         );
+        self.step(RIGHT_CODE, &what);
         let outcome = self.code(device, Typing::Right)?;
         let said = self.said();
         match outcome {
             Outcome::Accepted(_) => {
-                self.answer(RIGHT_CODE, format!("accepted: {said}"), None);
+                self.answer(RIGHT_CODE, device, &format!("accepted: {said}"), None);
+                self.right.push(self.key(WRONG_CODE, device));
                 let ids = self.seen.borrow().ids();
-                self.keep(IDS, ids, None);
+                self.keep(IDS, device, &ids, None);
                 Ok(())
             }
             Outcome::Denied(Denial::Code) => {
                 // Then the refusal of the wrong code says nothing: a token without rights gets the same reply.
-                self.right.clear();
-                let advice = "OneLogin may refuse every code: check the scope of the credential, and the clock of \
-                     the phone; then run this again";
-                self.answer(RIGHT_CODE, format!("refused: {said}"), Some(advice));
+                let advice = if self.seen.borrow().is("pending") {
+                    ACTIVATE
+                } else {
+                    "OneLogin may refuse every code: check the scope of the credential, and the clock of the \
+                     phone; then run this again"
+                };
+                let answer = format!("refused: {said}");
+                self.answer(RIGHT_CODE, device, &answer, Some(advice));
                 Err(Stop::Surprise)
             }
-            other => self.surprised(RIGHT_CODE, &other, &said),
+            other => self.surprised(RIGHT_CODE, device, &other, &said),
         }
     }
 
@@ -219,26 +270,26 @@ impl Prover<'_> {
         }
         let outcome = self.run(device, Script::of([Typing::Enter]), ApprovalWait::AtOnce)?;
         let said = self.said();
+        let is_gone = self.seen.borrow().status() == Some(404);
         match outcome {
             Outcome::Denied(Denial::Push) => {
-                self.right(DENIED_PUSH, format!("refused at once: {said}"));
+                self.refused(DENIED_PUSH, device, DENY, &said);
                 Ok(())
             }
-            Outcome::Denied(Denial::Expired) => {
-                self.right(DENIED_PUSH, format!("the verification is gone: {said}"));
+            Outcome::Denied(Denial::Expired) if is_gone => {
+                self.refused(DENIED_PUSH, device, DENY, &said);
                 Ok(())
             }
             Outcome::Denied(Denial::Unanswered) => {
                 let advice = "users who deny a push wait until push.wait is over; you may lower it";
                 let answer = format!("looks like a push without an answer: {said}");
-                self.answer(DENIED_PUSH, answer, Some(advice));
+                self.answer(DENIED_PUSH, device, &answer, Some(advice));
                 Ok(())
             }
             Outcome::Accepted(_) => {
-                let ask = "Did you press Deny?";
-                self.approved(DENIED_PUSH, ask, "a push that was denied", &said)
+                self.approved(DENIED_PUSH, device, DENY, "a push that was denied")
             }
-            other => self.surprised(DENIED_PUSH, &other, &said),
+            other => self.surprised(DENIED_PUSH, device, &other, &said),
         }
     }
 
@@ -259,15 +310,18 @@ impl Prover<'_> {
         let said = self.said();
         match outcome {
             Outcome::Accepted(_) => {
-                self.answer(CODE_BESIDE_PUSH, format!("accepted: {said}"), None);
+                let answer = format!("accepted: {said}");
+                self.answer(CODE_BESIDE_PUSH, device, &answer, None);
                 Ok(())
             }
             Outcome::Denied(Denial::Code) => {
-                let advice = "tell your users: answer the push, or deny it and log in again before you type a code";
-                self.answer(CODE_BESIDE_PUSH, format!("refused: {said}"), Some(advice));
+                let advice = "if you typed the code right, and while the push was open, tell your users: answer \
+                     the push, or deny it and log in again, before you type a code";
+                let answer = format!("refused: {said}");
+                self.answer(CODE_BESIDE_PUSH, device, &answer, Some(advice));
                 Ok(())
             }
-            other => self.surprised(CODE_BESIDE_PUSH, &other, &said),
+            other => self.surprised(CODE_BESIDE_PUSH, device, &other, &said),
         }
     }
 
@@ -281,31 +335,34 @@ impl Prover<'_> {
         if !self.may_send(EXPIRED_PUSH, &what)? {
             return Ok(());
         }
+        self.take_phone()?;
         let ended = self.wait_for_the_end(device);
+        self.host.borrow_mut().leave_phone();
         let said = self.said();
         match ended {
             Ok(Some(api::Answer::Rejected | api::Answer::Unfit)) => {
-                self.right(EXPIRED_PUSH, format!("refused: {said}"));
+                self.refused(EXPIRED_PUSH, device, LEAVE, &said);
+                Ok(())
             }
             Ok(Some(api::Answer::Accepted(_))) => {
-                let ask = "Did you leave it unanswered?";
-                return self.approved(EXPIRED_PUSH, ask, "a push without an answer", &said);
+                self.approved(EXPIRED_PUSH, device, LEAVE, "a push without an answer")
             }
             Ok(Some(api::Answer::Pending)) => {
                 let answer = format!("still open {} s after its end: {said}", AFTER.as_secs());
-                self.answer(
-                    EXPIRED_PUSH,
-                    answer,
-                    Some("keep push.wait below factors.expires_in"),
-                );
+                let advice = "keep push.wait below factors.expires_in";
+                self.answer(EXPIRED_PUSH, device, &answer, Some(advice));
+                Ok(())
             }
-            Ok(None) => return Err(Stop::Declined),
+            Ok(None) => Err(Stop::Declined),
             Err(error) if error.trouble == ApiTrouble::NotFound => {
-                self.right(EXPIRED_PUSH, format!("the verification is gone: {said}"));
+                self.refused(EXPIRED_PUSH, device, LEAVE, &said);
+                Ok(())
             }
-            Err(error) => return self.surprised(EXPIRED_PUSH, &Outcome::Unavailable(error), &said),
+            Err(error) => {
+                let outcome = Outcome::Unavailable(error);
+                self.surprised(EXPIRED_PUSH, device, &outcome, &said)
+            }
         }
-        Ok(())
     }
 
     /// Sends a push and asks how it stands until it is answered or well over; `None` after Ctrl-C.
@@ -314,12 +371,7 @@ impl Prover<'_> {
         let clock = Countdown::start(console);
         let config = &self.loaded.config;
         let mut transport = Watched::new(config, console, &clock, (self.seen, Noted::All));
-        let mut onelogin = OneLogin::new(
-            config,
-            &self.loaded.secrets,
-            &self.scratch.own,
-            &mut transport,
-        );
+        let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
         let Some(user) = &self.user else {
             return Ok(None);
         };
@@ -342,10 +394,11 @@ impl Prover<'_> {
 
 impl Prover<'_> {
     /// Shows and keeps the answers.
-    fn conclude(self, ended: Result<(), Stop>) -> Result<Exit, Failure> {
+    fn conclude(self, ended: Result<(), Stop>) -> Exit {
         let console = &self.context.console;
+        let config = &self.context.config;
         console.note(&format!("\n{}", paint(Paint::Bold, "Result")));
-        for answer in &self.proof.answers {
+        for answer in &self.asked {
             let question = QUESTIONS.iter().find(|known| known.word == answer.question);
             let text = question.map_or(answer.question.as_str(), |question| question.text);
             let said = capital(&clean(&answer.answer, LOG_CHARS));
@@ -354,35 +407,87 @@ impl Prover<'_> {
                 console.say(&wrap(&format!("  do: {advice}"), 6, width()));
             }
         }
-        console.document(&self.proof);
-        let config = &self.context.config;
-        if !self.proof.answers.is_empty() {
-            self.proof.save(config)?;
+        let saved = self.proof.save(config);
+        let lifted: Vec<String> = self
+            .marked
+            .iter()
+            .filter(|it| self.right.contains(it))
+            .cloned()
+            .collect();
+        let unmarked = if lifted.is_empty() {
+            Ok(())
+        } else {
+            self.proof.unmark(config, &lifted)
+        };
+        for Failure(sentences) in [saved, unmarked].into_iter().filter_map(Result::err) {
+            for sentence in sentences {
+                console.fault(&sentence);
+            }
         }
-        if !matches!(ended, Err(Stop::Unsafe | Stop::Failed(_)))
-            && self.proof.unmark(config, &self.right)?
-        {
-            console.note(&wrapped("OneLogin now refuses what it accepted before. Logins by this credential work again."));
+        let left = self.proof.marks(config).unwrap_or_default();
+        if !self.marked.is_empty() && left.is_empty() {
+            console.note(&wrapped(
+                "OneLogin now refuses what it accepted before. Logins by this credential work again.",
+            ));
         }
         let user = word(&self.subject.name);
-        match ended {
-            Ok(()) => {
-                console.note(&format!("Next: sudo pam-onelogin test {user}"));
-                Ok(Exit::Good)
+        let exit = match ended {
+            Err(Stop::Failed(Failure(sentences))) => {
+                for sentence in sentences {
+                    console.fault(&sentence);
+                }
+                Exit::Bad
             }
-            Err(Stop::Unsafe) => Ok(Exit::Unsafe),
-            Err(Stop::Failed(failure)) => Err(failure),
             Err(Stop::Declined) => {
                 console.fault("stopped; the other questions were not asked");
-                Ok(Exit::Bad)
+                Exit::Bad
             }
             Err(Stop::Surprise) => {
                 console.fault("stopped at a surprise; the other questions were not asked");
-                Ok(Exit::Bad)
+                Exit::Bad
             }
+            Ok(()) if self.proof.tells_codes_apart(&self.loaded.config).is_none() => {
+                console.fault(
+                    "no code was tested: run this again with a user who has a device for codes",
+                );
+                Exit::Bad
+            }
+            Ok(()) if left.is_empty() => {
+                console.note(&format!("Next: sudo pam-onelogin test {user}"));
+                Exit::Good
+            }
+            Ok(()) | Err(Stop::Unsafe) => Exit::Bad,
+        };
+        let exit = if left.is_empty() {
+            exit
+        } else {
+            let questions = left.join(", ");
+            console.fault(&format!(
+                "every login by this credential is denied, because of: {questions}. To let users in without a \
+                 second factor, type: pam-onelogin disable SERVICE"
+            ));
+            Exit::Unsafe
+        };
+        console.document(&self.document());
+        exit
+    }
+
+    /// The answers of this run, for machines.
+    fn document(&self) -> Proof {
+        Proof {
+            answers: self.asked.clone(),
+            ..self.proof.clone()
         }
     }
 }
+
+/// Where an answer was not the expected one.
+const AGAIN: &str = "run this again before you protect a login";
+const ACTIVATE: &str = "write verify = \"activated\" into [onelogin], and run this again";
+
+/// What the user should have done with a push.
+const DENY: &str = "Did you press Deny?";
+const LEAVE: &str = "Did you leave the push unanswered?";
 
 fn capital(text: &str) -> String {
     let mut letters = text.chars();

@@ -1,21 +1,26 @@
 //! The parts of a step of `check --prove`: consent, a login, the answer.
 
 use crate::login::outlook::Prediction;
-use crate::login::proof::{Answer, Question};
-use crate::login::script::{Script, Scripted, Typing};
+use crate::login::proof::{ACCEPTED, Answer, Question, form, today};
+use crate::login::script::{Claim, Script, Scripted, Typing};
 use crate::login::watched::{Noted, Watched};
+use crate::outcome::Failure;
 use crate::ui::console::{Paint, paint};
-use crate::ui::terminal::{Countdown, agrees};
-use crate::verb::prove::{MOST_SENT, Prover, Stop, wrapped};
+use crate::ui::terminal::{Countdown, agrees, is_yes, line};
+use crate::verb::prove::{ACTIVATE, AGAIN, MOST_SENT, Prover, Stop, wrapped};
 use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::VerifyForm;
+use pam_onelogin::config::file::unsafe_tenants;
 use pam_onelogin::denials::Denials;
 use pam_onelogin::factor::{Codes, Device};
-use pam_onelogin::login::{ApprovalWait, Denial, Login, Memory as _, Outcome};
+use pam_onelogin::login::{
+    ApprovalWait, CodeNotCounted, Denial, Login, Memory as _, NoState, Outcome, Phone,
+};
 use pam_onelogin::onelogin::OneLogin;
-use pam_onelogin::state::State;
+use pam_onelogin::secret::Secret;
 use pam_onelogin::state::user_memory::{Action, Person, UserMemory};
-use pam_onelogin::text::{PROMPT_CHARS, clean};
+use std::cell::Cell;
+use std::time::Duration;
 
 impl Prover<'_> {
     /// A login that types one code of this device.
@@ -23,12 +28,17 @@ impl Prover<'_> {
         let script = match device.codes {
             Codes::AtHand => Script::of([code]),
             Codes::WithPush | Codes::Never => {
+                if self.sent >= MOST_SENT {
+                    return Err(Stop::Failed(Failure::new(
+                        "three messages and pushes were sent already; run this again",
+                    )));
+                }
                 let what = match device.factor.medium() {
                     "" => "A push is sent with it; do not answer it.".to_owned(),
                     medium => format!("A {medium} to {} brings it.", device.label()),
                 };
                 self.note(&what);
-                if !self.agrees("Send it?") {
+                if !agrees(&self.context.console, "Send it?") {
                     return Err(Stop::Declined);
                 }
                 self.sent += 1;
@@ -41,7 +51,7 @@ impl Prover<'_> {
         self.run(device, script, ApprovalWait::AfterEnter)
     }
 
-    /// A login with this device alone.
+    /// A login with this device alone. While it lasts, no other login of this user on this host sends a push.
     pub(super) fn run(
         &mut self,
         device: &Device,
@@ -50,48 +60,61 @@ impl Prover<'_> {
     ) -> Result<Outcome, Stop> {
         self.loaded.config.factors.allow = vec![device.factor];
         self.forget_counts();
+        self.take_phone()?;
         let subject = self.subject;
-        let report = self.login(script, wait, |login| login.run(Ok(subject)));
-        if matches!(report.outcome, Outcome::Accepted(_)) {
-            self.spend(device);
+        let is_claimed = Cell::new(false);
+        let claim = |code: &Secret| {
+            is_claimed.set(true);
+            self.claim(device, code)
+        };
+        let report = self.login((script, &claim), wait, |login| login.run(Ok(subject)));
+        let mut host = self.host.borrow_mut();
+        match report.outcome {
+            Outcome::Accepted(_) => host.allow(),
+            Outcome::Denied(Denial::Code) if is_claimed.get() => host.refused(),
+            _ => {}
         }
+        host.leave_phone();
         match report.outcome {
             Outcome::NoConversation | Outcome::Denied(Denial::Interrupted) => Err(Stop::Declined),
             outcome => Ok(outcome),
         }
     }
 
-    /// A push that was denied in one step must not hold up the next one.
-    pub(super) fn forget_counts(&self) {
-        let mut memory = self.memory(&self.scratch.own);
-        if let Some(user) = &self.user {
-            memory.meet(user);
-            let _ = memory.reset();
+    /// A code that OneLogin shall accept is used up for the logins of this host, too, before it is sent (rule R18).
+    fn claim(&self, device: &Device, code: &Secret) -> Claim {
+        let Some(code) = device.factor.code(code) else {
+            // It is not sent.
+            return Claim::Claimed;
+        };
+        match self.host.borrow_mut().count_code(&code) {
+            Ok(()) => Claim::Claimed,
+            Err(CodeNotCounted::UsedBefore) => Claim::Used,
+            Err(CodeNotCounted::LimitReached(_)) => Claim::Refused(
+                "Too many codes of this user were refused on this host; see: pam-onelogin limits",
+            ),
+            Err(CodeNotCounted::NoState) => {
+                Claim::Refused("The code cannot be counted on this host.")
+            }
         }
     }
 
-    pub(super) fn memory<'s>(&'s self, state: &'s State) -> UserMemory<'s> {
-        let person = Person::of(self.subject);
-        UserMemory::of(state, &self.loaded.config, Action::Handle(None), &person)
-    }
-
-    /// A code that OneLogin accepted is used up for the logins of this host, too (rule R18).
-    pub(super) fn spend(&self, device: &Device) {
-        let spent = self.spent.borrow();
-        let code = spent.last().and_then(|code| device.factor.code(code));
-        let (Some(code), Some(user)) = (code, &self.user) else {
-            return;
-        };
-        let mut memory = self.memory(&self.scratch.host);
-        memory.meet(user);
-        if memory.count_code(&code).is_ok() {
-            memory.allow();
+    /// An approval must not be taken for that of another login (rule R21).
+    pub(super) fn take_phone(&self) -> Result<(), Stop> {
+        let life = Duration::from_secs(self.loaded.config.factors.expires_in.into());
+        let failed = |text: &str| Err(Stop::Failed(Failure::new(text)));
+        match self.host.borrow_mut().take_phone(life) {
+            Ok(Phone::Ours) => Ok(()),
+            Ok(Phone::Busy) => failed(
+                "another login of this user waits for its push: answer it on the phone, then run this again",
+            ),
+            Err(NoState) => failed("the push cannot be noted in state_dir"),
         }
     }
 
     pub(super) fn login<T>(
         &self,
-        script: Script,
+        (script, claim): (Script, &dyn Fn(&Secret) -> Claim),
         wait: ApprovalWait,
         run: impl FnOnce(Login<'_>) -> T,
     ) -> T {
@@ -103,20 +126,14 @@ impl Prover<'_> {
             ApprovalWait::AfterEnter => Noted::Sent,
         };
         let mut transport = Watched::new(config, console, &clock, (self.seen, notes));
-        let mut onelogin = OneLogin::new(
-            config,
-            &self.loaded.secrets,
-            &self.scratch.own,
-            &mut transport,
-        );
+        let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
         let denials = Denials::default();
         let action = Action::Handle(Some(&denials));
-        let mut memory =
-            UserMemory::of(&self.scratch.own, config, action, &Person::of(self.subject));
+        let mut memory = UserMemory::of(self.own, config, action, &Person::of(self.subject));
         let mut prompt = Scripted {
             console,
             script,
-            spent: &self.spent,
+            claim,
         };
         run(Login::new(
             &mut onelogin,
@@ -126,6 +143,17 @@ impl Prover<'_> {
             config,
             wait,
         ))
+    }
+
+    /// A push that was denied in one step must not hold up the next one.
+    fn forget_counts(&self) {
+        let person = Person::of(self.subject);
+        let mut memory =
+            UserMemory::of(self.own, &self.loaded.config, Action::Handle(None), &person);
+        if let Some(user) = &self.user {
+            memory.meet(user);
+            let _ = memory.reset();
+        }
     }
 
     /// Announces a step.
@@ -141,15 +169,11 @@ impl Prover<'_> {
             return Ok(false);
         }
         self.step(question, what);
-        if !self.agrees("Send it?") {
+        if !agrees(&self.context.console, "Send it?") {
             return Err(Stop::Declined);
         }
         self.sent += 1;
         Ok(true)
-    }
-
-    pub(super) fn agrees(&self, question: &str) -> bool {
-        agrees(&self.context.console, question)
     }
 
     pub(super) fn note(&self, text: &str) {
@@ -161,97 +185,175 @@ impl Prover<'_> {
         self.seen.borrow().last()
     }
 
+    /// A question, with what is tested by it.
+    pub(super) fn key(&self, question: &Question, device: &Device) -> String {
+        format!("{}/{}", question.word, self.tested(device))
+    }
+
+    fn tested(&self, device: &Device) -> String {
+        format!("{}/{}", device.factor.word(), form(&self.loaded.config))
+    }
+
+    /// A question that is left out stays as it was answered before.
     pub(super) fn not_asked(&mut self, question: &Question, why: &str) {
-        self.answer(question, format!("not asked: {why}"), None);
-    }
-
-    /// OneLogin refused what it must refuse.
-    pub(super) fn right(&mut self, question: &Question, answer: String) {
-        self.right.push(question.word);
-        self.answer(question, answer, None);
-    }
-
-    pub(super) fn answer(&mut self, question: &Question, answer: String, advice: Option<&str>) {
-        self.note(&wrapped(&format!("OneLogin's answer: {answer}.")));
-        self.keep(question, answer, advice);
-    }
-
-    pub(super) fn keep(&mut self, question: &Question, answer: String, advice: Option<&str>) {
-        self.proof.answers.push(Answer {
+        self.asked.push(Answer {
             question: question.word.to_owned(),
-            answer,
-            advice: advice.map(str::to_owned),
+            tested: String::new(),
+            date: today(),
+            answer: format!("not asked: {why}"),
+            advice: None,
         });
+    }
+
+    /// OneLogin refused what it must refuse, if the user did what was asked.
+    pub(super) fn refused(&mut self, question: &Question, device: &Device, ask: &str, said: &str) {
+        let did = self.yes_or_no(ask);
+        let answer = match did {
+            Some(true) => format!("refused: {said}"),
+            Some(false) | None => {
+                format!("not clear, as the push was not handled as asked: {said}")
+            }
+        };
+        if did == Some(true) {
+            self.right.push(self.key(question, device));
+        }
+        self.answer(question, device, &answer, None);
+    }
+
+    pub(super) fn answer(
+        &mut self,
+        question: &Question,
+        device: &Device,
+        answer: &str,
+        advice: Option<&str>,
+    ) {
+        self.note(&wrapped(&format!("OneLogin's answer: {answer}.")));
+        self.keep(question, device, answer, advice);
+    }
+
+    pub(super) fn keep(
+        &mut self,
+        question: &Question,
+        device: &Device,
+        answer: &str,
+        advice: Option<&str>,
+    ) {
+        let answer = Answer {
+            question: question.word.to_owned(),
+            tested: self.tested(device),
+            date: today(),
+            answer: answer.to_owned(),
+            advice: advice.map(str::to_owned),
+        };
+        self.asked.retain(|it| it.question != answer.question);
+        self.asked.push(answer.clone());
+        self.proof.take(answer);
     }
 
     /// The login ended in a way that the step did not expect.
     pub(super) fn surprised(
         &mut self,
         question: &Question,
+        device: &Device,
         outcome: &Outcome,
         said: &str,
     ) -> Result<(), Stop> {
-        let user = clean(&self.subject.name, PROMPT_CHARS);
         let prediction = Prediction::of_end(outcome);
-        let wants_activation = self.loaded.config.onelogin.verify == VerifyForm::Direct
+        let seen = self.seen.borrow();
+        let is_begun = self.loaded.config.onelogin.verify == VerifyForm::Direct
+            && device.codes == Codes::AtHand
             && matches!(outcome, Outcome::Unavailable(error) if error.trouble == ApiTrouble::BadReply)
-            && self.seen.borrow().has("id");
-        let advice = if wants_activation {
-            let text = "write verify = \"activated\" into [onelogin], and run this again";
-            Some(text.to_owned())
-        } else {
-            prediction.advice(&user)
-        };
-        let answer = format!("unexpected: {said}; {user} {}", prediction.sentence());
-        self.answer(question, answer, advice.as_deref());
+            && seen.has("id")
+            && !seen.has("status");
+        drop(seen);
+        let reason = prediction.reason.unwrap_or("none");
+        let detail = prediction.detail.as_deref().unwrap_or_default();
+        let answer = format!("unexpected: {said}; reason={reason} {detail}");
+        let advice = is_begun.then_some(ACTIVATE);
+        self.answer(question, device, answer.trim_end(), advice);
         Err(Stop::Surprise)
     }
 
-    /// OneLogin says that a push was approved, which should not be.
+    /// OneLogin says that a push was approved, which should not be. What is not denied is kept, whatever comes of the question.
     pub(super) fn approved(
         &mut self,
         question: &Question,
+        device: &Device,
         ask: &str,
         what: &str,
-        said: &str,
     ) -> Result<(), Stop> {
-        let ask = format!("OneLogin says that it was approved. {ask}");
-        if self.agrees(&ask) {
-            return self.is_unsafe(question, what, said);
+        let said = self.said();
+        let answer = format!("approved, but the user was asked not to: {said}");
+        self.answer(question, device, &answer, Some(AGAIN));
+        let _ = self.proof.save(&self.context.config);
+        match self.yes_or_no(ask) {
+            Some(true) => self.is_unsafe(question, device, what, &said),
+            Some(false) => {
+                self.keep(
+                    question,
+                    device,
+                    "it was approved on the phone",
+                    Some(AGAIN),
+                );
+                Err(Stop::Surprise)
+            }
+            None => Err(Stop::Declined),
         }
-        let answer = "it was approved on the phone".to_owned();
-        self.answer(question, answer, Some("run this again"));
-        Err(Stop::Surprise)
+    }
+
+    /// Asks until the answer is yes or no; `None` at the end of the input.
+    fn yes_or_no(&self, question: &str) -> Option<bool> {
+        loop {
+            let text = format!("{question} [y/n] ");
+            let answer = line(&self.context.console, &text, false)?;
+            let is_no = answer.eq_ignore_ascii_case(b"n") || answer.eq_ignore_ascii_case(b"no");
+            match (is_yes(&answer), is_no) {
+                (true, _) => return Some(true),
+                (_, true) => return Some(false),
+                (false, false) => {}
+            }
+        }
     }
 
     /// OneLogin accepted what it must refuse: from now on the module denies all logins by this credential.
     pub(super) fn is_unsafe(
         &mut self,
         question: &Question,
+        device: &Device,
         what: &str,
         said: &str,
     ) -> Result<(), Stop> {
-        let advice =
-            "protect no login with this tenant; ask OneLogin's support; then run this again";
-        self.answer(question, format!("ACCEPTED: {said}"), Some(advice));
-        let marked = self.proof.mark_unsafe(&self.context.config, question.word);
-        self.note(&paint(
-            Paint::Bad,
-            &wrapped(&format!(
-                "DANGER: OneLogin accepted {what}. With this tenant the second factor protects nothing."
-            )),
-        ));
+        let config = &self.context.config;
+        let marked = self.proof.mark(config, &self.key(question, device));
+        let advice = "ask OneLogin's support; then run this again";
+        let answer = format!("{ACCEPTED} {what}: {said}");
+        self.answer(question, device, &answer, Some(advice));
+        let text = format!(
+            "DANGER: OneLogin accepted {what}. With this tenant the second factor protects nothing."
+        );
+        self.note(&paint(Paint::Bad, &wrapped(&text)));
+        // What the module will see is what counts.
+        let is_marked = || {
+            self.context
+                .load()
+                .is_ok_and(|loaded| loaded.unsafe_tenant.is_some())
+        };
         match marked {
-            Ok(()) => {
-                let text = "From now on the module on this host denies every login that uses this API credential.";
-                self.note(&wrapped(text));
+            Ok(()) if is_marked() => {
+                let (config, list) = (config.display(), unsafe_tenants(config));
+                let text = format!(
+                    "From now on the module denies every login that reads {config} with this API credential: \
+                     {} says so. Keep this root shell open.",
+                    list.display()
+                );
+                self.note(&wrapped(&text));
                 Err(Stop::Unsafe)
             }
-            Err(mut failure) => {
-                failure.0.push(
-                    "this host still lets users in: remove the module from its stacks".to_owned(),
-                );
-                Err(Stop::Failed(failure))
+            marked => {
+                let mut sentences = marked.err().map_or_else(Vec::new, |failure| failure.0);
+                let text = "this host still lets users in: remove the module from its stacks";
+                sentences.push(text.to_owned());
+                Err(Stop::Failed(Failure(sentences)))
             }
         }
     }
