@@ -521,7 +521,7 @@ fn sshd_is_refused_while_its_settings_let_in_too_many_or_nobody() {
 }
 
 /// Only with a key, and then a code, does alice get in.
-fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
+pub(super) fn behind_a_key(scene: &Scene, sshd: &Sshd, code: &str) {
     let name = scene.person("alice").name;
     bad_saying(sshd.client(&name, &[]), "(publickey)");
     let mut client = sshd.client_with_key(&name);
@@ -538,7 +538,7 @@ fn enters_by_password(scene: &Scene, sshd: &Sshd) {
 }
 
 /// An sshd with this configuration, which is also the machine's.
-fn started(scene: &Scene, config: &str) -> Sshd {
+pub(super) fn started(scene: &Scene, config: &str) -> Sshd {
     Sshd::start_by_the_machines_file(&scene.stage, config)
 }
 

@@ -12,6 +12,7 @@ mod network;
 mod onelogin;
 mod proof;
 mod replies;
+mod running_sshd;
 mod shared_file_system;
 mod ssh;
 pub(crate) mod stacks;
@@ -29,9 +30,10 @@ type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 
 /// Each examiner, in the order in which an administrator would look. The second value is true if it
 /// contacts OneLogin or asks the running system: `--offline` and `--root` skip it.
-const EXAMINERS: [(Examiner, bool); 9] = [
+const EXAMINERS: &[(Examiner, bool)] = &[
     (stacks::examine, false),
     (ssh::examine, false),
+    (running_sshd::examine, true),
     (sudo::examine, false),
     (config::examine, false),
     (names::examine, false),
@@ -41,13 +43,21 @@ const EXAMINERS: [(Examiner, bool); 9] = [
     (onelogin::examine, true),
 ];
 
-/// All findings about a host. With `is_live`, OneLogin and the running system are asked as well.
-pub(crate) fn examine(subject: &Subject<'_>, is_live: bool) -> Vec<Finding> {
+/// All findings about a host.
+pub(crate) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    for (examine, needs_live) in EXAMINERS {
-        if is_live || !needs_live {
+    for &(examine, needs_live) in EXAMINERS {
+        if subject.is_live || !needs_live {
             examine(subject, &mut findings);
         }
+    }
+    if !subject.is_live {
+        let what =
+            "not checked: the running sshd, the installed module, state_dir, the log, OneLogin";
+        findings.push(
+            Finding::note("not-checked", what)
+                .why("with --offline or --root, check reads only files"),
+        );
     }
     unread(subject, &mut findings);
     findings

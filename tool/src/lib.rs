@@ -10,7 +10,7 @@
 //! | `login` | logins by the module's own code: predictions, test logins, past decisions | `outcome`, `ui`, `host` |
 //! | `pam_stack` | stacks as libpam reads and walks them, and as they are edited; values only | nothing |
 //! | `sshd` | the files of sshd, its settings by `sshd -T`, and the running sshd | `outcome`, `ui`, `host`, `pam_stack` |
-//! | `examine` | what is wrong with a machine, and what to do | `ui`, `host`, `login`, `pam_stack`, `sshd` |
+//! | `examine` | what is wrong with a machine, and what to do | `outcome`, `ui`, `host`, `login`, `pam_stack`, `sshd` |
 //! | `change` | stacks and settings of sshd: planned, tried, recorded, rolled back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
 //! | `verb` | the commands, a file each, with its `Options` and `run` | all of these |
 #![cfg_attr(

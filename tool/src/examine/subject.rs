@@ -18,6 +18,8 @@ pub(crate) struct Subject<'a> {
     pub(super) user: Option<&'a str>,
     /// The only service to look at; `None` for all.
     pub(super) service: Option<&'a str>,
+    /// Whether OneLogin and the running system may be asked.
+    pub(super) is_live: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -30,7 +32,14 @@ impl<'a> Subject<'a> {
             sshd: Sshd::read(machine),
             user,
             service: None,
+            is_live: false,
         }
+    }
+
+    /// The same; with `is_live`, OneLogin and the running system may be asked.
+    pub(crate) fn live(mut self, is_live: bool) -> Self {
+        self.is_live = is_live;
+        self
     }
 
     /// The same, with the stacks of this service alone.

@@ -18,8 +18,8 @@ pub(crate) struct Sshd {
     pub(crate) path: Option<PathBuf>,
     values: Values,
     pub(crate) blocks: Vec<Block>,
-    /// How many files were read.
-    files: usize,
+    /// The files that were read, each as often as it is included.
+    pub(crate) files: Vec<PathBuf>,
     /// Whether a file of it cannot be read.
     pub(crate) is_in_part: bool,
 }
@@ -137,12 +137,12 @@ impl Sshd {
 
     /// Whether the files include each other, or are unreasonably many.
     pub(crate) fn is_endless(&self) -> bool {
-        self.files > MAX_FILES
+        self.files.len() > MAX_FILES
     }
 
     /// Adds a file; `parent` is the index of the block that includes it.
     fn file(&mut self, machine: &TargetSystem, path: &Path, parent: Option<usize>) {
-        self.files += 1;
+        self.files.push(path.to_owned());
         if self.is_endless() {
             return;
         }

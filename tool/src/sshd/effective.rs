@@ -4,8 +4,8 @@ use crate::host::programs::run;
 use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{KEYBOARD, is_behind_key, needed, ways};
-use std::collections::BTreeMap;
+use crate::sshd::methods::{KEYBOARD, METHODS, is_behind_key, needed, switch, ways};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -13,11 +13,27 @@ use std::path::Path;
 pub(crate) struct Settings(BTreeMap<Keyword, String>);
 
 impl Settings {
-    /// Those of this file or of sshd's own, for a login of this user.
+    /// Those of this file or of sshd's own, for a login of this user from this host.
     pub(crate) fn of(file: Option<&Path>, user: &str) -> Result<Self, Failure> {
         let whom = format!("user={user},host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22");
+        Self::shown(file, &whom)
+    }
+
+    /// Those of sshd's own file, for a connection from this host to this address of it.
+    pub(crate) fn of_connection(user: &str, address: SocketAddr) -> Result<Self, Failure> {
+        let (ip, port) = (address.ip(), address.port());
+        let host = if ip.is_loopback() {
+            "localhost".to_owned()
+        } else {
+            ip.to_string()
+        };
+        let whom = format!("user={user},host={host},addr={ip},laddr={ip},lport={port}");
+        Self::shown(None, &whom)
+    }
+
+    fn shown(file: Option<&Path>, whom: &str) -> Result<Self, Failure> {
         let file = file.map(Path::to_string_lossy);
-        let mut arguments = vec!["-T", "-C", &whom];
+        let mut arguments = vec!["-T", "-C", whom];
         arguments.extend(file.iter().flat_map(|file| ["-f", file]));
         let output = run(&[SSHD], &arguments)
             .ok_or_else(|| Failure::new(format!("{SSHD} does not exist, or cannot be run")))?;
@@ -105,6 +121,24 @@ impl Settings {
         ways(all.map_or(Keyword::Methods.default(), String::as_str))
     }
 
+    /// Whether any method that is switched on is enough.
+    pub(crate) fn any_method_is_enough(&self) -> bool {
+        self.ways().iter().all(|way| way.as_slice() == ["any"])
+    }
+
+    /// The methods that sshd offers first: those of lists in which each method is switched on.
+    pub(crate) fn first_methods(&self) -> BTreeSet<&str> {
+        let is_on = |method: &str| switch(method).is_some_and(|keyword| self.is(keyword, "yes"));
+        if self.any_method_is_enough() {
+            let methods = METHODS.iter().map(|(method, _)| *method);
+            return methods.filter(|method| is_on(method)).collect();
+        }
+        let mut ways = self.ways();
+        ways.retain(|way| way.iter().all(|method| is_on(method)));
+        let firsts = ways.iter().filter_map(|way| way.first().copied());
+        firsts.collect()
+    }
+
     /// The missing setting of methods for a stack after this first factor. A sufficient setting stays: it may
     /// ask for more.
     pub(crate) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
@@ -188,6 +222,21 @@ mod tests {
             ("publickey,keyboard-interactive keyboard-interactive", None),
         ] {
             assert_eq!(settings(methods, "").behind(), behind, "{methods}");
+        }
+    }
+
+    #[test]
+    fn the_methods_that_come_first_are_those_that_are_switched_on() {
+        let switches = "pubkeyauthentication yes\nhostbasedauthentication no\n";
+        for (methods, first) in [
+            ("publickey,keyboard-interactive:pam", &["publickey"][..]),
+            ("password publickey", &["publickey"]),
+            ("hostbased,publickey", &[]),
+            ("any", &["keyboard-interactive", "publickey"]),
+        ] {
+            let settings = settings(methods, switches);
+            let found: Vec<_> = settings.first_methods().into_iter().collect();
+            assert_eq!(found, first, "{methods}");
         }
     }
 

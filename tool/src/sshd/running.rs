@@ -163,11 +163,14 @@ fn triggered(said: &str) -> impl Iterator<Item = &str> {
 
 /// The command that makes the running sshd read its settings.
 fn advice(pid: i32) -> String {
-    if !has_systemds_socket(pid) {
-        return RELOAD.to_owned();
+    let is_held = has_systemds_socket(pid);
+    let unit = systemd_runs().then(|| unit(pid)).flatten();
+    match unit {
+        Some(unit) if is_held => format!("type: sudo systemctl restart {unit}"),
+        Some(unit) => format!("type: sudo systemctl reload {unit}"),
+        None if is_held => "type: sudo systemctl restart ssh (or sshd)".to_owned(),
+        None => format!("type: sudo kill -HUP {pid}"),
     }
-    let unit = unit(pid).unwrap_or_else(|| "ssh (or sshd)".to_owned());
-    format!("type: systemctl restart {unit}")
 }
 
 /// Whether PID 1 has this process's listening socket, too: it has made it, and handed it on. An sshd that
@@ -304,63 +307,131 @@ fn identity(file: &Path) -> Option<(u64, i64, i64)> {
     Some((metadata.ino(), metadata.mtime(), metadata.mtime_nsec()))
 }
 
-/// Why the running sshd does not follow these settings; the tool asks it which methods it offers first.
-pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
-    let listening = listening();
-    if listening.len() > 1 {
-        return Some(
-            "more than one sshd is running, each may have its own settings, and all of them would use the \
-             new stack"
-                .to_owned(),
-        );
-    }
+/// What a running sshd makes of the settings in its files.
+pub(crate) enum Running {
+    /// No sshd accepts connections where these settings let it listen: the next one reads them.
+    Absent,
+    /// Its first methods are those of its settings.
+    Follows,
+    /// It could not be asked; the reason.
+    Unknown(String),
+    /// It has other settings than its files.
+    Stale(Stale),
+}
+
+/// A running sshd that has not read its settings.
+pub(crate) struct Stale {
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// The first methods that it offers.
+    pub(crate) offered: String,
+    /// The first methods of its settings.
+    pub(crate) wanted: String,
+    /// How to make it read them.
+    pub(crate) advice: String,
+}
+
+/// Asks the running sshd which methods it offers this user first, and compares them with its settings.
+pub(crate) fn compare(settings: &Settings, user: &str) -> Running {
     let Some(address) = settings.address() else {
-        return Some(format!(
-            "cannot check whether the running sshd has read its settings: it listens on {}",
-            pam_onelogin::text::printable(settings.value(Keyword::ListenAddress))
-        ));
+        let address = pam_onelogin::text::printable(settings.value(Keyword::ListenAddress));
+        return Running::Unknown(format!("it listens on {address}"));
     };
-    let ways = settings.ways();
-    let first: BTreeSet<&str> = ways.iter().filter_map(|way| way.first().copied()).collect();
+    // A Match block may apply to this very connection.
+    let settings = match Settings::of_connection(user, address) {
+        Ok(settings) => settings,
+        Err(Failure(sentences)) => return Running::Unknown(sentences.join(" ")),
+    };
     let Some(said) = ask_for_methods(address, user) else {
-        return Some(format!(
-            "cannot check whether the running sshd has read its settings: {SSH} does not exist; install \
-             the SSH client"
-        ));
+        return Running::Unknown(format!("{SSH} does not exist; install the SSH client"));
     };
     let is_refused = |line: &str| {
         let line = line.trim_end();
         line.starts_with("ssh: connect to host ") && line.ends_with("Connection refused")
     };
     if said.lines().any(is_refused) {
-        return None;
+        return Running::Absent;
     }
     let offered = said
         .rsplit_once("Permission denied (")
         .and_then(|(_, rest)| rest.split(')').next());
-    let offered: BTreeSet<&str> = offered
-        .map(|list| list.split(',').collect())
-        .unwrap_or_default();
+    let Some(offered) = offered else {
+        let last = said.lines().rfind(|line| !line.trim().is_empty());
+        let last = last.unwrap_or("it closed the connection").trim();
+        return Running::Unknown(pam_onelogin::text::printable(last));
+    };
+    let mut offered: BTreeSet<&str> = offered.split(',').collect();
+    let mut first = settings.first_methods();
+    if settings.any_method_is_enough() {
+        // The switches for GSSAPI differ between distributions.
+        offered.retain(|method| !method.starts_with("gssapi"));
+        first.retain(|method| !method.starts_with("gssapi"));
+    }
     if offered == first {
-        return None;
+        return Running::Follows;
     }
     let list = |methods: BTreeSet<&str>| {
         let methods: Vec<_> = methods.into_iter().collect();
         pam_onelogin::text::printable(&methods.join(", "))
     };
-    Some(format!(
-        "the sshd that runs at {address} has not read its settings: its first methods are {}, not {}; \
-         {}",
-        if offered.is_empty() {
-            "unknown".to_owned()
-        } else {
-            list(offered)
-        },
-        list(first),
-        listening
-            .first()
-            .map_or_else(|| RELOAD.to_owned(), |pid| advice(*pid))
-    ))
+    Running::Stale(Stale {
+        address,
+        offered: list(offered),
+        wanted: list(first),
+        advice: reload_advice(&settings),
+    })
+}
+
+/// Why the running sshd does not follow these settings; the tool asks it which methods it offers first.
+pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
+    if listening().len() > 1 {
+        return Some(
+            "more than one sshd is running, each may have its own settings, and all of them would use the \
+             new stack"
+                .to_owned(),
+        );
+    }
+    match compare(settings, user) {
+        Running::Absent | Running::Follows => None,
+        Running::Unknown(why) => Some(format!(
+            "cannot check whether the running sshd has read its settings: {why}"
+        )),
+        Running::Stale(stale) => Some(format!(
+            "the sshd that runs at {} has not read its settings: its first methods are {}, not {}; {}",
+            stale.address, stale.offered, stale.wanted, stale.advice
+        )),
+    }
+}
+
+/// How many processes of sshd listen.
+pub(crate) fn listeners() -> usize {
+    listening().len()
+}
+
+/// The command that makes the running sshd read these settings.
+pub(crate) fn reload_advice(settings: &Settings) -> String {
+    let listening = listening();
+    let main = number_in(Path::new(settings.value(Keyword::PidFile)));
+    let main = main.filter(|pid| listening.contains(pid));
+    let pid = main.or_else(|| listening.first().copied());
+    pid.map_or_else(|| RELOAD.to_owned(), advice)
+}
+
+/// Those of these files that changed after the running sshd read them: it writes its pid each time.
+/// `None` if it writes no such file.
+pub(crate) fn changed_since<'a>(
+    settings: &Settings,
+    files: impl Iterator<Item = &'a PathBuf>,
+) -> Option<Vec<&'a PathBuf>> {
+    let file = Path::new(settings.value(Keyword::PidFile));
+    number_in(file)?;
+    let (_, seconds, nanoseconds) = identity(file)?;
+    // The clock of files goes in steps of some milliseconds, so an equal time may be a later one.
+    let is_newer = |file: &&PathBuf| {
+        std::fs::metadata(file)
+            .is_ok_and(|now| (now.ctime(), now.ctime_nsec()) >= (seconds, nanoseconds))
+    };
+    Some(files.filter(is_newer).collect())
 }
 
 /// The output of the ssh client when it offers no method to sshd; `None` if there is no client.
@@ -389,7 +460,7 @@ const HELD: &str =
 const USUAL: [&str; 2] = ["ssh.service", "sshd.service"];
 const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SSH: &str = "/usr/bin/ssh";
-const RELOAD: &str = "type: systemctl reload ssh (or sshd)";
+const RELOAD: &str = "type: sudo systemctl reload ssh (or sshd)";
 /// How often the tool checks whether sshd is back, and the pause between two checks.
 const LOOKS: u32 = 1500;
 const LOOK: Duration = Duration::from_millis(20);
@@ -445,7 +516,7 @@ mod tests {
         let own = sockets(Path::new("/proc/self"));
         assert!(listening_in(&table).any(|inode| own.contains(inode)));
         assert!(!has_systemds_socket(pid));
-        assert!(advice(pid).contains("reload"));
+        assert_eq!(advice(pid), format!("type: sudo kill -HUP {pid}"));
         drop(socket);
     }
 }

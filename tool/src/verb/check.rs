@@ -24,7 +24,7 @@ pub(crate) struct Options {
     focus: Option<String>,
     #[command(flatten)]
     machine: TargetSystem,
-    /// Check files only; do not contact OneLogin
+    /// Check files only; do not contact OneLogin, and do not ask the running sshd
     #[arg(long)]
     offline: bool,
     /// Check only the configuration and the files that it names
@@ -129,9 +129,8 @@ fn findings(config: &Path, options: &Options) -> Vec<Finding> {
         return examine_configuration(&options.machine, config);
     }
     let subject = Subject::of(&options.machine, config, options.user());
-    let subject = subject.only(options.service());
     let is_live = !options.offline && options.machine.is_this();
-    examine(&subject, is_live)
+    examine(&subject.only(options.service()).live(is_live))
 }
 
 /// How many faults and warnings there are.

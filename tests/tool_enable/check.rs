@@ -1,0 +1,146 @@
+//! `pam-onelogin check` with a running sshd: its files may be right, and the process may not have read them.
+
+use super::sshd::{behind_a_key, included, started};
+use super::*;
+
+/// sshd accepts a key alone.
+const KEY_ALONE: &str = "UsePAM yes\nKbdInteractiveAuthentication no\nPasswordAuthentication no\n";
+const UNREAD: &str = "the running sshd has not read its settings";
+
+/// The stack of sshd behind a key, as an administrator writes it.
+fn write_stack(scene: &Scene) {
+    let text = fs::read_to_string("/etc/pam.d/sshd").unwrap();
+    let lines = "auth requisite pam_onelogin.so behind=key\nauth required pam_permit.so";
+    write(
+        scene,
+        "/etc/pam.d/sshd",
+        text.replace("@include common-auth", lines),
+    );
+}
+
+/// sshd has read its settings again: it writes its pid after it listens.
+fn reload(sshd: &Sshd) {
+    let written = || fs::metadata("/run/sshd.pid").and_then(|file| file.modified());
+    let before = written().unwrap();
+    sshd.reload();
+    wait_until(
+        || written().is_ok_and(|now| now != before),
+        "sshd writes its pid",
+    );
+}
+
+/// What `check sshd -v` says, in one line for each part of a finding.
+fn checked(further: &[&str]) -> String {
+    let output = Command::new(binary("pam-onelogin"))
+        .args(["check", "sshd", "-v"])
+        .args(further)
+        .env_clear()
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn an_sshd_that_has_not_read_its_settings_is_a_fault_until_it_is_reloaded() {
+    let scene = machine(&[]);
+    let sshd = started(&scene, &included(""));
+    write_stack(&scene);
+    write(&scene, SETTINGS, KEY);
+    let said = checked(&[]);
+    let fault = format!("FAULT    {UNREAD}\n         where  /etc/ssh/sshd_config\n");
+    assert!(said.contains(&fault), "{said}");
+    let pid = fs::read_to_string("/run/sshd.pid").unwrap();
+    let advice = format!("do     type: sudo kill -HUP {}\n", pid.trim());
+    assert!(said.contains(&advice), "{said}");
+    assert!(
+        said.contains(
+            "are keyboard-interactive, password, publickey, by its settings they are publickey:"
+        ),
+        "{said}"
+    );
+
+    let offline = checked(&["--offline"]);
+    assert!(!offline.contains(UNREAD), "{offline}");
+    assert!(
+        offline.contains("note     not checked: the running sshd, "),
+        "{offline}"
+    );
+
+    reload(&sshd);
+    let said = checked(&[]);
+    assert!(!said.contains(UNREAD), "{said}");
+    assert!(
+        said.contains("good     the running sshd has read its settings\n"),
+        "{said}"
+    );
+    behind_a_key(&scene, &sshd, CODE);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_method_that_was_added_behind_the_key_is_not_called_good_before_sshd_is_reloaded() {
+    let scene = machine(&[]);
+    let config = included("");
+    write(&scene, SETTINGS, KEY_ALONE);
+    let sshd = started(&scene, &config);
+    let pid = || fs::read_to_string("/run/sshd.pid").unwrap_or_default();
+    wait_until(
+        || pid().trim() == sshd.pid().to_string(),
+        "sshd writes its pid",
+    );
+    write_stack(&scene);
+    // A key comes first in both, so the methods that sshd offers do not tell.
+    write(&scene, SETTINGS, KEY);
+    entered(sshd.client_with_key(&scene.person("alice").name), "alice");
+    let said = checked(&[]);
+    let warning = format!(
+        "warning  this file has changed since the running sshd read its settings\n         where  {SETTINGS}\n"
+    );
+    assert!(said.contains(&warning), "{said}");
+    reload(&sshd);
+    let said = checked(&[]);
+    assert!(!said.contains("has changed since"), "{said}");
+    behind_a_key(&scene, &sshd, CODE);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn settings_of_root_alone_do_not_hide_that_sshd_has_not_read_those_of_others() {
+    let scene = machine(&[]);
+    let for_root = "Match User root\nAuthenticationMethods publickey\n";
+    let config = included("");
+    write(&scene, SETTINGS, for_root);
+    let _sshd = started(&scene, &config);
+    write_stack(&scene);
+    write(&scene, SETTINGS, format!("{KEY}{for_root}"));
+    let said = checked(&[]);
+    assert!(said.contains(&format!("FAULT    {UNREAD}\n")), "{said}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn without_a_running_sshd_and_without_root_check_says_that_it_did_not_ask() {
+    let scene = machine(&[]);
+    let sshd = started(&scene, &included(""));
+    write_stack(&scene);
+    write(&scene, SETTINGS, KEY);
+    let mut command = scene.stage.command(
+        &scene.person("alice"),
+        binary("pam-onelogin").to_str().unwrap(),
+        &["check", "sshd", "-v"],
+    );
+    let said = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(
+        said.contains("note     not checked: whether the running sshd has read its settings\n"),
+        "{said}"
+    );
+    drop(sshd);
+    let said = checked(&[]);
+    assert!(
+        said.contains(
+            "note     no sshd is running: the next one reads its settings when it starts\n"
+        ),
+        "{said}"
+    );
+}
