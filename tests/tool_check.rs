@@ -367,7 +367,14 @@ fn who_may_not_read_a_file_is_told_so_and_hears_nothing_good_of_it() {
     write("etc/ssh/d/cloud", "UsePAM yes\n", mode);
     write("etc/sudoers", "Defaults !authenticate\n", mode);
     let tool_file = root.path().join("tool");
-    fs::copy(binary("pam-onelogin"), &tool_file).unwrap();
+    // Another process writes it: a child that another test starts at this moment would keep it open.
+    let mut copy = Command::new("cp");
+    assert!(
+        copy.args([&binary("pam-onelogin"), &tool_file])
+            .status()
+            .unwrap()
+            .success()
+    );
     set_mode(&tool_file, 0o755);
     set_mode(root.path(), 0o755);
     let mut command = Command::new(&tool_file);
