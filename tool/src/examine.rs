@@ -19,6 +19,7 @@ pub(crate) mod stacks;
 pub(crate) mod subject;
 mod sudo;
 mod system;
+mod units;
 
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
@@ -35,6 +36,7 @@ const EXAMINERS: &[(Examiner, bool)] = &[
     (ssh::examine, false),
     (running_sshd::examine, true),
     (sudo::examine, false),
+    (units::examine, false),
     (config::examine, false),
     (names::examine, false),
     (module::examine, true),
