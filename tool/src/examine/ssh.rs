@@ -331,8 +331,7 @@ fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 
 /// Times and tries.
 fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
-    let settings = subject.settings.as_ref();
-    let wait = settings.map_or(LOGIN_TIMEOUT, |settings| settings.onelogin.login_timeout);
+    let wait = subject.login_timeout();
     let grace = view.value(Keyword::GraceTime);
     match seconds(grace) {
         Some(0) => {}
@@ -404,9 +403,6 @@ const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive
 
 /// The service of sshd.
 const SERVICE: &str = "sshd";
-
-/// The default of `onelogin.login_timeout`.
-const LOGIN_TIMEOUT: Duration = Duration::from_secs(55);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,7 @@ use crate::host::target_system::TargetSystem;
 use crate::sshd::config::Sshd;
 use pam_onelogin::config::{Config, NoFactor, UnknownUser, parse};
 use std::path::Path;
+use std::time::Duration;
 
 /// What an examiner looks at.
 pub(crate) struct Subject<'a> {
@@ -65,6 +66,12 @@ impl<'a> Subject<'a> {
         })
     }
 
+    /// The longest time of a login.
+    pub(super) fn login_timeout(&self) -> Duration {
+        let settings = self.settings.as_ref();
+        settings.map_or(LOGIN_TIMEOUT, |settings| settings.onelogin.login_timeout)
+    }
+
     /// Whether sshd uses this service.
     pub(super) fn is_ssh(&self, service: &str) -> bool {
         service == self.sshd.service()
@@ -82,3 +89,6 @@ fn settings(machine: &TargetSystem, path: &Path) -> Option<Config> {
     let text = machine.text(path).ok().flatten()?;
     parse(&path.display().to_string(), &text).ok()
 }
+
+/// The default of `onelogin.login_timeout`.
+const LOGIN_TIMEOUT: Duration = Duration::from_secs(55);

@@ -5,6 +5,7 @@ use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Place};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Checks the rules of sudo, if its stack calls `pam_onelogin`.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
@@ -32,7 +33,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             );
             continue;
         }
-        let is_said = defaults(&rules.defaults, findings);
+        let is_said = defaults(&rules.defaults, subject.login_timeout(), findings);
         if !is_said && !rules.is_in_part {
             findings.push(timestamp("5 or 15", "").in_file(path));
         }
@@ -75,6 +76,12 @@ struct Setting {
     value: Option<String>,
     /// `!`
     is_off: bool,
+}
+
+impl Setting {
+    fn is_for_all(&self) -> bool {
+        ["", ":ALL", "@ALL", ">ALL", "!ALL"].contains(&self.scope.as_str())
+    }
 }
 
 impl Rules {
@@ -262,29 +269,47 @@ fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) 
 
 /// Settings that change which user sudo authenticates, and how often. Returns whether one of them sets how
 /// long sudo remembers an authentication.
-fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
+fn defaults(settings: &[Setting], wait: Duration, findings: &mut Vec<Finding>) -> bool {
     let mut is_said = false;
+    let is_timeout =
+        |setting: &&Setting| setting.name == "timestamp_timeout" && setting.is_for_all();
+    let timeout_for_all = settings.iter().rfind(is_timeout);
+    let remembers = timeout_for_all.is_none_or(|last| {
+        let minutes = last
+            .value
+            .as_deref()
+            .and_then(|value| value.parse::<f64>().ok());
+        !last.is_off && minutes != Some(0.0)
+    });
     for setting in settings {
         let scope = match setting.scope.as_str() {
-            "" | ":ALL" | "@ALL" | ">ALL" | "!ALL" => String::new(),
+            _ if setting.is_for_all() => String::new(),
             scope => format!(" (Defaults{scope})"),
         };
         let value = setting.value.as_deref().unwrap_or_default();
         let finding = match (setting.name.as_str(), setting.is_off) {
             ("authenticate", true) => asks_nothing(&scope),
             ("timestamp_timeout", is_off) => {
-                is_said |= scope.is_empty();
+                is_said |= setting.is_for_all();
                 match timeout(value, &scope).filter(|_| !is_off) {
                     Some(finding) => finding,
                     None => continue,
                 }
             }
-            ("timestamp_type", false) if value == "global" => {
-                let what = format!("one authentication counts for all terminals{scope}");
-                Finding::warning("sudo-timestamp", what)
-                    .why("timestamp_type is \"global\"")
-                    .advice("write \"Defaults timestamp_type=tty\"")
+            ("timestamp_type", false) if value == "global" && remembers => {
+                all_terminals("timestamp_type=global", &scope)
             }
+            ("tty_tickets", true) if remembers => all_terminals("!tty_tickets", &scope),
+            ("timestamp_type", false) if value == "ppid" && remembers => {
+                let what = format!("one authentication counts for all commands of a shell{scope}");
+                Finding::note("sudo-timestamp", what).why(
+                    "with timestamp_type=ppid, sudo remembers the process that starts it, not the terminal",
+                )
+            }
+            ("passwd_timeout", false) => match prompt_time(value, wait, &scope) {
+                Some(finding) => finding,
+                None => continue,
+            },
             ("targetpw" | "runaspw", false) => {
                 let what = format!("sudo asks for the factor of another user{scope}");
                 Finding::warning("sudo-subject", what)
@@ -319,6 +344,36 @@ fn defaults(settings: &[Setting], findings: &mut Vec<Finding>) -> bool {
         findings.push(finding.of(Some(setting.place.clone())));
     }
     is_said
+}
+
+/// Another terminal of the user needs no second factor.
+fn all_terminals(setting: &str, scope: &str) -> Finding {
+    let what = format!("one authentication counts for all terminals of the user{scope}");
+    Finding::warning("sudo-timestamp", what)
+        .why(format!(
+            "with {setting}, sudo needs no second factor in another terminal while it remembers the first"
+        ))
+        .advice(format!(
+            "write \"Defaults timestamp_type=tty\" in place of \"{setting}\""
+        ))
+}
+
+/// A prompt that sudo ends before the module does. The value is in minutes; 0 stands for no limit.
+fn prompt_time(value: &str, wait: Duration, scope: &str) -> Option<Finding> {
+    let seconds = value.parse::<f64>().ok()? * 60.0;
+    if seconds <= 0.0 || seconds >= wait.as_secs_f64() {
+        return None;
+    }
+    let what = format!("sudo ends a prompt after {seconds:.0} seconds{scope}");
+    let wait = wait.as_secs();
+    Some(
+        Finding::warning("sudo-prompt", what)
+            .why(format!(
+                "that is before pam_onelogin ends it (login_timeout, {wait} seconds): a code that comes later \
+                 is not accepted"
+            ))
+            .advice(format!("write \"Defaults passwd_timeout={}\"", wait / 60 + 1)),
+    )
 }
 
 /// The stack is skipped.
