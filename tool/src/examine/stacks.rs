@@ -5,15 +5,19 @@ mod compare;
 mod edit;
 mod judge;
 mod lines;
+mod programs;
 mod rewrite;
 
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::lines::misspelt;
+use crate::examine::stacks::programs::{
+    CONSOLE, LOCKS, TWINS, WAYS_IN, hides_prompts, needs_no_login,
+};
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{self, FOLDERS, Kind};
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Place};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -61,6 +65,8 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
     }
     found.into(findings);
+    let of_them = stacks.iter().filter(|stack| subject.includes(&stack.name));
+    without_prompt(of_them, findings);
     other_ways_in(subject, &stacks, findings);
     if let Some(service) = subject.service {
         let stack = read(subject.machine, service);
@@ -291,6 +297,36 @@ fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     }
 }
 
+/// Stacks of programs that cannot show a prompt, and of programs that use no auth lines.
+fn without_prompt<'a>(stacks: impl Iterator<Item = &'a NamedStack>, findings: &mut Vec<Finding>) {
+    for stack in stacks.filter(|stack| stack.asks()) {
+        let (name, path) = (&stack.name, stack.service.path.as_deref());
+        let place = path.map(|path| Place::of(path, None));
+        if hides_prompts(name) {
+            let what = format!("{name}: this program cannot show a prompt for a code");
+            findings.push(
+                Finding::warning("no-prompt", what)
+                    .of(place)
+                    .why(
+                        "no user can log in there: it answers the prompt with the name of the user, \
+                         or ends the login",
+                    )
+                    .advice(format!(
+                        "in /etc/pam.d/{name}, write \"auth requisite pam_unix.so\" in place of its auth \
+                         lines and of lines that include auth lines; its logins then need no second factor"
+                    )),
+            );
+        } else if needs_no_login(name) {
+            let what = format!("{name}: this program uses no auth lines");
+            findings.push(
+                Finding::note("no-auth", what).of(place).why(
+                    "it starts jobs for users who are not logged in: they need no second factor",
+                ),
+            );
+        }
+    }
+}
+
 /// Whether an editor or a package manager left this file over: it is not a stack.
 fn is_left_over(name: &str) -> bool {
     let ends = [
@@ -320,48 +356,3 @@ fn is_part(name: &str) -> bool {
 
 /// The longest line that each libpam takes, in bytes.
 const LONG: usize = 1000;
-
-/// A service, one that belongs to it, and what is typed to reach that.
-const TWINS: [(&str, &str, &str); 4] = [
-    ("sudo", "sudo-i", "\"sudo -i\""),
-    ("sudo-i", "sudo", "sudo"),
-    ("su", "su-l", "\"su -\""),
-    ("su-l", "su", "su"),
-];
-
-/// Services that give a shell, or root.
-const WAYS_IN: [&str; 9] = [
-    "cockpit",
-    "doas",
-    "polkit-1",
-    "sshd",
-    "su",
-    "su-l",
-    "sudo",
-    "sudo-i",
-    "xrdp-sesman",
-];
-
-/// Services of lock screens.
-const LOCKS: &[&str] = &[
-    "cinnamon-screensaver",
-    "gnome-screensaver",
-    "gtklock",
-    "hyprlock",
-    "i3lock",
-    "kde",
-    "kscreenlocker",
-    "kscreensaver",
-    "light-locker",
-    "mate-screensaver",
-    "physlock",
-    "swaylock",
-    "vlock",
-    "waylock",
-    "xfce4-screensaver",
-    "xlock",
-    "xscreensaver",
-];
-
-/// The service of the console.
-const CONSOLE: &str = "login";

@@ -3,7 +3,8 @@
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::compare::Comparison;
 use crate::examine::stacks::edit::{Edit, Found, rewrite_advice};
-use crate::examine::stacks::judge::{Judge, Key, Reach};
+use crate::examine::stacks::judge::{Judge, Key};
+use crate::examine::stacks::programs::{is_login, reach};
 use crate::examine::stacks::rewrite::{Rewritten, rewrite};
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
@@ -227,23 +228,4 @@ fn key(subject: &Subject<'_>, name: &str, service: &Stack) -> Key {
     } else {
         Key::Open
     }
-}
-
-/// The account whose secrets the program of this service asks a logged-in user for.
-fn reach(name: &str) -> Reach {
-    match name {
-        "su" | "su-l" | "polkit-1" => Reach::Others,
-        "sudo" | "sudo-i" | "doas" => Reach::Own,
-        _ => Reach::None,
-    }
-}
-
-/// Whether root runs the program of this service, for people who have not logged in yet.
-fn is_login(name: &str) -> bool {
-    let greeters = ["gdm", "lightdm", "lxdm", "sddm", "xrdp"];
-    let others = [
-        "cockpit", "ftp", "greetd", "imap", "kde", "login", "pop3", "remote", "rlogin", "vsftpd",
-        "xdm",
-    ];
-    greeters.iter().any(|start| name.starts_with(start)) || others.contains(&name)
 }

@@ -2,6 +2,7 @@
 //! without it. A long file, because all findings follow from the same walk of the stack.
 
 use crate::examine::stacks::edit::{Edit, Found, Spot};
+use crate::examine::stacks::programs::{hides_prompts, needs_no_login};
 use crate::examine::stacks::rewrite::line;
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
@@ -149,7 +150,8 @@ impl Judge<'_> {
         }
         findings.extend(successes);
         findings.extend(self.credentials(first));
-        if !findings.iter().any(|found| found.finding.severity.is_bad()) {
+        let is_used = !hides_prompts(self.name) && !needs_no_login(self.name);
+        if is_used && !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
                 Finding::good("stack", "pam_onelogin is called, and its denial is final")
                     .at(&first.path, first.line)
