@@ -462,7 +462,7 @@ fn a_word_is_the_service_of_this_name_or_else_a_user() {
     has(&ran.out, "warning  sshd does not call pam_onelogin");
     has(
         &ran.out,
-        "do     type: sudo pam-onelogin enable sshd --behind key --try 300\n",
+        "do     type: sudo pam-onelogin enable sshd --behind key --try 5m\n",
     );
     // No service has this name.
     let ran = check_at(root.path(), &["alice"]);
@@ -483,8 +483,33 @@ fn a_system_where_no_stack_names_the_module_has_no_fault() {
     has(&ran.out, "note     no stack calls pam_onelogin");
     has(
         &ran.out,
-        "do     type: sudo pam-onelogin enable sshd --behind key --try 300;",
+        "do     type: sudo pam-onelogin enable sshd --behind key --try 5m;",
     );
+}
+
+#[test]
+fn the_first_factor_to_enable_sshd_with_is_the_one_that_its_settings_show() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in ["etc/pam.d", "etc/ssh"] {
+        fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    let stack = "auth required pam_unix.so\n";
+    fs::write(root.path().join("etc/pam.d/sshd"), stack).unwrap();
+    for (settings, factor) in [
+        ("UsePAM yes\nKbdInteractiveAuthentication no\n", "password"),
+        (
+            "PasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+            "key",
+        ),
+        ("AuthenticationMethods publickey,password\n", "key"),
+        ("AuthenticationMethods keyboard-interactive\n", "password"),
+    ] {
+        fs::write(root.path().join("etc/ssh/sshd_config"), settings).unwrap();
+        let command = format!("type: sudo pam-onelogin enable sshd --behind {factor} --try 5m");
+        for words in [&["-v"][..], &["sshd"]] {
+            has(&check_at(root.path(), words).out, &command);
+        }
+    }
 }
 
 #[test]

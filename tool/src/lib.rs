@@ -72,7 +72,7 @@ enum Shell {
 
 /// The text below the list of commands.
 const NEXT: &str = "\
-First steps, as root: check, then test USER, then enable SERVICE --try 300.
+First steps, as root: check, then test USER, then enable SERVICE --try 5m.
 Exit status: 0 success; 1 finding, denial or failure; 2 wrong command line; 3 unsafe tenant. Manual: pam-onelogin(8).";
 
 /// The heading of the options that every command has.

@@ -71,7 +71,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if let Some(service) = subject.service {
         let stack = read(subject.machine, service);
         if stack.is_some_and(|stack| !stack.asks() && stack.service.unreadable.is_none()) {
-            findings.push(service_not_used(service));
+            findings.push(service_not_used(subject, service));
         }
         return;
     }
@@ -86,21 +86,25 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             Finding::note("not-used", "no stack calls pam_onelogin")
                 .in_file("/etc/pam.d")
                 .why("no login needs a second factor")
-                .advice("type: sudo pam-onelogin enable sshd --behind key --try 300; or see \"STACKS\" in pam_onelogin(8)"),
+                .advice(format!(
+                    "type: sudo pam-onelogin {}; or see \"STACKS\" in pam_onelogin(8)",
+                    subject.enable_sshd()
+                )),
         );
     }
 }
 
 /// A service that was asked for, and does not call the module.
-fn service_not_used(service: &str) -> Finding {
+fn service_not_used(subject: &Subject<'_>, service: &str) -> Finding {
     let command = match service {
-        "sshd" => Some("sshd --behind key"),
-        "sudo" | "sudo-i" => Some("sudo"),
-        "su" | "su-l" => Some("su"),
+        "sshd" => Some(subject.enable_sshd()),
+        "sudo" | "sudo-i" => Some("enable sudo --try 5m".to_owned()),
+        "su" | "su-l" => Some("enable su --try 5m".to_owned()),
+        "login" => Some("enable login --try 5m".to_owned()),
         _ => None,
     };
     let advice = match command {
-        Some(command) => format!("type: sudo pam-onelogin enable {command} --try 300"),
+        Some(command) => format!("type: sudo pam-onelogin {command}"),
         None => "see \"STACKS\" in pam_onelogin(8)".to_owned(),
     };
     Finding::warning(

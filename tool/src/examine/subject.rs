@@ -49,6 +49,17 @@ impl<'a> Subject<'a> {
         self
     }
 
+    /// The command that adds OneLogin to sshd, with the first factor that its logins have now.
+    pub(crate) fn enable_sshd(&self) -> String {
+        let settings = self.sshd.global();
+        let factor = if self.sshd.path.is_some() && settings.lets_in_without_key() {
+            "password"
+        } else {
+            "key"
+        };
+        format!("enable sshd --behind {factor} --try 5m")
+    }
+
     /// Whether a service is to be looked at.
     pub(super) fn includes(&self, service: &str) -> bool {
         self.service.is_none_or(|only| only == service)

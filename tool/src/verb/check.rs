@@ -91,7 +91,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
             "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",
         ));
     }
-    let mut findings = findings(&context.config, options);
+    let (mut findings, enable) = findings(&context.config, options);
     // The order of the examiners stays within a severity.
     findings.sort_by_key(|finding| finding.severity);
     let width = width();
@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     };
     let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
     if !options.detail.quiet {
-        let next = next(&context.config, options, &findings);
+        let next = next(&context.config, options, &findings, &enable);
         let text = format!("{} {next}", summary(faults, warnings));
         let colour = match (faults, warnings) {
             (0, 0) => Paint::Good,
@@ -123,14 +123,16 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
 }
 
-/// What is to be examined, examined.
-fn findings(config: &Path, options: &Options) -> Vec<Finding> {
+/// What is to be examined, examined; and the command that adds OneLogin to sshd.
+fn findings(config: &Path, options: &Options) -> (Vec<Finding>, String) {
     if options.config_only {
-        return examine_configuration(&options.machine, config);
+        let findings = examine_configuration(&options.machine, config);
+        return (findings, String::new());
     }
     let subject = Subject::of(&options.machine, config, options.user());
     let is_live = !options.offline && options.machine.is_this();
-    examine(&subject.only(options.service()).live(is_live))
+    let subject = subject.only(options.service()).live(is_live);
+    (examine(&subject), subject.enable_sshd())
 }
 
 /// How many faults and warnings there are.
@@ -149,7 +151,7 @@ fn summary(faults: usize, warnings: usize) -> String {
 }
 
 /// The command that an administrator types next.
-fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
+fn next(config: &Path, options: &Options, findings: &[Finding], enable: &str) -> String {
     let has = |wanted: &[&str]| findings.iter().any(|found| wanted.contains(&found.id));
     let tool = if config == Path::new(DEFAULT_CONFIG) {
         "sudo pam-onelogin".to_owned()
@@ -187,9 +189,7 @@ fn next(config: &Path, options: &Options, findings: &[Finding]) -> String {
     let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
-        format!(
-            "No service uses the module yet. Next: {tool} test {user}; then: {tool} enable sshd --behind key --try 300"
-        )
+        format!("No service uses the module yet. Next: {tool} test {user}; then: {tool} {enable}")
     } else {
         format!("Next: {tool} test {user}")
     }
@@ -215,7 +215,7 @@ mod tests {
     fn next_after(words: &[&str], findings: &[Finding]) -> String {
         let words = ["check"].iter().chain(words);
         let options = Line::parse_from(words).options;
-        next(Path::new(DEFAULT_CONFIG), &options, findings)
+        next(Path::new(DEFAULT_CONFIG), &options, findings, "enable sshd")
     }
 
     #[test]
@@ -242,7 +242,7 @@ mod tests {
         assert_eq!(
             next_after(&["alice"], &[Finding::note("not-used", "")]),
             "No service uses the module yet. Next: sudo pam-onelogin test alice; \
-             then: sudo pam-onelogin enable sshd --behind key --try 300"
+             then: sudo pam-onelogin enable sshd"
         );
         assert_eq!(
             next_after(&["--user", "alice"], &[Finding::warning("lock-screen", "")]),
