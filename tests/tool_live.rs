@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::sync::mpsc::channel;
-use tool::{Ran, at, has, run};
+use tool::{Ran, at, has, run, with_config};
 use world::{NAME, World, push, totp};
 
 /// The second credential, and its lines of configuration.
@@ -627,18 +627,35 @@ fn a_configuration_alone_can_be_checked_before_it_is_put_in_its_place() {
         (ran.code, ran.out.as_str(), ran.err.as_str()),
         (0, line.as_str(), "")
     );
-    // A copy that a program makes for the check need not be private yet.
+    // A program may make a copy for the check in a folder of another user; only root may read the copy.
+    let folder = world.place.path().join("copies");
+    std::fs::create_dir(&folder).unwrap();
+    let copy = folder.join("copy");
+    std::fs::write(&copy, std::fs::read(&path).unwrap()).unwrap();
+    set_mode(&copy, 0o600);
+    set_mode(&folder, 0o777);
+    let ran = run(with_config(&copy, &only), &[]);
+    assert_eq!(ran.code, 0, "{}", ran.out);
+    let ran = run(with_config(&copy, &["check", "--offline"]), &[]);
+    has(&ran.out, "FAULT    the folder ");
     set_mode(&path, 0o644);
-    assert_eq!(run(at(&world.place, &only), &[]).code, 0);
-    let checked = Checked::of(&world, &["--config-only"]);
-    assert_eq!(checked.findings.len(), 1, "{}", checked.ran.out);
-    // Where it is used, it must be private.
-    let checked = Checked::of(&world, &["--offline"]);
-    assert_eq!(checked.severity("secret-file"), ["fault"]);
-    assert_eq!(
-        checked.part("secret-file", "advice"),
-        format!("type: chmod 600 {}", path.display())
-    );
+    for words in ["--config-only", "--offline"] {
+        let checked = Checked::of(&world, &[words]);
+        assert_eq!(checked.ran.code, 1);
+        assert_eq!(checked.severity("secret-file"), ["fault"]);
+        assert_eq!(
+            checked.part("secret-file", "advice"),
+            format!("type: chmod 600 {}", path.display())
+        );
+    }
+    set_mode(&path, 0o600);
+    if nix::unistd::Uid::effective().is_root() {
+        std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+        let checked = Checked::of(&world, &["--config-only"]);
+        assert_eq!(checked.severity("secret-file"), ["fault"]);
+        has(checked.part("secret-file", "advice"), "chown");
+        std::os::unix::fs::chown(&path, Some(0), None).unwrap();
+    }
 
     world.place.config("[onelogin]\nurl = 5\n");
     let ran = run(at(&world.place, &only), &[]);

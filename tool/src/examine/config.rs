@@ -67,16 +67,18 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
     let parsed = parse(&path.display().to_string(), &text);
     let named = parsed.as_ref().map(named).unwrap_or_default();
     let is_copy = extent == Extent::Files && path != Path::new(DEFAULT_CONFIG);
-    let mut is_loaded = machine.is_this();
+    let mut is_loaded = false;
     if machine.is_this() {
-        if is_copy {
-            // The owner and the folder of a copy say nothing about the place that it is for.
-            is_loaded = Trusted::of(uids()).flaws(path, Privacy::Secret).is_empty();
+        // The folder of a copy says nothing about the place that the copy is for.
+        let looked_at = if is_copy {
+            Look::File
         } else {
-            flaws(path, Privacy::Secret, findings);
-        }
+            Look::FileAndFolders
+        };
+        flaws(path, Privacy::Secret, looked_at, findings);
+        is_loaded = Trusted::of(uids()).flaws(path, Privacy::Secret).is_empty();
         for (path, privacy) in &named {
-            flaws(path, *privacy, findings);
+            flaws(path, *privacy, Look::FileAndFolders, findings);
         }
     }
     match &parsed {
@@ -180,8 +182,15 @@ fn named(config: &Config) -> Vec<(PathBuf, Privacy)> {
         .collect()
 }
 
+/// Whether the folders of a file are looked at, too.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    File,
+    FileAndFolders,
+}
+
 /// Every flaw for which the module refuses a file. A folder that several files share is reported once.
-fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
+fn flaws(path: &Path, privacy: Privacy, look: Look, findings: &mut Vec<Finding>) {
     let (id, why) = match privacy {
         Privacy::Secret => (
             "secret-file",
@@ -201,7 +210,7 @@ fn flaws(path: &Path, privacy: Privacy, findings: &mut Vec<Finding>) {
     for flaw in Trusted::of(uids()).flaws(path, privacy) {
         let (what, advice) = told(&flaw, path);
         let is_folder = what.starts_with("the folder ");
-        if is_absent && advice.is_none() {
+        if is_absent && advice.is_none() || is_folder && look == Look::File {
             continue;
         }
         if !is_folder || findings.iter().all(|other| other.what != what) {
