@@ -174,7 +174,7 @@ test-sanitize: needs needs-sanitize
 # The tests that need root. Then those that do not, but depend on who runs them: by the owner and mode of files, or because only
 # the process of an ordinary user proves a user. With the unit tests, root runs all of these.
 RUN_BY_ROOT := hosts terminal ssh names outage unattended as_root tool_enable tool_terminal
-RUN_BY_ROOT += libpam hostile cache faults tool_check tool_enroll tool_map tool_users
+RUN_BY_ROOT += libpam hostile cache faults tool_check tool_ways_in tool_enroll tool_map tool_users
 
 ifeq ($(shell id -u),0)
 test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar

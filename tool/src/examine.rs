@@ -20,11 +20,12 @@ pub(crate) mod subject;
 mod sudo;
 mod system;
 mod units;
+mod unread;
+pub(crate) mod ways_in;
 
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::ui::finding::{AS_ROOT, Finding};
-use std::io::ErrorKind;
+use crate::ui::finding::Finding;
 use std::path::Path;
 
 type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
@@ -61,7 +62,7 @@ pub(crate) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
                 .why("with --offline or --root, check reads only files"),
         );
     }
-    unread(subject, &mut findings);
+    unread::examine(subject, &mut findings);
     findings
 }
 
@@ -70,28 +71,4 @@ pub(crate) fn examine_configuration(machine: &TargetSystem, path: &Path) -> Vec<
     let mut findings = Vec::new();
     config::examine_alone(machine, path, &mut findings);
     findings
-}
-
-/// A warning for each file that exists and could not be read.
-fn unread(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    for (path, (kind, error)) in subject.machine.unread() {
-        // The configuration has findings of its own.
-        if path == subject.config {
-            continue;
-        }
-        let (what, advice) = if kind == ErrorKind::PermissionDenied {
-            (
-                "only root may read this file".to_owned(),
-                AS_ROOT.to_owned(),
-            )
-        } else {
-            (error, format!("type: ls -ld {}", path.display()))
-        };
-        findings.push(
-            Finding::warning("unreadable", format!("not checked: {what}"))
-                .in_file(&path)
-                .why("a setting in it may bypass the second factor, or deny every login")
-                .advice(advice),
-        );
-    }
 }

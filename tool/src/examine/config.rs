@@ -120,6 +120,7 @@ fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding
         "failmode-safe",
         format!("failmode is \"safe\": during an outage of OneLogin, the first factor alone is enough for SSH logins from {networks}"),
     )
+    .opens_to(format!("ssh logins from {networks}, during an outage"))
     .why("a local user can cause an outage by filling the uplink, the NAT table, the connection tracking table or the neighbour table; so can anyone on the network path to OneLogin")
     .advice("write failmode = \"secure\", unless logins during an outage are more important than that risk; see \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
     findings.push(at(safe, "failmode"));
@@ -152,7 +153,7 @@ fn covers(networks: &[IpNet], all: &str) -> bool {
 }
 
 /// The line of a key at the top of the file, from 1.
-fn line_of(text: &str, key: &str) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
     let is_it = |line: &str| {
         let rest = line.trim_start().strip_prefix(key);
         rest.is_some_and(|rest| rest.trim_start().starts_with('='))

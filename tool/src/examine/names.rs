@@ -94,7 +94,7 @@ impl File<'_> {
 }
 
 /// The line, from 1, that has a name in the value of a key of `[users]`; else that of the key.
-fn line_of(text: &str, key: &str, name: &str) -> Option<usize> {
+pub(super) fn line_of(text: &str, key: &str, name: &str) -> Option<usize> {
     let begins = |line: &str| {
         let line = line.trim_start();
         let line = line.strip_prefix("users.").unwrap_or(line);

@@ -6,7 +6,7 @@ use crate::host::user_selection::sudo_caller;
 use crate::outcome::Failure;
 use crate::sshd::effective::Settings;
 use crate::sshd::running::{Running, changed_since, compare, listeners, reload_advice};
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, UNKNOWN};
 use pam_onelogin::host::uids;
 use std::path::Path;
 
@@ -35,6 +35,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         _ => findings.push(
             Finding::warning("sshd-several", "more than one sshd is running")
                 .in_file(path)
+                .opens_to(UNKNOWN)
                 .why("each may have settings of its own, and check reads only these")
                 .advice(
                     "look at the options and settings of each; type: ps -o pid,args -C sshd; stop those \
@@ -84,6 +85,7 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
                 );
                 return Finding::fault("sshd-unread", "the running sshd has not read its settings")
                     .in_file(path)
+                    .opens_to("users of ssh")
                     .why(why)
                     .advice(stale.advice);
             }
@@ -104,6 +106,7 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
         "this file has changed since the running sshd read its settings",
     )
     .in_file(file)
+    .opens_to("users of ssh")
     .why("if the change adds a second method, the running sshd still accepts the first one alone")
     .advice(reload_advice(&settings))
 }

@@ -5,7 +5,7 @@ use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, Said, Sshd, View};
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{method, switch};
-use crate::ui::finding::{Finding, Place, Severity};
+use crate::ui::finding::{Finding, Place, Severity, UNKNOWN};
 use std::time::Duration;
 
 /// Checks the configuration of sshd, if its stack calls `pam_onelogin`.
@@ -29,6 +29,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::fault("sshd-service", what)
                     .of(sshd.global().place(Keyword::Service))
+                    .opens_to("users of ssh")
                     .why("sshd does not use the stack sshd, which calls pam_onelogin")
                     .advice(format!("add pam_onelogin to /etc/pam.d/{service}")),
             );
@@ -92,6 +93,7 @@ fn ways_in(
         findings.push(
             Finding::fault("sshd-pam", "sshd does not use PAM")
                 .of(global.place(Keyword::UsePam))
+                .opens_to("users of ssh")
                 .why("a key or a password alone is enough to log in")
                 .advice("write \"UsePAM yes\""),
         );
@@ -149,6 +151,9 @@ fn in_block(
                 without_name(&finding.what)
             );
             finding.place.get_or_insert_with(|| block.place.clone());
+            if finding.who.is_some() {
+                finding.who = Some(format!("logins that \"Match {}\" selects", block.condition));
+            }
             findings.push(finding);
         }
     }
@@ -167,6 +172,7 @@ fn another_stack(subject: &Subject<'_>, index: usize, block: &Block, findings: &
         findings.push(
             Finding::fault("sshd-service", what)
                 .of(view.place(Keyword::Service))
+                .opens_to(format!("logins that \"Match {condition}\" selects"))
                 .why("PAMServiceName sets this stack")
                 .advice(format!(
                     "add pam_onelogin to /etc/pam.d/{service}, or remove the line"
@@ -223,7 +229,9 @@ fn methods(
             } else {
                 "sshd then does not authenticate with PAM, and KbdInteractiveAuthentication is off"
             };
-            Finding::fault("sshd-methods", what).why(why)
+            Finding::fault("sshd-methods", what)
+                .opens_to("users of ssh")
+                .why(why)
         } else if is_bare {
             let lacks = if has_factor(stack) {
                 "does not ask every user for a password"
@@ -277,12 +285,14 @@ fn password(
         findings.push(
             Finding::fault("sshd-kerberos", what)
                 .of(view.place(Keyword::Kerberos))
+                .opens_to("users of ssh")
                 .why(why)
                 .advice("write \"KerberosAuthentication no\" and \"PasswordAuthentication no\""),
         );
         return;
     } else if is_bare && subject.exempts() {
         Finding::fault("sshd-password", on)
+            .opens_to("exempt users")
             .why("an exempt user can log in with any password: the stack does not check it")
     } else if is_only {
         Finding::fault("sshd-password", "sshd: no user can log in with a password")
@@ -321,6 +331,7 @@ fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 findings.push(
                     Finding::warning("sshd-options", "sshd is started with command-line options")
                         .at(path, index + 1)
+                        .opens_to(UNKNOWN)
                         .why("they take precedence over sshd_config, and check does not read them")
                         .advice("move them to sshd_config; to see all settings, type: sshd -T"),
                 );

@@ -5,14 +5,14 @@ mod compare;
 mod edit;
 mod judge;
 mod lines;
-mod programs;
+pub(super) mod programs;
 mod rewrite;
 
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::lines::misspelt;
 use crate::examine::stacks::programs::{
-    CONSOLE, LOCKS, TWINS, WAYS_IN, hides_prompts, needs_no_login,
+    CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, hides_prompts, needs_no_login,
 };
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::OURS;
@@ -23,24 +23,7 @@ use std::path::{Path, PathBuf};
 
 /// Checks each stack.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
-    let mut names = BTreeSet::new();
-    for folder in FOLDERS {
-        let found = subject.machine.names(folder).unwrap_or_default();
-        let files = found.into_iter().filter(|name| {
-            let path = Path::new(folder).join(name);
-            !subject.machine.is_folder(path)
-        });
-        names.extend(files);
-    }
-    if names.is_empty() {
-        let conf = subject.machine.text(pam_stack::CONF).ok().flatten();
-        names = pam_stack::services(&conf.unwrap_or_default());
-    }
-    let stacks: Vec<NamedStack> = names
-        .iter()
-        .filter(|name| !is_left_over(name) && !is_part(name))
-        .filter_map(|name| read(subject.machine, name))
-        .collect();
+    let stacks = all(subject);
     let folders = module_folders(subject.machine);
     let adviser = Adviser {
         subject,
@@ -94,15 +77,34 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The stacks of all services, without files that other stacks include and files that are left over.
+pub(super) fn all(subject: &Subject<'_>) -> Vec<NamedStack> {
+    let mut names = BTreeSet::new();
+    for folder in FOLDERS {
+        let found = subject.machine.names(folder).unwrap_or_default();
+        let files = found.into_iter().filter(|name| {
+            let path = Path::new(folder).join(name);
+            !subject.machine.is_folder(path)
+        });
+        names.extend(files);
+    }
+    if names.is_empty() {
+        let conf = subject.machine.text(pam_stack::CONF).ok().flatten();
+        names = pam_stack::services(&conf.unwrap_or_default());
+    }
+    names
+        .iter()
+        .filter(|name| !is_left_over(name) && !is_part(name))
+        .filter_map(|name| read(subject.machine, name))
+        .collect()
+}
+
 /// A service that was asked for, and does not call the module.
 fn service_not_used(subject: &Subject<'_>, service: &str) -> Finding {
-    let command = match service {
-        "sshd" => Some(subject.enable_sshd()),
-        "sudo" | "sudo-i" => Some("enable sudo --try 5m".to_owned()),
-        "su" | "su-l" => Some("enable su --try 5m".to_owned()),
-        "login" => Some("enable login --try 5m".to_owned()),
-        _ => None,
-    };
+    let command = enabled_by(service).map(|name| match name {
+        "sshd" => subject.enable_sshd(),
+        name => format!("enable {name} --try 5m"),
+    });
     let advice = match command {
         Some(command) => format!("type: sudo pam-onelogin {command}"),
         None => "see \"STACKS\" in pam_onelogin(8)".to_owned(),
@@ -229,6 +231,7 @@ fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Ve
         findings.push(
             Finding::fault("bypass-possible", what)
                 .in_file(path)
+                .opens_to(format!("users of {typed}"))
                 .why(why)
                 .advice(advice),
         );

@@ -3,7 +3,7 @@
 use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::ui::finding::{Finding, Place};
+use crate::ui::finding::{Finding, Place, UNKNOWN};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -257,6 +257,7 @@ fn services(machine: &TargetSystem, rules: &Rules, findings: &mut Vec<Finding>) 
             findings.push(
                 Finding::fault("sudo-service", what)
                     .of(Some(setting.place.clone()))
+                    .opens_to("users of sudo")
                     .why(format!(
                         "{} sets this stack; sudo does not use the stack {usual}, which calls pam_onelogin",
                         setting.name
@@ -302,7 +303,7 @@ fn defaults(settings: &[Setting], wait: Duration, findings: &mut Vec<Finding>) -
             ("tty_tickets", true) if remembers => all_terminals("!tty_tickets", &scope),
             ("timestamp_type", false) if value == "ppid" && remembers => {
                 let what = format!("one authentication counts for all commands of a shell{scope}");
-                Finding::note("sudo-timestamp", what).why(
+                Finding::note("sudo-timestamp", what).opens_to(RECENT).why(
                     "with timestamp_type=ppid, sudo remembers the process that starts it, not the terminal",
                 )
             }
@@ -329,6 +330,7 @@ fn defaults(settings: &[Setting], wait: Duration, findings: &mut Vec<Finding>) -
             ("exempt_group", false) => {
                 let what = format!("sudo does not authenticate the group {value}{scope}");
                 Finding::warning("sudo-exempt", what)
+                    .opens_to(format!("%{value}"))
                     .why("exempt_group skips the stack")
                     .advice(
                         "remove this setting, or use users.exempt_groups: each exemption is logged",
@@ -350,6 +352,7 @@ fn defaults(settings: &[Setting], wait: Duration, findings: &mut Vec<Finding>) -
 fn all_terminals(setting: &str, scope: &str) -> Finding {
     let what = format!("one authentication counts for all terminals of the user{scope}");
     Finding::warning("sudo-timestamp", what)
+        .opens_to(RECENT)
         .why(format!(
             "with {setting}, sudo needs no second factor in another terminal while it remembers the first"
         ))
@@ -385,6 +388,7 @@ fn asks_nothing(scope: &str) -> Finding {
         Finding::warning("sudo-authenticate", what)
     };
     finding
+        .opens_to(format!("users of sudo{scope}"))
         .why("\"!authenticate\" skips the stack")
         .advice("remove \"!authenticate\"")
 }
@@ -395,6 +399,7 @@ fn timeout(value: &str, scope: &str) -> Option<Finding> {
     if minutes < 0.0 {
         let what = format!("sudo asks once, and not again until the next restart{scope}");
         let finding = Finding::warning("sudo-timestamp", what)
+            .opens_to(RECENT)
             .why("anyone at the open terminal can become root")
             .advice("write \"Defaults timestamp_timeout=0\" to be asked each time");
         return Some(finding);
@@ -405,6 +410,7 @@ fn timeout(value: &str, scope: &str) -> Option<Finding> {
 fn timestamp(minutes: &str, scope: &str) -> Finding {
     let what = format!("sudo does not ask again for {minutes} minutes{scope}");
     Finding::note("sudo-timestamp", what)
+        .opens_to(RECENT)
         .why("during that time, sudo needs no second factor")
         .advice("write \"Defaults timestamp_timeout=0\" to be asked each time")
 }
@@ -420,6 +426,7 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::warning("sudo-nopasswd", what)
                     .of(Some(place.clone()))
+                    .opens_to(who)
                     .why("NOPASSWD skips the stack")
                     .advice("remove NOPASSWD, unless only programs use the rule"),
             );
@@ -443,12 +450,16 @@ fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
             findings.push(
                 Finding::note("sudo-elsewhere", what)
                     .at(SWITCH, index + 1)
+                    .opens_to(UNKNOWN)
                     .why("check does not read those rules, and they may contain NOPASSWD")
                     .advice("to see the rules of a user, type: sudo -l -U NAME"),
             );
         }
     }
 }
+
+/// The users that sudo remembers.
+const RECENT: &str = "users who have authenticated in sudo a short time ago";
 
 const SUDOERS: &str = "/etc/sudoers";
 

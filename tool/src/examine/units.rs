@@ -109,7 +109,10 @@ impl Unit {
         let mut drop_ins: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in drop_in_folders(name) {
             for file in machine.names(&folder).unwrap_or_default() {
-                if file.ends_with(".conf") {
+                if Path::new(&file)
+                    .extension()
+                    .is_some_and(|end| end == "conf")
+                {
                     let path = folder.join(&file);
                     drop_ins.entry(file).or_insert(path);
                 }

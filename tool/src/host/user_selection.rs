@@ -1,6 +1,7 @@
 //! The users of this host that the command line selects.
 
 use crate::host::programs::run;
+use crate::host::target_system::TargetSystem;
 use crate::outcome::Failure;
 use clap::Args;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
@@ -106,18 +107,38 @@ fn listed(text: &str) -> Vec<String> {
 
 /// The members of a group: those in its list, and those whose primary group it is.
 fn members(group: &str) -> Result<BTreeSet<String>, Failure> {
-    let entry = getent(&["group", "--", group])?;
+    Ok(members_in(
+        &getent(&["group", "--", group])?,
+        &getent(&["passwd"])?,
+    ))
+}
+
+/// The members of a group of the system that is examined, as far as they can be found.
+pub(crate) fn members_on(machine: &TargetSystem, group: &str) -> BTreeSet<String> {
+    if machine.is_this() {
+        return members(group).unwrap_or_default();
+    }
+    let text = |path: &str| machine.text(path).ok().flatten().unwrap_or_default();
+    let groups = text("/etc/group");
+    let mut lines = groups.lines();
+    let entry = lines.find(|line| line.split(':').next() == Some(group));
+    entry.map_or_else(BTreeSet::new, |entry| {
+        members_in(entry, &text("/etc/passwd"))
+    })
+}
+
+fn members_in(entry: &str, passwd: &str) -> BTreeSet<String> {
     let mut fields = entry.trim_end().split(':');
     let gid = fields.nth(2).unwrap_or_default();
     let listed = fields.next().unwrap_or_default().split(',');
     let mut names: BTreeSet<String> = listed.map(str::to_owned).collect();
-    for account in accounts(&getent(&["passwd"])?) {
+    for account in accounts(passwd) {
         if account.gid == gid {
             names.insert(account.name.to_owned());
         }
     }
     names.remove("");
-    Ok(names)
+    names
 }
 
 /// Root, and every account that is not a system account and has a login shell.

@@ -3,6 +3,7 @@
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Keyword {
+    CaKeys,
     GraceTime,
     Gssapi,
     GssapiKeyExchange,
@@ -47,7 +48,8 @@ impl Keyword {
 type Row = (Keyword, &'static str, &'static str);
 
 /// Each with its name and its default value.
-const KEYWORDS: [Row; 15] = [
+const KEYWORDS: [Row; 16] = [
+    (Keyword::CaKeys, "TrustedUserCAKeys", "none"),
     (Keyword::GraceTime, "LoginGraceTime", "120"),
     (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
     (Keyword::GssapiKeyExchange, "GSSAPIKeyExchange", "no"),

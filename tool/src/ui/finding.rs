@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 /// What to do about a file that only root may read.
 pub(crate) const AS_ROOT: &str = "type: sudo pam-onelogin check";
 
+/// Who is let in by something that check does not read.
+pub(crate) const UNKNOWN: &str = "unknown: check does not read it";
+
 /// How bad a finding is; the worst comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -33,6 +36,9 @@ pub(crate) struct Finding {
     pub(crate) what: String,
     #[serde(flatten)]
     pub(crate) place: Option<Place>,
+    /// The users who need no second factor because of it: it is then one of the ways in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) who: Option<String>,
     /// Why it matters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
@@ -76,6 +82,7 @@ impl Finding {
             id,
             what: what.into(),
             place: None,
+            who: None,
             why: None,
             advice: None,
         }
@@ -99,6 +106,12 @@ impl Finding {
         self
     }
 
+    /// The users who need no second factor because of it.
+    pub(crate) fn opens_to(mut self, who: impl Into<String>) -> Self {
+        self.who = Some(who.into());
+        self
+    }
+
     /// Why it matters.
     pub(crate) fn why(mut self, why: impl Into<String>) -> Self {
         self.why = Some(why.into());
@@ -113,37 +126,28 @@ impl Finding {
 
     /// For people: a line for each part, aligned. With a width, longer lines are wrapped.
     pub(crate) fn text(&self, width: Option<usize>) -> String {
-        let wrapped = |text: &str, indent| wrap(&clean(text, CHARS), indent, width);
         let word = format!("{:<8}", self.severity.word());
-        let mut text = format!(
-            "{} {}",
+        let what = wrap(&clean(&self.what, CHARS), 9, width);
+        let place = self.place.as_ref().map(Place::text);
+        let parts = [
+            ("where", place.as_deref()),
+            ("why", self.why.as_deref()),
+            ("do", self.advice.as_deref()),
+        ];
+        format!(
+            "{} {what}{}",
             paint(self.severity.paint(), &word),
-            wrapped(&self.what, 9)
-        );
-        let mut part = |label: &str, words: &str| {
-            let label = paint(Paint::Dim, &format!("{label:<6}"));
-            let _ = write!(text, "\n         {label} {}", wrapped(words, 16));
-        };
-        if let Some(place) = &self.place {
-            part("where", &place.text());
-        }
-        if let Some(why) = &self.why {
-            part("why", why);
-        }
-        if let Some(advice) = &self.advice {
-            part("do", advice);
-        }
-        text
+            parts_text(parts, 9, width)
+        )
     }
 
     /// Without control characters, so that nothing in it moves a cursor (rule R10).
     pub(crate) fn cleaned(mut self) -> Self {
         self.what = clean(&self.what, CHARS);
+        self.who = self.who.map(|who| clean(&who, CHARS));
         self.why = self.why.map(|why| clean(&why, CHARS));
         self.advice = self.advice.map(|advice| clean(&advice, CHARS));
-        if let Some(place) = &mut self.place {
-            place.path = clean(&place.path.display().to_string(), CHARS).into();
-        }
+        self.place = self.place.map(Place::cleaned);
         self
     }
 }
@@ -154,6 +158,12 @@ impl Place {
             path: path.as_ref().to_owned(),
             line,
         }
+    }
+
+    /// Without control characters (rule R10).
+    pub(crate) fn cleaned(mut self) -> Self {
+        self.path = clean(&self.path.display().to_string(), CHARS).into();
+        self
     }
 
     /// `path:line`, as compilers write it.
@@ -187,6 +197,28 @@ impl Severity {
             Self::Good => Paint::Good,
         }
     }
+}
+
+/// A text without control characters (rule R10).
+pub(crate) fn clean_all(text: &str) -> String {
+    clean(text, CHARS)
+}
+
+/// A line for each part that there is, with its label after `indent` spaces.
+pub(crate) fn parts_text<'a>(
+    parts: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
+    indent: usize,
+    width: Option<usize>,
+) -> String {
+    const LABEL: usize = 6;
+    let mut text = String::new();
+    for (label, words) in parts {
+        let Some(words) = words else { continue };
+        let label = paint(Paint::Dim, &format!("{label:<LABEL$}"));
+        let words = wrap(&clean(words, CHARS), indent + LABEL + 1, width);
+        let _ = write!(text, "\n{:indent$}{label} {words}", "");
+    }
+    text
 }
 
 /// Text in lines of at most `width` characters, each but the first after `indent` spaces. A line to write or
@@ -234,8 +266,8 @@ fn pieces(text: &str) -> Vec<&str> {
     pieces
 }
 
-/// The longest part of a finding, in characters.
-const CHARS: usize = 600;
+/// The longest part of a finding, in characters. The members of a group may be many.
+const CHARS: usize = 20_000;
 
 /// The shortest line that text is wrapped to, in characters: on a narrower terminal, the terminal wraps it.
 const MIN_LINE: usize = 24;

@@ -3,6 +3,9 @@
 
 use crate::change::service::Service;
 use crate::examine::subject::Subject;
+use crate::examine::ways_in::beyond_pam::GENERAL;
+use crate::examine::ways_in::way::Way;
+use crate::examine::ways_in::ways_in;
 use crate::examine::{examine, examine_configuration};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::{sudo_caller, user_names};
@@ -30,6 +33,9 @@ pub(crate) struct Options {
     /// Check only the configuration and the files that it names
     #[arg(long, conflicts_with_all = ["root", "user"])]
     config_only: bool,
+    /// List the ways into this host that need no second factor
+    #[arg(long, conflicts_with_all = ["config_only", "focus", "quiet", "user", "verbose"])]
+    ways_in: bool,
     /// Look up the devices of this local user, to check the credentials further
     #[arg(long, value_name = "NAME", add = user_names())]
     user: Option<String>,
@@ -66,6 +72,13 @@ impl Options {
         is_service.then_some(word)
     }
 
+    /// What is to be examined.
+    fn subject<'a>(&'a self, config: &'a Path) -> Subject<'a> {
+        let subject = Subject::of(&self.machine, config, self.user());
+        let is_live = !self.offline && self.machine.is_this();
+        subject.only(self.service()).live(is_live)
+    }
+
     /// The user whose devices are looked up.
     fn user(&self) -> Option<&str> {
         let word = || self.focus.as_deref().filter(|_| self.service().is_none());
@@ -81,6 +94,12 @@ struct Result {
     findings: Vec<Finding>,
 }
 
+/// The result of `--ways-in` for machines.
+#[derive(Serialize)]
+struct Ways {
+    ways: Vec<Way>,
+}
+
 /// Looks at everything.
 pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<Exit, Failure> {
     if let Some(user) = &options.prove {
@@ -90,6 +109,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
         return Err(Failure::new(
             "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",
         ));
+    }
+    if options.ways_in {
+        list_ways_in(context, options);
+        return Ok(Exit::Good);
     }
     let (mut findings, enable) = findings(&context.config, options);
     // The order of the examiners stays within a severity.
@@ -123,15 +146,31 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     Ok(if is_bad { Exit::Bad } else { Exit::Good })
 }
 
+/// Lists the ways in.
+fn list_ways_in(context: &Context, options: &Options) {
+    let ways = ways_in(&options.subject(&context.config));
+    let width = width();
+    for way in &ways {
+        context.console.say(&format!("{}\n", way.text(width)));
+    }
+    let count = format!(
+        "{} ways in without a second factor. The last {} exist on most hosts; check did not look at them.",
+        ways.len(),
+        GENERAL.len()
+    );
+    context.console.say(&paint(Paint::Bold, &count));
+    context.console.document(&Ways {
+        ways: ways.into_iter().map(Way::cleaned).collect(),
+    });
+}
+
 /// What is to be examined, examined; and the command that adds OneLogin to sshd.
 fn findings(config: &Path, options: &Options) -> (Vec<Finding>, String) {
     if options.config_only {
         let findings = examine_configuration(&options.machine, config);
         return (findings, String::new());
     }
-    let subject = Subject::of(&options.machine, config, options.user());
-    let is_live = !options.offline && options.machine.is_this();
-    let subject = subject.only(options.service()).live(is_live);
+    let subject = options.subject(config);
     (examine(&subject), subject.enable_sshd())
 }
 

@@ -2,7 +2,7 @@
 //! without it. A long file, because all findings follow from the same walk of the stack.
 
 use crate::examine::stacks::edit::{Edit, Found, Spot};
-use crate::examine::stacks::programs::{hides_prompts, needs_no_login};
+use crate::examine::stacks::programs::{Reach, hides_prompts, needs_no_login};
 use crate::examine::stacks::rewrite::line;
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
@@ -44,17 +44,6 @@ pub(super) enum Key {
     First,
     /// All: our argument demands it, or `AuthenticationMethods` does, in each `Match` block as well.
     Always,
-}
-
-/// The account that a program with a stack opens to a user who has already logged in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
-    /// It is no such program.
-    None,
-    /// sudo and the like ask for the caller's own secrets.
-    Own,
-    /// su and the like ask for the secrets of another account.
-    Others,
 }
 
 /// Each way in which a stack can end: whether it succeeds, and what happened on the way.
@@ -294,6 +283,7 @@ impl Judge<'_> {
         let why = format!("the control is \"{}\"", ours.control_text);
         let finding = Finding::fault("denial-lets-in", what)
             .at(&ours.path, ours.line)
+            .opens_to("users that OneLogin denies")
             .why(why);
         let edits = [
             self.with_control(ours, "required"),
@@ -522,7 +512,15 @@ impl Judge<'_> {
                 (finding.why(because), self.required_at_once(entry, ours))
             }
         };
-        let finding = finding.at(&entry.path, entry.line);
+        let who = match role(entry) {
+            Role::Root if !self.is_login => "root".to_owned(),
+            Role::Gate => format!("users who pass {module} {words}")
+                .trim_end()
+                .to_owned(),
+            Role::Factor if skip.is_yes => format!("users who pass {module}"),
+            _ => "every user".to_owned(),
+        };
+        let finding = finding.at(&entry.path, entry.line).opens_to(who);
         Some(match edits.as_slice() {
             [] => finding.into(),
             _ => Found::mended_by(finding, edits),

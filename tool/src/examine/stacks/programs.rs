@@ -1,6 +1,15 @@
 //! The programs behind PAM services: which of them give a shell, which lock a screen, which show a prompt.
 
-use crate::examine::stacks::judge::Reach;
+/// The account that a program with a stack opens to a user who has already logged in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// It is no such program.
+    None,
+    /// sudo and the like ask for the caller's own secrets.
+    Own,
+    /// su and the like ask for the secrets of another account.
+    Others,
+}
 
 /// The account whose secrets the program of this service asks a logged-in user for.
 pub(super) fn reach(name: &str) -> Reach {
@@ -22,17 +31,80 @@ pub(super) fn is_login(name: &str) -> bool {
 }
 
 /// Whether the program of this service shows the user no prompt but the one for the password.
-pub(super) fn hides_prompts(name: &str) -> bool {
+pub(crate) fn hides_prompts(name: &str) -> bool {
     PROMPTLESS.contains(&name)
 }
 
 /// Whether the program of this service uses the account and session lines of its stack, and no auth line.
-pub(super) fn needs_no_login(name: &str) -> bool {
+pub(crate) fn needs_no_login(name: &str) -> bool {
     UNATTENDED.contains(&name)
 }
 
+/// What a login through this service gives a user; `None` for a service that is not known.
+pub(crate) fn gives(name: &str) -> Option<&'static str> {
+    let mut rows = GIVEN.iter();
+    let row = rows.find(|(names, _)| names.contains(&name));
+    row.map(|(_, gives)| *gives)
+}
+
+/// The name by which `enable` knows this service.
+pub(crate) fn enabled_by(name: &str) -> Option<&'static str> {
+    match name {
+        "sshd" => Some("sshd"),
+        "sudo" | "sudo-i" => Some("sudo"),
+        "su" | "su-l" => Some("su"),
+        "login" => Some("login"),
+        _ => None,
+    }
+}
+
+/// Services, and what a login through one of them gives a user.
+const GIVEN: &[(&[&str], &str)] = &[
+    (&["sshd"], "ssh logins"),
+    (&["login"], "logins at the console"),
+    (&["remote", "rlogin", "rsh"], "logins by telnet or rlogin"),
+    (&["sudo", "sudo-i"], "commands as root"),
+    (
+        &["su", "su-l", "doas"],
+        "commands as another user, such as root",
+    ),
+    (
+        &["polkit-1"],
+        "pkexec, run0, systemd-run and other programs that ask polkit",
+    ),
+    (&["cockpit"], "logins to Cockpit, with a terminal"),
+    (&["xrdp-sesman"], "graphical logins over the network"),
+    (
+        &[
+            "gdm-fingerprint",
+            "gdm-password",
+            "gdm-smartcard",
+            "greetd",
+            "lightdm",
+            "lxdm",
+            "sddm",
+            "xdm",
+        ],
+        "graphical logins",
+    ),
+    (
+        &["anacron", "atd", "cron", "crond"],
+        "jobs that start without a login",
+    ),
+    (
+        &["systemd-user"],
+        "services of users, also after logout (linger)",
+    ),
+    (&["ftp", "proftpd", "vsftpd"], "files by FTP"),
+    (&["samba"], "files by SMB"),
+    (&["dovecot", "imap", "pop", "pop3", "smtp", "smtpd"], "mail"),
+    (&["openvpn"], "a VPN"),
+    (&["cups"], "the administration of printers"),
+    (&["postgresql"], "a database"),
+];
+
 /// A service, one that belongs to it, and what is typed to reach that.
-pub(super) const TWINS: [(&str, &str, &str); 4] = [
+pub(crate) const TWINS: [(&str, &str, &str); 4] = [
     ("sudo", "sudo-i", "\"sudo -i\""),
     ("sudo-i", "sudo", "sudo"),
     ("su", "su-l", "\"su -\""),

@@ -1,0 +1,30 @@
+//! The files that exist and could not be read: what is in them may bypass the second factor.
+
+use crate::examine::subject::Subject;
+use crate::ui::finding::{AS_ROOT, Finding, UNKNOWN};
+use std::io::ErrorKind;
+
+/// A warning for each file that exists and could not be read.
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    for (path, (kind, error)) in subject.machine.unread() {
+        // The configuration has findings of its own.
+        if path == subject.config {
+            continue;
+        }
+        let (what, advice) = if kind == ErrorKind::PermissionDenied {
+            (
+                "only root may read this file".to_owned(),
+                AS_ROOT.to_owned(),
+            )
+        } else {
+            (error, format!("type: ls -ld {}", path.display()))
+        };
+        findings.push(
+            Finding::warning("unreadable", format!("not checked: {what}"))
+                .in_file(&path)
+                .opens_to(UNKNOWN)
+                .why("a setting in it may bypass the second factor, or deny every login")
+                .advice(advice),
+        );
+    }
+}
