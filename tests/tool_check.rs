@@ -308,9 +308,11 @@ fn machines_get_the_same_findings_in_one_document() {
             match finding["severity"].as_str().unwrap() {
                 "fault" => counted.0 += 1,
                 "warning" => counted.1 += 1,
-                "note" | "good" => {}
+                "note" | "good" => continue,
                 other => panic!("{other}"),
             }
+            assert!(finding["advice"].is_string(), "what to do: {finding:#}");
+            assert!(finding["why"].is_string(), "why: {finding:#}");
         }
         assert_eq!((faults, warnings), (&counted.0.into(), &counted.1.into()));
     }

@@ -537,7 +537,8 @@ fn the_folder_of_private_files_is_looked_at_and_not_made() {
     set_mode(&state, 0o755);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("state"), ["fault"]);
-    assert!(checked.what("state").contains("type: rm -r "));
+    let advice = format!("type: sudo rm -r {}", state.display());
+    assert_eq!(checked.part("state", "advice"), advice);
     assert!(
         checked
             .part("state", "why")
@@ -772,6 +773,13 @@ impl Checked {
         }
         assert!(tokens.iter().all(|token| !all.contains(token)), "{all}");
         let findings = ran.json()["findings"].as_array().unwrap().clone();
+        for found in &findings {
+            let is_bad = ["fault", "warning"].contains(&found["severity"].as_str().unwrap());
+            assert!(
+                !is_bad || found["advice"].is_string(),
+                "what to do: {found:#}"
+            );
+        }
         Self { ran, findings }
     }
 

@@ -59,7 +59,12 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
             return;
         }
         Err(error) => {
-            findings.push(Finding::fault("unreadable", error.to_string()).in_file(path));
+            findings.push(
+                Finding::fault("unreadable", error.to_string())
+                    .in_file(path)
+                    .why(DENIED)
+                    .advice(look_at(path)),
+            );
             return;
         }
     };
@@ -216,10 +221,18 @@ fn flaws(path: &Path, privacy: Privacy, look: Look, findings: &mut Vec<Finding>)
         }
         if !is_folder || findings.iter().all(|other| other.what != what) {
             let mut finding = Finding::fault(id, what).in_file(path).why(why);
-            finding.advice = advice;
+            finding.advice = advice.or_else(|| Some(look_at(path)));
             findings.push(finding);
         }
     }
+}
+
+/// What to type where no command is known that corrects a file.
+pub(super) fn look_at(path: &Path) -> String {
+    format!(
+        "look at the file, and correct it or its name; type: ls -ld {}",
+        path.display()
+    )
 }
 
 /// A file that the configuration names and that does not exist.
@@ -244,7 +257,10 @@ fn absent(id: &'static str, path: &Path, privacy: Privacy) -> Finding {
 pub(super) fn told(flaw: &FileError, path: &Path) -> (String, Option<String>) {
     let text = flaw.to_string();
     let Some((what, command)) = text.split_once("; type: ") else {
-        return (text, None);
+        return match text.split_once("; ") {
+            Some((what, advice)) => (what.to_owned(), Some(advice.to_owned())),
+            None => (text, None),
+        };
     };
     let advice = if what.starts_with("the folder ") {
         format!("type: {command}")

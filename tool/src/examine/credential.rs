@@ -170,7 +170,9 @@ impl Probe<'_> {
         let what = format!("{name} {}", Prediction::of_end(outcome).sentence());
         let finding = Finding::warning("user", what);
         self.findings.push(
-            finding.advice("pass another user with --user NAME, or type: pam-onelogin users"),
+            finding
+                .why("the calls for devices, codes and pushes could not be tested")
+                .advice("pass another user with --user NAME, or type: pam-onelogin users"),
         );
         None
     }
@@ -186,7 +188,13 @@ impl Probe<'_> {
         let devices = self.may(Role::Lookup, "list the devices of a user", devices)?;
         if devices.usable.is_empty() {
             let what = "this user has no device that can be used here";
-            self.findings.push(Finding::warning("user", what));
+            self.findings.push(
+                Finding::warning("user", what)
+                    .why("the calls for codes and pushes could not be tested")
+                    .advice(
+                        "pass another user with --user NAME; to set up a factor, type: sudo pam-onelogin enroll NAME",
+                    ),
+            );
         }
         devices.usable.into_iter().next()
     }

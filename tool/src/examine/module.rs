@@ -1,7 +1,7 @@
 //! The module itself: whether it is installed where libpam looks for it, whether other users can change it,
 //! whether it has the version of the tool, and whether it can be loaded.
 
-use crate::examine::config::told;
+use crate::examine::config::{look_at as advice_for, told};
 use crate::examine::subject::Subject;
 use crate::host::programs::{output_of, run};
 use crate::ui::finding::Finding;
@@ -31,7 +31,7 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
         let mut finding = Finding::fault("module-trust", what)
             .in_file(module)
             .why("other users could change code that runs as root in every login");
-        finding.advice = advice;
+        finding.advice = advice.or_else(|| Some(advice_for(module)));
         findings.push(finding);
     }
     match version(&bytes) {

@@ -99,7 +99,10 @@ fn named(
                     "name-server",
                     format!("this host cannot resolve names: getaddrinfo returned {code}"),
                 )
-                .why("every login is denied (reason=local-error)"),
+                .why("every login is denied (reason=local-error)")
+                .advice(format!(
+                    "check /etc/nsswitch.conf and /etc/resolv.conf; type: getent ahosts {host}"
+                )),
             });
             return None;
         }

@@ -36,6 +36,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         Err(failure) => {
             findings.push(
                 Finding::warning("proof-unreadable", failure.0.join("; "))
+                    .why("it is not known whether this tenant refuses wrong codes")
                     .advice(format!("remove this file, then type: {PROVE}")),
             );
             return;

@@ -206,6 +206,7 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
         | ApiTrouble::Interrupted => {
             Finding::fault("onelogin", format!("OneLogin gave no answer: {detail}"))
                 .why("logins are denied")
+                .advice("try again; to see each request, type: sudo pam-onelogin test USER")
         }
     }
 }

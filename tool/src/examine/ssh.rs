@@ -208,7 +208,7 @@ fn methods(
                 format!("sshd: no user can log in: {off} is off"),
             )
             .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
-            .why("AuthenticationMethods has no list in which every method is on")
+            .why("each list in AuthenticationMethods has a method that is off")
             .advice(BOTH),
         );
         return;
@@ -333,7 +333,7 @@ fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                         .at(path, index + 1)
                         .opens_to(UNKNOWN)
                         .why("they take precedence over sshd_config, and check does not read them")
-                        .advice("move them to sshd_config; to see all settings, type: sshd -T"),
+                        .advice("move them to sshd_config; to see those of the running sshd, type: ps -o args -C sshd"),
                 );
             }
         }
@@ -361,7 +361,9 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
         ),
         None => findings.push(
             Finding::warning("sshd-grace", "sshd: LoginGraceTime is not a valid time")
-                .of(view.place(Keyword::GraceTime)),
+                .of(view.place(Keyword::GraceTime))
+                .why("sshd does not start with it")
+                .advice("write \"LoginGraceTime 120\""),
         ),
     }
     if let Ok(tries @ 0..=2) = view.value(Keyword::MaxTries).parse::<u32>() {

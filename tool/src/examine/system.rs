@@ -37,10 +37,18 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
         parents.err().map(|error| error.to_string())
     };
     if let Some(trouble) = trouble.or_else(|| unwritable(first_there(folder)?)) {
+        let (what, command) = trouble.split_once("; type: ").unwrap_or((&trouble, ""));
+        let advice = if command.is_empty() {
+            let folder = folder.display();
+            format!("root must be able to write there; type: ls -ld {folder}")
+        } else {
+            format!("type: sudo {command}")
+        };
         findings.push(
-            Finding::fault("state", trouble).in_file(folder).why(
-                "a login that cannot be counted is denied: no user can log in, by any service",
-            ),
+            Finding::fault("state", what)
+                .in_file(folder)
+                .why("a login that cannot be counted is denied: no user can log in, by any service")
+                .advice(advice),
         );
         return;
     }

@@ -34,7 +34,7 @@ pub(crate) struct Options {
     #[arg(long, conflicts_with_all = ["root", "user"])]
     config_only: bool,
     /// List the ways into this host that need no second factor
-    #[arg(long, conflicts_with_all = ["config_only", "focus", "quiet", "user", "verbose"])]
+    #[arg(long, conflicts_with_all = ["config_only", "focus", "prove", "quiet", "user", "verbose"])]
     ways_in: bool,
     /// Look up the devices of this local user, to check the credentials further
     #[arg(long, value_name = "NAME", add = user_names())]

@@ -419,11 +419,11 @@ impl Judge<'_> {
             if self.key == Key::Always {
                 edits.push(Edit::Behind(place(ours), self.own(ours, PERMIT)));
             }
-            finding.why("PAM_IGNORE does not count, and no other line succeeds")
+            finding.why("for an exempt user the module returns PAM_IGNORE, which does not count, and no other line succeeds")
         } else {
             edits.extend(self.with_control(ours, "required"));
             finding.why(format!(
-                "\"{}\" treats PAM_IGNORE as a denial",
+                "for an exempt user the module returns PAM_IGNORE, and \"{}\" treats that as a denial",
                 ours.control_text
             ))
         };
@@ -448,10 +448,10 @@ impl Judge<'_> {
         if !self.is_ssh || set_credentials(chain, &[], jumps, sets) == SUCCESS {
             return None;
         }
-        let what = "pam_setcred fails if pam_authenticate was not called";
+        let what = "a login with a key alone fails in this stack";
         let finding = Finding::warning("setcred", what)
             .at(&ours.path, ours.line)
-            .why("sshd ends a login with a key alone, if sshd_config allows such a login");
+            .why("sshd then calls only pam_setcred, and these lines give no success there; it matters if sshd_config allows a key alone");
         Some(Found::mended_by(finding, [Edit::Rewrite]))
     }
 

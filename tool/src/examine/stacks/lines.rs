@@ -146,7 +146,10 @@ impl Judge<'_> {
             return None;
         }
         let finding = at(Finding::warning("module-missing", what)
-            .why(format!("its line returns {}", name(MODULE_UNKNOWN)))
+            .why(format!(
+                "libpam cannot load it: the line fails with {}",
+                name(MODULE_UNKNOWN)
+            ))
             .advice("install it, or correct its path"));
         Some(Found {
             finding,
