@@ -144,3 +144,27 @@ fn without_a_running_sshd_and_without_root_check_says_that_it_did_not_ask() {
         "{said}"
     );
 }
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn sudo_ends_the_prompt_for_a_code_when_check_says_so() {
+    let scene = Scene::sudo(&[]);
+    let rules = fs::read_to_string("/etc/sudoers").unwrap();
+    let rules = format!("Defaults passwd_timeout=0.05\n{rules}");
+    scene.stage.write("/etc/sudoers", rules, 0o440);
+    let output = Command::new(binary("pam-onelogin"))
+        .args(["check", "sudo", "--offline"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        said.contains("warning  sudo ends a prompt after 3 seconds\n"),
+        "{said}"
+    );
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.expect("timed out");
+    assert!(!sudo.finish().0.success());
+}
