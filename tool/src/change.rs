@@ -1,7 +1,5 @@
 //! Changes of stacks and of sshd's settings: how they are written, tried, recorded and rolled back.
 
-pub(crate) mod authselect;
-pub(crate) mod distribution;
 pub(crate) mod drop_in;
 pub(crate) mod pam_auth_update;
 pub(crate) mod plan;

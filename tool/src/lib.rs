@@ -36,7 +36,7 @@ mod sshd;
 mod ui;
 mod verb;
 
-use crate::change::{distribution, record, trial, undo};
+use crate::change::{pam_auth_update, record, trial, undo};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::Console;
 use crate::verb::{
@@ -118,9 +118,9 @@ enum Verb {
     Limits(limits::Options),
     /// Write a map from local users to OneLogin ids
     Map(map::Options),
-    /// Show what the distribution's tool would change; run by enable all
+    /// Show what pam-auth-update would change; run by enable all
     #[command(hide = true)]
-    Preview(distribution::Options),
+    Preview(pam_auth_update::Options),
     /// Roll back changes that were not confirmed in time
     #[command(hide = true)]
     Restore(restore::Options),
@@ -159,7 +159,7 @@ pub fn main() -> ExitCode {
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
-        Verb::Preview(options) => distribution::preview(&options),
+        Verb::Preview(options) => pam_auth_update::preview(&options),
         Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),
         Verb::Test(options) => try_login::run(&context, &options),

@@ -1,17 +1,67 @@
-//! `all` on systems where pam-auth-update writes the stacks. It runs in a mount namespace on copies; the
-//! result is then tried and written like any other change.
+//! `all`: the stack that other stacks include, which pam-auth-update writes. It runs in a mount namespace on
+//! copies; the result is then tried and written like any other change. Where authselect writes such stacks,
+//! the administrator types its commands.
 
-use crate::change::plan::{Planned, names_us_as_planned};
+use crate::change::plan::{self, Planned, names_us_as_planned};
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
+use crate::change::service::{Service, path};
 use crate::host::files;
 use crate::host::programs::clean;
 use crate::outcome::{Exit, Failure};
+use crate::pam_stack::edit::names_us;
+use clap::Args;
 use nix::mount::{MsFlags, mount};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+/// The options of the child process.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Folder with the copies
+    #[arg(long)]
+    folder: PathBuf,
+}
+
+/// The files to write, and the objections to them.
+pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
+    if is_by_authselect() {
+        return Err(Failure(vec![
+            "authselect writes the stacks of this host, and this tool does not run it; keep a root shell \
+             open, and type:"
+                .to_owned(),
+            format!("    {SELECT}"),
+            "    pam-onelogin check".to_owned(),
+            format!("to go back, type: {GO_BACK}"),
+            "or pass a service instead of all: sshd, sudo, su, login".to_owned(),
+        ]));
+    }
+    Ok((plans()?, ask_already()))
+}
+
+/// The services whose own stacks call `pam_onelogin`: with the common stack they would ask twice.
+fn ask_already() -> Vec<String> {
+    let stacks = Service::All.logins().iter();
+    let texts = stacks.filter_map(|stack| {
+        let text = std::fs::read_to_string(path(stack)).ok()?;
+        names_us(&text).map(|line| (stack, line))
+    });
+    texts
+        .map(|(stack, line)| {
+            format!(
+                "/etc/pam.d/{stack}:{line}: this line asks OneLogin already; a login of {stack} would \
+                 ask twice; remove the line first"
+            )
+        })
+        .collect()
+}
+
+/// Whether authselect writes the stacks of this host. Debian ships it, too, but does not include its stacks.
+fn is_by_authselect() -> bool {
+    Path::new(AUTHSELECT).exists() && !Path::new(UPDATE).exists()
+}
+
 /// What pam-auth-update would change.
-pub(crate) fn plans() -> Result<Vec<Planned>, Failure> {
+fn plans() -> Result<Vec<Planned>, Failure> {
     for needed in [UPDATE, PROFILE] {
         if !Path::new(needed).exists() {
             return Err(Failure::new(format!(
@@ -74,11 +124,11 @@ fn is_on(plans: &[Planned]) -> Result<bool, Failure> {
 }
 
 /// The child process: no other process sees what it does to the copies.
-pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Failure> {
+pub(crate) fn preview(options: &Options) -> Result<Exit, Failure> {
     private_mounts()?;
     let none: Option<&str> = None;
     for (number, place) in FOLDERS.iter().enumerate() {
-        let copies = copies(folder, number);
+        let copies = copies(&options.folder, number);
         mount(Some(&copies), *place, none, MsFlags::MS_BIND, none)
             .map_err(|errno| Failure::new(format!("{place}: {}", errno.desc())))?;
     }
@@ -88,6 +138,14 @@ pub(crate) fn preview_here(folder: &Path) -> Result<Exit, Failure> {
 
 /// Lets pam-auth-update remove `pam_onelogin`; returns the changed files.
 pub(crate) fn take_out() -> Result<Vec<String>, Failure> {
+    if is_by_authselect() {
+        let place = plan::asks(Service::All);
+        return place.map_or(Ok(Vec::new()), |place| {
+            Err(Failure::new(format!(
+                "{place}: this line asks OneLogin, and authselect writes such stacks; type: {GO_BACK}"
+            )))
+        });
+    }
     if !is_on(&[])? {
         return Ok(Vec::new());
     }
@@ -137,5 +195,10 @@ fn plain_files(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
 const FOLDERS: [&str; 3] = ["/etc/pam.d", "/var/lib/pam", DEBCONF];
 const DEBCONF: &str = "/var/cache/debconf";
 const COMMON: &str = "/etc/pam.d/common-auth";
-pub(crate) const UPDATE: &str = "/usr/sbin/pam-auth-update";
+const UPDATE: &str = "/usr/sbin/pam-auth-update";
 const PROFILE: &str = "/usr/share/pam-configs/onelogin";
+const AUTHSELECT: &str = "/usr/bin/authselect";
+/// Selects the profile of the .rpm with the features that are selected now. docs/install.md shows it, too.
+const SELECT: &str = "authselect select onelogin with-onelogin $(authselect current --raw | cut -s -d' ' -f2-) \
+     --backup=before-onelogin";
+const GO_BACK: &str = "authselect backup-restore before-onelogin";

@@ -52,12 +52,9 @@ fn planned(service: &str, plans: &[Planned]) -> Stack {
     })
 }
 
-/// The plan for this file. The stacks of authselect are symbolic links, so the real path counts, too.
+/// The plan for this file.
 fn plan_of<'a>(path: &Path, plans: &'a [Planned]) -> Option<&'a Planned> {
-    let real = std::fs::canonicalize(path).unwrap_or_default();
-    plans
-        .iter()
-        .find(|plan| plan.path == path || plan.path == real)
+    plans.iter().find(|plan| plan.path == path)
 }
 
 /// The fault of the stack of this service once these files are as planned, in one sentence.
@@ -67,7 +64,7 @@ pub(crate) fn flaw(service: &str, plans: &[Planned], behind: Behind) -> Option<S
 
 /// Whether this stack names our module, once these files are as planned.
 pub(crate) fn names_us_as_planned(path: &Path, plans: &[Planned]) -> Result<bool, Failure> {
-    let text = match plans.iter().find(|plan| plan.path == path) {
+    let text = match plan_of(path, plans) {
         Some(plan) => plan.after.clone(),
         None => files::snapshot(path)?.map_or_else(Vec::new, |file| file.bytes),
     };

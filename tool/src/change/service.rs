@@ -13,7 +13,7 @@ pub(crate) enum Service {
     Su,
     /// Console logins
     Login,
-    /// All services, through pam-auth-update (Debian, Ubuntu) or authselect (Fedora, RHEL)
+    /// All services, through pam-auth-update (Debian, Ubuntu)
     All,
 }
 

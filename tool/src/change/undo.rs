@@ -2,7 +2,7 @@
 
 use crate::change::record::{BACKUP, Changed, Record, Store, backup, forget, hash};
 use crate::change::service::Service;
-use crate::change::{authselect, distribution, drop_in};
+use crate::change::{drop_in, pam_auth_update};
 use crate::host::audit::leave;
 use crate::host::files::{self, Metadata, Snapshot};
 use crate::outcome::Failure;
@@ -59,9 +59,9 @@ impl Store {
     /// Rolls the files back and removes the record. A change on trial is rolled back in any case; a file
     /// that cannot be rolled back does not stop the others.
     pub(crate) fn put_back(&self, record: &Record) -> Result<(), Failure> {
-        // The distribution's tool has written all files since: only it can roll them back together.
+        // pam-auth-update has written the files since: only it can roll them back together.
         let is_all = record.service == Service::All.name() && !record.is_kept();
-        if is_all && self.is_changed(record) && distribution::take_out().is_ok() {
+        if is_all && self.is_changed(record) && pam_auth_update::take_out().is_ok() {
             return forget(record);
         }
         let mut failures = Vec::new();
@@ -149,10 +149,6 @@ impl Store {
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
                 restoring(Back::Whole, Some(now), before)
             }
-            (_, Some(_)) if authselect::writes(&file.path) => Err(Failure::at(
-                &file.path,
-                "has changed since it was enabled, by authselect or by hand",
-            )),
             (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
             (Ok(None), present) => restoring(Back::Whole, present, None),
             (_, Some(now)) => without_our_lines(record, file, now),

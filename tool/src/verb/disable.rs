@@ -4,7 +4,7 @@
 use crate::change::record::{Record, Store};
 use crate::change::service::{Service, path, present_stacks};
 use crate::change::undo::Back;
-use crate::change::{distribution, drop_in, plan};
+use crate::change::{drop_in, pam_auth_update, plan};
 use crate::host::files::{self, Snapshot};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::{names_us, take_out};
@@ -39,12 +39,12 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     };
     let changed = match (record, service) {
         (Some(record), Service::All) => put_back(context, &store, &record).or_else(|_| {
-            let changed = distribution::take_out()?;
+            let changed = pam_auth_update::take_out()?;
             store.forget(service)?;
             Ok(changed)
         })?,
         (Some(record), _) => put_back(context, &store, &record)?,
-        (None, Service::All) => distribution::take_out()?,
+        (None, Service::All) => pam_auth_update::take_out()?,
         (None, _) => take_out_ours(context, service)?,
     };
     let name = service.name();

@@ -5,7 +5,7 @@ use crate::change::plan::Planned;
 use crate::change::record::{Record, Store};
 use crate::change::service::{Service, path, present_stacks};
 use crate::change::trial::{Passed, Trial};
-use crate::change::{distribution, drop_in, plan, undo, watchdog};
+use crate::change::{drop_in, pam_auth_update, plan, undo, watchdog};
 use crate::examine::stacks::advice::rewritten_here;
 use crate::host::user_selection::{sudo_caller, user_names};
 use crate::host::{files, state_mount};
@@ -55,7 +55,7 @@ pub(crate) struct Options {
     /// Skip the trial login
     #[arg(long)]
     no_trial: bool,
-    /// Proceed although features would be lost or sshd settings are missing
+    /// Proceed although modules would no longer be used or sshd settings are missing
     #[arg(long)]
     anyway: bool,
 }
@@ -290,7 +290,7 @@ impl Options {
                 settings = needs.file;
             }
             Service::All => {
-                (change.plans, change.objections) = distribution::change()?;
+                (change.plans, change.objections) = pam_auth_update::change()?;
             }
             Service::Sudo | Service::Su | Service::Login => {}
         }
