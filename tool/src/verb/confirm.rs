@@ -4,6 +4,7 @@ use crate::change::record::Store;
 use crate::change::service::Service;
 use crate::change::watchdog;
 use crate::outcome::{Exit, Failure};
+use crate::ui::console::Console;
 use crate::verb::{Context, needs_root};
 use clap::Args;
 use pam_onelogin::host::uids;
@@ -25,7 +26,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     needs_root()?;
     let loaded = context.load()?;
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
-    let exit = keep(context, options.service, &state, options.anyway)?;
+    let exit = keep(&context.console, options.service, &state, options.anyway)?;
     let service = options.service.name();
     context
         .console
@@ -38,7 +39,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 
 /// Keeps a change on trial, if a login through it was accepted since, or with `--anyway`.
 pub(super) fn keep(
-    context: &Context,
+    console: &Console,
     service: Service,
     state: &State,
     anyway: bool,
@@ -58,9 +59,7 @@ pub(super) fn keep(
     match seen {
         Some(user) => {
             let user = pam_onelogin::text::clean(&user, pam_onelogin::text::PROMPT_CHARS);
-            context
-                .console
-                .note(&format!("OneLogin accepted a login of {user} through it."));
+            console.note(&format!("OneLogin accepted a login of {user} through it."));
         }
         None if anyway => {}
         None => {

@@ -1,0 +1,229 @@
+//! What `enable` changes: the new stacks and settings, what speaks against them, and the trial login.
+
+use crate::change::plan::Planned;
+use crate::change::service::{Service, path, present_stacks};
+use crate::change::trial::{Passed, Trial};
+use crate::change::{drop_in, pam_auth_update, plan};
+use crate::examine::stacks::advice::rewritten_here;
+use crate::host::files;
+use crate::outcome::Failure;
+use crate::pam_stack::edit::{self, Behind, Insertion, Source};
+use crate::pam_stack::open;
+use crate::ui::console::{Console, Paint, paint};
+use crate::ui::diff::diff;
+use nix::unistd::User;
+use pam_onelogin::args::DEFAULT_CONFIG;
+use pam_onelogin::text::printable;
+use std::path::Path;
+
+/// A change to make.
+pub(crate) struct Change {
+    pub(crate) plans: Vec<Planned>,
+    pub(crate) behind: Behind,
+    /// The services that ask OneLogin because of it.
+    pub(crate) through: Vec<&'static str>,
+    pub(crate) objections: Vec<String>,
+}
+
+impl Change {
+    /// Shows the change, and the objections to it.
+    pub(crate) fn show(&self, console: &Console) {
+        let own_notes = Path::new("/var");
+        for plan in self
+            .plans
+            .iter()
+            .filter(|plan| !plan.path.starts_with(own_notes))
+        {
+            let before = plan.before.as_ref().map(|old| old.bytes.as_slice());
+            let text = diff(&plan.path, before.unwrap_or_default(), &plan.after);
+            console.say(&text);
+        }
+        for objection in &self.objections {
+            let words = paint(Paint::Warning, "Warning:");
+            console.note(&format!("{words} {objection}"));
+        }
+    }
+
+    /// Checks the new stacks without a login.
+    pub(crate) fn verify(&self, console: &Console, service: Service) -> Result<(), Failure> {
+        if self.through.is_empty() {
+            let name = service.name();
+            let first = format!("no login of {name} would use this change; nothing was changed");
+            let mut sentences = vec![first];
+            if self.plans.iter().all(|plan| drop_in::reads(&plan.path)) {
+                sentences.push(
+                    "the stack of sshd asks OneLogin already; write the missing sshd settings, as shown \
+                     above, by hand"
+                        .to_owned(),
+                );
+            }
+            return Err(Failure(sentences));
+        }
+        for name in &self.through {
+            if let Some(fault) = plan::flaw(name, &self.plans, self.behind) {
+                let path = path(name);
+                let why = format!("{}: {fault}", path.display());
+                return Err(by_hand(console, &path, &why, self.behind));
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
+        let trial = Trial {
+            service: self.through.first().copied().unwrap_or_default(),
+            user,
+            behind: self.behind,
+            plans: &self.plans,
+        };
+        let passed = trial.run(console).map_err(|mut failure| {
+            failure.0.push("nothing was changed".to_owned());
+            failure
+        })?;
+        console.note(&match passed {
+            Passed::Accepted => paint(Paint::Good, "OneLogin accepted the trial login."),
+            Passed::Exempt => paint(
+                Paint::Warning,
+                "The trial login succeeded because this user is exempt: OneLogin was not asked.",
+            ),
+        });
+        Ok(())
+    }
+}
+
+/// Finds out what to change.
+pub(crate) fn prepare(
+    console: &Console,
+    service: Service,
+    behind: Option<Behind>,
+    user: &str,
+) -> Result<Change, Failure> {
+    let mut change = Change {
+        plans: Vec::new(),
+        behind: Behind::Password,
+        through: Vec::new(),
+        objections: Vec::new(),
+    };
+    let mut settings = None;
+    match service {
+        Service::Sshd => {
+            let needs = drop_in::needs(user, behind)?;
+            change.behind = needs.behind;
+            change.objections = needs.objections;
+            settings = needs.file;
+        }
+        Service::All => {
+            (change.plans, change.objections) = pam_auth_update::change()?;
+        }
+        Service::Sudo | Service::Su | Service::Login => {}
+    }
+    let name = service.name();
+    if service != Service::All && !path(name).exists() {
+        return Err(Failure::new(format!(
+            "/etc/pam.d/{name} does not exist on this host"
+        )));
+    }
+    for stack in present_stacks(service) {
+        plan_stack(console, service, stack, &mut change)?;
+    }
+    // The order is for safety: a stack without a password may be active only after sshd demands a key,
+    // and sshd may demand only a password after the stack calls pam_onelogin.
+    let place = match change.behind {
+        Behind::Key => 0,
+        Behind::Password => change.plans.len(),
+    };
+    drop(change.plans.splice(place..place, settings));
+    change.through = plan::through(service, &change.plans);
+    if service == Service::All && change.through.contains(&"sshd") {
+        change.objections.extend(drop_in::hides_prompts(user));
+    }
+    Ok(change)
+}
+
+/// Plans the change of one stack.
+fn plan_stack(
+    console: &Console,
+    service: Service,
+    stack: &str,
+    change: &mut Change,
+) -> Result<(), Failure> {
+    let path = path(stack);
+    let Some(before) = files::snapshot(&path)? else {
+        return Ok(());
+    };
+    let text = std::str::from_utf8(&before.bytes).map_err(|_| {
+        let path = path.display();
+        Failure::new(format!(
+            "{path}: is not UTF-8; add the line by hand: see \"STACKS\" in pam_onelogin(8)"
+        ))
+    })?;
+    let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
+    let source = Source {
+        name: stack,
+        text,
+        other: &|name| open(name, &on_disk).map(|(_, text)| text),
+        siblings: service.stacks(),
+    };
+    match edit::insert(&source, change.behind) {
+        Ok(Insertion::New(found)) => {
+            let objections = found.objections.iter().map(ToString::to_string);
+            change.objections.extend(objections);
+            change.plans.push(Planned {
+                path,
+                before: Some(before),
+                after: found.text.into_bytes(),
+            });
+        }
+        Ok(Insertion::Already(place)) => {
+            console.note(&format!("{place}: pam_onelogin is in the stack already."));
+            if let Some(fault) = plan::flaw(stack, &[], change.behind) {
+                let words = paint(Paint::Warning, "Warning:");
+                let path = path.display();
+                console.note(&format!(
+                    "{words} {path}: {fault}; type: pam-onelogin check"
+                ));
+            }
+        }
+        Ok(Insertion::Covered(by)) => console.note(&format!(
+            "{}: includes {by}, so it does not change.",
+            path.display()
+        )),
+        Err(refusal) => {
+            let why = refusal.to_string();
+            return Err(by_hand(console, &path, &why, change.behind));
+        }
+    }
+    Ok(())
+}
+
+/// Why the administrator has to edit the stack; shows a text to write, if `check` would accept it.
+fn by_hand(console: &Console, path: &Path, refusal: &str, behind: Behind) -> Failure {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let new = rewritten_here(Path::new(DEFAULT_CONFIG), name.unwrap_or_default(), behind);
+    let path = path.display();
+    // The text is shown exactly as it was checked, or not at all.
+    let new = new.filter(|new| new.text.lines().all(|line| printable(line) == line));
+    let advice = if let Some(new) = new {
+        console.note(&format!(
+            "With this text as the whole of {path}, logins would ask OneLogin:"
+        ));
+        for line in new.text.lines() {
+            console.note(format!("    {line}").trim_end());
+        }
+        for lost in &new.lost {
+            let words = paint(Paint::Warning, "Warning:");
+            console.note(&format!(
+                "{words} {} would no longer be used",
+                printable(lost)
+            ));
+        }
+        format!(
+            "nothing was changed; write the text above to {path} by hand, then type: pam-onelogin check"
+        )
+    } else {
+        "nothing was changed; edit this stack by hand: see \"STACKS\" in pam_onelogin(8), then type: \
+         pam-onelogin check"
+            .to_owned()
+    };
+    Failure(vec![refusal.to_owned(), advice])
+}
