@@ -1,6 +1,7 @@
 //! sshd: its stack, and the settings that come and go with it.
 
 use super::*;
+use nix::mount::{MsFlags, mount, umount};
 
 #[test]
 #[ignore = "needs root: run by make test"]
@@ -229,7 +230,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     client.expect("assword: ");
     let session = fs::read_to_string(format!("/proc/{0}/task/{0}/children", number.trim()));
     fs::write("/run/sshd.pid", session.unwrap()).unwrap();
-    bad_saying(tool(&words), "has not read its settings");
+    bad_saying(tool(&words), "PidFile /run/sshd.pid\" does not name it");
     assert!(!Path::new(SETTINGS).exists());
     client.line(PASSWORD);
     entered(client, "alice");
@@ -248,7 +249,7 @@ fn only_the_sshd_that_listens_is_told_to_read_its_settings() {
     fs::write(folder.join("none"), sshd.pid().to_string()).unwrap();
     let mut command = Command::new(binary("pam-onelogin"));
     command.args(&words).env_clear().current_dir(folder);
-    bad_saying(Pty::spawn(command), "has not read its settings");
+    bad_saying(Pty::spawn(command), "PidFile none\" does not name it");
     drop(sshd);
 }
 
@@ -406,7 +407,7 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     config(format!("PasswordAuthentication yes\n{}", included("")));
     let screen = bad_saying(enable(&words), "needs \"PasswordAuthentication no\"");
     assert!(!screen.contains("+ AuthenticationMethods"), "{screen}");
-    // In a file whose name comes first: seen before sshd reads any of it.
+    // In a file whose name comes first.
     config(included(""));
     let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
     write(&scene, earlier, "PasswordAuthentication yes\n");
@@ -446,6 +447,105 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
     let edited = fs::read(format!("{RECORDS}/backup/00-onelogin.conf.edited")).unwrap();
     assert_eq!(edited, b"X11Forwarding no\n");
     assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_dry_run_and_a_real_run_name_the_setting_that_wins_before_any_code_is_asked_for() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
+    let port = free_port();
+    for (place, above, file, behind, needed) in [
+        (
+            "00-a.conf:2: sshd uses \"PasswordAuthentication yes\"",
+            "",
+            "# ours\nPasswordAuthentication yes\n",
+            "key",
+            "PasswordAuthentication no",
+        ),
+        (
+            "sshd_config:1: sshd uses \"UsePAM no\"",
+            "UsePAM no\n",
+            "",
+            "password",
+            "UsePAM yes",
+        ),
+        (
+            "00-a.conf:1: sshd uses \"AuthenticationMethods publickey\"",
+            "",
+            "AuthenticationMethods publickey\n",
+            "key",
+            "AuthenticationMethods publickey,keyboard-interactive",
+        ),
+        (
+            "sshd_config:2: sshd uses \"KbdInteractiveAuthentication no\"",
+            "Match all\nChallengeResponseAuthentication no\nMatch all\n",
+            "",
+            "key",
+            "KbdInteractiveAuthentication yes",
+        ),
+    ] {
+        let text = format!("Port {port}\nListenAddress 127.0.0.1\n{}", included(""));
+        write(&scene, "/etc/ssh/sshd_config", format!("{above}{text}"));
+        write(&scene, earlier, file);
+        for further in ["--dry-run", "--yes"] {
+            let words = ["sshd", "--behind", behind, "--user", "alice", further];
+            let screen = bad_saying(enable(&words), place);
+            let said = format!("needs \"{needed}\": ");
+            assert_eq!(screen.matches(&said).count(), 1, "{said}: {screen}");
+            assert_eq!(screen.matches("Warning:").count(), 1, "{screen}");
+            assert!(!screen.contains("asscode"), "{screen}");
+            assert!(!Path::new(SETTINGS).exists());
+            assert_eq!(stacks(), before);
+        }
+    }
+    // A file that comes later, or the line that sshd needs, is no reason to refuse.
+    write(&scene, "/etc/ssh/sshd_config", included(""));
+    write(&scene, earlier, "PasswordAuthentication no\n");
+    let later = "/etc/ssh/sshd_config.d/50-cloud-init.conf";
+    write(&scene, later, "PasswordAuthentication yes\n");
+    let words = words_of("sshd --behind key --user alice --no-trial");
+    good(enable(&[&words[..], &["--dry-run"]].concat()));
+    good(enable(&[&words[..], &["--yes"]].concat()));
+    good(disable("sshd"));
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn an_sshd_that_cannot_be_made_to_read_its_settings_is_named_before_any_code_is_asked_for() {
+    let scene = machine(&[]);
+    let _sshd = started(&scene, &included(""));
+    let _other = Sshd::start(&scene.stage, "UsePAM yes");
+    for further in ["--dry-run", "--yes"] {
+        let words = ["sshd", "--behind", "key", "--user", "alice", further];
+        let screen = bad_saying(enable(&words), "more than one sshd");
+        assert!(!screen.contains("asscode"), "{screen}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn no_ssh_client_is_needed() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let sshd = started(&scene, &included(""));
+    let (client, none) = ("/usr/bin/ssh", None::<&str>);
+    mount(Some("/dev/null"), client, none, MsFlags::MS_BIND, none).unwrap();
+    let words = words_of("sshd --behind key --user alice --no-trial --yes");
+    let screen = enable(&words).finish();
+    // The files have changed since sshd read them: nobody can tell what it does.
+    let again = tool(&["disable", "sshd"]).finish();
+    write(&scene, SETTINGS, KEY);
+    let unread = enable(&words).finish();
+    umount(client).unwrap();
+    assert!(screen.0.success(), "{}", screen.1);
+    assert!(again.0.success(), "{}", again.1);
+    assert!(!unread.0.success(), "{}", unread.1);
+    let said = "sshd has not restarted since its files changed";
+    assert!(unread.1.contains(said), "{}", unread.1);
+    assert_eq!(stacks(), before);
+    drop(sshd);
 }
 
 #[test]

@@ -4,13 +4,15 @@
 use crate::change::plan::Planned;
 use crate::change::sandbox::Scratch;
 use crate::host::files::{self, Metadata};
+use crate::host::target_system::TargetSystem;
 use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
-use crate::sshd::effective::Settings;
+use crate::sshd::config::Sshd;
+use crate::sshd::effective::{Missing, Settings};
 use crate::sshd::match_blocks;
-use crate::sshd::methods::{KEY, PASSWORD};
+use crate::sshd::methods::{KEY, PASSWORD, needed};
 use crate::sshd::running::{self, Sessions, reload, unread};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What sshd needs.
 pub(crate) struct Needs {
@@ -31,15 +33,30 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
              password",
         )
     })?;
-    let mut objections = settings.objections(behind);
+    let machine = TargetSystem::this();
+    let files = Sshd::read(&machine);
+    let sentences = |missing: Vec<Missing>| -> Vec<String> {
+        missing.iter().map(|it| it.sentence(&files)).collect()
+    };
+    let missing = settings.missing(behind);
     let mut file = None;
-    if objections.is_empty() {
-        objections.extend(unread(&settings, user));
-    } else if let Some(planned) = planned(&settings, user, behind)? {
-        running::can_be_reloaded()?;
-        objections.clear();
-        file = Some(planned);
-    }
+    let mut objections = if missing.is_empty() {
+        unread(&settings, &files, user).into_iter().collect()
+    } else if let Some((planned, missing)) = planned(&machine, &files, user, behind)? {
+        // What comes before our file stays as it is.
+        if missing.is_empty() {
+            running::can_follow(&settings)?;
+            file = Some(planned);
+        }
+        sentences(missing)
+    } else {
+        let mut sentences = sentences(missing);
+        sentences.push(format!(
+            "{CONFIG} does not include {FOLDER}/*.conf, so this tool cannot write these settings; write \
+             them yourself, or make that folder and write \"Include {FOLDER}/*.conf\" as the first line of {CONFIG}"
+        ));
+        sentences
+    };
     objections.extend(match_blocks::lose_login(behind));
     objections.extend(settings.keeps_out(user));
     Ok(Needs {
@@ -84,30 +101,53 @@ pub(crate) fn hides_prompts(user: &str) -> Vec<String> {
         .collect()
 }
 
-/// Our file, if sshd would read it, and if no other setting is then missing.
-fn planned(now: &Settings, user: &str, behind: Behind) -> Result<Option<Planned>, Failure> {
-    if !Path::new(OURS).parent().is_some_and(Path::is_dir) {
+/// Our file, if sshd reads such files, and the settings that are missing once it is written.
+fn planned(
+    machine: &TargetSystem,
+    files: &Sshd,
+    user: &str,
+    behind: Behind,
+) -> Result<Option<(Planned, Vec<Missing>)>, Failure> {
+    if !Path::new(FOLDER).is_dir() {
         return Ok(None);
     }
     let config = std::fs::read(CONFIG).unwrap_or_default();
-    let text = lines(now.lacking_methods(behind));
     let scratch = Scratch::make()?;
     let (ours, preview) = (scratch.0.join("ours.conf"), scratch.0.join("sshd_config"));
-    let Some(config) = with_include(&String::from_utf8_lossy(&config), &ours) else {
+    let config = String::from_utf8_lossy(&config);
+    let included = machine.matching(&Path::new(FOLDER).join("*.conf"));
+    let Some(config) = with_ours(&config, included, &ours) else {
         return Ok(None);
     };
     let metadata = Metadata::own(0o600);
-    files::put(&ours, text.as_bytes(), &metadata)?;
     files::put(&preview, config.as_bytes(), &metadata)?;
-    let settings = Settings::of(Some(&preview), user)?;
-    if !settings.objections(behind).is_empty() {
-        return Ok(None);
+    let missing_with = |text: &str| {
+        files::put(&ours, text.as_bytes(), &metadata)?;
+        Ok::<_, Failure>(Settings::of(Some(&preview), user)?.missing(behind))
+    };
+    // Methods of the administrator that are sufficient stay: they may ask for more.
+    let mut text = lines(None);
+    let mut missing = missing_with(&text)?;
+    if !missing.is_empty() {
+        text = lines(Some(needed(behind).0));
+        missing = match missing_with(&text) {
+            Ok(missing) => missing,
+            // sshd refuses methods that another line switches off.
+            Err(failure) => {
+                missing.retain(|it| it.is_overruled(files));
+                if missing.is_empty() {
+                    return Err(failure);
+                }
+                missing
+            }
+        };
     }
-    Ok(Some(Planned {
+    let planned = Planned {
         path: OURS.into(),
         before: files::snapshot(Path::new(OURS))?,
         after: text.into_bytes(),
-    }))
+    };
+    Ok(Some((planned, missing)))
 }
 
 /// The settings of our file.
@@ -117,23 +157,38 @@ fn lines(methods: Option<&str>) -> String {
     format!("{HEAD}{text}{}", methods.unwrap_or_default())
 }
 
-/// sshd's configuration with this file before the files that it includes, because the first value counts.
-/// `None` if it includes none.
-fn with_include(config: &str, ours: &Path) -> Option<String> {
-    let includes = |line: &str| {
-        let mut words = line.split_ascii_whitespace();
-        let key = words.next().unwrap_or_default();
-        key.eq_ignore_ascii_case("include") && words.any(|word| INCLUDED.contains(&word))
-    };
-    let lines: Vec<_> = config.split_inclusive('\n').collect();
-    let place = lines.iter().position(|line| includes(line))?;
-    let (before, after) = lines.split_at(place);
-    Some(format!(
-        "{}Include {}\n{}",
-        before.concat(),
-        ours.display(),
-        after.concat()
-    ))
+/// sshd's configuration as it will be: the files that it includes by our folder are named one by one, and
+/// this file is in the place of ours. `None` if it does not include them.
+fn with_ours(config: &str, mut files: Vec<PathBuf>, ours: &Path) -> Option<String> {
+    files.push(OURS.into());
+    files.sort();
+    files.dedup();
+    let each = files.iter().map(|file| {
+        let file = if reads(file) { ours } else { file };
+        format!("\"{}\"", file.display())
+    });
+    let each = each.collect::<Vec<_>>().join(" ");
+    let mut is_included = false;
+    let mut text = String::new();
+    for line in config.lines() {
+        let mut words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let includes = words
+            .first()
+            .is_some_and(|key| key.eq_ignore_ascii_case("include"));
+        for word in words.iter_mut().skip(1).filter(|_| includes) {
+            if INCLUDED.contains(word) {
+                *word = &each;
+                is_included = true;
+            }
+        }
+        text.push_str(&if includes {
+            words.join(" ")
+        } else {
+            line.to_owned()
+        });
+        text.push('\n');
+    }
+    is_included.then_some(text)
 }
 
 /// Whether this is the file of sshd settings that the tool writes.
@@ -169,10 +224,12 @@ pub(crate) fn what_stays() -> Option<&'static str> {
 /// Makes the running sshd read its settings again, and checks that it has.
 pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Failure> {
     let settings = Settings::of(None, user)?;
-    let mut objections = settings.objections(behind);
+    let files = Sshd::read(&TargetSystem::this());
+    let missing = settings.missing(behind);
+    let mut objections: Vec<_> = missing.iter().map(|it| it.sentence(&files)).collect();
     if objections.is_empty() {
         reload(Sessions::Stay)?;
-        objections.extend(unread(&settings, user));
+        objections.extend(unread(&settings, &files, user));
     }
     if objections.is_empty() {
         Ok(())
@@ -183,7 +240,9 @@ pub(crate) fn take_effect(user: &str, behind: Behind) -> Result<(), Failure> {
 
 /// sshd's own file.
 const CONFIG: &str = "/etc/ssh/sshd_config";
-/// Our file of settings; its name comes before those of others.
+/// The folder of such files, as distributions include it.
+const FOLDER: &str = "/etc/ssh/sshd_config.d";
+/// Our file of settings; its name comes before those of most others.
 pub(crate) const OURS: &str = "/etc/ssh/sshd_config.d/00-onelogin.conf";
 /// How `sshd_config` includes such files.
 const INCLUDED: [&str; 2] = ["/etc/ssh/sshd_config.d/*.conf", "sshd_config.d/*.conf"];
@@ -194,22 +253,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn our_file_is_read_where_others_are_and_before_them() {
+    fn our_file_is_read_in_its_place_among_the_others() {
         let ours = Path::new("/ours");
-        for line in [
-            "Include /etc/ssh/sshd_config.d/*.conf",
-            "include\t/elsewhere /etc/ssh/sshd_config.d/*.conf",
-            "Include sshd_config.d/*.conf",
+        let files = ["00-a.conf", "50-b.conf"].map(|name| Path::new(FOLDER).join(name));
+        let named = format!("\"{FOLDER}/00-a.conf\" \"/ours\" \"{FOLDER}/50-b.conf\"");
+        for (line, read) in [
+            (
+                "Include /etc/ssh/sshd_config.d/*.conf",
+                format!("Include {named}"),
+            ),
+            (
+                "include\t/elsewhere /etc/ssh/sshd_config.d/*.conf",
+                format!("include /elsewhere {named}"),
+            ),
+            ("Include sshd_config.d/*.conf", format!("Include {named}")),
         ] {
-            let text = with_include(&format!("# {line}\n{line}\nPort 1\n"), ours).unwrap();
-            assert_eq!(text, format!("# {line}\nInclude /ours\n{line}\nPort 1\n"));
+            let text = format!("# {line}\n{line}\nPort 1\n");
+            let text = with_ours(&text, files.to_vec(), ours).unwrap();
+            assert_eq!(text, format!("# {line}\n{read}\nPort 1\n"));
         }
         for line in [
             "",
             "#Include /etc/ssh/sshd_config.d/*.conf",
             "Include /etc/ssh/other/*.conf",
         ] {
-            assert_eq!(with_include(line, ours), None, "{line}");
+            assert_eq!(with_ours(line, files.to_vec(), ours), None, "{line}");
         }
+        // Our own file, if there is one already, is read as it will be.
+        let files = vec![PathBuf::from(OURS)];
+        let text = with_ours("Include sshd_config.d/*.conf", files, ours).unwrap();
+        assert_eq!(text, "Include \"/ours\"\n");
     }
 }

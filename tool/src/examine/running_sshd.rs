@@ -63,6 +63,8 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
     for user in [user, OTHER] {
         match compare(&settings, user) {
             Running::Follows => {}
+            // The times of its files tell, too.
+            Running::NoClient => break,
             Running::Absent => {
                 let what = "no sshd listens at the address in its settings";
                 return Finding::warning("running-sshd", what)

@@ -5,7 +5,7 @@ use crate::host::target_system::TargetSystem;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{METHODS, is_key_first, switch};
 use crate::ui::finding::Place;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Values by keyword, each with its place.
@@ -20,6 +20,8 @@ pub(crate) struct Sshd {
     pub(crate) blocks: Vec<Block>,
     /// The files that were read, each as often as it is included.
     pub(crate) files: Vec<PathBuf>,
+    /// The files that were read, and the folders in which others were looked for.
+    pub(crate) read: BTreeSet<PathBuf>,
     /// Whether a file of it cannot be read.
     pub(crate) is_in_part: bool,
 }
@@ -73,6 +75,17 @@ impl Sshd {
             index = block.parent;
         }
         None
+    }
+
+    /// The line that sets this value, which sshd uses: for all users, or else in a `Match` block.
+    pub(crate) fn setting(&self, keyword: Keyword, value: &str) -> Option<Said<'_>> {
+        let is_it = |said: &Said<'_>| {
+            said.value.eq_ignore_ascii_case(value) || (said.is_on() && is_yes(value))
+        };
+        let global = self.global().get(keyword);
+        let global = global.map(|(value, place)| Said { value, place });
+        let mut blocks = (0..self.blocks.len()).filter_map(|block| self.own(block, keyword));
+        global.filter(is_it).or_else(|| blocks.find(is_it))
     }
 
     /// The service whose stack sshd uses.
@@ -147,6 +160,7 @@ impl Sshd {
             return;
         }
         let mut block = parent;
+        self.read.insert(path.to_owned());
         let Ok(text) = machine.text(path) else {
             self.is_in_part = true;
             return;
@@ -162,6 +176,7 @@ impl Sshd {
             } else if word.eq_ignore_ascii_case("include") {
                 for pattern in rest {
                     let pattern = Path::new(FOLDER).join(pattern);
+                    self.read.extend(pattern.parent().map(Path::to_owned));
                     for path in machine.matching(&pattern) {
                         self.file(machine, &path, block);
                     }

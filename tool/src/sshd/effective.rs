@@ -3,6 +3,7 @@
 use crate::host::programs::run;
 use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
+use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{KEYBOARD, METHODS, is_behind_key, needed, switch, ways};
 use std::collections::{BTreeMap, BTreeSet};
@@ -139,13 +140,6 @@ impl Settings {
         firsts.collect()
     }
 
-    /// The missing setting of methods for a stack after this first factor. A sufficient setting stays: it may
-    /// ask for more.
-    pub(crate) fn lacking_methods(&self, behind: Behind) -> Option<&'static str> {
-        let (line, fits) = needed(behind);
-        (!self.ways().iter().all(|way| fits(way))).then_some(line)
-    }
-
     /// The first factor before the stack, if the settings are clear about it.
     pub(crate) fn behind(&self) -> Option<Behind> {
         let ways = self.ways();
@@ -161,25 +155,32 @@ impl Settings {
         }
     }
 
-    /// What is wrong for a stack that asks OneLogin after this first factor, with the line that is needed.
-    pub(crate) fn objections(&self, behind: Behind) -> Vec<String> {
+    /// What is wrong for a stack that asks OneLogin after this first factor.
+    pub(crate) fn missing(&self, behind: Behind) -> Vec<Missing> {
         let mut found = Vec::new();
-        let mut need =
-            |line: &str, why: &str| found.push(format!("sshd_config needs \"{line}\": {why}"));
+        let mut need = |keyword, line, why: &str| {
+            found.push(Missing {
+                keyword,
+                value: self.value(keyword).to_owned(),
+                line,
+                why: why.to_owned(),
+            });
+        };
         if !self.is(Keyword::UsePam, "yes") {
-            need("UsePAM yes", "without it, sshd does not use the PAM stack");
+            let why = "without it, sshd does not use the PAM stack";
+            need(Keyword::UsePam, "UsePAM yes", why);
         }
         if !self.is(Keyword::KbdInteractive, "yes") {
+            let why = "without it, sshd cannot show a prompt, and no user can log in";
             need(
+                Keyword::KbdInteractive,
                 "KbdInteractiveAuthentication yes",
-                "without it, sshd cannot show a prompt, and no user can log in",
+                why,
             );
         }
         if !self.is(Keyword::Password, "no") {
-            need(
-                "PasswordAuthentication no",
-                "a password login cannot show the prompt for a code, and fails",
-            );
+            let why = "a password login cannot show the prompt for a code, and fails";
+            need(Keyword::Password, "PasswordAuthentication no", why);
         }
         let ways = self.ways();
         let (line, fits) = needed(behind);
@@ -189,9 +190,42 @@ impl Settings {
             } else {
                 format!("\"{}\" accepts a login without OneLogin", way.join(","))
             };
-            need(line, &why);
+            need(Keyword::Methods, line, &why);
         }
         found
+    }
+}
+
+/// A setting that is missing.
+pub(crate) struct Missing {
+    keyword: Keyword,
+    /// What sshd uses instead.
+    value: String,
+    line: &'static str,
+    why: String,
+}
+
+impl Missing {
+    /// Whether a line of these files sets the value that sshd uses instead.
+    pub(crate) fn is_overruled(&self, files: &Sshd) -> bool {
+        files.setting(self.keyword, &self.value).is_some()
+    }
+
+    /// In one sentence, with the line that is needed, and with the place where it is overruled.
+    pub(crate) fn sentence(&self, files: &Sshd) -> String {
+        let Self {
+            keyword, line, why, ..
+        } = self;
+        match files.setting(*keyword, &self.value) {
+            Some(said) => format!(
+                "{}: sshd uses \"{} {}\" from here, because the first value counts; in its place it needs \
+                 \"{line}\": {why}",
+                said.place.text(),
+                keyword.name(),
+                pam_onelogin::text::printable(said.value),
+            ),
+            None => format!("sshd_config needs \"{line}\": {why}"),
+        }
     }
 }
 
@@ -282,9 +316,9 @@ mod tests {
     #[test]
     fn each_setting_that_is_wrong_is_named_with_its_line() {
         let good = "publickey,keyboard-interactive";
-        assert!(settings(good, "").objections(Behind::Key).is_empty());
+        assert!(settings(good, "").missing(Behind::Key).is_empty());
         let password = settings("keyboard-interactive", "");
-        assert!(password.objections(Behind::Password).is_empty());
+        assert!(password.missing(Behind::Password).is_empty());
         for (methods, further, line) in [
             (good, "usepam no", "UsePAM yes"),
             (
@@ -313,16 +347,17 @@ mod tests {
                 "AuthenticationMethods publickey,keyboard-interactive",
             ),
         ] {
-            let said = settings(methods, further).objections(Behind::Key);
+            let said = settings(methods, further).missing(Behind::Key);
+            let said: Vec<_> = said
+                .iter()
+                .map(|it| it.sentence(&Sshd::default()))
+                .collect();
             assert_eq!(said.len(), 1, "{said:?}");
             assert!(
                 said.concat().contains(&format!("needs \"{line}\": ")),
                 "{said:?}"
             );
         }
-        assert_eq!(
-            settings("publickey", "").objections(Behind::Password).len(),
-            1
-        );
+        assert_eq!(settings("publickey", "").missing(Behind::Password).len(), 1);
     }
 }

@@ -12,6 +12,7 @@
 use crate::host::audit::leave;
 use crate::host::programs::{output_of, run, systemd_runs, works};
 use crate::outcome::Failure;
+use crate::sshd::config::Sshd;
 use crate::sshd::effective::{SSHD, Settings};
 use crate::sshd::keyword::Keyword;
 use nix::sys::signal::{Signal, kill};
@@ -131,6 +132,27 @@ pub(crate) fn can_be_reloaded() -> Result<(), Failure> {
     started_by_sockets()
         .iter()
         .try_for_each(|unit| keeps_sessions(unit))
+}
+
+/// Whether the sshd that runs would follow these settings after a change of its files.
+pub(crate) fn can_follow(settings: &Settings) -> Result<(), Failure> {
+    can_be_reloaded()?;
+    let listening = listening();
+    if listening.len() > 1 {
+        return Err(Failure::new(MORE));
+    }
+    let file = settings.value(Keyword::PidFile);
+    let mut by_itself = listening
+        .into_iter()
+        .filter(|pid| !has_systemds_socket(*pid));
+    match by_itself.find(|pid| number_in(Path::new(file)) != Some(*pid)) {
+        Some(pid) => Err(Failure::new(format!(
+            "the sshd that runs (process {pid}) cannot be made to read its settings again: \"PidFile {}\" \
+             does not name it; correct PidFile in sshd_config, restart sshd, then run this command again",
+            pam_onelogin::text::printable(file)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The units that systemd starts as an sshd with a socket, once a connection comes.
@@ -315,6 +337,8 @@ pub(crate) enum Running {
     Follows,
     /// It could not be asked; the reason.
     Unknown(String),
+    /// It could not be asked, because no ssh client is installed.
+    NoClient,
     /// It has other settings than its files.
     Stale(Stale),
 }
@@ -343,7 +367,7 @@ pub(crate) fn compare(settings: &Settings, user: &str) -> Running {
         Err(Failure(sentences)) => return Running::Unknown(sentences.join(" ")),
     };
     let Some(said) = ask_for_methods(address, user) else {
-        return Running::Unknown(format!("{SSH} does not exist; install the SSH client"));
+        return Running::NoClient;
     };
     let is_refused = |line: &str| {
         let line = line.trim_end();
@@ -383,19 +407,26 @@ pub(crate) fn compare(settings: &Settings, user: &str) -> Running {
 }
 
 /// Why the running sshd does not follow these settings; the tool asks it which methods it offers first.
-pub(crate) fn unread(settings: &Settings, user: &str) -> Option<String> {
-    if listening().len() > 1 {
-        return Some(
-            "more than one sshd is running, each may have its own settings, and all of them would use the \
-             new stack"
-                .to_owned(),
-        );
+pub(crate) fn unread(settings: &Settings, files: &Sshd, user: &str) -> Option<String> {
+    let listening = listening();
+    if listening.len() > 1 {
+        return Some(MORE.to_owned());
     }
     match compare(settings, user) {
         Running::Absent | Running::Follows => None,
         Running::Unknown(why) => Some(format!(
             "cannot check whether the running sshd has read its settings: {why}"
         )),
+        Running::NoClient => {
+            let pid = *listening.first()?;
+            (!began_after(pid, settings, files)).then(|| {
+                format!(
+                    "cannot check whether the running sshd has read its settings: {SSH} does not exist, and \
+                     sshd has not restarted since its files changed; {}",
+                    advice(pid)
+                )
+            })
+        }
         Running::Stale(stale) => Some(format!(
             "the sshd that runs at {} has not read its settings: its first methods are {}, not {}; {}",
             stale.address, stale.offered, stale.wanted, stale.advice
@@ -434,6 +465,29 @@ pub(crate) fn changed_since<'a>(
     Some(files.filter(is_newer).collect())
 }
 
+/// Whether this sshd has read its files as they are: it writes its `PidFile` after it has read them. With
+/// options of its own on its command line, it may use other settings.
+fn began_after(pid: i32, settings: &Settings, files: &Sshd) -> bool {
+    let changed = |path: &Path| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ctime(), metadata.ctime_nsec()))
+    };
+    let file = Path::new(settings.value(Keyword::PidFile));
+    let title = title(pid);
+    let mut words = title.split(' ');
+    let mut is_told = false;
+    while let Some(word) = words.next() {
+        is_told |= match word {
+            "-f" => words.next().map(Path::new) != files.path.as_deref(),
+            _ => word.starts_with("-f") || word.starts_with("-o"),
+        };
+    }
+    number_in(file) == Some(pid)
+        && !is_told
+        && !files.cannot_be_told()
+        && files.read.iter().all(|path| changed(path) < changed(file))
+}
+
 /// The output of the ssh client when it offers no method to sshd; `None` if there is no client.
 fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
     let (host, port) = (address.ip().to_string(), address.port().to_string());
@@ -453,6 +507,8 @@ fn ask_for_methods(address: SocketAddr, user: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+const MORE: &str = "more than one sshd is running, each may have its own settings, and all of them would use \
+     the new stack";
 /// Why sshd may not read its settings: the beginning of the sentence.
 const HELD: &str =
     "systemd holds the socket of sshd, so sshd must be restarted to read its settings";

@@ -113,14 +113,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let console = &context.console;
     let change = prepare(console, options.service, options.behind, &user.name)?;
     change.show(console);
-    if change.plans.is_empty() {
-        options.mount(context);
-        return Ok(options.report(context, "unchanged", &change, Exit::Good));
-    }
     if !change.objections.is_empty() && !options.anyway {
         return Err(Failure::new(
             "nothing was changed; correct this first, or pass --anyway",
         ));
+    }
+    if change.plans.is_empty() {
+        options.mount(context);
+        return Ok(options.report(context, "unchanged", &change, Exit::Good));
     }
     change.verify(console, options.service)?;
     if options.service == Service::Sshd {
