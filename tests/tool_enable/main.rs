@@ -6,6 +6,7 @@
 
 mod all;
 mod check;
+mod drift;
 mod edited;
 mod match_blocks;
 mod refused;

@@ -196,6 +196,19 @@ pub(crate) fn reads(path: &Path) -> bool {
     path == Path::new(OURS)
 }
 
+/// The text of our file after an edit, without our settings; `None` if nothing else is left. A file without
+/// our first line is not ours.
+pub(crate) fn without_ours(text: &str) -> Option<String> {
+    if !text.lines().any(|line| line == HEAD.trim_end()) {
+        return Some(text.to_owned());
+    }
+    let ours = [KEY, PASSWORD].map(|methods| lines(Some(methods))).concat();
+    let is_ours = |line: &str| ours.lines().any(|one| one == line);
+    let rest = text.split_inclusive('\n');
+    let rest: String = rest.filter(|line| !is_ours(line.trim_end())).collect();
+    (!rest.trim().is_empty()).then_some(rest)
+}
+
 /// Whether our file exists exactly as the tool writes it.
 pub(crate) fn is_written() -> Result<bool, Failure> {
     let ours = files::snapshot(Path::new(OURS))?;

@@ -22,15 +22,29 @@ impl Planned {
     }
 }
 
-/// The services that ask OneLogin because of these changes alone.
-pub(crate) fn through(service: Service, plans: &[Planned]) -> Vec<&'static str> {
-    let asks = |name: &&&str| {
-        let stack = planned(name, plans);
-        let mut ours = stack.ours().peekable();
-        let is_planned = |entry: &Entry| plan_of(&entry.path, plans).is_some();
-        ours.peek().is_some() && ours.all(is_planned)
+/// The services that ask OneLogin because of these changes alone; or, if there are none, because of these
+/// and of what the tool has written before.
+pub(crate) fn through(
+    service: Service,
+    plans: &[Planned],
+    written: &[PathBuf],
+) -> Vec<&'static str> {
+    let asking = |is_ours: &dyn Fn(&Entry) -> bool| {
+        let asks = |name: &&&str| {
+            let stack = planned(name, plans);
+            let mut ours = stack.ours().peekable();
+            ours.peek().is_some() && ours.all(is_ours)
+        };
+        let services = service.logins().iter().filter(asks);
+        services.copied().collect::<Vec<_>>()
     };
-    service.logins().iter().filter(asks).copied().collect()
+    let is_planned = |entry: &Entry| plan_of(&entry.path, plans).is_some();
+    let found = asking(&is_planned);
+    if found.is_empty() {
+        asking(&|entry| is_planned(entry) || written.contains(&entry.path))
+    } else {
+        found
+    }
 }
 
 /// The line through which a login of this service asks OneLogin now.

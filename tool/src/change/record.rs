@@ -1,6 +1,7 @@
 //! Records of changes, with everything that a rollback needs: below `/var/lib/pam_onelogin`, written to the
 //! disk before a stack changes. There is one record per service: in `trial` until the change is confirmed,
-//! then in `enabled`.
+//! then in `enabled`. If another program has written over the files, `enable` changes them once more: the
+//! service then has both records until that change is confirmed.
 
 use crate::change::plan::{FOLDER, Planned};
 use crate::change::service::Service;
@@ -40,6 +41,10 @@ pub(crate) struct Changed {
     pub(crate) before: Option<Metadata>,
     /// SHA-256 of the new text.
     pub(crate) after: String,
+    /// Whether this tool had written the file before: the copy of the old one may have lines of ours, which
+    /// `disable` does not bring back.
+    #[serde(default)]
+    pub(crate) again: bool,
 }
 
 /// The lock on stacks and records: one process at a time changes them.
@@ -68,6 +73,15 @@ impl Store {
         through: &[&str],
         seconds: i64,
     ) -> Result<Record, Failure> {
+        let is_planned = |file: &Changed| plans.iter().any(|plan| plan.path == file.path);
+        let mut written = Vec::new();
+        if let Some(mut kept) = Self::enabled(service)? {
+            for file in kept.files.iter_mut().filter(|file| is_planned(file)) {
+                file.again = true;
+                written.push(file.path.clone());
+            }
+            save(ENABLED, &kept)?;
+        }
         let mut files = Vec::new();
         for plan in plans {
             files::sweep(&plan.path);
@@ -79,6 +93,7 @@ impl Store {
                 path: plan.path.clone(),
                 before: plan.before.as_ref().map(|old| old.metadata.clone()),
                 after: hash(&plan.after),
+                again: written.contains(&plan.path),
             });
         }
         let record = Record {
@@ -90,33 +105,43 @@ impl Store {
             deadline: now()?.saturating_add(seconds),
             writer: Some(process_identity()),
         };
-        save(&record)?;
+        save(TRIAL, &record)?;
         Ok(record)
     }
 
     /// All files are written: the process that wrote them may end.
     pub(crate) fn written(&self, record: &mut Record) -> Result<(), Failure> {
         record.writer = None;
-        save(record)
+        save(TRIAL, record)
     }
 
-    /// It stays.
+    /// It stays. The files that an earlier change wrote, and this one did not, stay with it.
     pub(crate) fn keep(&self, record: &Record) -> Result<(), Failure> {
-        let name = file_name(&record.service);
-        files::rename(
-            &Path::new(TRIAL).join(&name),
-            &Path::new(ENABLED).join(&name),
-        )
+        let trial = Path::new(TRIAL).join(file_name(&record.service));
+        let Some(mut kept) = load(ENABLED, &record.service)? else {
+            return files::rename(&trial, &Path::new(ENABLED).join(file_name(&record.service)));
+        };
+        for new in &record.files {
+            // Files are rolled back from the last one to the first: a new one is the first, which is safe
+            // for our settings of sshd after a password and after a key.
+            match kept.files.iter_mut().find(|file| file.path == new.path) {
+                Some(file) => *file = new.clone(),
+                None => kept.files.push(new.clone()),
+            }
+        }
+        kept.changed = record.changed;
+        save(ENABLED, &kept)?;
+        files::remove(&trial)
     }
 
     /// The change that is on trial.
     pub(crate) fn on_trial(service: Service) -> Result<Option<Record>, Failure> {
-        load(TRIAL, service)
+        load(TRIAL, service.name())
     }
 
     /// The change that was confirmed, or needed no confirmation.
     pub(crate) fn enabled(service: Service) -> Result<Option<Record>, Failure> {
-        load(ENABLED, service)
+        load(ENABLED, service.name())
     }
 
     /// Removes the records of a change that is undone.
@@ -142,8 +167,7 @@ impl Record {
 
     /// Whether it was confirmed, or needed no confirmation.
     pub(crate) fn is_kept(&self) -> bool {
-        let kept = Path::new(ENABLED).join(file_name(&self.service));
-        kept.exists()
+        !Path::new(TRIAL).join(file_name(&self.service)).exists()
     }
 
     /// Seconds until it is rolled back; 0 if that is unknown.
@@ -155,13 +179,21 @@ impl Record {
     }
 }
 
+/// Removes a record that is on trial, or else the one that is kept, with the copies that only it needs.
 pub(crate) fn forget(record: &Record) -> Result<(), Failure> {
     let name = file_name(&record.service);
-    for folder in [TRIAL, ENABLED] {
-        files::remove(&Path::new(folder).join(&name))?;
+    let mut needed = Vec::new();
+    if record.is_kept() {
+        files::remove(&Path::new(ENABLED).join(&name))?;
+    } else {
+        files::remove(&Path::new(TRIAL).join(&name))?;
+        let kept = load(ENABLED, &record.service)?;
+        needed.extend(kept.into_iter().flat_map(|kept| kept.files));
     }
     for file in &record.files {
-        files::remove(&backup(&record.service, &file.path))?;
+        if needed.iter().all(|other| other.path != file.path) {
+            files::remove(&backup(&record.service, &file.path))?;
+        }
     }
     Ok(())
 }
@@ -194,16 +226,16 @@ fn file_name(service: &str) -> String {
     format!("{service}.json")
 }
 
-fn save(record: &Record) -> Result<(), Failure> {
+fn save(folder: &str, record: &Record) -> Result<(), Failure> {
     let text = serde_json::to_vec_pretty(record)
         .map_err(|error| Failure::new(format!("the record cannot be written: {error}")))?;
-    let path = Path::new(TRIAL).join(file_name(&record.service));
+    let path = Path::new(folder).join(file_name(&record.service));
     files::sweep(&path);
     files::put(&path, &text, &Metadata::own(0o600))
 }
 
-fn load(folder: &str, service: Service) -> Result<Option<Record>, Failure> {
-    let path = Path::new(folder).join(file_name(service.name()));
+fn load(folder: &str, service: &str) -> Result<Option<Record>, Failure> {
+    let path = Path::new(folder).join(file_name(service));
     // Before the first change there is no folder either.
     if !Path::new(folder).exists() {
         return Ok(None);

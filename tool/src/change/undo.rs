@@ -226,6 +226,19 @@ fn keep_a_copy(path: &Path) {
     }
 }
 
+/// A file that this tool had written before, and another program after it: without what is left of ours.
+fn without_ours(path: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    let text = String::from_utf8_lossy(&bytes);
+    if drop_in::reads(path) {
+        return drop_in::without_ours(&text).map(String::into_bytes);
+    }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    match take_out(&name, &text) {
+        Ok(Some(text)) => Some(text.into_bytes()),
+        _ => Some(bytes),
+    }
+}
+
 /// The old file; `None` if it did not exist.
 fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
     let Some(metadata) = &file.before else {
@@ -238,8 +251,13 @@ fn old(record: &Record, file: &Changed) -> Result<Option<Snapshot>, Failure> {
             "the copy {copy} is missing: correct {path} by hand"
         ))
     })?;
-    Ok(Some(Snapshot {
-        bytes: old.bytes,
+    let bytes = if file.again && record.is_kept() {
+        without_ours(&file.path, old.bytes)
+    } else {
+        Some(old.bytes)
+    };
+    Ok(bytes.map(|bytes| Snapshot {
+        bytes,
         metadata: metadata.clone(),
     }))
 }

@@ -13,6 +13,7 @@ use crate::ui::diff::diff;
 use crate::verb::{Context, needs_root};
 use clap::Args;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What to switch off.
 #[derive(Args)]
@@ -33,20 +34,29 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     needs_root()?;
     let service = options.service;
     let store = Store::open()?;
-    let record = match Store::on_trial(service)? {
-        Some(record) => Some(record),
-        None => Store::enabled(service)?,
-    };
-    let changed = match (record, service) {
-        (Some(record), Service::All) => put_back(context, &store, &record).or_else(|_| {
-            let changed = pam_auth_update::take_out()?;
-            store.forget(service)?;
-            Ok(changed)
-        })?,
-        (Some(record), _) => put_back(context, &store, &record)?,
-        (None, Service::All) => pam_auth_update::take_out()?,
-        (None, _) => take_out_ours(context, service)?,
-    };
+    let mut changed = BTreeSet::new();
+    let mut has_record = false;
+    // A change on trial may be the second one of a service.
+    for find in [Store::on_trial, Store::enabled] {
+        let Some(record) = find(service)? else {
+            continue;
+        };
+        has_record = true;
+        changed.extend(match service {
+            Service::All => put_back(context, &store, &record).or_else(|_| {
+                let changed = pam_auth_update::take_out()?;
+                store.forget(service)?;
+                Ok::<_, Failure>(changed)
+            })?,
+            _ => put_back(context, &store, &record)?,
+        });
+    }
+    if !has_record {
+        changed.extend(match service {
+            Service::All => pam_auth_update::take_out()?,
+            _ => take_out_ours(context, service)?,
+        });
+    }
     let name = service.name();
     let asks = (service != Service::All)
         .then(|| plan::asks(service))
@@ -66,7 +76,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     context.console.document(&Document {
         service: name,
-        files: changed,
+        files: changed.into_iter().collect(),
     });
     Ok(if asks.is_none() {
         Exit::Good

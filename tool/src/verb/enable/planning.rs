@@ -1,13 +1,14 @@
 //! What `enable` changes: the new stacks and settings, what speaks against them, and the trial login.
 
 use crate::change::plan::Planned;
+use crate::change::record::Store;
 use crate::change::service::{Service, path, present_stacks};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
 use crate::examine::stacks::advice::rewritten_here;
 use crate::host::files;
 use crate::outcome::Failure;
-use crate::pam_stack::edit::{self, Behind, Insertion, Source};
+use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
 use crate::pam_stack::open;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
@@ -133,7 +134,20 @@ pub(crate) fn prepare(
         Behind::Password => change.plans.len(),
     };
     drop(change.plans.splice(place..place, settings));
-    change.through = plan::through(service, &change.plans);
+    let written = Store::enabled(service)?.map_or_else(Vec::new, |record| record.files);
+    let written: Vec<_> = written.into_iter().map(|file| file.path).collect();
+    for plan in change
+        .plans
+        .iter()
+        .filter(|plan| written.contains(&plan.path))
+    {
+        console.note(&format!(
+            "{}: has changed since it was enabled; it is changed once more. What it is now, without lines of \
+             this tool, is what disable will restore.",
+            plan.path.display()
+        ));
+    }
+    change.through = plan::through(service, &change.plans, &written);
     if service == Service::All && change.through.contains(&"sshd") {
         change.objections.extend(drop_in::hides_prompts(user));
     }
@@ -158,9 +172,15 @@ fn plan_stack(
         ))
     })?;
     let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
+    // A block that has lost our line is made anew.
+    let without_ours = match names_us(text) {
+        None => edit::take_out(stack, text)
+            .map_err(|refusal| by_hand(console, &path, &refusal.to_string(), change.behind))?,
+        Some(_) => None,
+    };
     let source = Source {
         name: stack,
-        text,
+        text: without_ours.as_deref().unwrap_or(text),
         other: &|name| open(name, &on_disk).map(|(_, text)| text),
         siblings: service.stacks(),
     };

@@ -28,13 +28,6 @@ impl Writing<'_> {
     pub(crate) fn write(&self, change: &Change) -> Result<Record, Failure> {
         let store = Store::open()?;
         refuse_while_changing(self.service)?;
-        if Store::enabled(self.service)?.is_some() {
-            let name = self.service.name();
-            return Err(Failure::new(format!(
-                "{name} was enabled before, and its stacks have changed since then; first type: \
-                 pam-onelogin disable {name}"
-            )));
-        }
         self.refuse_what_has_changed(change)?;
         let seconds = self.seconds.unwrap_or(WRITING);
         let (plans, through) = (&change.plans, &change.through);
