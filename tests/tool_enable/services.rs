@@ -110,18 +110,21 @@ fn without_systemd_enable_says_that_nothing_is_mounted_and_goes_on() {
     assert!(!screen.contains("systemd"), "{screen}");
 }
 
+/// What an admin may have done wrong before `enable`.
+type Break = fn(&mut Scene);
+
 #[test]
 #[ignore = "needs root: run by make test"]
-fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_does() {
-    type Break = fn(&mut Scene);
-    let cases: [(&str, Break, &[&str], &str); 8] = [
+fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_for() {
+    let check = "type: pam-onelogin check --user alice";
+    let cases: [(&str, Break, &str, &str); 8] = [
         (
             "a wrong secret",
             |scene| {
                 replace(scene, DEFAULT_CLIENT_SECRET, &"0".repeat(64));
             },
-            &[CODE],
-            "reason=credential",
+            "could not log in: credential",
+            check,
         ),
         (
             "a wrong name in the URL",
@@ -129,32 +132,26 @@ fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_do
                 let host = format!("localhost:{}", scene.simulator.port());
                 replace(scene, &host, "no-such-host.invalid");
             },
-            &[CODE],
-            "reason=no-such-host",
+            "could not log in: no-such-host",
+            check,
         ),
         (
             "nobody at the URL",
             |scene| scene.simulator.stop(),
-            &[CODE],
-            "reason=no-connection",
+            "could not log in: no-connection",
+            check,
         ),
         (
             "no factor",
             |scene| scene.simulator.change_devices(1001, Vec::clear),
-            &[CODE, CODE, CODE],
-            "reason=no-factor",
+            "could not log in: no-factor",
+            "type: pam-onelogin enroll alice",
         ),
         (
             "unknown to OneLogin",
             |scene| scene.simulator.remove_user(1001),
-            &[CODE, CODE, CODE],
-            "reason=no-onelogin-user",
-        ),
-        (
-            "wrong codes",
-            |_| (),
-            &["999999", "999998", "999997"],
-            "reason=wrong-code",
+            "could not log in: no-onelogin-user",
+            "see pam_onelogin(8), reason no-onelogin-user",
         ),
         (
             "failmode safe",
@@ -164,8 +161,67 @@ fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_do
                 scene.stage.write(CONFIG, format!("{safe}\n{text}"), 0o600);
                 scene.simulator.stop();
             },
-            &[CODE],
-            "reason=no-connection",
+            "could not log in: no-connection",
+            check,
+        ),
+        (
+            "a group that does not exist",
+            |scene| {
+                let text = fs::read_to_string(CONFIG).unwrap();
+                let text = format!("users.exempt_groups = [\"breakglas\"]\n{text}");
+                scene.stage.write(CONFIG, text, 0o600);
+            },
+            "could not log in: group-lookup",
+            "breakglas",
+        ),
+        (
+            "limits are reached",
+            |scene| {
+                let text = fs::read_to_string(CONFIG).unwrap();
+                let text = format!("limits.failures = 3\n{text}");
+                scene.stage.write(CONFIG, text, 0o600);
+                let mut login = tool(&["test", "alice", "--service", "sudo"]);
+                for code in ["999997", "999998", "999999"] {
+                    passcode(&mut login, code);
+                }
+                bad(login);
+            },
+            "could not log in: too-many",
+            "type: pam-onelogin limits reset alice",
+        ),
+    ];
+    for (what, make_wrong, reason, next) in cases {
+        let mut scene = machine(&[]);
+        make_wrong(&mut scene);
+        let before = stacks();
+        for further in ["--dry-run", "--yes"] {
+            let screen = bad(enable(&["sudo", "--user", "alice", further]));
+            for said in [
+                reason,
+                next,
+                "so there was no trial login",
+                "nothing was changed",
+            ] {
+                assert!(screen.contains(said), "{what}, {said}: {screen}");
+            }
+            for prompt in ["assword:", "asscode:"] {
+                assert!(!screen.contains(prompt), "{what}: {screen}");
+            }
+        }
+        assert_eq!(stacks(), before, "{what}");
+        by_password_alone(&scene);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_does() {
+    let cases: [(&str, Break, &[&str], &str); 2] = [
+        (
+            "wrong codes",
+            |_| (),
+            &["999999", "999998", "999997"],
+            "reason=wrong-code",
         ),
         (
             "no module",
@@ -179,13 +235,11 @@ fn whatever_goes_wrong_in_the_trial_nothing_is_written_and_the_password_still_do
         make_wrong(&mut scene);
         let before = stacks();
         let mut screen = enable(&["sudo", "--user", "alice", "--yes", "--try", "60"]);
+        screen.expect("Trial login as alice through the new stack of sudo. It asks for the password of alice, then for OneLogin.");
         screen.expect("assword: ");
         screen.line(PASSWORD);
         for code in codes {
-            if screen.next_of(&["asscode: ", "nothing was changed"]) != Some(0) {
-                break;
-            }
-            screen.line(code);
+            passcode(&mut screen, code);
         }
         let (status, screen) = screen.finish();
         assert!(!status.success(), "{what}: {screen}");
@@ -208,7 +262,13 @@ fn a_fault_of_the_configuration_and_an_unknown_user_end_it_before_a_login() {
     scene
         .stage
         .write(CONFIG, "[onelogin]\nurl = \"http://x\"\n", 0o600);
-    bad_saying(enable(&SUDO), "config.toml:2: ");
+    for further in ["--dry-run", "--yes"] {
+        let screen = bad_saying(
+            enable(&["sudo", "--user", "alice", further]),
+            "config.toml:2: ",
+        );
+        assert!(!screen.contains("assword:"), "{screen}");
+    }
     assert_eq!(stacks(), before);
 }
 

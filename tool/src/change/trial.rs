@@ -84,9 +84,15 @@ impl Trial<'_> {
             over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
         }
         let log = LogTap::open(&scratch.0.join("log"))?;
+        let name = printable(&self.user.name);
+        let first = match self.behind {
+            Behind::Key => "for OneLogin, as after a key".to_owned(),
+            Behind::Password => format!("for the password of {name}, then for OneLogin"),
+        };
         console.note(&format!(
-            "Trial login of {} through the new stack of {}. This is a real login: it uses up a code.",
-            self.user.name, self.service
+            "Trial login as {name} through the new stack of {}. It asks {first}. This is a real login: it uses \
+             up a code.",
+            self.service
         ));
         let status = clean(own_program()?)
             .args(["trial", self.service, self.user.name.as_str(), "--folder"])

@@ -8,11 +8,12 @@ use crate::change::drop_in;
 use crate::change::service::Service;
 use crate::host::state_mount;
 use crate::host::user_selection::{sudo_caller, user_names};
+use crate::login::outlook::fresh;
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::Behind;
 use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{agrees, line};
-use crate::verb::enable::planning::{Change, prepare};
+use crate::verb::enable::planning::{Change, foresee, prepare};
 use crate::verb::enable::writing::{Writing, refuse_while_changing};
 use crate::verb::{Context, needs_root};
 use clap::Args;
@@ -128,11 +129,15 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             console.note(&line);
         }
     }
+    let loaded = fresh(context.load()?);
+    // A dry run may not know yet who will make the trial login.
+    if !options.no_trial && (options.named().is_some() || !options.dry_run) {
+        foresee(console, &loaded, &user.name)?;
+    }
     if options.dry_run {
         options.mount(context);
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
     }
-    let loaded = context.load()?;
     if !options.no_trial {
         change.try_login(console, &user)?;
     }
@@ -169,9 +174,14 @@ impl Options {
         self.try_time.or(by_default.then_some(TRY))
     }
 
+    /// The name of the user for the trial login, if the command line or sudo says it.
+    fn named(&self) -> Option<String> {
+        self.user.clone().or_else(sudo_caller)
+    }
+
     /// The user for the trial login.
     fn user(&self, context: &Context) -> Result<User, Failure> {
-        let name = match self.user.clone().or_else(sudo_caller) {
+        let name = match self.named() {
             Some(name) => name,
             None if self.dry_run || self.no_trial => "root".to_owned(),
             None => {

@@ -7,6 +7,7 @@ use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
 use crate::examine::stacks::advice::rewritten_here;
 use crate::host::files;
+use crate::login::outlook::{Outlook, Prediction, Word};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
 use crate::pam_stack::open;
@@ -14,7 +15,12 @@ use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
 use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
-use pam_onelogin::text::printable;
+use pam_onelogin::config::file::Loaded;
+use pam_onelogin::host::uids;
+use pam_onelogin::onelogin::http::Http;
+use pam_onelogin::state::State;
+use pam_onelogin::text::{PROMPT_CHARS, clean, printable};
+use pam_onelogin::trust::Trusted;
 use std::path::Path;
 
 /// A change to make.
@@ -77,10 +83,7 @@ impl Change {
             behind: self.behind,
             plans: &self.plans,
         };
-        let passed = trial.run(console).map_err(|mut failure| {
-            failure.0.push("nothing was changed".to_owned());
-            failure
-        })?;
+        let passed = trial.run(console).map_err(unchanged)?;
         console.note(&match passed {
             Passed::Accepted => paint(Paint::Good, "OneLogin accepted the trial login."),
             Passed::Exempt => paint(
@@ -214,6 +217,35 @@ fn plan_stack(
         }
     }
     Ok(())
+}
+
+/// Adds that nothing was changed.
+fn unchanged(mut failure: Failure) -> Failure {
+    failure.0.push("nothing was changed".to_owned());
+    failure
+}
+
+/// Asks OneLogin, and no person, whether this user could log in; the failure says why not, and what to type.
+pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<(), Failure> {
+    let trusted = Trusted::of(uids());
+    let state = State::open(&loaded.config.state_dir, trusted);
+    if let Some(trouble) = state.trouble() {
+        return Err(unchanged(Failure::new(format!(
+            "no user can log in, because logins cannot be counted: {trouble}"
+        ))));
+    }
+    let mut http = Http::new(&loaded.config, trusted, None);
+    let preview = Outlook::new(loaded, &state, &mut http, console).preview(user);
+    let prediction = Prediction::of(&preview);
+    match prediction.word {
+        Word::Denied => {
+            let end = ", so there was no trial login";
+            Err(unchanged(
+                prediction.failure(&clean(user, PROMPT_CHARS), end),
+            ))
+        }
+        Word::Pass | Word::Enroll | Word::Exempt => Ok(()),
+    }
 }
 
 /// Why the administrator has to edit the stack; shows a text to write, if `check` would accept it.
