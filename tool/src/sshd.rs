@@ -3,6 +3,7 @@
 pub(crate) mod config;
 pub(crate) mod effective;
 pub(crate) mod keyword;
+pub(crate) mod lost_logins;
 pub(crate) mod match_blocks;
 pub(crate) mod methods;
 pub(crate) mod running;

@@ -9,6 +9,7 @@ use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::config::Sshd;
 use crate::sshd::effective::{Missing, Settings};
+use crate::sshd::lost_logins::lost_logins;
 use crate::sshd::match_blocks;
 use crate::sshd::methods::{KEY, PASSWORD, needed};
 use crate::sshd::running::{self, Sessions, reload, unread};
@@ -67,12 +68,11 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
 }
 
 /// What a change of sshd takes away, although it is right: to be read before it is written.
-pub(crate) fn consequences(behind: Behind) -> Vec<String> {
-    let mut lines = Vec::new();
-    if behind == Behind::Key {
-        lines
-            .push("Users without a key in authorized_keys can no longer log in by SSH.".to_owned());
-    }
+pub(crate) fn consequences(user: &str, behind: Behind) -> Vec<String> {
+    let now = Settings::of(None, user).ok();
+    let mut lines = now.map_or_else(Vec::new, |now| {
+        lost_logins(&TargetSystem::this(), &now, behind)
+    });
     let root = Settings::of(None, "root").ok();
     if let Some(permit) = root.as_ref().and_then(|settings| settings.excludes("root")) {
         lines.push(format!(

@@ -141,6 +141,27 @@ fn members_in(entry: &str, passwd: &str) -> BTreeSet<String> {
     names
 }
 
+/// A local user.
+pub(crate) struct Local {
+    pub(crate) name: String,
+    pub(crate) uid: u32,
+    pub(crate) home: String,
+}
+
+/// Root and the people in the files of this machine.
+pub(crate) fn local_people(machine: &TargetSystem) -> Vec<Local> {
+    let text = |path: &str| machine.text(path).ok().flatten().unwrap_or_default();
+    let (passwd, defs) = (text("/etc/passwd"), text(LOGIN_DEFS));
+    let people = people(&passwd, uid_min(&defs));
+    let found = accounts(&passwd).filter(|account| people.contains(account.name));
+    let local = found.map(|account| Local {
+        name: account.name.to_owned(),
+        uid: account.uid,
+        home: account.home.to_owned(),
+    });
+    local.collect()
+}
+
 /// Root, and every account that is not a system account and has a login shell.
 fn people(passwd: &str, uid_min: u32) -> BTreeSet<String> {
     let is_meant = |account: &Account| {
@@ -155,6 +176,7 @@ struct Account<'a> {
     name: &'a str,
     uid: u32,
     gid: &'a str,
+    home: &'a str,
     shell: &'a str,
 }
 
@@ -165,7 +187,8 @@ fn accounts(passwd: &str) -> impl Iterator<Item = Account<'_>> {
             name: fields.next()?,
             uid: fields.nth(1)?.parse().ok()?,
             gid: fields.next()?,
-            shell: fields.nth(2)?,
+            home: fields.nth(1)?,
+            shell: fields.next()?,
         })
     })
 }

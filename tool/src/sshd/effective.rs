@@ -87,7 +87,7 @@ impl Settings {
         Some(address)
     }
 
-    fn read(text: &str) -> Self {
+    pub(crate) fn read(text: &str) -> Self {
         let mut values: BTreeMap<Keyword, String> = BTreeMap::new();
         let mut shows_prompts = false;
         for (name, value) in text.lines().filter_map(|line| line.split_once(' ')) {
@@ -127,17 +127,28 @@ impl Settings {
         self.ways().iter().all(|way| way.as_slice() == ["any"])
     }
 
+    /// As [`Self::ways`]; without `AuthenticationMethods`, each method that is switched on.
+    pub(crate) fn ways_now(&self) -> Vec<Vec<&str>> {
+        if !self.any_method_is_enough() {
+            return self.ways();
+        }
+        let methods = METHODS.iter().map(|(method, _)| *method);
+        methods
+            .filter(|method| self.is_on(method))
+            .map(|method| vec![method])
+            .collect()
+    }
+
     /// The methods that sshd offers first: those of lists in which each method is switched on.
     pub(crate) fn first_methods(&self) -> BTreeSet<&str> {
-        let is_on = |method: &str| switch(method).is_some_and(|keyword| self.is(keyword, "yes"));
-        if self.any_method_is_enough() {
-            let methods = METHODS.iter().map(|(method, _)| *method);
-            return methods.filter(|method| is_on(method)).collect();
-        }
-        let mut ways = self.ways();
-        ways.retain(|way| way.iter().all(|method| is_on(method)));
+        let mut ways = self.ways_now();
+        ways.retain(|way| way.iter().all(|method| self.is_on(method)));
         let firsts = ways.iter().filter_map(|way| way.first().copied());
         firsts.collect()
+    }
+
+    fn is_on(&self, method: &str) -> bool {
+        switch(method).is_some_and(|keyword| self.is(keyword, "yes"))
     }
 
     /// The first factor before the stack, if the settings are clear about it.

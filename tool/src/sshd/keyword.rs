@@ -10,6 +10,8 @@ pub(crate) enum Keyword {
     Hostbased,
     KbdInteractive,
     Kerberos,
+    KeysCommand,
+    KeysFile,
     ListenAddress,
     MaxTries,
     Methods,
@@ -19,6 +21,7 @@ pub(crate) enum Keyword {
     RootLogin,
     Service,
     UsePam,
+    UserCas,
 }
 
 impl Keyword {
@@ -48,7 +51,7 @@ impl Keyword {
 type Row = (Keyword, &'static str, &'static str);
 
 /// Each with its name and its default value.
-const KEYWORDS: [Row; 16] = [
+const KEYWORDS: [Row; 19] = [
     (Keyword::CaKeys, "TrustedUserCAKeys", "none"),
     (Keyword::GraceTime, "LoginGraceTime", "120"),
     (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
@@ -60,6 +63,8 @@ const KEYWORDS: [Row; 16] = [
         "yes",
     ),
     (Keyword::Kerberos, "KerberosAuthentication", "no"),
+    (Keyword::KeysCommand, "AuthorizedKeysCommand", ""),
+    (Keyword::KeysFile, "AuthorizedKeysFile", ""),
     (Keyword::ListenAddress, "ListenAddress", ""),
     (Keyword::MaxTries, "MaxAuthTries", "6"),
     (Keyword::Methods, "AuthenticationMethods", "any"),
@@ -69,6 +74,7 @@ const KEYWORDS: [Row; 16] = [
     (Keyword::RootLogin, "PermitRootLogin", "prohibit-password"),
     (Keyword::Service, "PAMServiceName", "sshd"),
     (Keyword::UsePam, "UsePAM", "no"),
+    (Keyword::UserCas, "TrustedUserCAKeys", ""),
 ];
 
 /// Former names.

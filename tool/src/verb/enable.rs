@@ -125,7 +125,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     change.verify(console, options.service)?;
     if options.service == Service::Sshd {
-        for line in drop_in::consequences(change.behind) {
+        for line in drop_in::consequences(&user.name, change.behind) {
             console.note(&line);
         }
     }
