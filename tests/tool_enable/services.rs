@@ -287,6 +287,80 @@ fn r11_neither_password_nor_code_nor_secret_is_shown() {
     assert!(screen.contains("\"result\": \"enabled\""), "{screen}");
 }
 
+/// Stacks of the distribution, outside /etc.
+struct Shipped;
+
+impl Shipped {
+    const FOLDER: &str = "/usr/lib/pam.d";
+
+    fn with(names: &[&str]) -> Self {
+        fs::create_dir_all(Self::FOLDER).unwrap();
+        let none: Option<&str> = None;
+        let kind = Some("tmpfs");
+        mount(none, Self::FOLDER, kind, MsFlags::empty(), none).unwrap();
+        let shipped = Self;
+        for name in names {
+            let path = Path::new("/etc/pam.d").join(name);
+            fs::copy(&path, Path::new(Self::FOLDER).join(name)).unwrap();
+            fs::remove_file(path).unwrap();
+        }
+        shipped
+    }
+}
+
+impl Drop for Shipped {
+    fn drop(&mut self) {
+        umount(Self::FOLDER).unwrap();
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_stack_that_the_distribution_ships_outside_etc_is_hidden_by_one_that_disable_removes() {
+    let scene = machine(&[]);
+    let _shipped = Shipped::with(&["sudo", "sudo-i"]);
+    let before = stacks();
+    let said = "/etc/pam.d/sudo does not exist: it is made from /usr/lib/pam.d/sudo";
+    let screen = good_saying(enable(&["sudo", "--dry-run"]), said);
+    assert!(
+        screen.contains("+ auth       required     pam_onelogin.so"),
+        "{screen}"
+    );
+    assert_eq!(stacks(), before);
+
+    let mut screen = enable(&SUDO);
+    trial(&mut screen, CODE);
+    good(screen);
+    for (arguments, code) in [
+        (&["id", "-un"][..], CODES[1]),
+        (&["-i", "id", "-un"], CODES[2]),
+    ] {
+        let mut sudo = scene.sudo_as("alice", arguments);
+        password(&mut sudo);
+        passcode(&mut sudo, code);
+        became_root(sudo);
+    }
+    good_saying(enable(&SUDO), "nothing to change");
+    good(disable("sudo"));
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+
+    // On trial, too.
+    fresh_codes();
+    let screen = on_trial(&["sudo", "--user", "alice"], 2);
+    bad_saying(screen, "was rolled back");
+    assert_eq!(stacks(), before);
+    // An edit stays, without our lines.
+    let shipped = fs::read_to_string("/usr/lib/pam.d/sudo").unwrap();
+    good(enable(&["sudo", "--no-trial", "--yes"]));
+    let ours = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    write(&scene, "/etc/pam.d/sudo", format!("{ours}# mine\n"));
+    good_saying(disable("sudo"), "only the lines of this tool");
+    let left = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    assert_eq!(left, format!("{shipped}# mine\n"));
+    fs::remove_file("/etc/pam.d/sudo").unwrap();
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn su_and_the_console_are_enabled_after_a_trial_login_like_theirs() {

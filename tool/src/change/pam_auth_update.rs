@@ -4,7 +4,7 @@
 
 use crate::change::plan::{self, Planned, names_us_as_planned};
 use crate::change::sandbox::{Scratch, own_program, private_mounts};
-use crate::change::service::{Service, path};
+use crate::change::service::{Service, used};
 use crate::host::files;
 use crate::host::programs::clean;
 use crate::outcome::{Exit, Failure};
@@ -42,13 +42,15 @@ pub(crate) fn change() -> Result<(Vec<Planned>, Vec<String>), Failure> {
 fn ask_already() -> Vec<String> {
     let stacks = Service::All.logins().iter();
     let texts = stacks.filter_map(|stack| {
-        let text = std::fs::read_to_string(path(stack)).ok()?;
-        names_us(&text).map(|line| (stack, line))
+        let path = used(stack)?;
+        let line = names_us(&std::fs::read_to_string(&path).ok()?)?;
+        Some((stack, path, line))
     });
     texts
-        .map(|(stack, line)| {
+        .map(|(stack, path, line)| {
+            let path = path.display();
             format!(
-                "/etc/pam.d/{stack}:{line}: this line asks OneLogin already; a login of {stack} would \
+                "{path}:{line}: this line asks OneLogin already; a login of {stack} would \
                  ask twice; remove the line first"
             )
         })

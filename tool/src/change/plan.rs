@@ -1,6 +1,6 @@
 //! The files that a change writes, and the stacks after it.
 
-use crate::change::service::Service;
+use crate::change::service::{Service, path, used};
 use crate::host::files::{self, Metadata, Snapshot};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::{Behind, names_us};
@@ -15,6 +15,16 @@ pub(crate) struct Planned {
 }
 
 impl Planned {
+    /// The file that is used in its place now. A file that does not exist yet cannot be the target of a bind
+    /// mount, but a stack of the distribution that it will hide can.
+    pub(crate) fn replaced(&self) -> Option<PathBuf> {
+        if self.before.is_some() {
+            return Some(self.path.clone());
+        }
+        let name = self.path.file_name()?.to_str()?;
+        (self.path == path(name)).then(|| used(name)).flatten()
+    }
+
     /// Its owner, mode and attributes.
     pub(crate) fn metadata(&self) -> Metadata {
         let old = self.before.as_ref().map(|old| old.metadata.clone());

@@ -1,5 +1,6 @@
 //! The services that can be enabled, and where their stacks are.
 
+use crate::pam_stack::FOLDERS;
 use std::path::{Path, PathBuf};
 
 /// A service with its stacks.
@@ -62,13 +63,19 @@ impl Service {
     }
 }
 
-/// The file of a stack.
+/// The file of a stack that the tool writes.
 pub(crate) fn path(stack: &str) -> PathBuf {
     Path::new("/etc/pam.d").join(stack)
+}
+
+/// The file that libpam uses: that one, or else one that the distribution ships in another folder.
+pub(crate) fn used(stack: &str) -> Option<PathBuf> {
+    let mut paths = FOLDERS.iter().map(|folder| Path::new(folder).join(stack));
+    paths.find(|path| path.exists())
 }
 
 /// The stacks of a service that exist.
 pub(crate) fn present_stacks(service: Service) -> impl Iterator<Item = &'static str> {
     let all = service.stacks().iter().copied();
-    all.filter(|stack| path(stack).exists())
+    all.filter(|stack| used(stack).is_some())
 }

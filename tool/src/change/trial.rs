@@ -76,12 +76,14 @@ impl Trial<'_> {
             )));
         }
         let scratch = Scratch::make()?;
-        // A file that does not exist yet cannot be the target of a bind mount.
-        let plans = self.plans.iter().filter(|plan| plan.before.is_some());
         let mut over = Vec::new();
-        for (number, plan) in plans.enumerate() {
+        let replaced = self
+            .plans
+            .iter()
+            .filter_map(|plan| Some((plan, plan.replaced()?)));
+        for (number, (plan, path)) in replaced.enumerate() {
             files::put(&numbered(&scratch.0, number), &plan.after, &plan.metadata())?;
-            over.extend([OsStr::new("--over"), plan.path.as_os_str()]);
+            over.extend([OsString::from("--over"), path.into_os_string()]);
         }
         let log = LogTap::open(&scratch.0.join("log"))?;
         let name = printable(&self.user.name);

@@ -149,7 +149,10 @@ impl Store {
             (Ok(before), Some(now)) if hash(&now.bytes) == file.after => {
                 restoring(Back::Whole, Some(now), before)
             }
-            (Ok(None), present) if record.is_kept() => restoring(Back::Theirs, present, None),
+            (Ok(None), present) if record.is_kept() && drop_in::reads(&file.path) => {
+                restoring(Back::Theirs, present, None)
+            }
+            (Ok(None), Some(now)) if record.is_kept() => without_our_lines(record, file, now),
             (Ok(None), present) => restoring(Back::Whole, present, None),
             (_, Some(now)) => without_our_lines(record, file, now),
             (Err(failure), None) => Err(failure),

@@ -2,7 +2,7 @@
 
 use crate::change::plan::Planned;
 use crate::change::record::Store;
-use crate::change::service::{Service, path, present_stacks};
+use crate::change::service::{Service, path, present_stacks, used};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
 use crate::examine::stacks::advice::rewritten_here;
@@ -122,9 +122,10 @@ pub(crate) fn prepare(
         Service::Sudo | Service::Su | Service::Login => {}
     }
     let name = service.name();
-    if service != Service::All && !path(name).exists() {
+    if service != Service::All && used(name).is_none() {
         return Err(Failure::new(format!(
-            "/etc/pam.d/{name} does not exist on this host"
+            "this host has no stack of {name}: {} does not exist",
+            path(name).display()
         )));
     }
     for stack in present_stacks(service) {
@@ -165,11 +166,17 @@ fn plan_stack(
     change: &mut Change,
 ) -> Result<(), Failure> {
     let path = path(stack);
-    let Some(before) = files::snapshot(&path)? else {
-        return Ok(());
+    let before = files::snapshot(&path)?;
+    let (source, bytes) = match (&before, used(stack)) {
+        (Some(before), _) => (path.clone(), before.bytes.clone()),
+        (None, Some(shipped)) => {
+            let bytes = std::fs::read(&shipped).map_err(|error| Failure::at(&shipped, error))?;
+            (shipped, bytes)
+        }
+        (None, None) => return Ok(()),
     };
-    let text = std::str::from_utf8(&before.bytes).map_err(|_| {
-        let path = path.display();
+    let text = std::str::from_utf8(&bytes).map_err(|_| {
+        let path = source.display();
         Failure::new(format!(
             "{path}: is not UTF-8; add the line by hand: see \"STACKS\" in pam_onelogin(8)"
         ))
@@ -181,19 +188,26 @@ fn plan_stack(
             .map_err(|refusal| by_hand(console, &path, &refusal.to_string(), change.behind))?,
         Some(_) => None,
     };
-    let source = Source {
+    let stack_text = Source {
         name: stack,
         text: without_ours.as_deref().unwrap_or(text),
         other: &|name| open(name, &on_disk).map(|(_, text)| text),
         siblings: service.stacks(),
     };
-    match edit::insert(&source, change.behind) {
+    match edit::insert(&stack_text, change.behind) {
         Ok(Insertion::New(found)) => {
             let objections = found.objections.iter().map(ToString::to_string);
             change.objections.extend(objections);
+            if before.is_none() {
+                console.note(&format!(
+                    "{} does not exist: it is made from {}, with lines of this tool, and disable removes it.",
+                    path.display(),
+                    source.display()
+                ));
+            }
             change.plans.push(Planned {
                 path,
-                before: Some(before),
+                before,
                 after: found.text.into_bytes(),
             });
         }
