@@ -287,6 +287,39 @@ fn r11_neither_password_nor_code_nor_secret_is_shown() {
     assert!(screen.contains("\"result\": \"enabled\""), "{screen}");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_script_runs_it_again_and_again_and_tells_the_result_by_the_exit_status() {
+    let scene = machine(&[]);
+    let run = |words: &str| {
+        let mut command = Command::new(binary("pam-onelogin"));
+        command.args(words.split(' ')).env_clear().current_dir("/");
+        command.stdin(std::process::Stdio::null());
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        let document: serde_json::Value = serde_json::from_str(&said).unwrap_or_default();
+        let result = document["result"].as_str().unwrap_or("none").to_owned();
+        (output.status.code().unwrap(), result)
+    };
+    let enable = "enable sudo --yes --no-trial --json";
+    let is = |code: i32, result: &str| (code, result.to_owned());
+    assert_eq!(run("enable sudo --dry-run --json"), is(0, "dry_run"));
+    assert_eq!(run(enable), is(0, "enabled"));
+    assert_eq!(run(enable), is(0, "unchanged"));
+    let stock = "@include common-auth\n@include common-account\n";
+    write(&scene, "/etc/pam.d/sudo", stock);
+    assert_eq!(run(enable), is(0, "enabled"));
+    assert_eq!(run(enable), is(0, "unchanged"));
+    for _ in 0..2 {
+        assert_eq!(run("disable sudo --json").0, 0);
+    }
+    assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), stock);
+    write(&scene, "/etc/pam.d/sudo", "auth sufficient pam_unix.so\n");
+    assert_eq!(run(enable), is(1, "none"));
+    assert_eq!(run("enable sudo --dry-run --json"), is(1, "none"));
+    assert_eq!(run("enable sudo --maybe").0, 2);
+}
+
 /// Stacks of the distribution, outside /etc.
 struct Shipped;
 
