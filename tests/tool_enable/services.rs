@@ -392,6 +392,14 @@ fn a_stack_that_the_distribution_ships_outside_etc_is_hidden_by_one_that_disable
     let left = fs::read_to_string("/etc/pam.d/sudo").unwrap();
     assert_eq!(left, format!("{shipped}# mine\n"));
     fs::remove_file("/etc/pam.d/sudo").unwrap();
+    // What is wrong is in the file that exists.
+    let odd = "auth sufficient pam_wheel.so trust\n@include common-auth\n";
+    write(&scene, "/usr/lib/pam.d/sudo", odd);
+    bad_saying(
+        enable(&SUDO),
+        "/usr/lib/pam.d/sudo:1: ends the stack before OneLogin is asked",
+    );
+    assert_eq!(stacks(), before);
 }
 
 #[test]

@@ -52,9 +52,10 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
         sentences(missing)
     } else {
         let mut sentences = sentences(missing);
+        let config = files.path.as_deref().unwrap_or(Path::new(CONFIG)).display();
         sentences.push(format!(
-            "{CONFIG} does not include {FOLDER}/*.conf, so this tool cannot write these settings; write \
-             them yourself, or make that folder and write \"Include {FOLDER}/*.conf\" as the first line of {CONFIG}"
+            "{config} does not include {FOLDER}/*.conf, so this tool cannot write these settings; write \
+             them yourself, or make that folder and write \"Include {FOLDER}/*.conf\" as the first line of {config}"
         ));
         sentences
     };
@@ -111,7 +112,11 @@ fn planned(
     if !Path::new(FOLDER).is_dir() {
         return Ok(None);
     }
-    let config = std::fs::read(CONFIG).unwrap_or_default();
+    let config = files
+        .path
+        .as_deref()
+        .and_then(|path| std::fs::read(path).ok());
+    let config = config.unwrap_or_default();
     let scratch = Scratch::make()?;
     let (ours, preview) = (scratch.0.join("ours.conf"), scratch.0.join("sshd_config"));
     let config = String::from_utf8_lossy(&config);
@@ -176,7 +181,7 @@ fn with_ours(config: &str, mut files: Vec<PathBuf>, ours: &Path) -> Option<Strin
             .first()
             .is_some_and(|key| key.eq_ignore_ascii_case("include"));
         for word in words.iter_mut().skip(1).filter(|_| includes) {
-            if INCLUDED.contains(word) {
+            if INCLUDED.contains(&word.trim_matches('"')) {
                 *word = &each;
                 is_included = true;
             }
@@ -280,6 +285,10 @@ mod tests {
                 format!("include /elsewhere {named}"),
             ),
             ("Include sshd_config.d/*.conf", format!("Include {named}")),
+            (
+                "Include \"/etc/ssh/sshd_config.d/*.conf\"",
+                format!("Include {named}"),
+            ),
         ] {
             let text = format!("# {line}\n{line}\nPort 1\n");
             let text = with_ours(&text, files.to_vec(), ours).unwrap();

@@ -181,9 +181,8 @@ pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
 
 /// A stack that was edited since, or whose copy is missing.
 fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
-    let name = file.path.file_name().unwrap_or_default().to_string_lossy();
     let text = String::from_utf8_lossy(&now.bytes).into_owned();
-    let (back, bytes) = match take_out(&name, &text) {
+    let (back, bytes) = match take_out(&file.path, &text) {
         Ok(Some(text)) => (Back::Lines, text.into_bytes()),
         // They are out already.
         Ok(None) if names_us(&text).is_none() => (Back::Same, now.bytes.clone()),
@@ -235,8 +234,7 @@ fn without_ours(path: &Path, bytes: Vec<u8>) -> Option<Vec<u8>> {
     if drop_in::reads(path) {
         return drop_in::without_ours(&text).map(String::into_bytes);
     }
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    match take_out(&name, &text) {
+    match take_out(path, &text) {
         Ok(Some(text)) => Some(text.into_bytes()),
         _ => Some(bytes),
     }

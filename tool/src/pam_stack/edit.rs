@@ -4,6 +4,7 @@
 
 use crate::pam_stack::syntax::{Says, goes_on, says};
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 /// The first factor, which is checked before OneLogin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -18,9 +19,10 @@ pub(crate) enum Behind {
 pub(crate) struct Source<'a> {
     /// The service.
     pub(crate) name: &'a str,
+    pub(crate) path: &'a Path,
     pub(crate) text: &'a str,
-    /// The stack of another service, by its name.
-    pub(crate) other: &'a dyn Fn(&str) -> Option<String>,
+    /// The stack of another service, by its name: its file and its text.
+    pub(crate) other: &'a dyn Fn(&str) -> Option<(PathBuf, String)>,
     /// The stacks that change together with this one.
     pub(crate) siblings: &'a [&'a str],
 }
@@ -47,15 +49,15 @@ pub(crate) struct NewText {
 /// Why a stack is not changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// The service, and the line in its stack.
-    pub(crate) place: (String, Option<usize>),
+    /// The file, and the line in it.
+    pub(crate) place: (PathBuf, Option<usize>),
     pub(crate) why: String,
 }
 
 impl Refusal {
-    fn at(name: &str, line: impl Into<Option<usize>>, why: impl Into<String>) -> Self {
+    fn at(path: &Path, line: impl Into<Option<usize>>, why: impl Into<String>) -> Self {
         Self {
-            place: (name.to_owned(), line.into()),
+            place: (path.to_owned(), line.into()),
             why: why.into(),
         }
     }
@@ -63,17 +65,17 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (name, line) = &self.place;
+        let (path, line) = (self.place.0.display(), self.place.1);
         match line {
-            Some(line) => write!(f, "/etc/pam.d/{name}:{line}: {}", self.why),
-            None => write!(f, "/etc/pam.d/{name}: {}", self.why),
+            Some(line) => write!(f, "{path}:{line}: {}", self.why),
+            None => write!(f, "{path}: {}", self.why),
         }
     }
 }
 
 /// Inserts our lines into a stack.
 pub(crate) fn insert(source: &Source<'_>, behind: Behind) -> Result<Insertion, Refusal> {
-    let lines = read(source.name, source.text)?;
+    let lines = read(source.path, source.text)?;
     if let Some(line) = lines.iter().find(|line| line.is_ours()) {
         return Ok(Insertion::Already(source.place(line.number)));
     }
@@ -143,8 +145,8 @@ fn with_block(lines: &[Line<'_>], anchor: usize, block: &str) -> String {
 }
 
 /// Removes our block from a stack; `None` if there is no block.
-pub(crate) fn take_out(name: &str, text: &str) -> Result<Option<String>, Refusal> {
-    let refuse = |line: usize, why: &str| Err(Refusal::at(name, line, why));
+pub(crate) fn take_out(path: &Path, text: &str) -> Result<Option<String>, Refusal> {
+    let refuse = |line: usize, why: &str| Err(Refusal::at(path, line, why));
     let mut out = String::new();
     let mut inside = false;
     let mut found = false;
@@ -224,11 +226,11 @@ impl Line<'_> {
 
 impl Source<'_> {
     fn place(&self, number: usize) -> String {
-        format!("/etc/pam.d/{}:{number}", self.name)
+        format!("{}:{number}", self.path.display())
     }
 
     fn refuse(&self, line: impl Into<Option<usize>>, why: &str) -> Refusal {
-        Refusal::at(self.name, line, why)
+        Refusal::at(self.path, line, why)
     }
 
     /// Whether a line brings the first factor.
@@ -247,12 +249,12 @@ impl Source<'_> {
         if self.siblings.contains(&name) {
             return Ok(Some(First::Sibling(name.to_owned())));
         }
-        let Some(text) = (self.other)(name) else {
+        let Some((path, text)) = (self.other)(name) else {
             return Err(self.refuse(line.number, "includes a stack that does not exist"));
         };
-        let lines = read(name, &text)?;
+        let lines = read(&path, &text)?;
         if let Some(ours) = lines.iter().find(|line| line.is_ours()) {
-            let place = format!("/etc/pam.d/{name}:{}", ours.number);
+            let place = format!("{}:{}", path.display(), ours.number);
             return Ok(Some(First::Ours(place)));
         }
         let has_auth = lines.iter().any(|line| line.module().is_some());
@@ -297,10 +299,10 @@ impl Source<'_> {
 }
 
 /// Reads the lines of a stack.
-fn read<'a>(name: &str, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
+fn read<'a>(path: &Path, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
     let mut lines = Vec::new();
     for (number, raw) in (1..).zip(text.split_inclusive('\n')) {
-        let refuse = |why: &str| Refusal::at(name, number, why);
+        let refuse = |why: &str| Refusal::at(path, number, why);
         if goes_on(raw) {
             return Err(refuse(
                 "continues on the next line (\\); write it as one line",
@@ -315,8 +317,8 @@ fn read<'a>(name: &str, text: &'a str) -> Result<Vec<Line<'a>>, Refusal> {
 /// After common-auth, our line is safe only if a wrong password ends the stack in common-auth, and if no
 /// line of common-auth ends the whole stack with a success.
 fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
-    let text = (source.other)(name).unwrap_or_default();
-    let lines = read(name, &text)?;
+    let (path, text) = (source.other)(name).unwrap_or_default();
+    let lines = read(&path, &text)?;
     let auth: Vec<_> = lines
         .iter()
         .filter_map(|line| match &line.says {
@@ -324,7 +326,7 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
             _ => None,
         })
         .collect();
-    let refuse = |line: Option<usize>, why: &str| Err(Refusal::at(name, line, why));
+    let refuse = |line: Option<usize>, why: &str| Err(Refusal::at(&path, line, why));
     let is_end = |&(_, control, module): &(usize, &String, &String)| {
         control == "requisite" && module.ends_with("pam_deny.so")
     };
@@ -356,8 +358,8 @@ fn accept_common_auth(source: &Source<'_>, name: &str) -> Result<(), Refusal> {
 /// The lines that replace Fedora's include, and the losses that the administrator must accept. In Fedora's
 /// stack a wrong password does not end the stack, or a right one does (see STACKS in `pam_onelogin(8)`).
 fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Refusal>), Refusal> {
-    let text = (source.other)(name).unwrap_or_default();
-    let lines = read(name, &text)?;
+    let (path, text) = (source.other)(name).unwrap_or_default();
+    let lines = read(&path, &text)?;
     let mut objections = Vec::new();
     for line in &lines {
         let Some(module) = line.module() else {
@@ -365,7 +367,7 @@ fn fedora(source: &Source<'_>, name: &str) -> Result<(Vec<&'static str>, Vec<Ref
         };
         if !COMES_ALONG.contains(&module) {
             let why = format!("{module} would no longer be used in {}", source.name);
-            objections.push(Refusal::at(name, line.number, why));
+            objections.push(Refusal::at(&path, line.number, why));
         }
     }
     let has_sssd = lines.iter().any(|line| line.module() == Some("pam_sss.so"));

@@ -127,7 +127,7 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Fai
             continue;
         };
         let text = String::from_utf8_lossy(&present.bytes).into_owned();
-        match take_out(stack, &text) {
+        match take_out(&path, &text) {
             Ok(Some(text)) => plans.push((path, present, text)),
             Ok(None) => {
                 if let Some(line) = names_us(&text) {

@@ -53,7 +53,11 @@ auth\t\tinclude\t\tpostlogin
 account\t\tinclude\t\tsystem-auth
 ";
 
-fn others(name: &str) -> Option<String> {
+fn in_etc(name: &str) -> PathBuf {
+    Path::new("/etc/pam.d").join(name)
+}
+
+fn others(name: &str) -> Option<(PathBuf, String)> {
     let text = match name {
         "common-auth" => COMMON,
         "system-auth" => SYSTEM,
@@ -63,7 +67,7 @@ fn others(name: &str) -> Option<String> {
         }
         _ => return None,
     };
-    Some(text.to_owned())
+    Some((in_etc(name), text.to_owned()))
 }
 
 fn plan(name: &str, text: &str, behind: Behind) -> Result<Insertion, Refusal> {
@@ -74,6 +78,7 @@ fn plan(name: &str, text: &str, behind: Behind) -> Result<Insertion, Refusal> {
     };
     let source = Source {
         name,
+        path: &in_etc(name),
         text,
         other: &others,
         siblings,
@@ -84,7 +89,7 @@ fn plan(name: &str, text: &str, behind: Behind) -> Result<Insertion, Refusal> {
 fn change(name: &str, text: &str, behind: Behind) -> NewText {
     match plan(name, text, behind) {
         Ok(Insertion::New(change)) => {
-            let back = take_out(name, &change.text).unwrap();
+            let back = take_out(&in_etc(name), &change.text).unwrap();
             assert_eq!(back.as_deref(), Some(text), "taken out again");
             change
         }
@@ -156,8 +161,9 @@ fn what_fedora_had_and_would_lose_is_an_objection() {
     let faillock = SYSTEM.replace("pam_deny.so", "pam_faillock.so authfail");
     let source = Source {
         name: "login",
+        path: &in_etc("login"),
         text: "auth substack system-auth\n",
-        other: &|_| Some(faillock.clone()),
+        other: &|name| Some((in_etc(name), faillock.clone())),
         siblings: &[],
     };
     let Ok(Insertion::New(change)) = insert(&source, Behind::Password) else {
@@ -185,14 +191,18 @@ fn a_line_of_ours_is_not_written_twice() {
 
     let source = Source {
         name: "sudo",
+        path: &in_etc("sudo"),
         text: SUDO,
-        other: &|_| Some(format!("{COMMON}auth requisite pam_onelogin.so\n")),
+        other: &|name| {
+            let text = format!("{COMMON}auth requisite pam_onelogin.so\n");
+            Some((Path::new("/usr/lib/pam.d").join(name), text))
+        },
         siblings: &[],
     };
     let everywhere = insert(&source, Behind::Password).unwrap();
     assert_eq!(
         everywhere,
-        Insertion::Already("/etc/pam.d/common-auth:7".to_owned())
+        Insertion::Already("/usr/lib/pam.d/common-auth:7".to_owned())
     );
 }
 
@@ -246,7 +256,7 @@ fn what_is_not_understood_is_refused_with_its_line() {
     ];
     for (text, line) in cases {
         let refusal = plan("sshd", text, Behind::Password).unwrap_err();
-        assert_eq!(refusal.place, ("sshd".to_owned(), Some(line)), "{text}");
+        assert_eq!(refusal.place, (in_etc("sshd"), Some(line)), "{text}");
     }
     for text in [
         "",
@@ -254,7 +264,7 @@ fn what_is_not_understood_is_refused_with_its_line() {
         "account required pam_unix.so\n",
     ] {
         let refusal = plan("sshd", text, Behind::Password).unwrap_err();
-        assert_eq!(refusal.place, ("sshd".to_owned(), None), "{text}");
+        assert_eq!(refusal.place, (in_etc("sshd"), None), "{text}");
     }
     let root = "auth sufficient pam_rootok.so\n@include common-auth\n";
     assert!(plan("su", root, Behind::Password).is_ok());
@@ -285,12 +295,13 @@ fn a_common_auth_that_goes_on_after_a_wrong_password_is_refused() {
     for (text, line) in cases {
         let source = Source {
             name: "sudo",
+            path: &in_etc("sudo"),
             text: "@include common-auth\n",
-            other: &|_| Some(text.to_owned()),
+            other: &|name| Some((in_etc(name), text.to_owned())),
             siblings: &[],
         };
         let refusal = insert(&source, Behind::Password).unwrap_err();
-        assert_eq!(refusal.place, ("common-auth".to_owned(), line), "{text}");
+        assert_eq!(refusal.place, (in_etc("common-auth"), line), "{text}");
     }
 }
 
@@ -298,15 +309,15 @@ fn a_common_auth_that_goes_on_after_a_wrong_password_is_refused() {
 fn only_our_own_block_is_taken_out() {
     let new = change("sshd", SUDO, Behind::Key).text;
     let edited = format!("{new}session optional pam_motd.so\n");
-    let back = take_out("sshd", &edited).unwrap().unwrap();
+    let back = take_out(&in_etc("sshd"), &edited).unwrap().unwrap();
     assert_eq!(back, format!("{SUDO}session optional pam_motd.so\n"));
 
-    assert_eq!(take_out("sshd", SUDO).unwrap(), None);
+    assert_eq!(take_out(&in_etc("sshd"), SUDO).unwrap(), None);
     let inside = new.replace(PERMIT, "auth required pam_permit.so debug");
-    assert!(take_out("sshd", &inside).is_err());
-    assert!(take_out("sshd", &new.replace(END, "")).is_err());
-    assert!(take_out("sshd", &new.replace(BEGIN, "")).is_err());
-    assert!(take_out("sshd", &format!("{new}{new}")).is_ok());
+    assert!(take_out(&in_etc("sshd"), &inside).is_err());
+    assert!(take_out(&in_etc("sshd"), &new.replace(END, "")).is_err());
+    assert!(take_out(&in_etc("sshd"), &new.replace(BEGIN, "")).is_err());
+    assert!(take_out(&in_etc("sshd"), &format!("{new}{new}")).is_ok());
 }
 
 /// libpam takes blanks behind the backslash for its end, too.

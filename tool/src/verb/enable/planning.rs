@@ -184,14 +184,15 @@ fn plan_stack(
     let on_disk = |path: &Path| std::fs::read_to_string(path).ok();
     // A block that has lost our line is made anew.
     let without_ours = match names_us(text) {
-        None => edit::take_out(stack, text)
+        None => edit::take_out(&source, text)
             .map_err(|refusal| by_hand(console, &path, &refusal.to_string(), change.behind))?,
         Some(_) => None,
     };
     let stack_text = Source {
         name: stack,
+        path: &source,
         text: without_ours.as_deref().unwrap_or(text),
-        other: &|name| open(name, &on_disk).map(|(_, text)| text),
+        other: &|name| open(name, &on_disk),
         siblings: service.stacks(),
     };
     match edit::insert(&stack_text, change.behind) {
