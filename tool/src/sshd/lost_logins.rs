@@ -21,27 +21,38 @@ pub(crate) fn lost_logins(machine: &TargetSystem, now: &Settings, behind: Behind
         return Vec::new();
     }
     let passwords = passwords(machine);
-    let loses = |user: &Local| {
-        let has_password = passwords.get(&user.name).copied().unwrap_or(false);
-        match behind {
-            Behind::Key => has_password && has_key(machine, now, user) == Some(false),
-            Behind::Password => !has_password && has_key(machine, now, user) == Some(true),
-        }
-    };
     let people = local_people(machine);
+    let (mut losing, mut unread) = (Vec::new(), Vec::new());
     // The sentence about PermitRootLogin is about root.
-    let losing = people.iter().filter(|user| user.uid != 0 && loses(user));
-    let names: Vec<_> = losing.map(|user| clean(&user.name, PROMPT_CHARS)).collect();
+    for user in people.iter().filter(|user| user.uid != 0) {
+        let has_password = passwords.get(&user.name).copied().unwrap_or(false);
+        if has_password != (behind == Behind::Key) {
+            continue;
+        }
+        match has_key(machine, now, user) {
+            None => unread.push(clean(&user.name, PROMPT_CHARS)),
+            Some(has_key) if has_key != has_password => {
+                losing.push(clean(&user.name, PROMPT_CHARS));
+            }
+            Some(_) => {}
+        }
+    }
     let first = match behind {
         Behind::Key => "Users without a key in authorized_keys can no longer log in by SSH.",
         Behind::Password => "Users without a password can no longer log in by SSH.",
     };
     let mut sentences = vec![first.to_owned()];
-    sentences.push(if names.is_empty() {
-        "No local user is one of them.".to_owned()
-    } else {
-        format!("Local users: {}.", listed(&names))
+    sentences.push(match behind {
+        _ if !losing.is_empty() => format!("Local users: {}.", listed(&losing)),
+        Behind::Key => "Local users with a password and no key: none.".to_owned(),
+        Behind::Password => "Local users with a key and no password: none.".to_owned(),
     });
+    if !unread.is_empty() {
+        let names = listed(&unread);
+        sentences.push(format!(
+            "The keys of these users could not be read: {names}."
+        ));
+    }
     if let Some(others) = other_sources(machine) {
         sentences.push(format!("Users from {others} were not looked at."));
     }
@@ -170,6 +181,14 @@ mod tests {
         assert!(text.ends_with("by SSH. Local users: bob."), "{text}");
         let text = said(&root, &settings, Behind::Password);
         assert!(text.ends_with("by SSH. Local users: robot."), "{text}");
+        std::fs::remove_file(root.path().join("home/bob/.ssh/authorized_keys")).unwrap();
+        std::fs::create_dir(root.path().join("home/bob/.ssh/authorized_keys")).unwrap();
+        let text = said(&root, &settings, Behind::Key);
+        assert!(
+            text.contains("Local users with a password and no key: none."),
+            "{text}"
+        );
+        assert!(text.ends_with("could not be read: bob."), "{text}");
         std::fs::write(
             root.path().join("etc/nsswitch.conf"),
             "passwd: files sss [NOTFOUND=return] ldap\n",
