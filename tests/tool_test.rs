@@ -45,7 +45,7 @@ fn a_denial_says_what_to_type_next() {
         has(&ran.err, next);
     };
     let world = World::with([], &[]);
-    next(&world, &["000000"; 3], "pam-onelogin enroll nobody");
+    next(&world, &[], "pam-onelogin enroll nobody");
     let world = World::with_totp();
     next(&world, &[], "run this at a terminal");
     next(&world, &["garbage"; 3], "pam_onelogin(8), reason no-code");
