@@ -435,6 +435,7 @@ fn each_file_that_a_document_names_exists() {
                 "docs/",
                 "man/",
                 "packaging/",
+                "tape/",
                 "tool/",
                 "xtask/",
             ]

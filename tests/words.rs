@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Folders of Rust code whose string literals are checked, without its tests; and whether its doc comments are texts for users,
 /// too, as clap shows them as help.
-const CODE: &[(&str, bool)] = &[("src", false), ("tool/src", true)];
+const CODE: &[(&str, bool)] = &[("src", false), ("tool/src", true), ("tape/src", true)];
 
 /// Folders whose documents are checked.
 const FOLDERS: &[&str] = &["", "docs", "packaging", "tests/fuzz"];
