@@ -1,7 +1,7 @@
 //! A stateful stand-in for `OneLogin`'s REST API, over TLS on loopback: for tests, the demo and benchmarks.
 //!
 //! `simulator` is what callers hold, `server` and `http` carry the bytes, `api` answers, `state` remembers,
-//! `front` is `OneLogin`'s front end, `fault` spoils replies on demand. Where the real API is undocumented, the comment at the place says what was chosen.
+//! `front` is `OneLogin`'s front end, `fault` spoils replies on demand, `replay` answers as a tape does. Where the real API is undocumented, the comment at the place says what was chosen.
 
 #![allow(
     clippy::must_use_candidate,
@@ -16,6 +16,7 @@ mod fault;
 mod front;
 mod http;
 mod message;
+mod replay;
 mod samples;
 mod scope;
 mod server;

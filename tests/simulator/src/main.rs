@@ -1,7 +1,7 @@
 //! The simulator as a program: starts with the sample users, prints what is sent, takes commands from standard input.
 
 use std::io::{self, BufRead, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::{env, fs, process, thread};
 
@@ -9,6 +9,7 @@ use onelogin_simulator::{
     DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Options, ProtectListing, Scope, ScopeRules,
     Simulator, sample_users, samples,
 };
+use pam_onelogin_tape::{Tape, format::Fault};
 
 fn main() -> ExitCode {
     if env::args()
@@ -40,13 +41,21 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     };
     let simulator = Simulator::start_with(options);
     samples(&simulator);
+    let typed = match &arguments.tape {
+        Some(path) => replay(&simulator, path)?,
+        None => Vec::new(),
+    };
     simulator.set_printer(|message| println!("{message}"));
     fs::write(&arguments.ca_out, simulator.ca_pem())?;
     println!("url            {}", simulator.url());
     println!("ca             {}", arguments.ca_out.display());
     println!("client id      {DEFAULT_CLIENT_ID}");
     println!("client secret  {DEFAULT_CLIENT_SECRET}");
-    println!("{}", sample_users());
+    if arguments.tape.is_some() {
+        println!("type           {typed:?}");
+    } else {
+        println!("{}", sample_users());
+    }
     println!("{COMMANDS}");
     io::stdout().flush()?;
 
@@ -69,6 +78,16 @@ fn run(arguments: &Arguments) -> io::Result<()> {
     }
 }
 
+/// Replays a tape; returns what to type in a login.
+fn replay(simulator: &Simulator, path: &Path) -> io::Result<Vec<String>> {
+    let failed = |fault: Fault| {
+        let text = format!("{}: {fault}", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, text)
+    };
+    let tape = Tape::read(&fs::read_to_string(path)?).map_err(failed)?;
+    simulator.replay(tape).map_err(failed)
+}
+
 /// Does what a line asks for; `None` if it is no command.
 fn obey(simulator: &Simulator, words: &[&str]) -> Option<()> {
     match *words {
@@ -83,6 +102,11 @@ fn obey(simulator: &Simulator, words: &[&str]) -> Option<()> {
             println!("all verifications and registrations are over");
         }
         ["requests"] => list_requests(simulator),
+        ["report"] => {
+            for line in simulator.replay_report() {
+                println!("{line}");
+            }
+        }
         ["registrations"] => list_registrations(simulator),
         ["dialect", name] => {
             simulator.set_dialect(dialect(name)?);
@@ -170,6 +194,7 @@ struct Arguments {
     dialect: Dialect,
     ca_out: PathBuf,
     exit_on_eof: bool,
+    tape: Option<PathBuf>,
 }
 
 impl Arguments {
@@ -180,6 +205,7 @@ impl Arguments {
             dialect: Dialect::default(),
             ca_out,
             exit_on_eof: false,
+            tape: None,
         };
         while let Some(word) = words.next() {
             let mut value = || words.next().ok_or(format!("{word} wants a value"));
@@ -195,6 +221,7 @@ impl Arguments {
                         .ok_or(format!("--dialect is docs, live or py4, not {name}"))?;
                 }
                 "--ca-out" => arguments.ca_out = value()?.into(),
+                "--tape" => arguments.tape = Some(value()?.into()),
                 "--exit-on-eof" => arguments.exit_on_eof = true,
                 _ => return Err(format!("unknown argument {word}")),
             }
@@ -203,10 +230,10 @@ impl Arguments {
     }
 }
 
-const USAGE: &str = "usage: onelogin-simulator [--port N] [--dialect docs|live|py4] [--ca-out FILE] [--exit-on-eof]";
+const USAGE: &str = "usage: onelogin-simulator [--port N] [--dialect docs|live|py4] [--tape FILE] [--ca-out FILE] [--exit-on-eof]";
 const COMMANDS: &str = "\
 commands: approve, deny (the newest push, call, link or enrolment), registrations, requests,
-          expire (verifications and registrations), expire-tokens, revoke-tokens,
+          report (what was not as in the tape), expire (verifications and registrations), expire-tokens, revoke-tokens,
           dialect docs|live|py4, protect once|twice|triggered, scope-rules documented|observed,
           scope authentication-only|read-users|read-all|manage-users|manage-all,
           quit, help";

@@ -14,6 +14,7 @@ use crate::api;
 use crate::fault::{Action, Plan};
 use crate::front::{self, Caller, Page};
 use crate::http::{Connection, Incoming, NoRequest, Reply, head};
+use crate::replay;
 use crate::state::{Request, State, http_date};
 
 /// What all threads and the [`crate::Simulator`] share.
@@ -172,9 +173,13 @@ fn exchange(
         // Before the request is handled: it may be about the token that it carries.
         let client = api::client(&state, request);
         state.v1_calls += usize::from(front::is_v1(request));
-        let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
-        let mut answer = Answer::new(&plan, reply);
-        answer.dress(&plan, &state, request, caller);
+        let replayed = replay::answer(&mut state, request);
+        let answer = replayed.unwrap_or_else(|| {
+            let reply = (!plan.skips_the_request).then(|| api::answer(&mut state, request));
+            let mut answer = Answer::new(&plan, reply);
+            answer.dress(&plan, &state, request, caller);
+            answer
+        });
         state.requests.push(Request::new(
             caller.connection,
             request,
@@ -257,7 +262,7 @@ fn hold(mut socket: &TcpStream) -> io::Result<()> {
 }
 
 /// What goes onto the wire.
-enum Answer {
+pub(crate) enum Answer {
     Reply(Reply),
     Page(Page),
     Raw(Vec<u8>),

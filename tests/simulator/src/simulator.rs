@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::thread::{self, Builder, JoinHandle};
 use std::time::{Duration, Instant};
 
+use pam_onelogin_tape::{Replay, Tape, format};
+
 use crate::certificate::{Certificate, identity};
 use crate::device::Device;
 use crate::fault::Fault;
@@ -521,6 +523,28 @@ impl Simulator {
     /// From now on nothing goes wrong; what a connection is already in goes on.
     pub fn clear_faults(&self) {
         self.shared.state().faults.clear();
+    }
+
+    /// From now on answers as the tape does, and not as the account would. Returns the lines that the user types.
+    ///
+    /// # Errors
+    /// The line that cannot be replayed.
+    pub fn replay(&self, tape: Tape) -> Result<Vec<String>, format::Fault> {
+        let replay = Replay::new(tape)?;
+        let answers = replay.answers();
+        self.shared.state().replay = Some(replay);
+        Ok(answers)
+    }
+
+    /// Where requests differed from the tape, and which of its lines were not used; empty if the login was that of the tape.
+    #[must_use]
+    pub fn replay_report(&self) -> Vec<String> {
+        let state = self.shared.state();
+        state
+            .replay
+            .as_ref()
+            .map(Replay::report)
+            .unwrap_or_default()
     }
 
     /// Calls `printer` with each message from now on, before the login gets its reply.

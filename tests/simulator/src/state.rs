@@ -5,6 +5,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use pam_onelogin_tape::Replay;
 use time::OffsetDateTime;
 
 use crate::device::{Device, Factor};
@@ -226,6 +227,8 @@ pub(crate) struct State {
     pub(crate) unprinted: Vec<Message>,
     pub(crate) printer: Option<Printer>,
     pub(crate) faults: Faults,
+    /// A tape that answers in place of the account.
+    pub(crate) replay: Option<Replay>,
     pub(crate) connections: u64,
     /// The connections that are open, by their numbers.
     pub(crate) sockets: BTreeMap<u64, TcpStream>,
