@@ -3,6 +3,7 @@
 pub(crate) mod decisions;
 pub(crate) mod outlook;
 pub(crate) mod proof;
+pub(crate) mod recorder;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod stored;

@@ -1,5 +1,6 @@
 //! The connection to OneLogin, with each step shown.
 
+use crate::login::recorder::Recorder;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::Countdown;
 use pam_onelogin::api::{ApiError, Reply};
@@ -26,6 +27,7 @@ pub(crate) struct TracedHttp<'a> {
     clock: &'a Countdown<'a>,
     config: &'a Config,
     steps: Steps,
+    recorder: Option<&'a Recorder>,
 }
 
 impl<'a> TracedHttp<'a> {
@@ -42,7 +44,13 @@ impl<'a> TracedHttp<'a> {
             clock,
             config,
             steps,
+            recorder: None,
         }
+    }
+
+    /// Makes a tape of what is sent, if there is a recorder.
+    pub(crate) fn recorded_by(self, recorder: Option<&'a Recorder>) -> Self {
+        Self { recorder, ..self }
     }
 
     /// What was sent.
@@ -57,7 +65,12 @@ impl Transport for TracedHttp<'_> {
         let result = self.http.prepare(deadline);
         let outcome = match &result {
             Ok(()) => "connected".to_owned(),
-            Err(error) => format!("no connection: {}", error.detail),
+            Err(error) => {
+                if let Some(recorder) = self.recorder {
+                    recorder.no_connection(error);
+                }
+                format!("no connection: {}", error.detail)
+            }
         };
         self.step(&outcome, start);
         result
@@ -69,7 +82,11 @@ impl Transport for TracedHttp<'_> {
 
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let start = Instant::now();
+        let after = self.clock.elapsed();
         let result = self.http.send(call, deadline);
+        if let Some(recorder) = self.recorder {
+            recorder.exchange(call, &result, after, start.elapsed());
+        }
         let outcome = match &result {
             Ok(reply) => reply.status.to_string(),
             Err(error) => error.detail.clone(),

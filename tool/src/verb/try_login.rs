@@ -1,14 +1,16 @@
 //! `test USER`: the login that the module would run, in this terminal, with each step shown.
 
 use crate::host::audit;
+use crate::host::files::output::Output;
 use crate::host::user_selection::user_names;
-use crate::login::outlook::{Prediction, known_as, subject};
+use crate::login::outlook::{Prediction, fresh, known_as, subject};
+use crate::login::recorder::{Recorded, RecordedPrompt, Recorder};
 use crate::login::stored::{age, state};
 use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Console, Paint, paint};
-use crate::ui::terminal::{Countdown, Terminal, hold_interrupts};
+use crate::ui::terminal::{Countdown, Terminal, agrees, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
 use pam_onelogin::config::file::Loaded;
@@ -17,14 +19,16 @@ use pam_onelogin::host::{process_identity, uids};
 use pam_onelogin::host_login::{Decision, HostLogin};
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome, Unknown};
+use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::http::RequestTrace;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::secret::Secret;
-use pam_onelogin::text::{PROMPT_CHARS, clean};
+use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean};
 use pam_onelogin::user::{Request, Subject};
 use pam_onelogin::verdict::{self, Verdict};
 use serde::Serialize;
-use std::path::Path;
+use std::io::{IsTerminal as _, stderr, stdin};
+use std::path::{Path, PathBuf};
 
 /// What to try.
 #[derive(Args)]
@@ -42,6 +46,9 @@ pub(crate) struct Options {
     /// Act as if the user has not yet passed a key or password check
     #[arg(long)]
     unproven: bool,
+    /// Make a tape of the login, without secrets and personal values; asks before it writes FILE
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
 }
 
 /// The result for machines.
@@ -70,7 +77,12 @@ struct Sent<'a> {
 
 /// Runs the login.
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
-    let loaded = context.load()?;
+    let mut loaded = context.load()?;
+    let output = options.record.as_deref().map(place_for_tape).transpose()?;
+    if output.is_some() {
+        // A tape has the look-up, too.
+        loaded = fresh(loaded);
+    }
     let console = &context.console;
     hold_interrupts();
     let request = options.request();
@@ -82,16 +94,24 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             "the user \"{user}\" does not exist on this host"
         )));
     }
+    let subject = subject.ok();
     let age = subject
-        .ok()
-        .and_then(|subject| age(&subject, &loaded.config, &state(&loaded)));
+        .as_ref()
+        .and_then(|subject| age(subject, &loaded.config, &state(&loaded)));
+    let recorder = output
+        .as_ref()
+        .map(|_| Recorder::new(&loaded, &options.user, subject.as_ref()));
     let clock = Countdown::start(console);
-    let mut transport = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
+    let transport = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
+    let mut transport = transport.recorded_by(recorder.as_ref());
     let decision = HostLogin {
         request: &request,
         uids: uids(),
         clock: &clock,
-        prompt: &mut Terminal(console),
+        prompt: &mut RecordedPrompt {
+            prompt: &mut Terminal(console),
+            recorder: recorder.as_ref(),
+        },
         transport: &mut transport,
         denials: Some(&Denials::default()),
         is_same_user: &|| true,
@@ -128,12 +148,72 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         ms,
         requests: traces.iter().map(Sent::of).collect(),
     });
+    if let (Some(output), Some(recorder)) = (output, recorder) {
+        let login = Recorded {
+            service: &options.service,
+            proven: decision.here.proven,
+            mapped: subject.is_some_and(|it| matches!(it.key, Ok(UserKey::Id(_)))),
+            factor: decision.report.factor,
+        };
+        let tape = recorder.finish(&loaded, &login, &verdict);
+        offer(console, options, &output, tape)?;
+    }
     Ok(if verdict.is_denial() {
         Exit::Bad
     } else {
         Exit::Good
     })
 }
+
+/// Where the tape will be written. All that can be refused is refused before the login, which is a real one.
+fn place_for_tape(path: &Path) -> Result<Output, Failure> {
+    if !stdin().is_terminal() || !stderr().is_terminal() {
+        let text = "--record shows the tape and asks before it writes it, so it needs a terminal";
+        return Err(Failure::new(text));
+    }
+    let output = Output::at(path)?;
+    if output.existing()?.is_some() {
+        return Err(exists(path));
+    }
+    Ok(output)
+}
+
+fn exists(path: &Path) -> Failure {
+    Failure::at(path, "exists already; pass another file")
+}
+
+/// Shows the tape, and writes it if the user agrees.
+fn offer(
+    console: &Console,
+    options: &Options,
+    output: &Output,
+    tape: Option<String>,
+) -> Result<(), Failure> {
+    let path = options.record.as_deref().unwrap_or(Path::new(""));
+    let Some(tape) = tape else {
+        let text = "the tape was not written, because a secret or personal value may still be in it; \
+                    this is a bug of pam-onelogin: please report it";
+        return Err(Failure::new(text));
+    };
+    let shown = clean(&path.display().to_string(), LOG_CHARS);
+    console.note(&format!(
+        "\nThe tape. Each value of your account is replaced by a placeholder such as {{text #1}}.\n\n{tape}"
+    ));
+    if !agrees(console, &format!("Write this to {shown}?")) {
+        console.note("The tape was not written.");
+        return Ok(());
+    }
+    if !output.create(tape.as_bytes(), TAPE_MODE)? {
+        return Err(exists(path));
+    }
+    console.note(&format!(
+        "{shown}: written. To send it to the developers of pam_onelogin, see tape.md in the documentation."
+    ));
+    Ok(())
+}
+
+/// Only the user who recorded a tape can read it, until they send it.
+const TAPE_MODE: u32 = 0o600;
 
 impl Options {
     /// The request that the service would make.
