@@ -95,7 +95,7 @@ impl fmt::Display for Placeholder {
 
 impl Placeholder {
     /// Reads what stands between the braces.
-    fn read(inner: &str) -> Option<Self> {
+    pub(crate) fn read(inner: &str) -> Option<Self> {
         let (kind, number) = inner.rsplit_once(" #")?;
         let number = number.parse().ok()?;
         let (word, value) = kind.split_once(' ').unwrap_or((kind, ""));

@@ -10,6 +10,7 @@
 //! | `factors` | the factors, read from the documentation a second time |
 //! | [`json`] | what stands in a JSON text, without the product's types |
 //! | [`parts`] | the targets for replies, configuration, map, private files and answers alone |
+//! | [`tape`] | the target for tapes: what is secret is replaced |
 //! | [`mutate`] | new inputs out of old ones |
 //!
 //! A login goes through everything between the PAM handle and the socket as it is installed: the
@@ -33,6 +34,7 @@ pub mod mutate;
 pub mod parts;
 pub mod reading;
 pub mod story;
+pub mod tape;
 
 use std::path::Path;
 
@@ -40,13 +42,14 @@ use std::path::Path;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("story", login::story),
     ("replies", parts::replies),
     ("config", parts::config),
     ("map", parts::map),
     ("state_files", parts::state_files),
     ("answers", parts::answers),
+    ("tape", tape::tape),
 ];
 
 /// The corpus of a target, in the order of its files' names.

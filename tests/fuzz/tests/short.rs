@@ -65,6 +65,11 @@ fn no_answer_is_a_code_without_its_shape() {
     run("answers", 10_000);
 }
 
+#[test]
+fn no_tape_has_a_secret() {
+    run("tape", 3_000);
+}
+
 /// A story that ends at its door tests nothing: the corpus must get everywhere.
 #[test]
 fn the_corpus_of_stories_reaches_each_kind_of_end() {

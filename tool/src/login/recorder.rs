@@ -53,8 +53,6 @@ impl Recorder {
         let credential = proxy.and_then(|proxy| proxy.credential.as_ref());
         values.extend(credential.map(Secret::expose));
         values.extend(config.users.append_domain.as_deref());
-        values.extend(config.factors.sms_message.as_deref());
-        values.extend(config.factors.magic_link.iter().map(String::as_str));
         values.push(user);
         if let Some(subject) = subject {
             values.push(&subject.name);
