@@ -7,6 +7,7 @@ mod factors;
 mod faults;
 mod recorded;
 mod registrations;
+mod replay;
 mod scopes;
 mod server;
 mod temporary;
