@@ -21,6 +21,8 @@ const LONG: Duration = Duration::from_secs(60);
 struct Scene {
     name: &'static str,
     version: u8,
+    /// Further lines of the configuration.
+    lines: &'static [&'static str],
     device: fn() -> Device,
     prepare: fn(&Simulator),
     /// The lines that are typed.
@@ -34,6 +36,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "code-right",
         version: 2,
+        lines: &[],
         device: totp,
         prepare: nothing,
         typed: &[TOTP_CODE],
@@ -42,6 +45,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "code-wrong",
         version: 2,
+        lines: &[],
         device: totp,
         prepare: nothing,
         typed: &["111111", "222222", "333333"],
@@ -50,6 +54,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "push-accepted",
         version: 2,
+        lines: &[],
         device: push,
         prepare: approve,
         typed: &["", ""],
@@ -58,6 +63,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "push-denied",
         version: 2,
+        lines: &[],
         device: push,
         prepare: deny,
         typed: &["", ""],
@@ -66,14 +72,25 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "push-expired",
         version: 2,
+        lines: &[],
         device: push,
         prepare: nothing,
         typed: &["", ""],
         meanwhile: expire,
     },
     Scene {
+        name: "push-ignored",
+        version: 2,
+        lines: &["push.wait = 1"],
+        device: push,
+        prepare: nothing,
+        typed: &["", ""],
+        meanwhile: nothing,
+    },
+    Scene {
         name: "sms",
         version: 2,
+        lines: &[],
         device: sms,
         prepare: send,
         typed: &["", "482913"],
@@ -82,6 +99,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "v1-code",
         version: 1,
+        lines: &[],
         device: totp,
         prepare: nothing,
         typed: &[TOTP_CODE],
@@ -90,6 +108,7 @@ const SCENES: &[Scene] = &[
     Scene {
         name: "v1-push",
         version: 1,
+        lines: &[],
         device: push,
         prepare: approve_v1,
         typed: &["", ""],
@@ -217,6 +236,7 @@ fn the_scenes_reach_each_end_that_their_names_say() {
             (_, "code-wrong") => "wrong-code",
             (_, "push-denied") => "push-denied",
             (_, "push-expired") => "expired",
+            (_, "push-ignored") => "push-unanswered",
             _ => continue,
         };
         assert_eq!(end, expected, "{name}");
@@ -388,7 +408,8 @@ fn a_user_whose_name_is_a_word_of_the_protocol_does_not_stand_in_a_tape() {
 impl Scene {
     fn record(&self, dialect: Dialect) -> String {
         let version = format!("onelogin.api_version = {}", self.version);
-        let world = World::with([(self.device)()], &[&version]).speaking(dialect);
+        let lines = [&[version.as_str()], self.lines].concat();
+        let world = World::with([(self.device)()], &lines).speaking(dialect);
         (self.prepare)(&world.onelogin);
         let meanwhile = || (self.meanwhile)(&world.onelogin);
         record(&world.place, None, self.typed, meanwhile)
@@ -456,14 +477,30 @@ fn tapes() -> Vec<(PathBuf, Tape)> {
 
 /// A place with the settings of a tape.
 fn world_of(tape: &Tape) -> World {
-    let lines = lines_of(&tape.header.settings);
+    let mut lines = lines_of(&tape.header.settings);
+    let world = World::with([], &[]);
+    if tape.header.settings.mapped {
+        let map = format!("{NAME} id={}\n", id_of(tape));
+        let map = world.place.write("map", map);
+        lines.push(format!("users.map_file = {:?}", map.to_str().unwrap()));
+    }
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
-    World::with([], &lines)
+    world.config(&lines);
+    world
+}
+
+/// An id that is as long as that of the user of the tape. What is made up begins with another digit.
+fn id_of(tape: &Tape) -> String {
+    let path = |(_, exchange): (usize, &Exchange)| {
+        let (_, rest) = exchange.request.path.split_once("/users/{digits ")?;
+        rest.split_once(' ')?.0.parse().ok()
+    };
+    let length = tape.exchanges().find_map(path);
+    "9".repeat(length.expect("a request about the user"))
 }
 
 /// The settings of a tape as lines of a configuration.
 fn lines_of(settings: &Settings) -> Vec<String> {
-    assert!(!settings.mapped, "a tape of a mapped user needs a map here");
     let attribute = match settings.attribute.as_str() {
         "custom" => "custom_attributes.login",
         word => word,
@@ -506,7 +543,8 @@ fn lines_of(settings: &Settings) -> Vec<String> {
     lines
 }
 
-/// A tape as text, without what may differ: times, the version of the tool, the proxy, and how placeholders are numbered. If
+/// A tape as text, without what may differ: times, the version of the tool, the proxy, and how placeholders are numbered, and
+/// how often a pending push was polled. If
 /// `original` begins with a stored token, the requests for one are left out.
 fn comparable(tape: &Tape, original: &Tape) -> String {
     let mut tape = tape.clone();
@@ -523,6 +561,11 @@ fn comparable(tape: &Tape, original: &Tape) -> String {
             tape.steps.remove(0);
         }
     }
+    let polls_again: Vec<bool> = (0..tape.steps.len())
+        .map(|at| tape.is_poll_again(at))
+        .collect();
+    let mut polls_again = polls_again.into_iter();
+    tape.steps.retain(|_| polls_again.next() == Some(false));
     for step in &mut tape.steps {
         if let Step::Exchange(exchange) = step {
             (exchange.after_ms, exchange.ms) = (0, 0);

@@ -1,7 +1,7 @@
 //! The lines of a tape: a header; what was typed, and what was asked and answered, in order; the outcome. Version 1.
 
 use crate::json::Json;
-use crate::placeholder::parts;
+use crate::placeholder::{Part, parts};
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
@@ -254,6 +254,42 @@ impl Tape {
         text
     }
 
+    /// The first exchange from this step on, with the number of its step, from 0.
+    #[must_use]
+    pub fn exchange_from(&self, step: usize) -> Option<(usize, &Exchange)> {
+        (0..)
+            .zip(&self.steps)
+            .skip(step)
+            .find_map(|(at, step)| match step {
+                Step::Exchange(exchange) => Some((at, exchange)),
+                Step::Typed(_) | Step::NoConnection(_) => None,
+            })
+    }
+
+    /// Whether this step polls what the step before polled, and both replies say that it is pending. The clock decides how
+    /// often that happens.
+    #[must_use]
+    pub fn is_poll_again(&self, step: usize) -> bool {
+        let exchange = |at: usize| match self.steps.get(at) {
+            Some(Step::Exchange(exchange)) => Some(exchange),
+            _ => None,
+        };
+        let before = step.checked_sub(1).and_then(exchange);
+        let (Some(one), Some(other)) = (before, exchange(step)) else {
+            return false;
+        };
+        let (Ok(reply), Ok(again)) = (&one.result, &other.result) else {
+            return false;
+        };
+        let (Some(body), Some(body_again)) = (&reply.body, &again.body) else {
+            return false;
+        };
+        one.request == other.request
+            && reply.status == again.status
+            && says_pending(body)
+            && is_same(body, body_again)
+    }
+
     /// The exchanges, each with its line in the file.
     pub fn exchanges(&self) -> impl Iterator<Item = (usize, &Exchange)> {
         (FIRST_STEP..)
@@ -354,6 +390,47 @@ fn read_line(line: usize, text: &str) -> Result<Line, Fault> {
         }
     };
     Ok(Line::Step(step))
+}
+
+fn says_pending(body: &Json) -> bool {
+    match body {
+        Json::Null | Json::Bool(_) | Json::Number(_) => false,
+        Json::String(text) => text.contains("pending"),
+        Json::Array(values) => values.iter().any(says_pending),
+        Json::Object(members) => members.iter().any(|(_, value)| says_pending(value)),
+    }
+}
+
+/// Whether both bodies are the same, but for how far away a moment is.
+fn is_same(one: &Json, other: &Json) -> bool {
+    match (one, other) {
+        (Json::String(one), Json::String(other)) => {
+            let (Some(one), Some(other)) = (parts(one), parts(other)) else {
+                return false;
+            };
+            let is_same = |(one, other): (&Part<'_>, &Part<'_>)| match (one, other) {
+                (Part::Value(one), Part::Value(other)) => {
+                    one.number == other.number && one.kind.is_like(other.kind)
+                }
+                _ => one == other,
+            };
+            one.len() == other.len() && one.iter().zip(&other).all(is_same)
+        }
+        (Json::Array(one), Json::Array(other)) => {
+            one.len() == other.len()
+                && one
+                    .iter()
+                    .zip(other)
+                    .all(|(one, other)| is_same(one, other))
+        }
+        (Json::Object(one), Json::Object(other)) => {
+            let is_same = |(one, other): (&(String, Json), &(String, Json))| {
+                one.0 == other.0 && is_same(&one.1, &other.1)
+            };
+            one.len() == other.len() && one.iter().zip(other).all(is_same)
+        }
+        _ => one == other,
+    }
 }
 
 /// The first string with a brace that is not that of a placeholder.

@@ -1,7 +1,10 @@
 //! From placeholders to values. A request must be the next one of the tape: its own values are replaced by the same code that
 //! recorded, and equal numbers must stand for equal values. A reply gets values of the right kind and length.
+//!
+//! How often a pending push is polled depends on the clock: of polls that get the same pending reply, a replay may have more or
+//! fewer than the tape.
 
-use crate::format::{Authorization, Exchange, Fault, Reply, Request, Step, Tape};
+use crate::format::{Authorization, Exchange, FIRST_STEP, Fault, Reply, Request, Step, Tape};
 use crate::json::Json;
 use crate::placeholder::{Kind, Offset, Part, Placeholder, parts};
 use crate::redact::{CHOICE, ENTER, RawRequest, Redactor};
@@ -75,7 +78,7 @@ impl Replay {
             faults: Vec::new(),
             tape,
         };
-        for (line, step) in (crate::format::FIRST_STEP..).zip(replay.tape.steps.clone()) {
+        for (line, step) in (FIRST_STEP..).zip(replay.tape.steps.clone()) {
             let what = match step {
                 Step::Typed(typed) => replay.bind_typed(&typed).err(),
                 Step::NoConnection(_) => Some("a connection that was never made".to_owned()),
@@ -121,51 +124,69 @@ impl Replay {
     /// Answers a request.
     pub fn serve(&mut self, raw: &RawRequest<'_>, now: OffsetDateTime) -> Served {
         let got = self.redactor.request(raw);
-        let mut steps = (0..).zip(&self.tape.steps).skip(self.next);
-        let expected = steps.find_map(|(at, step)| match step {
-            Step::Exchange(exchange) => Some((at, exchange.clone())),
-            Step::Typed(_) | Step::NoConnection(_) => None,
-        });
         let is_token_call = |request: &Request| request.path == TOKEN_PATH;
-        let expects_another = !expected
-            .as_ref()
-            .is_some_and(|(_, exchange)| is_token_call(&exchange.request));
-        if is_token_call(&got) && expects_another && self.stored_tokens > 0 {
+        let expected = self.tape.exchange_from(self.next);
+        let expects_one = expected.is_some_and(|(_, it)| is_token_call(&it.request));
+        if is_token_call(&got) && !expects_one && self.stored_tokens > 0 {
             self.stored_tokens -= 1;
             return stored_token(self.stored_tokens);
         }
-        let Some((at, exchange)) = expected else {
-            return self.mismatch(format!("after the last line: got {}", shown(&got)));
+        let mut next = self.next;
+        while let Some((at, exchange)) = self.tape.exchange_from(next) {
+            let exchange = exchange.clone();
+            if self.is_like(&exchange.request, &got) {
+                self.next = at + 1;
+                return self.answer(at, &exchange, now);
+            }
+            if !self.tape.is_poll_again(at) {
+                break;
+            }
+            next = at + 1;
+        }
+        // One poll more than the tape has.
+        let last = self.next.checked_sub(1);
+        let last = last.filter(|&at| self.tape.is_poll_again(at));
+        let last = last.and_then(|at| self.tape.exchange_from(at));
+        if let Some((at, exchange)) = last.map(|(at, exchange)| (at, exchange.clone())) {
+            if self.is_like(&exchange.request, &got) {
+                return self.answer(at, &exchange, now);
+            }
+        }
+        let got = shown(&got);
+        let text = match self.tape.exchange_from(self.next) {
+            None => format!("after the last line: got {got}"),
+            Some((at, exchange)) => format!(
+                "line {}: expected {}; got {got}",
+                at + FIRST_STEP,
+                shown(&exchange.request)
+            ),
         };
-        let line = at + crate::format::FIRST_STEP;
-        if !self.is_like(&exchange.request, &got) {
-            let expected = shown(&exchange.request);
-            return self.mismatch(format!(
-                "line {line}: expected {expected}; got {}",
-                shown(&got)
-            ));
-        }
-        self.next = at + 1;
-        match &exchange.result {
-            Ok(reply) => self.filled(reply, line, now),
-            Err(error) if error.ending == "no-reply" => Served::Silence,
-            Err(_) => Served::Close,
-        }
+        self.mismatch(text)
     }
 
     /// What was different, and the lines that were not used; empty if the login was that of the tape.
     #[must_use]
     pub fn report(&self) -> Vec<String> {
         let mut report = self.faults.clone();
+        let mut next = self.next;
+        while self.tape.is_poll_again(next) {
+            next += 1;
+        }
         for (line, exchange) in self.tape.exchanges() {
-            if line >= self.next + crate::format::FIRST_STEP {
-                report.push(format!(
-                    "line {line}: not used: {}",
-                    shown(&exchange.request)
-                ));
+            if line >= next + FIRST_STEP {
+                let request = shown(&exchange.request);
+                report.push(format!("line {line}: not used: {request}"));
             }
         }
         report
+    }
+
+    fn answer(&mut self, at: usize, exchange: &Exchange, now: OffsetDateTime) -> Served {
+        match &exchange.result {
+            Ok(reply) => self.filled(reply, at + FIRST_STEP, now),
+            Err(error) if error.ending == "no-reply" => Served::Silence,
+            Err(_) => Served::Close,
+        }
     }
 
     fn mismatch(&mut self, text: String) -> Served {
@@ -192,7 +213,17 @@ impl Replay {
 
     // Requests
 
+    /// Whether this request is that of the tape; only then its values become those of the tape.
     fn is_like(&mut self, expected: &Request, got: &Request) -> bool {
+        let before = self.values.clone();
+        let is_like = self.matches(expected, got);
+        if !is_like {
+            self.values = before;
+        }
+        is_like
+    }
+
+    fn matches(&mut self, expected: &Request, got: &Request) -> bool {
         let is_like = expected.method == got.method
             && expected.authorization == got.authorization
             && self.text_is_like(&expected.path, &got.path)
@@ -575,6 +606,50 @@ mod tests {
             let fault = Replay::new(Tape::read(&text).unwrap()).err().unwrap();
             assert_eq!(fault.line, 3);
             assert!(fault.what.starts_with(what), "{fault}");
+        }
+    }
+
+    #[test]
+    fn polls_that_get_the_same_pending_reply_may_be_more_or_fewer() {
+        let poll = |reply: &str| {
+            format!(
+                r#"{{"request":{{"method":"GET","path":"/api/2/mfa/users/{{digits 9 #1}}/verifications/{{uuid #2}}","authorization":"bearer"}},"reply":{{"status":200,"body":{reply}}},"after_ms":1,"ms":1}}"#
+            )
+        };
+        let pending = |seconds: u8, number: u8| {
+            poll(&format!(
+                r#"{{"status":"pending","expires_at":"{{time +{seconds}s #{number}}}"}}"#
+            ))
+        };
+        let lines = [
+            pending(9, 3),
+            pending(7, 3),
+            pending(5, 3),
+            poll(r#"{"status":"accepted"}"#),
+        ];
+        let id = "123e4567-e89b-12d3-a456-426614174000";
+        let path = format!("/api/2/mfa/users/123456789/verifications/{id}");
+        for (lines, polls, is_told) in [
+            (&lines[..3], 0, true),
+            (&lines[..3], 1, false),
+            (&lines[..3], 5, false),
+            (&lines[..], 3, true),
+            (&lines[..], 4, false),
+            (&lines[..1], 2, true),
+            (&[pending(9, 3), pending(9, 4)][..], 1, true),
+        ] {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            let mut player = replay(&lines);
+            for _ in 0..polls {
+                let _ = player.serve(&get(&path, &[]), NOW);
+            }
+            let report = player.report();
+            assert_eq!(
+                !report.is_empty(),
+                is_told,
+                "{polls} of {}: {report:?}",
+                lines.len()
+            );
         }
     }
 
