@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::Number;
 use std::fmt;
+use zeroize::Zeroize;
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,23 @@ impl Json {
     #[must_use]
     pub fn read(text: &[u8]) -> Option<Self> {
         serde_json::from_slice(text).ok()
+    }
+}
+
+/// Wipes the texts; numbers stay.
+impl Zeroize for Json {
+    fn zeroize(&mut self) {
+        match self {
+            Self::Null | Self::Bool(_) | Self::Number(_) => {}
+            Self::String(text) => text.zeroize(),
+            Self::Array(values) => values.iter_mut().for_each(Self::zeroize),
+            Self::Object(members) => {
+                for (key, value) in members {
+                    key.zeroize();
+                    value.zeroize();
+                }
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`format`] | the lines as types; reading, with the line of a fault, and writing |
+//! | [`mod@format`] | the lines as types; reading, with the line of a fault, and writing |
 //! | [`json`] | JSON that keeps the order of its keys, and keys that are there twice |
 //! | [`words`] | the dictionary of protocol words: nothing else survives the redaction |
 //! | [`placeholder`] | what stands for a value: `{digits 6 #4}` |

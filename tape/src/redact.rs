@@ -11,7 +11,7 @@ use crate::words::is_protocol_word;
 use serde_json::Number;
 use time::format_description::well_known::Rfc3339;
 use time::{Date, Month, OffsetDateTime, Time, UtcOffset};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 /// A request as it is sent.
 pub struct RawRequest<'a> {
@@ -109,11 +109,13 @@ impl Redactor {
         let query = query.collect();
         let body = raw.body.filter(|body| !body.is_empty());
         let body = body.map(|body| {
-            let json = Json::read(body).unwrap_or_else(|| {
+            let mut json = Json::read(body).unwrap_or_else(|| {
                 let text = String::from_utf8_lossy(body).into_owned();
                 Json::String(text)
             });
-            self.json("", &json, None)
+            let redacted = self.json("", &json, None);
+            json.zeroize();
+            redacted
         });
         Request {
             method: raw.method.to_owned(),
@@ -136,7 +138,11 @@ impl Redactor {
             retry_after: raw.retry_after.map(|seconds| seconds.min(MOST_SECONDS)),
             front_end: raw.front_end,
             request_id: raw.request_id,
-            body: json.map(|json| self.json("", &json, Some(now))),
+            body: json.map(|mut json| {
+                let redacted = self.json("", &json, Some(now));
+                json.zeroize();
+                redacted
+            }),
             text,
         }
     }
@@ -572,9 +578,9 @@ fn is_made_of_words(value: &str) -> bool {
 /// Whether a value is in a text, in any case. A part of words of the protocol is only that.
 fn has(text: &str, value: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    let value = value.to_ascii_lowercase();
+    let value = Zeroizing::new(value.to_ascii_lowercase());
     let is_letter = |c: char| c.is_ascii_alphabetic();
-    lower.match_indices(&value).any(|(at, _)| {
+    lower.match_indices(value.as_str()).any(|(at, _)| {
         let (before, rest) = lower.split_at(at);
         let (_, after) = rest.split_at(value.len());
         let start = before.trim_end_matches(is_letter).len();
