@@ -91,7 +91,7 @@ fn key(text: &str, entries: Entries) -> Result<UserKey, String> {
         Entries::Ids => Err("\"match\" is \"map\", so each line needs \"id=\"".to_owned()),
         Entries::NamesAndIds if is_searchable(text) => Ok(UserKey::Name(text.to_owned())),
         Entries::NamesAndIds => Err(format!(
-            "\"{text}\" contains characters that are not sent to OneLogin"
+            "\"{text}\" contains characters that must not be sent to OneLogin"
         )),
     }
 }

@@ -229,7 +229,7 @@ reasons! {
             "Check the subdomain.";
         Timeout "timeout" Some(NO_REPLY),
             "A time limit ended after the connection was started.",
-            "Check the network; raise the limits if OneLogin is slow.";
+            "Check the network; raise the time limits in `[onelogin]` if OneLogin is slow.";
         ConnectionLost "connection-lost" Some(NO_REPLY),
             "The connection broke.",
             "Try again; check the firewalls between this host and OneLogin.";

@@ -52,7 +52,7 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
     );
     if !timer {
         console.note(
-            "systemd-run could not start a timer; only a process waits to roll the change back.",
+            "systemd-run could not start a timer. A background process will roll the change back instead; if it is killed, the next start of this host does.",
         );
     }
     if !works("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {

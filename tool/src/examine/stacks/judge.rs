@@ -173,7 +173,7 @@ impl Judge<'_> {
         let module = other.module().unwrap_or_default();
         let what = format!("{module} asks for a second factor, too");
         let why = format!(
-            "users are asked twice; the line of pam_onelogin is {}",
+            "users are asked for a second factor twice: here, and by pam_onelogin in {}",
             spot(first)
         );
         let finding = Finding::warning("asked-by-another", what).at(&other.path, other.line);
