@@ -21,7 +21,6 @@ pub(crate) enum Keyword {
     RootLogin,
     Service,
     UsePam,
-    UserCas,
 }
 
 impl Keyword {
@@ -51,7 +50,7 @@ impl Keyword {
 type Row = (Keyword, &'static str, &'static str);
 
 /// Each with its name and its default value.
-const KEYWORDS: [Row; 19] = [
+const KEYWORDS: [Row; 18] = [
     (Keyword::CaKeys, "TrustedUserCAKeys", "none"),
     (Keyword::GraceTime, "LoginGraceTime", "120"),
     (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
@@ -74,7 +73,6 @@ const KEYWORDS: [Row; 19] = [
     (Keyword::RootLogin, "PermitRootLogin", "prohibit-password"),
     (Keyword::Service, "PAMServiceName", "sshd"),
     (Keyword::UsePam, "UsePAM", "no"),
-    (Keyword::UserCas, "TrustedUserCAKeys", ""),
 ];
 
 /// Former names.
@@ -87,3 +85,16 @@ const OLD: [Row; 3] = [
     (Keyword::KbdInteractive, "SkeyAuthentication", ""),
     (Keyword::Pubkey, "DSAAuthentication", ""),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_leads_to_one_keyword() {
+        for (keyword, name, _) in KEYWORDS {
+            assert_eq!(Keyword::of(name), Some(keyword), "{name}");
+            assert_eq!(keyword.name(), name);
+        }
+    }
+}

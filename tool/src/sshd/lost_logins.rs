@@ -56,7 +56,7 @@ pub(crate) fn lost_logins(machine: &TargetSystem, now: &Settings, behind: Behind
     if let Some(others) = other_sources(machine) {
         sentences.push(format!("Users from {others} were not looked at."));
     }
-    let further = [Keyword::KeysCommand, Keyword::UserCas];
+    let further = [Keyword::KeysCommand, Keyword::CaKeys];
     for keyword in further.into_iter().filter(|_| behind == Behind::Key) {
         if !["", "none"].contains(&now.value(keyword)) {
             let name = keyword.name();
