@@ -365,6 +365,12 @@ fn what_can_be_refused_is_refused_before_the_login() {
     }
     assert_eq!(fs::read_to_string(&there).unwrap(), "x");
     let new = world.place.path().join("new");
+    // This account is on every Debian; its name is a word of the protocol.
+    let words = ["test", "mail", "--record", new.to_str().unwrap()];
+    let (status, screen) = on_terminal(at(&world.place, &words)).finish();
+    assert_eq!(status.code(), Some(1));
+    has(&screen, "a tape cannot hide the name \"mail\"");
+    assert_eq!(world.requests(), 0);
     let command = at(
         &world.place,
         &["test", NAME, "--record", new.to_str().unwrap()],

@@ -64,6 +64,13 @@ impl Redactor {
         Self::default()
     }
 
+    /// Whether a tape can hide this value wherever it is. One that consists of words of the protocol looks like them; and if it
+    /// is missing in a known message, the reader knows which word was there.
+    #[must_use]
+    pub fn can_hide(value: &str) -> bool {
+        value.is_empty() || !is_made_of_words(value)
+    }
+
     /// This value is secret or personal: it is replaced even if it is a word of the protocol, and the check looks for it.
     pub fn learn(&mut self, value: &str) {
         let is_new = !self.known.iter().any(|known| known.as_str() == value);
@@ -203,8 +210,13 @@ impl Redactor {
                     .iter()
                     .map(|(name, value)| {
                         let shown = self.key(name);
+                        let is_factor = name == "name"
+                            && members.iter().any(|(other, _)| other == "auth_factor_name");
                         let value = match key {
                             CUSTOM => self.json(&format!("{CUSTOM}.{name}"), value, now),
+                            // What is below a personal key is personal, too.
+                            _ if is_personal(key) => self.json(key, value, now),
+                            _ if is_factor => self.json("type_display_name", value, now),
                             _ => self.json(name, value, now),
                         };
                         (shown, value)
@@ -269,7 +281,10 @@ impl Redactor {
 
     /// A word without blanks. Names such as `user_temp_otp_36216766` keep the words of the protocol.
     fn word(&mut self, word: &str) -> String {
-        let is_known = self.known.iter().any(|known| known.as_str() == word);
+        let is_known = self
+            .known
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(word));
         let pieces = pieces(word);
         let is_fit = |piece: &Piece<'_>| match piece {
             Piece::Letters(letters) => {
@@ -372,9 +387,12 @@ const PERSONAL: &[&str] = &[
     "comment",
     "country",
     "locale",
+    "locale_code",
+    "preferred_locale_code",
     "member_of",
     "user_display_name",
     "display_name",
+    "type_display_name",
     "custom_message",
     "sms_message",
     "otp",
@@ -634,7 +652,7 @@ mod tests {
             r#"{"message":"Insufficient Permission"}"#,
             r#"{"message":"User does not exist"}"#,
             r#"{"message":"The request requires user authentication."}"#,
-            r#"{"auth_factor_name":"OneLogin SMS","type_display_name":"Google Authenticator","default":false}"#,
+            r#"{"auth_factor_name":"OneLogin SMS","default":false}"#,
             r#"{"auth_factor_name":"Yubico YubiKey","needs_trigger":true}"#,
             r#"{"username":"","samaccountname":null,"state":1,"status":2}"#,
             r#"{"token_type":"bearer","expires_in":36000}"#,
@@ -783,6 +801,42 @@ mod tests {
         let body = r#"{"name":"Support","message":"no support for support"}"#;
         let expected = r#"{"name":"{text #1}","message":"no {text #2} for {text #2}"}"#;
         assert_eq!(reply(&mut redactor, body), expected);
+    }
+
+    #[test]
+    fn a_name_that_looks_like_the_protocol_cannot_be_hidden_and_any_case_of_another_is() {
+        for name in ["support", "User", "max.grant", "access-page"] {
+            assert!(!Redactor::can_hide(name), "{name}");
+        }
+        for name in ["", "alice", "support1", "max.mustermann"] {
+            assert!(Redactor::can_hide(name), "{name}");
+        }
+        let mut redactor = Redactor::new();
+        redactor.learn("support1");
+        let body = r#"{"message":"User Support1 not found"}"#;
+        let expected = r#"{"message":"User {text #1} not found"}"#;
+        assert_eq!(reply(&mut redactor, body), expected);
+    }
+
+    #[test]
+    fn what_is_below_a_personal_key_and_the_name_that_a_factor_was_given_are_personal() {
+        let mut redactor = Redactor::new();
+        for (body, expected) in [
+            (
+                r#"{"phone":{"text":"max","list":["page"]}}"#,
+                r#"{"phone":{"text":"{text #1}","list":["{text #2}"]}}"#,
+            ),
+            (
+                r#"{"name":"RSA","auth_factor_name":"SMS"}"#,
+                r#"{"name":"{text #3}","auth_factor_name":"SMS"}"#,
+            ),
+            (
+                r#"{"type_display_name":"VIP Access","name":"NotFound","locale_code":"no"}"#,
+                r#"{"type_display_name":"{text #4}","name":"NotFound","locale_code":"{text #5}"}"#,
+            ),
+        ] {
+            assert_eq!(reply(&mut redactor, body), expected);
+        }
     }
 
     #[test]

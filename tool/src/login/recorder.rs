@@ -14,7 +14,6 @@ use pam_onelogin::reason::Reason;
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::Subject;
 use pam_onelogin::verdict::Verdict;
-use pam_onelogin_tape::words::is_protocol_word;
 use pam_onelogin_tape::{
     Authorization, Exchange, Header, NoReply, Outcome, RawReply, RawRequest, Redactor, Settings,
     Step, Tape, format,
@@ -65,13 +64,28 @@ impl Recorder {
         let mut redactor = Redactor::new();
         // `api.us.onelogin.com`: its words are those of the protocol, and of every tenant.
         let is_own = |value: &&str| !["api", "us", "eu", "onelogin", "com"].contains(value);
-        for value in values.into_iter().filter(is_own) {
+        // A part of the host that is a word of the protocol says nothing in a message; a hole in its place would.
+        let is_hidden = |value: &&str| Redactor::can_hide(value);
+        for value in values.into_iter().filter(is_own).filter(is_hidden) {
             redactor.learn(value);
         }
         Self {
             redactor: RefCell::new(redactor),
             steps: RefCell::default(),
         }
+    }
+
+    /// The name of the user that a tape cannot hide, here or at OneLogin, if there is one.
+    pub(crate) fn unhidden<'a>(user: &'a str, subject: Option<&'a Subject>) -> Option<&'a str> {
+        let mut names = vec![user];
+        if let Some(subject) = subject {
+            names.push(&subject.name);
+            if let Ok(UserKey::Name(name)) = &subject.key {
+                names.push(name);
+                names.extend(name.split_once('@').map(|(name, _)| name));
+            }
+        }
+        names.into_iter().find(|name| !Redactor::can_hide(name))
     }
 
     /// A request, and what came of it.
@@ -148,8 +162,9 @@ impl Recorder {
         recorded: &Recorded<'_>,
         verdict: &Verdict,
     ) -> Option<String> {
-        let is_usual = recorded.service.split('-').all(is_protocol_word);
-        let service = if is_usual { recorded.service } else { "other" };
+        let mut usual = SERVICES.iter();
+        let service = usual.find(|service| **service == recorded.service);
+        let service = service.copied().unwrap_or("other");
         let tape = Tape {
             header: Header {
                 tape: format::VERSION,
@@ -172,6 +187,11 @@ impl Recorder {
         (is_safe && is_readable).then_some(text)
     }
 }
+
+/// The services that a tape names; a name that an administrator chose could be personal.
+const SERVICES: &[&str] = &[
+    "sshd", "sudo", "sudo-i", "su", "su-l", "login", "polkit-1", "cockpit",
+];
 
 /// The prompts of a login; the tape gets what was typed.
 pub(crate) struct RecordedPrompt<'a> {

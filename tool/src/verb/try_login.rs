@@ -95,6 +95,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         )));
     }
     let subject = subject.ok();
+    let unhidden = Recorder::unhidden(&options.user, subject.as_ref());
+    if let (Some(_), Some(name)) = (&output, unhidden) {
+        let name = clean(name, PROMPT_CHARS);
+        return Err(Failure::new(format!(
+            "a tape cannot hide the name \"{name}\", because it is a word of OneLogin's protocol, too; record the login of another user"
+        )));
+    }
     let age = subject
         .as_ref()
         .and_then(|subject| age(subject, &loaded.config, &state(&loaded)));
@@ -171,7 +178,13 @@ fn place_for_tape(path: &Path) -> Result<Output, Failure> {
         let text = "--record shows the tape and asks before it writes it, so it needs a terminal";
         return Err(Failure::new(text));
     }
-    let output = Output::at(path)?;
+    let output = Output::at(path).map_err(|mut failure| {
+        if let Some(advice) = failure.0.get_mut(1) {
+            "name a file in a folder that only root can write to, such as /root/tape.jsonl"
+                .clone_into(advice);
+        }
+        failure
+    })?;
     if output.existing()?.is_some() {
         return Err(exists(path));
     }
@@ -197,7 +210,8 @@ fn offer(
     };
     let shown = clean(&path.display().to_string(), LOG_CHARS);
     console.note(&format!(
-        "\nThe tape. Each value of your account is replaced by a placeholder such as {{text #1}}.\n\n{tape}"
+        "\nThe tape. Each value of your account is replaced by a placeholder such as {{text #1}}. Send the file, not a \
+         copy of this screen: the lines above have real values.\n\n{tape}"
     ));
     if !agrees(console, &format!("Write this to {shown}?")) {
         console.note("The tape was not written.");
