@@ -118,6 +118,21 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
     }
 }
 
+/// By the models of a Python package, the reply to a right code is none of the two shapes that count (rule R6).
+#[test]
+fn a_right_code_whose_reply_is_no_acceptance_is_a_surprise() {
+    let world = World::with_totp().speaking(Dialect::Py4);
+    let ran = prove(&world, &[TOTP_CODE, TOTP_CODE]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    let document = ran.json();
+    has(answer(&document, "wrong-code"), "refused: HTTP 401");
+    has(
+        answer(&document, "right-code"),
+        "unexpected: HTTP 200, an object; reason=bad-reply",
+    );
+    assert_eq!(known(&world), "not-proved");
+}
+
 #[test]
 fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
     for (dialect, refused) in [(Dialect::Live, "HTTP 200"), (Dialect::Docs, "HTTP 401")] {

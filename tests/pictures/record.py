@@ -327,7 +327,8 @@ def prove():
         else:
             print(answer, flush=True)
             phone.lines.append("Denied." if answer == "deny" else "No answer.")
-            film.take(LINE)
+            film.prompt(root, "[y/n] ", LINE)
+            film.type(root, "y")
     film.prompt(root, prompt, 3 * READ)
     film.key_frame()
     return film
