@@ -125,11 +125,11 @@ mod tests {
         let both = Entries::NamesAndIds;
         assert!(faults("alice", both)[0].starts_with("m:1: write \"unix-name"));
         assert!(faults("\nalice a b", both)[0].starts_with("m:2: write"));
-        assert!(faults("alice a#b", both)[0].contains("not sent to OneLogin"));
+        assert!(faults("alice a#b", both)[0].contains("must not be sent to OneLogin"));
         assert!(faults("alice id=12#3", both)[0].contains("numeric id at OneLogin"));
         assert!(faults("\u{feff}alice b", both)[0].contains("byte order mark"));
-        assert!(faults("alice *", both)[0].contains("not sent to OneLogin"));
-        assert!(faults("alice !x", both)[0].contains("not sent to OneLogin"));
+        assert!(faults("alice *", both)[0].contains("must not be sent to OneLogin"));
+        assert!(faults("alice !x", both)[0].contains("must not be sent to OneLogin"));
         assert!(faults("alice id=", both)[0].contains("numeric id at OneLogin"));
         assert!(faults("alice id=1/2", both)[0].contains("numeric id at OneLogin"));
         assert!(faults("a b\na c", both)[0].starts_with("m:2: \"a\" is listed twice"));
