@@ -251,7 +251,7 @@ fn follow(root: &Path, finding: &Value) -> bool {
     let lines = quoted(advice);
     let is_out = advice.ends_with("remove the line") && finding["id"] != "wrong-type";
     let new: Vec<&str> = match lines.first() {
-        Some(new) if advice.starts_with("replace the line with: ") => vec![new],
+        Some(new) if advice.starts_with("replace the line with, without the quotes: ") => vec![new],
         Some(new) if advice.starts_with("add after the line: ") => vec!["@", new],
         Some(new) if advice.starts_with("add before the line: ") => vec![new, "@"],
         _ if is_out => vec![],

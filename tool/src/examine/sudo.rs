@@ -401,7 +401,7 @@ fn timeout(value: &str, scope: &str) -> Option<Finding> {
         let finding = Finding::warning("sudo-timestamp", what)
             .opens_to(RECENT)
             .why("anyone at the open terminal can become root")
-            .advice("write \"Defaults timestamp_timeout=0\" to be asked each time");
+            .advice("type: sudo visudo -f /etc/sudoers.d/onelogin; then write: Defaults timestamp_timeout=0");
         return Some(finding);
     }
     (minutes > 0.0).then(|| timestamp(value, scope))
@@ -412,7 +412,7 @@ fn timestamp(minutes: &str, scope: &str) -> Finding {
     Finding::note("sudo-timestamp", what)
         .opens_to(RECENT)
         .why("during that time, sudo needs no second factor")
-        .advice("write \"Defaults timestamp_timeout=0\" to be asked each time")
+        .advice("type: sudo visudo -f /etc/sudoers.d/onelogin; then write: Defaults timestamp_timeout=0")
 }
 
 /// Rules without a password.

@@ -169,8 +169,7 @@ fn services(stacks: &[NamedStack], ways: &mut Vec<Way>) {
             ways.push(way.of(place(stack)));
             continue;
         } else if needs_no_login(name) {
-            let close =
-                "restrict the users who may have jobs, such as in /etc/cron.allow or /etc/at.allow";
+            let close = "restrict the users who may have jobs, in /etc/cron.allow or /etc/at.allow; for services of users, see loginctl disable-linger";
             ("users with jobs or services of their own", close.to_owned())
         } else if !is_open {
             continue;
@@ -198,7 +197,7 @@ fn services(stacks: &[NamedStack], ways: &mut Vec<Way>) {
             "other services that need no second factor: {}",
             others.join(", ")
         );
-        let close = "look at what each of them gives a user; remove those that you do not need";
+        let close = "look at what each of them gives a user; uninstall programs that you do not need, and keep the files of the others";
         let way = Way::new(what, "users who pass their first factor", close);
         ways.push(way.of(Some(Place::of("/etc/pam.d", None))));
     }

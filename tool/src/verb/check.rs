@@ -213,7 +213,11 @@ fn next(config: &Path, options: &Options, findings: &[Finding], enable: &str) ->
     if findings.iter().any(needs_root) && options.machine.is_this() {
         return format!("Next: {this}");
     }
-    if is_faulty && has(&["configuration", "no-configuration"]) && options.machine.is_this() {
+    let is_of_configuration = |finding: &Finding| {
+        let ids = ["configuration", "no-configuration"];
+        finding.severity == Severity::Fault && ids.contains(&finding.id)
+    };
+    if findings.iter().any(is_of_configuration) && options.machine.is_this() {
         return format!("Next: sudoedit {}", config.display());
     }
     match (is_faulty, options.machine.is_this()) {
@@ -264,9 +268,10 @@ mod tests {
             next_after(&[], &[missing]),
             "Next: sudoedit /etc/pam_onelogin/config.toml"
         );
+        let right = Finding::good("configuration", "");
         let other = Finding::fault("skips", "");
         assert_eq!(
-            next_after(&["sshd"], &[other]),
+            next_after(&["sshd"], &[right, other]),
             "Next: correct the faults, then type: sudo pam-onelogin check sshd"
         );
         let not_root = Finding::fault("unprivileged", "").advice(AS_ROOT);

@@ -103,7 +103,9 @@ impl Edit {
 impl fmt::Display for Edit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Replace(_, line) => write!(f, "replace the line with: \"{line}\""),
+            Self::Replace(_, line) => {
+                write!(f, "replace the line with, without the quotes: \"{line}\"")
+            }
             Self::Behind(_, line) => write!(f, "add after the line: \"{line}\""),
             Self::Before(_, line) => write!(f, "add before the line: \"{line}\""),
             Self::TakeOut(_) => f.write_str("remove the line"),

@@ -192,7 +192,7 @@ pub(super) fn misspelt(
         entry.arguments(),
     );
     let advice = match line {
-        Some(line) => format!("replace the line with: \"{line}\""),
+        Some(line) => format!("replace the line with, without the quotes: \"{line}\""),
         None => format!("write {OURS}.so in the line"),
     };
     Some(

@@ -104,8 +104,8 @@ impl Writing<'_> {
         let name = service.name();
         console.note(&format!(
             "The new stack is active for {} s. Keep this window open, and log in from a second one:\n    {}\n\
-             If that works, type yes here, or type there: pam-onelogin confirm {name}\n\
-             If not, type: pam-onelogin disable {name}\n\
+             If that works, type yes here, or type there: sudo pam-onelogin confirm {name}\n\
+             If not, type in another window, as root: pam-onelogin disable {name}\n\
              Without an answer the change is rolled back, even if this window is closed.",
             record.left(),
             service.second_login(self.user),
