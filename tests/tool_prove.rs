@@ -3,11 +3,10 @@
 mod tool;
 mod world;
 
-use onelogin_simulator::{
-    Action, DEFAULT_CLIENT_ID, Dialect, Factor, Fault, Match, Message, WrongCode,
-};
+use onelogin_simulator::{Action, DEFAULT_CLIENT_ID, Dialect, Fault, Match, Message, WrongCode};
 use pam_host::{Code, Pty};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 use tool::{Ran, assert_documented, at, has, on_terminal, run};
@@ -151,18 +150,18 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
             screen.line("y");
         };
         push(&mut screen, 1);
-        pushed(&world, 1);
+        sent(&world, 1);
         world.onelogin.deny_latest().unwrap();
         screen.expect("Did you press Deny? [y/n] ");
         screen.line("y");
         screen.expect("OneLogin's answer: refused: HTTP 200");
         push(&mut screen, 2);
         screen.expect(CODE);
-        pushed(&world, 2);
+        sent(&world, 2);
         screen.line(PUSH_CODE_2);
         screen.expect("OneLogin's answer: accepted: HTTP 200");
         push(&mut screen, 3);
-        pushed(&world, 3);
+        sent(&world, 3);
         world.onelogin.expire_verifications();
         screen.expect("Did you leave the push unanswered? [y/n] ");
         screen.line("perhaps");
@@ -196,14 +195,16 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
     }
 }
 
-/// Waits until so many pushes were sent.
-fn pushed(world: &World, count: usize) {
-    let mut seen = 0;
-    let is_push = |message: &Message| {
-        seen += usize::from(message.factor == Factor::Protect);
-        seen >= count
+/// Waits until so many messages were sent, and returns the last of them.
+fn sent(world: &World, count: usize) -> Message {
+    let mut seen = BTreeSet::new();
+    // It is asked about earlier messages again and again.
+    let are_all = |message: &Message| {
+        seen.insert(message.verification.clone());
+        seen.len() >= count
     };
-    assert!(world.onelogin.wait_for_message(LONG, is_push).is_some());
+    assert!(world.onelogin.wait_for_message(LONG, are_all).is_some());
+    world.onelogin.messages().swap_remove(count - 1)
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn a_denied_push_that_counts_as_approved_makes_a_tenant_unsafe_if_it_was_denied(
         }
         screen.expect("Send it? [y/N] ");
         screen.line("y");
-        pushed(&world, 1);
+        sent(&world, 1);
         world.onelogin.approve_latest().unwrap();
         screen.expect("Did you press Deny? [y/n] ");
         screen.line(was_denied);
@@ -248,14 +249,7 @@ fn a_message_is_sent_for_each_code_and_the_user_without_a_push_is_asked_no_more(
             assert_eq!(world.onelogin.activations(), count - 1);
             screen.line("y");
             screen.expect(CODE);
-            let code = world.onelogin.wait_for_message(LONG, {
-                let mut seen = 0;
-                move |message| {
-                    seen += usize::from(message.code().is_some());
-                    seen >= count
-                }
-            });
-            screen.line(code.unwrap().code().unwrap());
+            screen.line(sent(&world, count).code().unwrap());
             screen.expect("OneLogin's answer: ");
         }
         let (status, all) = screen.finish();
