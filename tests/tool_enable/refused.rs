@@ -143,8 +143,10 @@ fn r06_a_tenant_that_accepted_a_wrong_code_is_not_switched_on() {
     let before = stacks();
     scene.simulator.set_wrong_code(WrongCode::Accepted);
     let mut screen = tool(&["check", "--prove", "alice"]);
-    screen.expect("Code (empty line: stop): ");
-    screen.line("123456");
+    for _ in 0..2 {
+        screen.expect("Code (empty line: stop): ");
+        screen.line("123456");
+    }
     let (status, all) = screen.finish();
     assert_eq!(status.code(), Some(3), "{all}");
     for further in [

@@ -180,8 +180,7 @@ fn place_for_tape(path: &Path) -> Result<Output, Failure> {
     }
     let output = Output::at(path).map_err(|mut failure| {
         if let Some(advice) = failure.0.get_mut(1) {
-            "name a file in a folder that only root can write to, such as /root/tape.jsonl"
-                .clone_into(advice);
+            "name a file in a folder that only root can write to".clone_into(advice);
         }
         failure
     })?;
