@@ -4,7 +4,7 @@
 
 use crate::change::sandbox::own_program;
 use crate::change::service::Service;
-use crate::host::programs::{clean, systemd_runs, works};
+use crate::host::programs::{SYSTEMCTL, clean, systemd_runs, works};
 use crate::outcome::Failure;
 use crate::ui::console::Console;
 use pam_onelogin::host::process_identity;
@@ -52,10 +52,11 @@ pub(crate) fn start(console: &Console, service: Service, seconds: u32) -> Result
     );
     if !timer {
         console.note(
-            "systemd-run could not start a timer. A background process will roll the change back instead; if it is killed, the next start of this host does.",
+            "systemd-run could not start a timer. A background process will roll the change back instead; if it \
+             is killed, the next start of this host does.",
         );
     }
-    if !works("/usr/bin/systemctl", &["--quiet", "enable", UNIT]) {
+    if !works(SYSTEMCTL, &["--quiet", "enable", UNIT]) {
         console.note(&format!(
             "{UNIT} is not installed: if this host restarts before you confirm, type: pam-onelogin restore"
         ));
@@ -68,7 +69,7 @@ pub(crate) fn stop(service: Service) {
     if systemd_runs() {
         let timers = format!("pam-onelogin-restore-{}-*.timer", service.name());
         // A timer that is left finds nothing to roll back.
-        let _ = works("/usr/bin/systemctl", &["--quiet", "stop", &timers]);
+        let _ = works(SYSTEMCTL, &["--quiet", "stop", &timers]);
     }
 }
 

@@ -3,9 +3,10 @@
 
 use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
-use crate::host::programs::{output_of, systemd_runs};
+use crate::host::programs::{SYSTEMCTL, UNIT_FOLDERS, output_of, systemd_runs};
+use crate::host::state_mount::FOLDER;
 use crate::host::target_system::TargetSystem;
-use crate::pam_stack::FOLDERS as STACKS;
+use crate::pam_stack::FOLDERS;
 use crate::ui::finding::{Finding, Place};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +14,7 @@ use std::path::{Path, PathBuf};
 /// Looks at the units of each service whose stack calls `pam_onelogin`.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let machine = subject.machine;
-    let names = STACKS.iter().flat_map(|folder| {
+    let names = FOLDERS.iter().flat_map(|folder| {
         let names = machine.names(folder).unwrap_or_default();
         names.into_iter().filter(|name| asks(machine, name))
     });
@@ -25,7 +26,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
     }
     let state_dir = subject.settings.as_ref().map(|config| &config.state_dir);
-    let state_dir = state_dir.map_or(Path::new(STATE_DIR), PathBuf::as_path);
+    let state_dir = state_dir.map_or(Path::new(FOLDER), PathBuf::as_path);
     let ask_systemd = subject.is_live && systemd_runs();
     let mut seen = BTreeSet::new();
     for (name, services) in &units {
@@ -104,7 +105,9 @@ impl Unit {
 
     /// As its files are.
     fn read(machine: &TargetSystem, name: &str) -> Option<Self> {
-        let mut files = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
+        let mut files = UNIT_FOLDERS
+            .iter()
+            .map(|folder| Path::new(folder).join(name));
         let own = files.find(|file| machine.has(file))?;
         let mut drop_ins: BTreeMap<String, PathBuf> = BTreeMap::new();
         for folder in drop_in_folders(name) {
@@ -172,7 +175,7 @@ impl Unit {
         let line = format!("ReadWritePaths=-{}", state_dir.display());
         let finding = Finding::warning("unit-sandbox", what).why(why);
         let mut advice = edit(name, &[&line]);
-        if state_dir == Path::new(STATE_DIR) {
+        if state_dir == Path::new(FOLDER) {
             // At the start of the unit the folder must exist.
             advice =
                 format!("type: sudo systemctl enable --now run-pam_onelogin.mount; then {advice}");
@@ -273,7 +276,7 @@ fn drop_in_folders(name: &str) -> Vec<PathBuf> {
     beginnings.reverse();
     names.extend(beginnings);
     names.push("service".to_owned());
-    let of = |name: &String| FOLDERS.map(|folder| Path::new(folder).join(format!("{name}.d")));
+    let of = |name: &String| UNIT_FOLDERS.map(|folder| Path::new(folder).join(format!("{name}.d")));
     names.iter().flat_map(of).collect()
 }
 
@@ -317,19 +320,6 @@ const UNITS: &[(&[&str], &[&str])] = &[
     (&["samba"], &["smbd.service"]),
 ];
 
-/// Where systemd reads units, the most important folder first.
-const FOLDERS: [&str; 5] = [
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
-
-/// The default of `state_dir`.
-const STATE_DIR: &str = "/run/pam_onelogin";
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,7 +352,7 @@ mod tests {
             ),
             ("ReadOnlyPaths=+/run\nReadWritePaths=/\n", true),
         ] {
-            let found = unit(text).read_only("x.service", &["x"], Path::new(STATE_DIR));
+            let found = unit(text).read_only("x.service", &["x"], Path::new(FOLDER));
             assert_eq!(found.is_some(), is_read_only, "{text}");
         }
     }
@@ -400,7 +390,7 @@ mod tests {
                     RestrictAddressFamilies=~\nFragmentPath=/lib/systemd/system/ssh.service\n\
                     DropInPaths=/etc/systemd/system/ssh.service.d/hardening.conf\n";
         let unit = Unit::of_systemd(&machine, said).unwrap();
-        let found = unit.read_only("ssh.service", &["sshd"], Path::new(STATE_DIR));
+        let found = unit.read_only("ssh.service", &["sshd"], Path::new(FOLDER));
         let place = found.unwrap().place.unwrap();
         let path = "/etc/systemd/system/ssh.service.d/hardening.conf:3";
         assert_eq!(place.text(), path);
@@ -430,7 +420,7 @@ mod tests {
             "[Service]\nProtectSystem=strict\n",
         );
         let read = || Unit::read(&TargetSystem::below(root.path()), "a-b.service").unwrap();
-        let is_read_only = || read().read_only("a-b.service", &["x"], Path::new(STATE_DIR));
+        let is_read_only = || read().read_only("a-b.service", &["x"], Path::new(FOLDER));
         let found = is_read_only().unwrap();
         let place = found.place.unwrap();
         assert_eq!(

@@ -41,3 +41,14 @@ pub(crate) fn works(program: &str, arguments: &[&str]) -> bool {
 pub(crate) fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
+
+pub(crate) const SYSTEMCTL: &str = "/usr/bin/systemctl";
+
+/// Where systemd reads units, the most important folder first.
+pub(crate) const UNIT_FOLDERS: [&str; 5] = [
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+];

@@ -1,7 +1,7 @@
 //! The small file system for the private files, which the unit `run-pam_onelogin.mount` mounts, so that no
 //! local user can fill it by filling `/run`. systemd mounts it; this tool writes no file for it.
 
-use crate::host::programs::{systemd_runs, works};
+use crate::host::programs::{SYSTEMCTL, UNIT_FOLDERS, systemd_runs, works};
 use crate::ui::console::Console;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -78,7 +78,7 @@ fn advice_for(folder: &Path, can_be_switched_on: bool, has_selinux: bool) -> Str
 }
 
 fn is_installed() -> bool {
-    let mut folders = UNITS.iter();
+    let mut folders = UNIT_FOLDERS.iter();
     folders.any(|folder| Path::new(folder).join(UNIT).exists())
 }
 
@@ -96,21 +96,13 @@ fn is_mounted() -> bool {
 }
 
 fn systemctl(arguments: &[&str]) -> bool {
-    works("/usr/bin/systemctl", &[&["--quiet"], arguments].concat())
+    works(SYSTEMCTL, &[&["--quiet"], arguments].concat())
 }
 
-/// What the unit mounts.
-const FOLDER: &str = "/run/pam_onelogin";
+/// What the unit mounts: `state_dir` by default.
+pub(crate) const FOLDER: &str = "/run/pam_onelogin";
 
 const UNIT: &str = "run-pam_onelogin.mount";
-
-/// Where systemd looks for units that are installed.
-const UNITS: [&str; 4] = [
-    "/etc/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-    "/lib/systemd/system",
-];
 
 /// How it is mounted; the unit says why.
 const OPTIONS: &str = "mode=0700,nosuid,nodev,noexec,nr_inodes=262144,size=64m";

@@ -10,7 +10,7 @@
 //! the old stack would lock out users who have only a key.
 
 use crate::host::audit::leave;
-use crate::host::programs::{output_of, run, systemd_runs, works};
+use crate::host::programs::{SYSTEMCTL, output_of, run, systemd_runs, works};
 use crate::outcome::Failure;
 use crate::sshd::config::Sshd;
 use crate::sshd::effective::{SSHD, Settings};
@@ -465,14 +465,9 @@ pub(crate) fn changed_since<'a>(
     Some(files.filter(is_newer).collect())
 }
 
-/// Whether this sshd has read its files as they are: it writes its `PidFile` after it has read them. With
-/// options of its own on its command line, it may use other settings.
+/// Whether this sshd has read its files as they are. With options of its own on its command line, it may use
+/// other settings.
 fn began_after(pid: i32, settings: &Settings, files: &Sshd) -> bool {
-    let changed = |path: &Path| {
-        let metadata = std::fs::metadata(path).ok()?;
-        Some((metadata.ctime(), metadata.ctime_nsec()))
-    };
-    let file = Path::new(settings.value(Keyword::PidFile));
     let title = title(pid);
     let mut words = title.split(' ');
     let mut is_told = false;
@@ -482,10 +477,10 @@ fn began_after(pid: i32, settings: &Settings, files: &Sshd) -> bool {
             _ => word.starts_with("-f") || word.starts_with("-o"),
         };
     }
-    number_in(file) == Some(pid)
+    number_in(Path::new(settings.value(Keyword::PidFile))) == Some(pid)
         && !is_told
         && !files.cannot_be_told()
-        && files.read.iter().all(|path| changed(path) < changed(file))
+        && changed_since(settings, files.read.iter()).is_some_and(|changed| changed.is_empty())
 }
 
 /// The output of the ssh client when it offers no method to sshd; `None` if there is no client.
@@ -514,7 +509,6 @@ const HELD: &str =
     "systemd holds the socket of sshd, so sshd must be restarted to read its settings";
 /// The names of sshd's unit in the distributions.
 const USUAL: [&str; 2] = ["ssh.service", "sshd.service"];
-const SYSTEMCTL: &str = "/usr/bin/systemctl";
 const SSH: &str = "/usr/bin/ssh";
 const RELOAD: &str = "type: sudo systemctl reload ssh (or sshd)";
 /// How often the tool checks whether sshd is back, and the pause between two checks.
