@@ -1,6 +1,7 @@
 //! Logins by the module's own code: what they would come to, how one goes, what they have left here.
 
 pub(crate) mod decisions;
+pub(crate) mod last_reply;
 pub(crate) mod outlook;
 pub(crate) mod proof;
 pub(crate) mod recorder;
@@ -8,4 +9,3 @@ pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod stored;
 pub(crate) mod traced_http;
-pub(crate) mod watched;

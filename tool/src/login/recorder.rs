@@ -1,6 +1,7 @@
 //! `test --record`: makes a tape of a login. What a tape may contain is decided in `tape/`; here stands what
 //! this host knows to be secret or personal, and which settings belong to a tape.
 
+use crate::login::traced_http::Observer;
 use pam_onelogin::api::{ApiError, Ending, Reply};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{
@@ -88,8 +89,54 @@ impl Recorder {
         names.into_iter().find(|name| !Redactor::can_hide(name))
     }
 
-    /// A request, and what came of it.
-    pub(crate) fn exchange(
+    fn typed(&self, answer: &Result<Typed, NoAnswer>) {
+        let typed = match answer {
+            // As the login reads it: a code may be typed in groups.
+            Ok(Typed::Text(text)) => {
+                let text = text.without(char::is_whitespace);
+                self.redactor.borrow_mut().typed(text.expose())
+            }
+            Ok(Typed::Unusable(_)) => "unusable".to_owned(),
+            Err(NoAnswer) => "nothing".to_owned(),
+        };
+        self.steps.borrow_mut().push(Step::Typed(typed));
+    }
+
+    /// The finished tape as text; `None` if a secret or personal value is in it, or it cannot be read again.
+    pub(crate) fn finish(
+        self,
+        loaded: &Loaded,
+        recorded: &Recorded<'_>,
+        verdict: &Verdict,
+    ) -> Option<String> {
+        let mut usual = SERVICES.iter();
+        let service = usual.find(|service| **service == recorded.service);
+        let service = service.copied().unwrap_or("other");
+        let tape = Tape {
+            header: Header {
+                tape: format::VERSION,
+                tool: env!("CARGO_PKG_VERSION").to_owned(),
+                service: service.to_owned(),
+                proven: recorded.proven,
+                settings: settings(&loaded.config, recorded.mapped),
+            },
+            steps: self.steps.into_inner(),
+            outcome: Outcome {
+                event: verdict.event.word().to_owned(),
+                reason: verdict.reason.map(|reason| reason.word().to_owned()),
+                factor: recorded.factor.map(str::to_owned),
+                code: format!("{:?}", verdict.code),
+            },
+        };
+        let text = tape.write();
+        let is_safe = self.redactor.borrow().check(&text).is_ok();
+        let is_readable = Tape::read(&text).is_ok_and(|read| read == tape);
+        (is_safe && is_readable).then_some(text)
+    }
+}
+
+impl Observer for Recorder {
+    fn exchange(
         &self,
         call: &Call<'_>,
         result: &Result<Reply, ApiError>,
@@ -136,55 +183,9 @@ impl Recorder {
         self.steps.borrow_mut().push(Step::Exchange(exchange));
     }
 
-    /// A connection that could not be made.
-    pub(crate) fn no_connection(&self, error: &ApiError) {
+    fn no_connection(&self, error: &ApiError) {
         let step = Step::NoConnection(no_reply(error));
         self.steps.borrow_mut().push(step);
-    }
-
-    fn typed(&self, answer: &Result<Typed, NoAnswer>) {
-        let typed = match answer {
-            // As the login reads it: a code may be typed in groups.
-            Ok(Typed::Text(text)) => {
-                let text = text.without(char::is_whitespace);
-                self.redactor.borrow_mut().typed(text.expose())
-            }
-            Ok(Typed::Unusable(_)) => "unusable".to_owned(),
-            Err(NoAnswer) => "nothing".to_owned(),
-        };
-        self.steps.borrow_mut().push(Step::Typed(typed));
-    }
-
-    /// The finished tape as text; `None` if a secret or personal value is in it, or it cannot be read again.
-    pub(crate) fn finish(
-        self,
-        loaded: &Loaded,
-        recorded: &Recorded<'_>,
-        verdict: &Verdict,
-    ) -> Option<String> {
-        let mut usual = SERVICES.iter();
-        let service = usual.find(|service| **service == recorded.service);
-        let service = service.copied().unwrap_or("other");
-        let tape = Tape {
-            header: Header {
-                tape: format::VERSION,
-                tool: env!("CARGO_PKG_VERSION").to_owned(),
-                service: service.to_owned(),
-                proven: recorded.proven,
-                settings: settings(&loaded.config, recorded.mapped),
-            },
-            steps: self.steps.into_inner(),
-            outcome: Outcome {
-                event: verdict.event.word().to_owned(),
-                reason: verdict.reason.map(|reason| reason.word().to_owned()),
-                factor: recorded.factor.map(str::to_owned),
-                code: format!("{:?}", verdict.code),
-            },
-        };
-        let text = tape.write();
-        let is_safe = self.redactor.borrow().check(&text).is_ok();
-        let is_readable = Tape::read(&text).is_ok_and(|read| read == tape);
-        (is_safe && is_readable).then_some(text)
     }
 }
 

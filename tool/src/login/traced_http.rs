@@ -1,6 +1,5 @@
 //! The connection to OneLogin, with each step shown.
 
-use crate::login::recorder::Recorder;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::Countdown;
 use pam_onelogin::api::{ApiError, Reply};
@@ -11,13 +10,28 @@ use pam_onelogin::onelogin::http::{Call, Http, Method, RequestTrace, Transport};
 use pam_onelogin::text::printable;
 use pam_onelogin::trust::Trusted;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Whether each connection and request is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Steps {
     Shown,
     Hidden,
+}
+
+/// Sees each request with what came of it.
+pub(crate) trait Observer {
+    /// `after` is the time of the login when it was sent; `time` is how long it took.
+    fn exchange(
+        &self,
+        call: &Call<'_>,
+        result: &Result<Reply, ApiError>,
+        after: Duration,
+        time: Duration,
+    );
+
+    /// A connection that could not be made.
+    fn no_connection(&self, _: &ApiError) {}
 }
 
 /// A transport that shows what it does, and has the clock count down to the end of what it sent.
@@ -27,7 +41,7 @@ pub(crate) struct TracedHttp<'a> {
     clock: &'a Countdown<'a>,
     config: &'a Config,
     steps: Steps,
-    recorder: Option<&'a Recorder>,
+    observer: Option<&'a dyn Observer>,
 }
 
 impl<'a> TracedHttp<'a> {
@@ -44,13 +58,14 @@ impl<'a> TracedHttp<'a> {
             clock,
             config,
             steps,
-            recorder: None,
+            observer: None,
         }
     }
 
-    /// Makes a tape of what is sent, if there is a recorder.
-    pub(crate) fn recorded_by(self, recorder: Option<&'a Recorder>) -> Self {
-        Self { recorder, ..self }
+    /// Lets an observer see what is sent.
+    pub(crate) fn seen_by(self, observer: &'a dyn Observer) -> Self {
+        let observer = Some(observer);
+        Self { observer, ..self }
     }
 
     /// What was sent.
@@ -66,8 +81,8 @@ impl Transport for TracedHttp<'_> {
         let outcome = match &result {
             Ok(()) => "connected".to_owned(),
             Err(error) => {
-                if let Some(recorder) = self.recorder {
-                    recorder.no_connection(error);
+                if let Some(observer) = self.observer {
+                    observer.no_connection(error);
                 }
                 format!("no connection: {}", error.detail)
             }
@@ -84,8 +99,8 @@ impl Transport for TracedHttp<'_> {
         let start = Instant::now();
         let after = self.clock.elapsed();
         let result = self.http.send(call, deadline);
-        if let Some(recorder) = self.recorder {
-            recorder.exchange(call, &result, after, start.elapsed());
+        if let Some(observer) = self.observer {
+            observer.exchange(call, &result, after, start.elapsed());
         }
         let outcome = match &result {
             Ok(reply) => reply.status.to_string(),

@@ -7,6 +7,7 @@
 
 mod step;
 
+use crate::login::last_reply::{LastReply, Noted};
 use crate::login::outlook::{Prediction, request, subject, word};
 use crate::login::proof::{
     Answer, CODE_BESIDE_PUSH, DENIED_PUSH, EXPIRED_PUSH, IDS, Proof, QUESTIONS, RIGHT_CODE,
@@ -14,7 +15,6 @@ use crate::login::proof::{
 };
 use crate::login::scratch::Scratch;
 use crate::login::script::{Claim, Script, Typing};
-use crate::login::watched::{Noted, Replies, Watched};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint, width};
 use crate::ui::finding::wrap;
@@ -67,7 +67,7 @@ pub(crate) fn run(context: &Context, user: &str) -> Result<Exit, Failure> {
     loaded.config.factors.autopush = false;
     loaded.config.push_wait = Duration::from_secs(loaded.config.factors.expires_in.into());
     let scratch = Scratch::new(&loaded.config)?;
-    let seen = RefCell::new(Replies::default());
+    let seen = RefCell::new(LastReply::default());
     let person = Person::of(&subject);
     let host = UserMemory::of(
         &scratch.host,
@@ -123,7 +123,7 @@ struct Prover<'a> {
     host: RefCell<UserMemory<'a>>,
     /// The user at OneLogin, once looked up.
     user: Option<UserId>,
-    seen: &'a RefCell<Replies>,
+    seen: &'a RefCell<LastReply>,
     proof: Proof,
     /// The answers of this run.
     asked: Vec<Answer>,
@@ -370,7 +370,8 @@ impl Prover<'_> {
         let console = &self.context.console;
         let clock = Countdown::start(console);
         let config = &self.loaded.config;
-        let mut transport = Watched::new(config, console, &clock, (self.seen, Noted::All));
+        let watch = self.watch(Noted::All);
+        let mut transport = self.transport(&clock, &watch);
         let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
         let Some(user) = &self.user else {
             return Ok(None);

@@ -109,8 +109,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         .as_ref()
         .map(|_| Recorder::new(&loaded, &options.user, subject.as_ref()));
     let clock = Countdown::start(console);
-    let transport = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
-    let mut transport = transport.recorded_by(recorder.as_ref());
+    let mut transport = TracedHttp::new(&loaded.config, console, &clock, Steps::Shown);
+    if let Some(recorder) = &recorder {
+        transport = transport.seen_by(recorder);
+    }
     let decision = HostLogin {
         request: &request,
         uids: uids(),

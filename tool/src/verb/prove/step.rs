@@ -1,9 +1,10 @@
 //! The parts of a step of `check --prove`: consent, a login, the answer.
 
+use crate::login::last_reply::{Noted, Watch};
 use crate::login::outlook::Prediction;
 use crate::login::proof::{ACCEPTED, Answer, Question, form, today};
 use crate::login::script::{Claim, Script, Scripted, Typing};
-use crate::login::watched::{Noted, Watched};
+use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::Failure;
 use crate::ui::console::{Paint, paint};
 use crate::ui::terminal::{Countdown, agrees, is_yes, line};
@@ -125,7 +126,8 @@ impl Prover<'_> {
             ApprovalWait::AtOnce => Noted::All,
             ApprovalWait::AfterEnter => Noted::Sent,
         };
-        let mut transport = Watched::new(config, console, &clock, (self.seen, notes));
+        let watch = self.watch(notes);
+        let mut transport = self.transport(&clock, &watch);
         let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
         let denials = Denials::default();
         let action = Action::Handle(Some(&denials));
@@ -143,6 +145,23 @@ impl Prover<'_> {
             config,
             wait,
         ))
+    }
+
+    pub(super) fn watch(&self, notes: Noted) -> Watch<'_> {
+        Watch {
+            seen: self.seen,
+            notes,
+        }
+    }
+
+    /// A connection of its own for a step.
+    pub(super) fn transport<'t>(
+        &'t self,
+        clock: &'t Countdown<'t>,
+        watch: &'t Watch<'t>,
+    ) -> TracedHttp<'t> {
+        let (config, console) = (&self.loaded.config, &self.context.console);
+        TracedHttp::new(config, console, clock, Steps::Shown).seen_by(watch)
     }
 
     /// A push that was denied in one step must not hold up the next one.
@@ -182,7 +201,7 @@ impl Prover<'_> {
 
     /// What OneLogin replied last.
     pub(super) fn said(&self) -> String {
-        self.seen.borrow().last()
+        self.seen.borrow().words()
     }
 
     /// A question, with what is tested by it.

@@ -1,31 +1,21 @@
-//! A connection to OneLogin that remembers the last reply.
+//! The last reply of OneLogin, and what it says.
 
-use crate::login::traced_http::{Steps, TracedHttp};
-use crate::ui::console::Console;
-use crate::ui::terminal::Countdown;
+use crate::login::traced_http::Observer;
 use pam_onelogin::api::{ApiError, Reply};
-use pam_onelogin::config::Config;
-use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Call, Caller, Method, Transport};
+use pam_onelogin::onelogin::http::{Call, Caller, Method};
 use pam_onelogin::text::{LOG_CHARS, clean};
 use serde_json::Value;
 use std::cell::RefCell;
-use std::net::IpAddr;
+use std::time::Duration;
 
-/// What OneLogin replied, without values.
+/// What OneLogin replied last: the HTTP status, and the body where that is JSON.
 #[derive(Default)]
-pub(crate) struct Replies {
-    /// To a look at a push, or to what was sent.
-    last: Option<Answered>,
-}
+pub(crate) struct LastReply(Option<(u16, Option<Value>)>);
 
-/// A reply: its status, and its body where that is JSON.
-pub(crate) type Answered = (u16, Option<Value>);
-
-impl Replies {
+impl LastReply {
     /// The reply in words.
-    pub(crate) fn last(&self) -> String {
-        let Some((status, body)) = &self.last else {
+    pub(crate) fn words(&self) -> String {
+        let Some((status, body)) = &self.0 else {
             return "no reply".to_owned();
         };
         let form = match body {
@@ -47,7 +37,7 @@ impl Replies {
 
     /// The HTTP status of the last reply.
     pub(crate) fn status(&self) -> Option<u16> {
-        self.last.as_ref().map(|(status, _)| *status)
+        self.0.as_ref().map(|(status, _)| *status)
     }
 
     /// Whether the last reply has this word as its status.
@@ -73,21 +63,14 @@ impl Replies {
     }
 
     fn object(&self) -> Option<&Value> {
-        match self.last.as_ref()?.1.as_ref()? {
+        match self.0.as_ref()?.1.as_ref()? {
             Value::Array(list) => list.first(),
             object => Some(object),
         }
     }
 }
 
-/// The connection of one step, which remembers what OneLogin replies.
-pub(crate) struct Watched<'a> {
-    http: TracedHttp<'a>,
-    seen: &'a RefCell<Replies>,
-    notes: Noted,
-}
-
-/// Which replies it remembers.
+/// Which replies are remembered.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Noted {
     All,
@@ -95,50 +78,27 @@ pub(crate) enum Noted {
     Sent,
 }
 
-impl<'a> Watched<'a> {
-    pub(crate) fn new(
-        config: &'a Config,
-        console: &'a Console,
-        clock: &'a Countdown<'a>,
-        (seen, notes): (&'a RefCell<Replies>, Noted),
-    ) -> Self {
-        let http = TracedHttp::new(config, console, clock, Steps::Shown);
-        Self { http, seen, notes }
-    }
+/// Remembers the last reply of a step.
+pub(crate) struct Watch<'a> {
+    pub(crate) seen: &'a RefCell<LastReply>,
+    pub(crate) notes: Noted,
 }
 
-impl Transport for Watched<'_> {
-    fn prepare(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        self.http.prepare(deadline)
-    }
-
-    fn refresh(&mut self, deadline: Deadline) -> Result<(), ApiError> {
-        self.http.refresh(deadline)
-    }
-
-    fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
-        let result = self.http.send(call, deadline);
+impl Observer for Watch<'_> {
+    fn exchange(
+        &self,
+        call: &Call<'_>,
+        result: &Result<Reply, ApiError>,
+        _: Duration,
+        _: Duration,
+    ) {
         // After a refused code a login looks once more at its push: that is not the answer to the code.
-        // The reply to a token call holds the token.
-        let is_for_a_token = matches!(call.caller, Caller::Client { .. });
         let is_noted = self.notes == Noted::All || !matches!(call.method, Method::Get);
-        if is_noted && !is_for_a_token {
+        // The reply to a token call holds the token.
+        if is_noted && !matches!(call.caller, Caller::Client { .. }) {
             let reply = result.as_ref().ok();
-            self.seen.borrow_mut().last =
-                reply.map(|reply| (reply.status, serde_json::from_slice(&reply.body).ok()));
+            let body = |reply: &Reply| serde_json::from_slice(&reply.body).ok();
+            *self.seen.borrow_mut() = LastReply(reply.map(|reply| (reply.status, body(reply))));
         }
-        result
-    }
-
-    fn disconnect(&mut self) {
-        self.http.disconnect();
-    }
-
-    fn addresses(&self) -> Vec<IpAddr> {
-        self.http.addresses()
-    }
-
-    fn fall_back(&mut self, addresses: Vec<IpAddr>) {
-        self.http.fall_back(addresses);
     }
 }
