@@ -35,88 +35,72 @@ struct Scene {
     meanwhile: fn(&Simulator),
 }
 
+/// A right code of an authenticator, in version 2; the other logins say what is different.
+const RIGHT_CODE: Scene = Scene {
+    name: "code-right",
+    version: 2,
+    lines: &[],
+    device: totp,
+    prepare: nothing,
+    typed: &[TOTP_CODE],
+    meanwhile: nothing,
+};
+
 /// The lines of the table below are those of tests/tapes, once for each dialect.
 const SCENES: &[Scene] = &[
-    Scene {
-        name: "code-right",
-        version: 2,
-        lines: &[],
-        device: totp,
-        prepare: nothing,
-        typed: &[TOTP_CODE],
-        meanwhile: nothing,
-    },
+    RIGHT_CODE,
     Scene {
         name: "code-wrong",
-        version: 2,
-        lines: &[],
-        device: totp,
-        prepare: nothing,
         typed: &["111111", "222222", "333333"],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "push-accepted",
-        version: 2,
-        lines: &[],
         device: push,
         prepare: approve,
         typed: &["", ""],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "push-denied",
-        version: 2,
-        lines: &[],
         device: push,
         prepare: deny,
         typed: &["", ""],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "push-expired",
-        version: 2,
-        lines: &[],
         device: push,
-        prepare: nothing,
         typed: &["", ""],
         meanwhile: expire,
+        ..RIGHT_CODE
     },
     Scene {
         name: "push-ignored",
-        version: 2,
         lines: &["push.wait = 1"],
         device: push,
-        prepare: nothing,
         typed: &["", ""],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "sms",
-        version: 2,
-        lines: &[],
         device: sms,
         prepare: send,
         typed: &["", "482913"],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "v1-code",
         version: 1,
-        lines: &[],
-        device: totp,
-        prepare: nothing,
-        typed: &[TOTP_CODE],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
     Scene {
         name: "v1-push",
         version: 1,
-        lines: &[],
         device: push,
         prepare: approve_v1,
         typed: &["", ""],
-        meanwhile: nothing,
+        ..RIGHT_CODE
     },
 ];
 
