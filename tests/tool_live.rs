@@ -99,7 +99,7 @@ fn where_users_have_no_user_name_the_e_mail_address_is_proposed() {
     assert_eq!(checked.severity("editable-attribute"), ["note"]);
     assert_eq!(checked.severity("scope"), ["good"; 3]);
 
-    // With two domains there is none to propose.
+    // With two domains, the tool cannot propose one.
     let world = World::started(options(), [totp()], &[]);
     let other = User::new(1002, "other").email("other@example.org");
     world.onelogin.add_user(other);

@@ -117,7 +117,7 @@ fn r06_a_tenant_that_accepts_a_wrong_code_is_unsafe_until_it_refuses_one() {
     }
 }
 
-/// By the models of a Python package, the reply to a right code is none of the two shapes that count (rule R6).
+/// In the models of a Python package, the reply to a right code has neither of the two forms that count (rule R6).
 #[test]
 fn a_right_code_whose_reply_is_no_acceptance_is_a_surprise() {
     let world = World::with_totp().speaking(Dialect::Py4);

@@ -184,7 +184,7 @@ impl Redactor {
         let mut redacted = Vec::new();
         for segment in path.split('/') {
             let is_version = before == "api" && matches!(segment, "1" | "2");
-            // The device 0 is none: a temporary token belongs to no device.
+            // A temporary token belongs to no device; its path has the device 0.
             let is_fixed = matches!(segment, "" | "oauth2" | "v2" | "0");
             let kind = exact_kind(segment);
             redacted.push(match kind {

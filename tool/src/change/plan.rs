@@ -32,8 +32,8 @@ impl Planned {
     }
 }
 
-/// The services that ask OneLogin because of these changes alone; or, if there are none, because of these
-/// and of what the tool has written before.
+/// The services that ask OneLogin because of these changes alone. If no service does, those that ask because of
+/// these changes and of what the tool has written before.
 pub(crate) fn through(
     service: Service,
     plans: &[Planned],

@@ -51,7 +51,7 @@ impl LastReply {
         let ids = ["id", "user_id", "device_id"].into_iter();
         let ids: Vec<&str> = ids.filter(|key| self.has(key)).collect();
         if ids.is_empty() {
-            "none".to_owned()
+            "no id".to_owned()
         } else {
             ids.join(", ")
         }

@@ -242,7 +242,7 @@ impl Prover<'_> {
                 self.answer(RIGHT_CODE, device, &format!("accepted: {said}"), None);
                 self.right.push(self.key(WRONG_CODE, device));
                 let ids = self.seen.borrow().ids();
-                self.keep(IDS, device, &ids, None);
+                self.keep(IDS, device, &format!("it carries {ids}"), None);
                 Ok(())
             }
             Outcome::Denied(Denial::Code) => {
