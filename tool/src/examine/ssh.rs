@@ -318,12 +318,7 @@ fn password(
 /// Options on sshd's command line, which take precedence over its file.
 fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for path in OPTIONS {
-        let text = subject
-            .machine
-            .text(path)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let text = subject.machine.text_or_empty(path);
         for (index, line) in text.lines().enumerate() {
             let is_said = !line.trim_start().starts_with('#');
             let mut words = line.split([' ', '\t', '"', '\'', '=']);

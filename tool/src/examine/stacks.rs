@@ -167,8 +167,7 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Fi
     let asking = stacks.iter().filter(|stack| stack.asks());
     let files: BTreeSet<_> = asking.flat_map(|stack| &stack.service.files).collect();
     for path in files {
-        let text = subject.machine.text(path).ok().flatten();
-        let text = text.unwrap_or_default();
+        let text = subject.machine.text_or_empty(path);
         let lines = text.lines().enumerate();
         for (index, _) in lines.filter(|(_, line)| line.len() > LONG) {
             findings.push(

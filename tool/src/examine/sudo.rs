@@ -436,7 +436,7 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
 
 /// Rules that are not in files.
 fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
-    let text = machine.text(SWITCH).ok().flatten().unwrap_or_default();
+    let text = machine.text_or_empty(SWITCH);
     for (index, line) in text.lines().enumerate() {
         let Some(sources) = line.trim().strip_prefix("sudoers:") else {
             continue;

@@ -245,7 +245,7 @@ fn is_on(value: &str) -> bool {
 fn settings(machine: &TargetSystem, files: &[PathBuf]) -> Vec<Setting> {
     let mut settings = Vec::new();
     for file in files.iter().filter(|file| !is_masked(machine, file)) {
-        let text = machine.text(file).ok().flatten().unwrap_or_default();
+        let text = machine.text_or_empty(file);
         let mut is_service = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();

@@ -80,8 +80,7 @@ fn exemptions(subject: &Subject<'_>, ways: &mut Vec<Way>) {
     let Some(Config { users, .. }) = &subject.settings else {
         return;
     };
-    let text = subject.machine.text(subject.config).ok().flatten();
-    let text = text.unwrap_or_default();
+    let text = subject.machine.text_or_empty(subject.config);
     let at = |line: Option<usize>| Some(Place::of(subject.config, line));
     let path = subject.config.display();
     for name in &users.exempt_users {
@@ -239,12 +238,7 @@ fn keys(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     for name in ROOT_KEYS {
         // In parts, as no program may say where it was built: that can be the home of root.
         let path = Path::new("/").join("root").join(name);
-        let text = subject
-            .machine
-            .text(&path)
-            .ok()
-            .flatten()
-            .unwrap_or_default();
+        let text = subject.machine.text_or_empty(&path);
         let is_key = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
         let count = text.lines().filter(is_key).count();
         if count > 0 {

@@ -56,6 +56,11 @@ impl TargetSystem {
         self.note(path.as_ref(), text)
     }
 
+    /// As [`Self::text`], where a file that is absent or cannot be read counts as empty. What cannot be read is noted.
+    pub(crate) fn text_or_empty(&self, path: impl AsRef<Path>) -> String {
+        self.text(path).ok().flatten().unwrap_or_default()
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<String>> {
         let path = self.real(path)?;
         let Some(file) = if_there(std::fs::metadata(&path))? else {

@@ -118,7 +118,7 @@ pub(crate) fn members_on(machine: &TargetSystem, group: &str) -> BTreeSet<String
     if machine.is_this() {
         return members(group).unwrap_or_default();
     }
-    let text = |path: &str| machine.text(path).ok().flatten().unwrap_or_default();
+    let text = |path: &str| machine.text_or_empty(path);
     let groups = text("/etc/group");
     let mut lines = groups.lines();
     let entry = lines.find(|line| line.split(':').next() == Some(group));
@@ -150,7 +150,7 @@ pub(crate) struct Local {
 
 /// Root and the people in the files of this machine.
 pub(crate) fn local_people(machine: &TargetSystem) -> Vec<Local> {
-    let text = |path: &str| machine.text(path).ok().flatten().unwrap_or_default();
+    let text = |path: &str| machine.text_or_empty(path);
     let (passwd, defs) = (text("/etc/passwd"), text(LOGIN_DEFS));
     let people = people(&passwd, uid_min(&defs));
     let found = accounts(&passwd).filter(|account| people.contains(account.name));

@@ -79,8 +79,7 @@ fn listed(names: &[String]) -> String {
 
 /// Whether each local user has a password that can be typed.
 fn passwords(machine: &TargetSystem) -> BTreeMap<String, bool> {
-    let text = machine.text("/etc/shadow").ok().flatten();
-    let text = text.unwrap_or_default();
+    let text = machine.text_or_empty("/etc/shadow");
     let entries = text.lines().filter_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?.to_owned();

@@ -33,7 +33,7 @@ pub(super) fn rules(machine: &TargetSystem, ways: &mut Vec<Way>) {
 
 /// Adds what each line of a file opens.
 fn lines(machine: &TargetSystem, path: &Path, read: fn(&str) -> Option<Way>, ways: &mut Vec<Way>) {
-    let text = machine.text(path).ok().flatten().unwrap_or_default();
+    let text = machine.text_or_empty(path);
     for (index, line) in text.lines().enumerate() {
         if let Some(way) = read(line.trim()) {
             ways.push(way.of(Some(Place::of(path, Some(index + 1)))));
