@@ -18,6 +18,7 @@ mod trial;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -78,21 +79,30 @@ impl std::fmt::Debug for File {
     }
 }
 
-/// All that is in /etc/pam.d.
+/// All that is in /etc/pam.d. A file that a program takes away in the middle
+/// of the look, such as the one that it is about to rename, is not in it.
 fn stacks() -> BTreeMap<String, File> {
-    let entries = fs::read_dir("/etc/pam.d").unwrap();
-    entries
-        .map(|entry| {
-            let path = entry.unwrap().path();
-            let metadata = fs::metadata(&path).unwrap();
-            let file = File {
-                bytes: fs::read(&path).unwrap(),
-                mode: metadata.mode(),
-                owner: (metadata.uid(), metadata.gid()),
-            };
-            (path.file_name().unwrap().to_str().unwrap().to_owned(), file)
+    let look = |path: &Path| -> io::Result<File> {
+        let metadata = fs::metadata(path)?;
+        Ok(File {
+            bytes: fs::read(path)?,
+            mode: metadata.mode(),
+            owner: (metadata.uid(), metadata.gid()),
         })
-        .collect()
+    };
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir("/etc/pam.d").unwrap() {
+        let path = entry.unwrap().path();
+        match look(&path) {
+            Ok(file) => {
+                let name = path.file_name().unwrap().to_str().unwrap();
+                all.insert(name.to_owned(), file);
+            }
+            Err(gone) if gone.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+    }
+    all
 }
 
 /// The tool, as root, on a terminal.
