@@ -12,7 +12,7 @@
 //! |---|---|---|
 //! | [`module`] | the six PAM entry points and the flow of a login | everything |
 //! | [`host_login`] | one login with everything around it, for the module and the tool | its parts |
-//! | [`onelogin`] | the client of OneLogin's API: http, client, token, addresses, users, cache, v1, v2 | the network; files, reading |
+//! | [`onelogin`] | the client of OneLogin's API: http, client, calls, token, addresses, users, cache, v1, v2 | the network; files, reading |
 //! | [`state`] | private files: token, cache, addresses, what is remembered of a user, watched logins | files, writing |
 //! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
 //! | [`trust`] | whose files are trusted | files, reading |

@@ -2,6 +2,7 @@
 
 pub mod addresses;
 pub mod cache;
+pub mod calls;
 pub mod client;
 pub mod http;
 pub mod token;

@@ -4,6 +4,7 @@ use crate::api::{self, ApiError, Candidate, Equal, Found};
 use crate::config::{Attribute, Version};
 use crate::id::UserId;
 use crate::login::Deadline;
+use crate::onelogin::calls::{FIND_USER, FIND_USER_BY_PRINCIPAL, READ_USER};
 use crate::onelogin::client::{Client, Purpose, Role};
 
 const PURPOSE: Purpose = Purpose {
@@ -29,9 +30,9 @@ pub fn by_attribute(
     };
     let name = attribute.name();
     // Only version 1 can search for a userPrincipalName.
-    let (version, path) = match attribute {
-        Attribute::UserPrincipalName => (Version::V1, "/api/1/users"),
-        _ => (Version::V2, "/api/2/users"),
+    let (version, call) = match attribute {
+        Attribute::UserPrincipalName => (Version::V1, &FIND_USER_BY_PRINCIPAL),
+        _ => (Version::V2, &FIND_USER),
     };
     if let Attribute::Custom(_) = attribute {
         return by_custom_attribute(client, &name, value, equal, deadline);
@@ -42,7 +43,7 @@ pub fn by_attribute(
         ("fields", fields.as_str()),
         ("limit", "2"),
     ];
-    let reply = client.get(PURPOSE, path, &query, deadline)?;
+    let reply = client.get(PURPOSE, call.path, &query, deadline)?;
     api::search(&reply, version, equal).map_err(|error| client.explain(PURPOSE, error))
 }
 
@@ -55,7 +56,7 @@ fn by_custom_attribute(
     deadline: Deadline,
 ) -> Result<Found, ApiError> {
     let query = [(name, value), ("fields", "id"), ("limit", "2")];
-    let reply = client.get(PURPOSE, "/api/2/users", &query, deadline)?;
+    let reply = client.get(PURPOSE, FIND_USER.path, &query, deadline)?;
     match api::candidate(&reply).map_err(|error| client.explain(PURPOSE, error))? {
         Candidate::NoUser => Ok(Found::NoUser),
         Candidate::Several => Ok(Found::Several),
@@ -81,7 +82,7 @@ fn look_at(
     equal: Equal<'_>,
     deadline: Deadline,
 ) -> Result<Found, ApiError> {
-    let path = format!("/api/2/users/{}", id.as_str());
+    let path = READ_USER.with(&[id.as_str()]);
     let reply = client.get(PURPOSE, &path, &[], deadline)?;
     api::user(&reply, equal).map_err(|error| client.explain(PURPOSE, error))
 }

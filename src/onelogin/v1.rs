@@ -4,8 +4,9 @@
 use crate::api::{self, Activation, Answer, ApiError, Devices, Ours, Verify};
 use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
-use crate::id::{DeviceId, UserId, VerificationId};
+use crate::id::{UserId, VerificationId};
 use crate::login::{Deadline, Permit};
+use crate::onelogin::calls;
 use crate::onelogin::client::{Client, Purpose, Role};
 use crate::onelogin::http::{Method, exposed, json};
 use crate::secret::Secret;
@@ -52,7 +53,7 @@ pub fn activate(
         state_token_expires_in: factors.expires_in,
         sms_message: message.filter(|_| device.factor == Factor::Sms),
     })?;
-    let path = path(user, &device.id, "trigger");
+    let path = calls::TRIGGER.with(&[user.as_str(), device.id.as_str()]);
     let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
     api::trigger(&reply, ours(user, device)).map_err(|error| client.explain(VERIFY, error))
 }
@@ -115,7 +116,7 @@ fn verify(
     method: Method,
     deadline: Deadline,
 ) -> Result<Answer, ApiError> {
-    let path = path(user, &device.id, "verify");
+    let path = calls::VERIFY.with(&[user.as_str(), device.id.as_str()]);
     let reply = match verify {
         // 401 is "pending" here.
         Verify::Poll => client.ask(VERIFY, method, &path, deadline)?,
@@ -126,15 +127,7 @@ fn verify(
 }
 
 fn devices_of(user: &UserId) -> String {
-    format!("/api/1/users/{}/otp_devices", user.as_str())
-}
-
-fn path(user: &UserId, device: &DeviceId, call: &str) -> String {
-    format!(
-        "/api/1/users/{}/otp_devices/{}/{call}",
-        user.as_str(),
-        device.as_str()
-    )
+    calls::OTP_DEVICES.with(&[user.as_str()])
 }
 
 fn ours<'a>(user: &'a UserId, device: &'a Device) -> Ours<'a> {

@@ -9,6 +9,7 @@ use crate::config::Factors;
 use crate::factor::{Code, Device, Factor};
 use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use crate::login::{Deadline, Permit};
+use crate::onelogin::calls;
 use crate::onelogin::client::{Client, Purpose, Role};
 use crate::onelogin::http::{Method, exposed, exposed_as_documented, json};
 use crate::secret::Secret;
@@ -59,7 +60,7 @@ pub fn activate(
         expires_in: factors.expires_in,
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
-    let path = format!("{}/verifications", base(user));
+    let path = calls::VERIFICATIONS.with(&[user.as_str()]);
     let reply = client.act(VERIFY, Method::Post(body), &path, &devices_of(user), permit)?;
     api::activation(&reply, ours(user, device, None)).map_err(|error| client.explain(VERIFY, error))
 }
@@ -76,11 +77,12 @@ pub fn check(
     code: &Code,
     deadline: Deadline,
 ) -> Result<Answer, ApiError> {
-    let path = format!("{}/verifications", base(user));
+    let user_id = user.as_str();
     let otp = code.secret();
     let (method, path) = match verification {
         None => {
             let device_id = &device.id;
+            let path = calls::VERIFICATIONS.with(&[user_id]);
             (Method::Post(json(&DirectBody { otp, device_id })?), path)
         }
         Some(verification) => {
@@ -88,7 +90,7 @@ pub fn check(
             // none beside a code that was sent.
             let is_sent = !device.factor.medium().is_empty();
             let device_id = (!is_sent).then_some(&device.id);
-            let path = format!("{path}/{}", verification.as_str());
+            let path = calls::CHECK_VERIFICATION.with(&[user_id, verification.as_str()]);
             (Method::Put(json(&PutBody { otp, device_id })?), path)
         }
     };
@@ -108,7 +110,7 @@ pub fn poll(
     verification: &VerificationId,
     deadline: Deadline,
 ) -> Result<Answer, ApiError> {
-    let path = format!("{}/verifications/{}", base(user), verification.as_str());
+    let path = calls::POLL_VERIFICATION.with(&[user.as_str(), verification.as_str()]);
     let reply = client.get(VERIFY, &path, &[], deadline)?;
     api::answer(Verify::Poll, &reply, ours(user, device, Some(verification)))
         .map_err(|error| client.explain(VERIFY, error))
@@ -124,7 +126,7 @@ pub fn available(
     factors: &Factors,
     deadline: Deadline,
 ) -> Result<Vec<Available>, ApiError> {
-    let path = format!("{}/factors", base(user));
+    let path = calls::FACTORS.with(&[user.as_str()]);
     let reply = client.get(ENROL, &path, &[], deadline)?;
     api::factors(&reply, &factors.magic_link).map_err(|error| client.explain(ENROL, error))
 }
@@ -148,7 +150,7 @@ pub fn register(
         verified: false,
         custom_message: factors.sms_message.as_deref().filter(|_| is_sms),
     })?;
-    let path = format!("{}/registrations", base(user));
+    let path = calls::REGISTRATIONS.with(&[user.as_str()]);
     let reply = client.act(
         ENROL,
         Method::Post(body),
@@ -170,7 +172,7 @@ pub fn check_registration(
     code: &Code,
     deadline: Deadline,
 ) -> Result<Enrolment, ApiError> {
-    let path = format!("{}/registrations/{}", base(user), registration.as_str());
+    let path = calls::CHECK_REGISTRATION.with(&[user.as_str(), registration.as_str()]);
     let otp = code.secret();
     let body = json(&RegistrationCodeBody { otp })?;
     let reply = client.act(
@@ -193,7 +195,7 @@ pub fn poll_registration(
     registration: &RegistrationId,
     deadline: Deadline,
 ) -> Result<Enrolment, ApiError> {
-    let path = format!("{}/registrations/{}", base(user), registration.as_str());
+    let path = calls::POLL_REGISTRATION.with(&[user.as_str(), registration.as_str()]);
     let reply = client.get(ENROL, &path, &[], deadline)?;
     api::enrolment(Verify::Poll, &reply, registration).map_err(|error| client.explain(ENROL, error))
 }
@@ -202,11 +204,7 @@ pub fn poll_registration(
 const ENROLMENT_LIFE: u32 = 900;
 
 fn devices_of(user: &UserId) -> String {
-    format!("{}/devices", base(user))
-}
-
-fn base(user: &UserId) -> String {
-    format!("/api/2/mfa/users/{}", user.as_str())
+    calls::DEVICES.with(&[user.as_str()])
 }
 
 fn ours<'a>(

@@ -14,6 +14,7 @@ use pam_onelogin::id::{UserId, VerificationId};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::login::{Outcome, Unknown};
 use pam_onelogin::map::UserKey;
+use pam_onelogin::onelogin::calls::FACTORS;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
 use pam_onelogin::onelogin::{users, v1, v2};
 use pam_onelogin::state::State;
@@ -288,7 +289,7 @@ impl Probe<'_> {
     fn excess(&mut self, role: Role, user: Option<&UserId>) {
         let table = self.client.table_of(role);
         let reads_all = self.answers(role, "/api/2/apps", &[("limit", "1")]);
-        let factors = user.map(|user| format!("/api/2/mfa/users/{}/factors", user.as_str()));
+        let factors = user.map(|user| FACTORS.with(&[user.as_str()]));
         let manages_all = reads_all && factors.is_some_and(|path| self.answers(role, &path, &[]));
         let is_v2 = self.config.onelogin.version == Version::V2;
         // For devices Read All was seen to be enough, and no smaller scope.

@@ -4,6 +4,7 @@
 use crate::ui::finding::Finding;
 use pam_onelogin::config::{Attribute, Config};
 use pam_onelogin::login::Deadline;
+use pam_onelogin::onelogin::calls::FIND_USER;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -33,7 +34,7 @@ pub(crate) fn empty_usernames(
     };
     let query = [("fields", "username,email"), ("limit", LOOKED_AT)];
     let deadline = Deadline::after(config.onelogin.request_timeout);
-    let reply = client.get(purpose, "/api/2/users", &query, deadline);
+    let reply = client.get(purpose, FIND_USER.path, &query, deadline);
     let reply = reply.ok().filter(|reply| reply.status == 200);
     let users: Option<Vec<User>> = reply.and_then(|reply| serde_json::from_slice(&reply.body).ok());
     let users = users.unwrap_or_default();
