@@ -5,6 +5,7 @@ mod ending;
 mod enrolment;
 mod error;
 mod error_body;
+mod gateway;
 mod json;
 mod token;
 
@@ -14,7 +15,8 @@ pub use directory::{
 pub use ending::{Again, Consequences, Ending, GiveBack, Seen};
 pub use enrolment::{Available, Enrolment, Registration, enrolment, factors, registration};
 pub use error::{ApiError, ApiTrouble};
-pub use token::{Token, token};
+pub use gateway::{GatewayWord, gateway_error};
+pub use token::{Token, token, unix_seconds};
 
 use crate::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use crate::outage::Miss;

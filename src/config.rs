@@ -47,12 +47,8 @@ pub struct Config {
 pub struct OneLoginTable {
     /// `url`: the host of all calls.
     pub origin: Origin,
-    /// `client_id` of the API credential.
-    pub client_id: String,
-    /// `client_secret` or `client_secret_file` of the API credential.
-    pub client_secret: SecretSource,
-    /// `[onelogin.lookup]`: a second, read-only credential for users and devices.
-    pub lookup: Option<Credential>,
+    /// How that host knows us.
+    pub access: Access,
     /// `api_version`: which calls verify.
     pub version: Version,
     /// `verify`: how authenticator codes are checked.
@@ -68,6 +64,86 @@ pub struct OneLoginTable {
     /// `login_timeout`: every wait of the module ends this long after authenticate was entered.
     pub login_timeout: Duration,
 }
+
+/// How the host of all calls knows us.
+pub enum Access {
+    /// It is OneLogin: by API credentials.
+    Credentials {
+        /// `client_id`, and `client_secret` or `client_secret_file`.
+        verify: Credential,
+        /// `[onelogin.lookup]`: a second, read-only credential for users and devices.
+        lookup: Option<Credential>,
+    },
+    /// It is a gateway, which has the credential: by the certificate of this host.
+    Certificate(ClientCertificate),
+}
+
+/// The files of a client certificate; absolute paths.
+#[derive(Clone, Debug)]
+pub struct ClientCertificate {
+    /// `client_cert`: the certificate, and those of its issuers, in PEM form.
+    pub cert: PathBuf,
+    /// `client_key`: its private key, in PEM form.
+    pub key: PathBuf,
+}
+
+impl Access {
+    /// The client id with which users and devices are looked up; empty for a certificate.
+    #[must_use]
+    pub fn lookup_id(&self) -> &str {
+        match self {
+            Self::Credentials { verify, lookup } => {
+                let credential = lookup.as_ref().unwrap_or(verify);
+                &credential.client_id
+            }
+            Self::Certificate(_) => "",
+        }
+    }
+
+    /// The name of the credential that verifies: its client id, or [`BY_CERTIFICATE`].
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Credentials { verify, .. } => &verify.client_id,
+            Self::Certificate(_) => BY_CERTIFICATE,
+        }
+    }
+
+    /// Each credential with its table.
+    pub fn credentials(&self) -> impl Iterator<Item = (&'static str, &Credential)> {
+        let (verify, lookup) = match self {
+            Self::Credentials { verify, lookup } => (Some(verify), lookup.as_ref()),
+            Self::Certificate(_) => (None, None),
+        };
+        let verify = verify.map(|credential| ("[onelogin]", credential));
+        let lookup = lookup.map(|credential| ("[onelogin.lookup]", credential));
+        verify.into_iter().chain(lookup)
+    }
+
+    /// Whether users and devices are looked up by a credential of its own.
+    #[must_use]
+    pub fn has_lookup(&self) -> bool {
+        matches!(
+            self,
+            Self::Credentials {
+                lookup: Some(_),
+                ..
+            }
+        )
+    }
+
+    /// The client certificate, if there is one.
+    #[must_use]
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        match self {
+            Self::Credentials { .. } => None,
+            Self::Certificate(certificate) => Some(certificate),
+        }
+    }
+}
+
+/// What stands for a client id where a gateway has it.
+pub const BY_CERTIFICATE: &str = "client_cert";
 
 /// An API credential.
 pub struct Credential {

@@ -120,7 +120,7 @@ impl HostLogin<'_> {
         let mut user_memory =
             UserMemory::of(&state, config, action(request, self.denials), &person);
         let mut transport = StoredAddresses::new(config, &state, self.transport);
-        let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut transport);
+        let mut onelogin = OneLogin::new(config, loaded.secrets.as_ref(), &state, &mut transport);
         let safe = SafePlace::check(
             config,
             &Here {
@@ -141,6 +141,7 @@ impl HostLogin<'_> {
         );
         decision.report = login.with_outages(safe.ok()).run(subject);
         decision.remarks = remarks(&decision.report, &state, &user_memory, &user);
+        decision.remarks.extend(transport.remark());
         decision
             .remarks
             .extend(not_safe(&decision.report, config, safe));

@@ -176,6 +176,7 @@ impl<'a> Login<'a> {
         match error.trouble {
             ApiTrouble::Interrupted => Outcome::Denied(Denial::Interrupted),
             ApiTrouble::Credential => Outcome::Fault(Fault::Credential(error.detail)),
+            ApiTrouble::GatewayRefused => Outcome::Fault(Fault::GatewayRefused(error.detail)),
             ApiTrouble::Tls => Outcome::Fault(Fault::Tls(error.detail)),
             ApiTrouble::NoConnection
             | ApiTrouble::Gateway

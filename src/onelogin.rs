@@ -35,7 +35,7 @@ impl<'a> OneLogin<'a> {
     /// Prepares the API. Nothing is sent before it is asked.
     pub fn new(
         config: &'a Config,
-        secrets: &'a Secrets,
+        secrets: Option<&'a Secrets>,
         state: &'a State,
         transport: &'a mut dyn Transport,
     ) -> Self {

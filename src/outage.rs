@@ -20,6 +20,8 @@ listed! {
         Silence,
         /// OneLogin, or the proxy, answered 502, 503 or 504.
         Gateway,
+        /// A gateway answered that it could not serve the request itself.
+        GatewayBusy,
         /// The system has no IPv6: EAFNOSUPPORT, or EADDRNOTAVAIL behind a bound port.
         NoIpv6,
         /// The name server gave no answer for now.
@@ -58,6 +60,7 @@ impl Miss {
             Self::NoRoute => (Outage, "no route"),
             Self::Silence => (Outage, "no answer in time"),
             Self::Gateway => (Outage, "502, 503 or 504"),
+            Self::GatewayBusy => (Local, "the gateway could not serve the request itself"),
             Self::NoIpv6 => (Nothing, "this system has no IPv6"),
             Self::NameServer => (Local, "the name server gave no answer"),
             Self::StoredAddress => (

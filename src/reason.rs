@@ -262,6 +262,9 @@ reasons! {
         Credential "credential" Some(ASK_ADMIN),
             "OneLogin refused an API credential or its scope.",
             "`detail` says which credential, and which scope the call needs.";
+        GatewayRefused "gateway-refused" Some(ASK_ADMIN),
+            "The gateway refused the call, or the certificate of this host.",
+            "`gateway=refused`: compare this host's configuration with the one that the gateway was configured from. `gateway=revoked`: the certificate is on the list of revoked ones. See {gateway}.";
         Tls "tls" Some(ASK_ADMIN),
             "The TLS certificate or the handshake is not valid.",
             "Check the clock and `onelogin.ca_file`, and whether a proxy decrypts TLS.";
@@ -356,6 +359,7 @@ impl From<ApiTrouble> for Reason {
             ApiTrouble::RequestRefused => Self::RequestRefused,
             ApiTrouble::BadReply => Self::BadReply,
             ApiTrouble::Tls => Self::Tls,
+            ApiTrouble::GatewayRefused => Self::GatewayRefused,
             ApiTrouble::Credential => Self::Credential,
             ApiTrouble::Local => Self::LocalError,
             ApiTrouble::Interrupted => Self::Interrupted,

@@ -148,6 +148,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Credential)
         }),
+        Outcome::Fault(Fault::GatewayRefused(detail)) => here.masked(Verdict {
+            detail: Some(detail.clone()),
+            ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::GatewayRefused)
+        }),
         Outcome::Fault(Fault::Tls(detail)) => here.masked(Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Tls)
@@ -247,6 +251,7 @@ mod tests {
                 Outcome::Fault(Fault::Config),
                 Outcome::Fault(Fault::Tls(String::new())),
                 Outcome::Fault(Fault::Credential(String::new())),
+                Outcome::Fault(Fault::GatewayRefused(String::new())),
                 Outcome::Fault(Fault::UnsafeTenant(String::new())),
                 Outcome::NoConversation,
                 Outcome::Unprivileged,
@@ -320,6 +325,7 @@ mod tests {
             Outcome::Unavailable(error(ApiTrouble::NoConnection)),
             Outcome::Unavailable(error(ApiTrouble::ServerError)),
             Outcome::Fault(Fault::Credential(String::new())),
+            Outcome::Fault(Fault::GatewayRefused(String::new())),
             Outcome::Fault(Fault::Tls(String::new())),
             Outcome::Unknown(Unknown::User),
         ] {
@@ -410,6 +416,7 @@ mod tests {
             Outcome::Outage(outage(), ApiError::new(ApiTrouble::NoConnection, "said")),
             Outcome::Unavailable(ApiError::new(ApiTrouble::BadReply, "said")),
             Outcome::Fault(Fault::Credential(said())),
+            Outcome::Fault(Fault::GatewayRefused(said())),
             Outcome::Fault(Fault::Tls(said())),
             Outcome::Fault(Fault::UnsafeTenant(said())),
             Outcome::Unknown(Unknown::Unclear(Unclear::Groups(LookupFailed(said())))),

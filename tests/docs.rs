@@ -61,10 +61,8 @@ fn the_generated_text_is_what_make_docs_writes() {
 #[test]
 fn the_example_of_the_page_is_a_configuration() {
     let config = parsed(&fenced("toml"));
-    assert!(matches!(
-        config.onelogin.client_secret,
-        SecretSource::File(_)
-    ));
+    let (_, credential) = config.onelogin.access.credentials().next().unwrap();
+    assert!(matches!(credential.client_secret, SecretSource::File(_)));
 }
 
 #[test]

@@ -1084,6 +1084,8 @@ fn ends_in(ending: Ending) -> script::Answers {
         Ending::TokenReplaced => || Err(ended(Ending::TokenReplaced)),
         Ending::TokenRefused => || Err(ended(Ending::TokenRefused)),
         Ending::TokenChanged => || Err(ended(Ending::TokenChanged)),
+        Ending::GatewayRefused => || Err(ended(Ending::GatewayRefused)),
+        Ending::NotForwarded => || Err(ended(Ending::NotForwarded)),
         Ending::Answered => || Err(ended(Ending::Answered)),
     }
 }

@@ -26,6 +26,10 @@ listed! {
         /// HTTP 401 as for an expired token. This credential may not read devices, so a new token is requested, and OneLogin
         /// issued another one.
         TokenChanged,
+        /// A gateway refused the call or this host.
+        GatewayRefused,
+        /// A gateway could not send it on: it has no token, or no connection to OneLogin.
+        NotForwarded,
         /// Any other reply that is not a usable answer.
         Answered,
     }
@@ -106,6 +110,8 @@ impl Ending {
                 Again::AtOnce,
                 Again::Counted,
             ),
+            Self::GatewayRefused => row(Seen::No, GiveBack::Always, Again::Never, Again::Never),
+            Self::NotForwarded => row(Seen::No, GiveBack::Always, Again::AtOnce, Again::AtOnce),
             Self::Answered => row(Seen::Yes, GiveBack::Never, Again::Never, Again::Never),
         }
     }

@@ -47,6 +47,8 @@ listed! {
         BadReply,
         /// The certificate or the handshake is not acceptable.
         Tls,
+        /// A gateway refused the call or the certificate of this host.
+        GatewayRefused,
         /// The API credential is wrong, or does not have a scope.
         Credential,
         /// This host could not do it: no descriptor, no memory, no permission.
@@ -105,6 +107,7 @@ impl ApiTrouble {
             | Self::RequestRefused
             | Self::BadReply
             | Self::Tls
+            | Self::GatewayRefused
             | Self::Credential
             | Self::Local
             | Self::Interrupted => false,

@@ -80,9 +80,11 @@ pub fn token(reply: &Reply) -> Result<Token, ApiError> {
 /// The year 5138 in seconds since 1970. A time behind it is one in milliseconds.
 const FAR: u64 = 100_000_000_000;
 
-fn unix_seconds(iso: &str) -> Option<u64> {
+/// Seconds since 1970 of a time in the form of RFC 3339; `None` if it is another form, or before 1970.
+#[must_use]
+pub fn unix_seconds(text: &str) -> Option<u64> {
     use time::format_description::well_known::Rfc3339;
-    let time = time::OffsetDateTime::parse(iso, &Rfc3339).ok()?;
+    let time = time::OffsetDateTime::parse(text, &Rfc3339).ok()?;
     u64::try_from(time.unix_timestamp()).ok()
 }
 

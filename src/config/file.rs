@@ -1,6 +1,6 @@
 //! Opens and checks the files that an admin wrote, and reads the configuration from them.
 
-use super::{Config, ConfigFault, SecretSource, parse};
+use super::{Access, Config, ConfigFault, SecretSource, parse};
 use crate::map::{Entries, Map};
 use crate::secret::Secret;
 use crate::trust::{FileError, Privacy, Trusted};
@@ -33,8 +33,8 @@ pub enum LoadError {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
-    /// The secrets of the API credentials.
-    pub secrets: Secrets,
+    /// The secrets of the API credentials; `None` where a gateway has them.
+    pub secrets: Option<Secrets>,
     /// The map file.
     pub map: Map,
     /// Why acceptances of this tenant count for nothing: `check --prove` saw that it accepts what it must refuse, or the
@@ -50,6 +50,13 @@ pub struct Secrets {
     pub lookup: Option<Secret>,
 }
 
+impl Secrets {
+    /// Each secret, in the order of [`Access::credentials`].
+    pub fn all(&self) -> impl Iterator<Item = &Secret> {
+        std::iter::once(&self.verify).chain(&self.lookup)
+    }
+}
+
 /// Reads the configuration, and the files that it names. The configuration must be readable by
 /// its owner only: it may hold the secret.
 ///
@@ -58,17 +65,25 @@ pub struct Secrets {
 pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
     let text = text(path, trusted, Privacy::Secret, MAX_CONFIG)?;
     let mut config = parse(&path.display().to_string(), &text).map_err(LoadError::Faults)?;
-    let verify = secret(&mut config.onelogin.client_secret, trusted)?;
-    let lookup = match &mut config.onelogin.lookup {
-        Some(credential) => Some(secret(&mut credential.client_secret, trusted)?),
-        None => None,
-    };
     Ok(Loaded {
-        secrets: Secrets { verify, lookup },
+        secrets: secrets(&mut config.onelogin.access, trusted)?,
         map: map(&config, trusted)?,
         unsafe_tenant: unsafe_tenant(path, &config, trusted),
         config,
     })
+}
+
+/// Takes the secrets from where they are written.
+fn secrets(access: &mut Access, trusted: Trusted) -> Result<Option<Secrets>, LoadError> {
+    let Access::Credentials { verify, lookup } = access else {
+        return Ok(None);
+    };
+    let verify = secret(&mut verify.client_secret, trusted)?;
+    let lookup = match lookup {
+        Some(credential) => Some(secret(&mut credential.client_secret, trusted)?),
+        None => None,
+    };
+    Ok(Some(Secrets { verify, lookup }))
 }
 
 /// Takes a secret from where it is written.
@@ -89,7 +104,7 @@ fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadErr
 }
 
 /// The file with the unsafe tenants, beside the configuration: a process that may read the one may read the other.
-/// Each line is a URL, a `client_id`, and what follows is for people. `#` begins a comment.
+/// Each line is a URL, a `client_id` (or `client_cert`, for a gateway), and what follows is for people. `#` begins a comment.
 #[must_use]
 pub fn unsafe_tenants(config: &Path) -> PathBuf {
     config.with_file_name("unsafe-tenants")
@@ -124,7 +139,7 @@ fn unsafe_tenant(config_path: &Path, config: &Config, trusted: Trusted) -> Optio
         return named("is not UTF-8 text");
     };
     let onelogin = &config.onelogin;
-    let is_about = |line| is_about(line, onelogin.origin.as_str(), &onelogin.client_id);
+    let is_about = |line| is_about(line, onelogin.origin.as_str(), onelogin.access.name());
     list.lines()
         .any(is_about)
         .then(|| path.display().to_string())

@@ -152,19 +152,28 @@ keys! {
         URL "url": Text = Text,
             example = "\"https://example.onelogin.com\"",
             unset = "required",
-            text = "`https://<subdomain>.onelogin.com`; a port is allowed, a path is not.";
+            text = "`https://<subdomain>.onelogin.com`, or the URL of a gateway; a port is allowed, a path is not.";
         CLIENT_ID "client_id": Text = Text,
             example = "\"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"",
-            unset = "required",
+            unset = "required without `client_cert`",
             text = "Client ID of the API credential.";
         CLIENT_SECRET "client_secret": Text = Text,
             example = "\"fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210\"",
-            unset = "this or `client_secret_file` is required",
+            unset = "this or `client_secret_file` is required with `client_id`",
             text = "Secret of the API credential.";
         CLIENT_SECRET_FILE "client_secret_file": Path = Path(None),
             example = "\"/etc/pam_onelogin/client_secret\"",
-            unset = "this or `client_secret` is required",
+            unset = "this or `client_secret` is required with `client_id`",
             text = "File with the secret on one line: absolute path, owned by root, mode 0600.";
+        CLIENT_CERT "client_cert": Path = Path(None),
+            example = "\"/etc/pam_onelogin/host.pem\"",
+            unset = "the credential is used",
+            text = "For a gateway, in place of `client_id` and its secret: PEM file with the certificate of this host and those of its issuers, absolute path. The gateway has the credential. See {gateway}.",
+            more = "The file is read at each login. A line in the log warns from 14 days before the certificate ends.";
+        CLIENT_KEY "client_key": Path = Path(None),
+            example = "\"/etc/pam_onelogin/host.key\"",
+            unset = "required with `client_cert`",
+            text = "PEM file with the private key of `client_cert`: absolute path, owned by root, mode 0600. It may be the same file.";
     }
     ["onelogin.lookup"] {
         LOOKUP_CLIENT_ID "client_id": Text = Text,

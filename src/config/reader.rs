@@ -3,8 +3,9 @@
 use super::keys::{self, Key, MAP, Match, Path, Text};
 use super::table::{Reader, Table, line_of, list};
 use super::{
-    ATTRIBUTES, Attribute, CUSTOM, Config, ConfigFault, Credential, Factors, FailMode, Limits,
-    NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users, VerifyForm, Version,
+    ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
+    Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users,
+    VerifyForm, Version,
 };
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -15,6 +16,9 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeTable;
 use zeroize::Zeroizing;
+
+/// The table in `[onelogin]`.
+const LOOKUP: &str = "lookup";
 
 /// What the parser says of a key that stands in a table twice.
 const DUPLICATE: &str = "duplicate key";
@@ -148,10 +152,7 @@ impl<'a> Reader<'a> {
     fn onelogin(&mut self, mut table: Table<'a>) -> Option<OneLoginTable> {
         let line = table.line;
         let origin = self.origin(&mut table);
-        let client_id = self.required_text(&mut table, &keys::CLIENT_ID);
-        let client_secret =
-            self.client_secret(&mut table, &keys::CLIENT_SECRET, &keys::CLIENT_SECRET_FILE);
-        let lookup = self.lookup(&mut table);
+        let access = self.access(&mut table);
         let version = match self.number(&mut table, &keys::API_VERSION) {
             1 => Version::V1,
             _ => Version::V2,
@@ -171,9 +172,7 @@ impl<'a> Reader<'a> {
         self.leftovers(table);
         Some(OneLoginTable {
             origin: origin?,
-            client_id: client_id?,
-            client_secret: client_secret?,
-            lookup,
+            access: access?,
             version,
             verify,
             ca_file,
@@ -184,11 +183,67 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// The certificate for a gateway, or the credentials for OneLogin.
+    fn access(&mut self, table: &mut Table<'a>) -> Option<Access> {
+        let is_set = |key: &str| table.entries.contains_key(key);
+        let (by_cert, by_key) = (
+            is_set(keys::CLIENT_CERT.name),
+            is_set(keys::CLIENT_KEY.name),
+        );
+        if by_cert || by_key {
+            return self.certificate(table).map(Access::Certificate);
+        }
+        let client_id = self.required_text(table, &keys::CLIENT_ID);
+        let client_secret =
+            self.client_secret(table, &keys::CLIENT_SECRET, &keys::CLIENT_SECRET_FILE);
+        let lookup = self.lookup(table);
+        Some(Access::Credentials {
+            verify: Credential {
+                client_id: client_id?,
+                client_secret: client_secret?,
+            },
+            lookup,
+        })
+    }
+
+    /// With a certificate, no credential is on this host.
+    fn certificate(&mut self, table: &mut Table<'a>) -> Option<ClientCertificate> {
+        for key in [
+            keys::CLIENT_ID.name,
+            keys::CLIENT_SECRET.name,
+            keys::CLIENT_SECRET_FILE.name,
+            LOOKUP,
+        ] {
+            if let Some((line, _)) = self.take(table, key) {
+                let text = format!(
+                    "\"{key}\" and \"client_cert\" are both set; behind a gateway no credential is on this host: remove \"{key}\""
+                );
+                self.fault(line, text);
+            }
+        }
+        let mut path = |key: &Key<Path>, other: &str| {
+            if !table.entries.contains_key(key.name) {
+                let text = format!(
+                    "[{}] has \"{other}\" without \"{}\"; a gateway needs both",
+                    table.name, key.name
+                );
+                self.fault(table.line, text);
+            }
+            self.path(table, key)
+        };
+        let cert = path(&keys::CLIENT_CERT, keys::CLIENT_KEY.name);
+        let key = path(&keys::CLIENT_KEY, keys::CLIENT_CERT.name);
+        Some(ClientCertificate {
+            cert: cert?,
+            key: key?,
+        })
+    }
+
     fn lookup(&mut self, onelogin: &mut Table<'a>) -> Option<Credential> {
-        if !onelogin.entries.contains_key("lookup") {
+        if !onelogin.entries.contains_key(LOOKUP) {
             return None;
         }
-        let mut table = self.table(onelogin, "lookup");
+        let mut table = self.table(onelogin, LOOKUP);
         table.name = "onelogin.lookup";
         let client_id = self.required_text(&mut table, &keys::LOOKUP_CLIENT_ID);
         let client_secret = self.client_secret(

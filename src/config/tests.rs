@@ -19,18 +19,18 @@ fn with(lines: &str) -> Config {
 fn the_least_configuration_has_the_defaults_of_the_manual() {
     let config = with("");
     assert_eq!(config.onelogin.origin.as_str(), "https://acme.onelogin.com");
-    assert_eq!(config.onelogin.client_id, "id");
-    assert!(matches!(
-        config.onelogin.client_secret,
-        SecretSource::Inline(_)
-    ));
+    let Access::Credentials { verify, lookup } = &config.onelogin.access else {
+        panic!("no credential");
+    };
+    assert_eq!(verify.client_id, "id");
+    assert!(matches!(verify.client_secret, SecretSource::Inline(_)));
+    assert!(lookup.is_none() && config.onelogin.http_proxy.is_none());
     assert_eq!(config.onelogin.verify, VerifyForm::Direct);
     assert_eq!(config.onelogin.connect_timeout.as_secs(), 5);
     assert_eq!(config.onelogin.request_timeout.as_secs(), 10);
     assert_eq!(config.onelogin.login_timeout.as_secs(), 55);
     assert_eq!(config.users.attribute, Some(Attribute::Username));
     assert!(config.users.check_active && config.users.map_file.is_none());
-    assert!(config.onelogin.lookup.is_none() && config.onelogin.http_proxy.is_none());
     assert_eq!(config.onelogin.version, Version::V2);
     assert!(config.factors.sms_message.is_none() && config.factors.magic_link.is_empty());
     assert_eq!(config.users.unknown, UnknownUser::Deny);
@@ -83,6 +83,8 @@ fn the_examples_of_the_keys_are_a_configuration() {
     let without = [
         "onelogin.client_secret_file",
         "onelogin.lookup.client_secret_file",
+        "onelogin.client_cert",
+        "onelogin.client_key",
         "onelogin.api_version",
     ];
     let mut rows = keys::all();
@@ -136,8 +138,14 @@ fn a_fault_names_the_keys_of_its_table_in_their_order() {
         ]
     );
     assert_eq!(
-        keys::names("onelogin")[3..6],
-        ["client_secret_file", "lookup", "api_version"]
+        keys::names("onelogin")[3..8],
+        [
+            "client_secret_file",
+            "client_cert",
+            "client_key",
+            "lookup",
+            "api_version"
+        ]
     );
     assert_eq!(keys::names("onelogin.lookup").len(), 3);
     assert_eq!(keys::names("push"), ["wait"]);
@@ -200,8 +208,9 @@ wait = 20
     assert_eq!(networks, ["10.20.0.0/16", "2001:db8::/32", "192.0.2.7/32"]);
     assert!(config.debug);
     assert_eq!(config.state_dir, Path::new("/run/other"));
+    let (_, credential) = config.onelogin.access.credentials().next().unwrap();
     assert!(
-        matches!(&config.onelogin.client_secret, SecretSource::File(p) if p == Path::new("/etc/secret"))
+        matches!(&credential.client_secret, SecretSource::File(p) if p == Path::new("/etc/secret"))
     );
     assert_eq!(config.onelogin.verify, VerifyForm::Activated);
     assert_eq!(
@@ -218,7 +227,9 @@ wait = 20
         Some(Path::new("/etc/map"))
     );
     assert!(!config.users.check_active);
-    assert_eq!(config.onelogin.lookup.as_ref().unwrap().client_id, "reader");
+    let (table, credential) = config.onelogin.access.credentials().nth(1).unwrap();
+    assert_eq!(table, "[onelogin.lookup]");
+    assert_eq!(credential.client_id, "reader");
     assert_eq!(
         config.factors.sms_message.as_deref(),
         Some("Code {{otp_code}}")
@@ -490,4 +501,51 @@ fn r19_safe_needs_the_networks_of_its_clients_and_none_of_them_is_this_host() {
         let faults: Vec<_> = faults.iter().map(ToString::to_string).collect();
         assert_eq!(faults, [format!("c.toml:1: {fault}; {WRITE}")], "{line}");
     }
+}
+
+#[test]
+fn behind_a_gateway_a_host_has_a_certificate_and_no_credential() {
+    const GATEWAY: &str = "[onelogin]\nurl = \"https://gateway.example.com:8443\"\n";
+    let with = |lines: &str| parse("c.toml", &format!("{GATEWAY}{lines}"));
+    let files = "client_cert = \"/etc/host.pem\"\nclient_key = \"/etc/host.key\"\n";
+    let config = with(files).unwrap_or_else(|faults| panic!("{faults:?}"));
+    let certificate = config.onelogin.access.certificate().unwrap();
+    assert_eq!(certificate.cert, Path::new("/etc/host.pem"));
+    assert_eq!(certificate.key, Path::new("/etc/host.key"));
+    assert_eq!(config.onelogin.access.credentials().count(), 0);
+
+    let faults = |lines: &str| -> Vec<String> {
+        let faults = with(lines).err().unwrap_or_default();
+        faults.iter().map(ToString::to_string).collect()
+    };
+    for (key, line) in [
+        ("client_id", "client_id = \"id\"\n"),
+        ("client_secret", "client_secret = \"s3cret\"\n"),
+        (
+            "client_secret_file",
+            "client_secret_file = \"/etc/s3cret\"\n",
+        ),
+        (
+            "lookup",
+            "lookup = { client_id = \"id\", client_secret = \"s3cret\" }\n",
+        ),
+    ] {
+        let faults = faults(&format!("{files}{line}"));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let start = format!("c.toml:5: \"{key}\" and \"client_cert\" are both set; ");
+        assert!(faults[0].starts_with(&start), "{faults:?}");
+        assert!(faults[0].ends_with(&format!("remove \"{key}\"")));
+        assert!(!faults[0].contains("s3cret"));
+    }
+    for (line, missing) in files.lines().zip(["client_key", "client_cert"]) {
+        let faults = faults(line);
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        let end = format!("without \"{missing}\"; a gateway needs both");
+        assert!(faults[0].ends_with(&end), "{faults:?}");
+    }
+    let faults = faults(&files.replace("/etc/host.key", "host.key"));
+    assert_eq!(
+        faults,
+        ["c.toml:4: \"client_key\" must be an absolute path"]
+    );
 }

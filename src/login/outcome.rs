@@ -130,6 +130,8 @@ pub enum Fault {
     Config,
     /// The API credential.
     Credential(String),
+    /// A gateway refused the call or the certificate of this host.
+    GatewayRefused(String),
     /// TLS.
     Tls(String),
     /// `check --prove` saw that the tenant accepts what it must refuse, or what it saw cannot be read.

@@ -4,7 +4,7 @@
 use crate::api::{ApiError, Reply};
 use crate::config::Config;
 use crate::login::Deadline;
-use crate::onelogin::http::{Call, Transport};
+use crate::onelogin::http::{Call, Caller, Transport};
 use crate::onelogin::token::TOKEN_PATH;
 use crate::outage::Miss;
 use crate::state::{self, State};
@@ -62,7 +62,8 @@ impl<'a> StoredAddresses<'a> {
             .collect()
     }
 
-    /// Once for each token, so that a warm login writes nothing.
+    /// Once for each token, so that a warm login writes nothing; for a gateway, with each list of devices, which is not
+    /// asked for in a warm login.
     fn store(&self) {
         let addresses: Vec<String> = self
             .transport
@@ -90,7 +91,11 @@ impl Transport for StoredAddresses<'_> {
 
     fn send(&mut self, call: &Call<'_>, deadline: Deadline) -> Result<Reply, ApiError> {
         let reply = self.reach(|transport| transport.send(call, deadline))?;
-        if call.path == TOKEN_PATH && reply.status == 200 {
+        let is_rare = match call.caller {
+            Caller::Certificate => call.path.ends_with("devices"),
+            Caller::Bearer(_) | Caller::Client { .. } => call.path == TOKEN_PATH,
+        };
+        if is_rare && reply.status == 200 {
             self.store();
         }
         Ok(reply)
@@ -98,5 +103,9 @@ impl Transport for StoredAddresses<'_> {
 
     fn disconnect(&mut self) {
         self.transport.disconnect();
+    }
+
+    fn remark(&self) -> Option<String> {
+        self.transport.remark()
     }
 }

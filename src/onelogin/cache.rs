@@ -119,10 +119,7 @@ impl<'a> Cache<'a> {
     /// A digest of everything that the answer depends on.
     fn name_of(&self, key: &UserKey) -> String {
         let (onelogin, users) = (&self.config.onelogin, &self.config.users);
-        let credential = onelogin
-            .lookup
-            .as_ref()
-            .map_or(&onelogin.client_id, |lookup| &lookup.client_id);
+        let credential = onelogin.access.lookup_id();
         let version = match onelogin.version {
             Version::V1 => "1",
             Version::V2 => "2",

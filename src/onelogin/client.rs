@@ -1,8 +1,8 @@
 //! Calls by token: which credential a call uses, and what is sent again (rule R16).
 
 use crate::api::{ApiError, ApiTrouble, Ending, Reply};
-use crate::config::Config;
 use crate::config::file::Secrets;
+use crate::config::{Access, Config};
 use crate::login::{Deadline, Permit};
 use crate::onelogin::http::{Call, Caller, Method, Transport, send_again};
 use crate::onelogin::token::Tokens;
@@ -31,32 +31,47 @@ pub struct Purpose {
 /// Calls of one login by its tokens, over one transport.
 pub struct Client<'a> {
     transport: &'a mut dyn Transport,
-    credentials: Credentials<'a>,
+    authority: Authority<'a>,
 }
 
-/// The tokens of both credentials, beside the transport that fetches them.
-struct Credentials<'a> {
-    lookup: Option<Tokens<'a>>,
-    verify: Tokens<'a>,
+/// What calls are authorised by, beside the transport.
+enum Authority<'a> {
+    /// The tokens of both credentials.
+    Credentials {
+        lookup: Option<Tokens<'a>>,
+        verify: Tokens<'a>,
+    },
+    /// The client certificate of the connection: the gateway adds its token.
+    Certificate,
 }
+
+/// A token, or `None` for a call that the client certificate authorises.
+type Bearer = Option<Rc<Secret>>;
 
 impl<'a> Client<'a> {
     /// Prepares the client. Nothing is sent before it is asked.
     #[must_use]
     pub fn new(
         config: &'a Config,
-        secrets: &'a Secrets,
+        secrets: Option<&'a Secrets>,
         state: &'a State,
         transport: &'a mut dyn Transport,
     ) -> Self {
         let tokens = |id, secret| Tokens::new(&config.onelogin.origin, id, secret, state);
-        let lookup = config.onelogin.lookup.as_ref().zip(secrets.lookup.as_ref());
+        let authority = match (&config.onelogin.access, secrets) {
+            (Access::Credentials { verify, lookup }, Some(secrets)) => {
+                let lookup = lookup.as_ref().zip(secrets.lookup.as_ref());
+                Authority::Credentials {
+                    lookup: lookup
+                        .map(|(credential, secret)| tokens(&credential.client_id, secret)),
+                    verify: tokens(&verify.client_id, &secrets.verify),
+                }
+            }
+            (Access::Certificate(_), _) | (_, None) => Authority::Certificate,
+        };
         Self {
             transport,
-            credentials: Credentials {
-                lookup: lookup.map(|(credential, secret)| tokens(&credential.client_id, secret)),
-                verify: tokens(&config.onelogin.client_id, &secrets.verify),
-            },
+            authority,
         }
     }
 
@@ -85,12 +100,12 @@ impl<'a> Client<'a> {
         deadline: Deadline,
     ) -> Result<Reply, ApiError> {
         let token = self.bearer(purpose.role, deadline)?;
-        let call = call(Method::Get, path, query, &token);
+        let call = call(Method::Get, path, query, token.as_deref());
         let reply = send_again(self.transport, &call, deadline)?;
-        if reply.status != 401 {
-            return Ok(reply);
+        match &token {
+            Some(token) if reply.status == 401 => self.again(purpose, call, token, reply, deadline),
+            _ => Ok(reply),
         }
-        self.again(purpose, call, &token, reply, deadline)
     }
 
     /// Sends a POST that changes nothing. A 401 of its own is an answer; after a 401 as for an expired token, the token is
@@ -106,12 +121,14 @@ impl<'a> Client<'a> {
         deadline: Deadline,
     ) -> Result<Reply, ApiError> {
         let token = self.bearer(purpose.role, deadline)?;
-        let call = call(method, path, &[], &token);
+        let call = call(method, path, &[], token.as_deref());
         let reply = send_again(self.transport, &call, deadline)?;
-        if !reply.is_of_dead_token() {
-            return Ok(reply);
+        match &token {
+            Some(token) if reply.is_of_dead_token() => {
+                self.again(purpose, call, token, reply, deadline)
+            }
+            _ => Ok(reply),
         }
-        self.again(purpose, call, &token, reply, deadline)
     }
 
     /// Sends a call again with another token, if OneLogin gives one.
@@ -157,9 +174,9 @@ impl<'a> Client<'a> {
         }
         let reply = self
             .transport
-            .send(&call(method, path, &[], &token), deadline)?;
+            .send(&call(method, path, &[], token.as_deref()), deadline)?;
         if reply.is_of_dead_token() {
-            self.check_token(purpose, &token, devices, deadline)?;
+            self.check_token(purpose, token.as_deref(), devices, deadline)?;
         }
         Ok(reply)
     }
@@ -169,13 +186,20 @@ impl<'a> Client<'a> {
     fn check_token(
         &mut self,
         purpose: Purpose,
-        token: &Secret,
+        token: Option<&Secret>,
         devices: &str,
         deadline: Deadline,
     ) -> Result<(), ApiError> {
         let credential =
             |detail: &str, ending| Err(ApiError::new(ApiTrouble::Credential, detail).ended(ending));
-        if self.credentials.lookup.is_some() {
+        let has_lookup = matches!(
+            self.authority,
+            Authority::Credentials {
+                lookup: Some(_),
+                ..
+            }
+        );
+        if let Some(token) = token.filter(|_| has_lookup) {
             // This credential need not have the scope to read devices.
             return match self.replace(purpose.role, token, deadline) {
                 Ok(Some(_)) => credential(
@@ -191,6 +215,12 @@ impl<'a> Client<'a> {
             Ok(reply) if reply.is_of_dead_token() => {}
             Ok(_) | Err(_) => return Ok(()),
         }
+        let Some(token) = token else {
+            return credential(
+                "status=401, as the token of the gateway was no longer valid",
+                Ending::TokenRefused,
+            );
+        };
         match self.replace(purpose.role, token, deadline) {
             Ok(Some(_)) => credential(
                 "status=401, as the token was no longer valid",
@@ -212,7 +242,9 @@ impl<'a> Client<'a> {
         deadline: Deadline,
     ) -> Result<Option<Rc<Secret>>, ApiError> {
         let which = self.table_of(role);
-        let tokens = self.credentials.tokens(role);
+        let Some(tokens) = self.authority.tokens(role) else {
+            return Ok(None);
+        };
         tokens
             .replace(token, self.transport, deadline)
             .map_err(|error| of_token(error, which))
@@ -240,17 +272,20 @@ impl<'a> Client<'a> {
         self.bearer(role, deadline).map(|_| ())
     }
 
-    /// The table of the configuration that has the credential of a role.
+    /// The table of the configuration that has the credential of a role, or who has it.
     #[must_use]
     pub fn table_of(&self, role: Role) -> &'static str {
-        self.credentials.table_of(role)
+        self.authority.table_of(role)
     }
 
-    fn bearer(&mut self, role: Role, deadline: Deadline) -> Result<Rc<Secret>, ApiError> {
+    fn bearer(&mut self, role: Role, deadline: Deadline) -> Result<Bearer, ApiError> {
         let which = self.table_of(role);
-        let tokens = self.credentials.tokens(role);
+        let Some(tokens) = self.authority.tokens(role) else {
+            return Ok(None);
+        };
         tokens
             .bearer(self.transport, deadline)
+            .map(Some)
             .map_err(|error| of_token(error, which))
     }
 }
@@ -265,29 +300,43 @@ fn call<'c>(
     method: Method,
     path: &'c str,
     query: &'c [(&'c str, &'c str)],
-    token: &'c Secret,
+    token: Option<&'c Secret>,
 ) -> Call<'c> {
     Call {
         method,
         path,
         query,
-        caller: Caller::Bearer(token),
+        caller: token.map_or(Caller::Certificate, Caller::Bearer),
     }
 }
 
-impl<'a> Credentials<'a> {
-    /// The table of the configuration that has the credential.
+impl<'a> Authority<'a> {
+    /// The table of the configuration that has the credential, or who has it.
     fn table_of(&self, role: Role) -> &'static str {
-        match (role, &self.lookup) {
-            (Role::Lookup, Some(_)) => "[onelogin.lookup]",
-            (Role::Lookup, None) | (Role::Verify, _) => "[onelogin]",
+        match (self, role) {
+            (
+                Self::Credentials {
+                    lookup: Some(_), ..
+                },
+                Role::Lookup,
+            ) => "[onelogin.lookup]",
+            (Self::Credentials { .. }, _) => "[onelogin]",
+            (Self::Certificate, _) => "the gateway",
         }
     }
 
-    fn tokens(&mut self, role: Role) -> &mut Tokens<'a> {
-        match (role, &mut self.lookup) {
-            (Role::Lookup, Some(tokens)) => tokens,
-            (Role::Lookup, None) | (Role::Verify, _) => &mut self.verify,
+    /// `None` for a client certificate.
+    fn tokens(&mut self, role: Role) -> Option<&mut Tokens<'a>> {
+        match (self, role) {
+            (
+                Self::Credentials {
+                    lookup: Some(tokens),
+                    ..
+                },
+                Role::Lookup,
+            ) => Some(tokens),
+            (Self::Credentials { verify, .. }, _) => Some(verify),
+            (Self::Certificate, _) => None,
         }
     }
 }
@@ -332,7 +381,7 @@ mod tests {
         let state = State::nowhere();
         for holds in [true, false] {
             let mut recorded = RecordedTransport::default();
-            let mut client = Client::new(&config, &secrets, &state, &mut recorded);
+            let mut client = Client::new(&config, Some(&secrets), &state, &mut recorded);
             let purpose = Purpose {
                 role: Role::Verify,
                 scope: "",

@@ -1,6 +1,7 @@
 //! HTTPS to one fixed host. The only folder that names the HTTP client, and the only file that
 //! exposes a secret. Proxy and trust come from the configuration alone, and no redirect is followed (rules R3, R6).
 
+mod client_cert;
 mod connect;
 mod dial;
 mod link;
@@ -10,15 +11,19 @@ mod progress;
 mod roots;
 mod tunnel;
 
-use crate::api::{Again, ApiError, ApiTrouble, Ending, Reply};
-use crate::config::{Config, FailMode, Origin, Proxy};
+use crate::api::{Again, ApiError, ApiTrouble, Ending, Reply, gateway_error};
+use crate::clock::unix_now;
+use crate::config::{ClientCertificate, Config, FailMode, Origin, Proxy};
 use crate::login::Deadline;
+use crate::outage::Miss;
 use crate::secret::Secret;
+use crate::text::pair;
 use crate::trust::Trusted;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use client_cert::Identity;
 use connect::Ports;
-use dial::{Dial, Held};
+use dial::{Dial, Held, Peers};
 pub use link::Interrupt;
 use names::{Care, Known, Names};
 pub use names::{Nameless, addresses};
@@ -50,6 +55,9 @@ const IDLE: Duration = Duration::from_secs(600);
 /// a few seconds are usual.
 const FRESH: Duration = Duration::from_secs(2);
 
+/// This long before its end, in seconds, the log asks for a new client certificate.
+const RENEW: u64 = 14 * 24 * 3600;
+
 /// A request.
 pub struct Call<'a> {
     /// What to do.
@@ -77,6 +85,8 @@ pub enum Method {
 pub enum Caller<'a> {
     /// By an access token.
     Bearer(&'a Secret),
+    /// By the client certificate of the connection: a gateway adds the token.
+    Certificate,
     /// By the API credential itself.
     Client {
         /// `client_id`
@@ -134,6 +144,10 @@ pub trait Transport {
     /// Dials these addresses, which worked before, from now on, as no name server answers. A failure is
     /// then no outage (rule R19).
     fn fall_back(&mut self, _addresses: Vec<IpAddr>) {}
+    /// What an administrator should know of the connections, beside their result.
+    fn remark(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Sends a request that changes nothing. If the table of endings says so, it is sent once more, over a new connection.
@@ -160,6 +174,10 @@ pub fn send_again(
 pub struct Http {
     origin: Origin,
     ca_file: Option<PathBuf>,
+    /// For a gateway.
+    certificate: Option<ClientCertificate>,
+    /// When the client certificate ends, in seconds since 1970, once it is read.
+    certificate_ends: Cell<Option<u64>>,
     tunnel: Cell<Option<Tunnel>>,
     trusted: Trusted,
     connect_timeout: Duration,
@@ -183,6 +201,8 @@ impl Http {
         Self {
             origin: config.onelogin.origin.clone(),
             ca_file: config.onelogin.ca_file.clone(),
+            certificate: config.onelogin.access.certificate().cloned(),
+            certificate_ends: Cell::new(None),
             tunnel: Cell::new(config.onelogin.http_proxy.as_ref().map(|proxy| {
                 Tunnel::new(
                     proxy,
@@ -238,8 +258,14 @@ impl Http {
             return Err(ApiError::late("login_timeout"));
         }
         let agent = self.agent.get_or_try_init(|| {
-            let tls = dial::tls(self.ca_file.as_deref(), self.trusted)
-                .map_err(|error| ApiError::new(ApiTrouble::Tls, error).ended(Ending::NotSent))?;
+            let unfit = |error| ApiError::new(ApiTrouble::Tls, error).ended(Ending::NotSent);
+            let identity = match &self.certificate {
+                Some(files) => Some(Identity::read(files, self.trusted).map_err(unfit)?),
+                None => None,
+            };
+            self.certificate_ends
+                .set(identity.as_ref().and_then(|identity| identity.ends));
+            let tls = dial::tls(self.ca_file.as_deref(), identity, self.trusted).map_err(unfit)?;
             let tunnel = self.tunnel.take();
             let place = tunnel.as_ref().map(Tunnel::place);
             let progress = || Arc::clone(&self.progress);
@@ -250,8 +276,18 @@ impl Http {
             let names = Names::new(progress(), place, care, Arc::clone(&self.known));
             let held = self.held.clone();
             let patience = self.request_timeout.min(self.connect_timeout);
-            let ports = (self.ports, patience);
-            let dial = Dial::new(tls, tunnel, held, ports, self.interrupt, progress());
+            let peers = match (self.ports, &self.certificate) {
+                (Ports::Chosen, None) => Peers::Unknown,
+                (Ports::Bound, _) | (_, Some(_)) => Peers::Noted,
+            };
+            let dial = Dial::new(
+                tls,
+                tunnel,
+                held,
+                (self.ports, peers, patience),
+                self.interrupt,
+                progress(),
+            );
             Ok(agent(dial, names))
         })?;
         self.progress.begin(deadline);
@@ -296,9 +332,12 @@ impl Transport for Http {
         let (time, agent) = self.begin(deadline)?;
         let start = Instant::now();
         let result = send_request(agent, &self.origin, call, time, self.connect_timeout);
-        let date = result.as_ref().ok().and_then(|(_, date)| date.clone());
-        let result = result.map(|(reply, _)| reply);
-        let reply = result.as_ref().ok();
+        let date = result
+            .as_ref()
+            .ok()
+            .and_then(|received| received.date.clone());
+        let result = result.map(|received| (received.reply, received.gateway));
+        let reply = result.as_ref().ok().map(|(reply, _)| reply);
         self.traces.push(RequestTrace {
             date,
             method: call.method.name(),
@@ -309,10 +348,24 @@ impl Transport for Http {
             request_id: reply.and_then(|reply| reply.request_id.clone()),
         });
         self.used = reply.map(|_| Instant::now());
-        let mut reply = result.map_err(|error| self.explain(&error))?;
+        let (mut reply, word) = result.map_err(|error| self.explain(&error))?;
+        let way = || self.known.weigh(self.progress.gateway());
+        if let Some(word) = word.filter(|_| self.certificate.is_some()) {
+            let error = gateway_error(&word, reply.status, way());
+            if error.ending == Ending::NotForwarded {
+                // The next connection is made to another gateway, if there is one.
+                self.known.put_last(self.progress.peer_address());
+                self.disconnect();
+            }
+            return Err(error);
+        }
         reply.miss = (502..=504)
             .contains(&reply.status)
-            .then(|| self.known.weigh(self.progress.gateway()));
+            .then(|| match &self.certificate {
+                // A gateway names its reason: without one, something before it answers.
+                Some(_) => Miss::GatewayBusy,
+                None => way(),
+            });
         Ok(reply)
     }
 
@@ -328,6 +381,22 @@ impl Transport for Http {
 
     fn fall_back(&mut self, addresses: Vec<IpAddr>) {
         self.known.store(addresses);
+    }
+
+    fn remark(&self) -> Option<String> {
+        let files = self.certificate.as_ref()?;
+        let left = self.certificate_ends.get()?.checked_sub(unix_now());
+        if left.is_some_and(|left| left >= RENEW) {
+            return None;
+        }
+        let days = left.map_or_else(
+            || "has ended".to_owned(),
+            |left| format!("ends in {} days", left / (24 * 3600)),
+        );
+        Some(format!(
+            "the client certificate {days}, renew it: {}",
+            pair("client_cert", &files.cert.display().to_string())
+        ))
     }
 }
 
@@ -386,24 +455,28 @@ fn send_request(
     call: &Call<'_>,
     time: Duration,
     connect_timeout: Duration,
-) -> Result<(Reply, Option<String>), Error> {
+) -> Result<Received, Error> {
     let url = format!("{origin}{}", call.path);
-    let authorization = Zeroizing::new(match call.caller {
-        Caller::Bearer(token) => format!("Bearer {}", token.expose()),
+    let authorization = match call.caller {
+        Caller::Bearer(token) => Some(format!("Bearer {}", token.expose())),
         Caller::Client { id, secret } => {
-            format!("client_id:{id}, client_secret:{}", secret.expose())
+            Some(format!("client_id:{id}, client_secret:{}", secret.expose()))
         }
-    });
+        Caller::Certificate => None,
+    };
+    let authorization = authorization.map(Zeroizing::new);
     macro_rules! prepared {
-        ($builder:expr) => {
-            $builder
-                .query_pairs(call.query.iter().copied())
-                .header("authorization", authorization.as_str())
+        ($builder:expr) => {{
+            let mut builder = $builder.query_pairs(call.query.iter().copied());
+            if let Some(value) = &authorization {
+                builder = builder.header("authorization", value.as_str());
+            }
+            builder
                 .config()
                 .timeout_global(Some(time))
                 .timeout_connect(Some(connect_timeout))
                 .build()
-        };
+        }};
     }
     let mut response = match &call.method {
         Method::Get => prepared!(agent.get(&url)).call()?,
@@ -420,6 +493,7 @@ fn send_request(
     };
     let request_id = header("x-request-id");
     let date = header("date");
+    let gateway = header("x-gateway");
     let retry_after = header("retry-after").and_then(|seconds| seconds.parse().ok());
     let is_html = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with("text/html"));
     let status = response.status().as_u16();
@@ -440,7 +514,20 @@ fn send_request(
         retry_after,
         miss: None,
     };
-    Ok((reply, date))
+    Ok(Received {
+        reply,
+        date,
+        gateway,
+    })
+}
+
+/// A reply with its headers that are not OneLogin's.
+struct Received {
+    reply: Reply,
+    /// The header `date`.
+    date: Option<String>,
+    /// The header `x-gateway`.
+    gateway: Option<String>,
 }
 
 /// Whether a reply states the length of its body exactly once. A body that ends with its connection could have been cut short,

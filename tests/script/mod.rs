@@ -235,6 +235,8 @@ pub fn ended(ending: Ending) -> ApiError {
         Ending::TokenReplaced | Ending::TokenRefused | Ending::TokenChanged => {
             ApiTrouble::Credential
         }
+        Ending::GatewayRefused => ApiTrouble::GatewayRefused,
+        Ending::NotForwarded => ApiTrouble::Gateway,
         Ending::Answered => ApiTrouble::ServerError,
     })
     .ended(ending)

@@ -1,6 +1,7 @@
 //! Making the connection to OneLogin: TCP, perhaps through a proxy, then TLS with the roots of the configuration.
 //! A prepared connection is kept until a request takes it.
 
+use super::client_cert::Identity;
 use super::connect::{NoConnection, Ports, Time, connect};
 use super::link::{Interrupt, Line, Link, end_of, or_late};
 use super::progress::RequestProgress;
@@ -24,17 +25,24 @@ use ureq::unversioned::transport::{ConnectionDetails, Connector, LazyBuffers};
 ///
 /// # Errors
 /// What is wrong with the CA certificates, and where.
-pub(super) fn tls(ca_file: Option<&Path>, trusted: Trusted) -> Result<ClientConfig, String> {
+pub(super) fn tls(
+    ca_file: Option<&Path>,
+    identity: Option<Identity>,
+    trusted: Trusted,
+) -> Result<ClientConfig, String> {
     let provider = Arc::new(provider());
     let bundle = Bundle::open(ca_file, trusted)?;
     let verifier = Verifier::new(bundle, Arc::clone(&provider));
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(ALL_VERSIONS)
         .map_err(|error| error.to_string())?
         // A verifier that is not rustls' own is asked for by this name. Ours is rustls' own, with fewer roots.
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(Arc::new(verifier));
+    let mut config = match identity {
+        Some(identity) => config.with_client_cert_resolver(Arc::new(identity.certified)),
+        None => config.with_no_client_auth(),
+    };
     // Of one server, for the connections of one login.
     config.resumption = Resumption::in_memory_sessions(1);
     Ok(config)
@@ -48,8 +56,8 @@ fn provider() -> CryptoProvider {
     }
 }
 
-/// We have no certificate of our own. The code to read its key, which never runs, would be a part of the
-/// module otherwise.
+/// A client certificate brings its key with it ([`Identity`]), so rustls reads none. Its code for that, which never runs, would be
+/// a part of the module otherwise.
 #[derive(Debug)]
 struct NoKeys;
 
@@ -62,6 +70,15 @@ impl KeyProvider for NoKeys {
             rustls::InconsistentKeys::Unknown,
         ))
     }
+}
+
+/// Whether it matters which address answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peers {
+    /// It does not.
+    Unknown,
+    /// It is noted for each connection.
+    Noted,
 }
 
 /// The prepared connection, or the one to be prepared.
@@ -120,6 +137,7 @@ pub(super) struct Dial {
     tunnel: Option<Tunnel>,
     held: Held,
     ports: Ports,
+    peers: Peers,
     /// How long a connection may take.
     patience: Duration,
     interrupt: Option<Interrupt>,
@@ -131,7 +149,7 @@ impl Dial {
         tls: ClientConfig,
         tunnel: Option<Tunnel>,
         held: Held,
-        (ports, patience): (Ports, Duration),
+        (ports, peers, patience): (Ports, Peers, Duration),
         interrupt: Option<Interrupt>,
         progress: Arc<RequestProgress>,
     ) -> Self {
@@ -140,6 +158,7 @@ impl Dial {
             tunnel,
             held,
             ports,
+            peers,
             patience,
             interrupt,
             progress,
@@ -169,7 +188,7 @@ impl Dial {
             error
         });
         let stream = or_late(stream, details.timeout)?;
-        if self.ports == Ports::Bound {
+        if self.peers == Peers::Noted {
             self.progress.peer(stream.peer_addr()?.ip());
         }
         let mut line = Line::new(stream, self.interrupt, Arc::clone(&self.progress))?;

@@ -71,6 +71,13 @@ impl Known {
         )
     }
 
+    /// Dials this address after all others from now on.
+    pub(super) fn put_last(&self, address: Option<IpAddr>) {
+        if let Ok(mut known) = self.addresses.lock() {
+            known.sort_by_key(|known| Some(known.ip()) == address);
+        }
+    }
+
     /// Uses these addresses from now on if no name server answers.
     pub(super) fn store(&self, addresses: Vec<IpAddr>) {
         if let Ok(mut stored) = self.stored.lock() {
@@ -393,5 +400,28 @@ mod tests {
         assert_eq!(known.weigh(Miss::NoRoute), Miss::NameServer);
         known.store(vec![address.ip()]);
         assert_eq!(known.weigh(Miss::NoRoute), Miss::StoredAddress);
+    }
+
+    #[test]
+    fn an_address_that_is_put_last_is_dialled_after_all_others() {
+        let known = Known::default();
+        let address = |last| SocketAddr::new(IpAddr::from([192, 0, 2, last]), 443);
+        let order = |known: &Known| {
+            known
+                .addresses()
+                .iter()
+                .map(|ip| match ip {
+                    IpAddr::V4(ip) => ip.octets()[3],
+                    IpAddr::V6(_) => 0,
+                })
+                .collect::<Vec<u8>>()
+        };
+        *known.addresses.lock().unwrap() = vec![address(1), address(2), address(3)];
+        known.put_last(None);
+        assert_eq!(order(&known), [1, 2, 3]);
+        known.put_last(Some(address(1).ip()));
+        assert_eq!(order(&known), [2, 3, 1]);
+        known.put_last(Some(address(9).ip()));
+        assert_eq!(order(&known), [2, 3, 1]);
     }
 }

@@ -80,10 +80,14 @@ impl RequestProgress {
         }
     }
 
+    /// Who was at the other end of the last connection, where that is noted.
+    pub(super) fn peer_address(&self) -> Option<IpAddr> {
+        self.peer.lock().ok().and_then(|peer| *peer)
+    }
+
     /// What 502, 503 or 504 from the other end says.
     pub(super) fn gateway(&self) -> Miss {
-        let peer = self.peer.lock().ok().and_then(|peer| *peer);
-        match peer {
+        match self.peer_address() {
             Some(peer) if !is_of_this_host(peer) => Miss::Gateway,
             _ => Miss::ThisHost,
         }

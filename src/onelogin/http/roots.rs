@@ -5,6 +5,7 @@
 //! login (144 certificates of Debian 12, counted by callgrind), twice as many as a whole warm login costs now. Nothing is
 //! trusted because of what is read here by hand: see [`Verifier`].
 
+use crate::api::unix_seconds;
 use crate::trust::{MAX_BUNDLE, Privacy, Trusted, system_bundle};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -187,16 +188,53 @@ struct NoBase64;
 /// The name of a certificate's issuer, as it is written in it: names are the same if their bytes are, here as in the
 /// check of a chain. The certificate may be cut off behind it.
 fn issuer(der: &[u8]) -> Option<&[u8]> {
+    issuer_and_rest(der).map(|(issuer, _)| issuer)
+}
+
+const SEQUENCE: u8 = 0x30;
+
+/// The name of the issuer, and what is behind it.
+fn issuer_and_rest(der: &[u8]) -> Option<(&[u8], &[u8])> {
     const VERSION: u8 = 0xa0;
     const SERIAL: u8 = 0x02;
-    const SEQUENCE: u8 = 0x30;
     let (_, inside) = opened(der, SEQUENCE)?;
     let (_, inside) = opened(inside, SEQUENCE)?;
     let inside = element(inside, VERSION).map_or(inside, |(_, rest)| rest);
     let (_, inside) = element(inside, SERIAL)?;
     let (_algorithm, inside) = element(inside, SEQUENCE)?;
-    let (issuer, _) = element(inside, SEQUENCE)?;
-    Some(issuer)
+    element(inside, SEQUENCE)
+}
+
+/// When a certificate ends, in seconds since 1970; `None` if that cannot be read.
+pub(super) fn ends_at(der: &[u8]) -> Option<u64> {
+    /// Two digits for the year (RFC 5280, section 4.1.2.5.1).
+    const UTC_TIME: u8 = 0x17;
+    /// Four digits for the year.
+    const GENERALIZED_TIME: u8 = 0x18;
+    let either = |der| {
+        element(der, UTC_TIME)
+            .map(|(time, rest)| (time, rest, 2))
+            .or_else(|| element(der, GENERALIZED_TIME).map(|(time, rest)| (time, rest, 4)))
+    };
+    let (_, behind) = issuer_and_rest(der)?;
+    let (validity, _) = element(behind, SEQUENCE)?;
+    let (_begins, validity, _) = either(validity)?;
+    let (ends, _, digits) = either(validity)?;
+    let ends = std::str::from_utf8(ends)
+        .ok()
+        .filter(|text| text.is_ascii())?;
+    let (year, rest) = ends.split_at_checked(digits)?;
+    let century = match digits {
+        2 if year < "50" => "20",
+        2 => "19",
+        _ => "",
+    };
+    let part = |at: usize| rest.get(at..at + 2);
+    let (month, day, hour) = (part(0)?, part(2)?, part(4)?);
+    let (minute, second) = (part(6)?, part(8)?);
+    unix_seconds(&format!(
+        "{century}{year}-{month}-{day}T{hour}:{minute}:{second}Z"
+    ))
 }
 
 /// What is in the element that stands first, and what is behind it.
@@ -299,5 +337,60 @@ impl ServerCertVerifier for Verifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         let algorithms = self.provider.signature_verification_algorithms;
         algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An element of DER with a short length.
+    fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+        let inside = parts.concat();
+        let mut all = vec![tag, u8::try_from(inside.len()).unwrap()];
+        all.extend(inside);
+        all
+    }
+
+    /// What stands in a certificate as far as its end.
+    fn certificate(ends: &[u8]) -> Vec<u8> {
+        let begins = der(0x17, &[b"260101000000Z"]);
+        let validity = der(SEQUENCE, &[&begins, ends]);
+        let inside = der(
+            SEQUENCE,
+            &[
+                &der(0x02, &[&[1]]),
+                &der(SEQUENCE, &[]),
+                &der(SEQUENCE, &[]),
+                &validity,
+            ],
+        );
+        der(SEQUENCE, &[&inside])
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_read_in_both_forms() {
+        let day = 24 * 3600;
+        for (tag, text, expected) in [
+            (0x17, "700102000000Z", Some(day)),
+            (0x17, "491231235959Z", Some(2_524_607_999)),
+            (0x18, "20500101000000Z", Some(2_524_608_000)),
+            (0x18, "19700102000000Z", Some(day)),
+            // Not a time, another type, and before 1970.
+            (0x17, "709902000000Z", None),
+            (0x17, "7001", None),
+            (0x17, "", None),
+            (0x17, "ééééééé", None),
+            (0x18, "700102000000Z", None),
+            (0x04, "700102000000Z", None),
+            (0x17, "500101000000Z", None),
+        ] {
+            let certificate = certificate(&der(tag, &[text.as_bytes()]));
+            assert_eq!(ends_at(&certificate), expected, "{text}");
+            for length in 0..certificate.len() {
+                let _ = ends_at(&certificate[..length]);
+            }
+        }
+        assert_eq!(ends_at(&[]), None);
     }
 }

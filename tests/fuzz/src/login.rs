@@ -11,7 +11,7 @@ use crate::story::{Host, Story};
 use calls::Sent;
 use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::file::Secrets;
-use pam_onelogin::config::{self, Config, FirstFactor, SecretSource};
+use pam_onelogin::config::{self, Access, Config, FirstFactor, SecretSource};
 use pam_onelogin::denials::Denials;
 use pam_onelogin::id::UserId;
 use pam_onelogin::log::{self, Facts};
@@ -83,7 +83,7 @@ pub fn played(data: &[u8]) -> Option<String> {
         );
         if let Some(stored) = &story.stored {
             let origin = settings.config.onelogin.origin.as_str();
-            let name = state::name(&[origin, &settings.config.onelogin.client_id]);
+            let name = state::name(&[origin, settings.config.onelogin.access.name()]);
             let name = format!("token-{name}");
             let _ = state.write(&name, stored);
         }
@@ -111,8 +111,12 @@ impl Settings {
     fn of(story: &Story) -> Option<Self> {
         let text = format!("{LEAST}{}", story.config);
         let mut config = config::parse("config", &text).ok()?;
-        let verify = secret(&mut config.onelogin.client_secret)?;
-        let lookup = match &mut config.onelogin.lookup {
+        // `LEAST` has a credential, so a certificate beside it is a fault.
+        let Access::Credentials { verify, lookup } = &mut config.onelogin.access else {
+            unreachable!("a credential and a certificate");
+        };
+        let verify = secret(&mut verify.client_secret)?;
+        let lookup = match lookup {
             Some(lookup) => Some(secret(&mut lookup.client_secret)?),
             None => None,
         };
@@ -278,7 +282,7 @@ impl<'a> Judge<'a> {
         let mut user_memory = UserMemory::of(state, config, action, &person);
         let mut tape = Tape(self);
         let mut person = Person(self);
-        let mut onelogin = OneLogin::new(config, secrets, state, &mut tape);
+        let mut onelogin = OneLogin::new(config, Some(secrets), state, &mut tape);
         let approval_wait = match self.input.host {
             Host::Sudo | Host::Login => ApprovalWait::AtOnce,
             Host::Key | Host::Ssh | Host::Su => ApprovalWait::AfterEnter,

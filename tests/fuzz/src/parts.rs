@@ -418,7 +418,7 @@ pub fn state_files(data: &[u8]) {
             lookup: None,
         };
         let mut teller = Teller(None);
-        let mut onelogin = OneLogin::new(&config, &secrets, &state, &mut teller);
+        let mut onelogin = OneLogin::new(&config, Some(&secrets), &state, &mut teller);
         let _ = pam_onelogin::login::Api::user(
             &mut onelogin,
             &wanted,
@@ -474,6 +474,7 @@ impl Transport for Teller {
         let told = match call.caller {
             Caller::Client { .. } => Told::Client,
             Caller::Bearer(token) => Told::Bearer(token.expose().to_owned()),
+            Caller::Certificate => panic!("a call without the token: {}", call.path),
         };
         self.0.get_or_insert(told);
         Err(ApiError::late("login_timeout"))

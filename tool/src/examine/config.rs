@@ -7,7 +7,7 @@ use crate::ui::finding::{AS_ROOT, Finding};
 use ipnet::IpNet;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, load};
-use pam_onelogin::config::{Config, ConfigFault, Credential, FailMode, SecretSource, parse};
+use pam_onelogin::config::{Config, ConfigFault, FailMode, SecretSource, parse};
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::{FileError, Privacy, Trusted};
 use std::io::ErrorKind;
@@ -169,21 +169,19 @@ pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
 /// The files that a configuration names.
 fn named(config: &Config) -> Vec<(PathBuf, Privacy)> {
     let onelogin = &config.onelogin;
-    let lookup = onelogin.lookup.as_ref();
-    let secrets = [
-        Some(&onelogin.client_secret),
-        lookup.map(|Credential { client_secret, .. }| client_secret),
-    ];
-    let secrets = secrets
-        .into_iter()
-        .flatten()
-        .filter_map(|source| match source {
-            SecretSource::Inline(_) => None,
-            SecretSource::File(path) => Some((path.clone(), Privacy::Secret)),
-        });
-    let public = [&config.users.map_file, &onelogin.ca_file];
-    let public = public.into_iter().flatten();
+    let credentials = onelogin.access.credentials();
+    let secrets = credentials.filter_map(|(_, credential)| match &credential.client_secret {
+        SecretSource::Inline(_) => None,
+        SecretSource::File(path) => Some(path),
+    });
+    let certificate = onelogin.access.certificate();
+    let secrets = secrets.chain(certificate.map(|files| &files.key));
+    let certificate = certificate.filter(|files| files.cert != files.key);
+    let certificate = certificate.map(|files| &files.cert);
+    let public = [config.users.map_file.as_ref(), onelogin.ca_file.as_ref()];
+    let public = public.into_iter().chain([certificate]).flatten();
     secrets
+        .map(|path| (path.clone(), Privacy::Secret))
         .chain(public.map(|path| (path.clone(), Privacy::Public)))
         .collect()
 }

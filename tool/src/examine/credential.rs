@@ -33,7 +33,7 @@ pub(crate) fn examine(
     let mut probe = Probe {
         loaded,
         config: &loaded.config,
-        client: Client::new(&loaded.config, &loaded.secrets, &nowhere, replies),
+        client: Client::new(&loaded.config, loaded.secrets.as_ref(), &nowhere, replies),
         findings,
     };
     probe.run(subject.user);
@@ -53,7 +53,7 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     fn run(&mut self, name: Option<&str>) {
-        let has_lookup = self.config.onelogin.lookup.is_some();
+        let has_lookup = self.config.onelogin.access.has_lookup();
         let looks_up = !has_lookup || self.token(Role::Lookup);
         let verifies = self.token(Role::Verify);
         let looks_up = looks_up && (has_lookup || verifies);

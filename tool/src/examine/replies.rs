@@ -195,6 +195,11 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
         )
         .why("logins are denied")
         .advice("compare onelogin.url with the address at which you administer OneLogin"),
+        ApiTrouble::GatewayRefused => {
+            Finding::fault("gateway-refused", format!("the gateway refuses this host: {detail}"))
+                .why("logins are denied (reason=gateway-refused)")
+                .advice("if gateway=revoked, install a new certificate; if gateway=refused, generate the gateway's configuration again from the configuration of the hosts: pam-onelogin gateway config")
+        }
         ApiTrouble::NoConnection
         | ApiTrouble::NoSuchHost
         | ApiTrouble::Broken

@@ -127,7 +127,7 @@ impl<'a> Outlook<'a> {
             loaded,
             console,
             state,
-            onelogin: OneLogin::new(&loaded.config, &loaded.secrets, state, transport),
+            onelogin: OneLogin::new(&loaded.config, loaded.secrets.as_ref(), state, transport),
         }
     }
 

@@ -40,7 +40,7 @@ impl Proof {
     pub(crate) fn load(config_path: &Path, config: &Config) -> Result<Self, Failure> {
         let none = Self {
             url: config.onelogin.origin.as_str().to_owned(),
-            client_id: config.onelogin.client_id.clone(),
+            client_id: config.onelogin.access.name().to_owned(),
             answers: Vec::new(),
         };
         let mut proofs = read(config_path)?.into_iter();

@@ -3,7 +3,7 @@
 
 use crate::login::traced_http::Observer;
 use pam_onelogin::api::{ApiError, Ending, Reply};
-use pam_onelogin::config::file::Loaded;
+use pam_onelogin::config::file::{Loaded, Secrets};
 use pam_onelogin::config::{
     Attribute, Config, FailMode, NoFactor, UnknownUser, VerifyForm, Version,
 };
@@ -43,9 +43,11 @@ impl Recorder {
     pub(crate) fn new(loaded: &Loaded, user: &str, subject: Option<&Subject>) -> Self {
         let config = &loaded.config;
         let onelogin = &config.onelogin;
-        let mut values = vec![onelogin.client_id.as_str(), loaded.secrets.verify.expose()];
-        values.extend(onelogin.lookup.as_ref().map(|it| it.client_id.as_str()));
-        values.extend(loaded.secrets.lookup.as_ref().map(Secret::expose));
+        let mut values = Vec::new();
+        let credentials = onelogin.access.credentials();
+        values.extend(credentials.map(|(_, credential)| credential.client_id.as_str()));
+        let secrets = loaded.secrets.iter().flat_map(Secrets::all);
+        values.extend(secrets.map(Secret::expose));
         values.extend(onelogin.origin.host().split('.'));
         values.push(onelogin.origin.host());
         let proxy = onelogin.http_proxy.as_ref();
@@ -149,6 +151,8 @@ impl Observer for Recorder {
                 redactor.learn(token.expose());
                 Authorization::Bearer
             }
+            // The gateway adds the token on the way to OneLogin.
+            Caller::Certificate => Authorization::Bearer,
             Caller::Client { .. } => Authorization::Client,
         };
         let request = redactor.request(&RawRequest {
@@ -247,7 +251,7 @@ fn settings(config: &Config, mapped: bool) -> Settings {
             VerifyForm::Activated => "activated",
         }
         .to_owned(),
-        lookup: onelogin.lookup.is_some(),
+        lookup: onelogin.access.has_lookup(),
         http_proxy: onelogin.http_proxy.is_some(),
         attribute,
         append_domain: config.users.append_domain.is_some(),
@@ -294,6 +298,8 @@ fn no_reply(error: &ApiError) -> NoReply {
             | Ending::TokenReplaced
             | Ending::TokenRefused
             | Ending::TokenChanged
+            | Ending::GatewayRefused
+            | Ending::NotForwarded
             | Ending::Answered => "answered",
         }
         .to_owned(),

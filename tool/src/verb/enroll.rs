@@ -76,7 +76,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let state = State::open(&config.state_dir, Trusted::of(uids()));
     let clock = Countdown::start(console);
     let mut transport = TracedHttp::new(config, console, &clock, Steps::Hidden);
-    let mut onelogin = OneLogin::new(config, &loaded.secrets, &state, &mut transport);
+    let mut onelogin = OneLogin::new(config, loaded.secrets.as_ref(), &state, &mut transport);
     let further = if options.another {
         Further::Allowed
     } else {

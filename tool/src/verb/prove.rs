@@ -372,7 +372,12 @@ impl Prover<'_> {
         let config = &self.loaded.config;
         let watch = self.watch(Noted::All);
         let mut transport = self.transport(&clock, &watch);
-        let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
+        let mut onelogin = OneLogin::new(
+            config,
+            self.loaded.secrets.as_ref(),
+            self.own,
+            &mut transport,
+        );
         let Some(user) = &self.user else {
             return Ok(None);
         };

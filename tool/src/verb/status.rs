@@ -7,7 +7,8 @@ use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
 use clap::Args;
-use pam_onelogin::config::file::Loaded;
+use pam_onelogin::config::Credential;
+use pam_onelogin::config::file::{Loaded, Secrets};
 use pam_onelogin::onelogin::token::Tokens;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use serde::Serialize;
@@ -274,18 +275,11 @@ fn counts(list: &[Decision]) -> Vec<Tally> {
 fn tokens(loaded: &Loaded) -> Vec<Token> {
     let state = state(loaded);
     let onelogin = &loaded.config.onelogin;
-    let lookup = onelogin.lookup.as_ref().zip(loaded.secrets.lookup.as_ref());
-    let lookup = lookup
-        .map(|(credential, secret)| ("[onelogin.lookup]", credential.client_id.as_str(), secret));
-    let verify = (
-        "[onelogin]",
-        onelogin.client_id.as_str(),
-        &loaded.secrets.verify,
-    );
-    let all = [Some(verify), lookup].into_iter().flatten();
-    all.map(|(table, id, secret)| Token {
+    let secrets = loaded.secrets.iter().flat_map(Secrets::all);
+    let all = onelogin.access.credentials().zip(secrets);
+    all.map(|((table, Credential { client_id, .. }), secret)| Token {
         table,
-        kept_until: Tokens::new(&onelogin.origin, id, secret, &state).kept_until(),
+        kept_until: Tokens::new(&onelogin.origin, client_id, secret, &state).kept_until(),
     })
     .collect()
 }

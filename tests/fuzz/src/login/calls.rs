@@ -60,6 +60,7 @@ impl Judge<'_> {
                 assert!(!secret.is_empty());
             }
             Caller::Bearer(token) => assert!(!is_token && !token.is_empty()),
+            Caller::Certificate => panic!("a call without the token: {}", call.path),
         }
         if let Sent::User { id: None, .. } = sent {
             let wanted = self.wanted().expect("R5: a search for nobody");

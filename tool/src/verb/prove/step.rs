@@ -128,7 +128,12 @@ impl Prover<'_> {
         };
         let watch = self.watch(notes);
         let mut transport = self.transport(&clock, &watch);
-        let mut onelogin = OneLogin::new(config, &self.loaded.secrets, self.own, &mut transport);
+        let mut onelogin = OneLogin::new(
+            config,
+            self.loaded.secrets.as_ref(),
+            self.own,
+            &mut transport,
+        );
         let denials = Denials::default();
         let action = Action::Handle(Some(&denials));
         let mut memory = UserMemory::of(self.own, config, action, &Person::of(self.subject));
