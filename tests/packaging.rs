@@ -20,6 +20,10 @@ const FILES: &str = include_str!("../packaging/files");
 /// What a configuration needs, and nothing else.
 const LEAST: [&str; 3] = ["url", "client_id", "client_secret"];
 
+/// The same for a gateway.
+const BY_CERTIFICATE: [&str; 3] = ["url", "client_cert", "client_key"];
+const CERTIFICATE: [&str; 2] = ["onelogin.client_cert", "onelogin.client_key"];
+
 // Manual pages
 
 #[test]
@@ -121,8 +125,15 @@ fn the_installed_configuration_is_right_when_its_lines_are_turned_on() {
             if is_table(bare) {
                 inside = bare;
             }
+            // A certificate for a gateway has its key beside it, and no credential.
+            let is_certificate = CERTIFICATE.contains(&key.as_str());
+            let least: &[&str] = if is_certificate {
+                &BY_CERTIFICATE
+            } else {
+                &LEAST
+            };
             let is_least = inside == "[onelogin]"
-                && LEAST
+                && least
                     .iter()
                     .any(|least| bare.starts_with(&format!("{least} = ")))
                 && !(key == "onelogin.client_secret_file" && bare.starts_with("client_secret = "));

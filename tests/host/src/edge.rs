@@ -26,7 +26,15 @@ impl Edge {
     /// # Panics
     /// When there is no `HAProxy` here, or it does not understand the lines.
     pub fn before(simulator: &Simulator, lines: &[&str]) -> Self {
-        Self::start(simulator, Some(simulator.server_pem()), lines)
+        Self::start(simulator, Some(simulator.server_pem()), None, lines)
+    }
+
+    /// The same, but only for clients with a certificate of the CA in `ca_pem`.
+    ///
+    /// # Panics
+    /// As [`Edge::before`].
+    pub fn knowing_clients(simulator: &Simulator, ca_pem: &str, lines: &[&str]) -> Self {
+        Self::start(simulator, Some(simulator.server_pem()), Some(ca_pem), lines)
     }
 
     /// The same without TLS, for a client that looks at bytes.
@@ -34,10 +42,15 @@ impl Edge {
     /// # Panics
     /// As [`Edge::before`].
     pub fn plain_before(simulator: &Simulator, lines: &[&str]) -> Self {
-        Self::start(simulator, None, lines)
+        Self::start(simulator, None, None, lines)
     }
 
-    fn start(simulator: &Simulator, pem: Option<&str>, lines: &[&str]) -> Self {
+    fn start(
+        simulator: &Simulator,
+        pem: Option<&str>,
+        clients: Option<&str>,
+        lines: &[&str],
+    ) -> Self {
         let folder = TempDir::with_prefix("pam-edge-").expect("a temporary folder can be made");
         let write = |name: &str, text: &str| {
             let path = folder.path().join(name);
@@ -46,7 +59,15 @@ impl Edge {
             path
         };
         let tls = pem.map(|pem| format!("ssl crt {}", write("server.pem", pem).display()));
-        let config = config(simulator.port(), &tls.unwrap_or_default(), lines);
+        let clients = clients.map(|pem| {
+            let ca = write("clients.pem", pem);
+            format!(
+                "ca-file {} verify required ssl-min-ver TLSv1.3",
+                ca.display()
+            )
+        });
+        let tls = [tls.unwrap_or_default(), clients.unwrap_or_default()].join(" ");
+        let config = config(simulator.port(), &tls, lines);
         let config = write("haproxy.cfg", &config);
         // It takes the listener as its standard input: nobody else gets the port meanwhile, and nobody need wait.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");

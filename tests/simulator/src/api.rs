@@ -4,7 +4,7 @@ mod body;
 mod mfa;
 mod registrations;
 mod temporary;
-mod token;
+pub(crate) mod token;
 mod users;
 mod v1;
 

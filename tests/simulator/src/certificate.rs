@@ -150,7 +150,9 @@ pub(crate) fn identity(
     })
 }
 
-fn authority(name: &str) -> Result<(rcgen::Certificate, Issuer<'static, KeyPair>), rcgen::Error> {
+pub(crate) fn authority(
+    name: &str,
+) -> Result<(rcgen::Certificate, Issuer<'static, KeyPair>), rcgen::Error> {
     let key = KeyPair::generate()?;
     let params = authority_params(name)?;
     let certificate = params.self_signed(&key)?;

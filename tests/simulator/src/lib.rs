@@ -11,6 +11,7 @@
 
 mod api;
 mod certificate;
+mod client_authority;
 mod device;
 mod fault;
 mod front;
@@ -26,6 +27,7 @@ mod totp;
 mod user;
 
 pub use certificate::Certificate;
+pub use client_authority::{ClientAuthority, ClientCertificate, ClientKey, Issued};
 pub use device::{Device, Factor};
 pub use fault::{Action, Fault, Match};
 pub use front::Page;

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use pam_onelogin_tape::{Replay, Tape, format};
 
+use crate::api::token::current as current_token;
 use crate::certificate::{Certificate, identity};
 use crate::device::Device;
 use crate::fault::Fault;
@@ -461,6 +462,11 @@ impl Simulator {
     /// The code of the next text message, e-mail or call; several calls queue up.
     pub fn set_next_code(&self, code: impl Into<String>) {
         self.shared.state().next_codes.push_back(code.into());
+    }
+
+    /// The access token that the first credential gets now, without a token call.
+    pub fn give_token(&self) -> String {
+        current_token(&mut self.shared.state(), DEFAULT_CLIENT_ID.to_owned()).access
     }
 
     /// The access tokens that were given out and not ended.

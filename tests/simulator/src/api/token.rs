@@ -17,13 +17,27 @@ pub(super) fn issue(state: &mut State, request: &Incoming) -> Reply {
     let Some(client) = client(state, request) else {
         return envelope(401, "Unauthorized", "Authentication Failure");
     };
+    let token = current(state, client);
+    let body = json!({
+        "access_token": token.access,
+        "created_at": token.created_at,
+        "expires_in": token.expires_in,
+        "refresh_token": token.refresh,
+        "token_type": "bearer",
+        "account_id": 555_555,
+    });
+    Reply::new(200, &body)
+}
+
+/// The token that a client gets now: the same one again until it expires.
+pub(crate) fn current(state: &mut State, client: String) -> Token {
     let now = Instant::now();
     let known = state
         .tokens
         .iter()
         .find(|t| t.client == client && t.current && now < t.expires)
         .cloned();
-    let token = known.unwrap_or_else(|| {
+    known.unwrap_or_else(|| {
         let (ago, lifetime) = (state.settings.token_age(), state.settings.token_expires_in);
         let token = Token {
             client,
@@ -37,16 +51,7 @@ pub(super) fn issue(state: &mut State, request: &Incoming) -> Reply {
         };
         state.tokens.push(token.clone());
         token
-    });
-    let body = json!({
-        "access_token": token.access,
-        "created_at": token.created_at,
-        "expires_in": token.expires_in,
-        "refresh_token": token.refresh,
-        "token_type": "bearer",
-        "account_id": 555_555,
-    });
-    Reply::new(200, &body)
+    })
 }
 
 /// `POST /auth/oauth2/revoke`.

@@ -1,0 +1,121 @@
+//! A CA for the certificates by which a gateway knows its hosts.
+
+use rcgen::{
+    CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519, SerialNumber,
+};
+use time::{Duration, OffsetDateTime};
+
+use crate::certificate::authority;
+
+/// A CA for client certificates.
+pub struct ClientAuthority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+/// A client certificate to be issued.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientCertificate<'a> {
+    /// Its common name, and its only name.
+    pub host: &'a str,
+    /// When it ends, in hours from now; it began the day before, or before its end.
+    pub hours: i64,
+    /// Its serial number.
+    pub serial: u64,
+    /// Its key.
+    pub key: ClientKey<'a>,
+    /// Whether it is for servers instead of clients.
+    pub is_for_servers: bool,
+}
+
+/// The key of a client certificate.
+#[derive(Clone, Copy, Debug)]
+pub enum ClientKey<'a> {
+    /// ECDSA with P-256.
+    P256,
+    /// ECDSA with P-384.
+    P384,
+    /// Ed25519.
+    Ed25519,
+    /// This key, in PEM form.
+    Given(&'a str),
+}
+
+/// A certificate and its key, each in PEM form.
+#[derive(Clone, Debug)]
+pub struct Issued {
+    /// The certificate.
+    pub cert: String,
+    /// The key.
+    pub key: String,
+}
+
+impl<'a> ClientCertificate<'a> {
+    /// For this host, for 30 days, with serial number 1.
+    #[must_use]
+    pub fn of(host: &'a str) -> Self {
+        Self {
+            host,
+            hours: 30 * 24,
+            serial: 1,
+            key: ClientKey::P256,
+            is_for_servers: false,
+        }
+    }
+}
+
+impl ClientAuthority {
+    /// A CA of this name.
+    ///
+    /// # Panics
+    /// When no key can be made.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        let (certificate, issuer) = authority(name).expect("a CA can be made");
+        Self {
+            pem: certificate.pem(),
+            issuer,
+        }
+    }
+
+    /// The certificate of the CA in PEM form.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Issues a certificate.
+    ///
+    /// # Panics
+    /// When the key is not one.
+    #[must_use]
+    pub fn issue(&self, wanted: ClientCertificate<'_>) -> Issued {
+        let key = match wanted.key {
+            ClientKey::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+            ClientKey::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+            ClientKey::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+            ClientKey::Given(pem) => KeyPair::from_pem(pem),
+        }
+        .expect("a key");
+        let mut params = CertificateParams::new(vec![wanted.host.to_owned()]).expect("a name");
+        params
+            .distinguished_name
+            .push(DnType::CommonName, wanted.host);
+        let ends = OffsetDateTime::now_utc() + Duration::hours(wanted.hours);
+        params.not_after = ends;
+        params.not_before = ends.min(OffsetDateTime::now_utc()) - Duration::days(1);
+        params.serial_number = Some(SerialNumber::from(wanted.serial));
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![if wanted.is_for_servers {
+            ExtendedKeyUsagePurpose::ServerAuth
+        } else {
+            ExtendedKeyUsagePurpose::ClientAuth
+        }];
+        let certificate = params.signed_by(&key, &self.issuer);
+        Issued {
+            cert: certificate.expect("a certificate can be made").pem(),
+            key: key.serialize_pem(),
+        }
+    }
+}
