@@ -1,6 +1,7 @@
 //! A host behind a gateway: it shows a client certificate, asks for no token and sends none. The gateway is the real `HAProxy`
 //! with a few lines; the whole configuration of a gateway is in tests/gateway.rs. No root.
 
+mod tool;
 mod world;
 
 use onelogin_simulator::{
@@ -370,4 +371,79 @@ fn a_token_of_the_gateway_that_has_ended_denies_and_is_no_wrong_code() {
     assert_logged(&outcome, "the token of the gateway was no longer valid");
     assert_eq!(site.kept("f-"), 0);
     assert_eq!(site.onelogin.count("POST", "/auth/"), 0);
+}
+
+/// The one finding of an id that `check --json` prints, as severity and sentence.
+fn checked(site: &Site, id: &str) -> (String, String) {
+    let ran = tool::run(tool::at(&site.place, &["check", "--json", NAME]), &[]);
+    let findings = ran.json()["findings"].as_array().unwrap().clone();
+    let found: Vec<_> = findings.iter().filter(|found| found["id"] == id).collect();
+    assert_eq!(found.len(), 1, "{id}: {}", ran.out);
+    let part = |part: &str| found[0][part].as_str().unwrap().to_owned();
+    (part("severity"), part("what"))
+}
+
+/// A line by which the gateway refuses what is not on its list.
+const LIST: &str =
+    "http-request return status 403 hdr x-gateway refused if { path_beg /api/2/apps /auth }";
+
+#[test]
+fn check_looks_at_the_client_certificate_and_asks_nothing_that_a_gateway_refuses() {
+    let site = Site::with(&[LIST]);
+    let good = "good".to_owned();
+    let (severity, what) = checked(&site, "client-certificate");
+    assert_eq!(severity, good);
+    assert!(
+        what.starts_with("the client certificate is valid until 20"),
+        "{what}"
+    );
+    let (severity, what) = checked(&site, "gateway");
+    assert_eq!((severity, what.contains("refuses")), (good, true), "{what}");
+    assert_eq!(site.onelogin.count("GET", "/auth/"), 0);
+    assert_eq!(site.onelogin.count("POST", ""), 0);
+    assert_eq!(site.onelogin.count("GET", "/api/2/apps"), 0);
+
+    for (hours, severity, part) in [(24, "warning", "ends on "), (-1, "fault", "ended on ")] {
+        site.install(&site.authority.issue(ClientCertificate {
+            hours,
+            ..ClientCertificate::of(HOST)
+        }));
+        let (found, what) = checked(&site, "client-certificate");
+        assert_eq!(
+            (found.as_str(), what.contains(part)),
+            (severity, true),
+            "{what}"
+        );
+    }
+    let other = site.authority.issue(ClientCertificate::of(HOST));
+    set_mode(&site.place.write("etc/host.key", other.key), 0o600);
+    let (severity, what) = checked(&site, "client-certificate");
+    assert_eq!(severity, "fault");
+    assert!(what.contains("is not the key of the certificate"), "{what}");
+    let (_, what) = checked(&site, "not-asked");
+    assert!(what.contains("client certificate"), "{what}");
+}
+
+#[test]
+fn check_names_a_gateway_that_sends_on_what_no_login_asks() {
+    let site = Site::with(&[]);
+    let (severity, what) = checked(&site, "gateway");
+    assert_eq!(severity, "fault");
+    assert!(what.contains("GET /api/2/apps"), "{what}");
+}
+
+#[test]
+fn check_refuses_one_ca_for_gateways_and_hosts() {
+    let site = Site::with(&[LIST]);
+    let findings = |site: &Site| {
+        let ran = tool::run(tool::at(&site.place, &["check", "--json"]), &[]);
+        let found = ran.json()["findings"].as_array().unwrap().clone();
+        found.iter().filter(|found| found["id"] == "one-ca").count()
+    };
+    assert_eq!(findings(&site), 0);
+    site.place.write(
+        "etc/ca.pem",
+        site.onelogin.ca_pem().to_owned() + site.authority.pem(),
+    );
+    assert_eq!(findings(&site), 1);
 }

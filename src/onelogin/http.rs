@@ -56,7 +56,7 @@ const IDLE: Duration = Duration::from_secs(600);
 const FRESH: Duration = Duration::from_secs(2);
 
 /// This long before its end, in seconds, the log asks for a new client certificate.
-const RENEW: u64 = 14 * 24 * 3600;
+pub const RENEW: u64 = 14 * 24 * 3600;
 
 /// A request.
 pub struct Call<'a> {
@@ -168,6 +168,15 @@ pub fn send_again(
     }
     transport.disconnect();
     transport.send(call, deadline)
+}
+
+/// Reads a client certificate and its key as a login does. Returns when the certificate ends, in seconds since 1970, if that can be
+/// read.
+///
+/// # Errors
+/// What is wrong with a file, with its path.
+pub fn certificate_end(files: &ClientCertificate, trusted: Trusted) -> Result<Option<u64>, String> {
+    Identity::read(files, trusted).map(|identity| identity.ends)
 }
 
 /// The transport of one login, by HTTPS. One TLS connection serves it from the first request to the last.

@@ -5,6 +5,7 @@ mod certificate;
 mod config;
 mod credential;
 mod directory;
+mod gateway;
 mod module;
 mod named_stack;
 mod names;

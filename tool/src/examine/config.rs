@@ -1,6 +1,7 @@
 //! The configuration, and each file that it names: the content, the owner, and whether other users can
 //! read or change it. It reports all faults at once; the module stops at the first.
 
+use crate::examine::gateway;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{AS_ROOT, Finding};
@@ -92,6 +93,9 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
         Ok(_) if is_loaded && findings.len() == before => {
             if let Err(LoadError::Faults(faults)) = load(path, Trusted::of(uids())) {
                 of_faults(path, &text, &faults, findings);
+            }
+            if let Ok(config) = &parsed {
+                gateway::files(config, findings);
             }
         }
         Ok(_) => {}

@@ -1,9 +1,9 @@
 //! What the API credentials may do: each call that logins here need, and some that they should not be able
 //! to make. Only reading calls are made; the report lists what they cannot test.
 
-use crate::examine::directory;
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
+use crate::examine::{directory, gateway};
 use crate::login::outlook::{Prediction, subject};
 use crate::ui::finding::Finding;
 use pam_onelogin::api::{ApiError, ApiTrouble, Found};
@@ -53,7 +53,12 @@ struct Probe<'a> {
 
 impl Probe<'_> {
     fn run(&mut self, name: Option<&str>) {
-        let has_lookup = self.config.onelogin.access.has_lookup();
+        let access = &self.config.onelogin.access;
+        if access.certificate().is_some() {
+            self.through_a_gateway(name);
+            return;
+        }
+        let has_lookup = access.has_lookup();
         let looks_up = !has_lookup || self.token(Role::Lookup);
         let verifies = self.token(Role::Verify);
         let looks_up = looks_up && (has_lookup || verifies);
@@ -81,6 +86,19 @@ impl Probe<'_> {
             (false, true) => self.rate_limit(Role::Verify),
             (false, false) => {}
         }
+    }
+
+    /// The credential is on the gateway: only calls of logins are made, and one that it must refuse.
+    fn through_a_gateway(&mut self, name: Option<&str>) {
+        let user = self.user(name);
+        directory::editable(self.config, self.findings);
+        let device = user.as_ref().and_then(|user| self.devices(user));
+        if let Some((user, device)) = user.as_ref().zip(device.as_ref()) {
+            self.verification(user, device);
+        }
+        self.enrolment(user.as_ref());
+        self.not_tried(user.is_some(), device.is_some());
+        gateway::refuses(&mut self.client, self.config, self.findings);
     }
 
     fn deadline(&self) -> Deadline {
@@ -247,10 +265,13 @@ impl Probe<'_> {
 
     /// The result of a call that logins need, with its finding.
     fn may<T>(&mut self, role: Role, what: &str, result: Result<T, ApiError>) -> Option<T> {
-        let table = self.client.table_of(role);
+        let whose = match self.config.onelogin.access.certificate() {
+            Some(_) => "of the gateway".to_owned(),
+            None => format!("in {}", self.client.table_of(role)),
+        };
         let error = match result {
             Ok(value) => {
-                let what = format!("the credential in {table} may {what}");
+                let what = format!("the credential {whose} may {what}");
                 self.findings.push(Finding::good("scope", what));
                 return Some(value);
             }
@@ -261,14 +282,14 @@ impl Probe<'_> {
                 let detail = &error.detail;
                 Finding::fault(
                     "scope-missing",
-                    format!("the credential in {table} may not {what}: {detail}"),
+                    format!("the credential {whose} may not {what}: {detail}"),
                 )
                 .why("logins are denied (reason=credential)")
                 .advice("give it that scope: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5)")
             }
             // The answer "not found" shows that the credential may ask.
             ApiTrouble::NotFound => {
-                let what = format!("the credential in {table} may {what}");
+                let what = format!("the credential {whose} may {what}");
                 Finding::good("scope", what)
             }
             _ => of_error(&error),
@@ -354,7 +375,10 @@ fn nobody(config: &Config) -> Option<UserKey> {
     let users = &config.users;
     match users.attribute {
         Some(_) => Some(UserKey::Name("pam-onelogin-check".to_owned())),
-        None if users.check_active => UserId::parse("0").map(UserKey::Id),
+        // A gateway refuses an id that no user can have.
+        None if users.check_active && config.onelogin.access.certificate().is_none() => {
+            UserId::parse("0").map(UserKey::Id)
+        }
         None => None,
     }
 }

@@ -7,7 +7,7 @@ use crate::examine::{credential, network};
 use crate::ui::finding::Finding;
 use pam_onelogin::config::file::load;
 use pam_onelogin::host::uids;
-use pam_onelogin::onelogin::http::Http;
+use pam_onelogin::onelogin::http::{Http, certificate_end};
 use pam_onelogin::trust::Trusted;
 
 /// Looks at OneLogin.
@@ -18,6 +18,12 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         findings.push(Finding::note("not-asked", what));
         return;
     };
+    let certificate = loaded.config.onelogin.access.certificate();
+    if certificate.is_some_and(|files| certificate_end(files, trusted).is_err()) {
+        let what = "the gateway was not contacted: install a usable client certificate first";
+        findings.push(Finding::note("not-asked", what));
+        return;
+    }
     let mut http = Http::new(&loaded.config, trusted, None);
     if !network::examine(&loaded.config, &mut http, findings) {
         return;
