@@ -220,7 +220,7 @@ reasons! {
     NoAnswer "OneLogin gave no usable answer (the first two reasons also appear with `let in by failmode=safe`):" {
         NoConnection "no-connection" Some(NO_REPLY),
             "No connection could be made, or no name server answered.",
-            "Check network, firewall and resolver. With `failmode = \"safe\"`, an earlier line says why the login was denied nevertheless.";
+            "Type `sudo pam-onelogin check`: it says whether the name server, the network or OneLogin does not answer. With `failmode = \"safe\"`, an earlier line says why the login was denied nevertheless.";
         Gateway "gateway" Some(NO_REPLY),
             "OneLogin answered 502, 503 or 504.",
             "Look at OneLogin's status page.";

@@ -199,7 +199,16 @@ fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_se
     world.config(&["onelogin.url = \"https://127.0.0.1:1\""]);
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("no-connection"), ["fault"]);
-    assert!(checked.what("no-connection").contains("127.0.0.1:1: "));
+    has(
+        checked.what("no-connection"),
+        "127.0.0.1 refuses the connection: 127.0.0.1:1: ",
+    );
+    let advice = checked.part("no-connection", "advice");
+    has(
+        advice,
+        "compare onelogin.url with the address of your tenant; if it is right, OneLogin is down; ",
+    );
+    has(advice, "read \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
     assert!(checked.all("tls").is_empty() && checked.all("token").is_empty());
     let why = |checked: &Checked| checked.part("no-connection", "why").to_owned();
     assert_eq!(why(&checked), "logins are denied (reason=no-connection)");
@@ -243,8 +252,55 @@ fn behind_a_proxy_it_is_the_proxy_that_is_looked_at_and_the_module_that_connects
     assert!(
         checked
             .what("no-connection")
-            .starts_with("127.0.0.1 cannot be reached")
+            .starts_with("127.0.0.1 refuses the connection")
     );
+    has(
+        checked.part("no-connection", "advice"),
+        "compare onelogin.http_proxy with the address of your proxy; if it is right, the proxy is down; ",
+    );
+    // The name of the proxy, too.
+    world.config(&["onelogin.http_proxy = \"http://no-such-host.invalid:3128\""]);
+    let checked = Checked::of(&world, &[]);
+    for finding in checked.all("no-such-host") {
+        has(
+            finding["advice"].as_str().unwrap(),
+            "compare onelogin.http_proxy",
+        );
+    }
+}
+
+#[test]
+fn a_server_that_accepts_connections_and_is_not_onelogin_is_called_so() {
+    for (reply, id, what, advice) in [
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(),
+            "tls",
+            "127.0.0.1 shows no certificate that can be read, at port ",
+            "compare onelogin.url, and its port, with the address of your tenant",
+        ),
+        (
+            b"",
+            "onelogin",
+            "the connection to OneLogin broke: ",
+            "a firewall or a proxy that ends TLS connections; ",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for mut client in listener.incoming().flatten() {
+                let mut hello = [0; 4096];
+                let _ = client.read(&mut hello);
+                let _ = client.write_all(reply);
+            }
+        });
+        let world = World::with_totp();
+        world.config(&[&format!("onelogin.url = \"https://127.0.0.1:{port}\"")]);
+        let checked = Checked::of(&world, &[]);
+        assert_eq!(checked.severity(id), ["fault"], "{}", checked.ran.out);
+        has(checked.what(id), what);
+        has(checked.part(id, "advice"), advice);
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use crate::ui::finding::Finding;
 use pam_onelogin::api::ApiError;
 use pam_onelogin::clock::unix_now;
+use pam_onelogin::config::Origin;
 use pam_onelogin::trust::BUNDLES;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring::default_provider;
@@ -100,18 +101,33 @@ impl Shown {
 pub(crate) fn refused(
     error: &ApiError,
     shown: Option<&Shown>,
-    host: &str,
+    origin: &Origin,
+    is_proxied: bool,
     ca: Option<&str>,
 ) -> Finding {
+    let host = origin.host();
     let Some(ca) = ca else {
         return Finding::fault("tls", format!("no certificate is trusted: {}", error.detail))
-            .why("every login is denied, whatever failmode is (reason=tls)")
+            .why(DENIED)
             .advice(format!(
                 "install ca-certificates, or set onelogin.ca_file; one of these files must exist, and only \
                  root may write to it: {}",
                 BUNDLES.join(", ")
             ));
     };
+    // Behind a proxy the certificate is not looked at.
+    if shown.is_none() && !is_proxied {
+        let port = origin.port();
+        return Finding::fault(
+            "tls",
+            format!("{host} shows no certificate that can be read, at port {port}: {}", error.detail),
+        )
+        .why(DENIED)
+        .advice(
+            "the server at that address and port does not speak TLS as the module does (1.2 or 1.3), or a firewall \
+             answers for it: compare onelogin.url, and its port, with the address of your tenant",
+        );
+    }
     let advice = match shown {
         None => format!("if a proxy inspects TLS, set onelogin.ca_file to a file with its CA certificate; otherwise look at the certificate that {host} presents"),
         Some(shown) if shown.ends < now() => {
@@ -133,7 +149,7 @@ pub(crate) fn refused(
         "tls",
         format!("the certificate is refused: {}{shown}", error.detail),
     )
-    .why("every login is denied, whatever failmode is (reason=tls)")
+    .why(DENIED)
     .advice(advice)
 }
 
@@ -193,6 +209,8 @@ fn date(seconds: i64) -> String {
         .map_or_else(|_| "?".to_owned(), |moment| moment.date().to_string())
 }
 
+const DENIED: &str = "every login is denied, whatever failmode is (reason=tls)";
+
 const DAY: i64 = 86_400;
 
 /// Warn when a certificate expires in less than this many days.
@@ -208,8 +226,9 @@ mod tests {
 
     #[test]
     fn without_a_bundle_the_advice_names_every_place_of_one() {
+        let origin = Origin::parse("https://example.onelogin.com").unwrap();
         let error = ApiError::new(ApiTrouble::Tls, "no CA bundle at its usual places");
-        let finding = refused(&error, None, "example.onelogin.com", None);
+        let finding = refused(&error, None, &origin, false, None);
         assert_eq!(
             finding.what,
             "no certificate is trusted: no CA bundle at its usual places"

@@ -1,14 +1,14 @@
 //! The network path to OneLogin: name, addresses, TLS.
 
 use crate::examine::certificate;
-use crate::examine::replies::of_error;
+use crate::examine::replies::{DOWN, of_error};
 use crate::ui::finding::Finding;
 use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::{Config, FailMode};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Http, Nameless, Transport as _, addresses};
 use pam_onelogin::trust::system_bundle;
-use std::io::ErrorKind;
+use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
     let (host, port) = proxy.map_or((origin.host(), origin.port()), |proxy| {
         (proxy.host.as_str(), proxy.port)
     });
-    let Some(addresses) = named(host, port, config.onelogin.request_timeout, findings) else {
+    let Some(addresses) = named(host, port, config, findings) else {
         return false;
     };
     let timeout = config.onelogin.connect_timeout;
@@ -54,7 +54,8 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
             findings.push(certificate::refused(
                 &error,
                 shown.as_ref(),
-                origin.host(),
+                origin,
+                proxy.is_some(),
                 ca,
             ));
             false
@@ -74,11 +75,11 @@ pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Findi
 fn named(
     host: &str,
     port: u16,
-    limit: Duration,
+    config: &Config,
     findings: &mut Vec<Finding>,
 ) -> Option<Vec<SocketAddr>> {
     let start = Instant::now();
-    let result = addresses(host, port, start + limit);
+    let result = addresses(host, port, start + config.onelogin.request_timeout);
     let time = start.elapsed();
     let found = match result {
         Ok(found) => found,
@@ -87,7 +88,7 @@ fn named(
                 Nameless::NoSuchHost => {
                     Finding::fault("no-such-host", format!("the host {host} does not exist"))
                         .why("every login is denied, whatever failmode is (reason=no-such-host)")
-                        .advice("compare onelogin.url with the address of your tenant")
+                        .advice(compare(config))
                 }
                 Nameless::ForNow => Finding::fault(
                     "name-server",
@@ -148,14 +149,7 @@ fn reached(
         .collect();
     let list = list.join("; ");
     if good.is_none() {
-        findings.push(
-            Finding::fault("no-connection", format!("{host} cannot be reached: {list}"))
-                .why(match config.failmode {
-                    FailMode::Secure => "logins are denied (reason=no-connection)",
-                    FailMode::Safe => "logins are denied (reason=no-connection), unless this counts as an outage and failmode = \"safe\" applies",
-                })
-                .advice("check the firewall: this host needs HTTPS to that address"),
-        );
+        findings.push(unreachable(host, &bad, &list, config));
     } else if bad
         .iter()
         .any(|(_, error)| error.kind() == ErrorKind::TimedOut)
@@ -175,6 +169,101 @@ fn reached(
     good
 }
 
+/// How an attempt to connect failed: what to do depends on who answered, if anything did.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    /// The other side answered, or a firewall in its place.
+    Refused,
+    /// Nothing answered.
+    Silent,
+    /// This host, a router or a firewall says that the address cannot be reached.
+    NoRoute,
+    /// This host did not try.
+    Local,
+}
+
+impl Refusal {
+    fn of(error: &Error) -> Self {
+        match error.kind() {
+            ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => Self::Refused,
+            ErrorKind::TimedOut | ErrorKind::WouldBlock => Self::Silent,
+            ErrorKind::HostUnreachable
+            | ErrorKind::NetworkUnreachable
+            | ErrorKind::NetworkDown
+            | ErrorKind::AddrNotAvailable => Self::NoRoute,
+            _ => Self::Local,
+        }
+    }
+}
+
+/// The finding about a server that no address leads to. An address that refuses says more than a silent one, and
+/// a silent one more than an address without a route.
+fn unreachable(host: &str, bad: &[(&SocketAddr, Error)], list: &str, config: &Config) -> Finding {
+    let of_kind = |kind| bad.iter().find(|(_, error)| Refusal::of(error) == kind);
+    let order = [Refusal::Refused, Refusal::Silent, Refusal::NoRoute];
+    let found = order
+        .into_iter()
+        .find_map(|kind| Some((kind, of_kind(kind)?)));
+    let (kind, address) = match found {
+        Some((kind, (address, _))) => (kind, address.ip().to_string()),
+        None => (Refusal::Local, String::new()),
+    };
+    let server = match (
+        &config.onelogin.http_proxy,
+        config.onelogin.access.certificate(),
+    ) {
+        (Some(_), _) => "the proxy",
+        (None, Some(_)) => "the gateway",
+        (None, None) => "OneLogin",
+    };
+    let compare = compare(config);
+    let (what, advice) = match kind {
+        Refusal::Refused => (
+            format!("{host} refuses the connection: {list}"),
+            format!(
+                "the network works: {host} answered, and no program accepts connections there, or a firewall \
+                 rejects them; {compare}; if it is right, {server} is down"
+            ),
+        ),
+        Refusal::Silent => (
+            format!("{host} does not answer: {list}"),
+            format!(
+                "a firewall or a router drops the packets, or {server} is down: allow connections from this host to \
+                 that address and port; or {compare}"
+            ),
+        ),
+        Refusal::NoRoute => (
+            format!("no route to {host}: {list}"),
+            format!(
+                "this host, a router or a firewall says so: check the addresses and routes of this host, and the \
+                 firewalls; type: ip route get {address}"
+            ),
+        ),
+        Refusal::Local => (
+            format!("this host could not connect to {host}: {list}"),
+            "the error is on this host: look for a rule of its packet filter or its security module".to_owned(),
+        ),
+    };
+    Finding::fault("no-connection", what)
+        .why(match config.failmode {
+            FailMode::Secure => "logins are denied (reason=no-connection)",
+            FailMode::Safe => "logins are denied (reason=no-connection), unless this counts as an outage and failmode = \"safe\" applies",
+        })
+        .advice(format!("{advice}; {DOWN}"))
+}
+
+/// The setting with the name of the server that this host connects to.
+fn compare(config: &Config) -> &'static str {
+    match (
+        &config.onelogin.http_proxy,
+        config.onelogin.access.certificate(),
+    ) {
+        (Some(_), _) => "compare onelogin.http_proxy with the address of your proxy",
+        (None, Some(_)) => "compare onelogin.url with the address of your gateway",
+        (None, None) => "compare onelogin.url with the address of your tenant",
+    }
+}
+
 /// The file of trusted certificates; `None` if the system has no bundle, or other users can write to it.
 fn ca_file(config: &Config) -> Option<String> {
     let path = match &config.onelogin.ca_file {
@@ -190,3 +279,84 @@ fn ms(time: Duration) -> String {
 
 /// Warn when a name takes longer than this to resolve.
 const SLOW_NAMES: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pam_onelogin::config::parse;
+
+    /// The errors of Linux, and the one of `connect_timeout`.
+    #[test]
+    fn what_to_do_depends_on_who_answered_the_connection() {
+        const REFUSED: i32 = 111;
+        const TIMED_OUT: i32 = 110;
+        const NO_NETWORK: i32 = 101;
+        const NO_HOST: i32 = 113;
+        const FORBIDDEN: i32 = 1;
+        let text =
+            "[onelogin]\nurl = \"https://a.example\"\nclient_id = \"a\"\nclient_secret = \"b\"\n";
+        let config = parse("config.toml", text).unwrap();
+        let [v4, v6]: [SocketAddr; 2] =
+            ["192.0.2.1:443", "[2001:db8::1]:443"].map(|address| address.parse().unwrap());
+        for (errors, what, advice) in [
+            (
+                &[REFUSED][..],
+                "a.example refuses the connection: ",
+                "the network works: ",
+            ),
+            (
+                &[TIMED_OUT],
+                "a.example does not answer: ",
+                "drops the packets, or OneLogin is down",
+            ),
+            (
+                &[NO_HOST],
+                "no route to a.example: ",
+                "type: ip route get 192.0.2.1; ",
+            ),
+            (
+                &[FORBIDDEN],
+                "this host could not connect to a.example: ",
+                "the error is on this host",
+            ),
+            // The second address is of IPv6, which many hosts have no route for.
+            (
+                &[TIMED_OUT, NO_NETWORK],
+                "a.example does not answer: ",
+                "drops the packets",
+            ),
+            (
+                &[REFUSED, NO_NETWORK],
+                "a.example refuses the connection: ",
+                "if it is right, OneLogin is down",
+            ),
+            (
+                &[FORBIDDEN, NO_NETWORK],
+                "no route to a.example: ",
+                "type: ip route get 2001:db8::1; ",
+            ),
+        ] {
+            let bad: Vec<_> = [&v4, &v6]
+                .into_iter()
+                .zip(errors.iter().map(|code| Error::from_raw_os_error(*code)))
+                .collect();
+            let finding = unreachable("a.example", &bad, "LIST", &config);
+            assert_eq!(finding.what, format!("{what}LIST"));
+            let said = finding.advice.unwrap();
+            assert!(said.contains(advice), "{said}");
+            assert!(
+                said.ends_with("\"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)"),
+                "{said}"
+            );
+        }
+        let text =
+            "[onelogin]\nurl = \"https://a.example\"\nclient_cert = \"/c\"\nclient_key = \"/k\"\n";
+        let gateway = parse("config.toml", text).unwrap();
+        let bad = [(&v4, Error::from_raw_os_error(REFUSED))];
+        let said = unreachable("a.example", &bad, "", &gateway).advice.unwrap();
+        let part = "the address of your gateway; if it is right, the gateway is down";
+        assert!(said.contains(part), "{said}");
+        let late = Error::new(ErrorKind::TimedOut, "connection timed out");
+        assert!(Refusal::of(&late) == Refusal::Silent);
+    }
+}

@@ -159,6 +159,10 @@ pub(crate) const UNKNOWN: &str = "00000000-0000-4000-8000-000000000000";
 
 const TOKEN: &str = "/auth/oauth2/v2/token";
 
+/// What to read while OneLogin does not answer.
+pub(super) const DOWN: &str =
+    "to know who can log in until then, read \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)";
+
 /// Warn when the clocks differ by more than this, in seconds.
 const SKEW: i64 = 30;
 
@@ -182,13 +186,15 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
             format!("OneLogin answers with an error: {detail}"),
         )
         .why("logins are denied until OneLogin works again")
-        .advice("try again later; see OneLogin's status page"),
+        .advice(format!("try again later; see OneLogin's status page; {DOWN}")),
         ApiTrouble::Timeout => Finding::fault(
             "timeout",
             format!("OneLogin did not answer in time: {detail}"),
         )
         .why("logins are denied (reason=timeout)")
-        .advice("check the network path, then raise onelogin.request_timeout"),
+        .advice(format!(
+            "check the network path, then raise onelogin.request_timeout; {DOWN}"
+        )),
         ApiTrouble::BadReply | ApiTrouble::Redirected => Finding::fault(
             "no-onelogin",
             format!("the server does not answer like OneLogin's API: {detail}"),
@@ -200,9 +206,16 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
                 .why("logins are denied (reason=gateway-refused)")
                 .advice("if gateway=revoked, install a new certificate; if gateway=refused, generate the gateway's configuration again from the configuration of the hosts: pam-onelogin gateway config")
         }
+        ApiTrouble::Broken => Finding::fault(
+            "onelogin",
+            format!("the connection to OneLogin broke: {detail}"),
+        )
+        .why("logins are denied (reason=connection-lost)")
+        .advice(format!(
+            "try again; if it happens again, look for a firewall or a proxy that ends TLS connections; {DOWN}"
+        )),
         ApiTrouble::NoConnection
         | ApiTrouble::NoSuchHost
-        | ApiTrouble::Broken
         | ApiTrouble::NotFound
         | ApiTrouble::RequestRefused
         | ApiTrouble::Tls
