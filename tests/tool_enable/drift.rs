@@ -205,7 +205,8 @@ fn settings_of_sshd_that_were_written_over_are_written_again_and_restored_as_the
     let words = words_of("sshd --behind key --user alice --no-trial --yes");
     good(enable(&words));
     let ours = fs::read_to_string(SETTINGS).unwrap();
-    let lost = ours.replace("PasswordAuthentication no\n", "");
+    let methods = "AuthenticationMethods publickey,keyboard-interactive\n";
+    let lost = ours.replace(methods, "");
     let foreign = "# Managed by Puppet\nUsePAM yes\nPasswordAuthentication yes\n";
     for (text, restored) in [
         (Some(foreign), Some(foreign)),
@@ -235,6 +236,23 @@ fn settings_of_sshd_that_were_written_over_are_written_again_and_restored_as_the
         sshd.reload();
         assert_eq!(stacks(), before);
     }
+    // A script that runs as root names no user: without a trial, none logs in.
+    good(enable(&words));
+    write(&scene, SETTINGS, foreign);
+    sshd.reload();
+    for further in [&["--dry-run"][..], &[]] {
+        let script = words_of("sshd --behind key --no-trial --yes");
+        let screen = good(enable(&[&script[..], further].concat()));
+        assert!(!screen.contains("pass another user"), "{screen}");
+    }
+    assert_eq!(fs::read_to_string(SETTINGS).unwrap(), ours);
+    good_saying(
+        enable(&words_of("sshd --no-trial --yes")),
+        "nothing to change",
+    );
+    good(disable("sshd"));
+    let _ = fs::remove_file(SETTINGS);
+    sshd.reload();
     // The stack and the settings.
     good(enable(&words));
     write(&scene, SETTINGS, foreign);

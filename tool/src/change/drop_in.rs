@@ -25,8 +25,18 @@ pub(crate) struct Needs {
     pub(crate) objections: Vec<String>,
 }
 
+/// The user for whose logins sshd is changed.
+#[derive(Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    /// The user whose settings of sshd count.
+    pub(crate) user: &'a str,
+    /// Whether this user must be able to log in: for the trial login, or to confirm the change.
+    pub(crate) logs_in: bool,
+}
+
 /// Finds out what a login of this user needs.
-pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> {
+pub(crate) fn needs(whose: Whose<'_>, said: Option<Behind>) -> Result<Needs, Failure> {
+    let Whose { user, logs_in } = whose;
     let settings = Settings::of(None, user)?;
     let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
         Failure::new(
@@ -60,7 +70,7 @@ pub(crate) fn needs(user: &str, said: Option<Behind>) -> Result<Needs, Failure> 
         sentences
     };
     objections.extend(match_blocks::lose_login(behind));
-    objections.extend(settings.keeps_out(user));
+    objections.extend(logs_in.then(|| settings.keeps_out(user)).flatten());
     Ok(Needs {
         behind,
         file,

@@ -4,7 +4,7 @@
 mod planning;
 mod writing;
 
-use crate::change::drop_in;
+use crate::change::drop_in::{self, Whose};
 use crate::change::service::Service;
 use crate::host::state_mount;
 use crate::host::user_selection::{sudo_caller, user_names};
@@ -112,7 +112,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let user = options.user(context)?;
     refuse_while_changing(options.service)?;
     let console = &context.console;
-    let change = prepare(console, options.service, options.behind, &user.name)?;
+    let whose = Whose {
+        user: &user.name,
+        logs_in: options.user_logs_in(),
+    };
+    let change = prepare(console, options.service, options.behind, whose)?;
     change.show(console);
     if !change.objections.is_empty() && !options.anyway {
         return Err(Failure::new(
@@ -130,8 +134,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         }
     }
     let loaded = fresh(context.load()?);
-    // A dry run may not know yet who will make the trial login.
-    if !options.no_trial && (options.named().is_some() || !options.dry_run) {
+    if options.has_trial() {
         foresee(console, &loaded, &user.name)?;
     }
     if options.dry_run {
@@ -151,7 +154,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let writing = Writing {
         console,
         service: options.service,
-        user: &user.name,
+        whose,
         seconds: options.try_for(),
         state: &state,
     };
@@ -172,6 +175,21 @@ impl Options {
     fn try_for(&self) -> Option<u32> {
         let by_default = !self.no_try && !self.yes;
         self.try_time.or(by_default.then_some(TRY))
+    }
+
+    /// Whether the user makes a trial login.
+    fn has_trial(&self) -> bool {
+        !self.no_trial && self.is_user_known()
+    }
+
+    /// Whether the user must be able to log in: for the trial login, or to confirm the change.
+    fn user_logs_in(&self) -> bool {
+        self.is_user_known() && (!self.no_trial || self.try_for().is_some())
+    }
+
+    /// A dry run does not ask which user logs in.
+    fn is_user_known(&self) -> bool {
+        !self.dry_run || self.named().is_some()
     }
 
     /// The name of the user for the trial login, if the command line or sudo says it.
@@ -265,6 +283,23 @@ mod tests {
         assert_eq!(try_for("--no-try"), Ok(None));
         assert_eq!(try_for("--yes"), Ok(None));
         assert_eq!(try_for("--yes --try 5m"), Ok(Some(300)));
+    }
+
+    #[test]
+    fn a_script_names_no_user_because_none_has_to_log_in() {
+        for (words, logs_in) in [
+            ("--yes --no-trial", false),
+            ("--no-try --no-trial", false),
+            ("--yes --no-trial --dry-run", false),
+            ("--yes --no-trial --try 5m", true),
+            ("--no-trial", true),
+            ("--yes", true),
+            ("--dry-run --user alice", true),
+        ] {
+            let words = ["enable", "sshd"].into_iter().chain(words.split(' '));
+            let line = Line::parse_from(words);
+            assert_eq!(line.options.user_logs_in(), logs_in);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What `enable` changes: the new stacks and settings, what speaks against them, and the trial login.
 
+use crate::change::drop_in::Whose;
 use crate::change::plan::Planned;
 use crate::change::record::Store;
 use crate::change::service::{Service, path, present_stacks, used};
@@ -100,7 +101,7 @@ pub(crate) fn prepare(
     console: &Console,
     service: Service,
     behind: Option<Behind>,
-    user: &str,
+    whose: Whose<'_>,
 ) -> Result<Change, Failure> {
     let mut change = Change {
         plans: Vec::new(),
@@ -111,7 +112,7 @@ pub(crate) fn prepare(
     let mut settings = None;
     match service {
         Service::Sshd => {
-            let needs = drop_in::needs(user, behind)?;
+            let needs = drop_in::needs(whose, behind)?;
             change.behind = needs.behind;
             change.objections = needs.objections;
             settings = needs.file;
@@ -153,7 +154,7 @@ pub(crate) fn prepare(
     }
     change.through = plan::through(service, &change.plans, &written);
     if service == Service::All && change.through.contains(&"sshd") {
-        change.objections.extend(drop_in::hides_prompts(user));
+        change.objections.extend(drop_in::hides_prompts(whose.user));
     }
     Ok(change)
 }

@@ -1,5 +1,6 @@
 //! Writes the change of `enable`, with a record and with what rolls it back, and waits for the confirmation.
 
+use crate::change::drop_in::Whose;
 use crate::change::record::{Record, Store};
 use crate::change::service::Service;
 use crate::change::{drop_in, undo, watchdog};
@@ -16,8 +17,7 @@ use std::time::Duration;
 pub(crate) struct Writing<'a> {
     pub(crate) console: &'a Console,
     pub(crate) service: Service,
-    /// The user whose settings of sshd count.
-    pub(crate) user: &'a str,
+    pub(crate) whose: Whose<'a>,
     /// The time for a confirmation, if the change needs one.
     pub(crate) seconds: Option<u32>,
     pub(crate) state: &'a State,
@@ -57,7 +57,7 @@ impl Writing<'_> {
     /// Refuses a change if a file or a setting of sshd is no longer as it was when the change was shown.
     fn refuse_what_has_changed(&self, change: &Change) -> Result<(), Failure> {
         if self.service == Service::Sshd {
-            let needs = drop_in::needs(self.user, Some(change.behind))?;
+            let needs = drop_in::needs(self.whose, Some(change.behind))?;
             let is_known = |text| change.objections.contains(text);
             let is_planned = change.plans.iter().any(|plan| drop_in::reads(&plan.path));
             if needs.file.is_some() != is_planned || !needs.objections.iter().all(is_known) {
@@ -92,7 +92,7 @@ impl Writing<'_> {
         for plan in &change.plans {
             files::put(&plan.path, &plan.after, &plan.metadata())?;
             if drop_in::reads(&plan.path) {
-                drop_in::take_effect(self.user, change.behind)?;
+                drop_in::take_effect(self.whose.user, change.behind)?;
             }
         }
         Ok(())
@@ -108,7 +108,7 @@ impl Writing<'_> {
              If not, type in another window, as root: pam-onelogin disable {name}\n\
              Without an answer the change is rolled back, even if this window is closed.",
             record.left(),
-            service.second_login(self.user),
+            service.second_login(self.whose.user),
         ));
         let mut is_there = true;
         loop {
