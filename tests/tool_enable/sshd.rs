@@ -404,20 +404,20 @@ fn settings_of_others_that_count_before_ours_leave_nothing_changed() {
         let text = format!("{text}Port {port}\nListenAddress 127.0.0.1\n");
         write(&scene, "/etc/ssh/sshd_config", text);
     };
-    config(format!("PasswordAuthentication yes\n{}", included("")));
-    let screen = bad_saying(enable(&words), "needs \"PasswordAuthentication no\"");
+    config(format!("UsePAM no\n{}", included("")));
+    let screen = bad_saying(enable(&words), "needs \"UsePAM yes\"");
     assert!(!screen.contains("+ AuthenticationMethods"), "{screen}");
     // In a file whose name comes first.
     config(included(""));
     let earlier = "/etc/ssh/sshd_config.d/00-a.conf";
-    write(&scene, earlier, "PasswordAuthentication yes\n");
-    let screen = bad_saying(enable(&words), "needs \"PasswordAuthentication no\"");
+    write(&scene, earlier, "UsePAM no\n");
+    let screen = bad_saying(enable(&words), "needs \"UsePAM yes\"");
     assert!(screen.contains("nothing was changed"), "{screen}");
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);
     // Root by ssh needs more than ours.
     fs::remove_file(earlier).unwrap();
-    let root = words_of("sshd --behind key --user root --no-trial --yes");
+    let root = words_of("sshd --behind key --user root --no-trial --yes --try 3600");
     bad_saying(enable(&root), "root cannot log in by SSH");
     // Without a record ours goes all the same; what somebody has made of it is theirs.
     good(enable(&words));
@@ -458,11 +458,11 @@ fn a_dry_run_and_a_real_run_name_the_setting_that_wins_before_any_code_is_asked_
     let port = free_port();
     for (place, above, file, behind, needed) in [
         (
-            "00-a.conf:2: sshd uses \"PasswordAuthentication yes\"",
+            "00-a.conf:2: sshd uses \"UsePAM no\"",
             "",
-            "# ours\nPasswordAuthentication yes\n",
+            "# ours\nUsePAM no\n",
             "key",
-            "PasswordAuthentication no",
+            "UsePAM yes",
         ),
         (
             "sshd_config:1: sshd uses \"UsePAM no\"",
@@ -500,14 +500,55 @@ fn a_dry_run_and_a_real_run_name_the_setting_that_wins_before_any_code_is_asked_
             assert_eq!(stacks(), before);
         }
     }
-    // A file that comes later, or the line that sshd needs, is no reason to refuse.
-    write(&scene, "/etc/ssh/sshd_config", included(""));
-    write(&scene, earlier, "PasswordAuthentication no\n");
-    let later = "/etc/ssh/sshd_config.d/50-cloud-init.conf";
-    write(&scene, later, "PasswordAuthentication yes\n");
-    let words = words_of("sshd --behind key --user alice --no-trial");
-    good(enable(&[&words[..], &["--dry-run"]].concat()));
-    good(enable(&[&words[..], &["--yes"]].concat()));
+    // A file that comes later, or a line that does not matter, is no reason to refuse.
+    for switch in ["no", "yes"] {
+        write(&scene, "/etc/ssh/sshd_config", included(""));
+        let text = format!("PasswordAuthentication {switch}\n");
+        write(&scene, earlier, &text);
+        let later = "/etc/ssh/sshd_config.d/50-cloud-init.conf";
+        write(&scene, later, "UsePAM no\n");
+        let words = words_of("sshd --behind key --user alice --no-trial");
+        good(enable(&[&words[..], &["--dry-run"]].concat()));
+        good(enable(&[&words[..], &["--yes"]].concat()));
+        good(disable("sshd"));
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn check_and_enable_judge_the_settings_of_sshd_alike() {
+    let scene = machine(&[]);
+    let tail = format!("Port {}\nListenAddress 127.0.0.1\n", free_port());
+    let config =
+        |settings: &str| write(&scene, "/etc/ssh/sshd_config", format!("{settings}{tail}"));
+    config(KEY);
+    good(enable(&words_of(
+        "sshd --behind key --user alice --no-trial --yes",
+    )));
+    let methods = "publickey,keyboard-interactive";
+    for (also, switch, is_right) in [
+        ("", "no", true),
+        ("", "yes", true),
+        (" password", "no", true),
+        (" password", "yes", false),
+        (" publickey,password", "yes", false),
+        (" publickey,password,keyboard-interactive", "no", true),
+        (" publickey,password,keyboard-interactive", "yes", false),
+        (" publickey", "no", false),
+        (" hostbased", "no", true),
+    ] {
+        let settings = KEY.replace(methods, &format!("{methods}{also}")).replace(
+            "PasswordAuthentication no",
+            &format!("PasswordAuthentication {switch}"),
+        );
+        config(&settings);
+        let words = words_of("sshd --behind key --user alice --no-trial --dry-run");
+        let (status, screen) = enable(&words).finish();
+        assert_eq!(status.success(), is_right, "{settings}{screen}");
+        let (status, screen) = tool(&["check", "--offline", "sshd"]).finish();
+        assert_eq!(status.success(), is_right, "{settings}{screen}");
+    }
+    config(KEY);
     good(disable("sshd"));
 }
 
@@ -605,9 +646,10 @@ fn no_ssh_client_is_needed() {
 fn methods_that_ask_for_more_than_is_needed_stay() {
     let scene = machine(&[]);
     let both = included("AuthenticationMethods publickey,keyboard-interactive\n");
+    let both = both.replace("UsePAM yes", "UsePAM no");
     let sshd = Sshd::start_by_the_machines_file(&scene.stage, &both);
     let words = "enable sshd --behind password --user alice --no-trial --yes";
-    good_saying(tool(&words_of(words)), "+ PasswordAuthentication no");
+    good_saying(tool(&words_of(words)), "+ UsePAM yes");
     let (_, screen) = sshd
         .client("alice", &["PreferredAuthentications=none"])
         .finish();
@@ -653,8 +695,9 @@ fn sshd_is_refused_while_its_settings_let_in_too_many_or_nobody() {
             "AuthenticationMethods cannot be satisfied",
         ),
         (
-            KEY.replace("PasswordAuthentication no", "PasswordAuthentication yes"),
-            "needs \"PasswordAuthentication no\"",
+            KEY.replace("PasswordAuthentication no", "PasswordAuthentication yes")
+                .replace("AuthenticationMethods", "#"),
+            "--behind",
         ),
         (
             KEY.replace(

@@ -4,7 +4,7 @@ use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_facto
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, Said, Sshd, View};
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{method, switch};
+use crate::sshd::methods::{hides_prompts, method, switch};
 use crate::ui::finding::{Finding, Place, Severity, UNKNOWN};
 use std::time::Duration;
 
@@ -195,8 +195,7 @@ fn methods(
     let place = view.place(Keyword::Methods);
     let place = place.or_else(|| view.place(Keyword::KbdInteractive));
     let lists = view.methods();
-    let is_usable = |list: &&Vec<&str>| list.iter().all(|method| view.is_enabled(method));
-    let usable: Vec<_> = lists.iter().filter(is_usable).collect();
+    let usable = view.usable_methods();
     if usable.is_empty() {
         let mut methods = lists.iter().flatten();
         let off = methods.find(|method| !view.is_enabled(method));
@@ -214,12 +213,12 @@ fn methods(
         return;
     }
     let has_first = has_strict_factor(stack);
-    for &list in &usable {
+    for list in &usable {
         let has = |name: &str| list.iter().any(|one| method(one) == name);
         let shown = list.join(",");
         let is_bare = list.len() == 1 && !has_first;
-        let finding = if has("password") {
-            let is_only = usable.iter().all(|list| list.contains(&"password"));
+        let finding = if hides_prompts(list) {
+            let is_only = usable.iter().all(|list| hides_prompts(list));
             password(subject, view, is_only, is_bare, findings);
             continue;
         } else if !has("keyboard-interactive") {

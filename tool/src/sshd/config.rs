@@ -3,7 +3,7 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{METHODS, is_key_first, switch};
+use crate::sshd::methods::{METHODS, hides_prompts, is_key_first, switch};
 use crate::ui::finding::Place;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -252,13 +252,22 @@ impl<'a> View<'a> {
         lists.map(|list| list.split(',').collect()).collect()
     }
 
+    /// The lists of methods that are all enabled: sshd skips the other lists.
+    pub(crate) fn usable_methods(&self) -> Vec<Vec<&'a str>> {
+        let mut lists = self.methods();
+        lists.retain(|list| list.iter().all(|method| self.is_enabled(method)));
+        lists
+    }
+
     /// Whether a list of methods that are all enabled contains no key.
     pub(crate) fn lets_in_without_key(&self) -> bool {
-        let is_way = |list: &Vec<&str>| {
-            let mut methods = list.iter();
-            methods.all(|method| *method != "publickey" && self.is_enabled(method))
-        };
-        self.methods().iter().any(is_way)
+        let lists = self.usable_methods();
+        lists.iter().any(|list| !list.contains(&"publickey"))
+    }
+
+    /// Whether a login can go by the method `password`.
+    pub(crate) fn accepts_passwords(&self) -> bool {
+        self.usable_methods().iter().any(|list| hides_prompts(list))
     }
 
     /// Whether a method is switched on.

@@ -5,7 +5,7 @@ use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{KEYBOARD, METHODS, is_behind_key, needed, switch, ways};
+use crate::sshd::methods::{KEYBOARD, METHODS, hides_prompts, is_behind_key, needed, switch, ways};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -55,7 +55,7 @@ impl Settings {
     /// Whether sshd accepts passwords, and only without prompts.
     pub(crate) fn hides_prompts(&self) -> bool {
         self.is(Keyword::UsePam, "yes")
-            && self.is(Keyword::Password, "yes")
+            && self.usable_ways().iter().any(|way| hides_prompts(way))
             && !self.is(Keyword::KbdInteractive, "yes")
     }
 
@@ -139,10 +139,16 @@ impl Settings {
             .collect()
     }
 
-    /// The methods that sshd offers first: those of lists in which each method is switched on.
-    pub(crate) fn first_methods(&self) -> BTreeSet<&str> {
+    /// The ways in by lists in which each method is switched on: sshd skips the other lists.
+    fn usable_ways(&self) -> Vec<Vec<&str>> {
         let mut ways = self.ways_now();
         ways.retain(|way| way.iter().all(|method| self.is_on(method)));
+        ways
+    }
+
+    /// The methods that sshd offers first.
+    pub(crate) fn first_methods(&self) -> BTreeSet<&str> {
+        let ways = self.usable_ways();
         let firsts = ways.iter().filter_map(|way| way.first().copied());
         firsts.collect()
     }
@@ -189,14 +195,23 @@ impl Settings {
                 why,
             );
         }
-        if !self.is(Keyword::Password, "no") {
-            let why = "a password login cannot show the prompt for a code, and fails";
-            need(Keyword::Password, "PasswordAuthentication no", why);
+        let ways = self.usable_ways();
+        let by_switch = self.any_method_is_enough();
+        if by_switch && ways.iter().any(|way| hides_prompts(way)) {
+            need(Keyword::Password, "PasswordAuthentication no", NO_PROMPT);
         }
-        let ways = self.ways();
         let (line, fits) = needed(behind);
-        for way in ways.iter().filter(|way| !fits(way)) {
-            let why = if way.contains(&KEYBOARD) {
+        if ways.is_empty() && self.is(Keyword::KbdInteractive, "yes") {
+            let why = "every list of methods has a method that is off, and no user can log in";
+            need(Keyword::Methods, line, why);
+        }
+        // Of methods that are enough by their switches, one sentence is enough.
+        let most = if by_switch { 1 } else { ways.len() };
+        let unfit = ways.iter().filter(|way| !fits(way) || hides_prompts(way));
+        for way in unfit.take(most) {
+            let why = if hides_prompts(way) {
+                NO_PROMPT.to_owned()
+            } else if way.contains(&KEYBOARD) {
                 "the stack denies every login without a key before it".to_owned()
             } else {
                 format!("\"{}\" accepts a login without OneLogin", way.join(","))
@@ -240,6 +255,8 @@ impl Missing {
     }
 }
 
+const NO_PROMPT: &str = "a password login cannot show the prompt for a code, and fails";
+
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 /// The folder without which sshd of Debian and Ubuntu does not start.
 const RUN: &str = "/run/sshd";
@@ -250,7 +267,7 @@ mod tests {
     fn settings(methods: &str, further: &str) -> Settings {
         Settings::read(&format!(
             "usepam yes\nkbdinteractiveauthentication yes\npasswordauthentication no\n\
-             authenticationmethods {methods}\n{further}"
+             pubkeyauthentication yes\nauthenticationmethods {methods}\n{further}"
         ))
     }
 
@@ -328,6 +345,14 @@ mod tests {
     fn each_setting_that_is_wrong_is_named_with_its_line() {
         let good = "publickey,keyboard-interactive";
         assert!(settings(good, "").missing(Behind::Key).is_empty());
+        // Where no list of methods in use has "password", its switch does not matter; sshd skips a list with a
+        // method that is off.
+        let switched_on = settings(good, "passwordauthentication yes");
+        assert!(switched_on.missing(Behind::Key).is_empty());
+        let skipped = settings("publickey,keyboard-interactive password", "");
+        assert!(skipped.missing(Behind::Key).is_empty());
+        let by_switch = settings("any", "passwordauthentication yes");
+        assert_eq!(by_switch.missing(Behind::Key).len(), 2);
         let password = settings("keyboard-interactive", "");
         assert!(password.missing(Behind::Password).is_empty());
         for (methods, further, line) in [
@@ -338,9 +363,19 @@ mod tests {
                 "KbdInteractiveAuthentication yes",
             ),
             (
-                good,
+                "publickey,keyboard-interactive password",
                 "passwordauthentication yes",
-                "PasswordAuthentication no",
+                "AuthenticationMethods publickey,keyboard-interactive",
+            ),
+            (
+                "publickey,password,keyboard-interactive",
+                "passwordauthentication yes",
+                "AuthenticationMethods publickey,keyboard-interactive",
+            ),
+            (
+                "password",
+                "",
+                "AuthenticationMethods publickey,keyboard-interactive",
             ),
             (
                 "any",

@@ -21,8 +21,9 @@ pub(crate) fn see_no_prompt() -> Vec<String> {
     let sshd = Sshd::read(&TargetSystem::this());
     let hidden = sshd.for_some().filter_map(|(index, _)| {
         let said = sshd.own(index, Keyword::Password).filter(Said::is_on)?;
-        let shows_prompts = sshd.within(index).is_on(Keyword::KbdInteractive);
-        (!shows_prompts).then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT))
+        let view = sshd.within(index);
+        let is_hidden = view.accepts_passwords() && !view.is_on(Keyword::KbdInteractive);
+        is_hidden.then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT))
     });
     hidden.collect()
 }

@@ -18,6 +18,12 @@ pub(crate) fn needed(behind: Behind) -> (&'static str, fn(&[&str]) -> bool) {
     }
 }
 
+/// Whether a login by this list of methods must pass the method `password`, which cannot show a prompt for a code.
+/// `PasswordAuthentication` matters only if sshd accepts such a list.
+pub(crate) fn hides_prompts(way: &[&str]) -> bool {
+    way.iter().any(|one| method(one) == "password")
+}
+
 /// Whether sshd uses the stack before a key.
 pub(crate) fn is_open(way: &[&str]) -> bool {
     let asks_pam = |method: &&str| [KEYBOARD, "password", "any"].contains(method);
