@@ -130,6 +130,7 @@ fn a_wrong_secret_is_told_by_its_table_and_what_to_compare() {
     assert!(checked.what("token").contains("401"));
     assert!(checked.what("token").ends_with("the token of [onelogin]"));
     assert!(checked.part("token", "advice").contains("client_secret"));
+    assert_eq!(place(&checked, "token"), line_with(&world, "client_id"));
     assert!(!checked.ran.out.contains("wrong-secret"));
 }
 
@@ -203,6 +204,7 @@ fn a_host_that_does_not_exist_or_cannot_be_reached_is_told_before_anything_is_se
         checked.what("no-connection"),
         "127.0.0.1 refuses the connection: 127.0.0.1:1: ",
     );
+    assert_eq!(place(&checked, "no-connection"), line_with(&world, "url"));
     let advice = checked.part("no-connection", "advice");
     has(
         advice,
@@ -389,6 +391,10 @@ fn a_scope_that_is_missing_is_told_by_call_and_table() {
     let what = checked.what("scope-missing");
     has(what, "may not list the devices of a user: status=403");
     has(what, "[onelogin] needs the scope \"Manage All\"");
+    assert_eq!(
+        place(&checked, "scope-missing"),
+        line_with(&world, "client_id")
+    );
     assert_eq!(checked.severity("scope-small"), ["good"]);
 
     set_scope(&world, Scope::AuthenticationOnly);
@@ -398,15 +404,26 @@ fn a_scope_that_is_missing_is_told_by_call_and_table() {
 }
 
 #[test]
-fn manage_all_is_a_warning_and_the_least_that_was_seen_to_do_is_none() {
+fn manage_all_is_a_note_as_version_2_needs_it_and_the_least_that_was_seen_to_do_is_none() {
     let [id, lines @ ..] = LOOKUP;
     let world = World::with([push()], &lines);
     world.onelogin.add_credential(id, "lookup-secret");
     let checked = Checked::of(&world, &["--user", NAME]);
-    assert_eq!(checked.severity("scope-large"), ["warning"; 2]);
+    // OneLogin documents no smaller scope, so an administrator cannot mend it: the exit status does not depend on it.
+    assert_eq!(checked.severity("scope-large"), ["note"; 2]);
     for finding in checked.all("scope-large") {
         assert!(finding["what"].as_str().unwrap().ends_with("Manage All"));
+        has(
+            finding["advice"].as_str().unwrap(),
+            "see \"SET UP ONELOGIN\"",
+        );
     }
+    let large = checked.all("scope-large").into_iter();
+    let lines: Vec<_> = large.map(|it| it["line"].as_u64().unwrap()).collect();
+    let expected = ["lookup.client_id", "client_id"].map(|key| line_with(&world, key).1);
+    assert_eq!(lines, expected);
+    let quiet = run(at(&world.place, &["check", "--quiet"]), &[]);
+    assert!(!quiet.out.contains("Manage All"), "{}", quiet.out);
 
     let onelogin = &world.onelogin;
     onelogin.set_scope_rules(ScopeRules::Observed);
@@ -475,6 +492,7 @@ fn version_1_has_scopes_of_its_own() {
     assert_eq!(world.onelogin.count("", "/verify"), 0, "it would be a try");
     world.onelogin.set_scope(id, Scope::ReadAll);
     let checked = Checked::of(&world, &["--user", NAME]);
+    assert_eq!(checked.severity("scope-large"), ["warning"]);
     assert!(checked.part("scope-large", "advice").contains("Read Users"));
 }
 
@@ -493,6 +511,21 @@ fn the_forms_of_the_replies_are_told_and_none_of_their_values() {
             assert!(!what.contains("501"), "{what}");
         }
     }
+}
+
+#[test]
+fn the_command_to_type_has_the_name_of_the_user() {
+    let world = World::with([], &[]);
+    let checked = Checked::of(&world, &[NAME]);
+    let advice = checked.part("user", "advice");
+    assert!(
+        advice.ends_with(&format!("type: sudo pam-onelogin enroll {NAME}")),
+        "{advice}"
+    );
+    assert_eq!(
+        checked.part("not-tried", "advice"),
+        format!("to test the rest, type: pam-onelogin test {NAME}")
+    );
 }
 
 #[test]
@@ -804,6 +837,25 @@ fn a_path_in_the_url_and_a_file_that_does_not_exist_are_called_so() {
     let advice = checked.part("secret-file", "advice");
     let command = format!("type: sudo install -m 600 /dev/null {secret}; ");
     assert!(advice.starts_with(&command), "{advice}");
+}
+
+/// The file and the line of the only finding with this id.
+fn place(checked: &Checked, id: &str) -> (String, u64) {
+    let finding = &checked.all(id)[0];
+    let path = finding["path"].as_str().unwrap();
+    (path.to_owned(), finding["line"].as_u64().unwrap())
+}
+
+/// The file of the configuration, and the line that sets this key of `[onelogin]`.
+fn line_with(world: &World, key: &str) -> (String, u64) {
+    let path = world.place.config_path();
+    let text = std::fs::read_to_string(&path).unwrap();
+    let is_it = |line: &str| {
+        let key_of = line.split('=').next().unwrap().trim();
+        key_of.trim_start_matches("onelogin.") == key
+    };
+    let line = (1..).zip(text.lines()).find(|(_, line)| is_it(line));
+    (path.display().to_string(), line.unwrap().0)
 }
 
 /// Of the credential that verifies.

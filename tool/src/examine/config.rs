@@ -4,7 +4,7 @@
 use crate::examine::gateway;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
-use crate::ui::finding::{AS_ROOT, Finding};
+use crate::ui::finding::{AS_ROOT, Finding, Place};
 use ipnet::IpNet;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, load};
@@ -161,13 +161,35 @@ fn covers(networks: &[IpNet], all: &str) -> bool {
     all.is_some_and(|all| together.iter().any(|network| network.contains(&all)))
 }
 
-/// The line of a key at the top of the file, from 1.
+/// The line of a key, from 1. The key is written with its table: `onelogin.url`.
 pub(super) fn line_of(text: &str, key: &str) -> Option<usize> {
-    let is_it = |line: &str| {
-        let rest = line.trim_start().strip_prefix(key);
-        rest.is_some_and(|rest| rest.trim_start().starts_with('='))
-    };
-    text.lines().position(is_it).map(|index| index + 1)
+    let mut table = String::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        let name = |text: &str| text.split_whitespace().collect::<String>();
+        if let Some(rest) = line.trim_start().strip_prefix('[') {
+            table = name(rest.split(']').next().unwrap_or_default());
+        } else if let Some((word, _)) = line.split_once('=') {
+            let word = name(word);
+            let is_it = match table.as_str() {
+                "" => word == key,
+                table => {
+                    key.strip_prefix(table)
+                        .and_then(|rest| rest.strip_prefix('.'))
+                        == Some(&word)
+                }
+            };
+            if is_it {
+                return Some(number);
+            }
+        }
+    }
+    None
+}
+
+/// The place of a key in the configuration.
+pub(super) fn place_of(subject: &Subject<'_>, key: &str) -> Place {
+    let text = Zeroizing::new(subject.machine.text_or_empty(subject.config));
+    Place::of(subject.config, line_of(&text, key))
 }
 
 /// The files that a configuration names.
@@ -341,3 +363,27 @@ const DENIED: &str = "every login that needs a second factor is denied (reason=c
 
 /// How the fault about a missing key begins.
 const NEEDS: &str = "[onelogin] needs ";
+
+#[cfg(test)]
+mod tests {
+    use super::line_of;
+
+    #[test]
+    fn the_line_of_a_key_is_that_in_its_table() {
+        let text = "failmode = \"safe\"\nonelogin.url = 1\n[onelogin]\n# client_id = 1\nlookup.client_id = 2\n \
+                    client_id=3\n[ onelogin.lookup ]\nclient_id = 4\n[users]\nurl = 5\n";
+        for (key, line) in [
+            ("failmode", Some(1)),
+            ("onelogin.url", Some(2)),
+            ("onelogin.lookup.client_id", Some(5)),
+            ("onelogin.client_id", Some(6)),
+            ("users.url", Some(10)),
+            ("users.client_id", None),
+        ] {
+            assert_eq!(line_of(text, key), line, "{key}");
+        }
+        let text = "[onelogin.lookup]\nclient_id = 4\n";
+        assert_eq!(line_of(text, "onelogin.lookup.client_id"), Some(2));
+        assert_eq!(line_of(text, "onelogin.client_id"), None);
+    }
+}

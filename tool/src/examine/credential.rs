@@ -1,11 +1,12 @@
 //! What the API credentials may do: each call that logins here need, and some that they should not be able
 //! to make. Only reading calls are made; the report lists what they cannot test.
 
+use crate::examine::config::place_of;
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::examine::{directory, gateway};
-use crate::login::outlook::{Prediction, subject};
-use crate::ui::finding::Finding;
+use crate::login::outlook::{Prediction, subject, word};
+use crate::ui::finding::{Finding, Place};
 use pam_onelogin::api::{ApiError, ApiTrouble, Found};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
@@ -31,6 +32,7 @@ pub(crate) fn examine(
     // A cached token would prove nothing about the credential.
     let nowhere = State::nowhere();
     let mut probe = Probe {
+        subject,
         loaded,
         config: &loaded.config,
         client: Client::new(&loaded.config, loaded.secrets.as_ref(), &nowhere, replies),
@@ -45,6 +47,7 @@ pub(crate) fn examine(
 }
 
 struct Probe<'a> {
+    subject: &'a Subject<'a>,
     loaded: &'a Loaded,
     config: &'a Config,
     client: Client<'a>,
@@ -67,14 +70,16 @@ impl Probe<'_> {
         if looks_up && user.is_none() {
             directory::empty_usernames(&mut self.client, self.config, self.findings);
         }
-        let device = user.as_ref().and_then(|user| self.devices(user));
+        let device = user
+            .as_ref()
+            .and_then(|user| self.devices(name.unwrap_or_default(), user));
         if verifies {
             if let Some((user, device)) = user.as_ref().zip(device.as_ref()) {
                 self.verification(user, device);
             }
             self.enrolment(user.as_ref());
         }
-        self.not_tried(user.is_some(), device.is_some());
+        self.not_tried(name, user.is_some(), device.is_some());
         if has_lookup && looks_up {
             self.excess(Role::Lookup, user.as_ref());
         }
@@ -92,17 +97,28 @@ impl Probe<'_> {
     fn through_a_gateway(&mut self, name: Option<&str>) {
         let user = self.user(name);
         directory::editable(self.config, self.findings);
-        let device = user.as_ref().and_then(|user| self.devices(user));
+        let device = user
+            .as_ref()
+            .and_then(|user| self.devices(name.unwrap_or_default(), user));
         if let Some((user, device)) = user.as_ref().zip(device.as_ref()) {
             self.verification(user, device);
         }
         self.enrolment(user.as_ref());
-        self.not_tried(user.is_some(), device.is_some());
+        self.not_tried(name, user.is_some(), device.is_some());
         gateway::refuses(&mut self.client, self.config, self.findings);
     }
 
     fn deadline(&self) -> Deadline {
         Deadline::after(self.config.onelogin.request_timeout)
+    }
+
+    /// The line of the credential of a role; behind a gateway, that of the certificate of this host.
+    fn place(&self, role: Role) -> Place {
+        if self.config.onelogin.access.certificate().is_some() {
+            return place_of(self.subject, "onelogin.client_cert");
+        }
+        let table = self.client.table_of(role).trim_matches(['[', ']']);
+        place_of(self.subject, &format!("{table}.client_id"))
     }
 
     fn token(&mut self, role: Role) -> bool {
@@ -131,6 +147,7 @@ impl Probe<'_> {
         );
         self.findings.push(
             Finding::fault("token", what)
+                .of(Some(self.place(role)))
                 .why("every login is denied (reason=credential)")
                 .advice(advice),
         );
@@ -197,7 +214,7 @@ impl Probe<'_> {
     }
 
     /// A device of the user.
-    fn devices(&mut self, user: &UserId) -> Option<Device> {
+    fn devices(&mut self, name: &str, user: &UserId) -> Option<Device> {
         let deadline = self.deadline();
         let client = &mut self.client;
         let devices = match self.config.onelogin.version {
@@ -206,13 +223,14 @@ impl Probe<'_> {
         };
         let devices = self.may(Role::Lookup, "list the devices of a user", devices)?;
         if devices.usable.is_empty() {
-            let what = "this user has no device that can be used here";
+            let what = format!("{name} has no device that can be used here");
+            let word = word(name);
             self.findings.push(
                 Finding::warning("user", what)
                     .why("the calls for codes and pushes could not be tested")
-                    .advice(
-                        "pass another user with --user NAME; to set up a factor, type: sudo pam-onelogin enroll NAME",
-                    ),
+                    .advice(format!(
+                        "pass another user with --user NAME; to set up a factor, type: sudo pam-onelogin enroll {word}",
+                    )),
             );
         }
         devices.usable.into_iter().next()
@@ -249,7 +267,7 @@ impl Probe<'_> {
         self.config.users.no_factor == NoFactor::Enroll
     }
 
-    fn not_tried(&mut self, has_user: bool, has_device: bool) {
+    fn not_tried(&mut self, name: Option<&str>, has_user: bool, has_device: bool) {
         let what = if has_device {
             "not tested: checking a code and sending a push; both would count against the limits"
         } else if has_user {
@@ -257,9 +275,11 @@ impl Probe<'_> {
         } else {
             "not tested: devices and verifications; to test them, pass --user NAME"
         };
+        let user = name.filter(|_| has_user).map(word);
+        let user = user.as_deref().unwrap_or("USER");
         self.findings.push(
             Finding::note("not-tried", what)
-                .advice("to test the rest, type: pam-onelogin test USER"),
+                .advice(format!("to test the rest, type: pam-onelogin test {user}")),
         );
     }
 
@@ -269,6 +289,7 @@ impl Probe<'_> {
             Some(_) => "of the gateway".to_owned(),
             None => format!("in {}", self.client.table_of(role)),
         };
+        let place = self.place(role);
         let error = match result {
             Ok(value) => {
                 let what = format!("the credential {whose} may {what}");
@@ -284,6 +305,7 @@ impl Probe<'_> {
                     "scope-missing",
                     format!("the credential {whose} may not {what}: {detail}"),
                 )
+                .of(Some(place))
                 .why("logins are denied (reason=credential)")
                 .advice("give it that scope: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5)")
             }
@@ -328,21 +350,29 @@ impl Probe<'_> {
             }
         };
         let what = format!("the credential in {table} can access {scope}");
-        let finding = if self.enrols() && role == Role::Verify {
-            Finding::note("scope-large", what).why(
-                "anyone who becomes root on this host can use it; enrolment at login needs Manage All",
+        // By OneLogin's documentation version 2 works with Manage All alone: an administrator can try a smaller
+        // scope, but cannot be told that there is one. With version 1 there is one.
+        let (finding, advice) = if self.enrols() && role == Role::Verify {
+            let why = format!("{THEFT}; enrolment at login needs Manage All");
+            (
+                Finding::note("scope-large", what).why(why),
+                PROTECT.to_owned(),
             )
+        } else if is_v2 {
+            let why = format!(
+                "{THEFT}; by OneLogin's documentation version 2 of the API needs Manage All"
+            );
+            let advice = format!(
+                "{PROTECT}; or try the scope Authentication Only for [onelogin] and Read All for [onelogin.lookup]"
+            );
+            (Finding::note("scope-large", what).why(why), advice)
         } else {
-            let advice = if is_v2 {
-                "try the scope Authentication Only for [onelogin] and Read All for [onelogin.lookup]: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5)"
-            } else {
-                "the scope Manage Users is enough for [onelogin], and Read Users for [onelogin.lookup]"
-            };
-            Finding::warning("scope-large", what)
-                .why("anyone who becomes root on this host can use it")
-                .advice(advice)
+            let advice = "the scope Manage Users is enough for [onelogin], and Read Users for [onelogin.lookup]";
+            let finding = Finding::warning("scope-large", what).why(THEFT);
+            (finding, advice.to_owned())
         };
-        self.findings.push(finding);
+        let place = self.place(role);
+        self.findings.push(finding.of(Some(place)).advice(advice));
     }
 
     fn rate_limit(&mut self, role: Role) {
@@ -369,6 +399,13 @@ impl Probe<'_> {
         });
     }
 }
+
+/// What follows from a credential that may do more than logins need.
+const THEFT: &str = "anyone who becomes root on this host can use it";
+
+/// What to do where a large scope is needed, and where to read what follows from it.
+const PROTECT: &str = "protect this host like the tenant itself: see \"SET UP ONELOGIN\" in pam_onelogin.conf(5), and the page \
+     \"For security officers\"";
 
 /// A name or an id that no user has.
 fn nobody(config: &Config) -> Option<UserKey> {

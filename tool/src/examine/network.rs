@@ -2,7 +2,7 @@
 
 use crate::examine::certificate;
 use crate::examine::replies::{DOWN, of_error};
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Place, Severity};
 use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::{Config, FailMode};
 use pam_onelogin::login::Deadline;
@@ -12,8 +12,25 @@ use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// Checks each step. The result tells whether there is a connection that the module would use.
-pub(crate) fn examine(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
+/// Checks each step. The result tells whether there is a connection that the module would use. `place` is the line
+/// with the name of the server that this host connects to.
+pub(crate) fn examine(
+    config: &Config,
+    place: &Place,
+    http: &mut Http,
+    findings: &mut Vec<Finding>,
+) -> bool {
+    let known = findings.len();
+    let is_connected = steps(config, http, findings);
+    // What has to do with the name of the server is shown with its line.
+    let mut found = findings.iter_mut().skip(known);
+    if let Some(fault) = found.find(|found| found.severity == Severity::Fault) {
+        fault.place.get_or_insert_with(|| place.clone());
+    }
+    is_connected
+}
+
+fn steps(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
     let origin = &config.onelogin.origin;
     let proxy = config.onelogin.http_proxy.as_ref();
     // The server that this host connects to.

@@ -1,6 +1,7 @@
 //! OneLogin as this host sees it: the network path, the certificate, the clock, and what the credentials may
 //! do. It uses the module's own code, sends nothing to a user and changes nothing at OneLogin.
 
+use crate::examine::config::place_of;
 use crate::examine::replies::Replies;
 use crate::examine::subject::Subject;
 use crate::examine::{credential, network};
@@ -25,7 +26,12 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         return;
     }
     let mut http = Http::new(&loaded.config, trusted, None);
-    if !network::examine(&loaded.config, &mut http, findings) {
+    let server = match &loaded.config.onelogin.http_proxy {
+        None => "onelogin.url",
+        Some(_) => "onelogin.http_proxy",
+    };
+    let place = place_of(subject, server);
+    if !network::examine(&loaded.config, &place, &mut http, findings) {
         return;
     }
     let mut replies = Replies::of(&mut http);

@@ -133,7 +133,7 @@ fn exemptions(subject: &Subject<'_>, ways: &mut Vec<Way>) {
     ];
     for (is_set, key, what, who, close) in by_setting {
         if is_set {
-            let line = config::line_of(&text, key);
+            let line = config::line_of(&text, &format!("users.{key}"));
             ways.push(Way::new(what, who, close).of(at(line)));
         }
     }
