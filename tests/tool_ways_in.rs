@@ -124,7 +124,7 @@ fn each_way_in_is_a_row_with_its_users_and_its_place() {
     has(
         &text,
         "sudo does not authenticate %sudo for /usr/bin/apt\n  who    %sudo (members: alice, bob)\n  \
-         where  /etc/sudoers:2\n  close  remove NOPASSWD, unless only programs use the rule\n",
+         where  /etc/sudoers:2\n  close  remove NOPASSWD, unless only programs use the rule; type: sudo visudo -f /etc/sudoers\n",
     );
     has(
         &text,

@@ -109,7 +109,7 @@ impl Trial<'_> {
                 "the trial login could not run ({status}); to skip it, pass --no-trial"
             )));
         }
-        passed(status.success(), &said)
+        passed(&name, status.success(), &said)
     }
 
     fn behind_word(&self) -> &'static str {
@@ -121,7 +121,7 @@ impl Trial<'_> {
 }
 
 /// What the result of a trial login and its log lines mean.
-fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
+fn passed(user: &str, was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
     let decision = said.iter().rev().find(|line| {
         let events = ["accepted", "denied", "exempt", "let in"];
         events.iter().any(|event| line.starts_with(event))
@@ -147,10 +147,10 @@ fn passed(was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
         (false, Some("accepted" | "exempt")) => {
             failure("OneLogin accepted the trial login, but another line of the stack denied it")
         }
-        (false, _) => failure(
-            "the trial login was denied; to find the cause, type: pam-onelogin test USER, or: \
-             pam-onelogin check",
-        ),
+        (false, _) => failure(&format!(
+            "the trial login was denied; to find the cause, type: pam-onelogin test {user}, or: \
+             pam-onelogin check"
+        )),
     }
 }
 
@@ -366,7 +366,7 @@ mod tests {
 
     fn judged(was_let_in: bool, said: &[&str]) -> Result<Passed, String> {
         let said: Vec<_> = said.iter().map(|line| (*line).to_owned()).collect();
-        passed(was_let_in, &said).map_err(|failure| failure.0.join("\n"))
+        passed("alice", was_let_in, &said).map_err(|failure| failure.0.join("\n"))
     }
 
     #[test]

@@ -4,6 +4,7 @@ use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Place, UNKNOWN};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -343,9 +344,28 @@ fn defaults(settings: &[Setting], wait: Duration, findings: &mut Vec<Finding>) -
             }
             _ => continue,
         };
-        findings.push(finding.of(Some(setting.place.clone())));
+        findings.push(edited(finding, &setting.place));
     }
     is_said
+}
+
+/// A finding about a line of sudoers, with the command that edits its file.
+fn edited(mut finding: Finding, place: &Place) -> Finding {
+    if let Some(advice) = finding.advice.as_mut().filter(|it| !it.contains("visudo")) {
+        // An update writes over the file below /usr; sudo does not read it if there is one in /etc.
+        let copy = if place.path == Path::new(VENDOR) {
+            format!("type: sudo cp {VENDOR} {SUDOERS}; then ")
+        } else {
+            String::new()
+        };
+        let path = if copy.is_empty() {
+            place.path.as_path()
+        } else {
+            Path::new(SUDOERS)
+        };
+        let _ = write!(advice, "; {copy}type: sudo visudo -f {}", path.display());
+    }
+    finding.of(Some(place.clone()))
 }
 
 /// Another terminal of the user needs no second factor.
@@ -423,13 +443,11 @@ fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
         if let Some(commands) = commands {
             let (who, _) = members(rule);
             let what = format!("sudo does not authenticate {who} for {}", commands.trim());
-            findings.push(
-                Finding::warning("sudo-nopasswd", what)
-                    .of(Some(place.clone()))
-                    .opens_to(who)
-                    .why("NOPASSWD skips the stack")
-                    .advice("remove NOPASSWD, unless only programs use the rule"),
-            );
+            let finding = Finding::warning("sudo-nopasswd", what)
+                .opens_to(who)
+                .why("NOPASSWD skips the stack")
+                .advice("remove NOPASSWD, unless only programs use the rule");
+            findings.push(edited(finding, place));
         }
     }
 }
