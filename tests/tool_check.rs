@@ -515,6 +515,46 @@ fn the_first_factor_to_enable_sshd_with_is_the_one_that_its_settings_show() {
 }
 
 #[test]
+fn a_user_who_has_a_key_is_not_told_to_log_in_by_password() {
+    let root = tempfile::tempdir().unwrap();
+    for folder in [
+        "etc/pam.d",
+        "etc/ssh",
+        "home/alice/.ssh",
+        "home/bob/.ssh",
+        "keys",
+    ] {
+        fs::create_dir_all(root.path().join(folder)).unwrap();
+    }
+    let passwd = "alice:x:1000:1000::/home/alice:/bin/sh\nbob:x:1001:1001::/home/bob:/bin/sh\n";
+    for (path, text) in [
+        ("etc/passwd", passwd),
+        ("etc/pam.d/sshd", "auth required pam_unix.so\n"),
+        ("home/alice/.ssh/authorized_keys", "ssh-ed25519 A\n"),
+        ("home/bob/.ssh/authorized_keys", "# none yet\n"),
+        ("keys/bob", "ssh-ed25519 B\n"),
+    ] {
+        fs::write(root.path().join(path), text).unwrap();
+    }
+    let stock = "UsePAM yes\nKbdInteractiveAuthentication no\n";
+    let elsewhere = format!("{stock}AuthorizedKeysFile /keys/%u\n");
+    let by_methods = "UsePAM yes\nAuthenticationMethods keyboard-interactive\n";
+    for (settings, user, factor) in [
+        (stock, "alice", "key"),
+        (stock, "bob", "password"),
+        (stock, "carol", "password"),
+        (&elsewhere, "alice", "password"),
+        (&elsewhere, "bob", "key"),
+        (by_methods, "alice", "password"),
+    ] {
+        fs::write(root.path().join("etc/ssh/sshd_config"), settings).unwrap();
+        let ran = check_at(root.path(), &["-v", "--user", user]);
+        let command = format!("type: sudo pam-onelogin enable sshd --behind {factor} --try 5m");
+        has(&ran.out, &command);
+    }
+}
+
+#[test]
 fn a_folder_that_is_no_machine_is_said_to_be_none() {
     let root = tempfile::tempdir().unwrap();
     let ran = run(

@@ -68,7 +68,11 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     let sshd = started(&scene, &included(""));
     enters_by_password(&scene, &sshd);
 
-    bad_saying(enable(&SSHD), "pass --behind key or --behind password");
+    let screen = bad_saying(enable(&SSHD), "pass --behind key or --behind password");
+    assert!(
+        screen.contains("alice has a key in authorized_keys"),
+        "{screen}"
+    );
 
     let words = ["sshd", "--behind", "key", "--user", "alice", "--yes"];
     let login = |screen: &mut Pty| {

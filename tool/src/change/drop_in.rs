@@ -9,7 +9,8 @@ use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::config::Sshd;
 use crate::sshd::effective::{Missing, Settings};
-use crate::sshd::lost_logins::lost_logins;
+use crate::sshd::keyword::Keyword;
+use crate::sshd::lost_logins::{lost_logins, user_has_key};
 use crate::sshd::match_blocks;
 use crate::sshd::methods::{KEY, PASSWORD, needed};
 use crate::sshd::running::{self, Sessions, reload, unread};
@@ -38,13 +39,24 @@ pub(crate) struct Whose<'a> {
 pub(crate) fn needs(whose: Whose<'_>, said: Option<Behind>) -> Result<Needs, Failure> {
     let Whose { user, logs_in } = whose;
     let settings = Settings::of(None, user)?;
-    let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
-        Failure::new(
-            "cannot tell the first factor from AuthenticationMethods; pass --behind key or --behind \
-             password",
-        )
-    })?;
     let machine = TargetSystem::this();
+    let behind = said.or_else(|| settings.behind()).ok_or_else(|| {
+        let mut sentences = vec![
+            "cannot tell the first factor from AuthenticationMethods; pass --behind key or --behind \
+             password"
+                .to_owned(),
+        ];
+        let files = settings.value(Keyword::KeysFile);
+        let name = pam_onelogin::text::printable(user);
+        sentences.extend(match user_has_key(&machine, files, user).filter(|_| logs_in) {
+            Some(true) => Some(format!("{name} has a key in authorized_keys: key is the better choice")),
+            Some(false) => Some(format!(
+                "{name} has no key in authorized_keys, and could not log in by ssh after --behind key"
+            )),
+            None => None,
+        });
+        Failure(sentences)
+    })?;
     let files = Sshd::read(&machine);
     let sentences = |missing: Vec<Missing>| -> Vec<String> {
         missing.iter().map(|it| it.sentence(&files)).collect()

@@ -1,7 +1,10 @@
 //! What is examined: a machine, its configuration, its sshd.
 
 use crate::host::target_system::TargetSystem;
+use crate::host::user_selection::sudo_caller;
 use crate::sshd::config::Sshd;
+use crate::sshd::keyword::Keyword;
+use crate::sshd::lost_logins::user_has_key;
 use pam_onelogin::config::{Config, NoFactor, UnknownUser, parse};
 use std::path::Path;
 use std::time::Duration;
@@ -49,15 +52,26 @@ impl<'a> Subject<'a> {
         self
     }
 
-    /// The command that adds OneLogin to sshd, with the first factor that its logins have now.
+    /// The command that adds OneLogin to sshd, with the first factor that its logins have now: a key if sshd accepts
+    /// no login without one, or if it leaves the choice to a user who has one.
     pub(crate) fn enable_sshd(&self) -> String {
         let settings = self.sshd.global();
-        let factor = if self.sshd.path.is_some() && settings.lets_in_without_key() {
+        let is_without_key = self.sshd.path.is_some() && settings.lets_in_without_key();
+        let is_choice = settings.any_method_is_enough();
+        let factor = if is_without_key && !(is_choice && self.user_has_key()) {
             "password"
         } else {
             "key"
         };
         format!("enable sshd --behind {factor} --try 5m")
+    }
+
+    /// Whether the user of the command line, or the one who called sudo, has a key.
+    fn user_has_key(&self) -> bool {
+        let caller = sudo_caller().filter(|_| self.machine.is_this());
+        let files = self.sshd.global().value(Keyword::KeysFile);
+        let user = self.user.or(caller.as_deref());
+        user.and_then(|user| user_has_key(self.machine, files, user)) == Some(true)
     }
 
     /// Whether a service is to be looked at.

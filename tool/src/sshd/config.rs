@@ -108,8 +108,7 @@ impl Sshd {
     /// Whether every login needs one: `AuthenticationMethods` demands it for all, and in each `Match` block.
     pub(crate) fn key_always_comes_first(&self) -> bool {
         let says_so = |view: View<'_>| {
-            !is_any(view.value(Keyword::Methods))
-                && view.methods().iter().all(|list| is_key_first(list))
+            !view.any_method_is_enough() && view.methods().iter().all(|list| is_key_first(list))
         };
         self.path.is_some() && !self.cannot_be_told() && self.views().all(says_so)
     }
@@ -243,13 +242,18 @@ impl<'a> View<'a> {
     /// The lists of methods of which one must be passed, each as it is written.
     pub(crate) fn methods(&self) -> Vec<Vec<&'a str>> {
         let value = self.value(Keyword::Methods);
-        if is_any(value) {
+        if self.any_method_is_enough() {
             let mut all = METHODS.map(|(method, _)| vec![method]).to_vec();
             all.retain(|list| list.iter().all(|method| self.is_enabled(method)));
             return all;
         }
         let lists = value.split_whitespace();
         lists.map(|list| list.split(',').collect()).collect()
+    }
+
+    /// Whether `AuthenticationMethods` leaves the choice to the client.
+    pub(crate) fn any_method_is_enough(&self) -> bool {
+        is_any(self.value(Keyword::Methods))
     }
 
     /// The lists of methods that are all enabled: sshd skips the other lists.

@@ -63,7 +63,11 @@ const KEYWORDS: [Row; 18] = [
     ),
     (Keyword::Kerberos, "KerberosAuthentication", "no"),
     (Keyword::KeysCommand, "AuthorizedKeysCommand", ""),
-    (Keyword::KeysFile, "AuthorizedKeysFile", ""),
+    (
+        Keyword::KeysFile,
+        "AuthorizedKeysFile",
+        ".ssh/authorized_keys .ssh/authorized_keys2",
+    ),
     (Keyword::ListenAddress, "ListenAddress", ""),
     (Keyword::MaxTries, "MaxAuthTries", "6"),
     (Keyword::Methods, "AuthenticationMethods", "any"),

@@ -29,7 +29,7 @@ pub(crate) fn lost_logins(machine: &TargetSystem, now: &Settings, behind: Behind
         if has_password != (behind == Behind::Key) {
             continue;
         }
-        match has_key(machine, now, user) {
+        match has_key(machine, now.value(Keyword::KeysFile), user) {
             None => unread.push(clean(&user.name, PROMPT_CHARS)),
             Some(has_key) if has_key != has_password => {
                 losing.push(clean(&user.name, PROMPT_CHARS));
@@ -89,9 +89,16 @@ fn passwords(machine: &TargetSystem) -> BTreeMap<String, bool> {
     entries.collect()
 }
 
+/// Whether this local user has a key; `None` if that is not known. `files` is the value of `AuthorizedKeysFile`.
+pub(crate) fn user_has_key(machine: &TargetSystem, files: &str, name: &str) -> Option<bool> {
+    let people = local_people(machine);
+    let user = people.iter().find(|user| user.name == name)?;
+    has_key(machine, files, user)
+}
+
 /// Whether a file of keys of this user has a line; `None` if a file cannot be read.
-fn has_key(machine: &TargetSystem, settings: &Settings, user: &Local) -> Option<bool> {
-    for pattern in settings.value(Keyword::KeysFile).split_ascii_whitespace() {
+fn has_key(machine: &TargetSystem, files: &str, user: &Local) -> Option<bool> {
+    for pattern in files.split_ascii_whitespace() {
         let file = pattern
             .replace("%%", "\0")
             .replace("%h", &user.home)
