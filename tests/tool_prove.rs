@@ -150,6 +150,8 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
             screen.line("y");
         };
         push(&mut screen, 1);
+        // When the push is on the phone, not only before.
+        screen.expect("The push has been sent. Deny it now.");
         sent(&world, 1);
         world.onelogin.deny_latest().unwrap();
         screen.expect("Did you press Deny? [y/n] ");
@@ -161,6 +163,7 @@ fn each_step_asks_first_and_at_most_three_pushes_are_sent() {
         screen.line(PUSH_CODE_2);
         screen.expect("OneLogin's answer: accepted: HTTP 200");
         push(&mut screen, 3);
+        screen.expect("The push has been sent. Do not answer it.");
         sent(&world, 3);
         world.onelogin.expire_verifications();
         screen.expect("Did you leave the push unanswered? [y/n] ");

@@ -21,11 +21,24 @@ pub(crate) enum Typing {
 
 /// What the tool types, one prompt after another.
 #[derive(Default)]
-pub(crate) struct Script(VecDeque<Typing>);
+pub(crate) struct Script {
+    typed: VecDeque<Typing>,
+    /// What the administrator is told when the push has been sent.
+    pushed: Option<&'static str>,
+}
 
 impl Script {
     pub(crate) fn of<const N: usize>(typed: [Typing; N]) -> Self {
-        Self(typed.into())
+        Self {
+            typed: typed.into(),
+            pushed: None,
+        }
+    }
+
+    /// The same, with what the administrator is told when the push has been sent.
+    pub(crate) fn once_pushed(self, text: &'static str) -> Self {
+        let pushed = Some(text);
+        Self { pushed, ..self }
     }
 }
 
@@ -48,7 +61,7 @@ pub(crate) enum Claim {
 
 impl Prompt for Scripted<'_> {
     fn ask(&mut self, _: &str) -> Result<Typed, NoAnswer> {
-        let next = self.script.0.pop_front().ok_or(NoAnswer)?;
+        let next = self.script.typed.pop_front().ok_or(NoAnswer)?;
         match next {
             Typing::Enter => Ok(Typed::Text(Secret::new(String::new()))),
             Typing::Wrong => {
@@ -77,7 +90,11 @@ impl Prompt for Scripted<'_> {
     }
 
     fn tell(&mut self, _: &str) {
-        // It says "Approve it", which may be the opposite of what the script wants.
+        // A login that waits without a prompt says here that its push has been sent. It says "Approve it", which may
+        // be the opposite of what the script wants.
+        if let Some(text) = self.script.pushed {
+            self.console.note(text);
+        }
     }
 }
 

@@ -268,7 +268,8 @@ impl Prover<'_> {
         if !self.may_send(DENIED_PUSH, &what)? {
             return Ok(());
         }
-        let outcome = self.run(device, Script::of([Typing::Enter]), ApprovalWait::AtOnce)?;
+        let script = Script::of([Typing::Enter]).once_pushed(DENY_NOW);
+        let outcome = self.run(device, script, ApprovalWait::AtOnce)?;
         let said = self.said();
         let is_gone = self.seen.borrow().status() == Some(404);
         match outcome {
@@ -384,6 +385,7 @@ impl Prover<'_> {
         let deadline = || Deadline::after(config.onelogin.request_timeout);
         onelogin.authorise(deadline())?;
         let activation = onelogin.activate(user, device, deadline().into())?;
+        console.note(LEAVE_IT);
         let end = clock.elapsed() + Duration::from_secs(config.factors.expires_in.into()) + AFTER;
         clock.counts(end.saturating_sub(clock.elapsed()));
         loop {
@@ -490,6 +492,10 @@ impl Prover<'_> {
 /// Where an answer was not the expected one.
 const AGAIN: &str = "run this again before you protect a login";
 const ACTIVATE: &str = "write verify = \"activated\" into [onelogin], and run this again";
+
+/// What the user has to do with a push that has been sent.
+const DENY_NOW: &str = "The push has been sent. Deny it now.";
+const LEAVE_IT: &str = "The push has been sent. Do not answer it.";
 
 /// What the user should have done with a push.
 const DENY: &str = "Did you press Deny?";
