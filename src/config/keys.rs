@@ -353,6 +353,14 @@ pub fn names(table: &str) -> Vec<&'static str> {
     names
 }
 
+/// The table that has a key of this name, the first one of several; empty for the top of the file.
+#[must_use]
+pub fn table_of(key: &str) -> Option<&'static str> {
+    let places = PLACES.lines().filter_map(|line| line.rsplit_once('.'));
+    let mut found = places.filter(|(_, name)| *name == key);
+    found.next().map(|(table, _)| table)
+}
+
 /// What the documents say of a kind.
 trait Kind {
     /// As TOML, what holds when the key is not set.

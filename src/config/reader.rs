@@ -1,7 +1,7 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
 use super::keys::{self, Key, MAP, Match, Path, Text};
-use super::table::{Reader, Table, line_of, list};
+use super::table::{Reader, Table, as_flag, line_of, list};
 use super::{
     ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
     Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users,
@@ -31,6 +31,11 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Vec<ConfigFault>> {
     let document = DeTable::parse(text).map_err(|error| {
         let span = error.span().unwrap_or(0..0);
         let line = line_of(text, span.start);
+        let place = text.lines().nth(line.saturating_sub(1));
+        let bare = place.filter(|_| error.message() != DUPLICATE);
+        if let Some(fault) = bare.and_then(of_bare) {
+            return vec![ConfigFault::at(path, line, fault)];
+        }
         // The parser marks the key; it would mark a value, which may be a secret, under other messages.
         let key = text.get(span).filter(|_| error.message() == DUPLICATE);
         let key = key.map_or(String::new(), |key| format!(" {key:?} in one table"));
@@ -50,6 +55,26 @@ pub fn parse(path: &str, text: &str) -> Result<Config, Vec<ConfigFault>> {
         Some(config) if reader.faults.is_empty() => Ok(config),
         _ => Err(reader.faults.into_iter().map(|(_, fault)| fault).collect()),
     }
+}
+
+/// What to write in place of a word without quotes, such as the `yes` of other programs; of `no` the parser says that
+/// it is no number. The word may be a secret, and the key may be a part of one, so only a known key is repeated.
+fn of_bare(line: &str) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim();
+    let name = key.rsplit('.').next().unwrap_or(key);
+    keys::table_of(name)?;
+    let value = value.split('#').next().unwrap_or(value).trim();
+    if ["true", "false"].contains(&value) {
+        return None;
+    }
+    let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
+    if let Some(flag) = as_flag(value) {
+        return Some(format!(
+            "\"{name}\" has a value that TOML does not know; write {name} = {flag}"
+        ));
+    }
+    is_word.then(|| format!("\"{name}\" has text without quotes; write {name} = \"…\""))
 }
 
 impl<'a> Reader<'a> {

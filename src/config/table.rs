@@ -140,9 +140,15 @@ impl<'a> Reader<'a> {
             None => default,
             Some((_, DeValue::Boolean(value))) => value,
             Some((line, value)) => {
+                let flag = match &value {
+                    DeValue::String(text) => as_flag(text),
+                    _ => None,
+                };
+                let write = flag.map_or(String::new(), |flag| format!("; write {key} = {flag}"));
+                let kind = value.type_str();
                 self.fault(
                     line,
-                    format!("\"{key}\" must be true or false, not {}", value.type_str()),
+                    format!("\"{key}\" must be true or false, not {kind}{write}"),
                 );
                 default
             }
@@ -239,14 +245,19 @@ impl<'a> Reader<'a> {
             "" => "at the top of the file".to_owned(),
             name => format!("in [{name}]"),
         };
-        let known = list(&keys::names(table.name));
+        let known = keys::names(table.name);
         for (key, _) in table.entries {
             let line = line_of(self.text, key.span().start);
             let key = key.into_inner();
-            self.fault(
-                line,
-                format!("\"{key}\" is not a key {place}; the keys there are {known}"),
-            );
+            let advice = match (keys::table_of(&key), nearest(&key, &known)) {
+                (Some(""), _) => {
+                    "write it at the top of the file, before the first table".to_owned()
+                }
+                (Some(other), _) => format!("write it below [{other}]"),
+                (None, Some(near)) => format!("did you mean \"{near}\"?"),
+                (None, None) => format!("the keys there are {}", list(&known)),
+            };
+            self.fault(line, format!("\"{key}\" is not a key {place}; {advice}"));
         }
     }
 
@@ -255,6 +266,36 @@ impl<'a> Reader<'a> {
         let fault = ConfigFault::at(self.path, line, text);
         self.faults.insert(place, (line, fault));
     }
+}
+
+/// What other programs write for true and false.
+pub(super) fn as_flag(word: &str) -> Option<bool> {
+    match word.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => Some(true),
+        "no" | "off" | "false" => Some(false),
+        _ => None,
+    }
+}
+
+/// The known key that a misspelt one is like: at most two letters in one place differ, or its first word is missing.
+fn nearest(wrong: &str, known: &[&'static str]) -> Option<&'static str> {
+    let letters = |text: &str| -> Vec<char> {
+        let text = text.chars().filter(char::is_ascii_alphanumeric);
+        text.map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let wrong = letters(wrong);
+    let is_misspelt = |key: &&&str| {
+        let key = letters(key);
+        let same = |(a, b): &(&char, &char)| a == b;
+        let begin = wrong.iter().zip(&key).take_while(same).count();
+        let ends = wrong.iter().rev().zip(key.iter().rev());
+        let end = ends.take_while(same).count();
+        let (short, long) = (wrong.len().min(key.len()), wrong.len().max(key.len()));
+        short >= 4 && (begin + end).min(short) + 2 >= long
+    };
+    let is_part = |key: &&&str| wrong.len() >= 4 && letters(key).ends_with(&wrong);
+    let found = known.iter().find(is_misspelt);
+    found.or_else(|| known.iter().find(is_part)).copied()
 }
 
 /// The line of a byte of the text, counted from 1.

@@ -271,7 +271,12 @@ fn cases(table: &str) -> impl Iterator<Item = (String, &str)> {
 const FAULTS: &str = r#"
 failmode = "open" => 1: "failmode" must be one of "secure", "safe", not "open"
 failmode = true => 1: "failmode" must be text in quotes, not boolean
-fail_mode = "safe" => 1: "fail_mode" is not a key at the top of the file; the keys there are
+fail_mode = "safe" => 1: "fail_mode" is not a key at the top of the file; did you mean "failmode"?
+pushinfo = true => 1: "pushinfo" is not a key at the top of the file; the keys there are
+autopush = true => 1: "autopush" is not a key at the top of the file; write it below [factors]
+[users]; failmode = "safe" => 2: "failmode" is not a key in [users]; write it at the top of the file, before the first table
+[factors]; auto_push = true => 2: "auto_push" is not a key in [factors]; did you mean "autopush"?
+[limits]; challenge = 2 => 2: "challenge" is not a key in [limits]; did you mean "challenges"?
 [push]; wait = 0 => 2: "wait" must be 1 to 300, not 0
 [push]; wait = 100 => 2: "wait" is 100 s, longer than "login_timeout" (55 s); make it at most 55
 [push]; wait = -1 => 2: "wait" must be 1 to 300, not -1
@@ -283,7 +288,13 @@ fail_mode = "safe" => 1: "fail_mode" is not a key at the top of the file; the ke
 [factors]; allow = ["push", "push"] => 2: "allow" names "push" twice
 [factors]; allow = [1] => 2: "allow" must contain only texts
 [factors]; allow = "push" => 2: "allow" must be a list
-[factors]; autopush = "yes" => 2: "autopush" must be true or false, not string
+[factors]; autopush = "yes" => 2: "autopush" must be true or false, not string; write autopush = true
+[factors]; autopush = yes => 2: "autopush" has a value that TOML does not know; write autopush = true
+[factors]; autopush = No # as before => 2: "autopush" has a value that TOML does not know; write autopush = false
+[factors]; autopush = "maybe" => 2: "autopush" must be true or false, not string
+factors.autopush = on => 1: "autopush" has a value that TOML does not know; write autopush = true
+failmode = nowhere => 1: "failmode" has text without quotes; write failmode = "…"
+failmode = secure => 1: "failmode" has text without quotes; write failmode = "…"
 [users]; match = "gecos" => 2: "match" must be one of "username"
 [users]; append_domain = "@example.com" => 2: "append_domain" must be a domain
 [users]; exempt = ["a"] => 2: "exempt" is not a key in [users]
@@ -395,6 +406,11 @@ const BEFORE_ONELOGIN: &str = r#"
 const IN_ONELOGIN: &str = r#"
 api_version = 3 => "api_version" must be 1 to 2
 [onelogin.lookup]; client_id = "x" => c.toml:5: [onelogin.lookup] needs "client_secret"
+clientsecret = "x" => "clientsecret" is not a key in [onelogin]; did you mean "client_secret"?
+client_secrets = "x" => "client_secrets" is not a key in [onelogin]; did you mean "client_secret"?
+secret = "x" => "secret" is not a key in [onelogin]; did you mean "client_secret"?
+conect_timeout = 5 => "conect_timeout" is not a key in [onelogin]; did you mean "connect_timeout"?
+timeout = 5 => "timeout" is not a key in [onelogin]; did you mean "connect_timeout"?
 [onelogin.lookup]; id = "x" => "id" is not a key in [onelogin.lookup]
 api_version = 1; [users]; no_factor = "enroll" => which needs "api_version" 2
 api_version = 1; verify = "activated" => "activated", which needs "api_version" 2
