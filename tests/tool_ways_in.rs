@@ -133,6 +133,20 @@ fn each_way_in_is_a_row_with_its_users_and_its_place() {
 }
 
 #[test]
+fn the_help_says_what_goes_with_the_list_and_what_the_exit_status_is() {
+    let usage = "\n       pam-onelogin check --ways-in [--offline] [--root DIR]\n";
+    let help = run(tool(&["check", "--help"]), &[]);
+    has(&help.out, usage);
+    has(&help.out, "with --ways-in whatever it lists");
+    let root = machine();
+    let wrong = checked(root.path(), &["alice"]);
+    assert_eq!(wrong.code, 2);
+    has(&wrong.err, usage);
+    assert!(!wrong.err.contains("--ways-in [USER"), "{}", wrong.err);
+    assert_eq!(checked(root.path(), &["--offline"]).code, 0);
+}
+
+#[test]
 fn where_a_key_is_never_enough_keys_are_no_way_in() {
     let root = machine();
     let settings = "UsePAM yes\nPasswordAuthentication no\nAuthenticationMethods publickey,keyboard-interactive\n\

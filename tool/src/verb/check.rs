@@ -19,8 +19,18 @@ use pam_onelogin::args::DEFAULT_CONFIG;
 use serde::Serialize;
 use std::path::Path;
 
+/// The ways to call the command: not every option goes with every other.
+const USAGE: &str = "\
+pam-onelogin check [OPTIONS] [USER|SERVICE]
+       pam-onelogin check --ways-in [--offline] [--root DIR]
+       pam-onelogin check --config-only
+       pam-onelogin check --prove USER";
+
 /// What to look at.
 #[derive(Args)]
+#[command(override_usage = USAGE, after_help = "\
+Exit status: 0 no fault and no warning, and with --ways-in whatever it lists; 1 a fault, a warning or a failure; \
+2 wrong command line; 3 the tenant is unsafe.")]
 pub(crate) struct Options {
     /// Local user whose devices to look up, or service whose stack to check
     #[arg(value_name = "USER|SERVICE", conflicts_with_all = ["config_only", "user"], add = user_names())]
