@@ -106,6 +106,57 @@ fn a_method_that_was_added_behind_the_key_is_not_called_good_before_sshd_is_relo
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn files_that_are_weaker_than_the_running_sshd_are_corrected_before_sshd_reads_them() {
+    let scene = machine(&[]);
+    let config = included("");
+    write(&scene, SETTINGS, KEY);
+    let sshd = started(&scene, &config);
+    wait_until(
+        || {
+            fs::read_to_string("/run/sshd.pid")
+                .is_ok_and(|pid| pid.trim() == sshd.pid().to_string())
+        },
+        "sshd writes its pid",
+    );
+    write_stack(&scene);
+    behind_a_key(&scene, &sshd, CODE);
+    let first = "         do     do not reload sshd yet; first write \"AuthenticationMethods \
+                 publickey,keyboard-interactive\" and \"KbdInteractiveAuthentication yes\"";
+    let then = format!("; then type: sudo kill -HUP {}\n", sshd.pid());
+
+    // The first methods differ.
+    fs::remove_file(SETTINGS).unwrap();
+    let said = checked(&[]);
+    let fault = "FAULT    the files of sshd are weaker than the running sshd\n         where  /etc/ssh/sshd_config\n";
+    assert!(said.contains(fault), "{said}");
+    let why = "by the files, publickey alone is enough to log in; the running sshd still uses what it read \
+               before, with fewer first methods (publickey at ";
+    assert!(said.contains(why), "{said}");
+    assert!(said.contains(first) && said.contains(&then), "{said}");
+    assert!(!said.contains("until it reads them"), "{said}");
+    assert!(!said.contains("do     type: sudo kill"), "{said}");
+
+    // They are the same, but a key alone is enough after the next start.
+    write(&scene, SETTINGS, KEY_ALONE);
+    let said = checked(&[]);
+    let warning = format!(
+        "warning  this file has changed since the running sshd read its settings\n         where  {SETTINGS}\n"
+    );
+    assert!(said.contains(&warning), "{said}");
+    let why = "by the files, publickey alone is enough to log in; the running sshd may still need the second factor, until it reads them";
+    assert!(said.contains(why), "{said}");
+    assert!(said.contains(first) && said.contains(&then), "{said}");
+    assert!(!said.contains("do     type: sudo kill"), "{said}");
+    fresh_codes();
+    behind_a_key(&scene, &sshd, CODE);
+
+    // To follow the old advice would have opened this host.
+    reload(&sshd);
+    entered(sshd.client_with_key(&scene.person("alice").name), "alice");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn settings_of_root_alone_do_not_hide_that_sshd_has_not_read_those_of_others() {
     let scene = machine(&[]);
     let for_root = "Match User root\nAuthenticationMethods publickey\n";
@@ -116,6 +167,21 @@ fn settings_of_root_alone_do_not_hide_that_sshd_has_not_read_those_of_others() {
     write(&scene, SETTINGS, format!("{KEY}{for_root}"));
     let said = checked(&[]);
     assert!(said.contains(&format!("FAULT    {UNREAD}\n")), "{said}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_user_whom_the_files_exempt_does_not_delay_the_reload_for_the_others() {
+    let scene = machine(&[]);
+    let for_root = "Match User root\nAuthenticationMethods publickey\n";
+    let config = included("");
+    let _sshd = started(&scene, &config);
+    write_stack(&scene);
+    write(&scene, SETTINGS, format!("{KEY}{for_root}"));
+    let said = checked(&[]);
+    assert!(said.contains(&format!("FAULT    {UNREAD}\n")), "{said}");
+    assert!(said.contains("do     type: sudo kill -HUP "), "{said}");
+    assert!(!said.contains("do not reload"), "{said}");
 }
 
 #[test]

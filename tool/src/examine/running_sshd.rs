@@ -4,8 +4,8 @@ use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
 use crate::host::user_selection::sudo_caller;
 use crate::outcome::Failure;
-use crate::sshd::effective::Settings;
-use crate::sshd::running::{Running, changed_since, compare, listeners, reload_advice};
+use crate::sshd::effective::{Settings, WayPastPam};
+use crate::sshd::running::{Running, Stale, changed_since, compare, listeners, reload_advice};
 use crate::ui::finding::{Finding, UNKNOWN};
 use pam_onelogin::host::uids;
 use std::path::Path;
@@ -59,6 +59,10 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
                 .advice("correct the settings; type: sudo sshd -t");
         }
     };
+    let open = Settings::of(None, OTHER)
+        .ok()
+        .and_then(|settings| settings.way_past_pam());
+    let open = open.as_ref();
     // A Match block may apply to one user only.
     for user in [user, OTHER] {
         match compare(&settings, user) {
@@ -70,27 +74,16 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
                 return Finding::warning("running-sshd", what)
                     .in_file(path)
                     .why("an sshd is running, and it has other settings than these files")
-                    .advice(reload_advice(&settings));
+                    .advice(after_correction(open, reload_advice(&settings)));
             }
             Running::Unknown(why) => {
                 let what = "not checked: whether the running sshd has read its settings";
                 return Finding::warning("running-sshd", what)
                     .in_file(path)
                     .why(why)
-                    .advice(reload_advice(&settings));
+                    .advice(after_correction(open, reload_advice(&settings)));
             }
-            Running::Stale(stale) => {
-                let why = format!(
-                    "its first methods at {} are {}, by its settings they are {}: until it reads them, a login \
-                     may need no second factor",
-                    stale.address, stale.offered, stale.wanted
-                );
-                return Finding::fault("sshd-unread", "the running sshd has not read its settings")
-                    .in_file(path)
-                    .opens_to("users of ssh")
-                    .why(why)
-                    .advice(stale.advice);
-            }
+            Running::Stale(stale) => return unread(stale, user, open).in_file(path),
         }
     }
     let Some(changed) = changed_since(&settings, subject.sshd.files.iter()) else {
@@ -103,15 +96,85 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
         let what = "the running sshd has read its settings";
         return Finding::good("running-sshd", what).in_file(path);
     };
+    let why = match open {
+        Some(WayPastPam { what, .. }) => format!(
+            "by the files, {what}; the running sshd may still need the second factor, until it reads them"
+        ),
+        None => {
+            "if the change adds a second method, the running sshd still accepts the first one alone"
+                .to_owned()
+        }
+    };
     Finding::warning(
         "sshd-unread",
         "this file has changed since the running sshd read its settings",
     )
     .in_file(file)
     .opens_to("users of ssh")
-    .why("if the change adds a second method, the running sshd still accepts the first one alone")
-    .advice(reload_advice(&settings))
+    .why(why)
+    .advice(after_correction(open, reload_advice(&settings)))
 }
+
+/// The running sshd has other settings than its files. `open` is a way past the PAM stack by the files, for users in
+/// general: with it, a reload may remove the second factor.
+fn unread(stale: Stale, user: &str, open: Option<&WayPastPam>) -> Finding {
+    let Stale {
+        address,
+        offered,
+        wanted,
+        is_stricter,
+        way_past_pam,
+        advice,
+    } = stale;
+    // A Match block that was meant to exempt this user must not delay the second factor of the others.
+    let weaker = way_past_pam.filter(|_| is_stricter || open.is_some());
+    let (what, why) = match &weaker {
+        None => (
+            UNREAD,
+            format!(
+                "its first methods at {address} are {offered}, by its settings they are {wanted}: until it \
+                 reads them, a login may need no second factor"
+            ),
+        ),
+        Some(WayPastPam { what, .. }) if is_stricter => {
+            let user_part = match open {
+                Some(_) => String::new(),
+                None => format!("for {}, ", pam_onelogin::text::printable(user)),
+            };
+            (
+                "the files of sshd are weaker than the running sshd",
+                format!(
+                    "by the files, {user_part}{what}; the running sshd still uses what it read before, with fewer \
+                     first methods ({offered} at {address}, by the files {wanted}): after a reload, a login \
+                     needs no second factor"
+                ),
+            )
+        }
+        Some(WayPastPam { what, .. }) => (
+            UNREAD,
+            format!(
+                "its first methods at {address} are {offered}, by its settings they are {wanted}; a login \
+                 may need no second factor now, and needs none after a reload: by the files, {what}"
+            ),
+        ),
+    };
+    Finding::fault("sshd-unread", what)
+        .opens_to("users of ssh")
+        .why(why)
+        .advice(after_correction(weaker.as_ref(), advice))
+}
+
+/// The advice to make sshd read its files; if a login by these files does not need the PAM stack, after they are corrected.
+fn after_correction(way_past_pam: Option<&WayPastPam>, reload: String) -> String {
+    match way_past_pam {
+        None => reload,
+        Some(WayPastPam { closed_by, .. }) => {
+            format!("do not reload sshd yet; first {closed_by}; then {reload}")
+        }
+    }
+}
+
+const UNREAD: &str = "the running sshd has not read its settings";
 
 /// A user that every host has and few `Match` blocks name.
 const OTHER: &str = "daemon";

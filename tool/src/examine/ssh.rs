@@ -3,6 +3,7 @@
 use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, Said, Sshd, View};
+use crate::sshd::effective::BOTH;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{hides_prompts, method, switch};
 use crate::ui::finding::{Finding, Place, Severity, UNKNOWN};
@@ -403,10 +404,6 @@ const OPTIONS: [&str; 4] = [
     "/etc/sysconfig/ssh",
     "/etc/conf.d/sshd",
 ];
-
-/// The settings with which every login needs a key and then the stack.
-const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
-                    \"KbdInteractiveAuthentication yes\"";
 
 /// The service of sshd.
 const SERVICE: &str = "sshd";

@@ -153,6 +153,27 @@ impl Settings {
         firsts.collect()
     }
 
+    /// How a login succeeds by these settings without the PAM stack; `None` if each way in uses it.
+    pub(crate) fn way_past_pam(&self) -> Option<WayPastPam> {
+        if !self.is(Keyword::UsePam, "yes") {
+            return Some(WayPastPam {
+                what: "sshd does not use PAM".to_owned(),
+                closed_by: "write \"UsePAM yes\"",
+            });
+        }
+        let uses_pam = |method: &&str| [KEYBOARD, "password"].contains(method);
+        let ways = self.ways_now();
+        let mut usable = ways
+            .iter()
+            .filter(|way| way.iter().all(|method| self.is_on(method)));
+        let open = usable.find(|way| !way.iter().any(uses_pam))?;
+        let open = pam_onelogin::text::printable(&open.join(","));
+        Some(WayPastPam {
+            what: format!("{open} alone is enough to log in"),
+            closed_by: BOTH,
+        })
+    }
+
     fn is_on(&self, method: &str) -> bool {
         switch(method).is_some_and(|keyword| self.is(keyword, "yes"))
     }
@@ -222,6 +243,15 @@ impl Settings {
     }
 }
 
+/// A way in that does not use the PAM stack.
+#[derive(Clone)]
+pub(crate) struct WayPastPam {
+    /// What happens, in words.
+    pub(crate) what: String,
+    /// What closes it.
+    pub(crate) closed_by: &'static str,
+}
+
 /// A setting that is missing.
 pub(crate) struct Missing {
     keyword: Keyword,
@@ -256,6 +286,10 @@ impl Missing {
 }
 
 const NO_PROMPT: &str = "a password login cannot show the prompt for a code, and fails";
+
+/// The settings with which every login needs a key and then the stack.
+pub(crate) const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
+                               \"KbdInteractiveAuthentication yes\"";
 
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 /// The folder without which sshd of Debian and Ubuntu does not start.
@@ -299,6 +333,32 @@ mod tests {
             let settings = settings(methods, switches);
             let found: Vec<_> = settings.first_methods().into_iter().collect();
             assert_eq!(found, first, "{methods}");
+        }
+    }
+
+    #[test]
+    fn a_way_past_pam_is_one_that_is_switched_on_and_asks_the_stack_nothing() {
+        let switches = "pubkeyauthentication yes\nhostbasedauthentication no\n";
+        for (methods, further, way) in [
+            ("publickey,keyboard-interactive:pam", "", None),
+            ("publickey,password keyboard-interactive", "", None),
+            ("hostbased publickey,keyboard-interactive", "", None),
+            ("any", "", Some("publickey alone is enough to log in")),
+            (
+                "keyboard-interactive publickey",
+                "",
+                Some("publickey alone is enough to log in"),
+            ),
+            (
+                "publickey,keyboard-interactive",
+                "usepam no",
+                Some("sshd does not use PAM"),
+            ),
+        ] {
+            let settings = settings(methods, &format!("{switches}{further}"));
+            let found = settings.way_past_pam();
+            let found = found.map(|way| way.what);
+            assert_eq!(found.as_deref(), way, "{methods} {further}");
         }
     }
 

@@ -13,7 +13,7 @@ use crate::host::audit::leave;
 use crate::host::programs::{SYSTEMCTL, output_of, run, systemd_runs, works};
 use crate::outcome::Failure;
 use crate::sshd::config::Sshd;
-use crate::sshd::effective::{SSHD, Settings};
+use crate::sshd::effective::{SSHD, Settings, WayPastPam};
 use crate::sshd::keyword::Keyword;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -351,6 +351,10 @@ pub(crate) struct Stale {
     pub(crate) offered: String,
     /// The first methods of its settings.
     pub(crate) wanted: String,
+    /// Whether it offers fewer first methods than its settings have.
+    pub(crate) is_stricter: bool,
+    /// How a login succeeds by its settings without the PAM stack.
+    pub(crate) way_past_pam: Option<WayPastPam>,
     /// How to make it read them.
     pub(crate) advice: String,
 }
@@ -400,6 +404,8 @@ pub(crate) fn compare(settings: &Settings, user: &str) -> Running {
     };
     Running::Stale(Stale {
         address,
+        is_stricter: offered.is_subset(&first),
+        way_past_pam: settings.way_past_pam(),
         offered: list(offered),
         wanted: list(first),
         advice: reload_advice(&settings),
