@@ -590,7 +590,7 @@ fn check_at(root: &Path, further: &[&str]) -> Ran {
 
 fn copied(machine: &Path) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
-    for name in ["etc", "usr"] {
+    for name in ["etc", "usr", "var"] {
         let from = machine.join(name);
         if from.exists() {
             copy(&from, &root.path().join(name));

@@ -72,6 +72,57 @@ fn a_stack_that_was_written_over_is_enabled_by_the_same_command_and_restored_as_
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn check_names_the_stacks_that_another_program_has_written_over_until_they_are_enabled_again() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let check = || {
+        let ran = tool(&["check", "--offline", "--quiet"]).finish();
+        (ran.0.success(), ran.1)
+    };
+    let fault = |services: &str, path: &str| {
+        format!(
+            "FAULT    {services}: enabled, but the stack no longer calls pam_onelogin\r\n         where  {path}\r\n"
+        )
+    };
+    good(enable(&words_of("sudo --no-trial --yes")));
+    let (_, screen) = check();
+    assert!(!screen.contains("FAULT"), "{screen}");
+    for name in ["sudo", "sudo-i"] {
+        write(&scene, &format!("/etc/pam.d/{name}"), &before[name].bytes);
+    }
+    by_password_alone(&scene);
+    let (is_good, screen) = check();
+    assert!(
+        !is_good && screen.contains(&fault("sudo", "/etc/pam.d/sudo")),
+        "{screen}"
+    );
+    assert!(
+        screen.contains(&fault("sudo-i", "/etc/pam.d/sudo-i")),
+        "{screen}"
+    );
+    let advice = "type: sudo pam-onelogin enable sudo --try 5m; if this change is intended, type: sudo \
+                  pam-onelogin disable sudo\r\n";
+    let unwrapped = screen.replace("\r\n                ", " ");
+    assert!(unwrapped.contains(advice), "{screen}");
+    assert!(screen.matches("FAULT").count() == 2, "{screen}");
+    // Each of the two commands is the end of it.
+    good(enable(&words_of("sudo --no-trial --yes")));
+    let (_, screen) = check();
+    assert!(!screen.contains("FAULT"), "{screen}");
+    write(&scene, "/etc/pam.d/sudo", &before["sudo"].bytes);
+    let (_, screen) = check();
+    assert!(
+        screen.contains(&fault("sudo", "/etc/pam.d/sudo")),
+        "{screen}"
+    );
+    good(disable("sudo"));
+    let (_, screen) = check();
+    assert!(!screen.contains("FAULT"), "{screen}");
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn a_stack_that_has_lost_our_line_gets_it_again() {
     let scene = machine(&[]);
     let before = stacks();

@@ -6,6 +6,7 @@
 use crate::change::plan::{FOLDER, Planned};
 use crate::change::service::Service;
 use crate::host::files::{self, Metadata};
+use crate::host::target_system::TargetSystem;
 use crate::outcome::Failure;
 use nix::fcntl::{Flock, FlockArg};
 use pam_onelogin::clock::{seconds_since_boot, unix_now};
@@ -196,6 +197,22 @@ pub(crate) fn forget(record: &Record) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// The confirmed changes on a machine, by its records; needs no lock. A record that cannot be used counts as a
+/// file that cannot be read.
+pub(crate) fn enabled_on(machine: &TargetSystem) -> Vec<Record> {
+    let names = machine.names(ENABLED).unwrap_or_default().into_iter();
+    let records = names.filter(|name| name.strip_suffix(".json").is_some());
+    let records = records.filter_map(|name| {
+        let path = Path::new(ENABLED).join(name);
+        let text = machine.text(&path).ok().flatten()?;
+        let record = serde_json::from_str(&text);
+        record
+            .map_err(|error| machine.cannot_use(&path, &error.to_string()))
+            .ok()
+    });
+    records.collect()
 }
 
 /// Whether a change is on trial; needs no lock.

@@ -70,3 +70,13 @@ pub(crate) fn has_strict_factor(stack: &NamedStack) -> bool {
         role(entry) == Role::Factor && !returns(entry).is_some_and(|codes| codes.contains(&IGNORE))
     })
 }
+
+/// Some names, and how many more.
+pub(crate) fn list(names: &[String]) -> String {
+    const SHOWN: usize = 8;
+    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
+    match names.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}

@@ -5,12 +5,14 @@ mod compare;
 mod edit;
 mod judge;
 mod lines;
+pub(super) mod overwritten;
 pub(super) mod programs;
 mod rewrite;
 
-use crate::examine::named_stack::{NamedStack, read};
+use crate::examine::named_stack::{NamedStack, list, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::lines::misspelt;
+use crate::examine::stacks::overwritten::{Overwritten, overwritten};
 use crate::examine::stacks::programs::{
     CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, hides_prompts, needs_no_login,
 };
@@ -48,12 +50,17 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
     }
     found.into(findings);
+    let overwritten = overwritten(subject, &NamedStack::lets_in);
+    findings.extend(overwritten.iter().map(|it| it.finding(subject)));
     let of_them = stacks.iter().filter(|stack| subject.includes(&stack.name));
     without_prompt(of_them, findings);
-    other_ways_in(subject, &stacks, findings);
+    other_ways_in(subject, &stacks, &overwritten, findings);
     if let Some(service) = subject.service {
         let stack = read(subject.machine, service);
-        if stack.is_some_and(|stack| !stack.asks() && stack.service.unreadable.is_none()) {
+        let is_told = overwritten.iter().any(|it| it.has(service));
+        if !is_told
+            && stack.is_some_and(|stack| !stack.asks() && stack.service.unreadable.is_none())
+        {
             findings.push(service_not_used(subject, service));
         }
         return;
@@ -61,6 +68,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     ambiguous(subject, &stacks, findings);
     shared(&stacks, findings);
     if subject.machine.unread().is_empty()
+        && overwritten.is_empty()
         && !stacks
             .iter()
             .any(|stack| stack.asks() || stack.service.unreadable.is_some())
@@ -152,16 +160,6 @@ impl Grouped {
     }
 }
 
-/// Some names, and how many more.
-fn list(names: &[String]) -> String {
-    const SHOWN: usize = 8;
-    let shown: Vec<_> = names.iter().take(SHOWN).map(String::as_str).collect();
-    match names.len().saturating_sub(SHOWN) {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 /// Lines that different versions of libpam read differently.
 fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     let asking = stacks.iter().filter(|stack| stack.asks());
@@ -192,7 +190,13 @@ fn ambiguous(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Fi
 }
 
 /// The same program with another stack, and other ways to a shell.
-fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Vec<Finding>) {
+fn other_ways_in(
+    subject: &Subject<'_>,
+    stacks: &[NamedStack],
+    overwritten: &[Overwritten<'_>],
+    findings: &mut Vec<Finding>,
+) {
+    let is_overwritten = |name: &str| overwritten.iter().any(|it| it.has(name));
     let machine = subject.machine;
     let asks = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
@@ -202,7 +206,8 @@ fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Ve
     for &(name, twin, typed) in twins {
         // A service without a stack uses the stack of "other".
         let open = read(machine, twin).filter(|twin| !twin.asks() && twin.lets_in());
-        let Some(open) = open.filter(|_| asks(name) == Some(true)) else {
+        let is_new = asks(name) == Some(true) && !is_overwritten(twin);
+        let Some(open) = open.filter(|_| is_new) else {
             continue;
         };
         let own = format!("/etc/pam.d/{twin}");
@@ -243,6 +248,7 @@ fn other_ways_in(subject: &Subject<'_>, stacks: &[NamedStack], findings: &mut Ve
         .into_iter()
         .filter(|&name| asks(name) == Some(false))
         .filter(twins)
+        .filter(|name| !is_overwritten(name))
         .map(str::to_owned)
         .collect();
     let is_for_all = subject.service.is_none();

@@ -6,7 +6,7 @@ use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::lost_logins::user_has_key;
 use pam_onelogin::config::{Config, NoFactor, UnknownUser, parse};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What an examiner looks at.
@@ -22,8 +22,20 @@ pub(crate) struct Subject<'a> {
     pub(super) user: Option<&'a str>,
     /// The only service to look at; `None` for all.
     pub(super) service: Option<&'a str>,
+    /// The changes that `enable` made and that were confirmed, by its records.
+    pub(super) enabled: Vec<Enabled>,
     /// Whether OneLogin and the running system may be asked.
     pub(super) is_live: bool,
+}
+
+/// A change that `enable` made.
+pub(crate) struct Enabled {
+    /// As on the command line.
+    pub(crate) service: String,
+    /// The files that it wrote.
+    pub(crate) files: Vec<PathBuf>,
+    /// The services that called the module because of these files.
+    pub(crate) through: Vec<String>,
 }
 
 impl<'a> Subject<'a> {
@@ -36,6 +48,7 @@ impl<'a> Subject<'a> {
             sshd: Sshd::read(machine),
             user,
             service: None,
+            enabled: Vec::new(),
             is_live: false,
         }
     }
@@ -43,6 +56,12 @@ impl<'a> Subject<'a> {
     /// The same; with `is_live`, OneLogin and the running system may be asked.
     pub(crate) fn live(mut self, is_live: bool) -> Self {
         self.is_live = is_live;
+        self
+    }
+
+    /// The same, with the changes that `enable` has made on this machine.
+    pub(crate) fn enabled(mut self, enabled: Vec<Enabled>) -> Self {
+        self.enabled = enabled;
         self
     }
 

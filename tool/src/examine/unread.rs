@@ -19,12 +19,31 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         } else {
             (error, format!("type: ls -ld {}", path.display()))
         };
+        let is_record = path.starts_with(RECORDS);
+        let why = if is_record {
+            "it is a record of \"pam-onelogin enable\": without it, check cannot tell whether another \
+             program has changed a stack since"
+        } else {
+            "a setting in it may bypass the second factor, or deny every login"
+        };
+        let service = path.file_stem().unwrap_or_default().to_string_lossy();
+        let advice = if is_record && kind == ErrorKind::InvalidData {
+            format!(
+                "move the file to another folder; then type: sudo pam-onelogin enable {service}; copies of \
+                 the old stacks are in {RECORDS}/backup"
+            )
+        } else {
+            advice
+        };
         findings.push(
             Finding::warning("unreadable", format!("not checked: {what}"))
                 .in_file(&path)
                 .opens_to(UNKNOWN)
-                .why("a setting in it may bypass the second factor, or deny every login")
+                .why(why)
                 .advice(advice),
         );
     }
 }
+
+/// Where `enable` keeps its records.
+const RECORDS: &str = "/var/lib/pam_onelogin";

@@ -5,6 +5,7 @@ pub(crate) mod beyond_pam;
 pub(crate) mod way;
 
 use crate::examine::named_stack::NamedStack;
+use crate::examine::stacks::overwritten::overwritten;
 use crate::examine::stacks::programs::{TWINS, enabled_by, gives, hides_prompts, needs_no_login};
 use crate::examine::subject::Subject;
 use crate::examine::ways_in::way::Way;
@@ -30,7 +31,7 @@ pub(crate) fn ways_in(subject: &Subject<'_>) -> Vec<Way> {
     let stacks = stacks::all(subject);
     let mut others = Vec::new();
     exemptions(subject, &mut others);
-    services(&stacks, &mut others);
+    services(subject, &stacks, &mut others);
     keys(subject, &stacks, &mut others);
     beyond_pam::rules(subject.machine, &mut others);
     // After all else has been read.
@@ -141,13 +142,15 @@ fn exemptions(subject: &Subject<'_>, ways: &mut Vec<Way>) {
 
 /// Services whose logins need no second factor, because their stack does not call the module, or because
 /// their program uses no auth lines.
-fn services(stacks: &[NamedStack], ways: &mut Vec<Way>) {
+fn services(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     let asks = |name: &str| stacks.iter().any(|it| it.name == name && it.asks());
-    // There is a finding about sudo -i beside sudo.
-    let is_twin = |name: &str| {
-        TWINS
-            .iter()
-            .any(|(other, twin, _)| *twin == name && asks(other))
+    let overwritten = overwritten(subject, &NamedStack::lets_in);
+    // There is a finding about sudo -i beside sudo, and about a stack that another program has written over.
+    let is_found = |name: &str| {
+        overwritten.iter().any(|it| it.has(name))
+            || TWINS
+                .iter()
+                .any(|(other, twin, _)| *twin == name && asks(other))
     };
     let place = |stack: &NamedStack| {
         stack
@@ -160,7 +163,7 @@ fn services(stacks: &[NamedStack], ways: &mut Vec<Way>) {
     for stack in stacks {
         let name = stack.name.as_str();
         let is_open =
-            !stack.asks() && stack.lets_in() && !is_twin(name) && !FOR_ROOT.contains(&name);
+            !stack.asks() && stack.lets_in() && !is_found(name) && !FOR_ROOT.contains(&name);
         let (who, close) = if name.ends_with("-autologin") {
             let what = format!("{name} lets a user in without a password, if that is switched on");
             let close = "switch off the automatic login in the settings of the display manager";

@@ -104,6 +104,15 @@ impl TargetSystem {
         result
     }
 
+    /// Keeps the name of a file that can be read, and whose content cannot be used.
+    pub(crate) fn cannot_use(&self, path: &Path, why: &str) {
+        let mut unread = self.unread.borrow_mut();
+        unread.insert(
+            path.to_owned(),
+            (io::ErrorKind::InvalidData, why.to_owned()),
+        );
+    }
+
     /// The files of a pattern of a shell, in order.
     pub(crate) fn matching(&self, pattern: &Path) -> Vec<PathBuf> {
         let mut found = vec![PathBuf::from("/")];

@@ -1,8 +1,9 @@
 //! `check`: checks the host and reports what is wrong, where, why it matters and what to do. It changes
 //! nothing, and asks no user for anything.
 
+use crate::change::record::{Record, enabled_on};
 use crate::change::service::Service;
-use crate::examine::subject::Subject;
+use crate::examine::subject::{Enabled, Subject};
 use crate::examine::ways_in::beyond_pam::GENERAL;
 use crate::examine::ways_in::way::Way;
 use crate::examine::ways_in::ways_in;
@@ -86,13 +87,27 @@ impl Options {
     fn subject<'a>(&'a self, config: &'a Path) -> Subject<'a> {
         let subject = Subject::of(&self.machine, config, self.user());
         let is_live = !self.offline && self.machine.is_this();
-        subject.only(self.service()).live(is_live)
+        let records = enabled_on(&self.machine).into_iter();
+        subject
+            .only(self.service())
+            .enabled(records.map(enabled).collect())
+            .live(is_live)
     }
 
     /// The user whose devices are looked up.
     fn user(&self) -> Option<&str> {
         let word = || self.focus.as_deref().filter(|_| self.service().is_none());
         self.user.as_deref().or_else(word)
+    }
+}
+
+/// What a record says.
+fn enabled(record: Record) -> Enabled {
+    let files = record.files.into_iter();
+    Enabled {
+        service: record.service,
+        files: files.map(|file| file.path).collect(),
+        through: record.through,
     }
 }
 
