@@ -109,7 +109,8 @@ fn what_to_write_into_a_stack_lets_in_nobody_who_was_denied() {
                 break;
             };
             // A line that libpam cannot use, or whose module is missing, denies all.
-            if ["line", "module-missing"].contains(&finding["id"].as_str().unwrap()) {
+            let broken = ["control", "line", "module-missing", "stack-unreadable"];
+            if broken.contains(&finding["id"].as_str().unwrap()) {
                 continue;
             }
             for (service, old) in before {
@@ -228,6 +229,9 @@ fn is_same(one: &Value, other: &Value) -> bool {
 /// Does what a finding says is to be done in a stack; whether it says such a thing.
 fn follow(root: &Path, finding: &Value) -> bool {
     let advice = finding["advice"].as_str().unwrap_or_default();
+    let (advice, _) = advice
+        .split_once("; sudo does not work until then")
+        .unwrap_or((advice, ""));
     let is_for_auth = "replace every auth line, and every line that includes auth lines, with: ";
     let quoted = |text: &str| -> Vec<String> {
         let parts = text.split('"').skip(1).step_by(2);

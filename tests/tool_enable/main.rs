@@ -5,6 +5,7 @@
 //! `machine` is the only one at its time: a second one waits until the first is gone.
 
 mod all;
+mod broken;
 mod check;
 mod drift;
 mod edited;

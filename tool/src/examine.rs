@@ -13,6 +13,7 @@ mod network;
 mod onelogin;
 mod proof;
 mod replies;
+pub(crate) mod root_shell;
 mod running_sshd;
 mod shared_file_system;
 mod ssh;
@@ -64,6 +65,7 @@ pub(crate) fn examine(subject: &Subject<'_>) -> Vec<Finding> {
         );
     }
     unread::examine(subject, &mut findings);
+    root_shell::without_sudo(subject, &mut findings);
     findings
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod edit;
 mod explore;
 pub(crate) mod known_modules;
 mod reader;
+pub(crate) mod spelling;
 mod syntax;
 pub(crate) mod verify;
 mod walk;

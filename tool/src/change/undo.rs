@@ -187,17 +187,22 @@ fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<R
         // They are out already.
         Ok(None) if names_us(&text).is_none() => (Back::Same, now.bytes.clone()),
         other => {
-            return Err(Failure(vec![
-                match other {
-                    Err(refusal) => refusal.to_string(),
-                    Ok(_) => format!(
-                        "{}:{}: this tool did not write this line, which names pam_onelogin",
-                        file.path.display(),
+            let path = file.path.display();
+            let (what, advice) = match other {
+                Err(refusal) => (
+                    refusal.to_string(),
+                    "write the line as it was, or remove it, then type the command again",
+                ),
+                Ok(_) => (
+                    format!(
+                        "{path}:{}: this tool did not write this line, which names pam_onelogin",
                         names_us(&text).unwrap_or_default()
                     ),
-                },
-                by_hand(&backup(&record.service, &file.path), &file.path),
-            ]));
+                    "remove the lines that name pam_onelogin.so by hand",
+                ),
+            };
+            let copy = backup(&record.service, &file.path);
+            return Err(Failure(vec![what, or_the_copy(advice, &copy, &file.path)]));
         }
     };
     let metadata = now.metadata.clone();
@@ -208,14 +213,13 @@ fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<R
     })
 }
 
-/// What the administrator has to do by hand.
-fn by_hand(copy: &Path, path: &Path) -> String {
+/// What the administrator has to do: this, or to copy the old file.
+fn or_the_copy(advice: &str, copy: &Path, path: &Path) -> String {
     let (shown, path) = (copy.display(), path.display());
-    let take_out = "remove the lines that name pam_onelogin.so by hand";
     if copy.exists() {
-        format!("{take_out}, or type: cp {shown} {path}")
+        format!("{advice}; or type: cp {shown} {path}")
     } else {
-        format!("{take_out}; the copy {shown} is missing")
+        format!("{advice}; the copy {shown} is missing")
     }
 }
 

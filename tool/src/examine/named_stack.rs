@@ -2,7 +2,7 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::{OURS, Role, returns, role};
-use crate::pam_stack::{self, AUTH_ERR, IGNORE, Kind, SUCCESS, Stack, authenticate};
+use crate::pam_stack::{self, IGNORE, Kind, Stack};
 use std::cell::Cell;
 use std::path::Path;
 
@@ -16,16 +16,6 @@ impl NamedStack {
     /// Whether a path through it calls our module.
     pub(crate) fn asks(&self) -> bool {
         self.service.unreadable.is_none() && self.service.ours().next().is_some()
-    }
-
-    /// Whether it accepts a user who passes each module.
-    pub(super) fn lets_in(&self) -> bool {
-        let chain = self.service.chain(Kind::Auth);
-        let passes = |index: usize| match chain.get(index).map(role) {
-            Some(Role::Deny) => AUTH_ERR,
-            _ => SUCCESS,
-        };
-        self.service.unreadable.is_none() && authenticate(chain, passes).0 == SUCCESS
     }
 
     pub(super) fn names_us(&self) -> bool {

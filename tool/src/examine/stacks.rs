@@ -11,7 +11,7 @@ mod rewrite;
 
 use crate::examine::named_stack::{NamedStack, list, read};
 use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
-use crate::examine::stacks::lines::misspelt;
+use crate::examine::stacks::judge::BROKEN;
 use crate::examine::stacks::overwritten::{Overwritten, overwritten};
 use crate::examine::stacks::programs::{
     CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, hides_prompts, needs_no_login,
@@ -19,7 +19,7 @@ use crate::examine::stacks::programs::{
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{self, FOLDERS, Kind};
-use crate::ui::finding::{Finding, Place};
+use crate::ui::finding::{Finding, Place, Severity};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -32,29 +32,35 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         stacks: &stacks,
         folders: &folders,
     };
+    let lets_in =
+        |stack: &NamedStack| judge_of(subject, &stack.name, &stack.service, &folders).lets_in();
     let mut found = Grouped::default();
     for stack in stacks.iter().filter(|stack| subject.includes(&stack.name)) {
-        let is_ours =
-            stack.names_us() || stack.service.unreadable.is_some() && is_named(subject, stack);
-        if !is_ours {
-            let mut chain = stack.service.chain(Kind::Auth).iter();
-            let misspelt = chain.find_map(|entry| misspelt(subject.machine, &folders, entry));
-            if let Some(finding) = misspelt {
-                found.add(&stack.name, finding);
-            }
-            continue;
-        }
         let judge = judge_of(subject, &stack.name, &stack.service, &folders);
-        for one in judge.findings() {
+        let mut chain = stack.service.chain(Kind::Auth).iter();
+        let is_ours = stack.names_us()
+            || chain.any(|entry| judge.misses_us(entry))
+            || stack.service.unreadable.is_some() && is_named(subject, stack);
+        let findings = if is_ours || stack.service.unreadable.is_some() && is_way_in(stack) {
+            judge.findings()
+        } else if is_way_in(stack) {
+            let lines = judge.lines().into_iter();
+            let faults = lines.filter(|line| line.finding.severity == Severity::Fault);
+            faults.collect()
+        } else {
+            Vec::new()
+        };
+        for one in findings {
             found.add(&stack.name, adviser.advise(stack, one));
         }
     }
+    let is_broken = found.has_broken();
     found.into(findings);
-    let overwritten = overwritten(subject, &NamedStack::lets_in);
+    let overwritten = overwritten(subject, &lets_in);
     findings.extend(overwritten.iter().map(|it| it.finding(subject)));
     let of_them = stacks.iter().filter(|stack| subject.includes(&stack.name));
     without_prompt(of_them, findings);
-    other_ways_in(subject, &stacks, &overwritten, findings);
+    other_ways_in(subject, &stacks, &overwritten, &lets_in, findings);
     if let Some(service) = subject.service {
         let stack = read(subject.machine, service);
         let is_told = overwritten.iter().any(|it| it.has(service));
@@ -69,6 +75,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     shared(&stacks, findings);
     if subject.machine.unread().is_empty()
         && overwritten.is_empty()
+        && !is_broken
         && !stacks
             .iter()
             .any(|stack| stack.asks() || stack.service.unreadable.is_some())
@@ -126,6 +133,18 @@ fn service_not_used(subject: &Subject<'_>, service: &str) -> Finding {
     .advice(advice)
 }
 
+/// Whether a login through the stack of a service succeeds for some user who is not root yet.
+pub(super) fn lets_in(subject: &Subject<'_>, stack: &NamedStack) -> bool {
+    let folders = module_folders(subject.machine);
+    judge_of(subject, &stack.name, &stack.service, &folders).lets_in()
+}
+
+/// Whether users log in through a service of this host, or become root: then it is a fault if no user can.
+fn is_way_in(stack: &NamedStack) -> bool {
+    let name = stack.name.as_str();
+    stack.service.path.is_some() && (enabled_by(name).is_some() || WAYS_IN.contains(&name))
+}
+
 /// Whether a stack that libpam cannot read names our module.
 fn is_named(subject: &Subject<'_>, stack: &NamedStack) -> bool {
     let mut files = stack.service.files.iter();
@@ -150,6 +169,12 @@ impl Grouped {
             Some((_, services)) => services.push(service.to_owned()),
             None => self.0.push((finding, vec![service.to_owned()])),
         }
+    }
+
+    /// Whether a line cannot be used, and may be one that was meant to call our module.
+    fn has_broken(&self) -> bool {
+        let mut findings = self.0.iter();
+        findings.any(|(finding, _)| BROKEN.contains(&finding.id))
     }
 
     fn into(self, findings: &mut Vec<Finding>) {
@@ -194,6 +219,7 @@ fn other_ways_in(
     subject: &Subject<'_>,
     stacks: &[NamedStack],
     overwritten: &[Overwritten<'_>],
+    lets_in: &dyn Fn(&NamedStack) -> bool,
     findings: &mut Vec<Finding>,
 ) {
     let is_overwritten = |name: &str| overwritten.iter().any(|it| it.has(name));
@@ -205,7 +231,7 @@ fn other_ways_in(
     let twins = TWINS.iter().filter(|(name, ..)| subject.includes(name));
     for &(name, twin, typed) in twins {
         // A service without a stack uses the stack of "other".
-        let open = read(machine, twin).filter(|twin| !twin.asks() && twin.lets_in());
+        let open = read(machine, twin).filter(|twin| !twin.asks() && lets_in(twin));
         let is_new = asks(name) == Some(true) && !is_overwritten(twin);
         let Some(open) = open.filter(|_| is_new) else {
             continue;
@@ -244,9 +270,13 @@ fn other_ways_in(
         let mut twins = TWINS.iter();
         !twins.any(|(other, twin, _)| twin == name && asks(other) == Some(true))
     };
+    let is_open = |name: &str| {
+        let stack = stacks.iter().find(|stack| stack.name == name);
+        stack.is_some_and(|stack| !stack.asks() && lets_in(stack))
+    };
     let open: Vec<String> = WAYS_IN
         .into_iter()
-        .filter(|&name| asks(name) == Some(false))
+        .filter(|&name| is_open(name))
         .filter(twins)
         .filter(|name| !is_overwritten(name))
         .map(str::to_owned)

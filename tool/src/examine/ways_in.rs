@@ -5,6 +5,8 @@ pub(crate) mod beyond_pam;
 pub(crate) mod way;
 
 use crate::examine::named_stack::NamedStack;
+use crate::examine::root_shell::root_shell;
+use crate::examine::stacks::lets_in;
 use crate::examine::stacks::overwritten::overwritten;
 use crate::examine::stacks::programs::{TWINS, enabled_by, gives, hides_prompts, needs_no_login};
 use crate::examine::subject::Subject;
@@ -42,6 +44,9 @@ pub(crate) fn ways_in(subject: &Subject<'_>) -> Vec<Way> {
         .collect();
     ways.append(&mut others);
     beyond_pam::in_general(&mut ways);
+    if root_shell(subject).is_some() {
+        ways.iter_mut().for_each(Way::close_as_root);
+    }
     ways
 }
 
@@ -144,7 +149,7 @@ fn exemptions(subject: &Subject<'_>, ways: &mut Vec<Way>) {
 /// their program uses no auth lines.
 fn services(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     let asks = |name: &str| stacks.iter().any(|it| it.name == name && it.asks());
-    let overwritten = overwritten(subject, &NamedStack::lets_in);
+    let overwritten = overwritten(subject, &|stack| lets_in(subject, stack));
     // There is a finding about sudo -i beside sudo, and about a stack that another program has written over.
     let is_found = |name: &str| {
         overwritten.iter().any(|it| it.has(name))
@@ -162,8 +167,10 @@ fn services(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     let mut others = Vec::new();
     for stack in stacks {
         let name = stack.name.as_str();
-        let is_open =
-            !stack.asks() && stack.lets_in() && !is_found(name) && !FOR_ROOT.contains(&name);
+        let is_open = !stack.asks()
+            && lets_in(subject, stack)
+            && !is_found(name)
+            && !FOR_ROOT.contains(&name);
         let (who, close) = if name.ends_with("-autologin") {
             let what = format!("{name} lets a user in without a password, if that is switched on");
             let close = "switch off the automatic login in the settings of the display manager";

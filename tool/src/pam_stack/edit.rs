@@ -2,6 +2,7 @@
 //! new one. It knows the stacks that Debian, Ubuntu, Fedora and RHEL ship, with lines that an administrator
 //! has added if ours does not depend on them. It refuses all other stacks. It takes and returns values only.
 
+use crate::pam_stack::spelling::nearest_line;
 use crate::pam_stack::syntax::{Says, goes_on, says};
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -166,7 +167,11 @@ pub(crate) fn take_out(path: &Path, text: &str) -> Result<Option<String>, Refusa
                 if let Some(old) = raw.strip_prefix(KEPT) {
                     out.push_str(old);
                 } else if !ALL_OURS.contains(&line) {
-                    return refuse(number, "was changed by hand in the block of this tool");
+                    let why = "was changed by hand in the block of this tool";
+                    return match nearest_line(line, &ALL_OURS) {
+                        Some(ours) => refuse(number, &format!("{why}; it was \"{ours}\"")),
+                        None => refuse(number, why),
+                    };
                 }
             }
         }

@@ -176,6 +176,17 @@ impl Stack {
     }
 }
 
+/// The names of the modules that are known, without ours and without ".so".
+pub(crate) fn others() -> impl Iterator<Item = &'static str> {
+    let lists = [
+        FACTORS,
+        GATES,
+        ASIDE,
+        &["pam_rootok", "pam_permit", "pam_deny"],
+    ];
+    lists.into_iter().flatten().copied()
+}
+
 /// What this line is for.
 pub(crate) fn role(entry: &Entry) -> Role {
     match name(entry) {

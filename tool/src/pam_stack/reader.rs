@@ -358,7 +358,7 @@ impl Reader<'_> {
         entry.is_quiet = is_quiet;
         let target = words.next();
         match control.map(|word| word.to_ascii_lowercase()).as_deref() {
-            None => broken = Some("the control is missing".to_owned()),
+            None => broken = broken.or(Some("the control is missing".to_owned())),
             Some(control @ ("include" | "substack")) => {
                 let inner = usize::from(control == "substack");
                 if inner == 1 {
@@ -376,7 +376,14 @@ impl Reader<'_> {
                 // libpam denies with what such a control says, which is to fail.
                 entry.control = Control::parse(&entry.control_text).0;
                 match &target {
-                    None => broken = Some("the module is missing".to_owned()),
+                    None => {
+                        let control = &entry.control_text;
+                        broken = broken.or(Some(match control.strip_suffix(".so") {
+                            // The second word of the line is the module then.
+                            Some(_) => format!("the control is missing before {control}"),
+                            None => format!("the module is missing after {control}"),
+                        }));
+                    }
                     Some(name) if is_nameless(name) => return Err(spot.unreadable(NAMELESS)),
                     Some(_) => {}
                 }

@@ -3,6 +3,7 @@
 
 use crate::change::record::{Record, enabled_on};
 use crate::change::service::Service;
+use crate::examine::root_shell::{as_root, root_shell};
 use crate::examine::subject::{Enabled, Subject};
 use crate::examine::ways_in::beyond_pam::GENERAL;
 use crate::examine::ways_in::way::Way;
@@ -139,7 +140,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
         list_ways_in(context, options);
         return Ok(Exit::Good);
     }
-    let (mut findings, enable) = findings(&context.config, options);
+    let (mut findings, words) = findings(&context.config, options);
     // The order of the examiners stays within a severity.
     findings.sort_by_key(|finding| finding.severity);
     let width = width();
@@ -153,7 +154,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     };
     let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
     if !options.detail.quiet {
-        let next = next(&context.config, options, &findings, &enable);
+        let next = next(&context.config, options, &findings, &words);
         let text = format!("{} {next}", summary(faults, warnings));
         let colour = match (faults, warnings) {
             (0, 0) => Paint::Good,
@@ -189,14 +190,27 @@ fn list_ways_in(context: &Context, options: &Options) {
     });
 }
 
-/// What is to be examined, examined; and the command that adds OneLogin to sshd.
-fn findings(config: &Path, options: &Options) -> (Vec<Finding>, String) {
+/// What the next command depends on.
+#[derive(Default)]
+struct Words {
+    /// The command that adds OneLogin to sshd.
+    enable: String,
+    /// How to get a root shell, if sudo denies every login.
+    root_shell: Option<String>,
+}
+
+/// What is to be examined, examined.
+fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
     if options.config_only {
         let findings = examine_configuration(&options.machine, config);
-        return (findings, String::new());
+        return (findings, Words::default());
     }
     let subject = options.subject(config);
-    (examine(&subject), subject.enable_sshd())
+    let words = Words {
+        enable: subject.enable_sshd(),
+        root_shell: root_shell(&subject),
+    };
+    (examine(&subject), words)
 }
 
 /// How many faults and warnings there are.
@@ -215,12 +229,17 @@ fn summary(faults: usize, warnings: usize) -> String {
 }
 
 /// The command that an administrator types next.
-fn next(config: &Path, options: &Options, findings: &[Finding], enable: &str) -> String {
+fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -> String {
+    let enable = &words.enable;
     let has = |wanted: &[&str]| findings.iter().any(|found| wanted.contains(&found.id));
+    let (sudo, next) = match &words.root_shell {
+        None => ("sudo ", "Next".to_owned()),
+        Some(shell) => ("", format!("Next, in a root shell ({shell})")),
+    };
     let tool = if config == Path::new(DEFAULT_CONFIG) {
-        "sudo pam-onelogin".to_owned()
+        format!("{sudo}pam-onelogin")
     } else {
-        format!("sudo pam-onelogin --config {}", config.display())
+        format!("{sudo}pam-onelogin --config {}", config.display())
     };
     let this = if options.config_only {
         format!("{tool} check --config-only")
@@ -234,25 +253,29 @@ fn next(config: &Path, options: &Options, findings: &[Finding], enable: &str) ->
     let is_faulty = findings
         .iter()
         .any(|finding| finding.severity == Severity::Fault);
-    let needs_root = |finding: &Finding| finding.advice.as_deref() == Some(AS_ROOT);
+    let needs_root = |finding: &Finding| {
+        let advice = finding.advice.as_deref();
+        advice.is_some_and(|advice| advice == AS_ROOT || advice == as_root(AS_ROOT))
+    };
     if findings.iter().any(needs_root) && options.machine.is_this() {
-        return format!("Next: {this}");
+        return format!("{next}: {this}");
     }
     let is_of_configuration = |finding: &Finding| {
         let ids = ["configuration", "no-configuration"];
         finding.severity == Severity::Fault && ids.contains(&finding.id)
     };
     if findings.iter().any(is_of_configuration) && options.machine.is_this() {
-        return format!("Next: sudoedit {}", config.display());
+        let editor = if sudo.is_empty() { "vi" } else { "sudoedit" };
+        return format!("{next}: {editor} {}", config.display());
     }
     match (is_faulty, options.machine.is_this()) {
-        (true, true) => return format!("Next: correct the faults, then type: {this}"),
+        (true, true) => return format!("{next}: correct the faults, then type: {this}"),
         (true, false) => return "Next: correct the faults, then check again.".to_owned(),
         (false, false) => return format!("Next, on that system: {tool} check"),
         (false, true) => {}
     }
     if options.offline || options.config_only {
-        return format!("Next: {tool} check");
+        return format!("{next}: {tool} check");
     }
     let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
@@ -283,7 +306,39 @@ mod tests {
     fn next_after(words: &[&str], findings: &[Finding]) -> String {
         let words = ["check"].iter().chain(words);
         let options = Line::parse_from(words).options;
-        next(Path::new(DEFAULT_CONFIG), &options, findings, "enable sshd")
+        let words = Words {
+            enable: "enable sshd".to_owned(),
+            root_shell: None,
+        };
+        next(Path::new(DEFAULT_CONFIG), &options, findings, &words)
+    }
+
+    #[test]
+    fn where_sudo_does_not_work_the_next_command_is_for_a_root_shell() {
+        let words = Words {
+            enable: String::new(),
+            root_shell: Some("\"su -\"".to_owned()),
+        };
+        for (finding, last) in [
+            (
+                Finding::fault("line", ""),
+                "correct the faults, then type: pam-onelogin check",
+            ),
+            (
+                Finding::fault("configuration", ""),
+                "vi /etc/pam_onelogin/config.toml",
+            ),
+            (
+                Finding::warning("unreadable", "").advice(as_root(AS_ROOT)),
+                "pam-onelogin check",
+            ),
+        ] {
+            let options = Line::parse_from(["check"]).options;
+            assert_eq!(
+                next(Path::new(DEFAULT_CONFIG), &options, &[finding], &words),
+                format!("Next, in a root shell (\"su -\"): {last}")
+            );
+        }
     }
 
     #[test]

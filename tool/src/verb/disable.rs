@@ -8,10 +8,12 @@ use crate::change::{drop_in, pam_auth_update, plan};
 use crate::host::files::{self, Snapshot};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::{names_us, take_out};
+use crate::pam_stack::spelling::almost_names_us;
 use crate::sshd::running;
 use crate::ui::diff::diff;
 use crate::verb::{Context, needs_root};
 use clap::Args;
+use pam_onelogin::text::printable;
 use serde::Serialize;
 use std::collections::BTreeSet;
 
@@ -134,6 +136,13 @@ fn take_out_ours(context: &Context, service: Service) -> Result<Vec<String>, Fai
                     return Err(Failure::new(format!(
                         "{}:{line}: this tool did not write this line; remove it by hand",
                         path.display()
+                    )));
+                }
+                if let Some((line, word)) = almost_names_us(&text) {
+                    return Err(Failure::new(format!(
+                        "{}:{line}: this tool did not write this line, which names {}; remove it by hand",
+                        path.display(),
+                        printable(word)
                     )));
                 }
             }

@@ -3,7 +3,7 @@
 use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::compare::Comparison;
 use crate::examine::stacks::edit::{Edit, Found, rewrite_advice};
-use crate::examine::stacks::judge::{Judge, Key};
+use crate::examine::stacks::judge::{BROKEN, Judge, Key};
 use crate::examine::stacks::programs::{is_login, reach};
 use crate::examine::stacks::rewrite::{Rewritten, rewrite};
 use crate::examine::subject::Subject;
@@ -12,7 +12,7 @@ use crate::pam_stack::edit::Behind;
 use crate::pam_stack::known_modules::{BEHIND_KEY, has, is_password};
 use crate::pam_stack::verify::flaw;
 use crate::pam_stack::{self, Entry, Kind, Stack};
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Severity};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -97,7 +97,11 @@ impl Adviser<'_> {
             Edit::Rewrite => self.rewrite(stack),
             edit => {
                 let mends = self.mends(stack, &finding, edit);
-                mends.then(|| format!("{}{edit}", found.lead))
+                let lead = match edit {
+                    Edit::TakeOut(_) => found.lead,
+                    _ => "",
+                };
+                mends.then(|| format!("{lead}{edit}"))
             }
         });
         match advice {
@@ -145,7 +149,14 @@ impl Adviser<'_> {
         let changed = planned(self.subject, &stack.name, path, &text);
         let left = self.bad(&stack.name, &changed);
         // A line that libpam cannot use, or whose module is missing, denies until it is mended.
-        let is_broken = ["line", "module-missing"].contains(&finding.id);
+        let is_broken = BROKEN.contains(&finding.id);
+        // A line that libpam can use again may show what it hid: what is worse than before is a fault.
+        if is_broken && matches!(edit, Edit::Replace(..)) {
+            return !left.contains(&(finding.id, finding.what.clone()))
+                && self
+                    .having(path)
+                    .all(|other| self.has_no_new_fault(other, path, &text));
+        }
         !left.contains(&(finding.id, finding.what.clone()))
             && self.having(path).all(|other| {
                 self.stays_good(other, path, &text)
@@ -163,6 +174,18 @@ impl Adviser<'_> {
         let before = self.bad(&stack.name, &stack.service);
         let after = self.bad(&stack.name, &changed);
         changed.ours().next().is_some() && after.is_subset(&before)
+    }
+
+    /// Whether a stack has no fault, once this file is as planned, that it did not have before.
+    fn has_no_new_fault(&self, stack: &NamedStack, path: &Path, text: &str) -> bool {
+        let faults = |service: &Stack| -> BTreeSet<_> {
+            let found = judge_of(self.subject, &stack.name, service, self.folders).findings();
+            let findings = found.into_iter().map(|found| found.finding);
+            let faults = findings.filter(|it| it.severity == Severity::Fault);
+            faults.map(|fault| (fault.id, fault.what)).collect()
+        };
+        let changed = planned(self.subject, &stack.name, path, text);
+        faults(&changed).is_subset(&faults(&stack.service))
     }
 
     /// Whether a stack accepts no additional login once this file is as planned, and locks out no user.

@@ -8,12 +8,13 @@ use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
     OURS, Role, asks_for_code, is_password, is_second, may_be_password, may_ignore, returns, role,
 };
+use crate::pam_stack::spelling::is_ours_or_almost;
 use crate::pam_stack::{
     ABORT, AUTH_ERR, AUTHINFO_UNAVAIL, Action, Body, CONF, Code, Control, Entry, IGNORE,
     INCOMPLETE, Jumps, Kind, MODULE_UNKNOWN, Model, SUCCESS, Skip, Stack, USER_UNKNOWN, Way,
     authenticate, explore, name, set_credentials,
 };
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Severity};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -98,47 +99,41 @@ impl Judge<'_> {
     /// Everything about this service.
     pub(super) fn findings(&self) -> Vec<Found> {
         if let Some(unreadable) = &self.service.unreadable {
-            let what = format!("libpam cannot read the stack: {}", unreadable.what);
-            return vec![
-                Finding::fault("stack-unreadable", what)
-                    .at(&unreadable.path, unreadable.line)
-                    .why("every login through this stack is denied")
-                    .advice("correct the line")
-                    .into(),
-            ];
+            return vec![self.unreadable(unreadable)];
         }
         let mut findings: Vec<Found> = Vec::new();
         for kind in [Kind::Account, Kind::Session, Kind::Password] {
             findings.extend(self.elsewhere(kind).map(Found::from));
         }
-        let chain = self.chain();
-        let Some(first) = self.ours().next() else {
-            return findings;
-        };
-        if let Some(finding) = self.carriage_return() {
+        if let Some(finding) = self.carriage_return().filter(|_| self.is_ours()) {
             findings.push(finding.into());
             return findings;
         }
         for entry in self.ours() {
             findings.extend(self.arguments(entry).into_iter().map(Found::from));
         }
-        for entry in chain {
-            findings.extend(self.line(entry));
-        }
+        findings.extend(self.lines());
+        let Some(first) = self.ours().next() else {
+            return findings;
+        };
+        let is_broken = findings
+            .iter()
+            .any(|found| BROKEN.contains(&found.finding.id));
         let outcomes = self.outcomes();
         findings.extend(self.asked_twice(first, &outcomes));
         findings.extend(self.asked_by_another(first).map(Found::from));
         findings.extend(self.denied(first, &outcomes));
-        let successes = self.successes(first, &outcomes);
+        let successes = self.successes(first, &outcomes, is_broken);
         let is_right = successes.is_empty();
         for entry in self.ours() {
             findings.extend(self.behind_key(entry, is_right));
         }
-        if successes.is_empty() {
+        let denies_all = is_broken && !self.lets_in();
+        if successes.is_empty() && !denies_all {
             findings.extend(self.exempt(first, &outcomes));
         }
         findings.extend(successes);
-        findings.extend(self.credentials(first));
+        findings.extend(self.credentials(first).filter(|_| !denies_all));
         let is_used = !hides_prompts(self.name) && !needs_no_login(self.name);
         if is_used && !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
@@ -148,6 +143,84 @@ impl Judge<'_> {
             );
         }
         findings
+    }
+
+    /// The lines that libpam cannot use, and those whose module does not exist.
+    pub(super) fn lines(&self) -> Vec<Found> {
+        let denies_all = !self.lets_in();
+        let auth = self.chain().iter();
+        let mut findings: Vec<_> = auth
+            .filter_map(|entry| self.line(entry, denies_all))
+            .collect();
+        let account = self.service.chain(Kind::Account).iter();
+        findings.extend(account.filter_map(|entry| self.unusable(entry, denies_all)));
+        let session = self.service.chain(Kind::Session).iter();
+        findings.extend(session.filter_map(|entry| {
+            let mut found = self.unusable(entry, false)?;
+            found.finding.severity = Severity::Warning;
+            found.finding.why = Some(SESSION.to_owned());
+            Some(found)
+        }));
+        findings
+    }
+
+    /// Whether some login through this stack succeeds. A user who is already root does not count, unless the program of the
+    /// service runs as root.
+    pub(super) fn lets_in(&self) -> bool {
+        if self.service.unreadable.is_some() || self.denies_accounts() {
+            return false;
+        }
+        let chain = self.chain();
+        let returned: Vec<Vec<Code>> = chain
+            .iter()
+            .map(|entry| match returns(entry) {
+                _ if self.is_missing(entry) => vec![MODULE_UNKNOWN],
+                None => vec![SUCCESS],
+                Some(_) if role(entry) == Role::Root && !self.is_login => vec![AUTH_ERR],
+                Some(codes) => unlike(&entry.control, codes),
+            })
+            .collect();
+        let mut lets_in = false;
+        let model = Model {
+            is_ours: &|_| false,
+            is_factor: &|_| false,
+            returns: &|index| returned.get(index).map(Vec::as_slice).unwrap_or_default(),
+        };
+        let is_whole = explore(chain, &model, |answer, _| lets_in |= answer == SUCCESS);
+        lets_in || !is_whole
+    }
+
+    /// Whether a line that libpam cannot use, or whose module does not exist, makes the account stack fail.
+    fn denies_accounts(&self) -> bool {
+        let chain = self.service.chain(Kind::Account);
+        let is_broken = |entry: &Entry| {
+            matches!(entry.body, Body::Broken(_))
+                || self.is_missing(entry)
+                || entry.body != Body::Substack && Control::parse(&entry.control_text).1.is_some()
+        };
+        let passes = |index: usize| match chain.get(index) {
+            Some(entry) if self.is_missing(entry) => MODULE_UNKNOWN,
+            Some(entry) if role(entry) == Role::Deny => AUTH_ERR,
+            _ => SUCCESS,
+        };
+        chain.iter().any(is_broken) && authenticate(chain, passes).0 != SUCCESS
+    }
+
+    /// Whether this line was meant to call our module, and does not.
+    pub(super) fn misses_us(&self, entry: &Entry) -> bool {
+        match &entry.body {
+            Body::Broken(_) => self.means_us(entry),
+            Body::Module { name, .. } => {
+                role(entry) != Role::Ours && is_ours_or_almost(name) && self.is_missing(entry)
+            }
+            Body::Substack => false,
+        }
+    }
+
+    /// Whether a line calls our module, or was meant to.
+    fn is_ours(&self) -> bool {
+        let mut chain = self.chain().iter();
+        chain.any(|entry| entry.is(OURS) || self.misses_us(entry))
     }
 
     /// After a first factor, another module asks for a code or a push as well.
@@ -297,7 +370,7 @@ impl Judge<'_> {
     }
 
     /// Findings about who can log in, and when the user is asked.
-    fn successes(&self, ours: &Entry, outcomes: &Outcomes) -> Vec<Found> {
+    fn successes(&self, ours: &Entry, outcomes: &Outcomes, is_broken: bool) -> Vec<Found> {
         let chain = self.chain();
         let Summary {
             lets_in,
@@ -318,7 +391,8 @@ impl Judge<'_> {
                 .into(),
             );
         }
-        if !lets_in {
+        // A line that libpam cannot use has a finding of its own.
+        if !lets_in && !is_broken {
             let what = "no user can log in, whatever OneLogin decides";
             let finding = Finding::fault("never-lets-in", what)
                 .why("even after a success of pam_onelogin, the stack ends in a denial");
@@ -615,6 +689,12 @@ const OUR_DENIALS: [Code; 7] = [
     ABORT,
     MODULE_UNKNOWN,
 ];
+
+const SESSION: &str = "libpam cannot use this line: the session is not opened as it should be, and some \
+                       programs then end the login";
+
+/// Findings about a line that denies every login until it is corrected, or is as if it were not there.
+pub(super) const BROKEN: [&str; 4] = ["control", "line", "module-missing", "stack-unreadable"];
 
 /// Arguments that allow an empty password.
 const NO_PASSWORD: [&str; 2] = ["nullok", "nullok_secure"];

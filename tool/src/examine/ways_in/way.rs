@@ -1,5 +1,6 @@
 //! A way into a host that needs no second factor.
 
+use crate::examine::root_shell::as_root;
 use crate::ui::finding::{Place, clean_all, parts_text, wrap};
 use serde::Serialize;
 
@@ -34,6 +35,11 @@ impl Way {
     pub(super) fn of(mut self, place: Option<Place>) -> Self {
         self.place = place;
         self
+    }
+
+    /// Writes its commands as root types them.
+    pub(super) fn close_as_root(&mut self) {
+        self.close = as_root(&self.close);
     }
 
     /// For people.
