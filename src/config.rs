@@ -206,6 +206,15 @@ pub struct Users {
     pub no_factor: NoFactor,
 }
 
+impl Users {
+    /// The names that mean one group each, in `exempt_groups` and `groups`: such a group must exist.
+    pub fn named_groups(&self) -> impl Iterator<Item = &str> {
+        let lists = self.groups.as_deref().unwrap_or_default();
+        let exempt = self.exempt_groups.iter().map(String::as_str);
+        exempt.chain(lists.iter().flat_map(PatternList::literals))
+    }
+}
+
 /// Defines the attributes, each with its word.
 macro_rules! attributes {
     ( $( $attribute:ident $word:literal $(, $about:literal)?; )+ ) => {

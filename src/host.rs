@@ -3,7 +3,7 @@
 
 use crate::group::Groups;
 use crate::pam::sys::{GroupEntry, GroupKey, GroupReader, MAX_GROUP};
-use crate::user::{Account, LookupFailed, People, Uids};
+use crate::user::{Account, LookupFailed, People, Uids, no_such_group};
 use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User, getgrouplist, getresuid};
 use std::ffi::CString;
@@ -41,7 +41,7 @@ impl People for Nss {
             let key = c_string("group", group)?;
             let found = reader.read(GroupKey::Name(&key), &name);
             let found = found.map_err(|error| unread(&format!("group {group}"), &error))?;
-            let found = found.ok_or_else(|| LookupFailed(format!("there is no group {group}")))?;
+            let found = found.ok_or_else(|| LookupFailed(no_such_group(group)))?;
             configured.push((found, *group));
         }
         let user = primary_group(&account.name)?;
@@ -69,6 +69,14 @@ impl People for Nss {
         let configured = configured.iter().filter(|(group, _)| is_in(group));
         let configured = configured.map(|(_, name)| (*name).to_owned()).collect();
         Ok(Groups { configured, names })
+    }
+
+    fn lacks_group(&self, name: &str) -> bool {
+        let Ok(key) = c_string("group", name) else {
+            return false;
+        };
+        let found = GroupReader::default().read(GroupKey::Name(&key), c"");
+        found.is_ok_and(|found| found.is_none())
     }
 }
 

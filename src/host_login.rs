@@ -86,6 +86,9 @@ impl HostLogin<'_> {
             Who::Unclear(unclear) => {
                 self.verify(loaded, Err(Unknown::Unclear(unclear)), proof, &mut decision);
             }
+            Who::NoSuchGroup(name) => {
+                decision.report.outcome = Outcome::Fault(Fault::NoSuchGroup(name));
+            }
             Who::Exempt { name, exemption } => {
                 decision.subject = Some(name);
                 decision.report.outcome = Outcome::Exempt(exemption);

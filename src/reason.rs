@@ -169,9 +169,9 @@ reasons! {
         PasswdLookup "passwd-lookup" Some(WRONG),
             "The passwd database could not be read.",
             "Fix NSS (sssd, LDAP).";
-        GroupLookup "group-lookup" Some(WRONG),
-            "A group could not be looked up, or a configured one does not exist; `detail=` names it.",
-            "Fix NSS or the list.";
+        GroupLookup "group-lookup" Some(ASK_ADMIN),
+            "A group in `users.groups` or `users.exempt_groups` does not exist, or a group could not be looked up; `detail=` names it.",
+            "Correct the list or create the group; `pam-onelogin check` names the line. If a look-up failed, fix NSS.";
         NameRefused "name-refused" Some(WRONG),
             "The name has characters that are not sent to OneLogin.",
             "Rename the user, or exempt them.";

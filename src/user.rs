@@ -70,6 +70,12 @@ impl LookupFailed {
     }
 }
 
+/// What the log says of a group that does not exist.
+#[must_use]
+pub fn no_such_group(name: &str) -> String {
+    format!("there is no group {name}")
+}
+
 /// What the system says about people.
 pub trait People {
     /// The user ids of this process.
@@ -91,6 +97,9 @@ pub trait People {
     /// As [`People::by_name`]; also when one of the named groups does not exist, or a group of the
     /// account has no name.
     fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed>;
+    /// Whether the system says that there is no such group. That does not depend on a user. A look-up
+    /// that fails says nothing.
+    fn lacks_group(&self, name: &str) -> bool;
 }
 
 /// Who must pass.
@@ -109,6 +118,9 @@ pub enum Who {
     NoAccount,
     /// The user cannot be identified.
     Unclear(Unclear),
+    /// The configuration names this group, which does not exist. It is so for every name that is not in
+    /// `users.exempt_users`, also for one that the system does not know: no user has to be hidden (rule R13).
+    NoSuchGroup(String),
 }
 
 /// A user who must pass.
@@ -168,7 +180,7 @@ listed! {
         Caller(LookupFailed),
         /// The passwd database could not be asked.
         Passwd(LookupFailed),
-        /// The group database could not be asked, or a configured group does not exist.
+        /// The group database could not be asked.
         Groups(LookupFailed),
     }
 }
@@ -191,17 +203,25 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
     let account = account(request, uids, people);
     let uid = account.as_ref().ok().map(|account| account.uid);
     let proof = proof(request, config.first_factor, uids, uid);
+    let users = &config.users;
+    let exempt = |name: String, exemption| Who::Exempt { name, exemption };
+    if let Ok(account) = &account {
+        if users.exempt_users.contains(&account.name) {
+            return (exempt(account.name.clone(), Exemption::User), proof);
+        }
+    }
+    // Before anything else that depends on the user, and also where there is no account.
+    if let Some(name) = users.named_groups().find(|name| people.lacks_group(name)) {
+        return (Who::NoSuchGroup(name.to_owned()), proof);
+    }
     let account = match account {
         Ok(account) => account,
         Err(who) => return (who, proof),
     };
-    let who = match exemption(&account, &config.users, people) {
-        Ok(Some(exemption)) => Who::Exempt {
-            name: account.name,
-            exemption,
-        },
+    let who = match exempt_by_group(&account, users, people) {
+        Ok(Some(exemption)) => exempt(account.name, exemption),
         Ok(None) => Who::Subject(Subject {
-            key: key(&account.name, &config.users, map),
+            key: key(&account.name, users, map),
             name: account.name,
             uid: account.uid,
             proof,
@@ -255,27 +275,16 @@ fn caller(uid: u32, people: &dyn People) -> Result<Caller, LookupFailed> {
     })
 }
 
-fn exemption(
+fn exempt_by_group(
     account: &Account,
     users: &Users,
     people: &dyn People,
 ) -> Result<Option<Exemption>, LookupFailed> {
-    if users.exempt_users.contains(&account.name) {
-        return Ok(Some(Exemption::User));
-    }
     let lists = users.groups.as_deref();
     if users.exempt_groups.is_empty() && lists.is_none() {
         return Ok(None);
     }
-    let exempt = users.exempt_groups.iter().map(String::as_str);
-    let named: Vec<&str> = exempt
-        .chain(
-            lists
-                .unwrap_or_default()
-                .iter()
-                .flat_map(PatternList::literals),
-        )
-        .collect();
+    let named: Vec<&str> = users.named_groups().collect();
     let groups = people.groups(account, &named)?;
     if users.exempt_groups.iter().any(|group| groups.has(group)) {
         return Ok(Some(Exemption::Group));

@@ -4,6 +4,7 @@
 
 use crate::login::{Denial, Fault, Outcome};
 use crate::reason::{Reason, WRONG};
+use crate::user::no_such_group;
 use pam::constants::PamResultCode;
 
 /// What the verdict depends on beside the outcome.
@@ -140,6 +141,10 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             )
         }),
         Outcome::Fault(Fault::Config) => no(Code::PAM_SERVICE_ERR, Level::Error, Reason::Config),
+        Outcome::Fault(Fault::NoSuchGroup(name)) => Verdict {
+            detail: Some(no_such_group(name)),
+            ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::GroupLookup)
+        },
         Outcome::Fault(Fault::UnsafeTenant(detail)) => Verdict {
             detail: Some(detail.clone()),
             ..no(Code::PAM_SERVICE_ERR, Level::Error, Reason::UnsafeTenant)
@@ -252,6 +257,7 @@ mod tests {
                 Outcome::Fault(Fault::Tls(String::new())),
                 Outcome::Fault(Fault::Credential(String::new())),
                 Outcome::Fault(Fault::GatewayRefused(String::new())),
+                Outcome::Fault(Fault::NoSuchGroup(String::new())),
                 Outcome::Fault(Fault::UnsafeTenant(String::new())),
                 Outcome::NoConversation,
                 Outcome::Unprivileged,
@@ -336,6 +342,26 @@ mod tests {
                 "{outcome:?}"
             );
         }
+    }
+
+    /// A missing group ends the login of every name alike, so the sentence is that of this host. A look-up
+    /// that fails may be of this user alone.
+    #[test]
+    fn r13_a_missing_group_is_named_as_a_fault_of_this_host_and_a_failed_look_up_is_not() {
+        let unproven = Circumstances {
+            proven: false,
+            ..SSH
+        };
+        let missing = of(
+            &Outcome::Fault(Fault::NoSuchGroup("ops".to_owned())),
+            unproven,
+        );
+        assert_eq!(missing.words, Reason::Config.words());
+        assert_eq!(missing.reason, Some(Reason::GroupLookup));
+        assert_eq!(missing.detail.as_deref(), Some("there is no group ops"));
+        let failed = Outcome::Unknown(Unknown::Unclear(Unclear::Groups(LookupFailed::default())));
+        assert_eq!(of(&failed, unproven).words, Some(WRONG));
+        assert_eq!(of(&failed, SSH).words, missing.words);
     }
 
     #[test]

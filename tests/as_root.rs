@@ -63,6 +63,42 @@ fn r13_unproven_users_strangers_and_users_without_a_factor_see_the_same() {
     assert_eq!(asked_for("no-such-user"), 0);
 }
 
+/// The configuration decides it and no user, so the sentence may name this host, and no code is asked for.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r13_a_configured_group_that_does_not_exist_is_a_fault_of_this_host_for_every_name() {
+    let lines = [
+        "users.exempt_groups = [\"no-such-group\"]",
+        "users.exempt_users = [\"root\"]",
+    ];
+    let world = World::with([totp()], &lines);
+    let ssh = |user: &str| {
+        world
+            .place
+            .alone("sshd")
+            .user(user)
+            .ssh(&connection())
+            .run()
+    };
+    let other = |user: &str| world.place.alone("login").user(user).run();
+    for name in [NAME, CALLER, "bin", "no-such-user"] {
+        for (host, outcome) in [("sshd", ssh(name)), ("login", other(name))] {
+            let what = format!("{name} {host}");
+            assert_eq!(outcome.code, Code::SERVICE_ERR, "{what}");
+            assert_eq!(outcome.prompts(), [""; 0], "{what}");
+            let told =
+                "OneLogin verification does not work on this host. Please tell your administrator.";
+            assert_eq!(outcome.texts(), [told], "{what}");
+            assert!(world::is_delayed(&outcome), "{what}");
+            let decision = decision(&outcome);
+            let why = "reason=group-lookup detail=\"there is no group no-such-group\"";
+            assert!(decision.contains(why), "{decision}");
+        }
+    }
+    assert_eq!((world.requests(), world.onelogin.connections()), (0, 0));
+    assert_eq!(reason(&ssh("root")), "exempt-user");
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn r13_a_connection_is_made_for_every_name_alike_and_nothing_asked() {

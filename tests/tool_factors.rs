@@ -189,7 +189,7 @@ fn who_cannot_log_in_has_the_reason_that_the_log_would_give() {
             ("pam-onelogin enroll nobody", &["no-factor"] as &[_]),
             (
                 "pam-onelogin check --user nobody",
-                &["server-error", "gateway", "credential"],
+                &["group-lookup", "server-error", "gateway", "credential"],
             ),
         ] {
             let is_given = ran.err.contains(advice);

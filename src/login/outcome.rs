@@ -134,6 +134,8 @@ pub enum Fault {
     GatewayRefused(String),
     /// TLS.
     Tls(String),
+    /// The configuration names this group, which does not exist on this host.
+    NoSuchGroup(String),
     /// `check --prove` saw that the tenant accepts what it must refuse, or what it saw cannot be read.
     UnsafeTenant(String),
 }

@@ -55,6 +55,9 @@ impl People for Village {
             names: own,
         })
     }
+    fn lacks_group(&self, name: &str) -> bool {
+        name == "nowhere"
+    }
 }
 
 fn village(real: u32, effective: u32) -> Village {
@@ -86,7 +89,7 @@ fn name_of(who: &Who) -> &str {
     match who {
         Who::Subject(subject) => &subject.name,
         Who::Exempt { name, .. } => name,
-        Who::NoAccount | Who::Unclear(_) => "",
+        Who::NoAccount | Who::Unclear(_) | Who::NoSuchGroup(_) => "",
     }
 }
 
@@ -192,6 +195,32 @@ fn a_group_that_cannot_be_looked_up_denies() {
     }
 }
 
+/// Whatever the name is, and whatever the system says of it: no user can be told from another.
+#[test]
+fn r13_a_group_that_does_not_exist_ends_every_login_alike_but_that_of_an_exempt_user() {
+    let broken = Village {
+        broken: true,
+        ..village(0, 0)
+    };
+    for lines in [
+        "exempt_groups = [\"nowhere\"]",
+        "groups = [\"*,!nowhere\"]",
+        // Also where a group before it cannot be looked up.
+        "groups = [\"users\", \"missing\", \"nowhere\"]",
+    ] {
+        let config = config(&format!("[users]\nexempt_users = [\"root\"]\n{lines}"));
+        let missing = || Who::NoSuchGroup("nowhere".to_owned());
+        for name in ["alice", "bob", "a*", "nobody-has-this-name", ""] {
+            for people in [village(0, 0), village(1001, 0), village(4711, 0)] {
+                assert_eq!(ask(&request(name), &config, &people), missing(), "{name}");
+            }
+            assert_eq!(ask(&request(name), &config, &broken), missing(), "{name}");
+        }
+        let root = ask(&request("root"), &config, &village(0, 0));
+        assert!(matches!(root, Who::Exempt { .. }), "{root:?}");
+    }
+}
+
 #[test]
 fn r13_only_what_was_shown_proves() {
     let proof = |change: &dyn Fn(&mut Request), lines: &str, real: u32| {
@@ -258,6 +287,9 @@ fn r05_a_callers_name_that_belongs_to_another_uid_names_nobody() {
         }
         fn groups(&self, account: &Account, named: &[&str]) -> Result<Groups, LookupFailed> {
             self.0.groups(account, named)
+        }
+        fn lacks_group(&self, name: &str) -> bool {
+            self.0.lacks_group(name)
         }
     }
     let config = config("[users]\nexempt_users = [\"bob\"]");
@@ -387,6 +419,9 @@ impl People for Groupless {
     }
     fn groups(&self, _: &Account, _: &[&str]) -> Result<Groups, LookupFailed> {
         Err(LookupFailed("out of order".to_owned()))
+    }
+    fn lacks_group(&self, _: &str) -> bool {
+        false
     }
 }
 

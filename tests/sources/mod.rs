@@ -37,6 +37,7 @@ pub fn codes() -> BTreeSet<String> {
         .chain(ApiTrouble::all().map(|trouble| Outcome::Unavailable(error(trouble))))
         .chain([
             Outcome::Fault(Fault::Config),
+            Outcome::Fault(Fault::NoSuchGroup(String::new())),
             Outcome::Fault(Fault::UnsafeTenant(String::new())),
             Outcome::NoConversation,
             Outcome::Unprivileged,

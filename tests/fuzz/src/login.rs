@@ -15,7 +15,9 @@ use pam_onelogin::config::{self, Access, Config, FirstFactor, SecretSource};
 use pam_onelogin::denials::Denials;
 use pam_onelogin::id::UserId;
 use pam_onelogin::log::{self, Facts};
-use pam_onelogin::login::{ApprovalWait, Denial, Login, Memory as _, Outcome, Report, Unknown};
+use pam_onelogin::login::{
+    ApprovalWait, Denial, Fault, Login, Memory as _, Outcome, Report, Unknown,
+};
 use pam_onelogin::map::{Entries, Map};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::outage::{Here, SafePlace};
@@ -54,6 +56,18 @@ const CALLER: u32 = 1001;
 const CONNECTION: &str = "192.0.2.7 5 192.0.2.1 22";
 
 /// The clock of what is remembered: it stands still.
+/// The end of a login for which OneLogin is not asked.
+fn without_onelogin(outcome: Outcome) -> Report {
+    Report {
+        outcome,
+        onelogin_id: None,
+        factor: None,
+        denial_unrecorded: false,
+        held_back: None,
+        odd_devices: 0,
+    }
+}
+
 #[allow(clippy::unnecessary_wraps)] // as the user_memory wants it
 pub(crate) fn boot_clock() -> Option<i64> {
     Some(BOOTED)
@@ -267,7 +281,9 @@ impl<'a> Judge<'a> {
                 subject.name.clone()
             }
             Who::Exempt { name, .. } => name.clone(),
-            Who::NoAccount | Who::Unclear(_) => request.user.clone().unwrap_or_default(),
+            Who::NoAccount | Who::Unclear(_) | Who::NoSuchGroup(_) => {
+                request.user.clone().unwrap_or_default()
+            }
         };
         let action = match &request.ssh_connection {
             Some(connection) => Action::Connection(connection.clone()),
@@ -310,14 +326,8 @@ impl<'a> Judge<'a> {
             Who::Subject(subject) => login.run(Ok(&subject)),
             Who::NoAccount => login.run(Err(Unknown::Account)),
             Who::Unclear(unclear) => login.run(Err(Unknown::Unclear(unclear))),
-            Who::Exempt { exemption, .. } => Report {
-                outcome: Outcome::Exempt(exemption),
-                onelogin_id: None,
-                factor: None,
-                denial_unrecorded: false,
-                held_back: None,
-                odd_devices: 0,
-            },
+            Who::Exempt { exemption, .. } => without_onelogin(Outcome::Exempt(exemption)),
+            Who::NoSuchGroup(name) => without_onelogin(Outcome::Fault(Fault::NoSuchGroup(name))),
         };
         assert_eq!(user_memory.works(), self.works.get());
         let here = Circumstances {

@@ -11,8 +11,8 @@ use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{Nss, process_identity};
 use pam_onelogin::id::UserId;
 use pam_onelogin::login::{
-    Api, ApprovalWait, Beginning, Clock, Denial, Login, NoAnswer, Outcome, Preview, Prompt, Typed,
-    Unknown, Wait,
+    Api, ApprovalWait, Beginning, Clock, Denial, Fault, Login, NoAnswer, Outcome, Preview, Prompt,
+    Typed, Unknown, Wait,
 };
 use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::OneLogin;
@@ -96,6 +96,8 @@ impl Next {
                 | Denial::PushDeniedLately
                 | Denial::TooManyLookUps,
             ) => Self::Reset,
+            // `check` names the line of the configuration.
+            Outcome::Fault(Fault::NoSuchGroup(_)) => Self::Check,
             outcome if is_no_answer(outcome) => Self::Check,
             _ => Self::Read,
         }
@@ -356,6 +358,7 @@ pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Out
         Who::Exempt { exemption, .. } => Err(Outcome::Exempt(exemption)),
         Who::NoAccount => Err(Outcome::Unknown(Unknown::Account)),
         Who::Unclear(unclear) => Err(Outcome::Unknown(Unknown::Unclear(unclear))),
+        Who::NoSuchGroup(name) => Err(Outcome::Fault(Fault::NoSuchGroup(name))),
     }
 }
 
@@ -381,6 +384,8 @@ pub(crate) fn is_no_answer(outcome: &Outcome) -> bool {
 /// Whether the same holds for every user: OneLogin cannot be asked at all.
 fn concerns_all(outcome: &Outcome) -> bool {
     match outcome {
+        // It says nothing about OneLogin.
+        Outcome::Fault(Fault::NoSuchGroup(_)) => false,
         Outcome::Fault(_) => true,
         Outcome::Unavailable(error) => error.trouble.is_of_the_way(),
         _ => false,

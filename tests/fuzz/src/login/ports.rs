@@ -182,6 +182,10 @@ impl People for Judge<'_> {
             names: own,
         })
     }
+
+    fn lacks_group(&self, name: &str) -> bool {
+        GROUPS.iter().all(|(group, _)| *group != name)
+    }
 }
 
 pub(super) fn account(is_meant: impl Fn(&(&str, u32)) -> bool) -> Option<Account> {
