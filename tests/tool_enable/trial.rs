@@ -96,6 +96,96 @@ fn a_trial_is_kept_by_a_word_at_the_terminal_that_waits() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn ctrl_c_while_a_trial_waits_rolls_it_back_at_once_and_says_so() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    assert_ne!(stacks(), before);
+    screen.type_keys("\u{3}");
+    screen.expect("Ctrl-C: the change is rolled back now.");
+    screen.expect("sudo: the change was rolled back.");
+    let (status, screen) = screen.finish();
+    assert_eq!(status.code(), Some(1), "{screen}");
+    assert_eq!(stacks(), before);
+    assert!(!record("trial", "sudo").exists());
+    wait_until(|| guardians().is_empty(), "nothing waits any more");
+    by_password_alone(&scene);
+}
+
+/// Also when the disk does not take it: then the change stays on trial, and this is said.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn ctrl_c_says_when_the_change_cannot_be_rolled_back_now() {
+    let _scene = machine(&[]);
+    let before = stacks();
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let mount = |how: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-o", &format!("remount,bind,{how}"), "/etc"]);
+        assert!(mount.status().unwrap().success());
+    };
+    mount("ro");
+    screen.type_keys("\u{3}");
+    screen.expect("Read-only file system");
+    screen.expect("This is tried again when the time is over");
+    mount("rw");
+    assert!(record("trial", "sudo").exists());
+    screen.type_keys("\u{3}");
+    screen.expect("sudo: the change was rolled back.");
+    bad(screen);
+    assert_eq!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_word_that_a_trial_does_not_know_is_answered_by_those_that_it_knows() {
+    let _scene = machine(&[]);
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    for word in ["no", "confirm", ""] {
+        screen.line(word);
+        screen.expect("Type yes to keep the change, or press Ctrl-C to roll it back now.");
+        assert!(record("trial", "sudo").exists());
+    }
+    screen.type_keys("\u{3}");
+    screen.expect("sudo: the change was rolled back.");
+}
+
+/// Enter after a push, before it is known what the tool asks next.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn an_enter_that_was_pressed_before_a_question_does_not_answer_it() {
+    let scene = machine(&[]);
+    let _ = scene.person("dave");
+    let before = stacks();
+    let mut screen = enable(&["sudo", "--user", "dave", "--no-try"]);
+    screen.expect("assword: ");
+    screen.line(PASSWORD);
+    screen.expect("Passcode, or Enter for a push");
+    screen.line("");
+    screen.expect("Push sent to Dave's phone.");
+    screen.line("");
+    scene.approve_push();
+    screen.expect("Write this change? [y/N] ");
+    assert_eq!(stacks(), before);
+    screen.line("y");
+    screen.expect("Done.");
+    good(screen);
+    good(disable("sudo"));
+
+    // What comes from a pipe was written for the question, and stays.
+    let mut piped = Command::new("sh");
+    let tool = binary("pam-onelogin");
+    let line = format!(
+        "printf 'y\\n' | {} enable sudo --no-trial --no-try --user dave",
+        tool.display()
+    );
+    piped.args(["-c", &line]).env_clear().current_dir("/");
+    good_saying(Pty::spawn(piped), "Done.");
+    assert_ne!(stacks(), before);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn after_a_restart_what_was_on_trial_is_put_back_by_the_unit_and_by_any_run_of_the_tool() {
     let _scene = machine(&[]);
     let before = stacks();

@@ -179,6 +179,22 @@ pub(crate) fn overdue(console: &Console) -> Result<bool, Failure> {
     }
 }
 
+/// Rolls a change on trial back before its time is over, and reports it in the log. If it was confirmed or
+/// rolled back meanwhile, nothing is done.
+pub(crate) fn now(service: Service, record: &Record) -> Result<(), Failure> {
+    let store = Store::open()?;
+    let Some(record) = Store::on_trial(service)?.filter(|now| now.is_same(record)) else {
+        return Ok(());
+    };
+    store.put_back(&record)?;
+    let text = format!(
+        "{} was rolled back before its time was over",
+        record.service
+    );
+    leave(Level::Warning, &text);
+    Ok(())
+}
+
 /// A stack that was edited since, or whose copy is missing.
 fn without_our_lines(record: &Record, file: &Changed, now: Snapshot) -> Result<Restoring, Failure> {
     let text = String::from_utf8_lossy(&now.bytes).into_owned();

@@ -11,7 +11,8 @@ use rustix::io::Errno;
 use rustix::process::kill_current_process_group;
 use rustix::stdio::stdin;
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr,
+    tcsetattr,
 };
 use std::cell::Cell;
 use std::io::IsTerminal as _;
@@ -76,7 +77,20 @@ fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<V
 
 /// Whether the user agrees; no answer means no.
 pub(crate) fn agrees(console: &Console, question: &str) -> bool {
-    line(console, &format!("{question} [y/N] "), false).is_some_and(|answer| is_yes(&answer))
+    answer(console, &format!("{question} [y/N] ")).is_some_and(|answer| is_yes(&answer))
+}
+
+/// The answer to a question that was not known before: keys that were pressed before it is shown, such as
+/// Enter after a push, do not answer it.
+pub(crate) fn answer(console: &Console, question: &str) -> Option<Zeroizing<Vec<u8>>> {
+    discard_typed();
+    line(console, question, false)
+}
+
+/// Discards what was typed and not read yet. It fails on everything but a terminal: what comes from a pipe
+/// or a file was written for the questions.
+pub(crate) fn discard_typed() {
+    let _ = tcflush(stdin(), QueueSelector::IFlush);
 }
 
 /// Whether an answer means yes.
@@ -227,6 +241,35 @@ impl Clock for Countdown<'_> {
 pub(crate) fn hold_interrupts() {
     // Where that fails, Ctrl-C ends the tool, which counts as a denial, too.
     let _ = interrupts().thread_block();
+}
+
+/// While it exists, Ctrl-C does not end the tool: it is an answer.
+pub(crate) struct HeldInterrupts(Option<SigSet>);
+
+#[allow(clippy::unused_self)] // the signal is blocked only while it exists
+impl HeldInterrupts {
+    pub(crate) fn start() -> Self {
+        let before = SigSet::thread_get_mask().ok();
+        hold_interrupts();
+        Self(before)
+    }
+
+    /// Whether Ctrl-C was pressed. It then is no longer pending.
+    pub(crate) fn take(&self) -> bool {
+        let mut is_pressed = false;
+        while interrupt_is_pending() && interrupts().wait().is_ok() {
+            is_pressed = true;
+        }
+        is_pressed
+    }
+}
+
+impl Drop for HeldInterrupts {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = before.thread_set_mask();
+        }
+    }
 }
 
 /// Lets Ctrl-C end the tool meanwhile.

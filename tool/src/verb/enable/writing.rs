@@ -7,7 +7,7 @@ use crate::change::{drop_in, undo, watchdog};
 use crate::host::files;
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::Console;
-use crate::ui::terminal::{Typing, is_yes, line_within};
+use crate::ui::terminal::{HeldInterrupts, Typing, discard_typed, is_yes, line_within};
 use crate::verb::confirm::keep;
 use crate::verb::enable::planning::Change;
 use pam_onelogin::state::State;
@@ -102,10 +102,13 @@ impl Writing<'_> {
     pub(crate) fn await_confirmation(&self, record: &Record) -> Result<Exit, Failure> {
         let (console, service) = (self.console, self.service);
         let name = service.name();
+        // Before the text says what may be typed: what came earlier does not answer it.
+        let interrupts = HeldInterrupts::start();
+        discard_typed();
         console.note(&format!(
             "The new stack is active for {} s. Keep this window open, and log in from a second one:\n    {}\n\
              If that works, type yes here, or type there: sudo pam-onelogin confirm {name}\n\
-             If not, type in another window, as root: pam-onelogin disable {name}\n\
+             If not, press Ctrl-C here, or type in another window, as root: pam-onelogin disable {name}\n\
              Without an answer the change is rolled back, even if this window is closed.",
             record.left(),
             service.second_login(self.whose.user),
@@ -127,6 +130,10 @@ impl Writing<'_> {
                 std::thread::sleep(LOOK);
                 continue;
             }
+            if interrupts.take() {
+                self.roll_back(record);
+                continue;
+            }
             console.passing(&format!(
                 "Rolling back in {left} s unless the change is confirmed"
             ));
@@ -145,8 +152,29 @@ impl Writing<'_> {
                         }
                     }
                 }
-                Typing::Line(_) | Typing::Nothing => {}
+                Typing::Line(_) => console
+                    .note("Type yes to keep the change, or press Ctrl-C to roll it back now."),
+                Typing::Nothing => {}
                 Typing::Gone => is_there = false,
+            }
+        }
+    }
+
+    /// Rolls the change back before its time is over.
+    fn roll_back(&self, record: &Record) {
+        let console = self.console;
+        console.note("Ctrl-C: the change is rolled back now.");
+        match undo::now(self.service, record) {
+            Ok(()) => watchdog::stop(self.service),
+            Err(failure) => {
+                for sentence in failure.0 {
+                    console.note(&sentence);
+                }
+                console.note(&format!(
+                    "Not all of the change is rolled back. This is tried again when the time is over; to try it \
+                     at once, type: pam-onelogin disable {}",
+                    self.service.name()
+                ));
             }
         }
     }

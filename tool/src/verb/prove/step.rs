@@ -7,7 +7,7 @@ use crate::login::script::{Claim, Script, Scripted, Typing};
 use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::Failure;
 use crate::ui::console::{Paint, paint};
-use crate::ui::terminal::{Countdown, agrees, is_yes, line};
+use crate::ui::terminal::{Countdown, agrees, answer, is_yes};
 use crate::verb::prove::{ACTIVATE, AGAIN, MOST_SENT, Prover, Stop, wrapped};
 use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::VerifyForm;
@@ -329,7 +329,7 @@ impl Prover<'_> {
     fn yes_or_no(&self, question: &str) -> Option<bool> {
         loop {
             let text = format!("{question} [y/n] ");
-            let answer = line(&self.context.console, &text, false)?;
+            let answer = answer(&self.context.console, &text)?;
             let is_no = answer.eq_ignore_ascii_case(b"n") || answer.eq_ignore_ascii_case(b"no");
             match (is_yes(&answer), is_no) {
                 (true, _) => return Some(true),
