@@ -115,6 +115,52 @@ fn ctrl_c_while_a_trial_waits_rolls_it_back_at_once_and_says_so() {
 /// Also when the disk does not take it: then the change stays on trial, and this is said.
 #[test]
 #[ignore = "needs root: run by make test"]
+fn check_and_status_say_what_is_on_trial_and_how_it_ends() {
+    let _scene = machine(&[]);
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    let confirm =
+        "log in from a second window: sudo -k id; then type: sudo pam-onelogin confirm sudo";
+    let undo = "to undo it now, type: sudo pam-onelogin disable sudo";
+    for words in [&["check", "--offline"] as &[&str], &["check", "sudo"]] {
+        let said = bad(tool(words));
+        let warning = "warning  the change of sudo by enable is on trial until ";
+        for part in [warning, "where  /etc/pam.d/sudo", confirm, undo] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    let said = good(tool(&["status"]));
+    for part in ["Changes on trial", "unless it is confirmed", confirm, undo] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let output = Command::new(binary("pam-onelogin"))
+        .args(["status", "--json"])
+        .env_clear()
+        .output()
+        .unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let trial = &document["trials"][0];
+    assert_eq!(trial["service"], "sudo");
+    let left = trial["left_seconds"].as_i64().unwrap();
+    assert!((1..=3600).contains(&left), "{trial}");
+    // Another service is not concerned, nor is the configuration alone.
+    for words in [
+        &["check", "su", "--offline"] as &[&str],
+        &["check", "--config-only"],
+    ] {
+        let (_, said) = tool(words).finish();
+        assert!(!said.contains("on trial"), "{words:?}: {said}");
+    }
+    screen.type_keys("\u{3}");
+    screen.expect("sudo: the change was rolled back.");
+    bad(screen);
+    for words in [&["check", "--offline"] as &[&str], &["status"]] {
+        let (_, said) = tool(words).finish();
+        assert!(!said.contains("on trial"), "{words:?}: {said}");
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn ctrl_c_says_when_the_change_cannot_be_rolled_back_now() {
     let _scene = machine(&[]);
     let before = stacks();

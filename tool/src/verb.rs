@@ -1,4 +1,4 @@
-//! The commands: one file each, with its `Options` and `run`.
+//! The commands: one file each, with its `Options` and `run`; and what two of them report.
 
 pub(crate) mod check;
 pub(crate) mod confirm;
@@ -9,6 +9,7 @@ pub(crate) mod factors;
 pub(crate) mod import_duo;
 pub(crate) mod limits;
 pub(crate) mod map;
+mod on_trial;
 pub(crate) mod prove;
 pub(crate) mod restore;
 pub(crate) mod status;

@@ -15,6 +15,7 @@ use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
 use crate::ui::console::{Paint, paint, width};
 use crate::ui::finding::{AS_ROOT, Finding, Severity, wrap};
+use crate::verb::on_trial::OnTrial;
 use crate::verb::{Context, prove};
 use clap::Args;
 use pam_onelogin::args::DEFAULT_CONFIG;
@@ -84,6 +85,17 @@ impl Options {
         is_service.then_some(word)
     }
 
+    /// The changes on trial that it concerns.
+    fn trials(&self) -> Vec<OnTrial> {
+        if self.config_only || !self.machine.is_this() {
+            return Vec::new();
+        }
+        let mut trials = OnTrial::all();
+        let service = self.service();
+        trials.retain(|trial| service.is_none_or(|service| trial.concerns(service)));
+        trials
+    }
+
     /// What is to be examined.
     fn subject<'a>(&'a self, config: &'a Path) -> Subject<'a> {
         let subject = Subject::of(&self.machine, config, self.user());
@@ -140,7 +152,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
         list_ways_in(context, options);
         return Ok(Exit::Good);
     }
-    let (mut findings, words) = findings(&context.config, options);
+    let (mut findings, mut words) = findings(&context.config, options);
+    let trials = options.trials();
+    findings.extend(trials.iter().map(OnTrial::finding));
+    words.trial = trials.first().map(OnTrial::confirm);
     // The order of the examiners stays within a severity.
     findings.sort_by_key(|finding| finding.severity);
     let width = width();
@@ -197,6 +212,8 @@ struct Words {
     enable: String,
     /// How to get a root shell, if sudo denies every login.
     root_shell: Option<String>,
+    /// How to confirm what is on trial now.
+    trial: Option<String>,
 }
 
 /// What is to be examined, examined.
@@ -209,6 +226,7 @@ fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
     let words = Words {
         enable: subject.enable_sshd(),
         root_shell: root_shell(&subject),
+        trial: None,
     };
     (examine(&subject), words)
 }
@@ -274,6 +292,9 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
         (false, false) => return format!("Next, on that system: {tool} check"),
         (false, true) => {}
     }
+    if let Some(confirm) = &words.trial {
+        return format!("Next: {confirm}");
+    }
     if options.offline || options.config_only {
         return format!("{next}: {tool} check");
     }
@@ -308,7 +329,7 @@ mod tests {
         let options = Line::parse_from(words).options;
         let words = Words {
             enable: "enable sshd".to_owned(),
-            root_shell: None,
+            ..Words::default()
         };
         next(Path::new(DEFAULT_CONFIG), &options, findings, &words)
     }
@@ -316,8 +337,8 @@ mod tests {
     #[test]
     fn where_sudo_does_not_work_the_next_command_is_for_a_root_shell() {
         let words = Words {
-            enable: String::new(),
             root_shell: Some("\"su -\"".to_owned()),
+            ..Words::default()
         };
         for (finding, last) in [
             (

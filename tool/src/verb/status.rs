@@ -1,4 +1,5 @@
-//! `status [USER]`: the latest decisions of this host, its cached tokens, and the limits of a user.
+//! `status [USER]`: changes on trial, the latest decisions of this host, its cached tokens, and the limits of a
+//! user.
 
 use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions, text_of};
@@ -6,6 +7,7 @@ use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
+use crate::verb::on_trial::OnTrial;
 use clap::Args;
 use pam_onelogin::config::Credential;
 use pam_onelogin::config::file::{Loaded, Secrets};
@@ -43,6 +45,7 @@ struct Document {
     #[serde(skip_serializing_if = "Option::is_none")]
     kept: Option<Figures>,
     tokens: Vec<Token>,
+    trials: Vec<OnTrial>,
 }
 
 /// How often there was a decision with this event and reason.
@@ -108,6 +111,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         user: user.map(|user| clean(user, PROMPT_CHARS)),
         kept,
         tokens,
+        trials: OnTrial::all(),
     };
     for line in document.lines() {
         context.console.say(&line);
@@ -121,6 +125,10 @@ impl Document {
     fn lines(&self) -> Vec<String> {
         let heading = |text: &str| paint(Paint::Bold, text);
         let mut lines = Vec::new();
+        if !self.trials.is_empty() {
+            lines.push(heading("Changes on trial"));
+            lines.extend(self.trials.iter().flat_map(OnTrial::lines));
+        }
         match &self.log {
             None => lines
                 .push("No log was found, neither the journal nor a file in /var/log.".to_owned()),
