@@ -68,6 +68,57 @@ fn the_trial_of_sudo_is_as_in_sudo() {
     bad(screen);
 }
 
+/// As sudo itself has it: where it says nothing, sudo asks.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_user_whom_sudo_does_not_authenticate_is_named_with_the_line_before_the_trial() {
+    let scene = machine(&[]);
+    let _ = scene.person("alice");
+    let rules = fs::read_to_string("/etc/sudoers").unwrap();
+    let line = rules.lines().count() + 2;
+    let free = format!("{rules}# For a script.\nalice ALL=(ALL:ALL) NOPASSWD: ALL\n");
+    scene.stage.write("/etc/sudoers", &free, 0o440);
+    became_root(scene.sudo_as("alice", &["-k", "id", "-un"]));
+    let warning = format!(
+        "Warning: /etc/sudoers:{line}: sudo does not authenticate alice for any command (NOPASSWD): it skips the stack"
+    );
+    good_saying(enable(&["sudo", "--user", "alice", "--dry-run"]), &warning);
+    let mut screen = enable(&["sudo", "--user", "alice", "--no-try"]);
+    screen.expect(&warning);
+    screen.expect("Trial login as alice");
+    screen.type_keys("\u{3}");
+    bad(screen);
+
+    // Another user, and one whose later rule asks.
+    let _ = scene.person("dave");
+    let screen = good(enable(&["sudo", "--user", "dave", "--dry-run"]));
+    assert!(!screen.contains("does not authenticate"), "{screen}");
+    let later = format!("{free}alice ALL=(ALL:ALL) ALL\n");
+    scene.stage.write("/etc/sudoers", later, 0o440);
+    by_password_alone(&scene);
+    let screen = good(enable(&["sudo", "--user", "alice", "--dry-run"]));
+    assert!(!screen.contains("does not authenticate"), "{screen}");
+
+    // Some commands, in a file of their own; and in sudo alone.
+    scene.stage.write(
+        "/etc/sudoers",
+        format!("{rules}@includedir /etc/sudoers.d\n"),
+        0o440,
+    );
+    let some = "%alice ALL=(root) NOPASSWD: /usr/bin/true, /usr/bin/id\n";
+    scene.stage.write("/etc/sudoers.d/some", some, 0o440);
+    became_root(scene.sudo_as("alice", &["-k", "id", "-un"]));
+    let screen = good(enable(&["sudo", "--user", "alice", "--dry-run"]));
+    for command in ["/usr/bin/true", "/usr/bin/id"] {
+        let said = format!(
+            "Warning: /etc/sudoers.d/some:1: sudo does not authenticate alice for {command} (NOPASSWD)"
+        );
+        assert!(screen.contains(&said), "{screen}");
+    }
+    let screen = good(enable(&["su", "--user", "alice", "--dry-run"]));
+    assert!(!screen.contains("does not authenticate"), "{screen}");
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn a_dry_run_shows_the_change_and_makes_none() {

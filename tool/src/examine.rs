@@ -19,7 +19,7 @@ mod shared_file_system;
 mod ssh;
 pub(crate) mod stacks;
 pub(crate) mod subject;
-mod sudo;
+pub(crate) mod sudo;
 mod system;
 mod units;
 mod unread;

@@ -133,6 +133,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             console.note(&line);
         }
     }
+    change.warn_of_sudo(console, &user);
     let loaded = fresh(context.load()?);
     if options.has_trial() {
         foresee(console, &loaded, &user.name)?;

@@ -7,7 +7,9 @@ use crate::change::service::{Service, path, present_stacks, used};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
 use crate::examine::stacks::advice::rewritten_here;
+use crate::examine::sudo::unasked::unasked;
 use crate::host::files;
+use crate::host::target_system::TargetSystem;
 use crate::login::outlook::{Outlook, Prediction, Word};
 use crate::outcome::Failure;
 use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
@@ -75,6 +77,37 @@ impl Change {
             }
         }
         Ok(())
+    }
+
+    /// Warns if sudo does not use its stack for this user: then the trial login says nothing of their sudo.
+    pub(crate) fn warn_of_sudo(&self, console: &Console, user: &User) {
+        let is_sudo = |service: &&str| ["sudo", "sudo-i"].contains(service);
+        if user.uid.is_root() || !self.through.iter().any(is_sudo) {
+            return;
+        }
+        let found = unasked(&TargetSystem::this(), user);
+        if found.is_empty() {
+            return;
+        }
+        let name = printable(&user.name);
+        for line in &found {
+            let commands = match line.commands.as_str() {
+                "ALL" => "any command".to_owned(),
+                commands => printable(commands),
+            };
+            console.note(&format!(
+                "{} {}: sudo does not authenticate {name} for {commands} ({}): it skips the stack, so it never asks \
+                 OneLogin.",
+                paint(Paint::Warning, "Warning:"),
+                printable(&line.place.text()),
+                line.because
+            ));
+        }
+        console.note(&format!(
+            "The trial login uses the stack all the same. So that {name} is asked in sudo, too, change {} with \
+             visudo; a sudo that skips the stack cannot confirm the change.",
+            if found.len() == 1 { "this line" } else { "these lines" }
+        ));
     }
 
     pub(crate) fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
