@@ -192,7 +192,7 @@ reasons! {
             "Check the status of the user at OneLogin.";
         LookUpPaused "look-up-paused" Some(NO_USER_OR_FACTOR),
             "A look-up in the last two minutes found no user, or no factor, at OneLogin. Until this time is over, OneLogin is not asked again.",
-            "Read the reason in the earlier lines of this user.";
+            "Read the reason in the earlier lines of this user. To let the next login ask at once, run `pam-onelogin limits reset USER`.";
         NoFactor "no-factor" Some(NO_FACTOR),
             "The user has no device.",
             "Let the user enrol one at OneLogin; or see {configuration#Setting up a factor at a login}.";

@@ -572,6 +572,42 @@ fn a_folder_that_is_no_machine_is_said_to_be_none() {
 /// An ordinary user.
 const NOBODY: u32 = 65534;
 
+/// Their names may come from a directory that calls users by their address.
+#[test]
+fn a_host_whose_users_have_addresses_for_names_may_look_them_up_by_address() {
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines/failmode-safe");
+    let root = copied(&machine);
+    let write = |path: &str, text: &str| {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let config = "etc/pam_onelogin/config.toml";
+    let text = fs::read_to_string(root.path().join(config)).unwrap();
+    let is_warned = || {
+        let found = findings(root.path());
+        found
+            .iter()
+            .any(|found| found["id"] == "match-without-domain")
+    };
+    assert!(!is_warned());
+    write(config, &format!("users.match = \"email\"\n{text}"));
+    assert!(is_warned());
+    write(
+        "etc/sssd/sssd.conf",
+        "[domain/x]\nuse_fully_qualified_names = False\n",
+    );
+    assert!(is_warned());
+    write(
+        "etc/sssd/sssd.conf",
+        "[domain/x]\nuse_fully_qualified_names = True\n",
+    );
+    assert!(!is_warned());
+    write("etc/sssd/sssd.conf", "");
+    write("etc/passwd", "alice@example.com:x:1000:1000::/:/bin/sh\n");
+    assert!(!is_warned());
+}
+
 /// The machines, in order.
 fn machines() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");

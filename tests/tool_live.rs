@@ -544,6 +544,117 @@ fn a_user_who_cannot_be_asked_for_is_told_of() {
 }
 
 #[test]
+fn users_who_are_looked_up_by_an_address_without_a_domain_are_a_warning_that_names_the_lines() {
+    let world = World::with([totp()], &["users.match = \"email\""]);
+    let checked = Checked::of(&world, &["--offline"]);
+    assert_eq!(checked.severity("match-without-domain"), ["warning"]);
+    let found = checked.all("match-without-domain")[0];
+    assert!(found["line"].is_number(), "{found}");
+    let line = "append_domain = \"YOUR.DOMAIN\"";
+    has(checked.part("match-without-domain", "advice"), line);
+
+    // For one user, the warning says what OneLogin was asked for, and the last line what comes next.
+    let checked = Checked::of(&world, &[NAME]);
+    has(checked.what("user"), "could not log in: no-onelogin-user");
+    has(checked.part("user", "why"), "whose email is \"nobody\"");
+    has(checked.part("user", "advice"), line);
+    let ran = run(at(&world.place, &["check", NAME]), &[]);
+    let next = ran.out.lines().last().unwrap();
+    has(next, "then type: sudo pam-onelogin");
+    assert!(!next.contains(" test "), "{next}");
+
+    // The advice, followed to the letter.
+    world.config(&[
+        "users.match = \"email\"",
+        "users.append_domain = \"example.com\"",
+    ]);
+    let checked = Checked::of(&world, &[NAME]);
+    assert_eq!(checked.severity("match-without-domain"), [""; 0]);
+    assert_eq!(checked.severity("user"), [""; 0]);
+    // With a map, all users may be in it.
+    let map = world.place.write("map", "nobody nobody@example.com\n");
+    set_mode(&map, 0o600);
+    let map = format!("users.map_file = {:?}", map.to_str().unwrap());
+    world.config(&["users.match = \"email\"", &map]);
+    let checked = Checked::of(&world, &[NAME]);
+    assert_eq!(checked.severity("match-without-domain"), ["note"]);
+    assert_eq!(checked.severity("user"), [""; 0]);
+}
+
+#[test]
+fn for_a_user_whom_onelogin_does_not_find_the_line_of_the_map_is_named() {
+    let world = World::with_totp();
+    world
+        .onelogin
+        .change_user(world::ID, |user| user.username = Some("n.body".to_owned()));
+    let checked = Checked::of(&world, &[NAME]);
+    has(checked.part("user", "why"), "whose username is \"nobody\"");
+    let advice = checked.part("user", "advice");
+    has(
+        advice,
+        "compare match in [users] with this user at OneLogin",
+    );
+    has(advice, "map_file = \"/etc/pam_onelogin/map\"");
+    has(advice, "the line \"nobody NAME-AT-ONELOGIN\"");
+    let ran = run(at(&world.place, &["test", NAME]), &[]);
+    has(
+        &ran.err,
+        "For what to write, type: pam-onelogin check nobody",
+    );
+
+    let path = world.place.write("map", "nobody n.body\n");
+    set_mode(&path, 0o600);
+    let line = format!("users.map_file = {:?}", path.to_str().unwrap());
+    world.config(&[&line]);
+    assert_eq!(Checked::of(&world, &[NAME]).severity("user"), [""; 0]);
+    world.place.write("map", "nobody other\n");
+    let checked = Checked::of(&world, &[NAME]);
+    let line = format!(
+        "write into {} the line \"nobody NAME-AT-ONELOGIN\"",
+        path.display()
+    );
+    has(checked.part("user", "advice"), &line);
+}
+
+#[test]
+fn a_pause_of_look_ups_is_explained_with_its_length_and_the_command_that_ends_it() {
+    let world = World::with_totp();
+    world.onelogin.remove_user(world::ID);
+    let login = || world::reason(&world.ssh().run());
+    assert_eq!(login(), "no-onelogin-user");
+    assert_eq!(login(), "look-up-paused");
+    let why = "OneLogin is not asked again for up to two minutes";
+    let command = "pam-onelogin limits reset nobody";
+    let tested = run(at(&world.place, &["test", NAME]), &[]);
+    let status = run(at(&world.place, &["status", NAME]), &[]);
+    let checked = run(at(&world.place, &["check", NAME]), &[]);
+    for said in [&tested.err, &status.out, &checked.out] {
+        has(said, why);
+        has(said, command);
+    }
+    // The command does what it is said to do.
+    let reset = run(at(&world.place, &["limits", "reset", NAME]), &[]);
+    assert_eq!(reset.code, 0, "{}", reset.err);
+    assert_eq!(login(), "no-onelogin-user");
+
+    for _ in 0..19 {
+        world.forget_what(|path| path.contains("/d-"));
+        assert_eq!(login(), "no-onelogin-user");
+    }
+    world.forget_what(|path| path.contains("/d-"));
+    assert_eq!(login(), "too-many-look-ups");
+    let why = "20 look-ups of this user found nothing to verify";
+    let tested = run(at(&world.place, &["test", NAME]), &[]);
+    let status = run(at(&world.place, &["status", NAME]), &[]);
+    let checked = run(at(&world.place, &["check", NAME]), &[]);
+    for said in [&tested.err, &status.out, &checked.out] {
+        has(said, why);
+        has(said, "one hour old");
+        has(said, command);
+    }
+}
+
+#[test]
 fn r04_each_fault_of_owners_and_modes_is_told_at_once() {
     let secret = "onelogin.client_secret = \"x\"";
     let world = World::with([totp()], &[secret]);

@@ -9,7 +9,7 @@ mod phone;
 mod standing;
 mod sweep;
 
-pub use standing::Standing;
+pub use standing::{LookUpPause, Standing};
 
 use counting::{count, place_of, which};
 

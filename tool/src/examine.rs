@@ -5,6 +5,7 @@ mod certificate;
 mod config;
 mod credential;
 mod directory;
+mod found_by;
 mod gateway;
 mod module;
 mod named_stack;
@@ -42,6 +43,7 @@ const EXAMINERS: &[(Examiner, bool)] = &[
     (units::examine, false),
     (config::examine, false),
     (names::examine, false),
+    (found_by::examine, false),
     (module::examine, true),
     (system::examine, true),
     (proof::examine, false),

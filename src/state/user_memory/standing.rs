@@ -3,7 +3,7 @@
 use super::counting::count;
 use super::counting::origins;
 use super::phone::is_phone_busy;
-use super::{UserMemory, is_push_denied, minutes};
+use super::{LOOK_UPS, UserMemory, is_push_denied, minutes};
 use crate::login::NoState;
 use crate::state::expiring_files::{DAY, Folder, Kind, minute};
 
@@ -20,12 +20,40 @@ pub struct Standing {
     pub reserve: usize,
     /// Look-ups within an hour that came to nothing.
     pub look_ups: usize,
+    /// Why OneLogin is not asked about the user now.
+    pub paused: Option<LookUpPause>,
     /// How many origins are known.
     pub origins: usize,
     /// Whether no push is sent to unknown origins, as one was denied on the phone.
     pub is_push_denied: bool,
     /// Whether a login waits for the answer to a push.
     pub is_phone_busy: bool,
+}
+
+/// Why OneLogin is not asked about a user for some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LookUpPause {
+    /// A look-up found no user or no factor less than two minutes ago.
+    NothingFound,
+    /// The look-ups of an hour are used up.
+    TooMany,
+}
+
+impl LookUpPause {
+    /// What happened, and how long the pause is.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self {
+            Self::NothingFound => {
+                "a look-up of this user found no user or no factor, so OneLogin is not asked again for up to two minutes"
+                    .to_owned()
+            }
+            Self::TooMany => format!(
+                "{LOOK_UPS} look-ups of this user found nothing to verify, so OneLogin is not asked again until the first of \
+                 them is one hour old"
+            ),
+        }
+    }
 }
 
 /// Removes what counts for a limit.
@@ -73,10 +101,14 @@ impl UserMemory<'_> {
             standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
         }
         let seen = self.local_folder()?.seen()?;
-        standing.look_ups = [Kind::LookUp, Kind::UnprovenLookUp]
-            .map(|kind| count(&seen, kind, kind.life(), minute))
-            .iter()
-            .sum();
+        let of = |kind: Kind| count(&seen, kind, kind.life(), minute);
+        let proven = of(Kind::LookUp);
+        standing.look_ups = proven + of(Kind::UnprovenLookUp);
+        standing.paused = if of(Kind::NothingToVerify) > 0 {
+            Some(LookUpPause::NothingFound)
+        } else {
+            (proven >= LOOK_UPS).then_some(LookUpPause::TooMany)
+        };
         Ok(standing)
     }
 

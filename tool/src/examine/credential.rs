@@ -2,6 +2,7 @@
 //! to make. Only reading calls are made; the report lists what they cannot test.
 
 use crate::examine::config::place_of;
+use crate::examine::found_by::{attribute, what_to_write};
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::examine::{directory, gateway};
@@ -171,14 +172,14 @@ impl Probe<'_> {
             (UserKey::Name(_), None) => return None,
         };
         let found = self.may(Role::Lookup, "look up users", found)?;
-        match (name, found) {
-            (Some(_), Found::One(user)) => Some(user),
-            (None, _) => None,
-            (Some(name), Found::NoUser | Found::Gone) => self.cannot(name, Unknown::User),
-            (Some(name), Found::Several) => self.cannot(name, Unknown::Several),
-            (Some(name), Found::Other) => self.cannot(name, Unknown::Other),
-            (Some(name), Found::Inactive) => self.cannot(name, Unknown::Inactive),
-        }
+        let unknown = match found {
+            Found::One(user) => return name.map(|_| user),
+            Found::NoUser | Found::Gone => Unknown::User,
+            Found::Several => Unknown::Several,
+            Found::Other => Unknown::Other,
+            Found::Inactive => Unknown::Inactive,
+        };
+        self.cannot(name?, unknown, Some(&wanted))
     }
 
     /// The name or id at OneLogin for this Unix name.
@@ -190,26 +191,42 @@ impl Probe<'_> {
         match subject(&request, self.loaded) {
             Ok(Person { key: wanted, .. }) => match wanted {
                 Ok(wanted) => Some(wanted),
-                Err(Unfit::Name) => self.cannot(name, Unknown::Name),
-                Err(Unfit::NotMapped) => self.cannot(name, Unknown::NotMapped),
+                Err(Unfit::Name) => self.cannot(name, Unknown::Name, None),
+                Err(Unfit::NotMapped) => self.cannot(name, Unknown::NotMapped, None),
             },
-            Err(outcome) => self.ends(name, &outcome),
+            Err(outcome) => self.ends(
+                name,
+                &outcome,
+                "the calls for devices, codes and pushes could not be tested",
+                "pass another user with --user NAME, or type: pam-onelogin users",
+            ),
         }
     }
 
-    fn cannot<T>(&mut self, name: &str, unknown: Unknown) -> Option<T> {
-        self.ends(name, &Outcome::Unknown(unknown))
+    /// OneLogin has no such user, or not only this one: what was asked for, and what to write instead.
+    fn cannot<T>(&mut self, name: &str, unknown: Unknown, asked: Option<&UserKey>) -> Option<T> {
+        let why = match asked {
+            Some(UserKey::Name(value)) => format!(
+                "OneLogin was asked for the user whose {} is \"{value}\"",
+                attribute(self.config)
+            ),
+            Some(UserKey::Id(id)) => {
+                format!("the map has the id {} for this user", id.as_str())
+            }
+            None if matches!(unknown, Unknown::Name) => {
+                "this name has characters that are never sent to OneLogin".to_owned()
+            }
+            None => "users.match is \"map\", and the map has no line for this user".to_owned(),
+        };
+        let advice = what_to_write(self.config, name, &unknown, asked);
+        self.ends(name, &Outcome::Unknown(unknown), &why, &advice)
     }
 
     /// A warning that this user cannot be looked up, in the words of the log.
-    fn ends<T>(&mut self, name: &str, outcome: &Outcome) -> Option<T> {
+    fn ends<T>(&mut self, name: &str, outcome: &Outcome, why: &str, advice: &str) -> Option<T> {
         let what = format!("{name} {}", Prediction::of_end(outcome).sentence());
         let finding = Finding::warning("user", what);
-        self.findings.push(
-            finding
-                .why("the calls for devices, codes and pushes could not be tested")
-                .advice("pass another user with --user NAME, or type: pam-onelogin users"),
-        );
+        self.findings.push(finding.why(why).advice(advice));
         None
     }
 

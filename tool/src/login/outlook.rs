@@ -19,7 +19,7 @@ use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::http::Transport;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::state::State;
-use pam_onelogin::state::user_memory::{Action, Person, UserMemory};
+use pam_onelogin::state::user_memory::{Action, LookUpPause, Person, UserMemory};
 use pam_onelogin::text::{LOG_CHARS, clean};
 use pam_onelogin::user::{Request, Subject, Unfit, Who, who};
 use pam_onelogin::verdict::{self, Circumstances};
@@ -78,6 +78,10 @@ enum Next {
     Enroll,
     /// Resets the limits.
     Reset,
+    /// Waits until a pause is over, or ends it.
+    EndPause(LookUpPause),
+    /// Finds out what to write into the configuration or the map.
+    Map,
     /// Reads about the reason in the manual.
     Read,
 }
@@ -93,9 +97,17 @@ impl Next {
                 | Denial::TooManyCodesToday
                 | Denial::TooManyChallenges
                 | Denial::TooManyChallengesToday
-                | Denial::PushDeniedLately
-                | Denial::TooManyLookUps,
+                | Denial::PushDeniedLately,
             ) => Self::Reset,
+            Outcome::Denied(Denial::TooManyLookUps) => Self::EndPause(LookUpPause::TooMany),
+            Outcome::Unknown(Unknown::LookUpPaused) => Self::EndPause(LookUpPause::NothingFound),
+            Outcome::Unknown(
+                Unknown::User
+                | Unknown::Several
+                | Unknown::Other
+                | Unknown::Name
+                | Unknown::NotMapped,
+            ) => Self::Map,
             // `check` names the line of the configuration.
             Outcome::Fault(Fault::NoSuchGroup(_)) => Self::Check,
             outcome if is_no_answer(outcome) => Self::Check,
@@ -232,6 +244,13 @@ impl Prediction {
             Next::Check => format!("To find the cause, type: pam-onelogin check --user {user}"),
             Next::Enroll => format!("To enrol a factor, type: pam-onelogin enroll {user}"),
             Next::Reset => format!("To reset the limits, type: pam-onelogin limits reset {user}"),
+            Next::EndPause(pause) => format!(
+                "Paused: {}. To ask at once, type: pam-onelogin limits reset {user}",
+                pause.text()
+            ),
+            Next::Map => format!(
+                "For what to write, type: pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
+            ),
             Next::Read => format!("For what to do, see pam_onelogin(8), reason {reason}"),
         })
     }

@@ -298,6 +298,9 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
     if options.offline || options.config_only {
         return format!("{next}: {tool} check");
     }
+    if has(&["user", "look-up-paused"]) {
+        return format!("Next: do what the warning about this user says, then type: {this}");
+    }
     let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
@@ -388,6 +391,10 @@ mod tests {
             next_after(&["alice"], &[Finding::note("not-used", "")]),
             "No service uses the module yet. Next: sudo pam-onelogin test alice; \
              then: sudo pam-onelogin enable sshd"
+        );
+        assert_eq!(
+            next_after(&["alice"], &[Finding::warning("user", "")]),
+            "Next: do what the warning about this user says, then type: sudo pam-onelogin check alice"
         );
         assert_eq!(
             next_after(&["--user", "alice"], &[Finding::warning("lock-screen", "")]),

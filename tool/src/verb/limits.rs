@@ -63,6 +63,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             look_ups,
             is_push_denied,
             origins: _,
+            paused: _,
             is_phone_busy: _,
         } = standing;
         let counts = [challenges, failures, unproven, reserve, look_ups];

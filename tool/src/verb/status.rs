@@ -3,6 +3,7 @@
 
 use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions, text_of};
+use crate::login::outlook::word;
 use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
@@ -12,6 +13,7 @@ use clap::Args;
 use pam_onelogin::config::Credential;
 use pam_onelogin::config::file::{Loaded, Secrets};
 use pam_onelogin::onelogin::token::Tokens;
+use pam_onelogin::state::user_memory::LookUpPause;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -73,6 +75,8 @@ struct Figures {
     reserve: usize,
     known_origins: usize,
     look_ups: usize,
+    /// Why OneLogin is not asked about the user now.
+    look_ups_paused: Option<String>,
     push_denied: bool,
     phone_busy: bool,
     cached_seconds: Option<i64>,
@@ -151,7 +155,7 @@ impl Document {
         }
         if let Some((user, kept)) = self.user.as_ref().zip(self.kept.as_ref()) {
             lines.push(heading(&format!("Limits and cache of {user} on this host")));
-            lines.extend(kept.lines());
+            lines.extend(kept.lines(user));
         }
         lines.push(heading("Access tokens"));
         lines.extend(self.tokens.iter().map(Token::line));
@@ -182,13 +186,15 @@ impl Figures {
             reserve: standing.reserve,
             known_origins: standing.origins,
             look_ups: standing.look_ups,
+            look_ups_paused: standing.paused.map(LookUpPause::text),
             push_denied: standing.is_push_denied,
             phone_busy: standing.is_phone_busy,
             cached_seconds: stored.cached(),
         })
     }
 
-    fn lines(&self) -> Vec<String> {
+    fn lines(&self, user: &str) -> Vec<String> {
+        let user = word(user);
         let window = self.window_seconds;
         let line = |what: &str, text: String| format!("  {what:<22}{text}");
         let of = |what: &str, [count, today]: [usize; 2], [most, most_today]: [u32; 2]| {
@@ -217,6 +223,12 @@ impl Figures {
             Some(age) => format!("cached, looked up {age} s ago"),
             None => "not cached; the next login asks OneLogin".to_owned(),
         };
+        let paused = match &self.look_ups_paused {
+            Some(why) => {
+                format!("; paused: {why}; to ask at once, type: pam-onelogin limits reset {user}")
+            }
+            None => String::new(),
+        };
         let origins = format!(
             "{}; extra tries from them in 24 h: {}",
             self.known_origins, self.reserve
@@ -240,7 +252,7 @@ impl Figures {
             line("known addresses", origins),
             line(
                 "look-ups",
-                format!("{} without a result in an hour", self.look_ups),
+                format!("{} without a result in an hour{paused}", self.look_ups),
             ),
             line("push", phone.to_owned()),
             line("user, devices", cached),
