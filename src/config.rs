@@ -5,7 +5,7 @@ pub mod file;
 pub mod keys;
 mod origin;
 mod reader;
-mod table;
+pub mod table;
 
 pub use origin::{Origin, Proxy};
 pub use reader::parse;

@@ -1,7 +1,7 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
 use super::keys::{self, Key, MAP, Match, Path, Text};
-use super::table::{Reader, Table, as_flag, line_of, list};
+use super::table::{Keys, Reader, Table, list};
 use super::{
     ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
     Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users,
@@ -13,77 +13,29 @@ use crate::secret::Secret;
 use ipnet::IpNet;
 use std::net::IpAddr;
 use std::time::Duration;
-use toml::Spanned;
-use toml::de::DeTable;
 use zeroize::Zeroizing;
 
 /// The table in `[onelogin]`.
 const LOOKUP: &str = "lookup";
 
-/// What the parser says of a key that stands in a table twice.
-const DUPLICATE: &str = "duplicate key";
+/// The keys of the configuration.
+const KEYS: Keys = Keys {
+    names: keys::names,
+    table_of: keys::table_of,
+};
 
 /// Reads a configuration. `path` is its name in the faults.
 ///
 /// # Errors
 /// Every fault of the text, in the order of the lines.
 pub fn parse(path: &str, text: &str) -> Result<Config, Vec<ConfigFault>> {
-    let document = DeTable::parse(text).map_err(|error| {
-        let span = error.span().unwrap_or(0..0);
-        let line = line_of(text, span.start);
-        let place = text.lines().nth(line.saturating_sub(1));
-        let bare = place.filter(|_| error.message() != DUPLICATE);
-        if let Some(fault) = bare.and_then(of_bare) {
-            return vec![ConfigFault::at(path, line, fault)];
-        }
-        // The parser marks the key; it would mark a value, which may be a secret, under other messages.
-        let key = text.get(span).filter(|_| error.message() == DUPLICATE);
-        let key = key.map_or(String::new(), |key| format!(" {key:?} in one table"));
-        vec![ConfigFault::at(
-            path,
-            line,
-            format_args!("not TOML: {}{key}", error.message()),
-        )]
-    })?;
-    let mut reader = Reader {
-        path,
-        text,
-        faults: Vec::new(),
-    };
-    let config = reader.config(document);
-    match config {
-        Some(config) if reader.faults.is_empty() => Ok(config),
-        _ => Err(reader.faults.into_iter().map(|(_, fault)| fault).collect()),
-    }
-}
-
-/// What to write in place of a word without quotes, such as the `yes` of other programs; of `no` the parser says that
-/// it is no number. The word may be a secret, and the key may be a part of one, so only a known key is repeated.
-fn of_bare(line: &str) -> Option<String> {
-    let (key, value) = line.split_once('=')?;
-    let key = key.trim();
-    let name = key.rsplit('.').next().unwrap_or(key);
-    keys::table_of(name)?;
-    let value = value.split('#').next().unwrap_or(value).trim();
-    if ["true", "false"].contains(&value) {
-        return None;
-    }
-    let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
-    if let Some(flag) = as_flag(value) {
-        return Some(format!(
-            "\"{name}\" has a value that TOML does not know; write {name} = {flag}"
-        ));
-    }
-    is_word.then(|| format!("\"{name}\" has text without quotes; write {name} = \"…\""))
+    let (mut reader, top) = Reader::open(path, text, KEYS).map_err(|fault| vec![fault])?;
+    let config = reader.config(top);
+    reader.end(config)
 }
 
 impl<'a> Reader<'a> {
-    fn config(&mut self, document: Spanned<DeTable<'a>>) -> Option<Config> {
-        let mut top = Table {
-            name: "",
-            line: 1,
-            entries: document.into_inner(),
-        };
+    fn config(&mut self, mut top: Table<'a>) -> Option<Config> {
         let onelogin = self.table(&mut top, "onelogin");
         let users = self.table(&mut top, "users");
         let factors = self.table(&mut top, "factors");
@@ -149,7 +101,7 @@ impl<'a> Reader<'a> {
         const WRITE: &str =
             "write the networks of your ssh clients, such as failmode_from = [\"10.20.0.0/16\"]";
         let own_line = self.line(top, keys::FAILMODE_FROM.name);
-        let is_set = top.entries.contains_key(keys::FAILMODE_FROM.name);
+        let is_set = top.has(keys::FAILMODE_FROM.name);
         let Some(texts) = self.texts(top, &keys::FAILMODE_FROM) else {
             if failmode == FailMode::Safe && !is_set {
                 let text =
@@ -210,7 +162,7 @@ impl<'a> Reader<'a> {
 
     /// The certificate for a gateway, or the credentials for OneLogin.
     fn access(&mut self, table: &mut Table<'a>) -> Option<Access> {
-        let is_set = |key: &str| table.entries.contains_key(key);
+        let is_set = |key: &str| table.has(key);
         let (by_cert, by_key) = (
             is_set(keys::CLIENT_CERT.name),
             is_set(keys::CLIENT_KEY.name),
@@ -247,7 +199,7 @@ impl<'a> Reader<'a> {
             }
         }
         let mut path = |key: &Key<Path>, other: &str| {
-            if !table.entries.contains_key(key.name) {
+            if !table.has(key.name) {
                 let text = format!(
                     "[{}] has \"{other}\" without \"{}\"; a gateway needs both",
                     table.name, key.name
@@ -265,7 +217,7 @@ impl<'a> Reader<'a> {
     }
 
     fn lookup(&mut self, onelogin: &mut Table<'a>) -> Option<Credential> {
-        if !onelogin.entries.contains_key(LOOKUP) {
+        if !onelogin.has(LOOKUP) {
             return None;
         }
         let mut table = self.table(onelogin, LOOKUP);
@@ -509,7 +461,7 @@ impl<'a> Reader<'a> {
 
     fn push(&mut self, mut table: Table<'a>, login_timeout: u64) -> Duration {
         let line = self.line(&table, keys::WAIT.name);
-        let is_set = table.entries.contains_key(keys::WAIT.name);
+        let is_set = table.has(keys::WAIT.name);
         let wait = self.number(&mut table, &keys::WAIT);
         self.leftovers(table);
         if is_set && wait > login_timeout {
@@ -523,7 +475,7 @@ impl<'a> Reader<'a> {
     fn limits(&mut self, mut table: Table<'a>) -> Limits {
         // In the lines where they are set.
         let set = |key: &str| {
-            let is_set = table.entries.contains_key(key);
+            let is_set = table.has(key);
             is_set.then(|| self.line(&table, key))
         };
         let lines = [&keys::CHALLENGES_PER_DAY, &keys::FAILURES_PER_DAY].map(|key| set(key.name));

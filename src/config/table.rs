@@ -1,31 +1,108 @@
-//! Takes one value of one kind at a time out of a table of the file, or says in which line what is wrong.
+//! Takes one value of one kind at a time out of a table of a TOML file, or says in which line what is wrong. The module reads its
+//! configuration by it, and the tool the settings of a gateway.
 
 use super::ConfigFault;
-use super::keys::{self, Flag, Key, Number, Path, Text, Texts, Word};
+use super::keys::{Flag, Key, Number, Path, Text, Texts, Word};
 use std::fmt;
 use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+/// What the parser says of a key that stands in a table twice.
+const DUPLICATE: &str = "duplicate key";
+
 /// Collects faults while it turns tables into values.
-pub(super) struct Reader<'a> {
-    pub(super) path: &'a str,
-    pub(super) text: &'a str,
+pub struct Reader<'a> {
+    path: &'a str,
+    text: &'a str,
+    /// What a file of this kind may have, for the faults.
+    keys: Keys,
     /// In the order of their lines.
-    pub(super) faults: Vec<(usize, ConfigFault)>,
+    faults: Vec<(usize, ConfigFault)>,
+}
+
+/// What a kind of file may have.
+#[derive(Clone, Copy)]
+pub struct Keys {
+    /// The names of the keys and tables within a table.
+    pub names: fn(&str) -> Vec<&'static str>,
+    /// The table that has a key of this name, the first one of several; empty for the top of the file.
+    pub table_of: fn(&str) -> Option<&'static str>,
 }
 
 /// One table of the document, from which the keys are taken; what stays is unknown.
-pub(super) struct Table<'a> {
-    pub(super) name: &'static str,
-    pub(super) line: usize,
-    pub(super) entries: DeTable<'a>,
+pub struct Table<'a> {
+    /// Its name, by which faults call it; empty at the top of the file.
+    pub name: &'static str,
+    /// Where it begins, counted from 1.
+    pub line: usize,
+    entries: DeTable<'a>,
+}
+
+impl Table<'_> {
+    /// Whether a key is set, and has not been taken yet.
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key)
+    }
 }
 
 type Value<'a> = Spanned<DeValue<'a>>;
 
 impl<'a> Reader<'a> {
-    pub(super) fn table(&mut self, top: &mut Table<'a>, name: &'static str) -> Table<'a> {
+    /// Reads a document, and returns what is at the top of it. `path` is its name in the faults.
+    ///
+    /// # Errors
+    /// What makes the text something other than TOML.
+    pub fn open(
+        path: &'a str,
+        text: &'a str,
+        keys: Keys,
+    ) -> Result<(Self, Table<'a>), ConfigFault> {
+        let document = DeTable::parse(text).map_err(|error| {
+            let span = error.span().unwrap_or(0..0);
+            let line = line_of(text, span.start);
+            let place = text.lines().nth(line.saturating_sub(1));
+            let bare = place.filter(|_| error.message() != DUPLICATE);
+            if let Some(fault) = bare.and_then(|line| of_bare(line, keys)) {
+                return ConfigFault::at(path, line, fault);
+            }
+            // The parser marks the key; it would mark a value, which may be a secret, under other messages.
+            let key = text.get(span).filter(|_| error.message() == DUPLICATE);
+            let key = key.map_or(String::new(), |key| format!(" {key:?} in one table"));
+            ConfigFault::at(
+                path,
+                line,
+                format_args!("not TOML: {}{key}", error.message()),
+            )
+        })?;
+        let reader = Self {
+            path,
+            text,
+            keys,
+            faults: Vec::new(),
+        };
+        let top = Table {
+            name: "",
+            line: 1,
+            entries: document.into_inner(),
+        };
+        Ok((reader, top))
+    }
+
+    /// What was read, if it has no fault.
+    ///
+    /// # Errors
+    /// Every fault, in the order of the lines.
+    pub fn end<T>(self, value: Option<T>) -> Result<T, Vec<ConfigFault>> {
+        match value {
+            Some(value) if self.faults.is_empty() => Ok(value),
+            _ => Err(self.faults.into_iter().map(|(_, fault)| fault).collect()),
+        }
+    }
+
+    /// A table; an empty one when it is not set.
+    pub fn table(&mut self, top: &mut Table<'a>, name: &'static str) -> Table<'a> {
         let (line, entries) = match self.take(top, name) {
             None => (1, DeTable::new()),
             Some((line, DeValue::Table(entries))) => (line, entries),
@@ -47,8 +124,42 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tables of a list, `[[name]]`; none when it is not set.
+    pub fn tables(&mut self, top: &mut Table<'a>, name: &'static str) -> Vec<Table<'a>> {
+        let Some((line, value)) = self.take(top, name) else {
+            return Vec::new();
+        };
+        let kind = value.type_str();
+        let DeValue::Array(values) = value else {
+            self.fault(
+                line,
+                format!("\"{name}\" must be a list of tables, \"[[{name}]]\", not {kind}"),
+            );
+            return Vec::new();
+        };
+        let mut tables = Vec::new();
+        for value in values {
+            let line = line_of(self.text, value.span().start);
+            match value.into_inner() {
+                DeValue::Table(entries) => tables.push(Table {
+                    name,
+                    line,
+                    entries,
+                }),
+                other => self.fault(
+                    line,
+                    format!(
+                        "\"{name}\" must be a list of tables, \"[[{name}]]\", not of {}",
+                        other.type_str()
+                    ),
+                ),
+            }
+        }
+        tables
+    }
+
     /// Of a key whose value is text, such as that of a word.
-    pub(super) fn text<K>(&mut self, table: &mut Table<'a>, key: &Key<K>) -> Option<String> {
+    pub fn text<K>(&mut self, table: &mut Table<'a>, key: &Key<K>) -> Option<String> {
         self.text_of(table, key.name)
     }
 
@@ -65,17 +176,18 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn required_text(
-        &mut self,
-        table: &mut Table<'a>,
-        key: &Key<Text>,
-    ) -> Option<String> {
+    /// Of a key that must be set to a text that is not empty.
+    pub fn required_text(&mut self, table: &mut Table<'a>, key: &Key<Text>) -> Option<String> {
         let Key { name, .. } = key;
         let line = self.line(table, name);
         let is_set = table.entries.contains_key(*name);
         let text = self.text(table, key);
         if !is_set {
-            self.fault(table.line, format!("[{}] needs \"{name}\"", table.name));
+            let text = match table.name {
+                "" => format!("\"{name}\" is missing"),
+                table => format!("[{table}] needs \"{name}\""),
+            };
+            self.fault(table.line, text);
         } else if text.as_deref() == Some("") {
             self.fault(line, format!("\"{name}\" is empty"));
         }
@@ -83,7 +195,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `None` when the key is not set, or not a list of texts.
-    pub(super) fn texts(&mut self, table: &mut Table<'a>, key: &Key<Texts>) -> Option<Vec<String>> {
+    pub fn texts(&mut self, table: &mut Table<'a>, key: &Key<Texts>) -> Option<Vec<String>> {
         let key = key.name;
         let (line, value) = self.take(table, key)?;
         let DeValue::Array(values) = value else {
@@ -118,7 +230,7 @@ impl<'a> Reader<'a> {
     }
 
     /// `None` when the key is not set and has no default, or is no absolute path.
-    pub(super) fn path(&mut self, table: &mut Table<'a>, key: &Key<Path>) -> Option<PathBuf> {
+    pub fn path(&mut self, table: &mut Table<'a>, key: &Key<Path>) -> Option<PathBuf> {
         let Path(default) = key.kind;
         let line = self.line(table, key.name);
         if !table.entries.contains_key(key.name) {
@@ -133,7 +245,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn bool(&mut self, table: &mut Table<'a>, key: &Key<Flag>) -> bool {
+    /// The default when the key is not set.
+    pub fn bool(&mut self, table: &mut Table<'a>, key: &Key<Flag>) -> bool {
         let Flag(default) = key.kind;
         let key = key.name;
         match self.take(table, key) {
@@ -155,7 +268,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn number<N: Copy + Into<u64> + TryFrom<u64>>(
+    /// The default when the key is not set.
+    pub fn number<N: Copy + Into<u64> + TryFrom<u64>>(
         &mut self,
         table: &mut Table<'a>,
         key: &Key<Number<N>>,
@@ -200,7 +314,8 @@ impl<'a> Reader<'a> {
         number
     }
 
-    pub(super) fn word<T: Copy>(&mut self, table: &mut Table<'a>, key: &Key<Word<T>>) -> T {
+    /// The default when the key is not set.
+    pub fn word<T: Copy>(&mut self, table: &mut Table<'a>, key: &Key<Word<T>>) -> T {
         let line = self.line(table, key.name);
         let (_, default) = key.kind.default;
         let Some(text) = self.text(table, key) else {
@@ -218,18 +333,15 @@ impl<'a> Reader<'a> {
         default
     }
 
-    pub(super) fn take(
-        &mut self,
-        table: &mut Table<'a>,
-        key: &str,
-    ) -> Option<(usize, DeValue<'a>)> {
+    /// Takes a value with its line out of a table.
+    pub fn take(&mut self, table: &mut Table<'a>, key: &str) -> Option<(usize, DeValue<'a>)> {
         let value: Value<'a> = table.entries.remove(key)?;
         let line = line_of(self.text, value.span().start);
         Some((line, value.into_inner()))
     }
 
     /// The line of a key that has not been taken yet; the table's own when it is not set.
-    pub(super) fn line(&self, table: &Table<'a>, key: &str) -> usize {
+    pub fn line(&self, table: &Table<'a>, key: &str) -> usize {
         table
             .entries
             .get(key)
@@ -237,7 +349,7 @@ impl<'a> Reader<'a> {
     }
 
     /// What was not taken is not a key of this table.
-    pub(super) fn leftovers(&mut self, table: Table<'a>) {
+    pub fn leftovers(&mut self, table: Table<'a>) {
         if table.entries.is_empty() {
             return;
         }
@@ -245,11 +357,11 @@ impl<'a> Reader<'a> {
             "" => "at the top of the file".to_owned(),
             name => format!("in [{name}]"),
         };
-        let known = keys::names(table.name);
+        let known = (self.keys.names)(table.name);
         for (key, _) in table.entries {
             let line = line_of(self.text, key.span().start);
             let key = key.into_inner();
-            let advice = match (keys::table_of(&key), nearest(&key, &known)) {
+            let advice = match ((self.keys.table_of)(&key), nearest(&key, &known)) {
                 (Some(""), _) => {
                     "write it at the top of the file, before the first table".to_owned()
                 }
@@ -261,15 +373,36 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn fault(&mut self, line: usize, text: impl fmt::Display) {
+    /// Notes a fault of a line.
+    pub fn fault(&mut self, line: usize, text: impl fmt::Display) {
         let place = self.faults.partition_point(|&(other, _)| other <= line);
         let fault = ConfigFault::at(self.path, line, text);
         self.faults.insert(place, (line, fault));
     }
 }
 
+/// What to write in place of a word without quotes, such as the `yes` of other programs; of `no` the parser says that
+/// it is no number. The word may be a secret, and the key may be a part of one, so only a known key is repeated.
+fn of_bare(line: &str, keys: Keys) -> Option<String> {
+    let (key, value) = line.split_once('=')?;
+    let key = key.trim();
+    let name = key.rsplit('.').next().unwrap_or(key);
+    (keys.table_of)(name)?;
+    let value = value.split('#').next().unwrap_or(value).trim();
+    if ["true", "false"].contains(&value) {
+        return None;
+    }
+    let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
+    if let Some(flag) = as_flag(value) {
+        return Some(format!(
+            "\"{name}\" has a value that TOML does not know; write {name} = {flag}"
+        ));
+    }
+    is_word.then(|| format!("\"{name}\" has text without quotes; write {name} = \"…\""))
+}
+
 /// What other programs write for true and false.
-pub(super) fn as_flag(word: &str) -> Option<bool> {
+fn as_flag(word: &str) -> Option<bool> {
     match word.to_ascii_lowercase().as_str() {
         "yes" | "on" | "true" => Some(true),
         "no" | "off" | "false" => Some(false),
@@ -299,11 +432,13 @@ fn nearest(wrong: &str, known: &[&'static str]) -> Option<&'static str> {
 }
 
 /// The line of a byte of the text, counted from 1.
-pub(super) fn line_of(text: &str, byte: usize) -> usize {
+fn line_of(text: &str, byte: usize) -> usize {
     1 + text.bytes().take(byte).filter(|&b| b == b'\n').count()
 }
 
-pub(super) fn list(words: &[&str]) -> String {
+/// Words in quotes, separated by commas.
+#[must_use]
+pub fn list(words: &[&str]) -> String {
     let words: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
     words.join(", ")
 }
