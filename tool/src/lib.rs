@@ -12,6 +12,7 @@
 //! | `sshd` | the files of sshd, its settings by `sshd -T`, and the running sshd | `outcome`, `ui`, `host`, `pam_stack` |
 //! | `examine` | what is wrong with a machine, and what to do | `outcome`, `ui`, `host`, `login`, `pam_stack`, `sshd` |
 //! | `change` | stacks and settings of sshd: planned, tried, recorded, rolled back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
+//! | `gateway` | the gateway between hosts and OneLogin: its settings and the configuration of its `HAProxy` | `outcome` |
 //! | `verb` | the commands, a file each, with its `Options` and `run` | all of these |
 #![cfg_attr(
     not(test),
@@ -28,6 +29,7 @@
 
 mod change;
 mod examine;
+mod gateway;
 mod host;
 mod login;
 mod outcome;
@@ -112,6 +114,8 @@ enum Verb {
     Enroll(enroll::Options),
     /// Show the devices of a user, and how a login would begin
     Factors(factors::Options),
+    /// Configure a gateway between hosts and OneLogin
+    Gateway(verb::gateway::Options),
     /// Convert a Duo configuration into one for this module
     ImportDuo(import_duo::Options),
     /// Reset what the limits have counted for a user
@@ -156,6 +160,7 @@ pub fn main() -> ExitCode {
         }
         Verb::Enroll(options) => enroll::run(&context, &options),
         Verb::Factors(options) => factors::run(&context, &options),
+        Verb::Gateway(options) => verb::gateway::run(&context, &options),
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),

@@ -6,6 +6,7 @@ pub(crate) mod disable;
 pub(crate) mod enable;
 pub(crate) mod enroll;
 pub(crate) mod factors;
+pub(crate) mod gateway;
 pub(crate) mod import_duo;
 pub(crate) mod limits;
 pub(crate) mod map;

@@ -1,0 +1,40 @@
+//! `gateway config`: prints the configuration of a gateway's `HAProxy`.
+
+use crate::gateway::settings::{DEFAULT, Settings};
+use crate::outcome::{Exit, Failure};
+use crate::verb::Context;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// What to do for a gateway.
+#[derive(Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+/// Where the settings are.
+#[derive(Args)]
+struct Place {
+    /// Settings of the gateway
+    #[arg(long, value_name = "FILE", default_value = DEFAULT)]
+    settings: PathBuf,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Print the configuration of HAProxy for this gateway
+    Config(Place),
+}
+
+/// Does it.
+pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
+    match &options.what {
+        What::Config(Place { settings }) => {
+            let settings = Settings::load(settings)?;
+            let hosts = settings.hosts.len();
+            context.console.say(&format!("{hosts} patterns of hosts"));
+        }
+    }
+    Ok(Exit::Good)
+}
