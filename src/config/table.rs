@@ -341,6 +341,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The line of a key that has not been taken yet; the table's own when it is not set.
+    #[must_use]
     pub fn line(&self, table: &Table<'a>, key: &str) -> usize {
         table
             .entries
