@@ -124,7 +124,7 @@ frontend edge
 }
 
 /// Says what is wrong with a configuration, as a server that does not start says nothing to those who wait for it.
-fn check(config: &Path, listener: TcpListener) {
+pub(crate) fn check(config: &Path, listener: TcpListener) {
     let mut haproxy = haproxy(config);
     let checked = haproxy.arg("-c").stdin(OwnedFd::from(listener)).output();
     let checked = checked.unwrap_or_else(|error| panic!("{MISSING}: {error}"));
@@ -132,7 +132,7 @@ fn check(config: &Path, listener: TcpListener) {
     assert!(checked.status.success(), "haproxy: {said}");
 }
 
-fn haproxy(config: &Path) -> Command {
+pub(crate) fn haproxy(config: &Path) -> Command {
     // Debian has it where an ordinary user does not look.
     let place = Path::new("/usr/sbin/haproxy");
     let mut command = Command::new(if place.exists() {
@@ -144,4 +144,4 @@ fn haproxy(config: &Path) -> Command {
     command
 }
 
-const MISSING: &str = "haproxy cannot be run; `make needs-tests` installs it";
+pub(crate) const MISSING: &str = "haproxy cannot be run; `make needs-tests` installs it";

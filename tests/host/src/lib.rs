@@ -4,6 +4,7 @@
 //! - [`calls`]: the system calls of a run, counted
 //! - [`place`]: private service folders and configuration files; where the built module is
 //! - [`edge`]: the real `HAProxy` as the front end of a simulator
+//! - [`gateway`]: the real `HAProxy` as a gateway between hosts and a simulator, with certificates for both
 //! - [`log`]: a socket that receives syslog lines
 //! - [`proxy`]: a wire with a delay, which counts round trips
 //! - [`tunnel`]: a proxy that is asked for connections to others
@@ -22,6 +23,7 @@ pub mod calls;
 pub mod case;
 pub mod edge;
 pub mod ffi;
+pub mod gateway;
 pub mod host;
 pub mod log;
 pub mod place;
@@ -35,6 +37,7 @@ pub mod wire;
 pub use calls::Calls;
 pub use case::{Case, Outcome, Running, Step};
 pub use edge::Edge;
+pub use gateway::{Flaw, Gateway, Identity, Pki};
 pub use log::Log;
 pub use place::Place;
 pub use proxy::Proxy;

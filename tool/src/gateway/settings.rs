@@ -17,7 +17,6 @@ pub(crate) const DEFAULT: &str = "/etc/pam_onelogin/gateway.toml";
 const MAX: u64 = 64 << 10;
 
 /// The settings of a gateway.
-#[allow(dead_code, reason = "HAProxy's configuration takes them from here")]
 pub(crate) struct Settings {
     /// `listen`: the addresses that hosts connect to.
     pub(crate) listen: Vec<SocketAddr>,
@@ -52,7 +51,6 @@ pub(crate) struct Settings {
 }
 
 /// The table `[onelogin]`.
-#[allow(dead_code, reason = "likewise")]
 pub(crate) struct OneLogin {
     /// `url`: the tenant.
     pub(crate) origin: Origin,
@@ -67,7 +65,6 @@ pub(crate) struct OneLogin {
 }
 
 /// The table `[limits]`.
-#[allow(dead_code, reason = "likewise")]
 pub(crate) struct Limits {
     /// `connections`: open connections of all hosts.
     pub(crate) connections: u32,
@@ -93,7 +90,6 @@ pub(crate) struct Limits {
     pub(crate) at_onelogin: u32,
 }
 
-#[allow(dead_code, reason = "likewise")]
 /// One of `[[peers]]`: a gateway that shares its limits.
 pub(crate) struct Peer {
     /// `name`
@@ -114,7 +110,6 @@ impl Pattern {
     }
 
     /// As it is in the settings.
-    #[allow(dead_code, reason = "likewise")]
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
@@ -229,7 +224,7 @@ impl Settings {
         let text = file(path)?;
         let read = parse(&path.display().to_string(), &text, |path| {
             let text = file(path).map_err(|Failure(sentences)| sentences)?;
-            config::parse(&path.display().to_string(), &text).map_err(sentences)
+            config::parse(&path.display().to_string(), &text).map_err(|faults| sentences(&faults))
         });
         read.map_err(Failure)
     }
@@ -242,7 +237,7 @@ fn file(path: &Path) -> Result<String, Failure> {
     String::from_utf8(bytes.to_vec()).map_err(|_| Failure::at(path, "is not UTF-8 text"))
 }
 
-fn sentences(faults: Vec<ConfigFault>) -> Vec<String> {
+fn sentences(faults: &[ConfigFault]) -> Vec<String> {
     faults.iter().map(ToString::to_string).collect()
 }
 
@@ -264,7 +259,7 @@ fn parse(
     });
     match reader.end(settings) {
         Ok(settings) => Ok(settings),
-        Err(faults) => Err(sentences(faults).into_iter().chain(of_hosts).collect()),
+        Err(faults) => Err(sentences(&faults).into_iter().chain(of_hosts).collect()),
     }
 }
 
@@ -500,7 +495,7 @@ mod tests {
 
     fn host_config(_: &Path) -> Result<Config, Vec<String>> {
         let text = "[onelogin]\nurl = \"https://gateway.test\"\nclient_id = \"i\"\nclient_secret = \"s\"\n";
-        config::parse("config.toml", text).map_err(sentences)
+        config::parse("config.toml", text).map_err(|faults| sentences(&faults))
     }
 
     fn faults(text: &str) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! `gateway config`: prints the configuration of a gateway's `HAProxy`.
 
+use crate::gateway::haproxy;
 use crate::gateway::settings::{DEFAULT, Settings};
 use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
@@ -23,7 +24,7 @@ struct Place {
 
 #[derive(Subcommand)]
 enum What {
-    /// Print the configuration of HAProxy for this gateway
+    /// Print haproxy.cfg for this gateway
     Config(Place),
 }
 
@@ -32,8 +33,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     match &options.what {
         What::Config(Place { settings }) => {
             let settings = Settings::load(settings)?;
-            let hosts = settings.hosts.len();
-            context.console.say(&format!("{hosts} patterns of hosts"));
+            context.console.print(&haproxy::config(&settings)?);
         }
     }
     Ok(Exit::Good)

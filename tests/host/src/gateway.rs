@@ -1,0 +1,488 @@
+//! The real `HAProxy` of the distribution as a gateway, with the configuration that `pam-onelogin gateway config` prints, and hosts
+//! that send it bytes of their own over TLS.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use onelogin_simulator::{DEFAULT_CLIENT_ID, Simulator};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SerialNumber, date_time_ymd,
+};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::version::{TLS12, TLS13};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use tempfile::TempDir;
+
+use crate::edge::{MISSING, check, haproxy};
+use crate::place::{binary, set_mode};
+
+/// The longest that a test waits for bytes, before it fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A key and its certificate, as PEM.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// The certificate.
+    pub certificate: String,
+    /// The key.
+    pub key: String,
+    /// The serial number of the certificate, as `openssl x509 -serial` prints it.
+    pub serial: String,
+}
+
+/// What is wrong with a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nothing.
+    None,
+    /// Another CA of the same name signed it.
+    OtherCa,
+    /// It is no longer valid.
+    Expired,
+    /// It is one for servers.
+    ForServers,
+}
+
+/// Two CAs: one for gateways, one for hosts; and one that nobody trusts.
+pub struct Pki {
+    gateways: Authority,
+    hosts: Authority,
+    other: Authority,
+}
+
+struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Pki {
+    /// New ones.
+    pub fn new() -> Self {
+        Self {
+            gateways: Authority::new("CA of gateways"),
+            hosts: Authority::new("CA of hosts"),
+            other: Authority::new("CA of hosts"),
+        }
+    }
+
+    /// The certificate of the CA of gateways, which hosts trust.
+    pub fn gateways_ca(&self) -> &str {
+        &self.gateways.pem
+    }
+
+    /// The certificate of a host with this name and serial number.
+    pub fn host(&self, name: &str, serial: u64, flaw: Flaw) -> Identity {
+        let issuer = match flaw {
+            Flaw::OtherCa => &self.other,
+            Flaw::None | Flaw::Expired | Flaw::ForServers => &self.hosts,
+        };
+        let usage = match flaw {
+            Flaw::ForServers => ExtendedKeyUsagePurpose::ServerAuth,
+            _ => ExtendedKeyUsagePurpose::ClientAuth,
+        };
+        issuer.identity(name, serial, vec![usage], flaw == Flaw::Expired)
+    }
+
+    /// That of a gateway, which is a server for hosts, and server and client among gateways.
+    pub fn gateway(&self) -> Identity {
+        let usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        self.gateways.identity("localhost", 1, usages, false)
+    }
+}
+
+impl Default for Pki {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Authority {
+    fn new(name: &str) -> Self {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Self {
+            pem: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        }
+    }
+
+    fn identity(
+        &self,
+        name: &str,
+        serial: u64,
+        usages: Vec<ExtendedKeyUsagePurpose>,
+        is_expired: bool,
+    ) -> Identity {
+        let key = KeyPair::generate().expect("a key");
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = usages;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.serial_number = Some(SerialNumber::from(serial));
+        if is_expired {
+            params.not_before = date_time_ymd(2020, 1, 1);
+            params.not_after = date_time_ymd(2020, 2, 1);
+        }
+        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
+        // As OpenSSL prints it: two digits for each byte.
+        let digits = format!("{serial:X}");
+        let even = digits.len().next_multiple_of(2);
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+            serial: format!("{digits:0>even$}"),
+        }
+    }
+}
+
+/// A gateway on a free port of 127.0.0.1, run as the user of the test. Dropping it ends it.
+pub struct Gateway {
+    process: Child,
+    port: u16,
+    folder: TempDir,
+    gateways_ca: String,
+}
+
+impl Gateway {
+    /// A gateway for hosts below `hosts.test`, before this simulator. `settings` are lines of `gateway.toml`, as dotted keys;
+    /// `host_config` are lines of the configuration of the hosts.
+    ///
+    /// # Panics
+    /// When there is no `HAProxy` here, or it does not understand its configuration; or when the settings have a fault.
+    pub fn before(
+        simulator: &Simulator,
+        pki: &Pki,
+        settings: &[&str],
+        host_config: &[&str],
+    ) -> Self {
+        let ca = simulator.ca_pem();
+        Self::start(&simulator.url(), ca, pki, settings, host_config)
+    }
+
+    /// The same for any URL and CA.
+    ///
+    /// # Panics
+    /// As [`Gateway::before`].
+    pub fn start(
+        url: &str,
+        onelogin_ca: &str,
+        pki: &Pki,
+        settings: &[&str],
+        host_config: &[&str],
+    ) -> Self {
+        let root = std::env::temp_dir().canonicalize().expect("a folder");
+        let folder = tempfile::Builder::new()
+            .prefix("pam-gateway-")
+            .tempdir_in(root)
+            .expect("a temporary folder can be made");
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).expect("a file can be written");
+            set_mode(&path, 0o600);
+            path
+        };
+        let identity = pki.gateway();
+        let pem = format!("{}{}", identity.certificate, identity.key);
+        let line = |key: &str, path: PathBuf| format!("{key} = {:?}", path.display().to_string());
+        let host_lines = [
+            "onelogin.url = \"https://localhost\"",
+            "onelogin.client_id = \"i\"",
+            "onelogin.client_secret = \"s\"",
+        ];
+        let host_config = [&host_lines[..], host_config].concat().join("\n");
+        let socket = folder.path().join("haproxy.sock");
+        let mut lines = vec![
+            // Replaced below: nobody else gets the port meanwhile.
+            "listen = [\"127.0.0.1:1\"]".to_owned(),
+            "hosts = [\"*.hosts.test\"]".to_owned(),
+            line("certificate", write("gateway.pem", &pem)),
+            line("hosts_ca", write("hosts-ca.pem", &pki.hosts.pem)),
+            line("gateways_ca", write("gateways-ca.pem", &pki.gateways.pem)),
+            line("revoked", write("revoked", "")),
+            line("host_config", write("config.toml", &host_config)),
+            line("token_map", write("token.map", "")),
+            line("socket", socket.clone()),
+            line("onelogin.ca_file", write("onelogin-ca.pem", onelogin_ca)),
+            format!("onelogin.url = {url:?}"),
+            format!("onelogin.client_id = {DEFAULT_CLIENT_ID:?}"),
+        ];
+        write("enrolling-users", "");
+        let place = folder.path().display().to_string();
+        lines.extend(settings.iter().map(|line| line.replace("@folder@", &place)));
+        let settings = write("gateway.toml", &(lines.join("\n") + "\n"));
+        let printed = Command::new(binary("pam-onelogin"))
+            .args(["gateway", "config", "--settings"])
+            .arg(&settings)
+            .output()
+            .expect("the tool runs");
+        let said = String::from_utf8_lossy(&printed.stderr);
+        assert!(printed.status.success(), "pam-onelogin: {said}");
+        let text = String::from_utf8(printed.stdout).expect("text");
+        let text = text.replace("bind 127.0.0.1:1 ssl", "bind fd@0 ssl");
+        assert!(text.contains("bind fd@0 ssl"), "{text}");
+        let config = write("haproxy.cfg", &text);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
+        let port = listener.local_addr().expect("its address").port();
+        check(&config, listener.try_clone().expect("the listener"));
+        let log = File::create(folder.path().join("log")).expect("a log");
+        let process = haproxy(&config)
+            .stdin(OwnedFd::from(listener))
+            .stdout(log)
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{MISSING}: {error}"));
+        Self {
+            process,
+            port,
+            folder,
+            gateways_ca: pki.gateways.pem.clone(),
+        }
+    }
+
+    /// The port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// A file of the gateway.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// What it has logged so far.
+    ///
+    /// # Panics
+    /// When the log cannot be read.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.file("log")).expect("the log")
+    }
+
+    /// The reply of the admin socket to a command. Waits for `HAProxy` to start.
+    ///
+    /// # Panics
+    /// When there is no reply.
+    pub fn admin(&self, command: &str) -> String {
+        let mut tries = 0..600;
+        let mut stream = loop {
+            match UnixStream::connect(self.file("haproxy.sock")) {
+                Ok(stream) => break stream,
+                Err(error) if tries.next().is_none() => panic!("haproxy.sock: {error}"),
+                Err(_) => thread::sleep(Duration::from_millis(50)),
+            }
+        };
+        writeln!(stream, "{command}").expect("a command");
+        let mut said = String::new();
+        stream.read_to_string(&mut said).expect("a reply");
+        said
+    }
+
+    /// Gives the gateway a token that ends at this Unix time.
+    pub fn set_token(&self, token: &str, end: u64) {
+        let map = self.file("token.map").display().to_string();
+        let there = self.admin(&format!("show map {map}"));
+        for (key, value) in [("token", token), ("end", &end.to_string())] {
+            let verb = if there.contains(&format!(" {key} ")) {
+                "set"
+            } else {
+                "add"
+            };
+            let said = self.admin(&format!("{verb} map {map} {key} {value}"));
+            assert_eq!(said.trim(), "", "{verb} map");
+        }
+    }
+
+    /// Revokes a certificate, as an administrator does while the gateway runs.
+    pub fn revoke(&self, identity: &Identity) {
+        let list = self.file("revoked").display().to_string();
+        let said = self.admin(&format!("add acl {list} {}", identity.serial));
+        assert_eq!(said.trim(), "");
+    }
+
+    /// A connection of a host, after its part of the handshake.
+    ///
+    /// # Errors
+    /// When the handshake fails on this side. The gateway judges the certificate later.
+    pub fn connect(&self, identity: Option<&Identity>) -> io::Result<Connection> {
+        self.connect_by(identity, false)
+    }
+
+    /// The same with TLS 1.2.
+    ///
+    /// # Errors
+    /// As [`Gateway::connect`].
+    pub fn connect_by_tls12(&self, identity: &Identity) -> io::Result<Connection> {
+        self.connect_by(Some(identity), true)
+    }
+
+    fn connect_by(&self, identity: Option<&Identity>, is_tls12: bool) -> io::Result<Connection> {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(self.gateways_ca.as_bytes()).expect("a CA");
+        roots.add(ca).expect("a root");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: &[_] = if is_tls12 { &[&TLS12] } else { &[&TLS13] };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("certificates");
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+                builder.with_client_auth_cert(chain, key).expect("a client")
+            }
+        };
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
+        let mut stream = self.raw();
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        Ok(Connection(StreamOwned::new(tls, stream)))
+    }
+
+    /// A connection without TLS.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn raw(&self) -> TcpStream {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let stream = TcpStream::connect(address).expect("a connection");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        stream
+    }
+
+    /// Stops it.
+    pub fn stop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+/// A connection of a host.
+pub struct Connection(StreamOwned<ClientConnection, TcpStream>);
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Said {
+    /// The status; 0 if the connection ended without a reply.
+    pub status: u16,
+    /// All headers, with names in small letters.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: String,
+}
+
+impl Said {
+    /// The first header of this name.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|(other, _)| other == name);
+        header.map(|(_, value)| value.as_str())
+    }
+
+    /// The word of the gateway.
+    pub fn word(&self) -> &str {
+        self.header("x-gateway").unwrap_or_default()
+    }
+}
+
+impl Connection {
+    /// Sends bytes and reads one reply.
+    pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Said {
+        // A gateway that has closed the connection may have said why.
+        let _ = self.0.write_all(bytes.as_ref());
+        let _ = self.0.flush();
+        if bytes.as_ref().starts_with(b"HEAD ") {
+            return self.head();
+        }
+        self.reply()
+    }
+
+    /// Reads one reply.
+    pub fn reply(&mut self) -> Said {
+        let mut said = self.head();
+        let length = said.header("content-length").and_then(|it| it.parse().ok());
+        let mut body = vec![0; length.unwrap_or(0)];
+        let _ = self.0.read_exact(&mut body);
+        if said.header("transfer-encoding").is_some() {
+            let mut byte = [0];
+            while !body.ends_with(b"0\r\n\r\n") {
+                match self.0.read(&mut byte) {
+                    Ok(1) => body.push(byte[0]),
+                    _ => break,
+                }
+            }
+        }
+        said.body = String::from_utf8_lossy(&body).into_owned();
+        said
+    }
+
+    /// Reads the head of a reply.
+    fn head(&mut self) -> Said {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.0.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                _ => break,
+            }
+        }
+        let head = String::from_utf8_lossy(&head).into_owned();
+        let mut lines = head.lines();
+        let status = lines
+            .next()
+            .and_then(|line| line.split(' ').nth(1)?.parse().ok());
+        let headers = lines.filter_map(|line| line.split_once(": "));
+        let headers = headers.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()));
+        Said {
+            status: status.unwrap_or(0),
+            headers: headers.collect(),
+            body: String::new(),
+        }
+    }
+
+    /// Whether the other side has closed the connection: waits for that or for bytes.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        match self.0.read(&mut byte) {
+            Ok(read) => read == 0,
+            Err(error) => !matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+            ),
+        }
+    }
+}
+
+/// Two free ports of 127.0.0.1.
+///
+/// # Panics
+/// When there are none.
+pub fn ports() -> [u16; 2] {
+    let listeners = [0, 1].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
+    listeners.map(|listener| listener.local_addr().expect("its address").port())
+}
