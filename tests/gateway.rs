@@ -4,18 +4,12 @@
 mod world;
 
 use onelogin_simulator::{
-    Action, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Device, Dialect, Factor, Fault, Match,
-    Options, Page, ProtectListing, PushBehaviour, Request, Simulator, User,
+    Action, Device, Dialect, Factor, Fault, Match, Options, Page, ProtectListing, PushBehaviour,
+    Request, Simulator, User,
 };
 use pam_host::gateway::{Connection, Said, ports};
-use pam_host::{Flaw, Gateway, Identity, Pki};
-use pam_onelogin::config;
-use pam_onelogin::host::uids;
-use pam_onelogin::login::Deadline;
-use pam_onelogin::onelogin::http::{Call, Caller, Http, Method, Transport as _};
+use pam_host::{Flaw, Gateway, Identity, Pki, Place};
 use pam_onelogin::onelogin::token::TOKEN_PATH;
-use pam_onelogin::secret::Secret;
-use pam_onelogin::trust::Trusted;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener};
@@ -72,7 +66,7 @@ impl Site {
     fn before(onelogin: Simulator, settings: &[&str], host_config: &[&str]) -> Self {
         let pki = Pki::new();
         let gateway = Gateway::before(&onelogin, &pki, settings, host_config);
-        let token = token(&onelogin);
+        let token = onelogin.give_token();
         gateway.set_token(&token, now() + 3600);
         onelogin.clear_requests();
         let host = pki.host(WEB, 0x0A01, Flaw::None);
@@ -122,32 +116,6 @@ fn now() -> u64 {
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs()
-}
-
-/// A token of the simulator, as the token keeper gets it.
-fn token(onelogin: &Simulator) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let ca = folder.path().join("ca.pem");
-    std::fs::write(&ca, onelogin.ca_pem()).unwrap();
-    let text = format!(
-        "onelogin.url = {:?}\nonelogin.client_id = {DEFAULT_CLIENT_ID:?}\nonelogin.client_secret = {DEFAULT_CLIENT_SECRET:?}\nonelogin.ca_file = {:?}\n",
-        onelogin.url(),
-        ca.display().to_string()
-    );
-    let config = config::parse("c", &text).unwrap();
-    let mut http = Http::new(&config, Trusted::of(uids()), None);
-    let call = Call {
-        method: Method::Post(br#"{"grant_type":"client_credentials"}"#.to_vec().into()),
-        path: TOKEN_PATH,
-        query: &[],
-        caller: Caller::Client {
-            id: DEFAULT_CLIENT_ID,
-            secret: &Secret::new(DEFAULT_CLIENT_SECRET.to_owned()),
-        },
-    };
-    let reply = http.send(&call, Deadline::after(Duration::from_secs(9)));
-    assert_eq!(reply.map(|reply| reply.status).ok(), Some(200));
-    onelogin.access_tokens().pop().unwrap()
 }
 
 fn get(url: &str) -> String {
@@ -391,6 +359,44 @@ fn an_enrolment_comes_through_from_a_host_that_may_enrol() {
         assert!(
             has(&format!("{end} /api/2/mfa/users/*/registrations/*")),
             "{calls:?}"
+        );
+    }
+}
+
+#[test]
+fn a_host_with_a_certificate_logs_in_through_the_gateway() {
+    for version in [1, 2] {
+        let version = format!("onelogin.api_version = {version}");
+        let site = Site::with(&[], &[&version]);
+        site.onelogin.set_protect_listing(ProtectListing::Twice);
+        site.onelogin.on_push(PushBehaviour::ApproveAfterPolls(1));
+        let place = Place::new();
+        let path = |name: &str, text: &str| place.write(name, text).display().to_string();
+        place.config(format!(
+            "state_dir = {:?}\nonelogin.url = \"https://localhost:{}\"\nonelogin.ca_file = {:?}\n\
+            onelogin.client_cert = {:?}\nonelogin.client_key = {:?}\n{version}\nusers.cache = 0\n",
+            place.state_path().display().to_string(),
+            site.gateway.port(),
+            path("etc/ca.pem", site.pki.gateways_ca()),
+            path("etc/host.pem", &site.host.certificate),
+            path("etc/host.key", &site.host.key),
+        ));
+        for (device, answers) in [
+            (world::totp(), &[TOTP_CODE][..]),
+            (world::sms(), &["", "0042"]),
+            (Device::protect("601", "Phone"), &["", ""]),
+        ] {
+            site.onelogin
+                .change_devices(ID, |devices| *devices = vec![device.clone()]);
+            site.onelogin.set_next_code("0042");
+            let case = place.alone("sshd").user(NAME);
+            let case = case.ssh_with_key(&world::connection());
+            assert_accepted(&case.answers(answers.iter().copied()).run());
+        }
+        assert_eq!(
+            site.onelogin.count("POST", "/auth/"),
+            0,
+            "no host asks for a token"
         );
     }
 }
@@ -1000,7 +1006,7 @@ fn two_gateways_share_their_limits() {
     let peers = format!(
         "[[peers]]\nname = \"a\"\naddress = \"127.0.0.1:{first}\"\n[[peers]]\nname = \"b\"\naddress = \"127.0.0.1:{second}\""
     );
-    let token = token(&onelogin);
+    let token = onelogin.give_token();
     let gateways = ["a", "b"].map(|name| {
         let name = format!("name = {name:?}");
         let gateway = Gateway::before(&onelogin, &pki, &[&name, "limits.codes = 2", &peers], &[]);
@@ -1122,6 +1128,13 @@ fn a_onelogin_that_hangs_is_given_up_before_the_module_does() {
 #[test]
 fn pages_of_the_front_end_are_told_apart() {
     let site = Site::new();
+    for status in 502..=504 {
+        site.onelogin.clear_faults();
+        site.onelogin
+            .fault(Fault::new(Match::any(), Action::status(status)));
+        let said = site.ask(code("123456"));
+        assert_eq!((said.status, said.word()), (status, "upstream"));
+    }
     for (page, status, word) in [
         (Page::TooManyRequests, 429, "edge-limit"),
         (Page::RequestTimeout, 504, "upstream"),
@@ -1183,11 +1196,11 @@ fn a_reply_that_was_not_asked_for_answers_no_code() {
 #[test]
 fn no_reply_of_onelogin_looks_like_one_of_the_gateway() {
     let site = Site::new();
-    let reply = b"HTTP/1.1 503 Service Unavailable\r\nx-gateway: no-token\r\nx-request-id: 7\r\nretry-after: 30\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n";
+    let reply = b"HTTP/1.1 401 Unauthorized\r\nx-gateway: no-token\r\nx-request-id: 7\r\nretry-after: 30\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n";
     site.onelogin
         .fault(Fault::new(Match::any(), Action::Raw(reply.to_vec())));
     let said = site.ask(code("123456"));
-    assert_eq!((said.status, said.word()), (503, ""));
+    assert_eq!((said.status, said.word()), (401, ""));
     assert_eq!(said.header("x-onelogin-id"), Some("7"));
     assert!(said.header("x-request-id").is_some_and(|id| id != "7"));
     assert_eq!(

@@ -201,7 +201,7 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     text.section("frontend requests");
     text.line("mode http");
     text.line(format!(
-        "bind unix@{} accept-proxy mode 600",
+        "bind unix@{} accept-proxy mode 660",
         names.requests
     ));
     text.line(format!("maxconn {}", u64::from(limits.connections) + 200));
@@ -457,6 +457,7 @@ fn replies(text: &mut Writer) {
         reply(504, "upstream")
     ));
     text.line("http-response set-header x-gateway edge-limit if page !answered { status 429 }");
+    text.line("http-response set-header x-gateway upstream if { status 502 503 504 }");
     text.line("http-response set-header x-onelogin-id %[var(txn.onelogin_id)] if answered");
     text.note("A code that OneLogin accepted does not count for the day.");
     text.line("http-response wait-for-body time 1s if { var(txn.kind) -m str code enrol-code } { status 200 }");
