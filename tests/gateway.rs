@@ -38,6 +38,9 @@ const HEADERS: [&str; 8] = [
     "user-agent",
 ];
 
+/// The longest wait for what is about to happen.
+const LONG: Duration = Duration::from_secs(20);
+
 const DEVICES: &str = "/api/2/mfa/users/1001/devices";
 const VERIFICATIONS: &str = "/api/2/mfa/users/1001/verifications";
 
@@ -530,6 +533,7 @@ fn a_method_outside_the_list_is_refused() {
     site.assert_refused(format!(
         "GET {DEVICES} HTTP/1.0\r\nhost: gateway.test\r\n\r\n"
     ));
+    site.assert_refused("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     site.assert_refused(format!(
         "GET {DEVICES} HTTP/2.0\r\nhost: gateway.test\r\n\r\n"
     ));
@@ -881,6 +885,41 @@ fn a_request_that_comes_slowly_ends_without_reaching_onelogin() {
     assert_eq!(site.onelogin.requests(), []);
 }
 
+#[test]
+fn at_its_limit_of_connections_the_gateway_closes_them() {
+    for limit in [
+        "limits.connections = 2",
+        "limits.connections_per_address = 2",
+        "limits.connections_per_host = 2",
+    ] {
+        let site = Site::with(&[limit], &[]);
+        let mut open = [site.connect(), site.connect()];
+        for connection in &mut open {
+            assert_eq!(connection.ask(get(DEVICES)).status, 200, "{limit}");
+        }
+        if let Ok(mut further) = site.gateway.connect(Some(&site.host)) {
+            assert_eq!(further.ask(get(DEVICES)).status, 0, "{limit}");
+        }
+    }
+}
+
+#[test]
+fn a_gateway_with_too_much_to_do_says_so_at_once() {
+    for (method, bytes) in [("GET", get(DEVICES)), ("POST", code("123456"))] {
+        let site = Site::with(&["limits.at_onelogin = 1"], &[]);
+        site.onelogin
+            .fault(Fault::new(Match::any(), Action::Silence));
+        let mut waiting = site.connect();
+        waiting.send(&bytes);
+        let seen = site
+            .onelogin
+            .wait_for_request(LONG, method, "/api/2/mfa/users/1001");
+        assert!(seen.is_some());
+        site.onelogin.clear_requests();
+        site.assert_kept(&bytes, 503, "busy");
+    }
+}
+
 // Limits
 
 #[test]
@@ -1228,11 +1267,15 @@ fn the_log_has_a_line_for_each_request_and_no_secret() {
     let _ = raw.read_to_end(&mut Vec::new());
     site.gateway.admin("show info");
     let log = site.gateway.log();
-    let lines: Vec<serde_json::Value> = log
-        .lines()
-        .filter(|line| line.contains("\"method\""))
-        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
-        .collect();
+    let read = |line: &str| -> serde_json::Value {
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    let lines: Vec<_> = log.lines().map(read).collect();
+    let (lines, others): (Vec<_>, Vec<_>) = lines
+        .into_iter()
+        .partition(|line| line.get("method").is_some());
+    assert_eq!(others.len(), 1, "{others:?}");
+    assert_eq!(others[0]["address"], "127.0.0.1");
     let kinds: Vec<_> = lines
         .iter()
         .map(|line| {

@@ -413,13 +413,17 @@ impl Said {
 impl Connection {
     /// Sends bytes and reads one reply.
     pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Said {
-        // A gateway that has closed the connection may have said why.
-        let _ = self.0.write_all(bytes.as_ref());
-        let _ = self.0.flush();
+        self.send(&bytes);
         if bytes.as_ref().starts_with(b"HEAD ") {
             return self.head();
         }
         self.reply()
+    }
+
+    /// Sends bytes. A gateway that has closed the connection may have said why.
+    pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.0.write_all(bytes.as_ref());
+        let _ = self.0.flush();
     }
 
     /// Reads one reply.

@@ -13,9 +13,6 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-/// How many bytes a body may have: more than any that the module sends.
-const MAX_BODY: u32 = 2048;
-
 /// The longest wait for a connection to OneLogin, in milliseconds. Together with [`ANSWER`] less than what the module waits.
 const CONNECT: u64 = 1500;
 
@@ -117,6 +114,9 @@ fn global(text: &mut Writer, settings: &Settings, names: &Names) {
         names.socket
     ));
     text.line("log stdout format raw local0 info");
+    text.note("After a reload, logins on open connections can end.");
+    let wait = prepared(settings) + answer(settings);
+    text.line(format!("hard-stop-after {wait}s"));
     text.note("No resumption: a certificate is judged at each connection.");
     text.line("ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets");
     text.line("ssl-default-server-options ssl-min-ver TLSv1.2 no-tls-tickets");
@@ -201,7 +201,7 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     text.section("frontend requests");
     text.line("mode http");
     text.line(format!(
-        "bind unix@{} accept-proxy mode 660",
+        "bind unix@{} accept-proxy proto h1 mode 660",
         names.requests
     ));
     text.line(format!("maxconn {}", u64::from(limits.connections) + 200));
@@ -252,9 +252,6 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     ));
     text.line(format!(
         "http-request {refused} if {{ req.hdr_cnt(transfer-encoding) gt 0 }}"
-    ));
-    text.line(format!(
-        "http-request {refused} if {{ req.body_size gt {MAX_BODY} }}"
     ));
     text.note("A match would end at the first zero byte, whatever follows.");
     text.line(format!(
