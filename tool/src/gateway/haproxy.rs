@@ -263,7 +263,7 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     text.line(format!(
         "http-request {refused} unless {{ var(txn.kind) -m found }}"
     ));
-    count(text, settings);
+    count(text, settings, &rows);
     token(text, names);
     text.note("Of the request's headers, only those that are set here reach OneLogin.");
     text.line("http-request del-header ^(?!(host|content-length)$) -m reg");
@@ -356,8 +356,14 @@ impl Kind {
 }
 
 /// The limits. Only three entries can be tracked for a request: its host, its user with what is sent, and the pair of both.
-fn count(text: &mut Writer, settings: &Settings) {
+fn count(text: &mut Writer, settings: &Settings, rows: &[Row]) {
     let limits = &settings.limits;
+    // A user whom the hosts look up by name is new twice: by name and by number.
+    let per_user = if rows.iter().any(|row| row.user.is_none()) {
+        2
+    } else {
+        1
+    };
     let limit = reply(429, "limit");
     let is = |kind: Kind| format!("{{ var(txn.kind) -m str {} }}", kind.word());
     text.note("How much is asked.");
@@ -367,13 +373,19 @@ fn count(text: &mut Writer, settings: &Settings) {
         limits.look_ups
     ));
     text.line(format!("http-request sc-inc-gpc0(0) if {look_up}"));
-    text.note("Users that are new to the host.");
-    text.line("http-request set-var-fmt(txn.pair) %[var(txn.host)]/%[var(txn.user)] if { var(txn.user) -m found }");
+    text.note(
+        "Users that are new to the host, by the number, and by the URL of a look-up by name.",
+    );
+    text.line("http-request set-var(txn.who) var(txn.user)");
+    text.line(format!(
+        "http-request set-var(txn.who) url,sha1,hex if {look_up} !{{ var(txn.user) -m found }}"
+    ));
+    text.line("http-request set-var-fmt(txn.pair) %[var(txn.host)]/%[var(txn.who)] if { var(txn.who) -m found }");
     text.line("http-request track-sc2 var(txn.pair) table pairs if { var(txn.pair) -m found }");
     text.line("acl new-pair sc_get_gpc0(2,pairs) 0");
     text.line(format!(
         "http-request {limit} if {{ var(txn.pair) -m found }} new-pair {{ sc_gpc1_rate(0,hosts) ge {} }}",
-        limits.users
+        u64::from(limits.users) * per_user
     ));
     text.line("http-request sc-inc-gpc1(0) if { var(txn.pair) -m found } new-pair");
     text.line("http-request sc-inc-gpc0(2) if { var(txn.pair) -m found } new-pair");
@@ -550,7 +562,7 @@ fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
         ),
         (
             "pairs",
-            format!("type string len 84 size 1m expire 1h{peers} store gpc0"),
+            format!("type string len 112 size 1m expire 1h{peers} store gpc0"),
         ),
     ] {
         text.section(&format!("backend {name}"));
