@@ -95,18 +95,7 @@ impl<'a> Tokens<'a> {
         if let Some(token) = stored {
             return Ok(self.set_current(token));
         }
-        let call = Call {
-            method: Method::Post(json(&GrantBody {
-                grant_type: "client_credentials",
-            })?),
-            path: TOKEN_PATH,
-            query: &[],
-            caller: Caller::Client {
-                id: self.client_id,
-                secret: self.client_secret,
-            },
-        };
-        let token = api::token(&send_again(transport, &call, deadline)?)?;
+        let token = issue(self.client_id, self.client_secret, transport, deadline)?;
         self.store(&token);
         drop(lock);
         Ok(self.set_current(token.bearer))
@@ -154,6 +143,30 @@ impl<'a> Tokens<'a> {
             let _ = self.state.write(&self.name(), &body);
         }
     }
+}
+
+/// Asks OneLogin for the token of a credential. It issues the same token until that ends.
+///
+/// # Errors
+/// [`ApiError`] when OneLogin gave none.
+pub fn issue(
+    client_id: &str,
+    client_secret: &Secret,
+    transport: &mut dyn Transport,
+    deadline: Deadline,
+) -> Result<api::Token, ApiError> {
+    let call = Call {
+        method: Method::Post(json(&GrantBody {
+            grant_type: "client_credentials",
+        })?),
+        path: TOKEN_PATH,
+        query: &[],
+        caller: Caller::Client {
+            id: client_id,
+            secret: client_secret,
+        },
+    };
+    api::token(&send_again(transport, &call, deadline)?)
 }
 
 #[derive(Serialize)]
