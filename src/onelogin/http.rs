@@ -33,7 +33,7 @@ use serde::{Serialize, Serializer};
 use std::cell::Cell;
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tunnel::Tunnel;
@@ -179,6 +179,24 @@ pub fn certificate_end(files: &ClientCertificate, trusted: Trusted) -> Result<Op
     Identity::read(files, trusted).map(|identity| identity.ends)
 }
 
+/// Where [`Http`] connects to, and how.
+pub struct Destination<'a> {
+    /// The host of all calls.
+    pub origin: &'a Origin,
+    /// Replaces the system's trust store.
+    pub ca_file: Option<&'a Path>,
+    /// What this host shows to the other side.
+    pub certificate: Option<&'a ClientCertificate>,
+    /// On the way to the host.
+    pub http_proxy: Option<&'a Proxy>,
+    /// For TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// For one request and its reply.
+    pub request_timeout: Duration,
+    /// What happens when the host cannot be reached.
+    pub failmode: FailMode,
+}
+
 /// The transport of one login, by HTTPS. One TLS connection serves it from the first request to the last.
 pub struct Http {
     origin: Origin,
@@ -207,24 +225,43 @@ impl Http {
     /// when `interrupt` says so.
     #[must_use]
     pub fn new(config: &Config, trusted: Trusted, interrupt: Option<Interrupt>) -> Self {
+        let onelogin = &config.onelogin;
+        let destination = Destination {
+            origin: &onelogin.origin,
+            ca_file: onelogin.ca_file.as_deref(),
+            certificate: onelogin.access.certificate(),
+            http_proxy: onelogin.http_proxy.as_ref(),
+            connect_timeout: onelogin.connect_timeout,
+            request_timeout: onelogin.request_timeout,
+            failmode: config.failmode,
+        };
+        Self::to(&destination, trusted, interrupt)
+    }
+
+    /// As [`Http::new`], where the settings are not those of a login.
+    #[must_use]
+    pub fn to(
+        destination: &Destination<'_>,
+        trusted: Trusted,
+        interrupt: Option<Interrupt>,
+    ) -> Self {
+        let Destination { origin, .. } = *destination;
         Self {
-            origin: config.onelogin.origin.clone(),
-            ca_file: config.onelogin.ca_file.clone(),
-            certificate: config.onelogin.access.certificate().cloned(),
+            origin: origin.clone(),
+            ca_file: destination.ca_file.map(Path::to_owned),
+            certificate: destination.certificate.cloned(),
             certificate_ends: Cell::new(None),
-            tunnel: Cell::new(config.onelogin.http_proxy.as_ref().map(|proxy| {
-                Tunnel::new(
-                    proxy,
-                    &config.onelogin.origin,
-                    authorization(proxy).as_ref(),
-                )
-            })),
+            tunnel: Cell::new(
+                destination
+                    .http_proxy
+                    .map(|proxy| Tunnel::new(proxy, origin, authorization(proxy).as_ref())),
+            ),
             trusted,
-            connect_timeout: config.onelogin.connect_timeout,
-            request_timeout: config.onelogin.request_timeout,
+            connect_timeout: destination.connect_timeout,
+            request_timeout: destination.request_timeout,
             interrupt,
             // If an outage may let users in, a lack of local ports must not look like an outage.
-            ports: match config.failmode {
+            ports: match destination.failmode {
                 FailMode::Safe => Ports::Bound,
                 FailMode::Secure => Ports::Chosen,
             },
