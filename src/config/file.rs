@@ -91,16 +91,22 @@ fn secret(source: &mut SecretSource, trusted: Trusted) -> Result<Secret, LoadErr
     let nothing = SecretSource::Inline(Secret::new(String::new()));
     match std::mem::replace(source, nothing) {
         SecretSource::Inline(secret) => Ok(secret),
-        SecretSource::File(path) => {
-            let text = text(&path, trusted, Privacy::Secret, MAX_SECRET)?;
-            let secret = text.trim_end_matches(['\r', '\n']);
-            if secret.is_empty() || secret.contains(char::is_whitespace) {
-                let text = "must contain only the client secret, on one line";
-                return Err(LoadError::Faults(vec![ConfigFault::of_file(&path, text)]));
-            }
-            Ok(Secret::new(secret.to_owned()))
-        }
+        SecretSource::File(path) => secret_file(&path, Privacy::Secret, trusted),
     }
+}
+
+/// Reads a file that contains a client secret and nothing else.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn secret_file(path: &Path, privacy: Privacy, trusted: Trusted) -> Result<Secret, LoadError> {
+    let text = text(path, trusted, privacy, MAX_SECRET)?;
+    let secret = text.trim_end_matches(['\r', '\n']);
+    if secret.is_empty() || secret.contains(char::is_whitespace) {
+        let text = "must contain only the client secret, on one line";
+        return Err(LoadError::Faults(vec![ConfigFault::of_file(path, text)]));
+    }
+    Ok(Secret::new(secret.to_owned()))
 }
 
 /// The file with the unsafe tenants, beside the configuration: a process that may read the one may read the other.
