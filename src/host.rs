@@ -255,6 +255,13 @@ pub fn interrupt_is_pending() -> bool {
     signals(&["SigPnd:", "ShdPnd:"]) & INTERRUPT != 0
 }
 
+/// Whether SIGTERM, SIGINT or SIGHUP is blocked and pending, for this thread or the process.
+#[must_use]
+pub fn termination_is_pending() -> bool {
+    const TERMINATION: u64 = (1 << (15 - 1)) | (1 << (2 - 1)) | 1;
+    signals(&["SigPnd:", "ShdPnd:"]) & TERMINATION != 0
+}
+
 /// The signals of this thread in sets that the kernel calls so.
 fn signals(names: &[&str]) -> u64 {
     let status = read("/proc/thread-self/status").unwrap_or_default();
