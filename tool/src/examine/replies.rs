@@ -1,12 +1,12 @@
 //! Records the replies of this tenant on their way to the module's code: formats and times, never values.
 
+use crate::host::dates::of_header;
 use crate::ui::finding::Finding;
 use pam_onelogin::api::{ApiError, ApiTrouble, Reply};
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Call, Http, Transport};
 use serde_json::Value;
-use time::{Date, Month};
 
 /// A transport that records what it carries.
 pub(crate) struct Replies<'a> {
@@ -93,7 +93,7 @@ impl Transport for Replies<'_> {
             shape: shape(&reply.body),
         });
         if let Some(trace) = self.http.traces().last() {
-            let date = trace.date.as_deref().and_then(seconds);
+            let date = trace.date.as_deref().and_then(of_header);
             let way = i64::try_from(trace.time.as_secs() / 2).unwrap_or(0);
             let now = i64::try_from(unix_now()).unwrap_or(0) - way;
             let ahead = date.map(|date| now - date);
@@ -101,26 +101,6 @@ impl Transport for Replies<'_> {
         }
         Ok(reply)
     }
-}
-
-/// The moment of a header `Date`.
-fn seconds(date: &str) -> Option<i64> {
-    let parts: Vec<&str> = date.split(' ').collect();
-    let [_, day, month, year, clock, "GMT"] = parts.as_slice() else {
-        return None;
-    };
-    let months = (1..=12_u8).filter_map(|number| Month::try_from(number).ok());
-    let mut months = months.filter(|known| known.to_string().get(..3) == Some(*month));
-    let clock: Vec<u8> = clock
-        .split(':')
-        .filter_map(|part| part.parse().ok())
-        .collect();
-    let [hour, minute, second] = clock.as_slice() else {
-        return None;
-    };
-    let date = Date::from_calendar_date(year.parse().ok()?, months.next()?, day.parse().ok()?);
-    let moment = date.ok()?.with_hms(*hour, *minute, *second).ok()?;
-    Some(moment.assume_utc().unix_timestamp())
 }
 
 /// The structure of a body, without any of its values.
@@ -232,19 +212,6 @@ pub(super) fn of_error(error: &ApiError) -> Finding {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_date_of_a_reply_is_read() {
-        assert_eq!(seconds("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
-        for other in [
-            "",
-            "yesterday",
-            "Sun, 06 Nov 1994 08:49 GMT",
-            "Sun, 31 Feb 1994 08:49:37 GMT",
-        ] {
-            assert_eq!(seconds(other), None, "{other}");
-        }
-    }
 
     #[test]
     fn a_shape_tells_keys_that_are_known_and_no_value() {

@@ -1,6 +1,7 @@
 //! The module's decisions, read back from the log of this host. Any local user can write lines into that
 //! log: what is read here is for orientation, and decides nothing.
 
+use crate::host::dates::text_of;
 use crate::host::programs::output_of;
 use pam_onelogin::text::{LOG_CHARS, clean};
 use pam_onelogin::verdict::Event;
@@ -172,12 +173,6 @@ impl<'a> Iterator for Pairs<'a> {
         self.0 = chars.as_str();
         Some((key, value))
     }
-}
-
-/// A moment, in universal time.
-pub(crate) fn text_of(moment: OffsetDateTime) -> String {
-    let (hour, minute, second) = moment.to_hms();
-    format!("{} {hour:02}:{minute:02}:{second:02}Z", moment.date())
 }
 
 #[derive(Deserialize)]

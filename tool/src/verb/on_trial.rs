@@ -2,7 +2,7 @@
 
 use crate::change::record::Store;
 use crate::change::service::Service;
-use crate::login::decisions::text_of;
+use crate::host::dates::text_of;
 use crate::ui::finding::{Finding, Place};
 use pam_onelogin::clock::unix_now;
 use serde::Serialize;

@@ -1,8 +1,9 @@
 //! `status [USER]`: changes on trial, the latest decisions of this host, its cached tokens, and the limits of a
 //! user.
 
+use crate::host::dates::text_of;
 use crate::host::user_selection::user_names;
-use crate::login::decisions::{Decision, Decisions, text_of};
+use crate::login::decisions::{Decision, Decisions};
 use crate::login::outlook::word;
 use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Failure};
