@@ -570,16 +570,19 @@ pub(crate) fn iso(moment: OffsetDateTime) -> String {
     )
 }
 
-/// Seconds since 1970, by a clock that is so many seconds ahead.
+/// The moment, by a clock that is so many seconds ahead.
+pub(crate) fn clock(ahead: i64) -> OffsetDateTime {
+    OffsetDateTime::now_utc() + time::Duration::seconds(ahead)
+}
+
+/// Seconds since 1970, by the same clock.
 pub(crate) fn unix_time(ahead: i64) -> i64 {
-    OffsetDateTime::now_utc()
-        .unix_timestamp()
-        .saturating_add(ahead)
+    clock(ahead).unix_timestamp()
 }
 
 /// The moment in the form of the header `Date`, by a clock that is so many seconds ahead.
 pub(crate) fn http_date(ahead: i64) -> String {
-    let now = OffsetDateTime::now_utc() + time::Duration::seconds(ahead);
+    let now = clock(ahead);
     let short = |name: String| name.chars().take(3).collect::<String>();
     format!(
         "{}, {:02} {} {} {:02}:{:02}:{:02} GMT",

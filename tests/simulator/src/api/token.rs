@@ -3,11 +3,10 @@
 use std::time::Instant;
 
 use serde_json::{Value, json};
-use time::OffsetDateTime;
 
 use super::{envelope, success};
 use crate::http::{Incoming, Reply, pairs};
-use crate::state::{State, Token, iso, random_hex};
+use crate::state::{State, Token, clock, iso, random_hex};
 
 /// `POST /auth/oauth2/v2/token`: the same token again until it expires.
 pub(super) fn issue(state: &mut State, request: &Incoming) -> Reply {
@@ -43,7 +42,7 @@ pub(crate) fn current(state: &mut State, client: String) -> Token {
             client,
             access: random_hex() + &random_hex(),
             refresh: random_hex() + &random_hex(),
-            created_at: iso(OffsetDateTime::now_utc() - ago),
+            created_at: iso(clock(state.settings.ahead) - ago),
             expires_in: lifetime.as_secs(),
             expires: now + lifetime.saturating_sub(ago),
             current: true,
