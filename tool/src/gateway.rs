@@ -1,5 +1,10 @@
-//! The gateway between the hosts and OneLogin: its settings, and the configuration of its `HAProxy`.
+//! The gateway between the hosts and OneLogin: its settings, the configuration of its `HAProxy`, and the keeper
+//! of its token.
 
 mod allowed;
+pub(crate) mod handover;
 pub(crate) mod haproxy;
+pub(crate) mod keeper;
+pub(crate) mod notify;
+pub(crate) mod onelogin;
 pub(crate) mod settings;

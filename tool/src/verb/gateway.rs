@@ -1,4 +1,6 @@
-//! `gateway config`: prints the configuration of a gateway's `HAProxy`.
+//! `gateway config` prints the configuration of a gateway's `HAProxy`; `gateway token` keeps its token.
+
+mod token;
 
 use crate::gateway::haproxy;
 use crate::gateway::settings::{DEFAULT, Settings};
@@ -26,6 +28,8 @@ struct Place {
 enum What {
     /// Print haproxy.cfg for this gateway
     Config(Place),
+    /// Keep a valid access token at the gateway, until SIGTERM
+    Token(token::Options),
 }
 
 /// Does it.
@@ -34,7 +38,8 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         What::Config(Place { settings }) => {
             let settings = Settings::load(settings)?;
             context.console.print(&haproxy::config(&settings)?);
+            Ok(Exit::Good)
         }
+        What::Token(options) => token::run(&context.console, options),
     }
-    Ok(Exit::Good)
 }
