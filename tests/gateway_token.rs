@@ -74,10 +74,6 @@ impl Gateway {
         let place = Place::with_module(Path::new("/"));
         place.write("etc/ca.pem", onelogin.ca_pem());
         place.write("etc/secret", DEFAULT_CLIENT_SECRET);
-        place.write(
-            "etc/config.toml",
-            "[onelogin]\nurl = \"https://gateway.test\"\nclient_id = \"i\"\nclient_secret = \"s\"\n",
-        );
         let notify = UnixDatagram::bind(place.path().join("notify")).unwrap();
         notify.set_read_timeout(Some(LONG)).unwrap();
         let gateway = Self {
@@ -90,10 +86,9 @@ impl Gateway {
         let path = |name: &str| gateway.path(name).display().to_string();
         let settings = format!(
             "certificate = \"/none\"\nhosts_ca = \"/none\"\nhosts = [\"*.hosts.test\"]\n\
-             host_config = {:?}\nsocket = {:?}\ntoken_map = {:?}\n\
+             host_config = \"/none\"\nsocket = {:?}\ntoken_map = {:?}\n\
              [onelogin]\nurl = {:?}\nclient_id = {DEFAULT_CLIENT_ID:?}\n\
              client_secret_file = {:?}\nca_file = {:?}\n",
-            path("etc/config.toml"),
             path("haproxy.sock"),
             path("token.map"),
             gateway.onelogin.url(),

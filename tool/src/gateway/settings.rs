@@ -230,6 +230,35 @@ impl Settings {
     }
 }
 
+/// What the token keeper needs of the settings.
+pub(crate) struct OfKeeper {
+    /// `[onelogin]`: the tenant.
+    pub(crate) onelogin: OneLogin,
+    /// `socket`: the admin socket of `HAProxy`.
+    pub(crate) socket: PathBuf,
+    /// `token_map`: the file from which `HAProxy` takes the token when it starts.
+    pub(crate) token_map: PathBuf,
+}
+
+impl OfKeeper {
+    /// Reads the settings. The configuration of the hosts stays closed: the user of the keeper may not read it.
+    pub(crate) fn load(path: &Path) -> Result<Self, Failure> {
+        const STAND_IN: &str =
+            "onelogin = { url = \"https://x.invalid\", client_id = \"-\", client_secret = \"-\" }";
+        let text = file(path)?;
+        let stand_in = |_: &Path| {
+            let config = config::parse("", STAND_IN);
+            config.map_err(|faults| faults.iter().map(ToString::to_string).collect())
+        };
+        let settings = parse(&path.display().to_string(), &text, stand_in).map_err(Failure)?;
+        Ok(Self {
+            onelogin: settings.onelogin,
+            socket: settings.socket,
+            token_map: settings.token_map,
+        })
+    }
+}
+
 fn file(path: &Path) -> Result<String, Failure> {
     let bytes = Trusted::of(uids())
         .read(path, Privacy::Public, MAX)

@@ -4,7 +4,7 @@ use crate::gateway::handover::Haproxy;
 use crate::gateway::keeper::{Held, Keeper, News, Now, Task};
 use crate::gateway::notify;
 use crate::gateway::onelogin::{Health, NoToken, OneLogin};
-use crate::gateway::settings::{DEFAULT, Settings};
+use crate::gateway::settings::{DEFAULT, OfKeeper};
 use crate::host::audit::leave;
 use crate::host::dates::text_of;
 use crate::outcome::{Exit, Failure};
@@ -46,7 +46,7 @@ const REPEATED: u32 = 20;
 
 /// Keeps the token until the process is told to end.
 pub(crate) fn run(console: &Console, options: &Options) -> Result<Exit, Failure> {
-    let settings = &Settings::load(&options.settings)?;
+    let settings = &OfKeeper::load(&options.settings)?;
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let onelogin = OneLogin::new(&settings.onelogin, credentials.as_deref());
     let onelogin = onelogin.map_err(Failure::new)?;
@@ -142,7 +142,7 @@ struct Outlet<'a> {
 }
 
 impl<'a> Outlet<'a> {
-    fn new(console: &'a Console, settings: &Settings) -> Self {
+    fn new(console: &'a Console, settings: &OfKeeper) -> Self {
         Self {
             console,
             haproxy: Haproxy {
