@@ -1,12 +1,13 @@
 #!/bin/sh
-# Makes the package of the built programs, and one with their debug information.
+# Makes the package of the built programs, one with their debug information, and the one for a gateway.
 #
 #   packaging/build.sh deb|rpm OUT
 #
 # Takes from the environment: MODULE and TOOL (as packaging/programs.sh leaves them), NFPM (the program), CARGO, SOURCE_DATE_EPOCH,
 # MAINTAINER, HOMEPAGE (may be empty), VERSION (if it is not that of Cargo.toml), DEB_HOST_ARCH (if it is not this machine's)
 # with RUN (what then runs its programs).
-# What is in them: packaging/files. What they say of themselves: packaging/nfpm.yaml, packaging/nfpm-debug.yaml.
+# What is in them: packaging/files. What they say of themselves: packaging/nfpm.yaml, packaging/nfpm-debug.yaml,
+# packaging/nfpm-gateway.yaml.
 set -eu
 umask 022
 cd "$(dirname "$0")/.."
@@ -132,11 +133,13 @@ script() {
     awk -v stacks=packaging/stacks.sh '
         $0 == "#STACKS#" { while ((getline line < stacks) > 0) print line; next }
         { print }
-    ' "packaging/$format/$1" > "$work/$1"
+    ' "$scripts/$1" > "$work/$1"
     echo "  $2: $work/$1"
 }
 
+# The scripts of a package, from this folder.
 scripts() {
+    scripts=$1
     echo 'scripts:'
     case $format in
     deb)
@@ -195,7 +198,7 @@ pack() {
     about "$name" nfpm.yaml
     echo 'depends:'
     printf '%s\n' "$needs" | tr ',' '\n' | sed -e 's/^ *//' -e 's/.*/  - "&"/'
-    scripts
+    scripts "packaging/$format"
     contents "$format"
 } > "$work/nfpm.yaml"
 pack "$work/nfpm.yaml"
@@ -206,3 +209,11 @@ packaging/install.sh install "$format-debug" > /dev/null
     contents "$format-debug"
 } > "$work/nfpm-debug.yaml"
 pack "$work/nfpm-debug.yaml"
+
+packaging/install.sh install "$format-gateway" > /dev/null
+{
+    about pam-onelogin-gateway nfpm-gateway.yaml
+    scripts "packaging/gateway/$format"
+    contents "$format-gateway"
+} > "$work/nfpm-gateway.yaml"
+pack "$work/nfpm-gateway.yaml"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what packaging/files lists, or takes it away again.
 #
-#   packaging/install.sh install|uninstall|list all|deb|rpm|deb-debug|rpm-debug
+#   packaging/install.sh install|uninstall|list all|deb|rpm|deb-debug|rpm-debug|deb-gateway|rpm-gateway|gateway
 #
 # Takes from the environment: DESTDIR, MODULE, TOOL, BUILT, SECURITYDIR, SYSCONFDIR, PREFIX, DOCDIR;
 # MODULE_ID and TOOL_ID for the last two.
@@ -26,7 +26,12 @@ sed -e '/^#/d' -e '/^$/d' \
     -e "s|@MODULE@|${MODULE-}|; s|@MODULE_ID@|${MODULE_ID-}|; s|@TOOL@|${TOOL-}|; s|@TOOL_ID@|${TOOL_ID-}|; s|@BUILT@|${BUILT-}|; s|@SECURITYDIR@|$SECURITYDIR|" \
     -e "s|@SYSCONFDIR@|$SYSCONFDIR|; s|@PREFIX@|$PREFIX|; s|@DOCDIR@|$DOCDIR|" packaging/files |
 while read -r for kind mode source destination; do
-    case $who:$for in "$who:$who" | *-debug:debug) ;; *-debug:*) continue ;; *:all) ;; *) continue ;; esac
+    case $who:$for in
+    "$who:$who" | *-debug:debug | *-gateway:gateway) ;;
+    *-debug:* | *-gateway:* | gateway:*) continue ;;
+    *:all) ;;
+    *) continue ;;
+    esac
     target=${DESTDIR-}$destination
     case $task:$kind in
     install:dir)

@@ -556,3 +556,32 @@ fn a_clock_that_is_behind_does_not_keep_a_token_after_its_end() {
     gateway.ask_until(&Answer::no_token(), &Answer::good());
     gateway.assert_each_request_had_a_valid_token();
 }
+
+#[test]
+fn the_sample_settings_say_what_is_missing_and_are_right_when_it_is_filled_in() {
+    let place = Place::with_module(Path::new("/"));
+    let sample = include_str!("../packaging/gateway/gateway.toml");
+    let faults = |text: &str| {
+        let path = place.write("etc/gateway.toml", text).display().to_string();
+        let ran = tool::run(tool::tool(&["gateway", "token", "--settings", &path]), &[]);
+        assert_eq!(ran.code, 1);
+        ran.err
+    };
+    let said = faults(sample);
+    for key in ["hosts", "url", "client_id"] {
+        tool::has(&said, &format!("\"{key}\""));
+    }
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let filled_in = sample
+        .replace("hosts = []", "hosts = [\"*.hosts.example.com\"]")
+        .replace("<subdomain>", "example")
+        .replace("# client_id = \"\"", "client_id = \"id\"");
+    let lines = filled_in.lines().map(|line| {
+        let bare = line.trim_start_matches("# ");
+        let is_setting = bare.contains(" = ") && !bare.contains(". ");
+        if is_setting { bare } else { line }
+    });
+    let said = faults(&lines.collect::<Vec<_>>().join("\n"));
+    tool::has(&said, "LoadCredential=client_secret:FILE");
+    assert_eq!(said.lines().count(), 1, "{said}");
+}

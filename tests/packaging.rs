@@ -171,7 +171,16 @@ fn each_file_of_the_list_is_there_and_each_sample_and_page_is_listed() {
             panic!("{line}")
         };
         assert!(
-            ["all", "deb", "rpm", "debug", "deb-debug"].contains(&who),
+            [
+                "all",
+                "deb",
+                "rpm",
+                "debug",
+                "deb-debug",
+                "gateway",
+                "deb-gateway"
+            ]
+            .contains(&who),
             "{line}"
         );
         assert!(
@@ -197,6 +206,52 @@ fn each_file_of_the_list_is_there_and_each_sample_and_page_is_listed() {
                 "{name} is not installed"
             );
         }
+    }
+}
+
+// The units of a gateway
+
+/// Exposure as systemd counts it, in tenths. Where there is no systemd-analyze, the tests of the packages look again.
+#[test]
+fn the_units_of_the_gateway_are_hardened() {
+    for (unit, most) in [
+        ("pam-onelogin-gateway-token.service", 20),
+        ("pam-onelogin-gateway.service", 25),
+    ] {
+        let Ok(output) = Command::new("systemd-analyze")
+            .args(["security", "--offline=yes", "--no-pager"])
+            .arg(format!("--threshold={most}"))
+            .arg(root().join("packaging/gateway").join(unit))
+            .output()
+        else {
+            continue;
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{unit}: {said}");
+        assert!(said.contains("Overall exposure level"), "{unit}: {said}");
+    }
+}
+
+/// The user of `HAProxy` must not be able to read the client secret: only the unit of the keeper loads it, for another user.
+#[test]
+fn only_the_keeper_of_the_token_gets_the_client_secret() {
+    let unit = |name: &str| {
+        let path = root().join("packaging/gateway").join(name);
+        fs::read_to_string(path).unwrap()
+    };
+    let keeper = unit("pam-onelogin-gateway-token.service");
+    assert!(
+        keeper.contains("\nLoadCredential=client_secret:/etc/pam_onelogin/gateway/client_secret\n")
+    );
+    assert!(keeper.contains("\nUser=pam-onelogin-token\n"));
+    assert!(keeper.contains("\nCapabilityBoundingSet=\n"));
+    assert!(!unit("pam-onelogin-gateway.service").contains("client_secret"));
+    assert!(unit("user.cfg").contains("\n  user pam-onelogin-gateway\n"));
+    for user in ["pam-onelogin-token", "pam-onelogin-gateway"] {
+        assert!(
+            unit("sysusers.conf").contains(&format!("\nu {user} -")),
+            "{user}"
+        );
     }
 }
 

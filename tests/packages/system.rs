@@ -422,6 +422,7 @@ fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
         .filter(|path| path.extension().is_some_and(|e| e == ending))
         .filter(|path| path.to_str().unwrap().contains(version))
         .filter(|path| path.to_str().unwrap().contains("-d") == debug)
+        .filter(|path| !path.to_str().unwrap().contains("-gateway"))
         .collect();
     assert_eq!(found.len(), 1, "{}: {found:?}", folder.display());
     found.remove(0)

@@ -200,8 +200,12 @@ fn completions(shell: Shell) -> String {
 
 /// Whatever the command is, the tool first rolls back changes that were not confirmed in time.
 fn put_back_what_is_overdue(context: &Context, verb: &Verb) {
-    let waits_itself = matches!(verb, Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_));
-    if waits_itself || uids().effective != 0 || !record::something_is_on_trial() {
+    // Parts of a change, and what the units of a gateway run in their sandbox.
+    let is_apart = matches!(
+        verb,
+        Verb::Gateway(_) | Verb::Preview(_) | Verb::Restore(_) | Verb::Trial(_)
+    );
+    if is_apart || uids().effective != 0 || !record::something_is_on_trial() {
         return;
     }
     if let Err(Failure(sentences)) = undo::overdue(&context.console) {
