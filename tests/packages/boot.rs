@@ -21,7 +21,7 @@ use crate::system::*;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use onelogin_simulator::{Simulator, samples};
+use onelogin_simulator::{DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Simulator, samples};
 use pam_host::Pty;
 
 #[test]
@@ -510,6 +510,97 @@ impl Deref for Machine {
     }
 }
 
+// The units of a gateway
+
+/// In the place of what `pam-onelogin gateway config` writes: the same use of the token, and no TLS.
+const GATEWAY: &str = "\
+global
+  stats socket /run/pam_onelogin_gateway/haproxy.sock mode 660 level admin
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+frontend hosts
+  bind 127.0.0.1:8443
+  http-request set-var(txn.token) str(token),map(/run/pam_onelogin_gateway/token.map)
+  http-request return status 503 unless { var(txn.token) -m len gt 0 }
+  http-request return status 200
+";
+
+const KEEPER_UNIT: &str = "pam-onelogin-gateway-token.service";
+const GATEWAY_UNIT: &str = "pam-onelogin-gateway.service";
+
+#[test]
+#[ignore = "needs root and clean systems: run by make test-packages"]
+fn the_units_of_a_gateway_keep_a_token_in_haproxy_and_come_back_after_a_restart() {
+    on_each_release(|machine, onelogin| {
+        machine.set_up_gateway(onelogin);
+        machine.drop_in(
+            GATEWAY_UNIT,
+            "[Service]\nExecStartPre=\nExecStartPre=/bin/sh -c 'cp /etc/gateway-of-the-test.cfg \"$RUNTIME_DIRECTORY/haproxy.cfg\"'\n",
+        );
+        machine.write("/etc/gateway-of-the-test.cfg", GATEWAY);
+
+        // HAProxy answers without a token. A start of the keeper returns when there is one.
+        machine.sh(&format!("systemctl enable --now {GATEWAY_UNIT} || {{ journalctl --no-pager -u {GATEWAY_UNIT}; exit 1; }}"));
+        machine.sh(&format!("systemctl enable --now {KEEPER_UNIT} || {{ journalctl --no-pager -u {KEEPER_UNIT}; exit 1; }}"));
+        assert_eq!(machine.answer_of_the_gateway(), "200");
+        let [token] = onelogin.access_tokens().try_into().unwrap();
+        let map = "/run/pam_onelogin_gateway/token.map";
+        assert!(machine.sh(&format!("cat {map}")).contains(&token));
+        let owner = machine.sh(&format!("stat -c '%a %U:%G' {map}"));
+        assert_eq!(owner.trim(), "640 pam-onelogin-token:pam-onelogin-gateway");
+
+        // The worker that hosts talk to is another user, who cannot read the secret.
+        let workers = machine.sh(
+            "for process in /proc/[0-9]*; do \
+             if [ \"$(cat $process/comm)\" = haproxy ]; then stat -c %U $process; fi; done | sort -u",
+        );
+        assert_eq!(workers, "pam-onelogin-gateway\nroot\n");
+        let secret = format!("/run/credentials/{KEEPER_UNIT}/client_secret");
+        machine.sh(&format!("test -s {secret}"));
+        for file in [secret.as_str(), "/etc/pam_onelogin/gateway/client_secret"] {
+            machine.sh(&format!(
+                "! setpriv --reuid=pam-onelogin-gateway --regid=pam-onelogin-gateway --clear-groups cat {file} 2>/dev/null"
+            ));
+        }
+
+        // One line in the log, without token and secret.
+        let journal = machine.sh("journalctl --no-pager --output=cat SYSLOG_FACILITY=10");
+        let lines: Vec<_> = journal
+            .lines()
+            .filter(|line| line.contains("gateway: token until"))
+            .collect();
+        assert_eq!(lines.len(), 1, "{journal}");
+        let journal = machine.sh("journalctl --no-pager --output=cat");
+        assert!(
+            !journal.contains(&token) && !journal.contains(DEFAULT_CLIENT_SECRET),
+            "{journal}"
+        );
+
+        // Killed, it is started again. Stopped, it takes the token away.
+        machine.sh(&format!("systemctl kill --signal=KILL {KEEPER_UNIT}"));
+        machine.sh(&format!("systemctl restart {KEEPER_UNIT}"));
+        assert_eq!(machine.answer_of_the_gateway(), "200");
+        machine.sh(&format!("systemctl stop {KEEPER_UNIT}"));
+        assert_eq!(machine.answer_of_the_gateway(), "503");
+
+        machine.restart();
+        machine.sh(&format!("systemctl start {KEEPER_UNIT} {GATEWAY_UNIT}"));
+        assert_eq!(machine.answer_of_the_gateway(), "200");
+        assert_eq!(
+            machine.sh("systemctl list-units --failed --no-legend 'pam-onelogin-*'"),
+            ""
+        );
+
+        machine.sh("dpkg -r pam-onelogin-gateway");
+        machine.sh("test ! -e /run/pam_onelogin_gateway");
+        machine.sh("! systemctl is-active --quiet pam-onelogin-gateway-token");
+        machine.sh("dpkg -P pam-onelogin-gateway && test ! -e /etc/pam_onelogin/gateway.toml");
+    });
+}
+
 /// Starts one of each release, with a simulator beside it, and does this with it; at the same time.
 fn on_each_release(scene: fn(&mut Machine, &Simulator)) {
     // The harness calls its threads by the tests.
@@ -713,6 +804,36 @@ impl Machine {
         let text = self.read(config);
         assert!(text.contains("\n# ca_file = "));
         self.write(config, &text.replacen("\n# ca_file = ", "\nca_file = ", 1));
+    }
+
+    fn set_up_gateway(&self, onelogin: &Simulator) {
+        self.copy(&gateway_package("deb"), "/root/");
+        // Debian starts the one of its own configuration, which has no front end.
+        self.sh("systemctl disable --now haproxy");
+        self.sh("dpkg -i /root/pam-onelogin-gateway_*.deb");
+        let owner = self.sh("stat -c '%a %U:%G' /run/pam_onelogin_gateway /etc/pam_onelogin");
+        assert_eq!(owner, "2770 root:pam-onelogin-gateway\n700 root:root\n");
+        // The user of the keeper must be able to read it.
+        self.write("/etc/onelogin.pem", onelogin.ca_pem());
+        let settings = "/etc/pam_onelogin/gateway.toml";
+        let text = self.read(settings);
+        let text = text.replace("hosts = []", "hosts = [\"*.hosts.test\"]");
+        let url = format!(
+            "[onelogin]\nurl = {:?}\nclient_id = {DEFAULT_CLIENT_ID:?}\nca_file = \"/etc/onelogin.pem\"\n",
+            onelogin.url()
+        );
+        self.write(settings, &text.replacen("[onelogin]\n", &url, 1));
+        let secret = "/etc/pam_onelogin/gateway/client_secret";
+        self.write(secret, DEFAULT_CLIENT_SECRET);
+        self.sh(&format!("chmod 600 {secret} {settings}"));
+    }
+
+    /// The status that a host gets.
+    fn answer_of_the_gateway(&self) -> String {
+        let answer = self.sh(
+            "bash -c 'exec 3<>/dev/tcp/127.0.0.1/8443; printf \"GET / HTTP/1.0\\r\\n\\r\\n\" >&3; head -n 1 <&3'",
+        );
+        answer.split(' ').nth(1).unwrap_or_default().to_owned()
     }
 
     /// Puts the service on trial, without a trial login, from the unit admin-SERVICE. Options may follow its name.

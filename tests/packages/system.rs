@@ -414,6 +414,21 @@ pub(crate) fn debug_package(ending: &str) -> PathBuf {
     one_of(&wanted("PAM_ONELOGIN_PACKAGES"), ending, true)
 }
 
+/// The one for a gateway.
+pub(crate) fn gateway_package(ending: &str) -> PathBuf {
+    let is_it = |path: &PathBuf| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("pam-onelogin-gateway") && name.ends_with(ending)
+    };
+    let entries = fs::read_dir(wanted("PAM_ONELOGIN_PACKAGES")).unwrap();
+    let mut found: Vec<PathBuf> = entries
+        .map(|entry| entry.unwrap().path())
+        .filter(is_it)
+        .collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.remove(0)
+}
+
 fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
     let version = env!("CARGO_PKG_VERSION");
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
@@ -422,7 +437,14 @@ fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
         .filter(|path| path.extension().is_some_and(|e| e == ending))
         .filter(|path| path.to_str().unwrap().contains(version))
         .filter(|path| path.to_str().unwrap().contains("-d") == debug)
-        .filter(|path| !path.to_str().unwrap().contains("-gateway"))
+        .filter(|path| {
+            !path
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .contains("-gateway")
+        })
         .collect();
     assert_eq!(found.len(), 1, "{}: {found:?}", folder.display());
     found.remove(0)
