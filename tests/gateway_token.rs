@@ -7,7 +7,7 @@ use nix::unistd::Pid;
 use onelogin_simulator::{
     Action, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Fault, Match, Options, Reissue, Simulator,
 };
-use pam_host::Place;
+use pam_host::{Flaw, Pki, Place};
 use std::cell::RefCell;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -26,7 +26,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// An error of OneLogin with status 200, as it was seen.
 const ERROR: &str = r#"{"status":{"error":true,"code":401,"type":"Unauthorized","message":"Authentication Failure"}}"#;
 
-/// A gateway: a folder, a `HAProxy` that reads its token from the map, and OneLogin behind it.
+/// A gateway without TLS and rules: a folder, a `HAProxy` that reads its token from the map, and OneLogin behind it.
 struct Gateway {
     onelogin: Simulator,
     place: Place,
@@ -183,28 +183,7 @@ impl Gateway {
     }
 
     fn keeper(&self) -> Keeper {
-        let settings = self.path("etc/gateway.toml").display().to_string();
-        let mut command =
-            tool::tool(&["gateway", "token", "--settings", &settings, "--probe", "1"]);
-        let mut process = command
-            .env("NOTIFY_SOCKET", self.path("notify"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let errors = BufReader::new(process.stderr.take().unwrap());
-        let (sender, lines) = channel();
-        thread::spawn(move || {
-            for line in errors.lines() {
-                let _ = sender.send(line.unwrap());
-            }
-        });
-        Keeper {
-            process,
-            lines,
-            said: RefCell::default(),
-        }
+        Keeper::start(&self.path("etc/gateway.toml"), Some(&self.path("notify")))
     }
 
     /// A keeper that has handed over its first token.
@@ -251,6 +230,38 @@ impl Drop for Gateway {
 }
 
 impl Keeper {
+    /// With these settings, and a socket for what it tells systemd.
+    fn start(settings: &Path, notify: Option<&Path>) -> Self {
+        let settings = settings.display().to_string();
+        let words = ["gateway", "token", "--settings", &settings, "--probe", "1"];
+        let mut command = tool::tool(&words);
+        if let Some(notify) = notify {
+            command.env("NOTIFY_SOCKET", notify);
+        }
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let errors = BufReader::new(process.stderr.take().unwrap());
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            for line in errors.lines() {
+                let _ = sender.send(line.unwrap());
+            }
+        });
+        Self {
+            process,
+            lines,
+            said: RefCell::default(),
+        }
+    }
+
     /// The next line with this part.
     fn wait_for(&self, part: &str) -> String {
         loop {
@@ -446,15 +457,12 @@ fn a_secret_comes_from_systemd_if_the_settings_name_no_file() {
         .place
         .write("credentials/client_secret", DEFAULT_CLIENT_SECRET);
     pam_host::place::set_mode(&secret, 0o440);
-    let mut process = command()
+    let mut keeper = command();
+    keeper
         .env("CREDENTIALS_DIRECTORY", gateway.path("credentials"))
-        .env("NOTIFY_SOCKET", gateway.path("notify"))
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+        .env("NOTIFY_SOCKET", gateway.path("notify"));
+    let _keeper = Keeper::spawn(keeper);
     let told = gateway.told();
-    let _ = process.kill();
-    let _ = process.wait();
     assert!(told.starts_with("READY=1"), "{told}");
 }
 
@@ -584,4 +592,49 @@ fn the_sample_settings_say_what_is_missing_and_are_right_when_it_is_filled_in() 
     let said = faults(&lines.collect::<Vec<_>>().join("\n"));
     tool::has(&said, "LoadCredential=client_secret:FILE");
     assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+/// The same with the configuration that `pam-onelogin gateway config` prints.
+#[test]
+fn the_printed_configuration_takes_the_token_and_its_end_from_the_keeper() {
+    let onelogin = Simulator::start_with(Options::default());
+    onelogin.set_token_lifetime(0, 4);
+    let pki = Pki::new();
+    let settings = [
+        "onelogin.client_secret_file = \"@folder@/secret\"",
+        "limits.requests = 1000000",
+        "limits.look_ups = 1000000",
+    ];
+    let gateway = pam_host::Gateway::before(&onelogin, &pki, &settings, &[]);
+    fs::write(gateway.file("secret"), DEFAULT_CLIENT_SECRET).unwrap();
+    pam_host::place::set_mode(&gateway.file("secret"), 0o600);
+    let host = pki.host("web1.hosts.test", 0x0A01, Flaw::None);
+    let ask = || {
+        let mut connection = gateway.connect(Some(&host)).unwrap();
+        let said = connection.ask(
+            "GET /api/2/mfa/users/1001/devices HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        );
+        (said.status, said.word().to_owned())
+    };
+    let no_token = (503, "no-token".to_owned());
+    // OneLogin does not know the user.
+    let passed_on = (404, String::new());
+    assert_eq!(ask(), no_token);
+
+    let mut keeper = Keeper::start(&gateway.file("gateway.toml"), None);
+    while onelogin.access_tokens().len() < 2 {
+        let answer = ask();
+        assert!(answer == no_token || answer == passed_on, "{answer:?}");
+    }
+    while ask() == no_token {}
+    keeper.signal(Signal::SIGKILL);
+    keeper.process.wait().unwrap();
+    while ask() == passed_on {}
+    assert_eq!(ask(), no_token);
+    let requests = onelogin.requests();
+    let mut calls = requests
+        .iter()
+        .filter(|request| request.path.starts_with("/api/"));
+    assert!(calls.clone().count() > 1);
+    assert!(calls.all(|request| request.client.as_deref() == Some(DEFAULT_CLIENT_ID)));
 }
