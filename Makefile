@@ -7,7 +7,7 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz mutants proof
-.PHONY: check check-workflows build-msrv docs site pictures bench fleet hosts-table
+.PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
 .PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
@@ -47,6 +47,7 @@ help:
 	@echo '  make site               make a web site of the documents with mdBook: target/site/book/index.html'
 	@echo '  make pictures           draw docs/pictures; the recordings of terminals need root: sudo make pictures'
 	@echo '  make bench              measure what a login costs, beside other modules, and write the figures of docs/performance.md'
+	@echo '  make bench-gateway      measure what a login costs through a gateway, and write the table of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
 	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
 	@echo
@@ -382,6 +383,10 @@ bench: build needs-bench
 	$(CARGO) build --quiet --profile bench-tools --locked -p pam-host -p pam-bench
 	TMPDIR=$(or $(wildcard /dev/shm),/tmp) PAM_ONELOGIN_MODULE=$(MODULE) \
 	  target/bench-tools/pam-bench logins target/release/libpam_bare.so $(PEERS)
+
+bench-gateway: build needs-bench
+	$(CARGO) build --quiet --profile bench-tools --locked -p pam-host -p pam-bench -p pam-onelogin
+	TMPDIR=$(or $(wildcard /dev/shm),/tmp) PAM_ONELOGIN_MODULE=$(MODULE) target/bench-tools/pam-bench gateway
 
 fleet:
 	$(CARGO) run --quiet --locked -p pam-bench -- fleet

@@ -253,7 +253,7 @@ fn folder(way: Way) -> &'static str {
 }
 
 /// A OneLogin at which this process's user has an authenticator.
-fn onelogin() -> Simulator {
+pub(crate) fn onelogin() -> Simulator {
     let simulator = Simulator::start_with(quiet());
     simulator.add_user(User::new(ID, account()));
     let codes = (0..CODES).map(|number| format!("{number:06}"));
@@ -330,7 +330,7 @@ fn quiet() -> Options {
 }
 
 /// The name of the user of this process, who need not be root.
-fn account() -> String {
+pub(crate) fn account() -> String {
     Account::from_uid(Uid::current())
         .ok()
         .flatten()
@@ -338,14 +338,14 @@ fn account() -> String {
 }
 
 /// A connection that no login had before.
-fn connection() -> String {
+pub(crate) fn connection() -> String {
     static PORT: AtomicU32 = AtomicU32::new(1);
     let port = PORT.fetch_add(1, Ordering::Relaxed);
     format!("192.0.2.7 {port} 192.0.2.1 22")
 }
 
 /// A code that was not typed before.
-fn fresh_code() -> String {
+pub(crate) fn fresh_code() -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     format!("{:06}", NEXT.fetch_add(1, Ordering::Relaxed))
 }

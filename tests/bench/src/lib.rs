@@ -4,6 +4,7 @@
 //! - [`measure`]: logins, counted and timed; instructions
 //! - [`report`]: the tables, and the documents that hold them
 //! - [`chart`]: the chart of these figures
+//! - [`gateway`]: a login through a gateway, beside one without
 //! - [`fleet`]: calls an hour, from what a login sends
 
 #![allow(
@@ -15,5 +16,6 @@
 pub mod chart;
 pub mod contender;
 pub mod fleet;
+pub mod gateway;
 pub mod measure;
 pub mod report;

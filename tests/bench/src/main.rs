@@ -1,4 +1,4 @@
-//! `make bench`, `make fleet`, and the chart of `make pictures`: measures, and writes the tables and the chart of the documents.
+//! `make bench`, `make bench-gateway`, `make fleet`, and the chart of `make pictures`: measures, and writes the tables and the chart of the documents.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -6,21 +6,22 @@ use std::{env, fs, io};
 
 use pam_bench::chart::chart;
 use pam_bench::contender::{Contender, Way, system_bundle};
-use pam_bench::fleet;
 use pam_bench::measure::{SystemCalls, instructions, log_in, push, system_calls};
 use pam_bench::report::{
     BARE_WITH_ONE, OURS_WITH_ONE, Results, Row, comparison, here, insert, libraries, targets,
 };
+use pam_bench::{fleet, gateway};
 
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let done = match words.as_slice() {
         ["chart"] => draw(),
+        ["gateway"] => through_a_gateway(),
         ["fleet"] => insert(Path::new(PAGE), "fleet", &fleet::table()),
         ["logins", bare, peers] => bench(Path::new(bare), Path::new(peers)),
         _ => Err(io::Error::other(
-            "usage: pam-bench chart | fleet | logins BARE-MODULE PEERS",
+            "usage: pam-bench chart | fleet | gateway | logins BARE-MODULE PEERS",
         )),
     };
     match done {
@@ -30,6 +31,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn through_a_gateway() -> io::Result<()> {
+    let folder = env::temp_dir().join(format!("pam-bench-{}", std::process::id()));
+    let table = gateway::table(&folder);
+    let _ = fs::remove_dir_all(folder);
+    insert(Path::new(PAGE), "gateway", &table?)
 }
 
 fn bench(bare: &Path, peers: &Path) -> io::Result<()> {

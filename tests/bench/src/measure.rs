@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
 
-use pam_host::{Calls, Code, Cost, Running};
+use pam_host::{Calls, Case, Code, Cost, Running};
 
 use crate::contender::{Contender, Way, with_push};
 
@@ -70,11 +70,28 @@ pub fn log_in(contender: &Contender, way: Way) -> Login {
 /// # Errors
 /// When there is no callgrind, or what it wrote cannot be read.
 pub fn instructions(contender: &Contender, folder: &Path) -> io::Result<u64> {
+    let name: String = contender.name.split(' ').collect();
+    let code = contender.asks.then(|| contender.code());
+    count_instructions(contender.case(Way::Near), code.as_deref(), &name, folder)
+}
+
+/// The instructions of this login, which types `code` where it is asked. `folder` gets the profile, with `name` in its name.
+///
+/// # Errors
+/// As [`instructions`].
+///
+/// # Panics
+/// When it is no success.
+pub fn count_instructions(
+    case: Case,
+    code: Option<&str>,
+    name: &str,
+    folder: &Path,
+) -> io::Result<u64> {
     if !Path::new(VALGRIND).exists() {
         return Err(io::Error::other(format!("no {VALGRIND}")));
     }
     fs::create_dir_all(folder)?;
-    let name: String = contender.name.split(' ').collect();
     let profile = folder.join(format!("callgrind.{name}"));
     let mut command = vec![
         VALGRIND.to_owned(),
@@ -90,14 +107,13 @@ pub fn instructions(contender: &Contender, folder: &Path) -> io::Result<u64> {
     ] {
         command.push(format!("--toggle-collect={function}"));
     }
-    let case = contender.case(Way::Near).under(command);
-    let case = if contender.asks {
-        case.answer(contender.code().as_str())
-    } else {
-        case
+    let case = case.under(command);
+    let case = match code {
+        Some(code) => case.answer(code),
+        None => case,
     };
     let outcome = case.run();
-    assert_eq!(outcome.code, Code::SUCCESS, "{}", contender.name);
+    assert_eq!(outcome.code, Code::SUCCESS, "{name}");
     let text = fs::read_to_string(&profile)?;
     let total = text.lines().find_map(|line| {
         let numbers = line.strip_prefix("totals: ")?;
