@@ -1190,7 +1190,9 @@ fn a_onelogin_that_hangs_is_given_up_before_the_module_does() {
         let lines = ["onelogin.request_timeout = 3"];
         let gateway = Gateway::start(&url, onelogin.ca_pem(), &pki, &[], &lines);
         gateway.set_token("t", now() + 3600);
-        let said = gateway.connect(Some(&host)).unwrap().ask(code("123456"));
+        let connection = gateway.connect(Some(&host)).unwrap();
+        let mut connection = connection.patience(Duration::from_secs(3));
+        let said = connection.ask(code("123456"));
         assert_eq!((said.status, said.word()), (503, word), "{url}");
     }
 }

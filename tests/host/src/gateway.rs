@@ -426,6 +426,16 @@ impl Connection {
         let _ = self.0.flush();
     }
 
+    /// Waits for bytes no longer than this.
+    ///
+    /// # Panics
+    /// When the time is zero.
+    pub fn patience(mut self, time: Duration) -> Self {
+        let stream = self.0.get_mut();
+        stream.set_read_timeout(Some(time)).expect("a timeout");
+        self
+    }
+
     /// Reads one reply.
     pub fn reply(&mut self) -> Said {
         let mut said = self.head();

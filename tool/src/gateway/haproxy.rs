@@ -530,7 +530,7 @@ fn onelogin(text: &mut Writer, settings: &Settings, names: &Names) {
     text.line("http-reuse never");
     text.line("option http-server-close");
     text.line("retries 0");
-    text.line(format!("{server} pool-max-conn 0"));
+    text.line(server);
 }
 
 fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
