@@ -358,7 +358,7 @@ impl Kind {
 /// The limits. Only three entries can be tracked for a request: its host, its user with what is sent, and the pair of both.
 fn count(text: &mut Writer, settings: &Settings, rows: &[Row]) {
     let limits = &settings.limits;
-    // A user whom the hosts look up by name is new twice: by name and by number.
+    // A user that hosts look up by name is new twice: by name and by number.
     let per_user = if rows.iter().any(|row| row.user.is_none()) {
         2
     } else {
