@@ -518,7 +518,7 @@ fn onelogin(text: &mut Writer, settings: &Settings, names: &Names) {
     text.section("backend reads");
     text.line("mode http");
     text.line(&timeout);
-    text.line("http-reuse safe");
+    text.line("http-reuse always");
     text.line("retries 1");
     text.line("retry-on conn-failure empty-response");
     text.line(format!(
