@@ -5,8 +5,8 @@ mod tool;
 mod world;
 
 use onelogin_simulator::{
-    ClientAuthority, ClientCertificate, ClientKey, Device, Issued, Options, ProtectListing,
-    PushBehaviour, Simulator, User,
+    Authority, Device, Issued, KeyKind, Options, ProtectListing, PushBehaviour, Simulator, Usage,
+    User, Wanted,
 };
 use pam_host::place::set_mode;
 use pam_host::{Case, Edge, Outcome, Place};
@@ -26,7 +26,7 @@ const RSA_KEY: &str = include_str!("simulator/rsa-test-key.pem");
 /// OneLogin, a gateway and a host.
 struct Site {
     onelogin: Simulator,
-    authority: ClientAuthority,
+    authority: Authority,
     gateway: Edge,
     place: Place,
 }
@@ -40,7 +40,7 @@ impl Site {
         });
         onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
         onelogin.add_user(User::new(ID, NAME));
-        let authority = ClientAuthority::new("hosts");
+        let authority = Authority::new("hosts");
         let token = format!(
             "http-request set-header authorization \"Bearer {}\"",
             onelogin.give_token()
@@ -61,7 +61,7 @@ impl Site {
             place: Place::new(),
         };
         site.onelogin.add_device(ID, totp());
-        site.install(&site.authority.issue(ClientCertificate::of(HOST)));
+        site.install(&site.authority.issue(Wanted::of(HOST)));
         site.config(&[]);
         site
     }
@@ -160,14 +160,14 @@ fn r11_behind_a_gateway_a_host_asks_for_no_token_and_sends_none() {
 fn each_kind_of_key_logs_in() {
     let site = Site::with(&[]);
     for key in [
-        ClientKey::P256,
-        ClientKey::P384,
-        ClientKey::Ed25519,
-        ClientKey::Given(RSA_KEY),
+        KeyKind::P256,
+        KeyKind::P384,
+        KeyKind::Ed25519,
+        KeyKind::Given(RSA_KEY),
     ] {
-        let issued = site.authority.issue(ClientCertificate {
+        let issued = site.authority.issue(Wanted {
             key,
-            ..ClientCertificate::of(HOST)
+            ..Wanted::of(HOST)
         });
         site.install(&issued);
         assert_accepted(&site.code());
@@ -177,7 +177,7 @@ fn each_kind_of_key_logs_in() {
 #[test]
 fn certificate_and_key_may_be_one_file() {
     let site = Site::with(&[]);
-    let issued = site.authority.issue(ClientCertificate::of(HOST));
+    let issued = site.authority.issue(Wanted::of(HOST));
     let both = site.place.write("etc/both.pem", issued.key + &issued.cert);
     let with = |mode| {
         set_mode(&both, mode);
@@ -204,8 +204,8 @@ fn certificate_and_key_may_be_one_file() {
 #[test]
 fn r04_a_certificate_or_key_that_cannot_be_used_denies_and_names_its_file() {
     let site = Site::with(&[]);
-    let issued = site.authority.issue(ClientCertificate::of(HOST));
-    let other = site.authority.issue(ClientCertificate::of(HOST));
+    let issued = site.authority.issue(Wanted::of(HOST));
+    let other = site.authority.issue(Wanted::of(HOST));
     let (cert, key) = (issued.cert.as_str(), issued.key.as_str());
     let locked =
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n";
@@ -241,16 +241,16 @@ fn r04_a_certificate_or_key_that_cannot_be_used_denies_and_names_its_file() {
 #[test]
 fn a_certificate_that_the_gateway_does_not_know_lets_nobody_in() {
     let site = Site::with(&[]);
-    let stranger = ClientAuthority::new("hosts");
+    let stranger = Authority::new("hosts");
     for issued in [
-        stranger.issue(ClientCertificate::of(HOST)),
-        site.authority.issue(ClientCertificate {
+        stranger.issue(Wanted::of(HOST)),
+        site.authority.issue(Wanted {
             hours: -1,
-            ..ClientCertificate::of(HOST)
+            ..Wanted::of(HOST)
         }),
-        site.authority.issue(ClientCertificate {
-            is_for_servers: true,
-            ..ClientCertificate::of(HOST)
+        site.authority.issue(Wanted {
+            usage: Usage::Server,
+            ..Wanted::of(HOST)
         }),
     ] {
         site.install(&issued);
@@ -258,7 +258,7 @@ fn a_certificate_that_the_gateway_does_not_know_lets_nobody_in() {
     }
     assert_eq!(site.onelogin.requests().len(), 0);
     // What is installed counts at the next login.
-    site.install(&site.authority.issue(ClientCertificate::of(HOST)));
+    site.install(&site.authority.issue(Wanted::of(HOST)));
     assert_accepted(&site.code());
 }
 
@@ -266,9 +266,9 @@ fn a_certificate_that_the_gateway_does_not_know_lets_nobody_in() {
 fn a_certificate_that_ends_within_14_days_is_named_in_the_log() {
     let site = Site::with(&[]);
     let days = |hours| {
-        let issued = site.authority.issue(ClientCertificate {
+        let issued = site.authority.issue(Wanted {
             hours,
-            ..ClientCertificate::of(HOST)
+            ..Wanted::of(HOST)
         });
         site.install(&issued);
         let outcome = site.code();
@@ -404,9 +404,9 @@ fn check_looks_at_the_client_certificate_and_asks_nothing_that_a_gateway_refuses
     assert_eq!(site.onelogin.count("GET", "/api/2/apps"), 0);
 
     for (hours, severity, part) in [(24, "warning", "ends on "), (-1, "fault", "ended on ")] {
-        site.install(&site.authority.issue(ClientCertificate {
+        site.install(&site.authority.issue(Wanted {
             hours,
-            ..ClientCertificate::of(HOST)
+            ..Wanted::of(HOST)
         }));
         let (found, what) = checked(&site, "client-certificate");
         assert_eq!(
@@ -415,7 +415,7 @@ fn check_looks_at_the_client_certificate_and_asks_nothing_that_a_gateway_refuses
             "{what}"
         );
     }
-    let other = site.authority.issue(ClientCertificate::of(HOST));
+    let other = site.authority.issue(Wanted::of(HOST));
     set_mode(&site.place.write("etc/host.key", other.key), 0o600);
     let (severity, what) = checked(&site, "client-certificate");
     assert_eq!(severity, "fault");

@@ -12,11 +12,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use onelogin_simulator::{DEFAULT_CLIENT_ID, Simulator};
-use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SerialNumber, date_time_ymd,
-};
+use onelogin_simulator::{Authority, DEFAULT_CLIENT_ID, Issued, Simulator, Usage, Wanted};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -60,11 +56,6 @@ pub struct Pki {
     other: Authority,
 }
 
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
 impl Pki {
     /// New ones.
     pub fn new() -> Self {
@@ -77,29 +68,40 @@ impl Pki {
 
     /// The certificate of the CA of gateways, which hosts trust.
     pub fn gateways_ca(&self) -> &str {
-        &self.gateways.pem
+        self.gateways.pem()
     }
 
     /// The certificate of a host with this name and serial number.
     pub fn host(&self, name: &str, serial: u64, flaw: Flaw) -> Identity {
-        let issuer = match flaw {
+        let authority = match flaw {
             Flaw::OtherCa => &self.other,
             Flaw::None | Flaw::Expired | Flaw::ForServers => &self.hosts,
         };
-        let usage = match flaw {
-            Flaw::ForServers => ExtendedKeyUsagePurpose::ServerAuth,
-            _ => ExtendedKeyUsagePurpose::ClientAuth,
+        let good = Wanted::of(name);
+        let wanted = Wanted {
+            serial,
+            hours: if flaw == Flaw::Expired {
+                -1
+            } else {
+                good.hours
+            },
+            usage: if flaw == Flaw::ForServers {
+                Usage::Server
+            } else {
+                Usage::Client
+            },
+            ..good
         };
-        issuer.identity(name, serial, vec![usage], flaw == Flaw::Expired)
+        issued(authority, wanted)
     }
 
     /// That of a gateway, which is a server for hosts, and server and client among gateways.
     pub fn gateway(&self) -> Identity {
-        let usages = vec![
-            ExtendedKeyUsagePurpose::ServerAuth,
-            ExtendedKeyUsagePurpose::ClientAuth,
-        ];
-        self.gateways.identity("localhost", 1, usages, false)
+        let wanted = Wanted {
+            usage: Usage::Both,
+            ..Wanted::of("localhost")
+        };
+        issued(&self.gateways, wanted)
     }
 }
 
@@ -109,46 +111,16 @@ impl Default for Pki {
     }
 }
 
-impl Authority {
-    fn new(name: &str) -> Self {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(Vec::new()).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        let certificate = params.self_signed(&key).expect("a certificate");
-        Self {
-            pem: certificate.pem(),
-            issuer: Issuer::new(params, key),
-        }
-    }
-
-    fn identity(
-        &self,
-        name: &str,
-        serial: u64,
-        usages: Vec<ExtendedKeyUsagePurpose>,
-        is_expired: bool,
-    ) -> Identity {
-        let key = KeyPair::generate().expect("a key");
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("parameters");
-        params.distinguished_name.push(DnType::CommonName, name);
-        params.extended_key_usages = usages;
-        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.serial_number = Some(SerialNumber::from(serial));
-        if is_expired {
-            params.not_before = date_time_ymd(2020, 1, 1);
-            params.not_after = date_time_ymd(2020, 2, 1);
-        }
-        let certificate = params.signed_by(&key, &self.issuer).expect("a certificate");
-        // As OpenSSL prints it: two digits for each byte.
-        let digits = format!("{serial:X}");
-        let even = digits.len().next_multiple_of(2);
-        Identity {
-            certificate: certificate.pem(),
-            key: key.serialize_pem(),
-            serial: format!("{digits:0>even$}"),
-        }
+/// With the serial number as `openssl x509 -serial` prints it.
+fn issued(authority: &Authority, wanted: Wanted<'_>) -> Identity {
+    let Issued { cert, key } = authority.issue(wanted);
+    // Two digits for each byte.
+    let digits = format!("{:X}", wanted.serial);
+    let even = digits.len().next_multiple_of(2);
+    Identity {
+        certificate: cert,
+        key,
+        serial: format!("{digits:0>even$}"),
     }
 }
 
@@ -213,8 +185,8 @@ impl Gateway {
             "listen = [\"127.0.0.1:1\"]".to_owned(),
             "hosts = [\"*.hosts.test\"]".to_owned(),
             line("certificate", write("gateway.pem", &pem)),
-            line("hosts_ca", write("hosts-ca.pem", &pki.hosts.pem)),
-            line("gateways_ca", write("gateways-ca.pem", &pki.gateways.pem)),
+            line("hosts_ca", write("hosts-ca.pem", pki.hosts.pem())),
+            line("gateways_ca", write("gateways-ca.pem", pki.gateways.pem())),
             line("revoked", write("revoked", "")),
             line("host_config", write("config.toml", &host_config)),
             line("token_map", write("token.map", "")),
@@ -252,7 +224,7 @@ impl Gateway {
             process,
             port,
             folder,
-            gateways_ca: pki.gateways.pem.clone(),
+            gateways_ca: pki.gateways.pem().to_owned(),
         }
     }
 

@@ -10,8 +10,8 @@
 )]
 
 mod api;
+mod authority;
 mod certificate;
-mod client_authority;
 mod device;
 mod fault;
 mod front;
@@ -26,8 +26,8 @@ mod state;
 mod totp;
 mod user;
 
+pub use authority::{Authority, Issued, KeyKind, Usage, Wanted};
 pub use certificate::Certificate;
-pub use client_authority::{ClientAuthority, ClientCertificate, ClientKey, Issued};
 pub use device::{Device, Factor};
 pub use fault::{Action, Fault, Match};
 pub use front::Page;

@@ -1,4 +1,4 @@
-//! A CA for the certificates by which a gateway knows its hosts.
+//! A CA for the certificates of a gateway and of its hosts.
 
 use rcgen::{
     CertificateParams, DnType, ExtendedKeyUsagePurpose, Issuer, KeyPair, KeyUsagePurpose,
@@ -8,15 +8,15 @@ use time::{Duration, OffsetDateTime};
 
 use crate::certificate::authority;
 
-/// A CA for client certificates.
-pub struct ClientAuthority {
+/// A CA.
+pub struct Authority {
     pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
-/// A client certificate to be issued.
+/// A certificate to be issued.
 #[derive(Clone, Copy, Debug)]
-pub struct ClientCertificate<'a> {
+pub struct Wanted<'a> {
     /// Its common name, and its only name.
     pub host: &'a str,
     /// When it ends, in hours from now; it began the day before, or before its end.
@@ -24,14 +24,25 @@ pub struct ClientCertificate<'a> {
     /// Its serial number.
     pub serial: u64,
     /// Its key.
-    pub key: ClientKey<'a>,
-    /// Whether it is for servers instead of clients.
-    pub is_for_servers: bool,
+    pub key: KeyKind<'a>,
+    /// What it is for.
+    pub usage: Usage,
 }
 
-/// The key of a client certificate.
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Usage {
+    /// For clients.
+    Client,
+    /// For servers.
+    Server,
+    /// For both, as that of a gateway is.
+    Both,
+}
+
+/// The key of a certificate.
 #[derive(Clone, Copy, Debug)]
-pub enum ClientKey<'a> {
+pub enum KeyKind<'a> {
     /// ECDSA with P-256.
     P256,
     /// ECDSA with P-384.
@@ -51,7 +62,7 @@ pub struct Issued {
     pub key: String,
 }
 
-impl<'a> ClientCertificate<'a> {
+impl<'a> Wanted<'a> {
     /// For this host, for 30 days, with serial number 1.
     #[must_use]
     pub fn of(host: &'a str) -> Self {
@@ -59,13 +70,13 @@ impl<'a> ClientCertificate<'a> {
             host,
             hours: 30 * 24,
             serial: 1,
-            key: ClientKey::P256,
-            is_for_servers: false,
+            key: KeyKind::P256,
+            usage: Usage::Client,
         }
     }
 }
 
-impl ClientAuthority {
+impl Authority {
     /// A CA of this name.
     ///
     /// # Panics
@@ -90,12 +101,12 @@ impl ClientAuthority {
     /// # Panics
     /// When the key is not one.
     #[must_use]
-    pub fn issue(&self, wanted: ClientCertificate<'_>) -> Issued {
+    pub fn issue(&self, wanted: Wanted<'_>) -> Issued {
         let key = match wanted.key {
-            ClientKey::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
-            ClientKey::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
-            ClientKey::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
-            ClientKey::Given(pem) => KeyPair::from_pem(pem),
+            KeyKind::P256 => KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256),
+            KeyKind::P384 => KeyPair::generate_for(&PKCS_ECDSA_P384_SHA384),
+            KeyKind::Ed25519 => KeyPair::generate_for(&PKCS_ED25519),
+            KeyKind::Given(pem) => KeyPair::from_pem(pem),
         }
         .expect("a key");
         let mut params = CertificateParams::new(vec![wanted.host.to_owned()]).expect("a name");
@@ -107,11 +118,14 @@ impl ClientAuthority {
         params.not_before = ends.min(OffsetDateTime::now_utc()) - Duration::days(1);
         params.serial_number = Some(SerialNumber::from(wanted.serial));
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![if wanted.is_for_servers {
-            ExtendedKeyUsagePurpose::ServerAuth
-        } else {
-            ExtendedKeyUsagePurpose::ClientAuth
-        }];
+        params.extended_key_usages = match wanted.usage {
+            Usage::Client => vec![ExtendedKeyUsagePurpose::ClientAuth],
+            Usage::Server => vec![ExtendedKeyUsagePurpose::ServerAuth],
+            Usage::Both => vec![
+                ExtendedKeyUsagePurpose::ServerAuth,
+                ExtendedKeyUsagePurpose::ClientAuth,
+            ],
+        };
         let certificate = params.signed_by(&key, &self.issuer);
         Issued {
             cert: certificate.expect("a certificate can be made").pem(),
