@@ -24,7 +24,7 @@ use std::time::Duration;
 use nix::libc::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Pid, gettid, sethostname};
-use onelogin_simulator::{Action, Fault, Match, Options, Simulator, User};
+use onelogin_simulator::{Action, Authority, Fault, Match, Options, Simulator, User, Wanted};
 use pam_host::place::binary;
 use pam_host::{Case, Code, Outcome, Place};
 use world::{
@@ -76,6 +76,54 @@ fn r19_safe_lets_in_when_onelogin_or_its_gateway_answers_503_twice() {
             let_in(&login(&place).run(), &format!("{status}"));
             // Each answer came by a connection of its own.
             assert_eq!(host.onelogin().connections(), connections + 2, "{status}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r19_of_a_gateway_only_the_word_that_onelogin_is_away_lets_in() {
+    on_a_host(|host| {
+        let place = host.safe(&[&url(ONELOGIN)]);
+        let issued = Authority::new("hosts").issue(Wanted::of("web1.hosts.test"));
+        let cert = place.write("etc/host.pem", issued.key + &issued.cert);
+        let text = fs::read_to_string(place.config_path()).unwrap();
+        let mut text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("onelogin.client_"))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        for key in ["client_cert", "client_key"] {
+            let _ = writeln!(text, "onelogin.{key} = {:?}", cert.display().to_string());
+        }
+        place.config(text);
+        for (status, word, is_outage) in [
+            (503, "no-token", true),
+            (503, "unreached", true),
+            (504, "upstream", true),
+            (503, "busy", false),
+            (403, "refused", false),
+            (403, "revoked", false),
+            (429, "limit", false),
+            (429, "edge-limit", false),
+            // Not the gateway: something on the way to it.
+            (503, "", false),
+        ] {
+            host.onelogin().clear_faults();
+            let header = match word {
+                "" => String::new(),
+                word => format!("x-gateway: {word}\r\n"),
+            };
+            let reply = format!("HTTP/1.1 {status} X\r\n{header}content-length: 0\r\n\r\n");
+            let action = Action::Raw(reply.into_bytes());
+            host.onelogin().fault(Fault::new(Match::any(), action));
+            let what = format!("{status} {word}");
+            let outcome = login(&place).run();
+            if is_outage {
+                let_in(&outcome, &what);
+            } else {
+                assert_denied(&outcome, &what);
+            }
         }
     });
 }
