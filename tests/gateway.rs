@@ -1222,6 +1222,94 @@ fn pages_of_the_front_end_are_told_apart() {
     }
 }
 
+/// A request whose head is so long that only a part of its body fits into the buffer of the gateway.
+fn padded(request: &str, pad: usize) -> String {
+    request.replacen(
+        "\r\n\r\n",
+        &format!("\r\nx-pad: {}\r\n\r\n", "p".repeat(pad)),
+        1,
+    )
+}
+
+#[test]
+fn a_body_of_which_the_gateway_sees_a_part_reaches_nobody() {
+    let site = Site::new();
+    let tail = "X".repeat(3000);
+    let valid = "{\"device_id\":501,\"expires_in\":120}";
+    let read = with_body("GET", DEVICES, &tail);
+    let send = post(VERIFICATIONS, &format!("{valid}{tail}"));
+    // All heads around the size of the buffer, 16 KiB, less what HAProxy keeps free.
+    for pad in (14_900..15_500).step_by(4) {
+        for request in [&read, &send] {
+            site.ask(padded(request, pad));
+        }
+    }
+    assert_eq!(site.onelogin.requests().len(), 0);
+}
+
+#[test]
+fn a_zero_byte_in_a_body_is_seen_however_long_the_body_is() {
+    let site = Site::new();
+    for length in [0, 1, 1000, 1900, 3000, 6000, 10_000, 14_000] {
+        let body = format!(
+            "{{\"device_id\":501,\"expires_in\":120}}\0{}",
+            "A".repeat(length)
+        );
+        let said = site.ask(post(VERIFICATIONS, &body));
+        assert!(said.status >= 400, "{length}: {said:?}");
+    }
+    assert_eq!(site.onelogin.requests().len(), 0);
+}
+
+#[test]
+fn what_was_not_sent_is_not_counted() {
+    let site = Site::new();
+    site.gateway.set_token(&site.token, 1);
+    for _ in 0..40 {
+        assert_eq!(site.ask(code("111111")).word(), "no-token");
+    }
+    site.gateway.set_token(&site.token, now() + 3600);
+    assert_eq!(site.ask(code("111111")).word(), "");
+}
+
+#[test]
+fn an_accepted_code_is_known_by_its_status_and_by_nothing_beside_it() {
+    let reply = |status: u16, body: &str| {
+        format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    for (reply, is_accepted) in [
+        (reply(201, "{\"status\":\"accepted\"}"), true),
+        (reply(200, "[{\"id\":1,\"status\" : \"accepted\"}]"), true),
+        (
+            reply(200, "{\"status\":{\"type\":\"success\",\"code\":200}}"),
+            true,
+        ),
+        (
+            reply(200, "{\"status\":\"rejected\",\"name\":\"accepted\"}"),
+            false,
+        ),
+        (
+            reply(
+                200,
+                "{\"status\":\"rejected\",\"name\":\"\\\"status\\\":\\\"accepted\\\"\"}",
+            ),
+            false,
+        ),
+    ] {
+        let site = Site::with(&["limits.refused_codes = 3", "limits.codes = 1000"], &[]);
+        let action = Action::Raw(reply.clone().into_bytes());
+        site.onelogin.fault(Fault::new(Match::any(), action));
+        for _ in 0..3 {
+            assert_eq!(site.ask(code("111111")).word(), "", "{reply}");
+        }
+        let last = site.ask(code("111111"));
+        assert_eq!(last.word() == "limit", !is_accepted, "{reply}");
+    }
+}
+
 #[test]
 fn each_code_has_a_connection_of_its_own_to_onelogin() {
     let site = Site::new();

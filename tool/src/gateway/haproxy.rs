@@ -13,6 +13,12 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
+/// How many headers a request may have: more than the module sends.
+const MAX_HEADERS: u32 = 24;
+
+/// How many bytes a body may have: more than any that the module sends.
+const MAX_BODY: u32 = 2048;
+
 /// The longest wait for a connection to OneLogin, in milliseconds. Together with [`ANSWER`] less than what the module waits.
 const CONNECT: u64 = 1500;
 
@@ -121,7 +127,6 @@ fn global(text: &mut Writer, settings: &Settings, names: &Names) {
     text.line("ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets");
     text.line("ssl-default-server-options ssl-min-ver TLSv1.2 no-tls-tickets");
     text.line("tune.ssl.cachesize 0");
-    text.line("tune.http.maxhdr 24");
     text.line("tune.bufsize 16384");
     if let Some(name) = &settings.name {
         text.line(format!("localpeer {name}"));
@@ -253,18 +258,28 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     text.line(format!(
         "http-request {refused} if {{ req.hdr_cnt(transfer-encoding) gt 0 }}"
     ));
-    text.note("A match would end at the first zero byte, whatever follows.");
     text.line(format!(
-        "http-request {refused} if {{ req.body,hex -m reg '^([0-9A-F]{{2}})*00' }}"
+        "http-request {refused} if {{ req.hdr_cnt gt {MAX_HEADERS} }}"
     ));
+    body(text, &refused);
     let rows = rows(&settings.host_config, !settings.enrolling.is_empty());
     user(text, &rows);
     allow(text, &rows);
     text.line(format!(
         "http-request {refused} unless {{ var(txn.kind) -m found }}"
     ));
-    count(text, settings, &rows);
     token(text, names);
+    text.line(format!(
+        "http-request {} if {{ method GET }} {{ be_conn(reads) ge {} }}",
+        reply(503, "busy"),
+        limits.at_onelogin
+    ));
+    text.line(format!(
+        "http-request {} if !{{ method GET }} {{ be_conn(acts) ge {} }}",
+        reply(503, "busy"),
+        limits.at_onelogin
+    ));
+    count(text, settings, &rows);
     text.note("Of the request's headers, only those that are set here reach OneLogin.");
     text.line("http-request del-header ^(?!(host|content-length)$) -m reg");
     text.line(format!(
@@ -279,19 +294,28 @@ fn requests(text: &mut Writer, settings: &Settings, names: &Names) {
     text.line("http-request set-header accept-encoding identity");
     text.line("http-request set-header content-type application/json unless { method GET }");
     text.line("http-request set-header authorization \"Bearer %[var(txn.token)]\"");
-    text.line(format!(
-        "http-request {} if {{ method GET }} {{ be_conn(reads) ge {} }}",
-        reply(503, "busy"),
-        limits.at_onelogin
-    ));
-    text.line(format!(
-        "http-request {} if !{{ method GET }} {{ be_conn(acts) ge {} }}",
-        reply(503, "busy"),
-        limits.at_onelogin
-    ));
     text.line("use_backend reads if { method GET }");
     text.line("default_backend acts");
     replies(text);
+}
+
+/// The body must be small, and be here as a whole: what did not fit into the buffer beside a long head would be sent on unseen. A
+/// match ends at the first zero byte, so no byte may be one; a body for which that cannot be decided is refused.
+fn body(text: &mut Writer, refused: &str) {
+    text.note("A body is judged as a whole, and has no zero byte, at which a match would end.");
+    text.line(format!(
+        "http-request {refused} if {{ method GET }} {{ req.body_size gt 0 }}"
+    ));
+    text.line(format!(
+        "http-request {refused} if {{ req.body_size gt {MAX_BODY} }}"
+    ));
+    text.line("http-request set-var(txn.body) req.body_len");
+    text.line(format!(
+        "http-request {refused} unless {{ req.body_size,sub(txn.body) -m int 0 }}"
+    ));
+    text.line(format!(
+        "http-request {refused} if {{ req.body_size gt 0 }} !{{ req.body,hex -m reg '^([0-9A-F][1-9A-F]|[1-9A-F]0)+\\z' }}"
+    ));
 }
 
 /// The rows of the allow-list.
@@ -469,8 +493,8 @@ fn replies(text: &mut Writer) {
     text.line("http-response set-header x-gateway upstream if { status 502 503 504 }");
     text.line("http-response set-header x-onelogin-id %[var(txn.onelogin_id)] if answered");
     text.note("A code that OneLogin accepted does not count for the day.");
-    text.line("http-response wait-for-body time 1s if { var(txn.kind) -m str code enrol-code } { status 200 }");
-    text.line("http-response sc-inc-gpc1(1) if { var(txn.kind) -m str code enrol-code } { status 200 } { res.body -m sub -i '\"accepted\"' '\"success\"' }");
+    text.line("http-response wait-for-body time 1s if { var(txn.kind) -m str code enrol-code } { status 200 201 }");
+    text.line(r#"http-response sc-inc-gpc1(1) if { var(txn.kind) -m str code enrol-code } { status 200 201 } { res.body -m reg '("status" *: *"accepted"|"type" *: *"success")' }"#);
     text.line("http-response set-var(txn.is_onelogins) bool(true)");
     text.note("Every other reply is HAProxy's own: 503 if no connection to OneLogin was made.");
     text.line("acl own var(txn.is_onelogins) -m found");
