@@ -523,7 +523,7 @@ defaults
   timeout server 60s
 frontend hosts
   bind 127.0.0.1:8443
-  http-request set-var(txn.token) str(token),map(/run/pam_onelogin_gateway/token.map)
+  http-request set-var(txn.token) str(token),map(/run/pam_onelogin_gateway_token/token.map)
   http-request return status 503 unless { var(txn.token) -m len gt 0 }
   http-request return status 200
 ";
@@ -547,7 +547,7 @@ fn the_units_of_a_gateway_keep_a_token_in_haproxy_and_come_back_after_a_restart(
         machine.sh(&format!("systemctl enable --now {KEEPER_UNIT} || {{ journalctl --no-pager -u {KEEPER_UNIT}; exit 1; }}"));
         assert_eq!(machine.answer_of_the_gateway(), "200");
         let [token] = onelogin.access_tokens().try_into().unwrap();
-        let map = "/run/pam_onelogin_gateway/token.map";
+        let map = "/run/pam_onelogin_gateway_token/token.map";
         assert!(machine.sh(&format!("cat {map}")).contains(&token));
         let owner = machine.sh(&format!("stat -c '%a %U:%G' {map}"));
         assert_eq!(owner.trim(), "640 pam-onelogin-token:pam-onelogin-gateway");
@@ -563,6 +563,16 @@ fn the_units_of_a_gateway_keep_a_token_in_haproxy_and_come_back_after_a_restart(
         for file in [secret.as_str(), "/etc/pam_onelogin/gateway/client_secret"] {
             machine.sh(&format!(
                 "! setpriv --reuid=pam-onelogin-gateway --regid=pam-onelogin-gateway --clear-groups cat {file} 2>/dev/null"
+            ));
+        }
+
+        // Nor can it put a link where root reads a file.
+        for folder in [
+            "/run/pam_onelogin_gateway",
+            "/run/pam_onelogin_gateway_token",
+        ] {
+            machine.sh(&format!(
+                "! setpriv --reuid=pam-onelogin-gateway --regid=pam-onelogin-gateway --clear-groups ln -s /etc/shadow {folder}/x 2>/dev/null"
             ));
         }
 
@@ -595,7 +605,8 @@ fn the_units_of_a_gateway_keep_a_token_in_haproxy_and_come_back_after_a_restart(
         );
 
         machine.sh("dpkg -r pam-onelogin-gateway");
-        machine.sh("test ! -e /run/pam_onelogin_gateway");
+        machine
+            .sh("test ! -e /run/pam_onelogin_gateway && test ! -e /run/pam_onelogin_gateway_token");
         machine.sh("! systemctl is-active --quiet pam-onelogin-gateway-token");
         machine.sh("dpkg -P pam-onelogin-gateway && test ! -e /etc/pam_onelogin/gateway.toml");
     });
@@ -812,7 +823,7 @@ impl Machine {
         self.sh("systemctl disable --now haproxy");
         self.sh("dpkg -i /root/pam-onelogin-gateway_*.deb");
         let owner = self.sh("stat -c '%a %U:%G' /run/pam_onelogin_gateway /etc/pam_onelogin");
-        assert_eq!(owner, "2770 root:pam-onelogin-gateway\n700 root:root\n");
+        assert_eq!(owner, "2750 root:pam-onelogin-gateway\n700 root:root\n");
         // The user of the keeper must be able to read it.
         self.write("/etc/onelogin.pem", onelogin.ca_pem());
         let settings = "/etc/pam_onelogin/gateway.toml";

@@ -126,7 +126,10 @@ const HOST_CONFIG: Key<Text> = text("host_config");
 const NAME: Key<Text> = text("name");
 const GATEWAYS_CA: Key<PathKind> = path("gateways_ca", None);
 const SOCKET: Key<PathKind> = path("socket", Some("/run/pam_onelogin_gateway/haproxy.sock"));
-const TOKEN_MAP: Key<PathKind> = path("token_map", Some("/run/pam_onelogin_gateway/token.map"));
+const TOKEN_MAP: Key<PathKind> = path(
+    "token_map",
+    Some("/run/pam_onelogin_gateway_token/token.map"),
+);
 
 const URL: Key<Text> = text("url");
 const CLIENT_ID: Key<Text> = text("client_id");
@@ -539,7 +542,7 @@ mod tests {
         assert_eq!(settings.limits.sends, 20);
         assert_eq!(
             settings.token_map,
-            Path::new("/run/pam_onelogin_gateway/token.map")
+            Path::new("/run/pam_onelogin_gateway_token/token.map")
         );
         assert!(settings.enrolling.is_empty() && settings.peers.is_empty());
     }
