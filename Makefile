@@ -79,9 +79,9 @@ needs:
 	@command -v $(CARGO) >/dev/null || { echo 'This needs a Rust toolchain, 1.85 or newer: https://rustup.rs' >&2; exit 1; }
 	$(call install-packages,echo 'int main(void) { return 0; }' | cc -x c - -lpam -o /dev/null && command -v readelf,gcc libc6-dev binutils libpam0g-dev)
 
-# Those that need no root have strace count system calls, and HAProxy as OneLogin's front end.
+# Those that need no root have strace count system calls, HAProxy as OneLogin's front end, and openssl issue certificates.
 needs-tests: needs
-	$(call install-packages,command -v strace && PATH="$$PATH:/usr/sbin" command -v haproxy,strace haproxy)
+	$(call install-packages,command -v strace && PATH="$$PATH:/usr/sbin" command -v haproxy && command -v openssl,strace haproxy openssl)
 
 needs-root:
 	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v nft && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 nftables strace dnsmasq-base libnss-extrausers)

@@ -194,7 +194,12 @@ fn each_file_of_the_list_is_there_and_each_sample_and_page_is_listed() {
         }
         listed.insert(source);
     }
-    for layout in ["pam.d/debian", "pam.d/fedora", "docs"] {
+    for layout in [
+        "pam.d/debian",
+        "pam.d/fedora",
+        "packaging/gateway/examples",
+        "docs",
+    ] {
         for entry in fs::read_dir(root().join(layout)).unwrap() {
             let name = format!("{layout}/{}", entry.unwrap().file_name().to_str().unwrap());
             let is_source = layout == "docs"

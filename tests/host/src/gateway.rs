@@ -56,6 +56,17 @@ pub struct Pki {
     other: Authority,
 }
 
+/// What a gateway has on its disk, as PEM.
+#[derive(Clone, Debug)]
+pub struct Certificates {
+    /// Its certificate and its key.
+    pub gateway: String,
+    /// The CA of gateways.
+    pub gateways_ca: String,
+    /// The CA of hosts.
+    pub hosts_ca: String,
+}
+
 impl Pki {
     /// New ones.
     pub fn new() -> Self {
@@ -93,6 +104,16 @@ impl Pki {
             ..good
         };
         issued(authority, wanted)
+    }
+
+    /// Those of a gateway.
+    pub fn certificates(&self) -> Certificates {
+        let identity = self.gateway();
+        Certificates {
+            gateway: identity.certificate + &identity.key,
+            gateways_ca: self.gateways.pem().to_owned(),
+            hosts_ca: self.hosts.pem().to_owned(),
+        }
     }
 
     /// That of a gateway, which is a server for hosts, and server and client among gateways.
@@ -159,6 +180,20 @@ impl Gateway {
         settings: &[&str],
         host_config: &[&str],
     ) -> Self {
+        Self::with_certificates(url, onelogin_ca, &pki.certificates(), settings, host_config)
+    }
+
+    /// The same with certificates from elsewhere. In `settings`, a line of a key that has a value here replaces it.
+    ///
+    /// # Panics
+    /// As [`Gateway::before`].
+    pub fn with_certificates(
+        url: &str,
+        onelogin_ca: &str,
+        certificates: &Certificates,
+        settings: &[&str],
+        host_config: &[&str],
+    ) -> Self {
         let root = std::env::temp_dir().canonicalize().expect("a folder");
         let folder = tempfile::Builder::new()
             .prefix("pam-gateway-")
@@ -170,8 +205,6 @@ impl Gateway {
             set_mode(&path, 0o600);
             path
         };
-        let identity = pki.gateway();
-        let pem = format!("{}{}", identity.certificate, identity.key);
         let line = |key: &str, path: PathBuf| format!("{key} = {:?}", path.display().to_string());
         let host_lines = [
             "onelogin.url = \"https://localhost\"",
@@ -184,9 +217,12 @@ impl Gateway {
             // Replaced below: nobody else gets the port meanwhile.
             "listen = [\"127.0.0.1:1\"]".to_owned(),
             "hosts = [\"*.hosts.test\"]".to_owned(),
-            line("certificate", write("gateway.pem", &pem)),
-            line("hosts_ca", write("hosts-ca.pem", pki.hosts.pem())),
-            line("gateways_ca", write("gateways-ca.pem", pki.gateways.pem())),
+            line("certificate", write("gateway.pem", &certificates.gateway)),
+            line("hosts_ca", write("hosts-ca.pem", &certificates.hosts_ca)),
+            line(
+                "gateways_ca",
+                write("gateways-ca.pem", &certificates.gateways_ca),
+            ),
             line("revoked", write("revoked", "")),
             line("host_config", write("config.toml", &host_config)),
             line("token_map", write("token.map", "")),
@@ -197,6 +233,8 @@ impl Gateway {
         ];
         write("enrolling-users", "");
         let place = folder.path().display().to_string();
+        let key = |line: &str| line.split('=').next().unwrap_or_default().trim().to_owned();
+        lines.retain(|line| !settings.iter().any(|other| key(other) == key(line)));
         lines.extend(settings.iter().map(|line| line.replace("@folder@", &place)));
         let settings = write("gateway.toml", &(lines.join("\n") + "\n"));
         let printed = Command::new(binary("pam-onelogin"))
@@ -224,7 +262,7 @@ impl Gateway {
             process,
             port,
             folder,
-            gateways_ca: pki.gateways.pem().to_owned(),
+            gateways_ca: certificates.gateways_ca.clone(),
         }
     }
 

@@ -37,7 +37,7 @@ pub mod wire;
 pub use calls::Calls;
 pub use case::{Case, Outcome, Running, Step};
 pub use edge::Edge;
-pub use gateway::{Flaw, Gateway, Identity, Pki};
+pub use gateway::{Certificates, Flaw, Gateway, Identity, Pki};
 pub use log::Log;
 pub use place::Place;
 pub use proxy::Proxy;
