@@ -5,11 +5,11 @@
 # make check   format, lints, documentation, supply chain, workflows.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build install uninstall clean
+.PHONY: help demo demo-gateway build install uninstall clean
 .PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz mutants proof
 .PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
-.PHONY: needs needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
+.PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -19,6 +19,7 @@ ROOTS := $(CURDIR)/target/roots
 help:
 	@echo 'Try and build'
 	@echo '  make demo               run a login in this terminal with a simulated OneLogin; needs no root'
+	@echo '  make demo-gateway       the same behind a gateway: HAProxy and the keeper of its token; needs no root'
 	@echo '  make build              build the module and the tool: $(MODULE)'
 	@echo '  make install            install what "make build" has built (DESTDIR=, PREFIX=, SECURITYDIR=)'
 	@echo '  make uninstall          remove what "make install" has installed; the configuration stays'
@@ -79,6 +80,9 @@ needs:
 	@command -v $(CARGO) >/dev/null || { echo 'This needs a Rust toolchain, 1.85 or newer: https://rustup.rs' >&2; exit 1; }
 	$(call install-packages,echo 'int main(void) { return 0; }' | cc -x c - -lpam -o /dev/null && command -v readelf,gcc libc6-dev binutils libpam0g-dev)
 
+needs-haproxy: needs
+	$(call install-packages,PATH="$$PATH:/usr/sbin" command -v haproxy,haproxy)
+
 # Those that need no root have strace count system calls, HAProxy as OneLogin's front end, and openssl issue certificates.
 needs-tests: needs
 	$(call install-packages,command -v strace && PATH="$$PATH:/usr/sbin" command -v haproxy && command -v openssl,strace haproxy openssl)
@@ -124,6 +128,12 @@ demo: needs
 	@echo 'Building the module and the demo (two minutes, the first time).'
 	@$(CARGO) build --locked -p pam_onelogin -p pam-host
 	@$(CARGO) run --quiet --locked -p pam-host --bin pam-demo -- $(value DEMO_ARGS)
+
+# The same with the real HAProxy and the keeper of its token between the module and OneLogin.
+demo-gateway: needs needs-haproxy
+	@echo 'Building the module, the tool and the demo (three minutes, the first time).'
+	@$(CARGO) build --locked -p pam_onelogin -p pam-onelogin -p pam-host
+	@$(CARGO) run --quiet --locked -p pam-host --bin pam-demo -- --gateway $(value DEMO_ARGS)
 
 # --- tests --------------------------------------------------------------------------------------------------------
 

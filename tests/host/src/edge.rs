@@ -144,4 +144,4 @@ pub(crate) fn haproxy(config: &Path) -> Command {
     command
 }
 
-pub(crate) const MISSING: &str = "haproxy cannot be run; `make needs-tests` installs it";
+pub(crate) const MISSING: &str = "install the package haproxy; HAProxy cannot be run";

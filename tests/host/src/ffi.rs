@@ -458,6 +458,19 @@ pub fn with_terminal(command: &mut Command) {
     }
 }
 
+/// Lets the command be killed when the thread that starts it ends, whatever ends it.
+pub fn with_its_starter(command: &mut Command) {
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
+    unsafe {
+        command.pre_exec(|| {
+            if libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) == -1 {
+                return Err(io::Error::last_os_error());
+            }
+            Ok(())
+        });
+    }
+}
+
 /// A duplicate of the descriptor, at 100 or above and closed on exec, out of the way of the module.
 ///
 /// # Errors

@@ -5,14 +5,16 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use onelogin_simulator::{Authority, DEFAULT_CLIENT_ID, Issued, Simulator, Usage, Wanted};
+use onelogin_simulator::{
+    Authority, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Issued, Simulator, Usage, Wanted,
+};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::version::{TLS12, TLS13};
@@ -20,7 +22,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use tempfile::TempDir;
 
 use crate::edge::{MISSING, check, haproxy};
-use crate::place::{binary, set_mode};
+use crate::ffi;
+use crate::place::{binary, quiet, set_mode};
 
 /// The longest that a test waits for bytes, before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -120,6 +123,7 @@ impl Pki {
     pub fn gateway(&self) -> Identity {
         let wanted = Wanted {
             usage: Usage::Both,
+            also: &["127.0.0.1"],
             ..Wanted::of("localhost")
         };
         issued(&self.gateways, wanted)
@@ -230,6 +234,10 @@ impl Gateway {
             line("onelogin.ca_file", write("onelogin-ca.pem", onelogin_ca)),
             format!("onelogin.url = {url:?}"),
             format!("onelogin.client_id = {DEFAULT_CLIENT_ID:?}"),
+            line(
+                "onelogin.client_secret_file",
+                write("client_secret", DEFAULT_CLIENT_SECRET),
+            ),
         ];
         write("enrolling-users", "");
         let place = folder.path().display().to_string();
@@ -247,12 +255,19 @@ impl Gateway {
         let text = String::from_utf8(printed.stdout).expect("text");
         let text = text.replace("bind 127.0.0.1:1 ssl", "bind fd@0 ssl");
         assert!(text.contains("bind fd@0 ssl"), "{text}");
+        // HAProxy compares no address with a certificate. The simulator's has this name, too.
+        let text = text.replace(
+            "sni str(127.0.0.1) verifyhost 127.0.0.1",
+            "sni str(localhost) verifyhost localhost",
+        );
         let config = write("haproxy.cfg", &text);
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
         let port = listener.local_addr().expect("its address").port();
         check(&config, listener.try_clone().expect("the listener"));
         let log = File::create(folder.path().join("log")).expect("a log");
-        let process = haproxy(&config)
+        let mut command = haproxy(&config);
+        ffi::with_its_starter(&mut command);
+        let process = command
             .stdin(OwnedFd::from(listener))
             .stdout(log)
             .stderr(Stdio::null())
@@ -315,6 +330,44 @@ impl Gateway {
             };
             let said = self.admin(&format!("{verb} map {map} {key} {value}"));
             assert_eq!(said.trim(), "", "{verb} map");
+        }
+    }
+
+    /// Starts the keeper of the token, and waits for the first token.
+    ///
+    /// # Panics
+    /// When no token comes.
+    pub fn keep_token(&self) -> Keeper {
+        // Only a HAProxy that answers can take the token.
+        self.admin("show info");
+        let notify = self.file("notify");
+        let socket = UnixDatagram::bind(&notify).expect("a socket");
+        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let said = self.file("keeper.log");
+        let mut command = Command::new(binary("pam-onelogin"));
+        ffi::with_its_starter(&mut command);
+        let process = command
+            .args(["gateway", "token", "--settings"])
+            .arg(self.file("gateway.toml"))
+            .env("NOTIFY_SOCKET", &notify)
+            // Its lines do not belong in the log of this machine.
+            .env("LD_PRELOAD", quiet())
+            .env("PAM_HOST_LOG", self.file("no-log"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&said).expect("a file"))
+            .spawn()
+            .expect("the tool runs");
+        let keeper = Keeper { process };
+        let mut buffer = [0; 1024];
+        loop {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|error| {
+                let said = fs::read_to_string(&said).unwrap_or_default();
+                panic!("no token ({error}): {said}")
+            });
+            if buffer[..length].starts_with(b"READY=1") {
+                return keeper;
+            }
         }
     }
 
@@ -390,6 +443,18 @@ impl Gateway {
 impl Drop for Gateway {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+/// A keeper of the token. Dropping it ends it.
+pub struct Keeper {
+    process: Child,
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 

@@ -1,8 +1,11 @@
 //! `make demo`, unattended and at a terminal. Needs the module: `cargo build` first, or `cargo test --workspace`.
 
+use std::fs;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use pam_host::Pty;
+use pam_host::pty::Signal;
 
 fn demo(arguments: &[&str]) -> Output {
     Command::new(DEMO)
@@ -117,6 +120,114 @@ fn at_a_terminal_as_sudo_the_phone_is_answered_while_the_login_waits() {
     demo.line("!approve");
     demo.expect("PAM_SUCCESS: you are logged in.");
     assert!(demo.finish().0.success());
+}
+
+/// The lines about calls that reached OneLogin: only the keeper of the token has made a token call.
+fn calls_behind_a_gateway(text: &str) -> Vec<&str> {
+    let calls: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("[onelogin] "))
+        .map(str::trim_end)
+        .collect();
+    let (keeper, others) = calls.split_first().expect("a call");
+    assert_eq!(
+        *keeper,
+        "POST /auth/oauth2/v2/token, from the token keeper of the gateway"
+    );
+    for call in others {
+        assert!(call.ends_with(", from the gateway"), "{call}");
+        assert!(!call.contains("/auth/"), "{call}");
+    }
+    others.to_vec()
+}
+
+#[test]
+fn behind_a_gateway_a_code_lets_in_and_the_host_makes_no_token_call() {
+    let text = shown(&["--gateway", "--answers", "demo;$totp"], true);
+    assert_eq!(calls_behind_a_gateway(&text).len(), 3, "{text}");
+    assert!(text.contains("The login made no token call"), "{text}");
+    let (_, line) = text.split_once("\n[gateway] ").expect("a line of the log");
+    assert!(line.contains("\"host\":\"demo.hosts.test\""), "{line}");
+    assert!(line.contains("\"kind\":\"code\",\"status\":200"), "{line}");
+    // Not by a name, which a machine without /etc/hosts does not know.
+    assert!(!text.contains("localhost:"), "{text}");
+    assert!(text.contains("https://127.0.0.1:"), "{text}");
+}
+
+#[test]
+fn behind_a_gateway_a_denial_is_an_end_like_another() {
+    let text = shown(&["--gateway", "--answers", "demo;1;!deny;"], false);
+    assert!(text.contains("PAM_ABORT: the login is denied"), "{text}");
+    assert!(text.contains("\"kind\":\"send\",\"status\":201"), "{text}");
+    let text = shown(&["--gateway", "--answers", "wrong"], false);
+    assert_eq!(calls_behind_a_gateway(&text), [""; 0], "{text}");
+    assert!(
+        text.contains("The gateway has logged no request."),
+        "{text}"
+    );
+}
+
+#[test]
+fn at_a_terminal_behind_a_gateway_what_to_type_is_shown_and_a_push_lets_in() {
+    let mut command = Command::new(DEMO);
+    command.arg("--gateway");
+    let mut demo = Pty::spawn(command);
+    demo.expect("is a gateway: HAProxy");
+    demo.expect("The password is \"demo\". Then type 1 for a push, !approve to approve it");
+    demo.expect("Password: ");
+    demo.line("demo");
+    demo.expect("Passcode or option (1-3): ");
+    demo.line("1");
+    demo.expect("Approve it, then press Enter");
+    demo.line("!approve");
+    demo.expect("[phone] approved");
+    demo.expect("Approve it, then press Enter");
+    demo.line("");
+    demo.expect("PAM_SUCCESS: you are logged in.");
+    let (status, text) = demo.finish();
+    assert!(status.success(), "{text}");
+    assert_eq!(calls_behind_a_gateway(&text).len(), 4, "{text}");
+}
+
+/// The processes that have this path in their arguments.
+fn processes_with(path: &Path) -> usize {
+    let path = path.to_str().expect("text");
+    let all = fs::read_dir("/proc").expect("/proc").flatten();
+    all.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok())
+        .filter(|arguments| String::from_utf8_lossy(arguments).contains(path))
+        .count()
+}
+
+#[test]
+fn ctrl_c_and_sigterm_leave_no_process_and_no_file() {
+    for arguments in [&["--gateway"][..], &[]] {
+        for by_signal in [false, true] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let mut command = Command::new(DEMO);
+            command.args(arguments).env("TMPDIR", folder.path());
+            let mut demo = Pty::spawn(command);
+            demo.expect("Password: ");
+            demo.line("demo");
+            demo.expect("Passcode or option (1-3): ");
+            if arguments.is_empty() {
+                assert!(fs::read_dir(folder.path()).expect("it").count() > 0);
+            } else {
+                // HAProxy and the keeper.
+                assert_eq!(processes_with(folder.path()), 2);
+            }
+            if by_signal {
+                demo.signal(Signal::SIGTERM);
+            } else {
+                demo.type_keys("\x03");
+            }
+            let (status, text) = demo.finish();
+            assert_eq!(status.code(), Some(130), "{text}");
+            assert!(!text.contains("pam-demo:"), "{text}");
+            assert_eq!(processes_with(folder.path()), 0);
+            let left: Vec<_> = fs::read_dir(folder.path()).expect("it").collect();
+            assert!(left.is_empty(), "{left:?}");
+        }
+    }
 }
 
 const DEMO: &str = env!("CARGO_BIN_EXE_pam-demo");

@@ -17,8 +17,10 @@ pub struct Authority {
 /// A certificate to be issued.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted<'a> {
-    /// Its common name, and its only name.
+    /// Its common name.
     pub host: &'a str,
+    /// Its other names and addresses.
+    pub also: &'a [&'a str],
     /// When it ends, in hours from now; it began the day before, or before its end.
     pub hours: i64,
     /// Its serial number.
@@ -68,6 +70,7 @@ impl<'a> Wanted<'a> {
     pub fn of(host: &'a str) -> Self {
         Self {
             host,
+            also: &[],
             hours: 30 * 24,
             serial: 1,
             key: KeyKind::P256,
@@ -109,7 +112,9 @@ impl Authority {
             KeyKind::Given(pem) => KeyPair::from_pem(pem),
         }
         .expect("a key");
-        let mut params = CertificateParams::new(vec![wanted.host.to_owned()]).expect("a name");
+        let names = [&[wanted.host], wanted.also].concat();
+        let names: Vec<String> = names.into_iter().map(str::to_owned).collect();
+        let mut params = CertificateParams::new(names).expect("names");
         params
             .distinguished_name
             .push(DnType::CommonName, wanted.host);
