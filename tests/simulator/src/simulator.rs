@@ -191,6 +191,16 @@ impl Simulator {
             .insert(id.into(), secret.into());
     }
 
+    /// Deletes a client credential. Its tokens end at once; the documentation of OneLogin does not say whether they do.
+    pub fn remove_credential(&self, id: &str) {
+        let mut state = self.shared.state();
+        state.credentials.remove(id);
+        for token in state.tokens.iter_mut().filter(|token| token.client == id) {
+            token.revoked = true;
+            token.current = false;
+        }
+    }
+
     /// Limits what a client may do; without a call to this it may do everything. A call that wants another scope
     /// is answered with 403 `ForbiddenAction` in v2 and 401 `Insufficient Permission` in v1.
     pub fn set_scope(&self, client_id: impl Into<String>, scope: Scope) {
