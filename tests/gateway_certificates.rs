@@ -12,6 +12,17 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use world::{ID, NAME, assert_accepted, assert_denied_for, assert_logged};
 
+const PAGE: &str = include_str!("../docs/gateway.md");
+
+/// In the place of socat, which few machines have: sends its input to a socket, and prints the answer.
+const SOCAT: &str = r#"socat() {
+    perl -MIO::Socket::UNIX -e '
+        my $to = IO::Socket::UNIX->new($ARGV[0]) or die "$ARGV[0]: $!";
+        print $to <STDIN>;
+        $to->flush;
+        print <$to>;' "${2#UNIX-CONNECT:}"
+}"#;
+
 /// A host.
 const WEB: &str = "web1.hosts.test";
 
@@ -110,16 +121,26 @@ fn a_host_logs_in_with_an_issued_and_a_renewed_certificate_until_they_are_revoke
     assert_accepted(&site.login(&gateway, &second));
     assert_accepted(&site.login(&gateway, &first));
 
-    // The output is what the file of revoked certificates takes, and each line what the running HAProxy takes.
     let serials = site.script(&["revoke", WEB]);
     assert_eq!(serials.lines().count(), 2);
+    site.place.write("serials", &serials);
     let list = gateway.file("revoked").display().to_string();
-    for serial in serials.lines() {
-        let said = gateway.admin(&format!("add acl {list} {serial}"));
-        assert_eq!(said.trim(), "");
-    }
-    let file = site.place.write("revoked", format!("# Stolen.\n{serials}"));
-    let restarted = site.gateway(&[&format!("revoked = {:?}", file.display().to_string())]);
+    fs::write(&list, "# Stolen.\n").unwrap();
+    let (_, commands) = PAGE.split_once("and type there:\n\n").unwrap();
+    let (commands, _) = commands.split_once("\n\n").unwrap();
+    let socket = gateway.file("haproxy.sock").display().to_string();
+    let commands = commands
+        .replace("/etc/pam_onelogin/gateway/revoked", &list)
+        .replace("/run/pam_onelogin_gateway/haproxy.sock", &socket);
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-euc", &format!("{SOCAT}\n{commands}")]);
+    let output = shell.current_dir(site.place.path()).output().unwrap();
+    // HAProxy answers to a good command with an empty line.
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "");
+    assert!(output.status.success(), "{output:?}");
+    let revoked = fs::read_to_string(&list).unwrap();
+    assert_eq!(revoked, format!("# Stolen.\n{serials}"));
+    let restarted = site.gateway(&[&format!("revoked = {list:?}")]);
     for gateway in [&gateway, &restarted] {
         for pem in [&first, &second] {
             let outcome = site.login(gateway, pem);
