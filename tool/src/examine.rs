@@ -7,6 +7,7 @@ mod credential;
 mod directory;
 mod found_by;
 mod gateway;
+mod identity;
 mod module;
 mod named_stack;
 mod names;
