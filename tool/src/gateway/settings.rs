@@ -412,7 +412,7 @@ fn required_path<'a>(
     None
 }
 
-/// `name`, `gateways_ca` and `[[peers]]`: all of them or none.
+/// `name`, `gateways_ca` and `[[peers]]`. A gateway alone may have a CA, which is then for its check.
 fn cluster<'a>(
     reader: &mut Reader<'a>,
     top: &mut Table<'a>,
@@ -455,7 +455,7 @@ fn cluster<'a>(
         }
     }
     if peers.is_empty() {
-        return (None, None, peers);
+        return (None, gateways_ca, peers);
     }
     let known: Vec<&str> = peers.iter().map(|peer| peer.name.as_str()).collect();
     let is_known = |name: &str| known.contains(&name);
@@ -545,6 +545,14 @@ mod tests {
             Path::new("/run/pam_onelogin_gateway_token/token.map")
         );
         assert!(settings.enrolling.is_empty() && settings.peers.is_empty());
+    }
+
+    #[test]
+    fn a_gateway_alone_may_name_the_ca_of_gateways() {
+        let text = format!("gateways_ca = \"/g\"\n{LEAST}");
+        let settings = parse("g", &text, host_config).unwrap_or_else(|faults| panic!("{faults:?}"));
+        assert_eq!(settings.gateways_ca.as_deref(), Some(Path::new("/g")));
+        assert!(settings.peers.is_empty());
     }
 
     #[test]
