@@ -54,8 +54,10 @@ pub enum Flaw {
 
 /// Two CAs: one for gateways, one for hosts; and one that nobody trusts.
 pub struct Pki {
-    gateways: Authority,
-    hosts: Authority,
+    /// That of gateways, which hosts trust.
+    pub gateways: Authority,
+    /// That of hosts.
+    pub hosts: Authority,
     other: Authority,
 }
 
@@ -158,8 +160,9 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// A gateway for hosts below `hosts.test`, before this simulator. `settings` are lines of `gateway.toml`, as dotted keys;
-    /// `host_config` are lines of the configuration of the hosts.
+    /// A gateway for hosts below `hosts.test`, before this simulator. `settings` are lines of `gateway.toml`, as dotted keys, and
+    /// replace the lines that it has already; `host_config` are lines of the configuration of the hosts. The file `printed.cfg`
+    /// has the configuration as the tool prints it; the listener of `HAProxy` is a prepared one.
     ///
     /// # Panics
     /// When there is no `HAProxy` here, or it does not understand its configuration; or when the settings have a fault.
@@ -187,7 +190,7 @@ impl Gateway {
         Self::with_certificates(url, onelogin_ca, &pki.certificates(), settings, host_config)
     }
 
-    /// The same with certificates from elsewhere. In `settings`, a line of a key that has a value here replaces it.
+    /// The same with certificates from elsewhere.
     ///
     /// # Panics
     /// As [`Gateway::before`].
@@ -209,6 +212,8 @@ impl Gateway {
             set_mode(&path, 0o600);
             path
         };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
+        let port = listener.local_addr().expect("its address").port();
         let line = |key: &str, path: PathBuf| format!("{key} = {:?}", path.display().to_string());
         let host_lines = [
             "onelogin.url = \"https://localhost\"",
@@ -218,8 +223,7 @@ impl Gateway {
         let host_config = [&host_lines[..], host_config].concat().join("\n");
         let socket = folder.path().join("haproxy.sock");
         let mut lines = vec![
-            // Replaced below: nobody else gets the port meanwhile.
-            "listen = [\"127.0.0.1:1\"]".to_owned(),
+            format!("listen = [\"127.0.0.1:{port}\"]"),
             "hosts = [\"*.hosts.test\"]".to_owned(),
             line("certificate", write("gateway.pem", &certificates.gateway)),
             line("hosts_ca", write("hosts-ca.pem", &certificates.hosts_ca)),
@@ -253,7 +257,9 @@ impl Gateway {
         let said = String::from_utf8_lossy(&printed.stderr);
         assert!(printed.status.success(), "pam-onelogin: {said}");
         let text = String::from_utf8(printed.stdout).expect("text");
-        let text = text.replace("bind 127.0.0.1:1 ssl", "bind fd@0 ssl");
+        write("printed.cfg", &text);
+        // No other program gets the port meanwhile.
+        let text = text.replace(&format!("bind 127.0.0.1:{port} ssl"), "bind fd@0 ssl");
         assert!(text.contains("bind fd@0 ssl"), "{text}");
         // HAProxy compares no address with a certificate. The simulator's has this name, too.
         let text = text.replace(
@@ -261,8 +267,6 @@ impl Gateway {
             "sni str(localhost) verifyhost localhost",
         );
         let config = write("haproxy.cfg", &text);
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
-        let port = listener.local_addr().expect("its address").port();
         check(&config, listener.try_clone().expect("the listener"));
         let log = File::create(folder.path().join("log")).expect("a log");
         let mut command = haproxy(&config);
