@@ -13,10 +13,11 @@ use tool::{Ran, at, on_terminal, run, tool};
 use world::{NAME, TOTP_CODE as CODE, World};
 
 /// Each command that only looks, and so has a result at once.
-const LOOKS: [&[&str]; 7] = [
+const LOOKS: [&[&str]; 8] = [
     &["check", "--offline"],
     &["completions", "bash"],
     &["factors", NAME],
+    &["gateway", "check"],
     &["limits", "reset", NAME],
     &["map", "export", NAME],
     &["status", NAME],

@@ -13,6 +13,7 @@ mod named_stack;
 mod names;
 mod network;
 mod onelogin;
+pub(crate) mod own_gateway;
 mod proof;
 mod replies;
 pub(crate) mod root_shell;

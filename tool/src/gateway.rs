@@ -1,7 +1,7 @@
 //! The gateway between the hosts and OneLogin: its settings, the configuration of its `HAProxy`, and the keeper
 //! of its token.
 
-mod allowed;
+pub(crate) mod allowed;
 pub(crate) mod handover;
 pub(crate) mod haproxy;
 pub(crate) mod keeper;

@@ -10,9 +10,9 @@
 //! | `login` | logins by the module's own code: predictions, test logins, past decisions | `outcome`, `ui`, `host` |
 //! | `pam_stack` | stacks as libpam reads and walks them, and as they are edited; values only | nothing |
 //! | `sshd` | the files of sshd, its settings by `sshd -T`, and the running sshd | `outcome`, `ui`, `host`, `pam_stack` |
-//! | `examine` | what is wrong with a machine, and what to do | `outcome`, `ui`, `host`, `login`, `pam_stack`, `sshd` |
-//! | `change` | stacks and settings of sshd: planned, tried, recorded, rolled back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
 //! | `gateway` | the gateway between hosts and OneLogin: its settings, the configuration of its `HAProxy`, and the keeper of its token | `outcome`, `host` |
+//! | `examine` | what is wrong with a machine or a gateway, and what to do | `outcome`, `ui`, `host`, `login`, `pam_stack`, `sshd`, `gateway` |
+//! | `change` | stacks and settings of sshd: planned, tried, recorded, rolled back | `outcome`, `ui`, `host`, `pam_stack`, `sshd` |
 //! | `verb` | the commands, a file each, with its `Options` and `run` | all of these |
 #![cfg_attr(
     not(test),

@@ -183,6 +183,28 @@ fn forms(call: &'static Endpoint, config: &Config, rows: &mut Vec<Row>) {
     }
 }
 
+/// The URL of a look-up that a host with this configuration can send. It names a user who does not exist, where hosts look up
+/// users by name.
+pub(crate) fn look_up(config: &Config) -> String {
+    let Some(attribute) = &config.users.attribute else {
+        let call = match config.onelogin.version {
+            Version::V1 => &calls::OTP_DEVICES,
+            Version::V2 => &calls::DEVICES,
+        };
+        return call.with(&["1"]);
+    };
+    let call = match attribute {
+        Attribute::UserPrincipalName => &calls::FIND_USER_BY_PRINCIPAL,
+        _ => &calls::FIND_USER,
+    };
+    let name = attribute.name();
+    format!(
+        "{}?{name}=pam-onelogin-check&fields={}&limit=2",
+        call.path,
+        fields(attribute, &name)
+    )
+}
+
 /// A path with a regular expression for each id, and what follows it.
 fn url(path: &str, id: &str, query: &str) -> String {
     let mut url = String::new();
@@ -201,11 +223,16 @@ fn url(path: &str, id: &str, query: &str) -> String {
 /// The query of a look-up by an attribute.
 fn query(attribute: &Attribute) -> String {
     let name = literal(&attribute.name());
-    let fields = match attribute {
+    let fields = fields(attribute, &name);
+    format!("\\?{name}={NAME}&fields={fields}&limit=2")
+}
+
+/// What a look-up asks about the user.
+fn fields(attribute: &Attribute, name: &str) -> String {
+    match attribute {
         Attribute::Custom(_) => "id".to_owned(),
         _ => format!("id%2C{name}%2Cstate%2Cstatus"),
-    };
-    format!("\\?{name}={NAME}&fields={fields}&limit=2")
+    }
 }
 
 fn user(path: &'static str) -> Option<User> {

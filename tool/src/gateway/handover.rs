@@ -20,8 +20,8 @@ const END: &str = "end";
 /// How long to wait for `HAProxy`.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The longest answer of `HAProxy` that is read, in bytes.
-const LONGEST: u64 = 16 << 10;
+/// The longest answer of `HAProxy` that is read, in bytes: a list of more revoked certificates than there are hosts.
+const LONGEST: u64 = 16 << 20;
 
 /// The file of the map can be read by its owner and by the group, in which `HAProxy` is.
 const MODE: u32 = 0o640;
@@ -72,6 +72,20 @@ impl Haproxy {
         })
     }
 
+    /// The end of the token in the map of the running `HAProxy`, in seconds since 1970; `None` without a token. The token
+    /// itself is not read.
+    pub(crate) fn end(&self) -> Result<Option<u64>, Failure> {
+        let map = escaped(&self.map);
+        let answer = self.ask(&format!("get map {map} {END}\n"))?;
+        if answer.contains("found=no") {
+            return Ok(None);
+        }
+        let value = answer.split_once("value=\"");
+        let value = value.and_then(|(_, behind)| behind.split('"').next());
+        let end = value.and_then(|value| value.parse().ok());
+        end.map_or_else(|| Err(self.unexpected(&answer)), |end| Ok(Some(end)))
+    }
+
     /// A command that has no answer if it succeeds.
     fn command(&self, command: &str) -> Result<(), Failure> {
         let answer = self.ask(command)?;
@@ -82,7 +96,8 @@ impl Haproxy {
         }
     }
 
-    fn ask(&self, command: &str) -> Result<String, Failure> {
+    /// The answer to a command, which ends with a line feed.
+    pub(crate) fn ask(&self, command: &str) -> Result<String, Failure> {
         talk(&self.socket, command).map_err(|error| Failure::at(&self.socket, error))
     }
 
@@ -107,7 +122,7 @@ fn size(held: &Held) -> usize {
 }
 
 /// A path as a word of a command.
-fn escaped(path: &Path) -> String {
+pub(crate) fn escaped(path: &Path) -> String {
     let mut word = String::new();
     for c in path.to_string_lossy().chars() {
         if matches!(c, '\\' | ' ' | ';') {

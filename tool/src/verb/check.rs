@@ -62,7 +62,7 @@ pub(crate) struct Options {
 
 /// How much to show.
 #[derive(Args)]
-struct Detail {
+pub(crate) struct Detail {
     /// Also show passed checks and informational messages
     #[arg(short, long, conflicts_with = "quiet")]
     verbose: bool,
@@ -156,35 +156,47 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
     let trials = options.trials();
     findings.extend(trials.iter().map(OnTrial::finding));
     words.trial = trials.first().map(OnTrial::confirm);
-    // The order of the examiners stays within a severity.
-    findings.sort_by_key(|finding| finding.severity);
-    let width = width();
-    let shown = |finding: &&Finding| options.detail.verbose || finding.severity.is_bad();
-    for finding in findings.iter().filter(shown) {
-        context.console.say(&finding.text(width));
-    }
-    let count = |severity| {
-        let found = findings.iter().filter(|found| found.severity == severity);
-        found.count()
-    };
-    let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
-    if !options.detail.quiet {
-        let next = next(&context.config, options, &findings, &words);
-        let text = format!("{} {next}", summary(faults, warnings));
-        let colour = match (faults, warnings) {
-            (0, 0) => Paint::Good,
-            (0, _) => Paint::Warning,
-            _ => Paint::Bad,
+    let next = |findings: &[Finding]| next(&context.config, options, findings, &words);
+    Ok(options.detail.report(context, findings, next))
+}
+
+impl Detail {
+    /// Shows findings, the worst first, and below them how many are bad and what to type next.
+    pub(crate) fn report(
+        &self,
+        context: &Context,
+        mut findings: Vec<Finding>,
+        next: impl FnOnce(&[Finding]) -> String,
+    ) -> Exit {
+        // The order of the examiners stays within a severity.
+        findings.sort_by_key(|finding| finding.severity);
+        let width = width();
+        let shown = |finding: &&Finding| self.verbose || finding.severity.is_bad();
+        for finding in findings.iter().filter(shown) {
+            context.console.say(&finding.text(width));
+        }
+        let count = |severity| {
+            let found = findings.iter().filter(|found| found.severity == severity);
+            found.count()
         };
-        context.console.say(&paint(colour, &wrap(&text, 0, width)));
+        let (faults, warnings) = (count(Severity::Fault), count(Severity::Warning));
+        if !self.quiet {
+            let text = format!("{} {}", summary(faults, warnings), next(&findings));
+            let colour = match (faults, warnings) {
+                (0, 0) => Paint::Good,
+                (0, _) => Paint::Warning,
+                _ => Paint::Bad,
+            };
+            context.console.say(&paint(colour, &wrap(&text, 0, width)));
+        }
+        let is_bad = findings.iter().any(|finding| finding.severity.is_bad());
+        context.console.document(&Result {
+            faults,
+            warnings,
+            findings: findings.into_iter().map(Finding::cleaned).collect(),
+        });
+        if is_bad { Exit::Bad } else { Exit::Good }
     }
-    let is_bad = findings.iter().any(|finding| finding.severity.is_bad());
-    context.console.document(&Result {
-        faults,
-        warnings,
-        findings: findings.into_iter().map(Finding::cleaned).collect(),
-    });
-    Ok(if is_bad { Exit::Bad } else { Exit::Good })
 }
 
 /// Lists the ways in.

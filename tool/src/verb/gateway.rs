@@ -1,5 +1,7 @@
-//! `gateway config` prints the configuration of a gateway's `HAProxy`; `gateway token` keeps its token.
+//! `gateway config` prints the configuration of a gateway's `HAProxy`; `gateway token` keeps its token; `gateway check` checks
+//! all of it.
 
+mod check;
 mod token;
 
 use crate::gateway::haproxy;
@@ -26,6 +28,8 @@ struct Place {
 
 #[derive(Subcommand)]
 enum What {
+    /// Check this gateway, and report problems
+    Check(check::Options),
     /// Print haproxy.cfg for this gateway
     Config(Place),
     /// Keep a valid access token at the gateway, until SIGTERM
@@ -35,6 +39,7 @@ enum What {
 /// Does it.
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     match &options.what {
+        What::Check(options) => Ok(check::run(context, options)),
         What::Config(Place { settings }) => {
             let settings = Settings::load(settings)?;
             context.console.print(&haproxy::config(&settings)?);
