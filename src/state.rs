@@ -37,6 +37,9 @@ const MAX_FILE: u64 = 8 << 10;
 const LOCK_PATIENCE: Duration = Duration::from_secs(2);
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
+/// How many entries [`State::tried`] makes: at least as many entries and folders as one login makes.
+const TRIED_ENTRIES: usize = 12;
+
 /// How much of a folder is read at once, in bytes: more than the folder of a user holds.
 const FOLDER_BUFFER: usize = 32 << 10;
 
@@ -91,6 +94,18 @@ impl State {
             boot,
             patience: Cell::new(LOCK_PATIENCE),
         }
+    }
+
+    /// Also tries what a login does: makes as many entries as a login can need, and removes them. If this
+    /// fails, as on a full or read-only file system, the folder cannot be used. For an admin's tool.
+    #[must_use]
+    pub fn tried(mut self) -> Self {
+        let error = self.try_entries().err();
+        if let Some((folder, error)) = self.folder.as_ref().ok().zip(error) {
+            let what = format!("{}: cannot be written: {error}", folder.display());
+            self.folder = Err(StateError(what));
+        }
+        self
     }
 
     /// No folder: nothing is kept, and nothing that was kept is believed.
@@ -202,6 +217,22 @@ impl State {
             }
         }
         Err(ErrorKind::NotFound.into())
+    }
+
+    /// Makes a folder with [`TRIED_ENTRIES`] entries, and removes it again. A login removes what a process
+    /// leaves that is killed here: the name is that of a draft.
+    fn try_entries(&self) -> io::Result<()> {
+        let folder = format!(".try.{}", gettid());
+        let entries = (0..TRIED_ENTRIES).map(|number| number.to_string());
+        let tried = entries.clone().try_for_each(|entry| {
+            let made = self.link(&folder, &entry, "-");
+            made.map(|_| ())
+        });
+        for entry in entries {
+            self.remove(&format!("{folder}/{entry}"));
+        }
+        self.remove_folder(&folder);
+        tried
     }
 
     /// What an entry leads to; `None` when it is not there.
@@ -466,6 +497,25 @@ mod tests {
         state.remove("u/a");
         assert_eq!(listing.names().unwrap(), ["b"], "listed anew");
         assert!(state.listing("v").unwrap().is_none());
+    }
+
+    #[test]
+    fn a_folder_is_tried_and_nothing_is_left_in_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let tried = state(&dir).tried();
+        assert_eq!(tried.trouble(), None);
+        assert_eq!(count(&tried), 0);
+        let removed = state(&dir);
+        std::fs::remove_dir(dir.path().join("state")).unwrap();
+        let trouble = removed.tried().trouble().unwrap().to_string();
+        let begin = format!(
+            "{}: cannot be written: ",
+            dir.path().join("state").display()
+        );
+        assert!(trouble.starts_with(&begin), "{trouble}");
+        let nowhere = State::nowhere();
+        let why = nowhere.trouble().cloned();
+        assert_eq!(nowhere.tried().trouble().cloned(), why);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use pam_host::root::Stage;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
 use tool::{Ran, assert_documented, at, has, on_terminal, run, tool};
 use world::{NAME, World, push, totp};
 
@@ -279,4 +280,88 @@ fn a_thousand_users_are_looked_up_at_the_pace_that_onelogin_wants() {
     assert_eq!(onelogin.count("POST", "/token"), 1);
     let asked = onelogin.requests().len() as u64;
     assert!((2 * USERS..2 * USERS + 30).contains(&asked), "{asked}");
+}
+
+/// Makes folders until no inode is free.
+const FILL: &str = "i=0; while mkdir $0/filler-$i 2>/dev/null; do i=$((i+1)); done; ";
+
+/// A run of the tool that sees a file system of its own here, after this was done to it.
+fn on_mounted(world: &World, folder: &str, options: &str, then: &str, arguments: &[&str]) -> Ran {
+    let script =
+        format!("mount -t tmpfs -o mode=700,{options} tmpfs $0 && {{ {then}exec \"$@\"; }}");
+    let tool = at(&world.place, arguments);
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", &script, folder]);
+    command.arg(tool.get_program()).args(tool.get_args());
+    run(command, &[])
+}
+
+/// What `check` found about the folder.
+fn fault_of_the_state(checked: &Ran) -> Value {
+    assert_eq!(checked.code, 1, "{}", checked.out);
+    let document = checked.json();
+    let findings = document["findings"].as_array().unwrap();
+    let found = findings.iter().find(|found| found["id"] == "state");
+    let found = found.unwrap_or_else(|| panic!("{}", checked.out));
+    assert_eq!(found["severity"], "fault");
+    found.clone()
+}
+
+/// A full file system is one without a free inode: a login makes entries, and each needs one.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn where_no_entry_can_be_made_check_is_a_fault_and_users_says_that_no_user_can_log_in() {
+    for (options, then, cause, advice) in [
+        (
+            "nr_inodes=64",
+            FILL,
+            "No space left on device",
+            "df -i STATE; df -h STATE",
+        ),
+        (
+            "ro",
+            "",
+            "Read-only file system",
+            "type: findmnt -T STATE; sudo mount -o remount,rw STATE",
+        ),
+    ] {
+        let world = world(&[]);
+        let state = world.place.state_path();
+        pam_host::place::make_folder(&state);
+        let state = state.to_str().unwrap();
+        let under = |arguments: &[&str]| on_mounted(&world, state, options, then, arguments);
+        let found = fault_of_the_state(&under(&["--json", "check"]));
+        has(found["what"].as_str().unwrap(), cause);
+        let advice = advice.replace("STATE", state);
+        has(found["advice"].as_str().unwrap(), &advice);
+
+        let ran = under(&["users", NAME, "root"]);
+        assert_eq!(ran.code, 1, "{}", ran.out);
+        has(&ran.out, "0 would pass");
+        let line = ran
+            .err
+            .lines()
+            .find(|line| line.starts_with("No user can log in"));
+        let line = line.unwrap_or_else(|| panic!("{}", ran.err));
+        assert!(
+            line.contains(cause) && line.ends_with("; type: pam-onelogin check"),
+            "{line}"
+        );
+        has(&under(&["factors", NAME]).err, cause);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn where_the_folder_cannot_be_made_because_no_inode_is_free_check_is_a_fault() {
+    let world = world(&[]);
+    let above = world.place.path().join("above");
+    pam_host::place::make_folder(&above);
+    let above = above.to_str().unwrap();
+    world.config(&[&format!("state_dir = \"{above}/state\"")]);
+    let options = "nr_inodes=64";
+    let checked = on_mounted(&world, above, options, FILL, &["--json", "check"]);
+    let found = fault_of_the_state(&checked);
+    has(found["what"].as_str().unwrap(), "no inode is free");
+    has(found["advice"].as_str().unwrap(), &format!("df -i {above}"));
 }

@@ -49,11 +49,17 @@ impl Writers {
 /// A folder that other users can write to, on the file system where this folder is or will be created. A
 /// folder that every user can write to is preferred.
 pub(crate) fn shared_with(folder: &Path) -> Option<Shared> {
+    search(&root_of(folder)?)
+}
+
+/// Where the file system is mounted on which this folder is or will be created.
+pub(crate) fn root_of(folder: &Path) -> Option<PathBuf> {
     let there = folder.ancestors().find(|above| above.exists())?;
     let there = there.canonicalize().ok()?;
     let device = there.metadata().ok()?.dev();
     let is_here = |path: &Path| path.metadata().is_ok_and(|found| found.dev() == device);
-    search(there.ancestors().take_while(|path| is_here(path)).last()?)
+    let root = there.ancestors().take_while(|path| is_here(path)).last();
+    root.map(Path::to_owned)
 }
 
 /// The same search below this folder, level by level.

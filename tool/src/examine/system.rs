@@ -1,12 +1,13 @@
 //! What the module needs from this host: the folder of its private files, the log, `SELinux`.
 
-use crate::examine::shared_file_system::{Shared, shared_with};
+use crate::examine::shared_file_system::{Shared, root_of, shared_with};
 use crate::examine::subject::Subject;
 use crate::host::programs::output_of;
 use crate::host::state_mount;
 use crate::ui::finding::Finding;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 use pam_onelogin::config::file::load;
 use pam_onelogin::host::uids;
@@ -31,16 +32,18 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
     // Opened only if it exists: opening would create it.
     let trouble = if folder.symlink_metadata().is_ok() {
         let state = State::open(folder, trusted);
-        state.trouble().map(ToString::to_string)
+        let trouble = state.trouble().map(ToString::to_string);
+        let trouble = trouble.or_else(|| unwritable(folder));
+        trouble.or_else(|| state.tried().trouble().map(ToString::to_string))
     } else {
         let parents = trusted.check_parents(folder);
         parents.err().map(|error| error.to_string())
     };
-    if let Some(trouble) = trouble.or_else(|| unwritable(first_there(folder)?)) {
+    let trouble = trouble.or_else(|| unwritable(first_there(folder)?));
+    if let Some(trouble) = trouble.or_else(|| full(first_there(folder)?)) {
         let (what, command) = trouble.split_once("; type: ").unwrap_or((&trouble, ""));
         let advice = if command.is_empty() {
-            let folder = folder.display();
-            format!("root must be able to write there; type: ls -ld {folder}")
+            advice_to_write(folder)
         } else {
             format!("type: sudo {command}")
         };
@@ -83,6 +86,33 @@ fn unwritable(folder: &Path) -> Option<String> {
     let errno = faccessat(AT_FDCWD, folder, rights, AtFlags::AT_EACCESS).err()?;
     let folder = folder.display();
     Some(format!("{folder}: cannot be written: {}", errno.desc()))
+}
+
+/// Why no entry can be made in a folder: no inode is free. Only looked at, as the folder is not ours.
+fn full(folder: &Path) -> Option<String> {
+    let file_system = statvfs(folder).ok()?;
+    // A file system without a fixed number of inodes reports 0 of 0.
+    let is_full = file_system.files() > 0 && file_system.files_free() == 0;
+    is_full.then(|| format!("{}: no inode is free", folder.display()))
+}
+
+/// What to type if this folder cannot be written.
+fn advice_to_write(folder: &Path) -> String {
+    let (there, root) = (first_there(folder).unwrap_or(folder), root_of(folder));
+    let (Ok(file_system), Some(root)) = (statvfs(there), root) else {
+        return format!("type: ls -ld {}", folder.display());
+    };
+    let (there, root) = (there.display(), root.display());
+    if file_system.flags().contains(FsFlags::ST_RDONLY) {
+        return format!("type: findmnt -T {there}; sudo mount -o remount,rw {root}");
+    }
+    let is_out_of_inodes = file_system.files() > 0 && file_system.files_available() < FEW_INODES;
+    if is_out_of_inodes || file_system.blocks_available() == 0 {
+        return format!(
+            "to see what is used, type: df -i {there}; df -h {there}; then remove files on {root}, or make it larger"
+        );
+    }
+    format!("root must be able to write there; type: ls -ld {there}")
 }
 
 /// The finding about a file system that other users can fill.
@@ -161,6 +191,9 @@ fn policy(enforces: &str, modules: Option<&str>) -> Finding {
         .advice("type: semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
     }
 }
+
+/// With fewer free inodes than this, the lack of inodes is why no entry can be made: a login makes fewer.
+const FEW_INODES: u64 = 16;
 
 /// The socket of the local log.
 const LOG: &str = "/dev/log";

@@ -72,7 +72,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
     let trusted = Trusted::of(uids());
-    let state = State::open(&config.state_dir, trusted);
+    let state = State::open(&config.state_dir, trusted).tried();
     let mut http = Http::new(config, trusted, None);
     let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
     let subject = outlook.subject(&options.user);

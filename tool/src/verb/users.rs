@@ -62,7 +62,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let names = options.whom.names()?;
     announce(console, config, names.len(), 1);
     let trusted = Trusted::of(uids());
-    let state = State::open(&config.state_dir, trusted);
+    let state = State::open(&config.state_dir, trusted).tried();
     let mut http = Http::new(config, trusted, None);
     let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
     let mut counts = Counts::default();
@@ -88,6 +88,14 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         users.push(entry);
     }
     counts.show(console);
+    if let Some(trouble) = state.trouble() {
+        let trouble = trouble.to_string();
+        // `check` shows the command, too.
+        let (what, _) = trouble.split_once("; type: ").unwrap_or((&trouble, ""));
+        console.note(&format!(
+            "No user can log in, because logins cannot be counted: {what}; type: pam-onelogin check"
+        ));
+    }
     let exit = counts.exit();
     console.document(&Document {
         users,

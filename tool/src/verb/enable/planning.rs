@@ -277,7 +277,7 @@ fn unchanged(mut failure: Failure) -> Failure {
 /// Asks OneLogin, and no person, whether this user could log in; the failure says why not, and what to type.
 pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<(), Failure> {
     let trusted = Trusted::of(uids());
-    let state = State::open(&loaded.config.state_dir, trusted);
+    let state = State::open(&loaded.config.state_dir, trusted).tried();
     if let Some(trouble) = state.trouble() {
         return Err(unchanged(Failure::new(format!(
             "no user can log in, because logins cannot be counted: {trouble}"
