@@ -348,18 +348,26 @@ fn usable(path: &Path, trusted: Trusted) -> Result<(), StateError> {
     if !metadata.is_dir() {
         return Err(trouble(&"is not a folder"));
     }
+    // `rm -r` fails for a folder that something is mounted on.
+    let folder = path.display();
+    let private = format!("chmod 700 {folder}");
+    // Another user may have put an entry there, which a narrower mode would not remove.
+    let emptied =
+        format!("chown root:root {folder} && {private} && find {folder} -mindepth 1 -delete");
     if !trusted.owns(metadata.uid()) {
         let owner = metadata.uid();
         return Err(trouble(&format_args!(
-            "belongs to uid {owner}; type: rm -r {}",
-            path.display()
+            "belongs to uid {owner}; type: {emptied}"
+        )));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(trouble(&format_args!(
+            "is writable by other users; type: {emptied}"
         )));
     }
     if metadata.mode() & 0o077 != 0 {
-        // Others may have put something there, which a narrower mode would not take away.
         return Err(trouble(&format_args!(
-            "is accessible to other users; type: rm -r {}",
-            path.display()
+            "is accessible to other users; type: {private}"
         )));
     }
     Ok(())
@@ -536,10 +544,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         std::fs::create_dir(&path).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        let advice = format!("type: rm -r {}", path.display());
-        let trouble = state(&dir).trouble().unwrap().to_string();
-        assert!(trouble.contains(&advice), "{trouble}");
+        let folder = path.display();
+        for (mode, advice) in [
+            (
+                0o777,
+                format!(
+                    "type: chown root:root {folder} && chmod 700 {folder} && find {folder} -mindepth 1 -delete"
+                ),
+            ),
+            (0o755, format!("type: chmod 700 {folder}")),
+        ] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let trouble = state(&dir).trouble().unwrap().to_string();
+            assert!(trouble.ends_with(&advice), "{trouble}");
+        }
         assert!(state(&dir).write("x", b"").is_err());
         assert!(state(&dir).link("u", "x", "-").is_err());
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o700)).unwrap();

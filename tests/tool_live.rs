@@ -734,11 +734,22 @@ fn the_folder_of_private_files_is_looked_at_and_not_made() {
     let world = World::with_totp();
     let state = world.place.state_path();
     pam_host::place::make_folder(&state);
-    set_mode(&state, 0o755);
+    let folder = state.display();
+    for (mode, advice) in [
+        (
+            0o777,
+            format!(
+                "type: sudo chown root:root {folder} && sudo chmod 700 {folder} && sudo find {folder} -mindepth 1 -delete"
+            ),
+        ),
+        (0o755, format!("type: sudo chmod 700 {folder}")),
+    ] {
+        set_mode(&state, mode);
+        let checked = Checked::of(&world, &[]);
+        assert_eq!(checked.severity("state"), ["fault"]);
+        assert_eq!(checked.part("state", "advice"), advice);
+    }
     let checked = Checked::of(&world, &[]);
-    assert_eq!(checked.severity("state"), ["fault"]);
-    let advice = format!("type: sudo rm -r {}", state.display());
-    assert_eq!(checked.part("state", "advice"), advice);
     assert!(
         checked
             .part("state", "why")

@@ -212,7 +212,7 @@ fn who_is_not_known_here_or_a_folder_of_others_is_said() {
     pam_host::place::set_mode(&state, 0o777);
     let ran = run(at(&world.place, &["status", NAME]), &[]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("type: rm -r "), "{}", ran.err);
+    assert!(ran.err.contains("type: chown root:root "), "{}", ran.err);
     let ran = run(at(&world.place, &["limits"]), &[]);
     assert_eq!(ran.code, 2);
 }

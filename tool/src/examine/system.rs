@@ -45,7 +45,7 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
         let advice = if command.is_empty() {
             advice_to_write(folder)
         } else {
-            format!("type: sudo {command}")
+            format!("type: sudo {}", command.replace(" && ", " && sudo "))
         };
         findings.push(
             Finding::fault("state", what)
