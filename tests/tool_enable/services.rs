@@ -161,6 +161,99 @@ fn without_systemd_enable_says_that_nothing_is_mounted_and_goes_on() {
     assert!(!screen.contains("systemd"), "{screen}");
 }
 
+/// A `systemctl` that mounts the folder as the unit does, and a systemd that seems to run. At its end both are gone.
+struct Systemctl;
+
+impl Systemctl {
+    const PATH: &str = "/usr/bin/systemctl";
+
+    fn that_mounts(scene: &Scene) -> Self {
+        let script = format!(
+            "#!/bin/sh\ncase \"$*\" in\n*is-active*|*is-enabled*) exit 1;;\n\
+             *\"enable --now run-pam_onelogin.mount\") exec mount -t tmpfs -o mode=0700,nr_inodes=4096 tmpfs {STATE};;\nesac\n"
+        );
+        scene.stage.write("/run/systemctl", script, 0o755);
+        let none: Option<&str> = None;
+        mount(
+            Some("/run/systemctl"),
+            Self::PATH,
+            none,
+            MsFlags::MS_BIND,
+            none,
+        )
+        .unwrap();
+        fs::create_dir_all("/run/systemd/system").unwrap();
+        Self
+    }
+}
+
+impl Drop for Systemctl {
+    fn drop(&mut self) {
+        // After a failure, something may not be there; a second panic would hide the first.
+        let _ = fs::remove_dir_all("/run/systemd");
+        let _ = umount(Self::PATH);
+        let _ = umount(STATE);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_used_code_stays_used_when_enable_mounts_the_folder_for_counts() {
+    let scene = machine(&[]);
+    fresh_codes();
+    let sudo = |code: &str| {
+        let mut sudo = scene.sudo_as("alice", &["-k", "id", "-un"]);
+        password(&mut sudo);
+        passcode(&mut sudo, code);
+        sudo
+    };
+    // Without systemd first: the folder has no file system of its own.
+    good(enable(&["sudo", "--yes", "--no-trial"]));
+    became_root(sudo(CODES[0]));
+    let names = || {
+        let mut names = names_below(Path::new(STATE));
+        names.sort();
+        names
+    };
+    let (before, device) = (names(), fs::metadata(STATE).unwrap().dev());
+    assert!(before.iter().any(|name| name.contains("/x-")), "{before:?}");
+
+    let systemctl = Systemctl::that_mounts(&scene);
+    let screen = good(enable(&["sudo", "--yes", "--no-trial"]));
+    assert!(
+        screen.contains("is enabled: /run/pam_onelogin has"),
+        "{screen}"
+    );
+    assert_ne!(fs::metadata(STATE).unwrap().dev(), device);
+    assert_eq!(names(), before);
+    let mut again = sudo(CODES[0]);
+    again.expect("OneLogin passcode: ");
+    again.line(CODES[1]);
+    became_root(again);
+    drop(systemctl);
+    good(disable("sudo"));
+}
+
+/// Each name below a folder, as `name mode target`.
+fn names_below(folder: &Path) -> Vec<String> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let metadata = path.symlink_metadata().unwrap();
+        let target = fs::read_link(&path).unwrap_or_default();
+        names.push(format!(
+            "{} {:o} {}",
+            path.display(),
+            metadata.mode(),
+            target.display()
+        ));
+        if metadata.is_dir() {
+            names.extend(names_below(&path));
+        }
+    }
+    names
+}
+
 /// What an admin may have done wrong before `enable`.
 type Break = fn(&mut Scene);
 

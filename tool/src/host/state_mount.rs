@@ -1,17 +1,25 @@
 //! The small file system for the private files, which the unit `run-pam_onelogin.mount` mounts, so that no
-//! local user can fill it by filling `/run`. systemd mounts it; this tool writes no file for it.
+//! local user can fill it by filling `/run`. systemd mounts it; this tool writes no unit for it.
 
 use crate::host::programs::{SYSTEMCTL, UNIT_FOLDERS, systemd_runs, works};
 use crate::ui::console::Console;
-use std::os::unix::fs::MetadataExt as _;
+use pam_onelogin::host::uids;
+use pam_onelogin::state::State;
+use pam_onelogin::trust::Trusted;
+use rustix::fs::{Mode, OFlags, open};
+use std::fs::{DirBuilder, OpenOptions};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, symlink};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 /// Enables the unit permanently, if `state_dir` is the folder that it mounts, and reports the result.
 /// Without it logins work as before, so nothing here is an error.
 ///
-/// The first mount hides what logins have counted in the folder before, and a login that runs at this
-/// moment continues with the folder that it has open. This is accepted, because it happens once per host,
-/// when the administrator asks for it.
+/// The mount hides the entries that logins have made in the folder before, such as used codes and counts, so they
+/// are copied. A login that reads the folder before the copy is complete does not see all of them. This is
+/// accepted: it takes a moment, once per host.
 pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
     if state_dir != Path::new(FOLDER) || is_on() {
         return;
@@ -28,10 +36,23 @@ pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
         return;
     }
     let was_enabled = systemctl(&["is-enabled", UNIT]);
+    let before = Before::open();
     // systemd knows of a file system that is mounted already, and does not mount it a second time.
     if systemctl(&["enable", "--now", UNIT]) {
         // The root of a new tmpfs has the label of any tmpfs, which sshd may not write to.
         works("/usr/bin/systemd-tmpfiles", &["--create", TMPFILES]);
+        if let Err(error) = before.map_or(Ok(()), |before| before.copy(Path::new(FOLDER))) {
+            // The folder below has all entries.
+            if !was_enabled {
+                systemctl(&["disable", UNIT]);
+            }
+            systemctl(&["stop", UNIT]);
+            console.note(&format!(
+                "{UNIT} was stopped, because the entries in {FOLDER} could not be copied: {error}; \
+                 for what to do, type: pam-onelogin check"
+            ));
+            return;
+        }
         console.note(&format!(
             "{UNIT} is enabled: {FOLDER} has a small file system of its own."
         ));
@@ -43,6 +64,71 @@ pub(crate) fn switch_on(console: &Console, state_dir: &Path) {
         systemctl(&["reset-failed", UNIT]);
     }
     without(&format!("{UNIT} could not be enabled"));
+}
+
+/// The folder as it was before something is mounted over it.
+struct Before(OwnedFd);
+
+impl Before {
+    /// Only if a login would use what is in it.
+    fn open() -> Option<Self> {
+        let path = Path::new(FOLDER);
+        path.symlink_metadata().ok()?;
+        let state = State::open(path, Trusted::of(uids()));
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = open(path, flags, Mode::empty()).ok();
+        opened.filter(|_| state.trouble().is_none()).map(Self)
+    }
+
+    fn copy(&self, to: &Path) -> io::Result<()> {
+        // This path leads to the open folder, not to what is mounted over it.
+        let from = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        let from = Path::new(&from);
+        if from.metadata()?.dev() == to.metadata()?.dev() {
+            // It was mounted before.
+            return Ok(());
+        }
+        copy(from, to)
+    }
+}
+
+/// Copies what is in a folder. What exists in the other folder stays as it is: a login has just written it.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    for entry in from.read_dir()? {
+        let entry = entry?;
+        let (old, new) = (entry.path(), to.join(entry.file_name()));
+        let copied = copy_one(&old, &new);
+        if let Err(error) = copied {
+            // A login may remove an entry that has expired.
+            if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) {
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn copy_one(old: &Path, new: &Path) -> io::Result<()> {
+    let metadata = old.symlink_metadata()?;
+    let kind = metadata.file_type();
+    if kind.is_symlink() {
+        return symlink(old.read_link()?, new);
+    }
+    if kind.is_dir() {
+        let made = DirBuilder::new().mode(0o700).create(new);
+        return match made {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => copy(old, new),
+        };
+    }
+    if kind.is_file() {
+        let content = Zeroizing::new(std::fs::read(old)?);
+        let mode = metadata.mode() & 0o600;
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create_new(true).mode(mode).open(new)?;
+        return file.write_all(&content);
+    }
+    Ok(())
 }
 
 /// Says that [`switch_on`] would do so.
