@@ -85,6 +85,91 @@ fn check_says_what_sudo_does_with_a_line_that_libpam_cannot_use_and_how_to_corre
     scene.decision("accepted user=alice");
 }
 
+/// What `check` prints.
+fn checked(further: &[&str]) -> String {
+    let mut command = Command::new(binary("pam-onelogin"));
+    command.arg("check").args(further);
+    String::from_utf8(command.env_clear().output().unwrap().stdout).unwrap()
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_fault_that_denies_every_login_in_sudo_is_corrected_in_a_root_shell() {
+    let scene = machine(&[]);
+    let right = fs::read_to_string(CONFIG).unwrap();
+    let (plain, asking) = (stack_with(""), stack_with(OURS));
+    let wrong_argument = stack_with("auth required pam_onelogin.so behnd=key");
+    let state = "state_dir = \"/etc/passwd\"\nonelogin.url";
+    let group = "users.exempt_groups = [\"no-such-group\"]\nonelogin.url";
+    let offline = &["--offline"][..];
+    let faults = [
+        (
+            "client_id = ",
+            "clientid = ",
+            "FAULT    \"clientid\"",
+            offline,
+        ),
+        (
+            "onelogin.url",
+            group,
+            "FAULT    users.exempt_groups",
+            offline,
+        ),
+        ("onelogin.url", state, "where  /etc/passwd", &[]),
+        (
+            DEFAULT_CLIENT_SECRET,
+            "wrong",
+            "FAULT    OneLogin issued no token",
+            &[],
+        ),
+        (
+            "https://localhost:",
+            "https://localhost.invalid:",
+            "FAULT    the host",
+            &[],
+        ),
+        ("", "", "FAULT    sudo: argument \"behnd=key\"", offline),
+    ];
+    write(&scene, "/etc/pam.d/login", &plain);
+    for (old, new, said, further) in faults {
+        let is_of_stack = old.is_empty();
+        let sudo = if is_of_stack {
+            &wrong_argument
+        } else {
+            &asking
+        };
+        for (sudo_i, ways) in [(&plain, "\"sudo -i\", "), (&asking, "")] {
+            write(&scene, "/etc/pam.d/sudo", sudo);
+            write(&scene, "/etc/pam.d/sudo-i", sudo_i);
+            assert!(right.contains(old), "{old}: {right}");
+            scene
+                .stage
+                .write(CONFIG, right.replacen(old, new, 1), 0o600);
+            assert!(!sudo_runs(&scene), "{new}");
+            let text = checked(further);
+            scene.stage.write(CONFIG, &right, 0o600);
+            assert!(text.contains(said), "{new}: {text}");
+            let ways = if is_of_stack { "\"sudo -i\", " } else { ways };
+            let shell = format!("({ways}\"su -\", or a login as root at the console)");
+            let end = format!("; sudo does not work until then: do this in a root shell {shell}");
+            assert!(text.contains(&end), "{new}: {text}");
+            assert!(!text.contains("sudo pam-onelogin"), "{new}: {text}");
+            assert!(!text.contains("sudoedit"), "{new}: {text}");
+            let last = text.lines().last().unwrap();
+            let next = format!("Next, in a root shell {shell}: ");
+            assert!(last.contains(&next), "{new}: {text}");
+        }
+    }
+    // Where sudo does not call the module, its faults leave sudo as it is.
+    write(&scene, "/etc/pam.d/sudo", &plain);
+    let wrong = right.replacen("client_id = ", "clientid = ", 1);
+    scene.stage.write(CONFIG, wrong, 0o600);
+    assert!(sudo_runs(&scene));
+    let text = checked(&["--offline"]);
+    assert!(text.contains("Next: sudoedit "), "{text}");
+    scene.stage.write(CONFIG, &right, 0o600);
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn disable_names_the_line_of_ours_that_was_misspelt_by_hand_and_what_it_was() {

@@ -1,16 +1,77 @@
 //! A host whose sudo denies every login: what to do there is done in a root shell, and no command begins with sudo.
 
-use crate::examine::named_stack::read;
+use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::stacks::lets_in;
 use crate::examine::subject::Subject;
 use crate::ui::finding::{Finding, Severity};
+use pam_onelogin::args::Args;
+
+/// Faults because of which the module denies every login that it asks about, whatever the stack.
+const DENY_ALL: [&str; 24] = [
+    "client-certificate",
+    "configuration",
+    "file",
+    "gateway-refused",
+    "group-lookup",
+    "group-missing",
+    "module-absent",
+    "module-loads",
+    "name-server",
+    "no-configuration",
+    "no-connection",
+    "no-onelogin",
+    "no-such-host",
+    "onelogin",
+    "onelogin-down",
+    "rate-limited",
+    "scope-missing",
+    "secret-file",
+    "state",
+    "timeout",
+    "tls",
+    "token",
+    "unreadable",
+    "unsafe-tenant",
+];
+
+/// Whether the module denies every login because of this fault.
+fn denies_all(finding: &Finding) -> bool {
+    finding.severity == Severity::Fault && DENY_ALL.contains(&finding.id)
+}
+
+/// Whether the module denies every login through a stack that has this line.
+fn denies_through(finding: &Finding, stack: &NamedStack) -> bool {
+    finding.severity == Severity::Fault && finding.id == "arguments" && is_in(finding, stack)
+}
+
+/// Whether a finding is about a file of this stack.
+fn is_in(finding: &Finding, stack: &NamedStack) -> bool {
+    let place = finding.place.as_ref();
+    place.is_some_and(|place| stack.service.files.contains(&place.path))
+}
+
+/// Whether this stack calls the module with the configuration that is examined.
+fn uses_it(subject: &Subject<'_>, stack: &NamedStack) -> bool {
+    stack.asks()
+        && stack.service.ours().any(|entry| {
+            let words = entry.arguments().iter().map(String::as_bytes);
+            let args = Args::parse(words);
+            args.map_or(true, |args| subject.config.to_str() == Some(&args.config))
+        })
+}
+
+/// Whether every login through this stack is denied, by the stack or because of one of these findings.
+fn is_denied(subject: &Subject<'_>, stack: &NamedStack, findings: &[Finding]) -> bool {
+    let by_module = |finding| denies_all(finding) || denies_through(finding, stack);
+    !lets_in(subject, stack) || uses_it(subject, stack) && findings.iter().any(by_module)
+}
 
 /// How to get a root shell, if sudo denies every login.
-pub(crate) fn root_shell(subject: &Subject<'_>) -> Option<String> {
+pub(crate) fn root_shell(subject: &Subject<'_>, findings: &[Finding]) -> Option<String> {
     let works = |service: &str| {
         let stack = read(subject.machine, service)?;
         let has_stack = stack.service.path.is_some();
-        has_stack.then(|| lets_in(subject, &stack))
+        has_stack.then(|| !is_denied(subject, &stack, findings))
     };
     if works("sudo") != Some(false) {
         return None;
@@ -32,19 +93,20 @@ pub(crate) fn root_shell(subject: &Subject<'_>) -> Option<String> {
 
 /// The findings with advice that needs no sudo, if sudo denies every login.
 pub(super) fn without_sudo(subject: &Subject<'_>, findings: &mut [Finding]) {
-    let Some(shell) = root_shell(subject) else {
+    let Some(shell) = root_shell(subject, findings) else {
         return;
     };
     let sudo = read(subject.machine, "sudo");
-    let files = sudo.map_or_else(Vec::new, |stack| stack.service.files);
+    let calls_us = sudo.as_ref().is_some_and(|sudo| uses_it(subject, sudo));
     for finding in findings {
+        let is_cause = finding.severity == Severity::Fault
+            && sudo.as_ref().is_some_and(|sudo| is_in(finding, sudo))
+            || calls_us && denies_all(finding);
         let Some(advice) = &mut finding.advice else {
             continue;
         };
         *advice = as_root(advice);
-        let is_here = |path| files.contains(path);
-        let place = finding.place.as_ref().map(|place| &place.path);
-        if finding.severity == Severity::Fault && place.is_some_and(is_here) {
+        if is_cause {
             advice.push_str("; sudo does not work until then: do this in a root shell (");
             advice.push_str(&shell);
             advice.push(')');

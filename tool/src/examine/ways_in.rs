@@ -44,7 +44,7 @@ pub(crate) fn ways_in(subject: &Subject<'_>) -> Vec<Way> {
         .collect();
     ways.append(&mut others);
     beyond_pam::in_general(&mut ways);
-    if root_shell(subject).is_some() {
+    if root_shell(subject, &[]).is_some() {
         ways.iter_mut().for_each(Way::close_as_root);
     }
     ways

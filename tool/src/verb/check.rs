@@ -235,12 +235,13 @@ fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
         return (findings, Words::default());
     }
     let subject = options.subject(config);
+    let findings = examine(&subject);
     let words = Words {
         enable: subject.enable_sshd(),
-        root_shell: root_shell(&subject),
+        root_shell: root_shell(&subject, &findings),
         trial: None,
     };
-    (examine(&subject), words)
+    (findings, words)
 }
 
 /// How many faults and warnings there are.
