@@ -348,6 +348,18 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
         has(checked.part("tls", "advice"), part);
         has(checked.what("tls"), "issued by CN=onelogin-simulator");
         assert_eq!(world.requests(), 0);
+        if part != "its CA is not in " {
+            continue;
+        }
+        let advice = checked.part("tls", "advice");
+        assert!(!advice.contains("ca-certificates"), "{advice}");
+        let line = line_with(&world, "ca_file");
+        let end = format!(
+            "otherwise remove ca_file (line {}); while it is set, the system's bundle is not used",
+            line.1
+        );
+        assert!(advice.ends_with(&end), "{advice}");
+        assert_eq!(place(&checked, "tls"), line);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The certificate that a server presents: its names, its issuer and its dates. This is only for the report:
 //! the connection of the module decides whether the certificate is trusted.
 
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Place};
 use pam_onelogin::api::ApiError;
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::Origin;
@@ -96,17 +96,26 @@ impl Shown {
     }
 }
 
-/// The finding about a certificate that the module refuses. `ca` is the file of trusted certificates; `None`
-/// if the system has no bundle.
+/// The file of trusted certificates.
+pub(crate) enum Ca<'a> {
+    /// `onelogin.ca_file` names it, in this line.
+    Configured(&'a str, &'a Place),
+    /// The bundle of the system.
+    System(&'a str),
+    /// The system has no bundle.
+    Missing,
+}
+
+/// The finding about a certificate that the module refuses.
 pub(crate) fn refused(
     error: &ApiError,
     shown: Option<&Shown>,
     origin: &Origin,
     is_proxied: bool,
-    ca: Option<&str>,
+    ca: &Ca<'_>,
 ) -> Finding {
     let host = origin.host();
-    let Some(ca) = ca else {
+    let (Ca::Configured(file, _) | Ca::System(file)) = ca else {
         return Finding::fault("tls", format!("no certificate is trusted: {}", error.detail))
             .why(DENIED)
             .advice(format!(
@@ -128,6 +137,7 @@ pub(crate) fn refused(
              answers for it: compare onelogin.url, and its port, with the address of your tenant",
         );
     }
+    let mut is_about_ca = false;
     let advice = match shown {
         None => format!("if a proxy inspects TLS, set onelogin.ca_file to a file with its CA certificate; otherwise look at the certificate that {host} presents"),
         Some(shown) if shown.ends < now() => {
@@ -139,18 +149,41 @@ pub(crate) fn refused(
         Some(shown) if !shown.has(host) => {
             format!("it is not for {host}; compare onelogin.url with the address of your tenant")
         }
-        Some(shown) => format!(
-            "its CA is not in {ca}; if you trust {}, set onelogin.ca_file to a file with that CA certificate; otherwise install ca-certificates",
-            shown.issuer
-        ),
+        Some(shown) => {
+            is_about_ca = true;
+            format!("its CA is not in {file}; {}", ca.advice(&shown.issuer))
+        }
     };
     let shown = shown.map_or(String::new(), |shown| format!("; it is {}", shown.text()));
-    Finding::fault(
+    let finding = Finding::fault(
         "tls",
         format!("the certificate is refused: {}{shown}", error.detail),
-    )
-    .why(DENIED)
-    .advice(advice)
+    );
+    let place = match ca {
+        Ca::Configured(_, place) if is_about_ca => Some((*place).clone()),
+        _ => None,
+    };
+    finding.of(place).why(DENIED).advice(advice)
+}
+
+impl Ca<'_> {
+    /// What to do if the CA of a certificate, the issuer, is not in this file.
+    fn advice(&self, issuer: &str) -> String {
+        match self {
+            Self::Configured(file, place) => {
+                let line = place.line;
+                let line = line.map_or(String::new(), |line| format!(" (line {line})"));
+                format!(
+                    "if you trust {issuer}, add that CA certificate to {file}; otherwise remove ca_file{line}; while it \
+                     is set, the system's bundle is not used"
+                )
+            }
+            Self::System(_) | Self::Missing => format!(
+                "if you trust {issuer}, set onelogin.ca_file to a file with that CA certificate; otherwise compare \
+                 onelogin.url with the address of your tenant, and look for a proxy that inspects TLS"
+            ),
+        }
+    }
 }
 
 /// Keeps the first certificate, and trusts none.
@@ -225,10 +258,20 @@ mod tests {
     use pam_onelogin::api::ApiTrouble;
 
     #[test]
+    fn where_the_system_has_a_bundle_the_advice_is_not_to_install_one() {
+        let advice = Ca::System("/etc/ssl/certs/ca-certificates.crt").advice("CN=proxy");
+        assert!(!advice.contains("install"), "{advice}");
+        assert!(
+            advice.contains("set onelogin.ca_file to a file"),
+            "{advice}"
+        );
+    }
+
+    #[test]
     fn without_a_bundle_the_advice_names_every_place_of_one() {
         let origin = Origin::parse("https://example.onelogin.com").unwrap();
         let error = ApiError::new(ApiTrouble::Tls, "no CA bundle at its usual places");
-        let finding = refused(&error, None, &origin, false, None);
+        let finding = refused(&error, None, &origin, false, &Ca::Missing);
         assert_eq!(
             finding.what,
             "no certificate is trusted: no CA bundle at its usual places"

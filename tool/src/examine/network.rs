@@ -1,6 +1,6 @@
 //! The network path to OneLogin: name, addresses, TLS.
 
-use crate::examine::certificate;
+use crate::examine::certificate::{self, Ca};
 use crate::examine::replies::{DOWN, of_error};
 use crate::ui::finding::{Finding, Place, Severity};
 use pam_onelogin::api::ApiTrouble;
@@ -13,15 +13,16 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// Checks each step. The result tells whether there is a connection that the module would use. `place` is the line
-/// with the name of the server that this host connects to.
+/// with the name of the server that this host connects to, `ca_place` the one of `ca_file`.
 pub(crate) fn examine(
     config: &Config,
     place: &Place,
+    ca_place: &Place,
     http: &mut Http,
     findings: &mut Vec<Finding>,
 ) -> bool {
     let known = findings.len();
-    let is_connected = steps(config, http, findings);
+    let is_connected = steps(config, ca_place, http, findings);
     // What has to do with the name of the server is shown with its line.
     let mut found = findings.iter_mut().skip(known);
     if let Some(fault) = found.find(|found| found.severity == Severity::Fault) {
@@ -30,7 +31,7 @@ pub(crate) fn examine(
     is_connected
 }
 
-fn steps(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
+fn steps(config: &Config, ca_place: &Place, http: &mut Http, findings: &mut Vec<Finding>) -> bool {
     let origin = &config.onelogin.origin;
     let proxy = config.onelogin.http_proxy.as_ref();
     // The server that this host connects to.
@@ -68,12 +69,17 @@ fn steps(config: &Config, http: &mut Http, findings: &mut Vec<Finding>) -> bool 
             true
         }
         Err(error) if error.trouble == ApiTrouble::Tls => {
+            let ca = match (ca, &config.onelogin.ca_file) {
+                (Some(file), Some(_)) => Ca::Configured(file, ca_place),
+                (Some(file), None) => Ca::System(file),
+                (None, _) => Ca::Missing,
+            };
             findings.push(certificate::refused(
                 &error,
                 shown.as_ref(),
                 origin,
                 proxy.is_some(),
-                ca,
+                &ca,
             ));
             false
         }

@@ -33,7 +33,8 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         Some(_) => "onelogin.http_proxy",
     };
     let place = place_of(subject, server);
-    if !network::examine(&loaded.config, &place, &mut http, findings) {
+    let ca_place = place_of(subject, "onelogin.ca_file");
+    if !network::examine(&loaded.config, &place, &ca_place, &mut http, findings) {
         return;
     }
     let mut replies = Replies::of(&mut http);
