@@ -937,6 +937,16 @@ fn a_group_or_user_in_the_configuration_that_this_host_does_not_have_is_named_wi
 }
 
 #[test]
+fn a_misspelt_group_is_one_finding_that_names_the_group_that_was_meant() {
+    let world = World::with_totp();
+    world.config(&["users.exempt_groups = [\"rooot\"]"]);
+    let checked = Checked::of(&world, &["--user", "alice"]);
+    let advice = checked.part("group-missing", "advice");
+    assert!(advice.starts_with("did you mean \"root\"? "), "{advice}");
+    assert!(checked.all("user").is_empty(), "{}", checked.ran.out);
+}
+
+#[test]
 fn a_path_in_the_url_and_a_file_that_does_not_exist_are_called_so() {
     let world = World::with_totp();
     let text = |url: &str, secret: &str| {

@@ -14,7 +14,7 @@ use pam_onelogin::config::{Config, NoFactor, Version};
 use pam_onelogin::factor::Device;
 use pam_onelogin::id::{UserId, VerificationId};
 use pam_onelogin::login::Deadline;
-use pam_onelogin::login::{Outcome, Unknown};
+use pam_onelogin::login::{Fault, Outcome, Unknown};
 use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::calls::FACTORS;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
@@ -194,6 +194,8 @@ impl Probe<'_> {
                 Err(Unfit::Name) => self.cannot(name, Unknown::Name, None),
                 Err(Unfit::NotMapped) => self.cannot(name, Unknown::NotMapped, None),
             },
+            // The finding about the group says what to do; another user is denied, too.
+            Err(Outcome::Fault(Fault::NoSuchGroup(_))) => None,
             Err(outcome) => self.ends(
                 name,
                 &outcome,

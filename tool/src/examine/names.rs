@@ -1,6 +1,7 @@
 //! The users and groups that the configuration names: whether this host has them.
 
 use crate::examine::subject::Subject;
+use crate::pam_stack::spelling::nearest;
 use crate::ui::finding::Finding;
 use nix::unistd::{Group, User};
 use pam_onelogin::group::PatternList;
@@ -16,6 +17,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let file = File {
         path: subject.config,
         text: &text.unwrap_or_default(),
+        groups: &subject.machine.text_or_empty("/etc/group"),
     };
     let users = &config.users;
     let lists = users.groups.iter().flatten();
@@ -35,6 +37,8 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
 struct File<'a> {
     path: &'a Path,
     text: &'a str,
+    /// The content of `/etc/group`: a directory may have too many groups to list.
+    groups: &'a str,
 }
 
 impl File<'_> {
@@ -56,8 +60,10 @@ impl File<'_> {
         };
         let advice = if id == "group-missing" {
             let path = self.path.display();
+            let near = nearest(name, names_in(self.groups));
+            let meant = near.map_or(String::new(), |near| format!("did you mean \"{near}\"? "));
             format!(
-                "correct or remove the name in {path}; or type: sudo groupadd -- {}",
+                "{meant}correct or remove the name in {path}; or type: sudo groupadd -- {}",
                 quoted(name)
             )
         } else {
@@ -107,6 +113,12 @@ pub(super) fn line_of(text: &str, key: &str, name: &str) -> Option<usize> {
     Some(found.map_or(first, |(index, _)| index) + 1)
 }
 
+/// The names of the groups in a file like `/etc/group`.
+fn names_in(groups: &str) -> impl Iterator<Item = &str> {
+    let lines = groups.lines();
+    lines.filter_map(|line| line.split(':').next())
+}
+
 /// A name as a shell reads it.
 fn quoted(name: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-@".contains(c);
@@ -120,6 +132,32 @@ fn quoted(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_missing_group_gets_the_name_of_a_group_that_it_is_like() {
+        let file = |groups| File {
+            path: Path::new("/etc/pam_onelogin/config.toml"),
+            text: "",
+            groups,
+        };
+        for (groups, begin) in [
+            (
+                "root:x:0:\nbreak-the-glass:x:5:\n",
+                "did you mean \"break-the-glass\"? correct ",
+            ),
+            ("root:x:0:\nbreak:x:5:\n", "correct or remove"),
+            ("", "correct or remove"),
+        ] {
+            let mut findings = Vec::new();
+            file(groups).group("exempt_groups", "break-the-glas", &mut findings);
+            let advice = findings[0].advice.as_deref().unwrap();
+            assert!(advice.starts_with(begin), "{advice}");
+            assert!(
+                advice.ends_with("; or type: sudo groupadd -- break-the-glas"),
+                "{advice}"
+            );
+        }
+    }
 
     #[test]
     fn the_line_of_a_name_is_found_in_a_list_of_several_lines() {

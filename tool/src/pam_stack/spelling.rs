@@ -141,7 +141,7 @@ fn control(text: &str) -> Option<String> {
 }
 
 /// The one word that differs from this one in the fewest letters, if these are few.
-fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(word: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let mut near: Vec<_> = words
         .into_iter()
