@@ -172,6 +172,25 @@ fn a_fault_that_denies_every_login_in_sudo_is_corrected_in_a_root_shell() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn enable_refuses_a_stack_with_a_line_that_libpam_cannot_use_and_says_what_to_write() {
+    let scene = machine(&[]);
+    let stack = stack_with("auth required pam_onelogn.so");
+    write(&scene, "/etc/pam.d/sudo", &stack);
+    for words in ["sudo --yes --no-trial", "sudo --yes --user alice"] {
+        let screen = bad(enable(&words_of(words)));
+        let what = "/etc/pam.d/sudo:2: the module pam_onelogn.so does not exist; did you mean pam_onelogin.so?; \
+                    libpam cannot load it: every login through this stack is denied";
+        let advice =
+            format!("nothing was changed; replace the line with, without the quotes: \"{OURS}\"");
+        assert!(screen.contains(what), "{screen}");
+        assert!(screen.contains(&advice), "{screen}");
+        assert!(!screen.contains("passcode"), "{screen}");
+        assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), stack);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn disable_names_the_line_of_ours_that_was_misspelt_by_hand_and_what_it_was() {
     let scene = machine(&[]);
     let before = stacks();

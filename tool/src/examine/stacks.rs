@@ -17,6 +17,7 @@ use crate::examine::stacks::programs::{
     CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, hides_prompts, needs_no_login,
 };
 use crate::examine::subject::Subject;
+use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{self, FOLDERS, Kind};
 use crate::ui::finding::{Finding, Place, Severity};
@@ -112,6 +113,27 @@ pub(super) fn all(subject: &Subject<'_>) -> Vec<NamedStack> {
         .filter(|name| !is_left_over(name) && !is_part(name))
         .filter_map(|name| read(subject.machine, name))
         .collect()
+}
+
+/// The first line that libpam cannot use in the stacks of these services of this host, as `check` reports it.
+pub(crate) fn unusable_here(config: &Path, services: &[&str]) -> Option<Finding> {
+    let machine = TargetSystem::this();
+    let subject = Subject::of(&machine, config, None);
+    let stacks = all(&subject);
+    let folders = module_folders(&machine);
+    let adviser = Adviser {
+        subject: &subject,
+        stacks: &stacks,
+        folders: &folders,
+    };
+    services.iter().find_map(|name| {
+        let stack = read(&machine, name)?;
+        let judge = judge_of(&subject, name, &stack.service, &folders);
+        let found = judge.lines().into_iter().find(|found| {
+            found.finding.severity == Severity::Fault && BROKEN.contains(&found.finding.id)
+        });
+        Some(adviser.advise(&stack, found?))
+    })
 }
 
 /// A service that was asked for, and does not call the module.

@@ -7,6 +7,7 @@ use crate::change::service::{Service, path, present_stacks, used};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
 use crate::examine::stacks::advice::rewritten_here;
+use crate::examine::stacks::unusable_here;
 use crate::examine::sudo::unasked::unasked;
 use crate::host::files;
 use crate::host::target_system::TargetSystem;
@@ -16,6 +17,7 @@ use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
 use crate::pam_stack::open;
 use crate::ui::console::{Console, Paint, paint};
 use crate::ui::diff::diff;
+use crate::ui::finding::{Finding, Place};
 use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::Loaded;
@@ -68,6 +70,9 @@ impl Change {
                 );
             }
             return Err(Failure(sentences));
+        }
+        if let Some(found) = unusable_here(Path::new(DEFAULT_CONFIG), &self.through) {
+            return Err(unusable(&found));
         }
         for name in &self.through {
             if let Some(fault) = plan::flaw(name, &self.plans, self.behind) {
@@ -295,6 +300,17 @@ pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<
         }
         Word::Pass | Word::Enroll | Word::Exempt => Ok(()),
     }
+}
+
+/// A line that libpam cannot use: where it is, and what to write.
+fn unusable(found: &Finding) -> Failure {
+    let place = found.place.as_ref().map(Place::text).unwrap_or_default();
+    let why = found.why.as_deref().unwrap_or_default();
+    let advice = found.advice.as_deref().unwrap_or_default();
+    Failure(vec![
+        printable(&format!("{place}: {}; {why}", found.what)),
+        printable(&format!("nothing was changed; {advice}")),
+    ])
 }
 
 /// Why the administrator has to edit the stack; shows a text to write, if `check` would accept it.
