@@ -572,7 +572,7 @@ fn users_who_are_looked_up_by_an_address_without_a_domain_are_a_warning_that_nam
     has(checked.part("user", "advice"), line);
     let ran = run(at(&world.place, &["check", NAME]), &[]);
     let next = ran.out.lines().last().unwrap();
-    has(next, "then type: sudo pam-onelogin");
+    has(next, "sudo pam-onelogin");
     assert!(!next.contains(" test "), "{next}");
 
     // The advice, followed to the letter.
