@@ -337,6 +337,7 @@ fn what_could_not_be_looked_up_is_named_in_the_log() {
     }
     assert_eq!(world.requests(), 0);
     // A caller without a name is named by their uid.
+    world.config(&["factors.prompts = 1"]);
     let login = world.place.alone("su").user("root").ids(54_321, 0, 0);
     let outcome = login.answers(["111111"; 3]).run();
     let decision = decision(&outcome);
