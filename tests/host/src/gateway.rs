@@ -429,7 +429,7 @@ impl Gateway {
     /// A connection without TLS.
     ///
     /// # Panics
-    /// When there is none.
+    /// When no connection can be made.
     pub fn raw(&self) -> TcpStream {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         let stream = TcpStream::connect(address).expect("a connection");
@@ -574,7 +574,7 @@ impl Connection {
 /// Two free ports of 127.0.0.1.
 ///
 /// # Panics
-/// When there are none.
+/// When no port is free.
 pub fn ports() -> [u16; 2] {
     let listeners = [0, 1].map(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port"));
     listeners.map(|listener| listener.local_addr().expect("its address").port())

@@ -570,7 +570,7 @@ pub(crate) fn iso(moment: OffsetDateTime) -> String {
     )
 }
 
-/// The moment, by a clock that is so many seconds ahead.
+/// The moment, by a clock that is this many seconds ahead.
 pub(crate) fn clock(ahead: i64) -> OffsetDateTime {
     OffsetDateTime::now_utc() + time::Duration::seconds(ahead)
 }
@@ -580,7 +580,7 @@ pub(crate) fn unix_time(ahead: i64) -> i64 {
     clock(ahead).unix_timestamp()
 }
 
-/// The moment in the form of the header `Date`, by a clock that is so many seconds ahead.
+/// The moment in the form of the header `Date`, by a clock that is this many seconds ahead.
 pub(crate) fn http_date(ahead: i64) -> String {
     let now = clock(ahead);
     let short = |name: String| name.chars().take(3).collect::<String>();

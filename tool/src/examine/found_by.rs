@@ -8,7 +8,7 @@ use pam_onelogin::config::{Attribute, Config};
 use pam_onelogin::login::Unknown;
 use pam_onelogin::map::UserKey;
 
-/// Warns where users are looked up by an address, and their names here are none.
+/// Warns if OneLogin is asked for an address, but the names of the users on this host have no domain.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Some(config) = &subject.settings else {
         return;
