@@ -1,7 +1,7 @@
 //! Each call of OneLogin's API that the client makes, by method and path. The client takes its paths from here, and the list of
 //! calls that a gateway allows is made from here.
 
-/// A call: its method, and its path with `{}` for each id.
+/// A call: its method and its path.
 pub struct Endpoint {
     /// `GET`, `POST` or `PUT`.
     pub method: &'static str,

@@ -29,22 +29,22 @@ impl Identity {
     /// What is wrong with a file, with its path.
     pub(super) fn read(files: &ClientCertificate, trusted: Trusted) -> Result<Self, String> {
         let (cert, key) = (&files.cert, &files.key);
-        // The file with both is a secret, too.
-        let privacy = if cert == key {
-            Privacy::Secret
+        let key_text = read(key, Privacy::Secret, trusted)?;
+        // A file with both is read once: between two reads, a renewed one could take its place.
+        let separate = if cert == key {
+            None
         } else {
-            Privacy::Public
+            Some(read(cert, Privacy::Public, trusted)?)
         };
-        let text = read(cert, privacy, trusted)?;
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&text)
+        let cert_text = separate.as_ref().unwrap_or(&key_text);
+        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(cert_text)
             .collect::<Result<_, _>>()
             .map_err(|error| fault(cert, &format!("is not PEM text: {error}")))?;
         let Some(own) = chain.first() else {
             return Err(fault(cert, "contains no certificate in PEM form"));
         };
         let ends = ends_at(own);
-        let text = read(key, Privacy::Secret, trusted)?;
-        let mut der = PrivateKeyDer::from_pem_slice(&text).map_err(|_| {
+        let mut der = PrivateKeyDer::from_pem_slice(&key_text).map_err(|_| {
             fault(
                 key,
                 "contains no private key in PEM form without a passphrase",
