@@ -91,9 +91,8 @@ fn a_wrong_argument_is_a_fault_of_usage() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("usage: pam-demo"));
 }
 
-#[test]
-fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
-    let mut demo = Pty::spawn(Command::new(DEMO));
+/// Types what a person types who approves a push, and sees each answer.
+fn log_in_by_push(demo: &mut Pty) {
     demo.expect("Password: ");
     demo.line("demo");
     demo.expect("Passcode or option (1-3): ");
@@ -104,6 +103,12 @@ fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
     demo.expect("Approve it, then press Enter");
     demo.line("");
     demo.expect("PAM_SUCCESS: you are logged in.");
+}
+
+#[test]
+fn at_a_terminal_the_phone_is_answered_between_prompt_and_enter() {
+    let mut demo = Pty::spawn(Command::new(DEMO));
+    log_in_by_push(&mut demo);
     assert!(demo.finish().0.success());
 }
 
@@ -174,16 +179,7 @@ fn at_a_terminal_behind_a_gateway_what_to_type_is_shown_and_a_push_lets_in() {
     let mut demo = Pty::spawn(command);
     demo.expect("is a gateway: HAProxy");
     demo.expect("The password is \"demo\". Then type 1 for a push, !approve to approve it");
-    demo.expect("Password: ");
-    demo.line("demo");
-    demo.expect("Passcode or option (1-3): ");
-    demo.line("1");
-    demo.expect("Approve it, then press Enter");
-    demo.line("!approve");
-    demo.expect("[phone] approved");
-    demo.expect("Approve it, then press Enter");
-    demo.line("");
-    demo.expect("PAM_SUCCESS: you are logged in.");
+    log_in_by_push(&mut demo);
     let (status, text) = demo.finish();
     assert!(status.success(), "{text}");
     assert_eq!(calls_behind_a_gateway(&text).len(), 4, "{text}");
