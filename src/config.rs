@@ -37,6 +37,10 @@ pub struct Config {
     /// `failmode_from`: the networks of the ssh clients to which `failmode = "safe"` applies; none is a
     /// loopback network.
     pub failmode_from: Vec<IpNet>,
+    /// `offline`: whether offline codes count when OneLogin gives no answer.
+    pub offline: bool,
+    /// `offline_dir`: the folder of the offline codes.
+    pub offline_dir: PathBuf,
     /// `state_dir`: the folder of the private files.
     pub state_dir: PathBuf,
     /// `log_level = "debug"`: shapes and timings too, never values.

@@ -130,6 +130,13 @@ pub fn boot() -> Result<String, String> {
         .ok_or_else(|| format!("{PATH}: is not an id"))
 }
 
+/// A name for this installation of the system, by `/etc/machine-id`; empty where there is none.
+#[must_use]
+pub fn machine() -> String {
+    let id = read("/etc/machine-id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// Whether the process that [`process_identity`] named is gone for sure. If that is unknown, it
 /// is there.
 #[must_use]

@@ -14,16 +14,19 @@ use crate::login::{
     ApprovalWait, Clock, Denial, Fault, Limit, LimitReached, Login, Memory as _, Outcome, Prompt,
     Report, Unknown,
 };
+use crate::offline::{CodeStore, Holder};
 use crate::onelogin::OneLogin;
 use crate::onelogin::addresses::StoredAddresses;
 use crate::onelogin::http::{RequestTrace, Transport};
 use crate::outage::{Here, NotSafe, SafePlace};
+use crate::reason::Reason;
 use crate::state::State;
+use crate::state::offline_codes::OfflineCodes;
 use crate::state::user_memory::{Action, Person, UserMemory};
 use crate::text::pair;
 use crate::trust::Trusted;
 use crate::user::{Proof, Request, Subject, Uids, Who, who};
-use crate::verdict::Circumstances;
+use crate::verdict::{self, Circumstances};
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -142,8 +145,16 @@ impl HostLogin<'_> {
             config,
             approval_wait(request, uids),
         );
-        decision.report = login.with_outages(safe.ok()).run(subject);
+        let codes = OfflineCodes::of(config, Trusted::of(uids));
+        let holder = subject.as_ref().ok().filter(|_| config.offline);
+        let store = holder.map(|subject| codes.store(Holder::from(*subject)));
+        let store = store.as_ref().map(|store| -> &dyn CodeStore { store });
+        let login = login.with_outages(safe.ok()).with_offline_codes(store);
+        decision.report = login.run(subject);
         decision.remarks = remarks(&decision.report, &state, &user_memory, &user);
+        decision
+            .remarks
+            .extend(offline_remarks(&decision.report, decision.here, &user));
         decision.remarks.extend(transport.remark());
         decision
             .remarks
@@ -153,11 +164,13 @@ impl HostLogin<'_> {
             let _ = user_memory.deny();
             decision.report.outcome = Outcome::Denied(Denial::UserChanged);
         }
-        let is_accepted = matches!(decision.report.outcome, Outcome::Accepted(_));
+        let outcome = &decision.report.outcome;
+        let is_accepted = matches!(outcome, Outcome::Accepted(_));
+        let is_let_in = matches!(outcome, Outcome::Accepted(_) | Outcome::OfflineCode(_));
         if self.has_stack && is_accepted {
             state.record_login(&request.service, &user);
         }
-        if !is_accepted {
+        if !is_let_in {
             user_memory.renew_denial();
         }
         user_memory.sweep(!is_accepted);
@@ -176,6 +189,8 @@ impl Decision {
                 denial_unrecorded: false,
                 held_back: None,
                 odd_devices: 0,
+                without_offline_code: None,
+                removed_offline_codes: 0,
             },
             here: Circumstances {
                 in_ssh: request.ssh_connection.is_some(),
@@ -204,6 +219,10 @@ impl Decision {
             user: self.user(request),
             onelogin_id: self.report.onelogin_id.as_ref().map(UserId::as_str),
             factor: self.report.factor,
+            offline_code: match &self.report.outcome {
+                Outcome::OfflineCode(used) => Some(used),
+                _ => None,
+            },
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),
@@ -243,7 +262,7 @@ fn remarks(
     remarks.extend(user_memory.last_of_the_day().map(|limit| {
         let key = match limit {
             Limit::Challenges => "challenges_per_day",
-            Limit::RefusedCodes => "failures_per_day",
+            Limit::RefusedCodes | Limit::OfflineCodes => "failures_per_day",
         };
         format!(
             "limits.{key} is reached, an attacker may have the user's password or key: {of_user}"
@@ -256,9 +275,44 @@ fn remarks(
     remarks
 }
 
+/// What became of offline codes.
+fn offline_remarks(report: &Report, here: Circumstances, user: &str) -> Vec<String> {
+    let mut remarks = Vec::new();
+    let of_user = pair("user", user);
+    if let Some(without) = &report.without_offline_code {
+        let verdict = verdict::of(without, here);
+        let mut text =
+            format!("OneLogin gave no answer, so an offline code was asked for: {of_user}");
+        for (key, value) in [
+            ("reason", verdict.reason.map(Reason::word)),
+            (
+                "detail",
+                verdict
+                    .detail
+                    .as_deref()
+                    .filter(|detail| !detail.is_empty()),
+            ),
+        ] {
+            if let Some(value) = value {
+                text.push(' ');
+                text.push_str(&pair(key, value));
+            }
+        }
+        remarks.push(text);
+    }
+    if report.removed_offline_codes > 0 {
+        remarks.push(format!(
+            "OneLogin has no active user of this name, so the offline codes were removed: {of_user} removed={}",
+            report.removed_offline_codes
+        ));
+    }
+    remarks
+}
+
 /// Why `failmode = "safe"` did not let the user in, where an administrator may have expected it.
 fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) -> Option<String> {
-    let Outcome::Unavailable(error) = &report.outcome else {
+    let without = report.without_offline_code.as_deref();
+    let Outcome::Unavailable(error) = without.unwrap_or(&report.outcome) else {
         return None;
     };
     let miss = error.miss.filter(|_| config.failmode == FailMode::Safe)?;

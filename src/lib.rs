@@ -13,7 +13,7 @@
 //! | [`module`] | the six PAM entry points and the flow of a login | everything |
 //! | [`host_login`] | one login with everything around it, for the module and the tool | its parts |
 //! | [`onelogin`] | the client of OneLogin's API: http, client, calls, token, addresses, users, cache, v1, v2 | the network; files, reading |
-//! | [`state`] | private files: token, cache, addresses, what is remembered of a user, watched logins | files, writing |
+//! | [`state`] | private files: token, cache, addresses, what is remembered of a user, watched logins, offline codes | files, writing |
 //! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
 //! | [`trust`] | whose files are trusted | files, reading |
 //! | [`log`] | the decision, remarks and debug lines, to syslog | /dev/log |
@@ -26,6 +26,7 @@
 //! | [`reason`] | the one table of the reasons: word, sentence for the user, advice | nothing |
 //! | [`login`] | the flow, and the traits it needs | nothing |
 //! | [`api`] | OneLogin's wire format: replies as values, and what an error means | nothing |
+//! | [`offline`] | offline codes: their form, and how one is used up | nothing |
 //! | [`outage`] | when `failmode = "safe"` lets in | nothing |
 //! | [`user`] | who must log in with OneLogin, who is exempt, by which OneLogin name | nothing |
 //! | [`map`] | names at OneLogin, and the map file of those that differ | nothing |
@@ -34,6 +35,7 @@
 //! | [`factor`] | the table of the factors, devices, the menu, reading an answer | nothing |
 //! | [`group`] | pattern lists over group names | nothing |
 //! | [`id`] | OneLogin's ids | nothing |
+//! | [`digest`] | names made of what they stand for | nothing |
 //! | [`text`], [`secret`] | text that is cleaned, values that are wiped | nothing |
 //! | `listed` | enums that can list their values | nothing |
 #![cfg_attr(
@@ -57,6 +59,7 @@ pub mod args;
 pub mod clock;
 pub mod config;
 pub mod denials;
+pub mod digest;
 pub mod factor;
 pub mod group;
 pub mod host;
@@ -66,6 +69,7 @@ pub mod log;
 pub mod login;
 pub mod map;
 pub mod module;
+pub mod offline;
 pub mod onelogin;
 pub mod outage;
 pub mod pam;

@@ -6,6 +6,24 @@ macro_rules! listed {
     (
         $(#[$attribute:meta])*
         pub enum $name:ident {
+            $( $(#[$about:meta])* $variant:ident ),+ $(,)?
+        }
+    ) => {
+        $(#[$attribute])*
+        pub enum $name {
+            $( $(#[$about])* $variant ),+
+        }
+
+        impl $name {
+            /// Each value once, in the order of the definition.
+            pub fn all() -> impl Iterator<Item = Self> {
+                [ $( Self::$variant ),+ ].into_iter()
+            }
+        }
+    };
+    (
+        $(#[$attribute:meta])*
+        pub enum $name:ident {
             $( $(#[$about:meta])* $variant:ident $(($inner:ident))? ),+ $(,)?
         }
     ) => {

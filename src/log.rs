@@ -1,6 +1,7 @@
 //! One line a decision, to syslog's AUTHPRIV. A log that is full or stalled loses the line: it
 //! never holds up a login (rule R9).
 
+use crate::offline::Used;
 use crate::reason::Reason;
 use crate::text::pair;
 use crate::verdict::{Level, Verdict};
@@ -79,6 +80,8 @@ pub struct Facts<'a> {
     pub onelogin_id: Option<&'a str>,
     /// The factor that was used last.
     pub factor: Option<&'a str>,
+    /// The offline code that let the user in.
+    pub offline_code: Option<&'a Used>,
     /// `PAM_RHOST`
     pub rhost: Option<&'a str>,
     /// `PAM_TTY`
@@ -96,10 +99,13 @@ pub struct Facts<'a> {
 /// The line of a decision: the event, then `key=value`.
 #[must_use]
 pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
+    let left = facts.offline_code.map(|used| used.left.to_string());
     let pairs = [
         ("user", facts.user),
         ("onelogin_id", facts.onelogin_id),
         ("factor", facts.factor),
+        ("left", left.as_deref()),
+        ("issued_by", facts.offline_code.map(|used| used.by.as_str())),
         ("reason", verdict.reason.map(Reason::word)),
         ("detail", verdict.detail.as_deref()),
         ("rhost", facts.rhost),
@@ -195,6 +201,7 @@ mod tests {
             user: Some("alice"),
             onelogin_id: Some("1001"),
             factor: Some("totp"),
+            offline_code: None,
             rhost: Some("evil\nhost reason=x"),
             tty: Some("ssh"),
             ruser: Some(""),

@@ -6,6 +6,7 @@ mod codes;
 mod enrol;
 mod generic_prompt;
 mod look_up;
+mod offline_code;
 mod outcome;
 mod port;
 mod preview;
@@ -24,6 +25,7 @@ pub use setup::{Further, Setup, SetupEnd};
 use crate::api::{Acceptance, ApiError, ApiTrouble};
 use crate::config::Config;
 use crate::id::UserId;
+use crate::offline::CodeStore;
 use crate::outage::SafePlace;
 use crate::user::{Proof, Subject};
 use generic_prompt::Claimant;
@@ -48,6 +50,7 @@ pub struct Login<'a> {
     config: &'a Config,
     approval_wait: ApprovalWait,
     safe: Option<SafePlace>,
+    offline: Option<&'a dyn CodeStore>,
     progress: Progress,
 }
 
@@ -71,6 +74,10 @@ struct Progress {
     until: Duration,
     /// When the push is over that this login has taken the phone for, on its clock.
     phone_until: Option<Duration>,
+    /// How the login would have ended without the offline code that was asked for.
+    without_offline_code: Option<Box<Outcome>>,
+    /// How many offline codes were removed.
+    removed_offline_codes: usize,
 }
 
 /// Whether the denial is written down.
@@ -100,6 +107,7 @@ impl<'a> Login<'a> {
             config,
             approval_wait,
             safe: None,
+            offline: None,
             progress: Progress::default(),
         }
     }
@@ -111,6 +119,13 @@ impl<'a> Login<'a> {
         self
     }
 
+    /// Where OneLogin gives no answer, one of these codes lets in.
+    #[must_use]
+    pub fn with_offline_codes(mut self, codes: Option<&'a dyn CodeStore>) -> Self {
+        self.offline = codes;
+        self
+    }
+
     /// Runs the login of a subject; `Err` is a user who cannot be verified; the prompts are the same.
     #[must_use]
     pub fn run(mut self, subject: Result<&Subject, Unknown>) -> Report {
@@ -119,9 +134,13 @@ impl<'a> Login<'a> {
         } else if self.memory.is_denied() {
             Outcome::Denied(Denial::Before)
         } else {
+            let known = subject.as_ref().ok().copied();
             match self.flow(subject) {
                 Ok(acceptance) => Outcome::Accepted(acceptance),
-                Err(outcome) => outcome,
+                Err(outcome) => {
+                    self.memory.leave_phone();
+                    self.or_offline_code(outcome, known)
+                }
             }
         };
         self.memory.leave_phone();
@@ -133,6 +152,8 @@ impl<'a> Login<'a> {
             denial_unrecorded: self.progress.mark == Mark::Failed,
             held_back: self.progress.held_back,
             odd_devices: self.progress.odd_devices,
+            without_offline_code: self.progress.without_offline_code,
+            removed_offline_codes: self.progress.removed_offline_codes,
         }
     }
 
@@ -218,6 +239,7 @@ impl<'a> Login<'a> {
     fn remember(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Accepted(_) => self.memory.allow(),
+            Outcome::OfflineCode(_) => self.memory.let_in(),
             // A rerun must not prolong it: a host may serve many logins from one process.
             Outcome::Denied(Denial::Before)
             | Outcome::Exempt(_)

@@ -125,6 +125,12 @@ reasons! {
         Interrupted "interrupted" Some(WRONG),
             "The user pressed Ctrl-C.",
             "Nothing to do.";
+        WrongOfflineCode "wrong-offline-code" Some(NO_REPLY),
+            "OneLogin gave no answer, and the user typed no valid offline code.",
+            "An earlier line says why OneLogin gave no answer. To see the codes of the user, type `sudo pam-onelogin offline status USER`.";
+        OfflineCodeKept "offline-code-kept" Some(ASK_ADMIN),
+            "The offline code was right, but it could not be removed from the disk, so it does not count.",
+            "Check that `offline_dir` can be written, also by this service: its file system may be read-only.";
         UsedCode "used-code" Some(WRONG),
             "The last code was used before on this host, and was not sent.",
             "The user must wait for the next code.";
@@ -304,6 +310,8 @@ impl From<Denial> for Reason {
             Denial::PushDeniedLately => Self::PushDeniedLately,
             Denial::TooManyLookUps => Self::TooManyLookUps,
             Denial::PhoneBusy => Self::PhoneBusy,
+            Denial::OfflineCode => Self::WrongOfflineCode,
+            Denial::OfflineCodeKept => Self::OfflineCodeKept,
             Denial::NoKey => Self::NoKey,
             Denial::Before => Self::DeniedBefore,
             Denial::NoState => Self::NoState,

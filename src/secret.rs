@@ -83,10 +83,16 @@ impl Secret {
     /// A copy without the characters that satisfy `test`.
     #[must_use]
     pub fn without(&self, test: impl Fn(char) -> bool) -> Self {
+        self.replaced(|c| (!test(c)).then_some(c))
+    }
+
+    /// A copy with another ASCII character for each; `None` leaves it out.
+    #[must_use]
+    pub fn replaced(&self, other: impl Fn(char) -> Option<char>) -> Self {
         // With room for all of it: a text that grows leaves copies behind that are not wiped.
-        let mut rest = String::with_capacity(self.0.len());
-        rest.extend(self.0.chars().filter(|&c| !test(c)));
-        Self::new(rest)
+        let mut copy = String::with_capacity(self.0.len());
+        copy.extend(self.0.chars().filter_map(other));
+        Self::new(copy)
     }
 
     /// The text as a small decimal number, as one chooses a line of a menu.

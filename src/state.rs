@@ -5,24 +5,23 @@
 //! another folder there, and then that one is meant.
 
 pub mod expiring_files;
+pub mod offline_codes;
 pub mod user_memory;
 mod watched_logins;
 
 use crate::clock::seconds_since_boot;
 use crate::host::boot;
 use crate::login::NoState;
-use crate::secret::Secret;
 use crate::trust::{Privacy, Trusted};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag, open};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::statfs::statfs;
 use nix::unistd::{gettid, mkdir};
-use ring::digest::{Context, SHA256};
 use rustix::fs::RawDir;
 use std::cell::Cell;
 use std::fmt;
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, ErrorKind, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
@@ -147,15 +146,22 @@ impl State {
     /// # Errors
     /// [`NoContent`] when the file is absent, or not ours alone.
     pub fn read(&self, name: &str) -> Result<Zeroizing<Vec<u8>>, NoContent> {
+        self.read_own(self.open_own(name)?)
+    }
+
+    fn open_own(&self, name: &str) -> Result<File, NoContent> {
         let path = self.path(name).map_err(|_| NoContent::Absent)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let opened = open(&path, flags, Mode::empty());
-        let file = opened.map_err(|errno| match errno {
-            Errno::ENOENT => NoContent::Absent,
-            _ => NoContent::Refused,
-        })?;
+        match open(&path, flags, Mode::empty()) {
+            Ok(file) => Ok(File::from(file)),
+            Err(Errno::ENOENT) => Err(NoContent::Absent),
+            Err(_) => Err(NoContent::Refused),
+        }
+    }
+
+    fn read_own(&self, file: File) -> Result<Zeroizing<Vec<u8>>, NoContent> {
         self.trusted
-            .read_opened(File::from(file), Privacy::Secret, MAX_FILE)
+            .read_opened(file, Privacy::Secret, MAX_FILE)
             .map_err(|_| NoContent::Refused)
     }
 
@@ -199,6 +205,45 @@ impl State {
     pub fn remove(&self, name: &str) {
         if let Ok(path) = self.path(name) {
             let _ = std::fs::remove_file(path);
+        }
+    }
+
+    /// Writes a new file in a folder below the own one, which is made if it is absent. When this returns, the file outlasts a
+    /// crash. `content` gets the folder and the file.
+    fn write_new(
+        &self,
+        folder: &str,
+        entry: &str,
+        content: impl FnOnce(&Metadata, &Metadata) -> io::Result<String>,
+    ) -> io::Result<()> {
+        let folder = self.path(folder).map_err(io::Error::other)?;
+        make_folder(&folder)?;
+        let path = folder.join(entry);
+        let mut file = File::from(create(&path)?);
+        let write = || {
+            fchmod(&file, Mode::S_IRUSR | Mode::S_IWUSR)?;
+            let opened = File::open(&folder)?;
+            let content = content(&opened.metadata()?, &file.metadata()?)?;
+            file.write_all(content.as_bytes())?;
+            file.sync_all()?;
+            opened.sync_all()?;
+            File::open(self.path(".").map_err(io::Error::other)?)?.sync_all()
+        };
+        let written: io::Result<()> = write();
+        if written.is_err() {
+            let _ = std::fs::remove_file(path);
+        }
+        written
+    }
+
+    /// Removes a file from a folder below the own one. When this returns, no crash brings it back. `false`: it was not there.
+    fn remove_for_good(&self, folder: &str, entry: &str) -> io::Result<bool> {
+        let folder = self.path(folder).map_err(io::Error::other)?;
+        let opened = File::open(&folder)?;
+        match std::fs::remove_file(folder.join(entry)) {
+            Ok(()) => opened.sync_all().map(|()| true),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -404,50 +449,6 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A file name from what an entry depends on. Names of users and connections never stand in it.
-#[must_use]
-pub fn name(parts: &[&str]) -> String {
-    hexadecimal(digest(parts))
-}
-
-/// As [`name`], as bytes.
-fn raw_name(parts: &[&str]) -> [u8; 16] {
-    let digest = digest(parts).finish();
-    let mut name = [0; 16];
-    for (byte, digit) in name.iter_mut().zip(digest.as_ref()) {
-        *byte = *digit;
-    }
-    name
-}
-
-/// As [`name`], with a secret, too.
-#[must_use]
-pub fn name_with(parts: &[&str], secret: &Secret) -> String {
-    hexadecimal(with(secret.digest(), parts))
-}
-
-fn digest(parts: &[&str]) -> Context {
-    with(Context::new(&SHA256), parts)
-}
-
-fn with(mut context: Context, parts: &[&str]) -> Context {
-    for part in parts {
-        context.update(&part.len().to_be_bytes());
-        context.update(part.as_bytes());
-    }
-    context
-}
-
-/// The first half of a digest.
-fn hexadecimal(context: Context) -> String {
-    let digest = context.finish();
-    let bytes = digest.as_ref().iter().take(16);
-    bytes
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -576,16 +577,6 @@ mod tests {
                 .trouble()
                 .is_some()
         );
-    }
-
-    #[test]
-    fn names_are_digests_and_depend_on_each_part() {
-        let first = name(&["a", "b"]);
-        assert_eq!(first.len(), 32);
-        assert_ne!(first, name(&["ab", ""]));
-        assert_ne!(first, name(&["a", "b", ""]));
-        assert_eq!(first, name(&["a", "b"]));
-        assert!(!name(&["../../etc/passwd"]).contains('/'));
     }
 
     #[test]

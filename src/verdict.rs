@@ -36,7 +36,7 @@ listed! {
     /// What a decision comes to.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Event {
-        /// OneLogin accepted.
+        /// OneLogin accepted, or an offline code did.
         Accepted,
         /// The user is not asked.
         Exempt,
@@ -125,6 +125,14 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             event: Event::LetIn,
             reason: Some(Reason::from(error.trouble)),
             detail: Some(error.detail.clone()),
+            words: None,
+        },
+        Outcome::OfflineCode(_) => Verdict {
+            code: Code::PAM_SUCCESS,
+            level: Level::Warning,
+            event: Event::Accepted,
+            reason: None,
+            detail: None,
             words: None,
         },
         Outcome::Unavailable(error) => here.masked(Verdict {
@@ -229,6 +237,7 @@ mod tests {
     use super::*;
     use crate::api::{ApiError, ApiTrouble};
     use crate::login::Unknown;
+    use crate::offline::tests::used;
     use crate::outage::tests::outage;
     use crate::reason::Group;
     use crate::user::{Exemption, LookupFailed, Unclear};
@@ -362,6 +371,17 @@ mod tests {
         let failed = Outcome::Unknown(Unknown::Unclear(Unclear::Groups(LookupFailed::default())));
         assert_eq!(of(&failed, unproven).words, Some(WRONG));
         assert_eq!(of(&failed, SSH).words, missing.words);
+    }
+
+    #[test]
+    fn r20_an_offline_code_is_an_acceptance_with_a_warning() {
+        let verdict = of(&Outcome::OfflineCode(used()), SSH);
+        assert_eq!(verdict.code, PamResultCode::PAM_SUCCESS);
+        assert_eq!(
+            (verdict.level, verdict.event),
+            (Level::Warning, Event::Accepted)
+        );
+        assert!(!verdict.is_denial());
     }
 
     #[test]

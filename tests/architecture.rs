@@ -128,13 +128,18 @@ fn r01_success_is_said_in_two_places() {
     assert_eq!(files_with("PAM_SUCCESS"), ["module.rs", "verdict.rs"]);
     let count = |name: &str| code_of(&source()[name]).matches("PAM_SUCCESS").count();
     assert_eq!(count("module.rs"), 1, "setcred");
-    assert_eq!(count("verdict.rs"), 2, "accepted; an outage under safe");
+    assert_eq!(
+        count("verdict.rs"),
+        3,
+        "accepted; an offline code; an outage under safe"
+    );
     assert_eq!(files_with("PAM_IGNORE"), ["verdict.rs"]);
     // The proofs for it: their fields are private, so no other file can make one.
     for (proof, file) in [
         ("Acceptance", "api.rs"),
         ("SafePlace", "outage.rs"),
         ("Outage", "outage.rs"),
+        ("OfflineCode", "offline.rs"),
     ] {
         let code = code_of(&source()[file]);
         assert!(

@@ -715,8 +715,7 @@ fn security_names_each_test_of_a_rule_in_the_row_of_that_rule() {
     }
     assert_eq!(
         named.keys().copied().collect::<Vec<_>>(),
-        // R20 is for proofs of this host, which this version does not have.
-        (1..=19).chain([21, 22]).collect::<Vec<_>>()
+        (1..=22).collect::<Vec<_>>()
     );
     let mut seen = 0;
     for test in tests().keys() {

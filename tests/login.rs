@@ -14,10 +14,11 @@ use pam_onelogin::outage::Miss;
 use pam_onelogin::user::{Exemption, LookupFailed, Unclear};
 use script::Step;
 use script::Step::{
-    Activates, Allows, Asks, Checks, CountsAgain, CountsChallenge, Denies, DeniesInVain,
-    Disconnects, Finds, GivesBack, HasCached, Lists, LookUpEnds, LookUpPaused, Looks, Meets,
-    NoChallenge, NoLookUp, NoToken, NotCounted, PhoneBusy, Polls, PollsBriefly,
-    RemembersDeniedPush, RemembersNobody, Tells, TurnsAway, Unprepared, Waits, WaitsFor,
+    Activates, Allows, Asks, Checks, CountsAgain, CountsChallenge, CountsOfflineCode, Denies,
+    DeniesInVain, Disconnects, Finds, GivesBack, HasCached, LetsIn, Lists, LookUpEnds,
+    LookUpPaused, Looks, Meets, NoChallenge, NoLookUp, NoToken, NotCounted, PhoneBusy, Polls,
+    PollsBriefly, RemembersDeniedPush, RemembersNobody, RemovesCode, RemovesCodes, Tells,
+    TurnsAway, Unprepared, Waits, WaitsFor,
 };
 use script::{
     ACCEPTED, CtrlC, INACTIVE, NOBODY, Nobody, NotText, OTHER, Password, REJECTED, SEVERAL, Script,
@@ -2513,4 +2514,253 @@ fn an_enrolment_by_an_administrator_ends_where_there_is_nothing_to_enrol() {
         matches!(nobody, SetupEnd::Ended(Outcome::Unknown(Unknown::User))),
         "{nobody:?}"
     );
+}
+
+const OFFLINE: &str = "OneLogin cannot be reached. Offline code: ";
+const OFFLINE_AGAIN: &str = "Not accepted. OneLogin cannot be reached. Offline code: ";
+
+/// The codes of which each byte is 1, 2 and 3.
+const CODE_1: &str = "040g-2081-040g-2081";
+const CODE_2: &str = "O81O4OG2O81O4OG2";
+const CODE_3: &str = "0C1G60R30C1G60R3";
+
+fn looks(trouble: ApiTrouble) -> Step {
+    Looks("alice", Err(error(trouble)))
+}
+
+/// Alice has the first two of these codes; the look-up ends with this trouble.
+fn without_an_answer(trouble: ApiTrouble, mut steps: Vec<Step>) -> Script {
+    steps.insert(0, looks(trouble));
+    Script::of_steps(steps).offline_codes(&[1, 2])
+}
+
+fn offline<const N: usize>(steps: [Step; N]) -> Script {
+    without_an_answer(ApiTrouble::NoConnection, Vec::from(steps))
+}
+
+#[test]
+fn r20_an_offline_code_is_removed_before_it_lets_in() {
+    for code in [CODE_1, CODE_2] {
+        offline([
+            Asks(OFFLINE, code),
+            CountsOfflineCode(Ok(())),
+            Denies,
+            RemovesCode(Some(true)),
+            LetsIn,
+        ])
+        .ends("accepted factor=offline-code id=-");
+    }
+}
+
+#[test]
+fn r20_a_wrong_offline_code_is_counted_and_may_be_corrected() {
+    offline([
+        Asks(OFFLINE, CODE_3),
+        CountsOfflineCode(Ok(())),
+        Denies,
+        // What cannot be a code is not compared.
+        Asks(OFFLINE_AGAIN, "123456"),
+        Asks(OFFLINE_AGAIN, CODE_2),
+        CountsOfflineCode(Ok(())),
+        RemovesCode(Some(true)),
+        LetsIn,
+    ])
+    .ends("accepted factor=offline-code id=-");
+    let wrong = offline([
+        Asks(OFFLINE, CODE_3),
+        CountsOfflineCode(Ok(())),
+        Denies,
+        Asks(OFFLINE_AGAIN, CODE_3),
+        CountsOfflineCode(Ok(())),
+        Password(OFFLINE_AGAIN),
+    ]);
+    wrong.ends("denied password-typed factor=offline-code id=-");
+}
+
+#[test]
+fn r20_a_code_that_another_login_used_first_or_that_cannot_be_removed_lets_nobody_in() {
+    offline([
+        Asks(OFFLINE, CODE_1),
+        CountsOfflineCode(Ok(())),
+        Denies,
+        RemovesCode(Some(false)),
+        Asks(OFFLINE_AGAIN, ""),
+    ])
+    .ends("denied no-connection factor=offline-code id=-");
+    offline([
+        Asks(OFFLINE, CODE_1),
+        CountsOfflineCode(Ok(())),
+        Denies,
+        RemovesCode(None),
+    ])
+    .ends("denied offline-code-kept factor=offline-code id=-");
+}
+
+#[test]
+fn r20_an_offline_code_that_cannot_be_counted_or_noted_is_not_compared() {
+    for (why, reason) in [
+        (Uncounted::LimitReached(Window), "too-many-codes"),
+        (Uncounted::LimitReached(Day), "too-many-codes-today"),
+        (Uncounted::NoState, "no-state"),
+    ] {
+        offline([Asks(OFFLINE, CODE_1), CountsOfflineCode(Err(why)), Denies])
+            .ends(&format!("denied {reason} factor=offline-code id=-"));
+    }
+    offline([
+        Asks(OFFLINE, CODE_1),
+        CountsOfflineCode(Ok(())),
+        DeniesInVain,
+        Denies,
+    ])
+    .ends("denied no-state factor=offline-code id=-");
+}
+
+#[test]
+fn r20_who_has_no_code_at_hand_is_denied_as_without_one() {
+    offline([Asks(OFFLINE, " ")]).ends("denied no-connection factor=- id=-");
+    offline([Nobody(OFFLINE)]).ends("denied no-connection factor=- id=-");
+}
+
+#[test]
+fn r20_offline_codes_are_for_a_login_without_an_answer_about_the_user() {
+    for trouble in ApiTrouble::all() {
+        let is_offered = !matches!(
+            trouble,
+            ApiTrouble::NotFound
+                | ApiTrouble::RequestRefused
+                | ApiTrouble::BadReply
+                | ApiTrouble::Interrupted
+        );
+        let mut steps = match trouble {
+            // Asked once more: rule R16.
+            ApiTrouble::RateLimited => vec![WaitsFor(Duration::from_secs(1)), looks(trouble)],
+            _ => vec![],
+        };
+        if is_offered {
+            steps.push(Asks(OFFLINE, ""));
+        } else if trouble == ApiTrouble::Interrupted {
+            steps.push(Denies);
+        }
+        without_an_answer(trouble, steps).run();
+    }
+    // An answer about the user: refused codes, a denied push.
+    Script::of([
+        Finds(vec![totp("501")]),
+        Asks(PASSCODE, "111111"),
+        Denies,
+        Checks("501", None, "111111", REJECTED),
+        Asks(AGAIN, "111111"),
+        Checks("501", None, "111111", REJECTED),
+        Asks(AGAIN, "111111"),
+        Checks("501", None, "111111", REJECTED),
+    ])
+    .offline_codes(&[1])
+    .ends("denied wrong-code factor=totp id=1001");
+}
+
+#[test]
+fn r20_a_code_whose_answer_is_lost_may_be_followed_by_an_offline_code() {
+    Script::of([
+        Finds(vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", || Err(error(ApiTrouble::Timeout))),
+        Asks(OFFLINE, CODE_1),
+        CountsOfflineCode(Ok(())),
+        RemovesCode(Some(true)),
+        LetsIn,
+    ])
+    .offline_codes(&[1])
+    .ends("accepted factor=offline-code id=1001");
+}
+
+#[test]
+fn r20_who_has_no_codes_or_no_first_factor_is_not_asked_for_one() {
+    offline([])
+        .offline_codes(&[])
+        .ends("denied no-connection factor=- id=-");
+    Script::of([looks(ApiTrouble::NoConnection)]).ends("denied no-connection factor=- id=-");
+    let unproven = || {
+        Script::of([
+            Unprepared(error(ApiTrouble::NoConnection)),
+            Asks(PASSCODE, CODE_1),
+            Asks(AGAIN, CODE_1),
+            Asks(AGAIN, CODE_1),
+            Denies,
+        ])
+        .unproven()
+        .offline_codes(&[1])
+    };
+    unproven().ends("denied no-connection factor=- id=-");
+    unproven()
+        .unknown(Unknown::Account)
+        .ends("denied no-account factor=- id=-");
+}
+
+#[test]
+fn r19_r20_who_has_offline_codes_is_asked_for_one_where_an_outage_would_let_in() {
+    let outage = || {
+        let missed = || Err(missed(ApiTrouble::NoConnection, Miss::Refused));
+        let pause = WaitsFor(Duration::from_millis(1500));
+        vec![
+            Looks("alice", missed()),
+            pause,
+            Disconnects,
+            Looks("alice", missed()),
+        ]
+    };
+    let script = |steps: Vec<Step>, codes: &[u8]| {
+        let steps = outage().into_iter().chain(steps).collect();
+        Script::of_steps(steps).config(SAFE).offline_codes(codes)
+    };
+    script(vec![], &[]).ends("let in by failmode=safe no-connection factor=- id=-");
+    script(vec![Asks(OFFLINE, "")], &[1]).ends("denied no-connection factor=- id=-");
+    script(vec![Nobody(OFFLINE)], &[1]).ends("denied no-connection factor=- id=-");
+    script(
+        vec![
+            Asks(OFFLINE, CODE_1),
+            CountsOfflineCode(Ok(())),
+            Denies,
+            RemovesCode(Some(true)),
+            LetsIn,
+        ],
+        &[1],
+    )
+    .ends("accepted factor=offline-code id=-");
+}
+
+#[test]
+fn r20_the_codes_of_a_user_whom_onelogin_does_not_have_or_who_is_inactive_are_removed() {
+    let cases: [(fn() -> Step, bool); 4] = [
+        (|| Looks("alice", NOBODY), true),
+        (|| Looks("alice", INACTIVE), true),
+        (|| Looks("alice", SEVERAL), false),
+        (|| Looks("alice", OTHER), false),
+    ];
+    for (looks, is_removed) in cases {
+        for is_proven in [true, false] {
+            let mut steps = vec![looks()];
+            if is_removed {
+                steps.push(RemovesCodes);
+            }
+            if !is_proven {
+                // As for a wrong code: rule R13.
+                steps.insert(0, Asks(PASSCODE, "123456"));
+                steps.extend([
+                    Waits(2),
+                    Asks(AGAIN, "123456"),
+                    Waits(2),
+                    Asks(AGAIN, "123456"),
+                    Waits(2),
+                ]);
+            }
+            steps.push(Denies);
+            let mut script = Script::of_steps(steps).offline_codes(&[1, 2]);
+            if !is_proven {
+                script = script.unproven();
+            }
+            let report = script.report();
+            assert_eq!(report.removed_offline_codes, if is_removed { 2 } else { 0 });
+        }
+    }
 }

@@ -317,6 +317,12 @@ keys! {
             example = "[\"10.20.0.0/16\", \"2001:db8:20::/48\"]",
             text = "Networks of the ssh clients that `failmode = \"safe\"` applies to; required with it.",
             more = "An address without a prefix length means one client. A loopback network is a fault. See {outage#Where safe applies}.";
+        OFFLINE "offline": Flag = Flag(false),
+            example = "true",
+            text = "`true`: when OneLogin gives no answer, a user with a verified first factor may type an offline code, which `pam-onelogin offline issue` gave out before. Each code works once. See {outage#Offline codes}.";
+        OFFLINE_DIR "offline_dir": Path = Path(Some("/var/lib/pam_onelogin/offline")),
+            example = "\"/var/lib/onelogin\"",
+            text = "Folder for the offline codes, absolute path, mode 0700, on a disk that is kept after a restart.";
         LOG_LEVEL "log_level": Word<bool> = Word {
                 default: ("info", false),
                 others: &[("debug", true)],

@@ -46,6 +46,8 @@ impl<'a> Reader<'a> {
         let failmode = self.word(&mut top, &keys::FAILMODE);
         let failmode_from = self.failmode_from(&mut top, line, failmode);
         let debug = self.word(&mut top, &keys::LOG_LEVEL);
+        let offline = self.bool(&mut top, &keys::OFFLINE);
+        let offline_dir = self.path(&mut top, &keys::OFFLINE_DIR);
         let state_dir = self.path(&mut top, &keys::STATE_DIR);
         self.leftovers(top);
 
@@ -86,6 +88,8 @@ impl<'a> Reader<'a> {
             first_factor,
             failmode,
             failmode_from,
+            offline,
+            offline_dir: offline_dir?,
             state_dir: state_dir?,
             debug,
         })

@@ -133,6 +133,8 @@ fn a_fault_names_the_keys_of_its_table_in_their_order() {
             "first_factor",
             "failmode",
             "failmode_from",
+            "offline",
+            "offline_dir",
             "log_level",
             "state_dir",
         ]

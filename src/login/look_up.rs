@@ -10,6 +10,7 @@ use crate::config::{NoFactor, UnknownUser, VerifyForm};
 use crate::factor::{Activations, Codes, Device, Factor, Menu, NoChoice};
 use crate::id::UserId;
 use crate::map::UserKey;
+use crate::offline::CodeStore;
 use crate::user::{Exemption, Proof, Subject, Unfit};
 
 /// Why there is no menu.
@@ -117,6 +118,11 @@ impl Login<'_> {
     /// OneLogin's answer makes verification impossible, for proven and unproven users.
     pub(super) fn nothing_to_verify(&mut self, unknown: Unknown) -> NoMenu {
         self.progress.nothing_to_verify = true;
+        if matches!(unknown, Unknown::User | Unknown::Inactive) {
+            // Who has left has no way in by an outage.
+            let removed = self.offline.map_or(0, CodeStore::remove_all);
+            self.progress.removed_offline_codes += removed;
+        }
         NoMenu::Unknown(unknown)
     }
 

@@ -3,6 +3,7 @@
 use super::port::{BadAnswer, LimitReached};
 use crate::api::{Acceptance, ApiError};
 use crate::id::UserId;
+use crate::offline;
 use crate::outage::Outage;
 use crate::user::{Exemption, Unclear};
 
@@ -20,6 +21,8 @@ pub enum Outcome {
     Unknown(Unknown),
     /// There is an outage, in a login to which `failmode = "safe"` applies, and nothing was sent yet.
     Outage(Outage, ApiError),
+    /// OneLogin gave no answer, and an offline code was right.
+    OfflineCode(offline::Used),
     /// OneLogin gave no usable reply.
     Unavailable(ApiError),
     /// Something that an administrator has to fix.
@@ -72,6 +75,10 @@ listed! {
         TooManyLookUps,
         /// A push of another login was pending all the time.
         PhoneBusy,
+        /// OneLogin gave no answer, and no offline code was right.
+        OfflineCode,
+        /// The offline code was right, and could not be removed.
+        OfflineCodeKept,
         /// The stack requires a key that sshd accepted, and there was none.
         NoKey,
         /// This action was denied before.
@@ -154,6 +161,10 @@ pub struct Report {
     pub held_back: Option<LimitReached>,
     /// How many entries of the list of devices could not be read.
     pub odd_devices: usize,
+    /// How the login would have ended without the offline code that was asked for.
+    pub without_offline_code: Option<Box<Outcome>>,
+    /// How many offline codes were removed, as OneLogin has no such active user.
+    pub removed_offline_codes: usize,
 }
 
 impl From<BadAnswer> for Denial {

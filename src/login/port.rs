@@ -282,6 +282,15 @@ pub trait Memory {
     /// [`Uncounted`] when it must not be sent.
     fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted>;
 
+    /// Counts an offline code as wrong, before it is compared.
+    ///
+    /// # Errors
+    /// [`Uncounted`] when it must not be compared.
+    fn count_offline_code(&mut self) -> Result<(), Uncounted>;
+    /// An offline code lets the user in: the denial is forgotten, and the code was not wrong. What was counted for OneLogin
+    /// stays, and the origin is not known by it.
+    fn let_in(&mut self);
+
     /// Asks for the user's phone, for a push that is pending this long at most.
     ///
     /// # Errors
@@ -300,6 +309,8 @@ pub enum Limit {
     Challenges,
     /// Codes that OneLogin refused.
     RefusedCodes,
+    /// Offline codes that were wrong.
+    OfflineCodes,
 }
 
 /// Something that is sent to the user.

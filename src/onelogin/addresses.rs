@@ -3,11 +3,12 @@
 
 use crate::api::{ApiError, Reply};
 use crate::config::Config;
+use crate::digest;
 use crate::login::Deadline;
 use crate::onelogin::http::{Call, Caller, Transport};
 use crate::onelogin::token::TOKEN_PATH;
 use crate::outage::Miss;
-use crate::state::{self, State};
+use crate::state::State;
 use std::net::IpAddr;
 
 /// A transport that stores the addresses, and falls back on them.
@@ -28,7 +29,7 @@ impl<'a> StoredAddresses<'a> {
         Self {
             transport,
             state,
-            name: format!("addresses-{}", state::name(&[host])),
+            name: format!("addresses-{}", digest::name(&[host])),
         }
     }
 

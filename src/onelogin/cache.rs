@@ -3,10 +3,11 @@
 
 use crate::api::Devices;
 use crate::config::{Attribute, Config, Version};
+use crate::digest;
 use crate::factor::{Codes, Device, Factor};
 use crate::id::{DeviceId, UserId};
 use crate::map::UserKey;
-use crate::state::{self, Lock, State};
+use crate::state::{Lock, State};
 use serde::{Deserialize, Serialize};
 
 /// The cache of one login.
@@ -140,7 +141,7 @@ impl<'a> Cache<'a> {
             key,
         ];
         parts.extend(self.config.factors.magic_link.iter().map(String::as_str));
-        state::name(&parts)
+        digest::name(&parts)
     }
 
     fn read(&self) -> Option<(UserId, Devices)> {

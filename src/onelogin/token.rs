@@ -5,10 +5,11 @@ use crate::api;
 use crate::api::ApiError;
 use crate::clock::unix_now;
 use crate::config::Origin;
+use crate::digest;
 use crate::login::Deadline;
 use crate::onelogin::http::{Call, Caller, Method, Transport, exposed, json, send_again};
 use crate::secret::Secret;
-use crate::state::{self, State};
+use crate::state::State;
 use serde::{Deserialize, Serialize};
 use std::rc::Rc;
 
@@ -42,7 +43,7 @@ impl<'a> Tokens<'a> {
             client_id,
             client_secret,
             // With another secret the token of the old one must not hide that the new one is wrong.
-            digest: state::name_with(&[origin.as_str(), client_id], client_secret),
+            digest: digest::name_with(&[origin.as_str(), client_id], client_secret),
             current: None,
         }
     }

@@ -47,6 +47,8 @@ listed! {
         LookUp,
         /// As `LookUp`, of an unproven user.
         UnprovenLookUp,
+        /// An offline code that was wrong, or is being compared.
+        WrongOfflineCode,
         /// OneLogin's answer was that the user has nothing to log in with.
         NothingToVerify,
         /// The id of the user at OneLogin.
@@ -75,6 +77,7 @@ impl Kind {
             Self::UnprovenTurnedAway => 'a',
             Self::LookUp => 'l',
             Self::UnprovenLookUp => 'k',
+            Self::WrongOfflineCode => 'w',
             Self::NothingToVerify => 'd',
             Self::Pointer => 'i',
         }
@@ -89,6 +92,7 @@ impl Kind {
             | Self::Challenge
             | Self::ReserveCode
             | Self::ReservePush
+            | Self::WrongOfflineCode
             | Self::Pointer => DAY,
             Self::Used => 10,
             // Its target says when the push is over: the longest may wait a quarter of an hour.

@@ -13,10 +13,11 @@ pub use standing::{LookUpPause, Standing};
 
 use counting::{count, place_of, which};
 
+use super::State;
 use super::expiring_files::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
-use super::{State, name, name_with, raw_name};
 use crate::config::{Attribute, Config, Limits};
 use crate::denials::Denials;
+use crate::digest::{name, name_with, raw_name};
 use crate::factor::Code;
 use crate::id::UserId;
 use crate::login::{
@@ -97,6 +98,8 @@ pub struct UserMemory<'a> {
     look_up: Option<String>,
     /// Look-ups of this login that count unless it is accepted.
     look_ups: Vec<String>,
+    /// Offline codes of this login that count as wrong unless it is let in by one.
+    offline_codes: Vec<String>,
     /// The push of this login that is pending: its entry, what that leads to, and when it is over.
     pending: Option<(String, String, i64)>,
     last_of_the_day: Option<Limit>,
@@ -150,6 +153,7 @@ impl<'a> UserMemory<'a> {
             used: None,
             look_up: None,
             look_ups: Vec::new(),
+            offline_codes: Vec::new(),
             pending: None,
             last_of_the_day: None,
             push_denied: false,
@@ -440,6 +444,35 @@ impl Memory for UserMemory<'_> {
 
     fn count_again(&mut self, limit: Limit) -> Result<(), Uncounted> {
         self.claim_one(limit, |_, _, _| None)
+    }
+
+    fn count_offline_code(&mut self) -> Result<(), Uncounted> {
+        let folder = self.local_folder()?;
+        let mut is_last_of_the_day = false;
+        let claim: Claim<LimitReached> = folder.claim(|minute, seen| {
+            let one = self.count(Limit::OfflineCodes, folder, minute, seen)?;
+            Ok(one.map(|one| {
+                is_last_of_the_day = one.is_last_of_the_day;
+                vec![one.name]
+            }))
+        });
+        let names = claim?.map_err(Uncounted::LimitReached)?;
+        self.offline_codes.extend(names);
+        if is_last_of_the_day {
+            self.last_of_the_day = Some(Limit::OfflineCodes);
+        }
+        Ok(())
+    }
+
+    fn let_in(&mut self) {
+        self.remove_denial();
+        let names = std::mem::take(&mut self.offline_codes);
+        if let Ok(folder) = self.local_folder() {
+            for name in &names {
+                folder.remove(name);
+            }
+        }
+        self.last_of_the_day = None;
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState> {

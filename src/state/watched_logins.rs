@@ -1,7 +1,8 @@
 //! Whether a login through a service was accepted since the admin's tool began to watch it: how a
 //! stack on trial is seen to work. Where nothing is watched, a login looks for one file.
 
-use super::{State, StateError, name};
+use super::{State, StateError};
+use crate::digest::name;
 
 impl State {
     /// From now on logins through this service are recorded.

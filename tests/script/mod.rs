@@ -14,12 +14,14 @@ use pam_onelogin::login::{
     Recalled, Report, Setup, Typed, Uncounted, Unknown, Wait,
 };
 use pam_onelogin::map::UserKey;
+use pam_onelogin::offline::{self, BYTES, CodeStore, Holder, Record};
 use pam_onelogin::outage::{Here, Miss, SafePlace};
 use pam_onelogin::secret::Secret;
 use pam_onelogin::user::{Proof, Subject, Uids, Unfit};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant};
 
 pub use Step::{AsksSlowly, CtrlC, Nobody, NotText, Password};
@@ -104,6 +106,14 @@ pub enum Step {
     TurnsAway(Limit),
     /// What is sent a second time is counted a second time, or cannot be.
     CountsAgain(Limit, Result<(), Uncounted>),
+    /// An offline code is counted, or cannot be.
+    CountsOfflineCode(Result<(), Uncounted>),
+    /// An offline code is removed: `false` if it is gone already, `None` if that fails.
+    RemovesCode(Option<bool>),
+    /// All offline codes are removed.
+    RemovesCodes,
+    /// A denial is forgotten, as an offline code lets in.
+    LetsIn,
     /// OneLogin gives no token.
     NoToken(ApiError),
     /// Another login's push is pending.
@@ -288,6 +298,8 @@ pub struct Script {
     can_ask: bool,
     nobody_is_wrong: bool,
     jitter: Duration,
+    /// The user has these offline codes, each by its byte; `None`: they are switched off.
+    offline_codes: Option<Vec<u8>>,
 }
 
 impl Step {
@@ -330,6 +342,7 @@ impl Script {
             can_ask: true,
             nobody_is_wrong: false,
             jitter: Duration::ZERO,
+            offline_codes: None,
         }
     }
 
@@ -410,6 +423,12 @@ impl Script {
         self
     }
 
+    /// Offline codes are switched on, and the user has these.
+    pub fn offline_codes(mut self, codes: &[u8]) -> Self {
+        self.offline_codes = Some(codes.to_vec());
+        self
+    }
+
     /// Plays a part of the login. No step of the script may be left over.
     fn play<T>(&self, call: impl FnOnce(Login<'_>) -> T, end: impl FnOnce(&T) -> String) -> T {
         let config = config(&self.config);
@@ -436,7 +455,10 @@ impl Script {
             is_of_this_host: &|_| false,
             has_the_hosts_network: &|| Some(true),
         };
-        let result = call(login.with_outages(SafePlace::check(&config, &here).ok()));
+        let login = login.with_outages(SafePlace::check(&config, &here).ok());
+        let store = Player(self);
+        let is_on = self.offline_codes.is_some();
+        let result = call(login.with_offline_codes(is_on.then_some(&store)));
         let left = self.steps.borrow().len();
         assert_eq!(
             left,
@@ -947,6 +969,20 @@ impl Memory for Player<'_> {
         }
     }
 
+    fn count_offline_code(&mut self) -> Result<(), Uncounted> {
+        match self.0.next("counts an offline code") {
+            Step::CountsOfflineCode(result) => result,
+            _ => panic!("counts an offline code out of order"),
+        }
+    }
+
+    fn let_in(&mut self) {
+        match self.0.next("lets in") {
+            Step::LetsIn => {}
+            _ => panic!("lets in out of order"),
+        }
+    }
+
     fn take_phone(&mut self, _: Duration) -> Result<Phone, NoState> {
         if self
             .0
@@ -974,6 +1010,37 @@ impl Memory for Player<'_> {
         match self.0.next("forgets a denial") {
             Step::Allows => {}
             _ => panic!("forgets a denial out of order"),
+        }
+    }
+}
+
+impl CodeStore for Player<'_> {
+    fn usable(&self) -> Vec<(String, Record)> {
+        let codes = self.0.offline_codes.as_deref().unwrap_or_default();
+        let holder = Holder {
+            name: "alice",
+            uid: 1000,
+        };
+        let record = |&byte: &u8| {
+            let code = offline::Code::of(&[byte; BYTES]);
+            let record = Record::new(holder, [0, 1], "dave", String::new(), &code);
+            (byte.to_string(), record)
+        };
+        codes.iter().map(record).collect()
+    }
+
+    fn remove(&self, _: &str) -> io::Result<bool> {
+        match self.0.next("removes an offline code") {
+            Step::RemovesCode(Some(is_removed)) => Ok(is_removed),
+            Step::RemovesCode(None) => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
+            _ => panic!("removes an offline code out of order"),
+        }
+    }
+
+    fn remove_all(&self) -> usize {
+        match self.0.next("removes all offline codes") {
+            Step::RemovesCodes => 2,
+            _ => panic!("removes all offline codes out of order"),
         }
     }
 }

@@ -42,8 +42,8 @@ use crate::change::{pam_auth_update, record, trial, undo};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::Console;
 use crate::verb::{
-    Context, check, confirm, disable, enable, enroll, factors, import_duo, limits, map, restore,
-    status, try_login, users,
+    Context, check, confirm, disable, enable, enroll, factors, import_duo, limits, map, offline,
+    restore, status, try_login, users,
 };
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum as _};
 use clap_complete::CompleteEnv;
@@ -122,6 +122,8 @@ enum Verb {
     Limits(limits::Options),
     /// Write a map from local users to OneLogin ids
     Map(map::Options),
+    /// Issue and revoke codes that work while OneLogin cannot be reached
+    Offline(offline::Options),
     /// Show what pam-auth-update would change; run by enable all
     #[command(hide = true)]
     Preview(pam_auth_update::Options),
@@ -164,6 +166,7 @@ pub fn main() -> ExitCode {
         Verb::ImportDuo(options) => import_duo::run(&context, &options),
         Verb::Limits(options) => limits::run(&context, &options),
         Verb::Map(options) => map::run(&context, &options),
+        Verb::Offline(options) => offline::run(&context, &options),
         Verb::Preview(options) => pam_auth_update::preview(&options),
         Verb::Restore(options) => restore::run(&context, &options),
         Verb::Status(options) => status::run(&context, &options),

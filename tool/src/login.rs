@@ -8,4 +8,5 @@ pub(crate) mod recorder;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod stored;
+pub(crate) mod terminal_login;
 pub(crate) mod traced_http;

@@ -10,6 +10,7 @@ pub(crate) mod gateway;
 pub(crate) mod import_duo;
 pub(crate) mod limits;
 pub(crate) mod map;
+pub(crate) mod offline;
 mod on_trial;
 pub(crate) mod prove;
 pub(crate) mod restore;

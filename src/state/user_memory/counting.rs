@@ -56,6 +56,7 @@ impl UserMemory<'_> {
             (Limit::Challenges, _) => Kind::Challenge,
             (Limit::RefusedCodes, Proof::Proven) => Kind::Code,
             (Limit::RefusedCodes, Proof::Unproven) => Kind::UnprovenCode,
+            (Limit::OfflineCodes, _) => Kind::WrongOfflineCode,
         }
     }
 
@@ -64,7 +65,7 @@ impl UserMemory<'_> {
         let limits = self.limits;
         let most = match limit {
             Limit::Challenges => [limits.challenges, limits.challenges_per_day],
-            Limit::RefusedCodes => [limits.failures, limits.failures_per_day],
+            Limit::RefusedCodes | Limit::OfflineCodes => [limits.failures, limits.failures_per_day],
         };
         most.map(|most| usize::try_from(most).unwrap_or_default())
     }
@@ -101,7 +102,7 @@ impl UserMemory<'_> {
     ) -> (Kind, usize) {
         let (kind, most) = match limit {
             Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
-            Limit::RefusedCodes => (Kind::ReserveCode, RESERVE_CODES),
+            Limit::RefusedCodes | Limit::OfflineCodes => (Kind::ReserveCode, RESERVE_CODES),
         };
         let is_of_it = |entry: &&Entry| {
             entry.kind == kind && entry.rest.starts_with(origin) && entry.counts(DAY, now)

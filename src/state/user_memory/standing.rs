@@ -70,6 +70,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
             | Kind::UnprovenTurnedAway
             | Kind::LookUp
             | Kind::UnprovenLookUp
+            | Kind::WrongOfflineCode
             | Kind::NothingToVerify => folder.remove(&entry.name()),
             Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
         }

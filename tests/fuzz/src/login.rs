@@ -13,6 +13,7 @@ use pam_onelogin::api::ApiTrouble;
 use pam_onelogin::config::file::Secrets;
 use pam_onelogin::config::{self, Access, Config, FirstFactor, SecretSource};
 use pam_onelogin::denials::Denials;
+use pam_onelogin::digest;
 use pam_onelogin::id::UserId;
 use pam_onelogin::log::{self, Facts};
 use pam_onelogin::login::{
@@ -22,8 +23,8 @@ use pam_onelogin::map::{Entries, Map};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::outage::{Here, SafePlace};
 use pam_onelogin::secret::Secret;
+use pam_onelogin::state::State;
 use pam_onelogin::state::user_memory::{self, Action, UserMemory};
-use pam_onelogin::state::{self, State};
 use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{Proof, Request, Uids, Who, who};
 use pam_onelogin::verdict::{self, Circumstances, Verdict};
@@ -65,6 +66,8 @@ fn without_onelogin(outcome: Outcome) -> Report {
         denial_unrecorded: false,
         held_back: None,
         odd_devices: 0,
+        without_offline_code: None,
+        removed_offline_codes: 0,
     }
 }
 
@@ -97,7 +100,7 @@ pub fn played(data: &[u8]) -> Option<String> {
         );
         if let Some(stored) = &story.stored {
             let origin = settings.config.onelogin.origin.as_str();
-            let name = state::name(&[origin, settings.config.onelogin.access.name()]);
+            let name = digest::name(&[origin, settings.config.onelogin.access.name()]);
             let name = format!("token-{name}");
             let _ = state.write(&name, stored);
         }

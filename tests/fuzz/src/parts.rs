@@ -8,6 +8,7 @@ use pam_onelogin::api::{
     self, Answer, ApiError, Candidate, Devices, Enrolment, Equal, Found, Ours, Reply, Verify,
 };
 use pam_onelogin::config::{self, Attribute, Config, FailMode, FirstFactor, NoFactor, UnknownUser};
+use pam_onelogin::digest;
 use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pick};
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::Deadline;
@@ -16,7 +17,6 @@ use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Transport};
 use pam_onelogin::secret::Secret;
-use pam_onelogin::state;
 use pam_onelogin::state::expiring_files::Entry;
 use std::time::Duration;
 
@@ -398,7 +398,7 @@ pub fn state_files(data: &[u8]) {
             },
         );
         let origin = config.onelogin.origin.as_str();
-        let token = format!("token-{}", state::name(&[origin, "i"]));
+        let token = format!("token-{}", digest::name(&[origin, "i"]));
         let names = std::fs::read_dir(folder.path()).expect("the folder");
         let names = names.map(|name| name.expect("a name").file_name());
         let mut names: Vec<String> = names.filter_map(|name| name.into_string().ok()).collect();

@@ -6,6 +6,7 @@ use crate::host::user_selection::user_names;
 use crate::login::outlook::{Prediction, fresh, known_as, subject};
 use crate::login::recorder::{Recorded, RecordedPrompt, Recorder};
 use crate::login::stored::{age, state};
+use crate::login::terminal_login::{log_in, request};
 use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
@@ -14,17 +15,14 @@ use crate::ui::terminal::{Countdown, Terminal, agrees, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
 use pam_onelogin::config::file::Loaded;
-use pam_onelogin::denials::Denials;
-use pam_onelogin::host::{process_identity, uids};
-use pam_onelogin::host_login::{Decision, HostLogin};
+use pam_onelogin::host_login::Decision;
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome, Unknown};
 use pam_onelogin::map::UserKey;
 use pam_onelogin::onelogin::http::RequestTrace;
 use pam_onelogin::reason::Reason;
-use pam_onelogin::secret::Secret;
 use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean};
-use pam_onelogin::user::{Request, Subject};
+use pam_onelogin::user::Subject;
 use pam_onelogin::verdict::{self, Verdict};
 use serde::Serialize;
 use std::io::{IsTerminal as _, stderr, stdin};
@@ -85,7 +83,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     let console = &context.console;
     hold_interrupts();
-    let request = options.request();
+    let request = request(&options.user, &options.service, !options.unproven);
     let subject = subject(&request, &loaded);
     introduce(context, options, &subject, &loaded);
     if matches!(subject, Err(Outcome::Unknown(Unknown::Account))) && !options.unproven {
@@ -113,20 +111,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     if let Some(recorder) = &recorder {
         transport = transport.seen_by(recorder);
     }
-    let decision = HostLogin {
-        request: &request,
-        uids: uids(),
-        clock: &clock,
-        prompt: &mut RecordedPrompt {
-            prompt: &mut Terminal(console),
-            recorder: recorder.as_ref(),
-        },
-        transport: &mut transport,
-        denials: Some(&Denials::default()),
-        is_same_user: &|| true,
-        has_stack: false,
-    }
-    .run(&loaded);
+    let mut prompt = RecordedPrompt {
+        prompt: &mut Terminal(console),
+        recorder: recorder.as_ref(),
+    };
+    let decision = log_in(&request, &loaded, &clock, &mut prompt, &mut transport);
     let ms = clock.elapsed().as_millis();
     let traces = transport.into_traces();
     let verdict = verdict::of(&decision.report.outcome, decision.here);
@@ -229,26 +218,6 @@ fn offer(
 
 /// Only the user who recorded a tape can read it, until they send it.
 const TAPE_MODE: u32 = 0o600;
-
-impl Options {
-    /// The request that the service would make.
-    fn request(&self) -> Request {
-        let is_ssh = self.service == "sshd";
-        let is_proven = !self.unproven;
-        Request {
-            user: Some(self.user.clone()),
-            service: self.service.clone(),
-            tty: Some(if is_ssh { "ssh" } else { "/dev/tty" }.to_owned()),
-            // A connection of its own, so that a denial is remembered for this run alone.
-            ssh_connection: is_ssh.then(process_identity),
-            ssh_auth_info: is_ssh && is_proven,
-            ssh_key: is_ssh && is_proven,
-            // As if a password had been typed; the login never reads it.
-            password: (!is_ssh && is_proven).then(|| Secret::new(String::new())),
-            ..Request::default()
-        }
-    }
-}
 
 /// Shows the user, the service and the settings of the login.
 fn introduce(
