@@ -3,6 +3,7 @@
 //! They change /etc, so they run on a private one: `tests/private-etc.sh cargo test --test hosts -- --ignored`.
 
 mod scene;
+mod tool;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
@@ -608,6 +609,102 @@ fn r02_sudo_is_denied_under_failmode_safe_when_onelogin_is_down() {
     scene
         .stage
         .tried("sudo", "OneLogin down, failmode safe: denied");
+}
+
+const OFFLINE: &str = "OneLogin cannot be reached. Offline code: ";
+
+/// A scene with offline codes of Alice.
+fn with_offline_codes(count: usize) -> (Scene, Vec<String>) {
+    let scene = Scene::sudo(&[
+        "offline = true",
+        "offline_dir = \"/etc/pam_onelogin/offline\"",
+    ]);
+    scene.person("alice");
+    let number = count.to_string();
+    let issue = [
+        "offline",
+        "issue",
+        "alice",
+        "--to-stdout",
+        "--count",
+        &number,
+    ];
+    let ran = tool::run(tool::tool(&issue), &["123456"]);
+    let codes = ran.out.lines().filter(|line| line.starts_with("  "));
+    let codes: Vec<String> = codes.map(|line| line.trim().to_owned()).collect();
+    assert_eq!(codes.len(), count, "{}{}", ran.out, ran.err);
+    (scene, codes)
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r20_sshd_and_sudo_let_in_by_an_offline_code_once() {
+    let (mut scene, codes) = with_offline_codes(2);
+    let sshd = scene.sshd("sshd-key");
+    scene.simulator.stop();
+    let mut client = sshd.client_with_key("alice");
+    client.expect(OFFLINE);
+    client.line(&codes[0]);
+    entered(client, "alice");
+    scene.decision("factor=offline-code left=1");
+    let mut client = sshd.client_with_key("alice");
+    client.expect(OFFLINE);
+    client.line(&codes[0]);
+    for _ in 0..2 {
+        client.expect(&format!("Not accepted. {OFFLINE}"));
+        client.line(&codes[0]);
+    }
+    refused(client, OFFLINE);
+    scene.decision("reason=wrong-offline-code");
+    scene
+        .stage
+        .tried("sshd", "OneLogin down: a key, then an offline code, once");
+
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    sudo.expect("password for alice: ");
+    sudo.line(PASSWORD);
+    sudo.expect(OFFLINE);
+    sudo.line(&codes[1]);
+    became_root(sudo);
+    let mut sudo = scene.sudo_as("alice", &["-k", "id", "-un"]);
+    while let Some(0) = sudo.next_of(&["password for alice: ", OFFLINE]) {
+        sudo.line(PASSWORD);
+    }
+    denied(sudo);
+    scene
+        .stage
+        .tried("sudo", "OneLogin down: the password, then an offline code");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn an_outage_is_rehearsed_without_a_network_for_one_command_alone() {
+    let (scene, codes) = with_offline_codes(2);
+    scene.person("dave");
+    scene.simulator.clear_requests();
+    let rehearsal =
+        |answers: &[&str]| tool::run(tool::tool(&["test", "--offline", "alice"]), answers);
+    let ran = rehearsal(&[""]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
+    for text in [
+        "This is a rehearsal",
+        "by offline codes: 2",
+        "not at all: no offline codes",
+    ] {
+        assert!(ran.err.contains(text), "{text}: {}", ran.err);
+    }
+    assert!(ran.out.contains("reason=no-connection"), "{}", ran.out);
+    let ran = rehearsal(&[&codes[0]]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert!(
+        ran.out.contains("factor=offline-code left=1"),
+        "{}",
+        ran.out
+    );
+    assert!(scene.simulator.requests().is_empty());
+    // This process still reaches OneLogin.
+    let ran = tool::run(tool::tool(&["test", "alice"]), &["999999"]);
+    assert!(!scene.simulator.requests().is_empty(), "{}", ran.err);
 }
 
 #[test]

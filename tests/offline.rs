@@ -349,3 +349,19 @@ fn what_users_have_is_shown_and_revoked() {
     has(&status(), "No user has offline codes.");
     assert_accepted(&world.ssh().answer(fresh_code()).run());
 }
+
+#[test]
+fn check_names_who_runs_out_of_codes_and_files_that_do_not_work() {
+    let world = world();
+    let found = || run(at(&world.place, &["--json", "check"]), &[]).out;
+    has(&found(), "\"offline-codes-none\"");
+    issue(&world, 3);
+    assert!(!found().contains("\"offline-codes-"));
+    let file = files(&world).remove(0);
+    fs::remove_file(&file).unwrap();
+    has(&found(), "nobody has 2 offline codes left");
+    fs::copy(&files(&world)[0], &file).unwrap();
+    has(&found(), "\"offline-codes-not-valid\"");
+    set_mode(&folder(&world), 0o755);
+    has(&found(), "\"offline-dir\"");
+}

@@ -12,6 +12,7 @@ mod module;
 mod named_stack;
 mod names;
 mod network;
+mod offline;
 mod onelogin;
 pub(crate) mod own_gateway;
 mod proof;
@@ -48,6 +49,7 @@ const EXAMINERS: &[(Examiner, bool)] = &[
     (found_by::examine, false),
     (module::examine, true),
     (system::examine, true),
+    (offline::examine, true),
     (proof::examine, false),
     (onelogin::examine, true),
 ];

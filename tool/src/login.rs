@@ -5,6 +5,7 @@ pub(crate) mod last_reply;
 pub(crate) mod outlook;
 pub(crate) mod proof;
 pub(crate) mod recorder;
+pub(crate) mod rehearsal;
 pub(crate) mod scratch;
 pub(crate) mod script;
 pub(crate) mod stored;

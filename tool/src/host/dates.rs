@@ -8,6 +8,13 @@ pub(crate) fn text_of(moment: OffsetDateTime) -> String {
     format!("{} {hour:02}:{minute:02}:{second:02}Z", moment.date())
 }
 
+/// The day of a moment in seconds since 1970, in universal time.
+pub(crate) fn day_of(seconds: u64) -> String {
+    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
+    OffsetDateTime::from_unix_timestamp(seconds)
+        .map_or_else(|_| "-".to_owned(), |moment| moment.date().to_string())
+}
+
 /// The moment of a header `Date`, in seconds since 1970.
 pub(crate) fn of_header(date: &str) -> Option<i64> {
     let parts: Vec<&str> = date.split(' ').collect();

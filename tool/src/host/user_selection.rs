@@ -47,7 +47,7 @@ fn group_names() -> ArgValueCandidates {
 }
 
 /// Which users.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct UserSelection {
     /// Local users [default: root and every account with a login shell]
     #[arg(value_name = "USER", add = user_names())]

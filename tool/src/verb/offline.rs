@@ -1,6 +1,7 @@
 //! `offline issue|status|revoke`: codes that let a user in while OneLogin cannot be reached.
 
 use crate::host::audit;
+use crate::host::dates::day_of;
 use crate::host::user_selection::user_names;
 use crate::login::outlook::{Prediction, subject, word};
 use crate::login::terminal_login::{log_in, request};
@@ -25,7 +26,6 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stdout};
-use time::OffsetDateTime;
 
 const DAY: u64 = 24 * 3600;
 
@@ -196,7 +196,7 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
             )
         })?;
     }
-    let until = date(end);
+    let until = day_of(end);
     audit::leave(
         Level::Warning,
         &format!(
@@ -361,7 +361,7 @@ fn rows(loaded: &Loaded) -> Result<Vec<Row>, Failure> {
                 } else {
                     record.end.min(*end)
                 };
-                row.until = Some(date(*end));
+                row.until = Some(day_of(*end));
                 row.issued_by = record.by;
             }
             Some(record) if is_original && now >= record.end => row.expired += 1,
@@ -420,10 +420,4 @@ fn grouped(code: &str) -> String {
     let characters: Vec<char> = code.chars().collect();
     let groups = characters.chunks(GROUP).map(|group| group.iter().collect());
     groups.collect::<Vec<String>>().join("-")
-}
-
-fn date(seconds: u64) -> String {
-    let seconds = i64::try_from(seconds).unwrap_or(i64::MAX);
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .map_or_else(|_| "-".to_owned(), |moment| moment.date().to_string())
 }

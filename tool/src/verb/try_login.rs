@@ -2,15 +2,16 @@
 
 use crate::host::audit;
 use crate::host::files::output::Output;
-use crate::host::user_selection::user_names;
+use crate::host::user_selection::{UserSelection, user_names};
 use crate::login::outlook::{Prediction, fresh, known_as, subject};
 use crate::login::recorder::{Recorded, RecordedPrompt, Recorder};
+use crate::login::rehearsal::{self, Way};
 use crate::login::stored::{age, state};
 use crate::login::terminal_login::{log_in, request};
 use crate::login::traced_http::{Steps, TracedHttp};
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::FOLDERS;
-use crate::ui::console::{Console, Paint, paint};
+use crate::ui::console::{Console, Paint, paint, table};
 use crate::ui::terminal::{Countdown, Terminal, agrees, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
@@ -44,6 +45,9 @@ pub(crate) struct Options {
     /// Act as if the user has not yet passed a key or password check
     #[arg(long)]
     unproven: bool,
+    /// Rehearse an outage: without a network for this command, so that the user needs an offline code; show how each user could log in
+    #[arg(long, conflicts_with = "record")]
+    offline: bool,
     /// Make a tape of the login, without secrets and personal values; asks before it writes FILE
     #[arg(long, value_name = "FILE")]
     record: Option<PathBuf>,
@@ -63,6 +67,9 @@ struct Document<'a> {
     code: String,
     ms: u128,
     requests: Vec<Sent<'a>>,
+    /// How each user could log in during an outage: with `--offline`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ways: Option<Vec<Way>>,
 }
 
 #[derive(Serialize)]
@@ -93,6 +100,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         )));
     }
     let subject = subject.ok();
+    let ways = if options.offline {
+        Some(rehearse(console, &loaded)?)
+    } else {
+        None
+    };
     let unhidden = Recorder::unhidden(&options.user, subject.as_ref());
     if let (Some(_), Some(name)) = (&output, unhidden) {
         let name = clean(name, PROMPT_CHARS);
@@ -145,6 +157,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         code,
         ms,
         requests: traces.iter().map(Sent::of).collect(),
+        ways,
     });
     if let (Some(output), Some(recorder)) = (output, recorder) {
         let login = Recorded {
@@ -161,6 +174,20 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     } else {
         Exit::Good
     })
+}
+
+/// Takes the network away from this command, and shows how each user could log in.
+fn rehearse(console: &Console, loaded: &Loaded) -> Result<Vec<Way>, Failure> {
+    let users = UserSelection::default().names()?;
+    rehearsal::cut_off()?;
+    let ways = rehearsal::ways(loaded, users.iter());
+    let rows = ways.iter().map(|way| [way.user.clone(), way.text.clone()]);
+    console.note(&format!(
+        "This is a rehearsal: only this command has no network. If OneLogin could not be reached, users could log in like \
+         this:\n\n{}\n\nNow the login. An offline code is used up, as in a real outage; press Enter to stop.",
+        table(rows).trim_end()
+    ));
+    Ok(ways)
 }
 
 /// Where the tape will be written. All that can be refused is refused before the login, which is a real one.
