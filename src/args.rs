@@ -1,6 +1,7 @@
 //! The words behind `pam_onelogin.so` in a stack.
 
 use crate::config::ConfigFault;
+use crate::config::table::nearest;
 
 /// The configuration file when the stack names none.
 pub const DEFAULT_CONFIG: &str = "/etc/pam_onelogin/config.toml";
@@ -38,10 +39,7 @@ impl Args {
                         word,
                         "the path after \"config=\" must be absolute",
                     )),
-                    None => faults.push(ConfigFault::argument(
-                        word,
-                        "the arguments are \"config=PATH\", \"behind=key\" and \"debug\"",
-                    )),
+                    None => faults.push(unknown(word)),
                 },
             }
         }
@@ -50,6 +48,19 @@ impl Args {
         } else {
             Err(faults)
         }
+    }
+}
+
+/// The fault of a word that is not an argument.
+fn unknown(word: &[u8]) -> ConfigFault {
+    let all = "the arguments are \"config=PATH\", \"behind=key\" and \"debug\"";
+    let name = word.split(|&byte| byte == b'=').next().unwrap_or(word);
+    let name = String::from_utf8_lossy(name);
+    match nearest(&name, &["config", "behind", "debug"]) {
+        Some(near) if near != name => {
+            ConfigFault::argument(word, format_args!("did you mean \"{near}\"? {all}"))
+        }
+        _ => ConfigFault::argument(word, all),
     }
 }
 
@@ -93,5 +104,22 @@ mod tests {
             assert!(faults[0].to_string().contains("argument"), "{}", faults[0]);
         }
         assert_eq!(parse(&["a", "b"]).unwrap_err().len(), 2);
+    }
+
+    #[test]
+    fn the_fault_of_a_misspelt_argument_names_the_one_that_was_meant() {
+        for (word, meant) in [
+            ("behid=key", Some("behind")),
+            ("behnid=key", Some("behind")),
+            ("confg=/etc/x.toml", Some("config")),
+            ("debugg", Some("debug")),
+            ("behind=password", None),
+            ("nullok", None),
+        ] {
+            let said = parse(&[word]).unwrap_err()[0].to_string();
+            let meant = meant.map(|meant| format!("did you mean \"{meant}\"?"));
+            assert_eq!(said.contains("did you mean"), meant.is_some(), "{said}");
+            assert!(said.contains(&meant.unwrap_or_default()), "{said}");
+        }
     }
 }

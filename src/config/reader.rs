@@ -1,7 +1,7 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
 use super::keys::{self, Key, MAP, Match, Path, Text};
-use super::table::{Keys, Reader, Table, list};
+use super::table::{Keys, Reader, Table, list, odd_space};
 use super::{
     ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
     Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users,
@@ -275,9 +275,18 @@ impl<'a> Reader<'a> {
         file: &Key<Path>,
     ) -> Option<SecretSource> {
         let line = self.line(table, secret.name);
+        let keys = [secret.name, file.name];
+        let is_set = |key| table.has(key) || self.is_misspelt(table, key);
+        let is_set = keys.into_iter().any(is_set);
         let inline = self.text(table, secret);
         let file = self.path(table, file);
+        let odd = inline.as_deref();
+        let odd = odd.and_then(|text| odd_space(secret.name, text));
         match (inline, file) {
+            (Some(_), None) if odd.is_some() => {
+                self.fault(line, odd.unwrap_or_default());
+                None
+            }
             (Some(secret), None) if secret.is_empty() => {
                 self.fault(
                     line,
@@ -287,6 +296,7 @@ impl<'a> Reader<'a> {
             }
             (Some(secret), None) => Some(SecretSource::Inline(Secret::new(secret))),
             (None, Some(path)) => Some(SecretSource::File(path)),
+            (None, None) if is_set => None,
             (None, None) => {
                 let text = format!(
                     "[{}] needs \"client_secret\" or \"client_secret_file\"",

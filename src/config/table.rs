@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         let line = self.line(table, name);
         let is_set = table.entries.contains_key(*name);
         let text = self.text(table, key);
-        if !is_set {
+        if !is_set && !self.is_misspelt(table, name) {
             let text = match table.name {
                 "" => format!("\"{name}\" is missing"),
                 table => format!("[{table}] needs \"{name}\""),
@@ -191,7 +191,11 @@ impl<'a> Reader<'a> {
         } else if text.as_deref() == Some("") {
             self.fault(line, format!("\"{name}\" is empty"));
         }
-        text.filter(|text| !text.is_empty())
+        let text = text.filter(|text| !text.is_empty());
+        if let Some(odd) = text.as_deref().and_then(|text| odd_space(name, text)) {
+            self.fault(line, odd);
+        }
+        text
     }
 
     /// `None` when the key is not set, or not a list of texts.
@@ -326,9 +330,13 @@ impl<'a> Reader<'a> {
         }
         let known: Vec<&str> = key.kind.all().map(|(word, _)| *word).collect();
         let known = list(&known);
+        let odd = odd_space("it", &text).map_or(String::new(), |odd| format!("; {odd}"));
         self.fault(
             line,
-            format!("\"{}\" must be one of {known}, not \"{text}\"", key.name),
+            format!(
+                "\"{}\" must be one of {known}, not \"{text}\"{odd}",
+                key.name
+            ),
         );
         default
     }
@@ -347,6 +355,14 @@ impl<'a> Reader<'a> {
             .entries
             .get(key)
             .map_or(table.line, |value| line_of(self.text, value.span().start))
+    }
+
+    /// Whether the table has a misspelt form of this key: the fault about that one is enough.
+    #[must_use]
+    pub fn is_misspelt(&self, table: &Table<'a>, key: &str) -> bool {
+        let known = (self.keys.names)(table.name);
+        let mut set = table.entries.keys().map(Spanned::get_ref);
+        set.any(|set| !known.contains(&&**set) && nearest(set, &known) == Some(key))
     }
 
     /// What was not taken is not a key of this table.
@@ -382,25 +398,94 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What to write in place of a word without quotes, such as the `yes` of other programs; of `no` the parser says that
-/// it is no number. The word may be a secret, and the key may be a part of one, so only a known key is repeated.
+/// What to write in a line that is not TOML: quotes around text, or another value in place of the `yes` of other
+/// programs; of `no` the parser says that it is no number. The value may be a secret, and the key may be a part of one,
+/// so only a known key is repeated.
 fn of_bare(line: &str, keys: Keys) -> Option<String> {
+    let outside = outside_quotes(line);
+    if let Some(odd) = odd_space("this line", &outside) {
+        return Some(format!(
+            "{odd}; delete it, and type a plain space if one is needed there"
+        ));
+    }
     let (key, value) = line.split_once('=')?;
     let key = key.trim();
     let name = key.rsplit('.').next().unwrap_or(key);
     (keys.table_of)(name)?;
+    let text = value.trim_start().strip_prefix('[');
+    let write = format!("write {name} = {}", text.map_or("\"…\"", |_| "[\"…\"]"));
+    let is_open = outside.ends_with(QUOTES);
+    let quote = value.chars().find(|c| TYPOGRAPHIC.contains(c));
+    if let Some(quote) = quote.filter(|quote| is_open || outside.contains(*quote)) {
+        return Some(format!(
+            "\"{name}\" has a typographic quote, {quote}; {write} with plain quotes"
+        ));
+    }
+    if is_open {
+        return Some(format!(
+            "\"{name}\" has text with only one of its two quotes; {write}"
+        ));
+    }
     let value = value.split('#').next().unwrap_or(value).trim();
     if ["true", "false"].contains(&value) {
         return None;
     }
-    let is_word = value.starts_with(|c: char| c.is_ascii_alphabetic());
     if let Some(flag) = as_flag(value) {
         return Some(format!(
             "\"{name}\" has a value that TOML does not know; write {name} = {flag}"
         ));
     }
-    is_word.then(|| format!("\"{name}\" has text without quotes; write {name} = \"…\""))
+    let text = text.unwrap_or(value).trim_start();
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_word.then(|| format!("\"{name}\" has text without quotes; {write}"))
 }
+
+/// A line with `_` for each character between quotes, up to a comment. It ends with a quote that is not closed.
+fn outside_quotes(line: &str) -> String {
+    let mut outside = String::new();
+    let mut open = None;
+    let mut is_escaped = false;
+    for c in line.chars() {
+        match open {
+            Some(quote) if c == quote && !is_escaped => {
+                open = None;
+                outside.push('_');
+            }
+            Some(_) => {
+                is_escaped = c == '\\' && open == Some('"') && !is_escaped;
+                outside.push('_');
+            }
+            None if c == '#' => break,
+            None if QUOTES.contains(&c) => {
+                open = Some(c);
+                outside.push('_');
+            }
+            None => outside.push(c),
+        }
+    }
+    outside.extend(open);
+    outside
+}
+
+/// A character that looks like a space, or like nothing: which one it is, and that it is no plain space.
+pub(super) fn odd_space(place: &str, text: &str) -> Option<String> {
+    let is_odd = |c: char| !c.is_ascii() && c.is_whitespace() || "\u{200b}\u{feff}".contains(c);
+    let (number, odd) = (1..).zip(text.chars()).find(|&(_, c)| is_odd(c))?;
+    let kind = match odd {
+        '\u{a0}' | '\u{202f}' => "a no-break space",
+        _ => "not a plain space",
+    };
+    Some(format!(
+        "character {number} of {place} is {kind} (U+{:04X})",
+        u32::from(odd)
+    ))
+}
+
+/// The quotes of TOML.
+const QUOTES: [char; 2] = ['"', '\''];
+
+/// The quotes that a word processor, or a web page, writes in their place.
+const TYPOGRAPHIC: [char; 8] = ['“', '”', '„', '‘', '’', '‚', '«', '»'];
 
 /// What other programs write for true and false.
 fn as_flag(word: &str) -> Option<bool> {
@@ -412,7 +497,7 @@ fn as_flag(word: &str) -> Option<bool> {
 }
 
 /// The known key that a misspelt one is like: at most two letters in one place differ, or its first word is missing.
-fn nearest(wrong: &str, known: &[&'static str]) -> Option<&'static str> {
+pub(crate) fn nearest(wrong: &str, known: &[&'static str]) -> Option<&'static str> {
     let letters = |text: &str| -> Vec<char> {
         let text = text.chars().filter(char::is_ascii_alphanumeric);
         text.map(|c| c.to_ascii_lowercase()).collect()

@@ -297,6 +297,14 @@ autopush = true => 1: "autopush" is not a key at the top of the file; write it b
 factors.autopush = on => 1: "autopush" has a value that TOML does not know; write autopush = true
 failmode = nowhere => 1: "failmode" has text without quotes; write failmode = "…"
 failmode = secure => 1: "failmode" has text without quotes; write failmode = "…"
+failmode = “secure” => 1: "failmode" has a typographic quote, “; write failmode = "…" with plain quotes
+failmode = "secure” => 1: "failmode" has a typographic quote, ”; write failmode = "…" with plain quotes
+failmode = „secure“ # don’t => 1: "failmode" has a typographic quote, „; write failmode = "…" with plain quotes
+failmode = "secure => 1: "failmode" has text with only one of its two quotes; write failmode = "…"
+failmode = secure" => 1: "failmode" has text with only one of its two quotes; write failmode = "…"
+failmode = 'secure" => 1: "failmode" has text with only one of its two quotes; write failmode = "…"
+[users]; exempt_users = [root, backup] => 2: "exempt_users" has text without quotes; write exempt_users = ["…"]
+[users]; exempt_users = ["root", ‘ops’] => 2: "exempt_users" has a typographic quote, ‘; write exempt_users = ["…"] with plain quotes
 [users]; match = "gecos" => 2: "match" must be one of "username"
 [users]; append_domain = "@example.com" => 2: "append_domain" must be a domain
 [users]; exempt = ["a"] => 2: "exempt" is not a key in [users]
@@ -304,6 +312,83 @@ users = 3 => 1: "users" must be a table
 state_dir = "run" => 1: "state_dir" must be an absolute path
 [server]; x = 1 => 1: "server" is not a key at the top of the file
 "#;
+
+/// As by copying from a web page or a chat.
+#[test]
+fn a_space_that_is_no_plain_space_is_named_with_its_place() {
+    for (old, new, fault) in [
+        (
+            "url =",
+            "url\u{a0}=",
+            "2: character 4 of this line is a no-break space (U+00A0); delete it, and type a plain space if one is \
+             needed there",
+        ),
+        (
+            "url = ",
+            "url =\u{202f}",
+            "2: character 6 of this line is a no-break space (U+202F); delete it",
+        ),
+        (
+            "client_id",
+            "\u{200b}client_id",
+            "3: character 1 of this line is not a plain space (U+200B); delete it",
+        ),
+        (
+            "\"id\"",
+            "\"id\u{a0}\"",
+            "3: character 3 of client_id is a no-break space (U+00A0)",
+        ),
+        (
+            "\"s3cret",
+            "\"\u{a0}s3cret",
+            "4: character 1 of client_secret is a no-break space (U+00A0)",
+        ),
+        (
+            "[onelogin]",
+            "failmode = \"safe\u{a0}\"\n[onelogin]",
+            "1: \"failmode\" must be one of \"secure\", \"safe\", not \"safe\u{a0}\"; character 5 of it is a no-break \
+             space (U+00A0)",
+        ),
+    ] {
+        let faults = faults(&LEAST.replace(old, new));
+        assert_eq!(faults.len(), 1, "{faults:?}");
+        assert!(
+            faults[0].starts_with(&format!("c.toml:{fault}")),
+            "{faults:?}"
+        );
+    }
+    // A message may have one.
+    with("[factors]\nsms_message = \"Code\u{a0}: {{otp_code}}\"");
+}
+
+#[test]
+fn a_key_that_is_misspelt_or_has_another_kind_is_not_called_missing_as_well() {
+    for (old, new, fault) in [
+        (
+            "client_secret",
+            "client_secert",
+            "4: \"client_secert\" is not a key in [onelogin]; did you mean \"client_secret\"?",
+        ),
+        (
+            "client_secret",
+            "client_secret_fiel",
+            "4: \"client_secret_fiel\" is not a key in [onelogin]; did you mean \"client_secret_file\"?",
+        ),
+        (
+            "client_id",
+            "cilent_id",
+            "3: \"cilent_id\" is not a key in [onelogin]; did you mean \"client_id\"?",
+        ),
+        (
+            "\"s3cret\"",
+            "123",
+            "4: \"client_secret\" must be text in quotes, not integer",
+        ),
+    ] {
+        let faults = faults(&LEAST.replace(old, new));
+        assert_eq!(faults, [format!("c.toml:{fault}")]);
+    }
+}
 
 #[test]
 fn r02_what_onelogin_needs_is_asked_for() {
@@ -423,6 +508,9 @@ fn r11_a_fault_never_repeats_the_secret() {
     for text in [
         LEAST.replace("\"s3cret\"", "\"s3cret"),
         LEAST.replace("\"s3cret\"", "s3cret"),
+        LEAST.replace("\"s3cret\"", "“s3cret”"),
+        LEAST.replace("\"s3cret\"", "\"s3cret\u{a0}\""),
+        LEAST.replace("\"s3cret\"", "\u{a0}\"s3cret\""),
         LEAST.replace("\"s3cret\"", "[\"s3cret\"]"),
         LEAST.replace("client_secret", "client_secrets"),
         format!("{LEAST}client_secret_file = \"/x\"\n"),

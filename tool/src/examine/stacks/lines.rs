@@ -54,7 +54,7 @@ impl Judge<'_> {
                     Finding::fault("arguments", fault.to_string())
                         .at(&entry.path, entry.line)
                         .why("every login through this stack is denied")
-                        .advice("remove the argument from the line")
+                        .advice("correct the argument; remove it if it is that of another module")
                 })
                 .collect(),
             Ok(args) if self.subject.config.to_str() != Some(&args.config) => {
