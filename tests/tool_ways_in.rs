@@ -165,6 +165,10 @@ fn where_a_key_is_never_enough_keys_are_no_way_in() {
     .unwrap();
     let text = checked(root.path(), &[]).out;
     has(&text, "sshd needs no second factor: ssh logins");
+    has(
+        &text,
+        "close  type: sudo pam-onelogin enable sshd --behind key --try 5m\n",
+    );
     has(&text, "the CA in /etc/ssh/ca.pub");
     has(&text, "keys log in as root by ssh: 2");
 }

@@ -157,6 +157,45 @@ fn files_that_are_weaker_than_the_running_sshd_are_corrected_before_sshd_reads_t
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn settings_of_sshd_that_were_removed_are_written_again_by_the_command_that_check_names() {
+    let scene = machine(&[]);
+    let sshd = started(&scene, &included(""));
+    for behind in ["key", "password"] {
+        let words = ["sshd", "--behind", behind, "--user", "alice"];
+        let words = [&words[..], &["--no-trial", "--yes"]].concat();
+        good(enable(&words));
+        let command =
+            format!("pam-onelogin enable sshd --behind {behind} --try 5m; if this is intended");
+        fs::remove_file(SETTINGS).unwrap();
+        // The running sshd has the old settings at first.
+        for is_reloaded in [false, true] {
+            if is_reloaded {
+                reload(&sshd);
+            }
+            let said = checked(&[]);
+            let is_bad = |line: &&str| line.starts_with("FAULT") || line.starts_with("warning");
+            let bad = said.lines().filter(is_bad).count();
+            assert!(bad > 0, "{said}");
+            let advice = format!(
+                "{SETTINGS} is missing; type: sudo {command}, type: sudo pam-onelogin disable sshd\n"
+            );
+            assert_eq!(said.matches(&advice).count(), bad, "{said}");
+            assert!(!said.contains("write \""), "{said}");
+        }
+        good(enable(&words));
+        let said = checked(&[]);
+        assert!(!said.contains("FAULT"), "{said}");
+        fs::remove_file(SETTINGS).unwrap();
+        // Before sshd reads its settings again, the same command will do, too.
+        good(enable(&words));
+        let said = checked(&[]);
+        assert!(!said.contains("FAULT"), "{said}");
+        good(disable("sshd"));
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn settings_of_root_alone_do_not_hide_that_sshd_has_not_read_those_of_others() {
     let scene = machine(&[]);
     let for_root = "Match User root\nAuthenticationMethods publickey\n";

@@ -74,16 +74,16 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
                 return Finding::warning("running-sshd", what)
                     .in_file(path)
                     .why("an sshd is running, and it has other settings than these files")
-                    .advice(after_correction(open, reload_advice(&settings)));
+                    .advice(after_correction(subject, open, reload_advice(&settings)));
             }
             Running::Unknown(why) => {
                 let what = "not checked: whether the running sshd has read its settings";
                 return Finding::warning("running-sshd", what)
                     .in_file(path)
                     .why(why)
-                    .advice(after_correction(open, reload_advice(&settings)));
+                    .advice(after_correction(subject, open, reload_advice(&settings)));
             }
-            Running::Stale(stale) => return unread(stale, user, open).in_file(path),
+            Running::Stale(stale) => return unread(subject, stale, user, open).in_file(path),
         }
     }
     let Some(changed) = changed_since(&settings, subject.sshd.files.iter()) else {
@@ -112,12 +112,12 @@ fn ask(subject: &Subject<'_>, path: &Path) -> Finding {
     .in_file(file)
     .opens_to("users of ssh")
     .why(why)
-    .advice(after_correction(open, reload_advice(&settings)))
+    .advice(after_correction(subject, open, reload_advice(&settings)))
 }
 
 /// The running sshd has other settings than its files. `open` is a way past the PAM stack by the files, for users in
 /// general: with it, a reload may remove the second factor.
-fn unread(stale: Stale, user: &str, open: Option<&WayPastPam>) -> Finding {
+fn unread(subject: &Subject<'_>, stale: Stale, user: &str, open: Option<&WayPastPam>) -> Finding {
     let Stale {
         address,
         offered,
@@ -161,14 +161,20 @@ fn unread(stale: Stale, user: &str, open: Option<&WayPastPam>) -> Finding {
     Finding::fault("sshd-unread", what)
         .opens_to("users of ssh")
         .why(why)
-        .advice(after_correction(weaker.as_ref(), advice))
+        .advice(after_correction(subject, weaker.as_ref(), advice))
 }
 
 /// The advice to make sshd read its files; if a login by these files does not need the PAM stack, after they are corrected.
-fn after_correction(way_past_pam: Option<&WayPastPam>, reload: String) -> String {
-    match way_past_pam {
-        None => reload,
-        Some(WayPastPam { closed_by, .. }) => {
+fn after_correction(
+    subject: &Subject<'_>,
+    way_past_pam: Option<&WayPastPam>,
+    reload: String,
+) -> String {
+    match (way_past_pam, subject.lost_settings()) {
+        (None, _) => reload,
+        // The command reloads sshd itself.
+        (Some(_), Some(advice)) => format!("do not reload sshd by hand; {advice}"),
+        (Some(WayPastPam { closed_by, .. }), None) => {
             format!("do not reload sshd yet; first {closed_by}; then {reload}")
         }
     }

@@ -55,7 +55,9 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     limits(subject, &global, findings);
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
-        if let (true, Some(advice)) = (place.path != *path, &mut finding.advice) {
+        let is_line = |advice: &&mut String| advice.starts_with("write ");
+        let advice = finding.advice.as_mut().filter(is_line);
+        if let (true, Some(advice)) = (place.path != *path, advice) {
             advice.push_str(
                 "; write it in this file, or in one that sshd reads earlier: the first value counts",
             );
@@ -84,12 +86,10 @@ fn ways_in(
     stack: &NamedStack,
     findings: &mut Vec<Finding>,
 ) {
-    if global.is_on(Keyword::UsePam) {
+    let known = findings.len();
+    let uses_pam = global.is_on(Keyword::UsePam);
+    if uses_pam {
         methods(subject, global, stack, findings);
-        for (index, block) in subject.sshd.blocks.iter().enumerate() {
-            in_block(subject, index, block, stack, findings);
-            another_stack(subject, index, block, findings);
-        }
     } else {
         findings.push(
             Finding::fault("sshd-pam", "sshd does not use PAM")
@@ -98,6 +98,18 @@ fn ways_in(
                 .why("a key or a password alone is enough to log in")
                 .advice("write \"UsePAM yes\""),
         );
+    }
+    if let Some(advice) = subject.lost_settings() {
+        let found = findings.iter_mut().skip(known);
+        for finding in found.filter(|found| found.severity.is_bad()) {
+            finding.advice = Some(advice.clone());
+        }
+    }
+    if uses_pam {
+        for (index, block) in subject.sshd.blocks.iter().enumerate() {
+            in_block(subject, index, block, stack, findings);
+            another_stack(subject, index, block, findings);
+        }
     }
 }
 

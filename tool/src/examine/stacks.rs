@@ -87,7 +87,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 .why("no login needs a second factor")
                 .advice(format!(
                     "type: sudo pam-onelogin {}; or see \"STACKS\" in pam_onelogin(8)",
-                    subject.enable_sshd()
+                    subject.enable("sshd")
                 )),
         );
     }
@@ -138,10 +138,7 @@ pub(crate) fn unusable_here(config: &Path, services: &[&str]) -> Option<Finding>
 
 /// A service that was asked for, and does not call the module.
 fn service_not_used(subject: &Subject<'_>, service: &str) -> Finding {
-    let command = enabled_by(service).map(|name| match name {
-        "sshd" => subject.enable_sshd(),
-        name => format!("enable {name} --try 5m"),
-    });
+    let command = enabled_by(service).map(|name| subject.enable(name));
     let advice = match command {
         Some(command) => format!("type: sudo pam-onelogin {command}"),
         None => "see \"STACKS\" in pam_onelogin(8)".to_owned(),

@@ -1,7 +1,9 @@
 //! What is examined: a machine, its configuration, its sshd.
 
+use crate::examine::named_stack::{NamedStack, has_strict_factor, read};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::sudo_caller;
+use crate::pam_stack::Entry;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::lost_logins::user_has_key;
@@ -71,18 +73,47 @@ impl<'a> Subject<'a> {
         self
     }
 
-    /// The command that adds OneLogin to sshd, with the first factor that its logins have now: a key if sshd accepts
-    /// no login without one, or if it leaves the choice to a user who has one.
-    pub(crate) fn enable_sshd(&self) -> String {
+    /// The command that adds OneLogin to a service; for sshd, with the first factor.
+    pub(crate) fn enable(&self, service: &str) -> String {
+        match service {
+            "sshd" => format!("enable sshd --behind {} --try 5m", self.first_factor()),
+            name => format!("enable {name} --try 5m"),
+        }
+    }
+
+    /// The first factor of sshd: the one that its stack has, if it calls the module. Else the one that its logins
+    /// have now: a key if sshd accepts no login without one, or if it leaves the choice to a user who has one.
+    fn first_factor(&self) -> &'static str {
+        let stack = read(self.machine, self.sshd.service()).filter(NamedStack::asks);
+        if let Some(stack) = stack {
+            let mut words = stack.service.ours().flat_map(Entry::arguments);
+            if words.any(|word| word == "behind=key") {
+                return "key";
+            }
+            if has_strict_factor(&stack) {
+                return "password";
+            }
+        }
         let settings = self.sshd.global();
         let is_without_key = self.sshd.path.is_some() && settings.lets_in_without_key();
         let is_choice = settings.any_method_is_enough();
-        let factor = if is_without_key && !(is_choice && self.user_has_key()) {
+        if is_without_key && !(is_choice && self.user_has_key()) {
             "password"
         } else {
             "key"
-        };
-        format!("enable sshd --behind {factor} --try 5m")
+        }
+    }
+
+    /// What to do if the file of settings that `enable sshd` wrote no longer exists.
+    pub(super) fn lost_settings(&self) -> Option<String> {
+        let mut enabled = self.enabled.iter().filter(|it| it.service == "sshd");
+        let mut files = enabled.next()?.files.iter();
+        let is_lost = |path: &&PathBuf| path.starts_with("/etc/ssh") && !self.machine.has(path);
+        let path = files.find(is_lost)?.display();
+        Some(format!(
+            "{path} is missing; type: sudo pam-onelogin {}; if this is intended, type: sudo pam-onelogin disable sshd",
+            self.enable("sshd")
+        ))
     }
 
     /// Whether the user of the command line, or the one who called sudo, has a key.

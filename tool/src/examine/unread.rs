@@ -29,8 +29,9 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         let service = path.file_stem().unwrap_or_default().to_string_lossy();
         let advice = if is_record && kind == ErrorKind::InvalidData {
             format!(
-                "move the file to another folder; then type: sudo pam-onelogin enable {service}; copies of \
-                 the old stacks are in {RECORDS}/backup"
+                "move the file to another folder; then type: sudo pam-onelogin {}; copies of the old stacks \
+                 are in {RECORDS}/backup",
+                subject.enable(&service)
             )
         } else {
             advice

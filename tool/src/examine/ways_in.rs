@@ -187,7 +187,7 @@ fn services(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
                 "the program cannot show a prompt for a code: stop it, or restrict its users";
             ("users with a password", close.to_owned())
         } else if let Some(service) = enabled_by(name) {
-            let close = format!("type: sudo pam-onelogin enable {service} --try 5m");
+            let close = format!("type: sudo pam-onelogin {}", subject.enable(service));
             ("users who pass its first factor", close)
         } else {
             let close =

@@ -237,7 +237,7 @@ fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
     let subject = options.subject(config);
     let findings = examine(&subject);
     let words = Words {
-        enable: subject.enable_sshd(),
+        enable: subject.enable("sshd"),
         root_shell: root_shell(&subject, &findings),
         trial: None,
     };

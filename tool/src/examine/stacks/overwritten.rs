@@ -60,10 +60,7 @@ impl Overwritten<'_> {
 
     pub(super) fn finding(&self, subject: &Subject<'_>) -> Finding {
         let service = &self.enabled.service;
-        let enable = match service.as_str() {
-            "sshd" => subject.enable_sshd(),
-            name => format!("enable {name} --try 5m"),
-        };
+        let enable = subject.enable(service);
         let name = self.path.file_name().unwrap_or_default();
         let mut stacks = FOLDERS.iter().map(|folder| Path::new(folder).join(name));
         let (why, first) = if stacks.any(|path| subject.machine.has(path)) {
