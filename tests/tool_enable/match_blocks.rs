@@ -52,23 +52,50 @@ fn users_who_would_lose_their_login_by_a_match_block_are_named() {
         let words = [&["enable"][..], &words(behind), further].concat();
         tool(&words).finish()
     };
-    for (condition, setting, behind) in [
-        ("Group contractors", "PasswordAuthentication yes", "key"),
-        ("User bob,carol", "KbdInteractiveAuthentication yes", "key"),
-        ("Address 10.0.0.0/8", "PubkeyAuthentication no", "key"),
+    for (condition, setting, behind, new) in [
+        ("Group contractors", "PasswordAuthentication yes", "key", ""),
+        (
+            "User bob,carol",
+            "KbdInteractiveAuthentication yes",
+            "key",
+            "",
+        ),
+        (
+            "Address 10.0.0.0/8",
+            "PubkeyAuthentication no",
+            "key",
+            "PubkeyAuthentication yes",
+        ),
         (
             "Group old Address 10.0.0.0/8",
             "KbdInteractiveAuthentication no",
             "key",
+            "",
         ),
         (
             "Group staff",
             "AuthenticationMethods publickey,password",
             "key",
+            "AuthenticationMethods publickey,keyboard-interactive",
         ),
-        ("Group staff", "AuthenticationMethods password", "password"),
-        ("User bob", "KbdInteractiveAuthentication no", "password"),
+        (
+            "Group staff",
+            "AuthenticationMethods password",
+            "password",
+            "AuthenticationMethods keyboard-interactive",
+        ),
+        (
+            "User bob",
+            "KbdInteractiveAuthentication no",
+            "password",
+            "",
+        ),
     ] {
+        let line = "line 9 of /etc/ssh/sshd_config";
+        let advice = match new {
+            "" => format!("remove {line}"),
+            new => format!("replace {line} by \"{new}\""),
+        };
         config(&format!(
             "Match User git\n  X11Forwarding no\nMatch {condition}\n  {setting}"
         ));
@@ -77,8 +104,15 @@ fn users_who_would_lose_their_login_by_a_match_block_are_named() {
             assert!(!status.success(), "{screen}");
             let said = format!("sshd_config:9: \"Match {condition}\" has \"{setting}\": ");
             assert_eq!(screen.matches(&said).count(), 1, "{said}{screen}");
+            assert!(screen.contains(&advice), "{advice}: {screen}");
             assert_eq!(stacks(), before);
         }
+        // To the letter.
+        config(&format!(
+            "Match User git\n  X11Forwarding no\nMatch {condition}\n  {new}"
+        ));
+        let (status, screen) = enable(behind, &["--dry-run"]);
+        assert!(status.success(), "{screen}");
     }
     // Nobody loses anything by these.
     for (block, behind) in [

@@ -2,7 +2,7 @@
 
 use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
-use crate::sshd::config::{Block, Said, Sshd, View};
+use crate::sshd::config::{Block, EXEMPT, Said, Sshd, View};
 use crate::sshd::effective::BOTH;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{hides_prompts, method, switch};
@@ -67,7 +67,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if !findings
         .iter()
         .skip(known)
-        .any(|found| found.severity.is_bad())
+        .any(|found| found.severity.is_bad() || found.who.is_some())
     {
         let what = "sshd accepts no login without its PAM stack";
         findings.push(Finding::good("sshd", what).in_file(path));
@@ -156,7 +156,18 @@ fn in_block(
         if is_new && finding.severity.is_bad() {
             if finding.id == "sshd-methods" {
                 // An administrator wrote this block on purpose.
-                finding.severity = Severity::Warning;
+                if block.is_exempt && finding.who.is_some() {
+                    finding.severity = Severity::Note;
+                    finding.advice = None;
+                } else {
+                    finding.severity = Severity::Warning;
+                }
+                if finding.severity == Severity::Warning && finding.who.is_some() {
+                    let advice = finding.advice.unwrap_or_default();
+                    finding.advice = Some(format!(
+                        "{advice}; if these logins are exempt on purpose, write the comment \"{EXEMPT}\" into the block"
+                    ));
+                }
             }
             finding.what = format!(
                 "sshd, for \"Match {}\": {}",

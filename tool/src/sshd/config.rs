@@ -31,6 +31,8 @@ pub(crate) struct Block {
     /// The text after `Match`.
     pub(crate) condition: String,
     pub(crate) place: Place,
+    /// Whether a comment in it says that its logins need no second factor on purpose.
+    pub(crate) is_exempt: bool,
     /// The block whose `Include` names the file that it is in.
     parent: Option<usize>,
     values: Values,
@@ -168,6 +170,10 @@ impl Sshd {
         for (index, line) in text.lines().enumerate() {
             let place = Place::of(path, Some(index + 1));
             let Some((word, rest)) = words(line) else {
+                let block = block.and_then(|index| self.blocks.get_mut(index));
+                if let Some(block) = block.filter(|_| line.trim() == EXEMPT) {
+                    block.is_exempt = true;
+                }
                 continue;
             };
             if word.eq_ignore_ascii_case("match") {
@@ -198,6 +204,7 @@ impl Sshd {
         self.blocks.push(Block {
             condition: condition.to_owned(),
             place,
+            is_exempt: false,
             parent,
             values: Values::new(),
         });
@@ -312,6 +319,9 @@ fn words(line: &str) -> Option<(String, Vec<String>)> {
     let mut words = words.into_iter();
     Some((words.next()?, words.collect()))
 }
+
+/// The comment in a `Match` block whose logins need no second factor on purpose.
+pub(crate) const EXEMPT: &str = "# pam-onelogin: exempt";
 
 /// The file, the second is that of SUSE.
 const PATHS: [&str; 2] = ["/etc/ssh/sshd_config", "/usr/etc/ssh/sshd_config"];

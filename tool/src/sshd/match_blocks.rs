@@ -23,7 +23,9 @@ pub(crate) fn see_no_prompt() -> Vec<String> {
         let said = sshd.own(index, Keyword::Password).filter(Said::is_on)?;
         let view = sshd.within(index);
         let is_hidden = view.accepts_passwords() && !view.is_on(Keyword::KbdInteractive);
-        is_hidden.then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT))
+        let lines = "PasswordAuthentication no\" and \"KbdInteractiveAuthentication yes";
+        let advice = || replace(said, lines);
+        is_hidden.then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT, &advice()))
     });
     hidden.collect()
 }
@@ -38,19 +40,22 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     let ways = ways(methods.map_or(needed, |said| said.value));
     let need = |method: &str| ways.iter().all(|way| way.contains(&method));
     let mut found = Vec::new();
-    let mut add = |keyword, said, why: &str| found.push(sentence(sshd, index, keyword, said, why));
+    let mut add = |keyword, said, why: &str, advice: &str| {
+        found.push(sentence(sshd, index, keyword, said, why, advice));
+    };
     if let Some(said) = methods {
         if behind == Behind::Key && ways.iter().any(|way| is_open(way)) {
             let why = "the stack denies every login without a key before it";
-            add(Keyword::Methods, said, why);
+            add(Keyword::Methods, said, why, &replace(said, line));
         } else if need("password") {
-            add(Keyword::Methods, said, NO_PROMPT);
+            add(Keyword::Methods, said, NO_PROMPT, &replace(said, line));
         }
     } else if behind == Behind::Key && sshd.within(index).lets_in_without_key() {
         for keyword in [Keyword::Password, Keyword::KbdInteractive] {
             if let Some(said) = own(keyword).filter(Said::is_on) {
                 let why = "sshd will require a key, so users without a key can no longer log in";
-                add(keyword, said, why);
+                let advice = format!("give these users keys, then remove {}", line_of(said));
+                add(keyword, said, why, &advice);
             }
         }
     }
@@ -60,17 +65,42 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     ] {
         if let Some(said) = own(keyword).filter(|said| !said.is_on() && need(method)) {
             let why = format!("sshd will require {method}, so these users can no longer log in");
-            add(keyword, said, &why);
+            let advice = if keyword == Keyword::KbdInteractive {
+                // It will be on for all users.
+                format!("remove {}", line_of(said))
+            } else {
+                replace(said, &format!("{} yes", keyword.name()))
+            };
+            add(keyword, said, &why, &advice);
         }
     }
     found
 }
 
-/// The place and the setting of a block, and what follows from it.
-fn sentence(sshd: &Sshd, index: usize, keyword: Keyword, said: Said<'_>, why: &str) -> String {
+/// What to write in place of a line.
+fn replace(said: Said<'_>, line: &str) -> String {
+    format!("replace {} by \"{line}\"", line_of(said))
+}
+
+/// A line, in words.
+fn line_of(said: Said<'_>) -> String {
+    let path = said.place.path.display();
+    let line = said.place.line.unwrap_or_default();
+    format!("line {line} of {path}")
+}
+
+/// The place and the setting of a block, what follows from it, and what to do.
+fn sentence(
+    sshd: &Sshd,
+    index: usize,
+    keyword: Keyword,
+    said: Said<'_>,
+    why: &str,
+    advice: &str,
+) -> String {
     let block = sshd.blocks.get(index);
     pam_onelogin::text::printable(&format!(
-        "{}: \"Match {}\" has \"{} {}\": {why}",
+        "{}: \"Match {}\" has \"{} {}\": {why}; {advice}",
         said.place.text(),
         block.map_or("", |block| &block.condition),
         keyword.name(),
