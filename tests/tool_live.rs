@@ -543,8 +543,6 @@ fn the_command_to_type_has_the_name_of_the_user() {
 #[test]
 fn a_user_who_cannot_be_asked_for_is_told_of() {
     let world = World::with_totp();
-    let checked = Checked::of(&world, &["--user", "no-such-account"]);
-    has(checked.what("user"), "could not log in: no-account");
     world
         .onelogin
         .change_user(world::ID, |user| user.status = 2);
@@ -594,6 +592,27 @@ fn users_who_are_looked_up_by_an_address_without_a_domain_are_a_warning_that_nam
 }
 
 #[test]
+fn a_name_that_is_neither_of_a_user_nor_of_a_service_ends_check_at_once() {
+    let world = World::with_totp();
+    for (words, kinds) in [
+        (&["check", "no-such-name"] as &[&str], "user and no service"),
+        (
+            &["check", "no-such-name", "--offline"],
+            "user and no service",
+        ),
+        (&["check", "--user", "no-such-name"], "user"),
+    ] {
+        let ran = run(at(&world.place, words), &[]);
+        assert_eq!((ran.code, ran.out.as_str()), (1, ""));
+        has(
+            &ran.err,
+            &format!("this host has no {kinds} of this name: no-such-name"),
+        );
+    }
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
 fn for_a_user_whom_onelogin_does_not_find_the_line_of_the_map_is_named() {
     let world = World::with_totp();
     world
@@ -606,12 +625,17 @@ fn for_a_user_whom_onelogin_does_not_find_the_line_of_the_map_is_named() {
         advice,
         "compare match in [users] with this user at OneLogin",
     );
+    has(
+        advice,
+        "create the user at OneLogin, or write exempt_users = [\"nobody\"] into [users]",
+    );
     has(advice, "map_file = \"/etc/pam_onelogin/map\"");
     has(advice, "the line \"nobody NAME-AT-ONELOGIN\"");
     let ran = run(at(&world.place, &["test", NAME]), &[]);
     has(
         &ran.err,
-        "For what to write, type: pam-onelogin check nobody",
+        "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, type: \
+         pam-onelogin check nobody",
     );
 
     let path = world.place.write("map", "nobody n.body\n");
@@ -940,7 +964,7 @@ fn a_group_or_user_in_the_configuration_that_this_host_does_not_have_is_named_wi
 fn a_misspelt_group_is_one_finding_that_names_the_group_that_was_meant() {
     let world = World::with_totp();
     world.config(&["users.exempt_groups = [\"rooot\"]"]);
-    let checked = Checked::of(&world, &["--user", "alice"]);
+    let checked = Checked::of(&world, &["--user", NAME]);
     let advice = checked.part("group-missing", "advice");
     assert!(advice.starts_with("did you mean \"root\"? "), "{advice}");
     assert!(checked.all("user").is_empty(), "{}", checked.ran.out);

@@ -295,7 +295,7 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             "unknown to OneLogin",
             |scene| scene.simulator.remove_user(1001),
             "could not log in: no-onelogin-user",
-            "see pam_onelogin(8), reason no-onelogin-user",
+            "create the user at OneLogin, or exempt them; for what to write, type: pam-onelogin check alice",
         ),
         (
             "failmode safe",
@@ -348,6 +348,9 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             ] {
                 assert!(screen.contains(said), "{what}, {said}: {screen}");
             }
+            let is_about_alice = !screen.contains("To find the cause, type: ");
+            let said = "to test with another user, pass --user NAME";
+            assert_eq!(screen.contains(said), is_about_alice, "{what}: {screen}");
             for prompt in ["assword:", "asscode:"] {
                 assert!(!screen.contains(prompt), "{what}: {screen}");
             }

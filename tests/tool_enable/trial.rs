@@ -112,14 +112,112 @@ fn ctrl_c_while_a_trial_waits_rolls_it_back_at_once_and_says_so() {
     by_password_alone(&scene);
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn ctrl_c_before_the_change_is_written_says_that_nothing_was_changed() {
+    let scene = machine(&[]);
+    let _ = scene.person("dave");
+    let before = stacks();
+    let stopped = |mut screen: Pty, said: &str| {
+        screen.type_keys("\u{3}");
+        let (status, screen) = screen.finish();
+        assert_eq!(status.code(), Some(1), "{screen}");
+        assert!(screen.contains(said), "{said}: {screen}");
+        assert_eq!(stacks(), before);
+    };
+    let mut screen = enable(&["sudo"]);
+    screen.expect("User for the trial login: ");
+    stopped(screen, "nothing was changed");
+
+    let mut screen = enable(&["sudo", "--user", "dave"]);
+    screen.expect("assword: ");
+    stopped(screen, "Ctrl-C: nothing was changed");
+
+    let mut screen = enable(&["sudo", "--user", "dave"]);
+    screen.expect("assword: ");
+    screen.line(PASSWORD);
+    screen.expect("Passcode, or Enter for a push");
+    screen.line("");
+    screen.expect("Push sent to Dave's phone.");
+    stopped(
+        screen,
+        "Ctrl-C: nothing was changed; if a push is open on the phone, deny it",
+    );
+
+    let mut screen = enable(&["sudo", "--user", "alice"]);
+    trial(&mut screen, CODE);
+    screen.expect("Write this change? [y/N] ");
+    stopped(screen, "nothing was changed");
+    by_password_alone(&scene);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn an_empty_answer_to_the_question_before_the_change_is_asked_again() {
+    let scene = machine(&[]);
+    let before = stacks();
+    let words = ["sudo", "--user", "alice", "--no-trial", "--no-try"];
+    for (answer, is_written) in [("n", false), ("y", true)] {
+        let mut screen = enable(&words);
+        for _ in 0..2 {
+            screen.expect("Write this change? [y/N] ");
+            screen.line("");
+            screen.expect("Type y or n.");
+        }
+        screen.expect("Write this change? [y/N] ");
+        screen.line(answer);
+        assert_eq!(screen.finish().0.success(), is_written);
+        assert_eq!(stacks() != before, is_written);
+    }
+    good(disable("sudo"));
+    by_password_alone(&scene);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_push_that_is_denied_in_the_trial_login_is_named_with_the_command_that_resets_the_limits() {
+    let scene = machine(&[]);
+    let _ = scene.person("dave");
+    let mut screen = enable(&["sudo", "--user", "dave"]);
+    screen.expect("assword: ");
+    screen.line(PASSWORD);
+    screen.expect("Passcode, or Enter for a push");
+    screen.line("");
+    screen.expect("Push sent to Dave's phone.");
+    scene.deny_push();
+    let screen = bad_saying(
+        screen,
+        "the push was denied on the phone, and this counts against the limits of this user",
+    );
+    let reset = "type: sudo pam-onelogin limits reset dave";
+    assert!(screen.contains(reset), "{screen}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_yes_without_a_login_names_the_line_by_which_sudo_asks_nothing() {
+    let scene = machine(&[]);
+    let rules = fs::read_to_string("/etc/sudoers").unwrap();
+    let line = rules.lines().count() + 1;
+    let free = format!("{rules}alice ALL=(ALL:ALL) NOPASSWD: ALL\n");
+    scene.stage.write("/etc/sudoers", free, 0o440);
+    let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
+    screen.line("yes");
+    screen.expect("first log in from a second window: as alice: sudo -k id");
+    screen.expect(&format!(
+        "So that alice is asked in sudo, too, change /etc/sudoers:{line} with visudo"
+    ));
+    screen.type_keys("\u{3}");
+    screen.expect("sudo: the change was rolled back.");
+}
+
 /// Also when the disk does not take it: then the change stays on trial, and this is said.
 #[test]
 #[ignore = "needs root: run by make test"]
 fn check_and_status_say_what_is_on_trial_and_how_it_ends() {
     let _scene = machine(&[]);
     let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
-    let confirm =
-        "log in from a second window: sudo -k id; then type: sudo pam-onelogin confirm sudo";
+    let confirm = "log in from a second window: as USER: sudo -k id; then type: sudo pam-onelogin confirm sudo";
     let undo = "to undo it now, type: sudo pam-onelogin disable sudo";
     for words in [&["check", "--offline"] as &[&str], &["check", "sudo"]] {
         let said = bad(tool(words));

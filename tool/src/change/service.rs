@@ -55,10 +55,10 @@ impl Service {
     pub(crate) fn second_login(self, user: &str) -> String {
         match self {
             Self::Sshd => format!("ssh {user}@HOST"),
-            Self::Sudo => "sudo -k id".to_owned(),
+            Self::Sudo => format!("as {user}: sudo -k id"),
             Self::Su => format!("su {user} -c id"),
             Self::Login => "a login at the console".to_owned(),
-            Self::All => format!("sudo -k id, and: ssh {user}@HOST"),
+            Self::All => format!("as {user}: sudo -k id, and: ssh {user}@HOST"),
         }
     }
 }

@@ -18,6 +18,7 @@ use nonstick::{
     AuthnFlags, Conversation, EnvironMapMut as _, ErrorCode, PamShared as _, Transaction as _,
     TransactionBuilder, conv::Exchange,
 };
+use pam_onelogin::reason::Reason;
 use pam_onelogin::text::printable;
 use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
@@ -147,11 +148,46 @@ fn passed(user: &str, was_let_in: bool, said: &[String]) -> Result<Passed, Failu
         (false, Some("accepted" | "exempt")) => {
             failure("OneLogin accepted the trial login, but another line of the stack denied it")
         }
-        (false, _) => failure(&format!(
-            "the trial login was denied; to find the cause, type: pam-onelogin test {user}, or: \
-             pam-onelogin check"
-        )),
+        (false, _) => failure(&denied(user, decision)),
     }
+}
+
+/// Why the trial login was denied, by its line in the log, and what to do.
+fn denied(user: &str, decision: &str) -> String {
+    let word = decision
+        .split(' ')
+        .find_map(|it| it.strip_prefix("reason="));
+    let reason = word.and_then(|word| Reason::all().find(|reason| reason.word() == word));
+    let reset = format!("to reset the limits, type: sudo pam-onelogin limits reset {user}");
+    let (why, advice) = match reason {
+        Some(Reason::PushDenied) => (
+            "the push was denied on the phone, and this counts against the limits of this user",
+            reset,
+        ),
+        Some(
+            Reason::PushDeniedLately
+            | Reason::TooManyCodes
+            | Reason::TooManyCodesToday
+            | Reason::TooManyChallenges
+            | Reason::TooManyChallengesToday
+            | Reason::TooManyLookUps,
+        ) => ("a limit of this user is reached", reset),
+        Some(Reason::PushUnanswered) => (
+            "the push was not answered in time",
+            "run the command again".to_owned(),
+        ),
+        Some(Reason::WrongCode) => (
+            "OneLogin refused the code",
+            "run the command again, with a new code".to_owned(),
+        ),
+        _ => {
+            let advice = format!(
+                "to find the cause, type: sudo pam-onelogin test {user}, or: sudo pam-onelogin check"
+            );
+            return format!("the trial login was denied; {advice}");
+        }
+    };
+    format!("the trial login was denied: {why}; {advice}")
 }
 
 /// The child process: mounts the new stacks, takes the ids of the host program, and logs in.
@@ -382,6 +418,26 @@ mod tests {
         ] {
             let said = judged(was_let_in, &[line]).unwrap_err();
             assert!(said.contains(line), "{said}");
+        }
+        for (reason, advice) in [
+            (
+                "push-denied",
+                "denied on the phone, and this counts against the limits of this user; to reset",
+            ),
+            (
+                "push-denied-lately",
+                "type: sudo pam-onelogin limits reset alice",
+            ),
+            (
+                "too-many-codes",
+                "type: sudo pam-onelogin limits reset alice",
+            ),
+            ("wrong-code", "run the command again, with a new code"),
+            ("credential", "type: sudo pam-onelogin test alice"),
+        ] {
+            let line = format!("denied user=a reason={reason} factor=push");
+            let said = judged(false, &[&line]).unwrap_err();
+            assert!(said.contains(advice), "{said}");
         }
         let unasked = judged(true, &["fault=\"x\""]).unwrap_err();
         assert!(unasked.contains("OneLogin was not asked"), "{unasked}");

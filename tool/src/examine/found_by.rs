@@ -104,7 +104,14 @@ pub(super) fn what_to_write(
         ),
     };
     let line = in_map(line);
-    format!("for all users: {for_all}; or for this user alone: {line}")
+    let first = match unknown {
+        Unknown::User => format!(
+            "if OneLogin does not have this user, create the user at OneLogin, or write exempt_users = [\"{name}\"] \
+             into [users]; if it has: "
+        ),
+        _ => String::new(),
+    };
+    format!("{first}for all users: {for_all}; or for this user alone: {line}")
 }
 
 /// Whether the attribute is an address, to which no domain is added.

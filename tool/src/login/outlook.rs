@@ -82,6 +82,8 @@ enum Next {
     EndPause(LookUpPause),
     /// Finds out what to write into the configuration or the map.
     Map,
+    /// Does the same, or creates the user at OneLogin.
+    Create,
     /// Reads about the reason in the manual.
     Read,
 }
@@ -97,16 +99,14 @@ impl Next {
                 | Denial::TooManyCodesToday
                 | Denial::TooManyChallenges
                 | Denial::TooManyChallengesToday
-                | Denial::PushDeniedLately,
+                | Denial::PushDeniedLately
+                | Denial::Push,
             ) => Self::Reset,
             Outcome::Denied(Denial::TooManyLookUps) => Self::EndPause(LookUpPause::TooMany),
             Outcome::Unknown(Unknown::LookUpPaused) => Self::EndPause(LookUpPause::NothingFound),
+            Outcome::Unknown(Unknown::User) => Self::Create,
             Outcome::Unknown(
-                Unknown::User
-                | Unknown::Several
-                | Unknown::Other
-                | Unknown::Name
-                | Unknown::NotMapped,
+                Unknown::Several | Unknown::Other | Unknown::Name | Unknown::NotMapped,
             ) => Self::Map,
             // `check` names the line of the configuration.
             Outcome::Fault(Fault::NoSuchGroup(_)) => Self::Check,
@@ -248,11 +248,20 @@ impl Prediction {
                 "Paused: {}. To ask at once, type: pam-onelogin limits reset {user}",
                 pause.text()
             ),
+            Next::Create => format!(
+                "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, \
+                 type: pam-onelogin check {user}"
+            ),
             Next::Map => format!(
                 "For what to write, type: pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
             ),
             Next::Read => format!("For what to do, see pam_onelogin(8), reason {reason}"),
         })
+    }
+
+    /// Whether another user may be able to log in.
+    pub(crate) fn is_about_user(&self) -> bool {
+        !matches!(self.next, Next::Nothing | Next::Answer | Next::Check)
     }
 
     /// Why a command could do nothing for this user.

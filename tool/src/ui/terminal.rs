@@ -58,26 +58,56 @@ pub(crate) fn line(console: &Console, prompt: &str, is_secret: bool) -> Option<Z
 
 /// The line that is typed at a prompt; `None` at the end of the input.
 fn typed(console: &Console, prompt: &str, is_secret: bool) -> Option<Zeroizing<Vec<u8>>> {
-    // Before the prompt, so that an answer typed at once is hidden as well.
-    let hidden = if is_secret { Hidden::start() } else { None };
-    console.ask(prompt);
-    let interrupt = hidden.as_ref().map(Hidden::interrupt);
-    let line = let_interrupt(|| read_line(interrupt));
-    // The terminal shows the end of the line itself, unless echo is off or input is not a terminal.
-    if hidden.is_some() || line.is_err() || !std::io::stdin().is_terminal() {
-        console.note("");
-    }
+    let off = if is_secret {
+        LocalModes::ECHO | LocalModes::ISIG
+    } else {
+        LocalModes::empty()
+    };
+    let line = read_answer(console, prompt, off);
     if line.as_ref().is_err_and(|end| *end == End::Interrupt) {
-        drop(hidden);
         // What Ctrl-C would have done, had the terminal been as it is now.
         let_interrupt(|| kill_current_process_group(rustix::process::Signal::INT)).ok()?;
     }
     line.ok()
 }
 
-/// Whether the user agrees; no answer means no.
+/// The line that is typed at a prompt; `None` at the end of the input, and after Ctrl-C, which does not end the tool.
+pub(crate) fn line_unless_stopped(console: &Console, prompt: &str) -> Option<Zeroizing<Vec<u8>>> {
+    read_answer(console, prompt, LocalModes::ISIG).ok()
+}
+
+/// Reads the answer to a prompt while the terminal is without these modes.
+fn read_answer(
+    console: &Console,
+    prompt: &str,
+    off: LocalModes,
+) -> Result<Zeroizing<Vec<u8>>, End> {
+    // Before the prompt, so that an answer typed at once is hidden as well.
+    let changed = if off.is_empty() {
+        None
+    } else {
+        Changed::start(off)
+    };
+    console.ask(prompt);
+    let interrupt = changed.as_ref().map(Changed::interrupt);
+    let line = let_interrupt(|| read_line(interrupt));
+    // The terminal shows the end of the line itself, unless echo is off or input is not a terminal.
+    if off.contains(LocalModes::ECHO) || line.is_err() || !std::io::stdin().is_terminal() {
+        console.note("");
+    }
+    line
+}
+
+/// Whether the user agrees. After an empty line it asks again: Enter may have been meant for something else. The end
+/// of the input and Ctrl-C mean no.
 pub(crate) fn agrees(console: &Console, question: &str) -> bool {
-    answer(console, &format!("{question} [y/N] ")).is_some_and(|answer| is_yes(&answer))
+    loop {
+        discard_typed();
+        match line_unless_stopped(console, &format!("{question} [y/N] ")) {
+            Some(line) if line.trim_ascii().is_empty() => console.note("Type y or n."),
+            line => return line.is_some_and(|line| is_yes(line.trim_ascii())),
+        }
+    }
 }
 
 /// The answer to a question that was not known before: keys that were pressed before it is shown, such as
@@ -145,21 +175,19 @@ fn read_line(interrupt: Option<u8>) -> Result<Zeroizing<Vec<u8>>, End> {
     }
 }
 
-/// While it exists, the terminal does not show what is typed. Ctrl-C only ends the line: it must not end the
-/// tool before the terminal is restored.
-struct Hidden(Termios);
+/// While it exists, the terminal is without some modes. Without `ISIG` Ctrl-C only ends the line: it must not end
+/// the tool before the terminal is restored.
+struct Changed(Termios);
 
-impl Hidden {
-    fn start() -> Option<Self> {
+impl Changed {
+    fn start(off: LocalModes) -> Option<Self> {
         let before = tcgetattr(stdin()).ok()?;
-        let mut quiet = before.clone();
-        quiet
-            .local_modes
-            .remove(LocalModes::ECHO | LocalModes::ISIG);
-        let hidden = Self(before);
-        quiet.special_codes[SpecialCodeIndex::VEOL] = hidden.interrupt();
-        tcsetattr(stdin(), OptionalActions::Drain, &quiet).ok()?;
-        Some(hidden)
+        let mut now = before.clone();
+        now.local_modes.remove(off);
+        let changed = Self(before);
+        now.special_codes[SpecialCodeIndex::VEOL] = changed.interrupt();
+        tcsetattr(stdin(), OptionalActions::Drain, &now).ok()?;
+        Some(changed)
     }
 
     fn interrupt(&self) -> u8 {
@@ -167,7 +195,7 @@ impl Hidden {
     }
 }
 
-impl Drop for Hidden {
+impl Drop for Changed {
     fn drop(&mut self) {
         let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.0);
     }

@@ -18,7 +18,9 @@ use crate::ui::finding::{AS_ROOT, Finding, Severity, wrap};
 use crate::verb::on_trial::OnTrial;
 use crate::verb::{Context, prove};
 use clap::Args;
+use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
+use pam_onelogin::text::{PROMPT_CHARS, clean};
 use serde::Serialize;
 use std::path::Path;
 
@@ -107,6 +109,24 @@ impl Options {
             .live(is_live)
     }
 
+    /// Refuses a name that this host does not know.
+    fn refuse_unknown_name(&self) -> std::result::Result<(), Failure> {
+        let Some(name) = self.user().filter(|_| self.machine.is_this()) else {
+            return Ok(());
+        };
+        if !matches!(User::from_name(name), Ok(None)) {
+            return Ok(());
+        }
+        let kinds = match self.user {
+            Some(_) => "user",
+            None => "user and no service",
+        };
+        let name = clean(name, PROMPT_CHARS);
+        Err(Failure::new(format!(
+            "this host has no {kinds} of this name: {name}"
+        )))
+    }
+
     /// The user whose devices are looked up.
     fn user(&self) -> Option<&str> {
         let word = || self.focus.as_deref().filter(|_| self.service().is_none());
@@ -148,6 +168,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> std::result::Result<E
             "--root: this folder contains no system: it has no folder etc; pass the root folder of a system",
         ));
     }
+    options.refuse_unknown_name()?;
     if options.ways_in {
         list_ways_in(context, options);
         return Ok(Exit::Good);

@@ -26,7 +26,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     needs_root()?;
     let loaded = context.load()?;
     let state = State::open(&loaded.config.state_dir, Trusted::of(uids()));
-    let exit = keep(&context.console, options.service, &state, options.anyway)?;
+    let exit = keep(
+        &context.console,
+        options.service,
+        &state,
+        None,
+        options.anyway,
+    )?;
     let service = options.service.name();
     context
         .console
@@ -37,11 +43,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     Ok(exit)
 }
 
-/// Keeps a change on trial, if a login through it was accepted since, or with `--anyway`.
+/// Keeps a change on trial, if a login through it was accepted since, or with `anyway`. `user` is the one who makes this
+/// login, if that is known.
 pub(super) fn keep(
     console: &Console,
     service: Service,
     state: &State,
+    user: Option<&str>,
     anyway: bool,
 ) -> Result<Exit, Failure> {
     let name = service.name();
@@ -66,7 +74,7 @@ pub(super) fn keep(
             return Err(Failure::new(format!(
                 "OneLogin has accepted no login through {name} since the change; first log in from a \
                  second window: {}",
-                service.second_login("USER")
+                service.second_login(user.unwrap_or("USER"))
             )));
         }
     }

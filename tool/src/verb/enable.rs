@@ -12,8 +12,8 @@ use crate::login::outlook::fresh;
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::Behind;
 use crate::ui::console::{Paint, paint};
-use crate::ui::terminal::{agrees, line};
-use crate::verb::enable::planning::{Change, foresee, prepare};
+use crate::ui::terminal::{HeldInterrupts, agrees, line_unless_stopped};
+use crate::verb::enable::planning::{Change, foresee, prepare, unchanged};
 use crate::verb::enable::writing::{Writing, refuse_while_changing};
 use crate::verb::{Context, needs_root};
 use clap::Args;
@@ -65,6 +65,10 @@ const LONGEST: u32 = 86_400;
 
 /// Reads a time of the command line, in seconds: a number, with `s` or `m` after it.
 fn time(text: &str) -> Result<u32, String> {
+    if let Some(hours) = text.strip_suffix('h').and_then(|it| it.parse::<u32>().ok()) {
+        let minutes = u64::from(hours) * 60;
+        return Err(format!("write hours as minutes: {minutes}m"));
+    }
     let (number, unit) = match text.strip_suffix('m') {
         Some(number) => (number, 60),
         None => (text.strip_suffix('s').unwrap_or(text), 1),
@@ -109,6 +113,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             "ask OneLogin's support, then type: pam-onelogin check --prove USER".to_owned(),
         ]));
     }
+    let interrupts = HeldInterrupts::start();
     let user = options.user(context)?;
     refuse_while_changing(options.service)?;
     let console = &context.console;
@@ -133,21 +138,24 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             console.note(&line);
         }
     }
-    change.warn_of_sudo(console, &user);
-    let loaded = fresh(context.load()?);
+    let skipped = change.warn_of_sudo(console, &user);
+    let loaded = fresh(context.load().map_err(unchanged)?);
     if options.has_trial() {
-        foresee(console, &loaded, &user.name)?;
+        unless_stopped(&interrupts, "", foresee(console, &loaded, &user.name))?;
     }
     if options.dry_run {
         options.mount(context);
         return Ok(options.report(context, "dry_run", &change, Exit::Good));
     }
     if !options.no_trial {
-        change.try_login(console, &user)?;
+        let open_push = "; if a push is open on the phone, deny it";
+        unless_stopped(&interrupts, open_push, change.try_login(console, &user))?;
     }
     if !options.yes && !agrees(console, "Write this change?") {
         return Err(Failure::new("nothing was changed"));
     }
+    unless_stopped(&interrupts, "", Ok(()))?;
+    drop(interrupts);
     // Before the folder is opened and before a stack calls the module, so that users cannot affect the
     // counts from the first login on.
     state_mount::switch_on(console, &loaded.config.state_dir);
@@ -156,6 +164,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         console,
         service: options.service,
         whose,
+        skipped,
         seconds: options.try_for(),
         state: &state,
     };
@@ -169,6 +178,19 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         Exit::Bad | Exit::Unsafe => "restored",
     };
     Ok(options.report(context, result, &change, exit))
+}
+
+/// The result of a step before the change is written, or that Ctrl-C was pressed meanwhile.
+fn unless_stopped<T>(
+    interrupts: &HeldInterrupts,
+    further: &str,
+    result: Result<T, Failure>,
+) -> Result<T, Failure> {
+    if interrupts.take() {
+        let text = format!("Ctrl-C: nothing was changed{further}");
+        return Err(Failure::new(text));
+    }
+    result
 }
 
 impl Options {
@@ -204,11 +226,14 @@ impl Options {
             Some(name) => name,
             None if self.dry_run || self.no_trial => "root".to_owned(),
             None => {
-                let typed = line(&context.console, "User for the trial login: ", false);
-                let typed = typed.filter(|typed| !typed.is_empty());
-                let typed = typed
-                    .ok_or_else(|| Failure::new("no user for the trial login: pass --user NAME"))?;
-                String::from_utf8_lossy(&typed).into_owned()
+                let typed = line_unless_stopped(&context.console, "User for the trial login: ");
+                let typed = typed.unwrap_or_default();
+                let name = typed.trim_ascii();
+                if name.is_empty() {
+                    let text = "no user for the trial login: pass --user NAME; nothing was changed";
+                    return Err(Failure::new(text));
+                }
+                String::from_utf8_lossy(name).into_owned()
             }
         };
         let found = User::from_name(&name).ok().flatten();
@@ -305,10 +330,12 @@ mod tests {
 
     #[test]
     fn a_time_that_cannot_be_read_is_a_fault_that_says_what_to_write() {
-        for words in ["0", "5h", "m", "-1", "1441m", "99999999999", "71582789m"] {
+        for words in ["0", "m", "-1", "1441m", "99999999999", "71582789m"] {
             let fault = try_for(&format!("--try={words}")).unwrap_err();
             assert!(fault.contains("such as 90, 90s or 5m"), "{words}: {fault}");
         }
+        let fault = try_for("--try 1h").unwrap_err();
+        assert!(fault.contains("write hours as minutes: 60m"), "{fault}");
         assert!(try_for("--try 5m --no-try").is_err());
     }
 }

@@ -21,7 +21,7 @@ use crate::ui::finding::{Finding, Place};
 use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::Loaded;
-use pam_onelogin::host::uids;
+use pam_onelogin::host::{interrupt_is_pending, uids};
 use pam_onelogin::onelogin::http::Http;
 use pam_onelogin::state::State;
 use pam_onelogin::text::{PROMPT_CHARS, clean, printable};
@@ -84,15 +84,16 @@ impl Change {
         Ok(())
     }
 
-    /// Warns if sudo does not use its stack for this user: then the trial login says nothing of their sudo.
-    pub(crate) fn warn_of_sudo(&self, console: &Console, user: &User) {
+    /// Warns if sudo does not use its stack for this user: then the trial login says nothing of their sudo. Returns
+    /// what to change.
+    pub(crate) fn warn_of_sudo(&self, console: &Console, user: &User) -> Option<String> {
         let is_sudo = |service: &&str| ["sudo", "sudo-i"].contains(service);
         if user.uid.is_root() || !self.through.iter().any(is_sudo) {
-            return;
+            return None;
         }
         let found = unasked(&TargetSystem::this(), user);
         if found.is_empty() {
-            return;
+            return None;
         }
         let name = printable(&user.name);
         for line in &found {
@@ -108,11 +109,16 @@ impl Change {
                 line.because
             ));
         }
+        let places: Vec<_> = found.iter().map(|line| line.place.text()).collect();
+        let what_to_do = format!(
+            "So that {name} is asked in sudo, too, change {} with visudo; a sudo that skips the stack cannot confirm \
+             the change.",
+            printable(&places.join(", "))
+        );
         console.note(&format!(
-            "The trial login uses the stack all the same. So that {name} is asked in sudo, too, change {} with \
-             visudo; a sudo that skips the stack cannot confirm the change.",
-            if found.len() == 1 { "this line" } else { "these lines" }
+            "The trial login uses the stack all the same. {what_to_do}"
         ));
+        Some(what_to_do)
     }
 
     pub(crate) fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
@@ -127,7 +133,8 @@ impl Change {
             Passed::Accepted => paint(Paint::Good, "OneLogin accepted the trial login."),
             Passed::Exempt => paint(
                 Paint::Warning,
-                "The trial login succeeded because this user is exempt: OneLogin was not asked.",
+                "The trial login succeeded because this user is exempt: OneLogin was not asked. To test with a user \
+                 who is not exempt, pass --user NAME.",
             ),
         });
         Ok(())
@@ -274,7 +281,7 @@ fn plan_stack(
 }
 
 /// Adds that nothing was changed.
-fn unchanged(mut failure: Failure) -> Failure {
+pub(crate) fn unchanged(mut failure: Failure) -> Failure {
     failure.0.push("nothing was changed".to_owned());
     failure
 }
@@ -288,15 +295,18 @@ pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<
             "no user can log in, because logins cannot be counted: {trouble}"
         ))));
     }
-    let mut http = Http::new(&loaded.config, trusted, None);
+    let mut http = Http::new(&loaded.config, trusted, Some(interrupt_is_pending));
     let preview = Outlook::new(loaded, &state, &mut http, console).preview(user);
     let prediction = Prediction::of(&preview);
     match prediction.word {
         Word::Denied => {
             let end = ", so there was no trial login";
-            Err(unchanged(
-                prediction.failure(&clean(user, PROMPT_CHARS), end),
-            ))
+            let mut failure = prediction.failure(&clean(user, PROMPT_CHARS), end);
+            if prediction.is_about_user() {
+                let text = "to test with another user, pass --user NAME";
+                failure.0.push(text.to_owned());
+            }
+            Err(unchanged(failure))
         }
         Word::Pass | Word::Enroll | Word::Exempt => Ok(()),
     }

@@ -18,6 +18,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) console: &'a Console,
     pub(crate) service: Service,
     pub(crate) whose: Whose<'a>,
+    /// What to change so that sudo asks this user, if it skips the stack.
+    pub(crate) skipped: Option<String>,
     /// The time for a confirmation, if the change needs one.
     pub(crate) seconds: Option<u32>,
     pub(crate) state: &'a State,
@@ -143,11 +145,11 @@ impl Writing<'_> {
             }
             match line_within(LOOK) {
                 Typing::Line(answer) if is_yes(answer.trim_ascii()) => {
-                    match keep(console, service, self.state, false) {
+                    match keep(console, service, self.state, Some(self.whose.user), false) {
                         Ok(_) => {}
                         Err(failure) => {
-                            for sentence in failure.0 {
-                                console.note(&sentence);
+                            for sentence in failure.0.iter().chain(&self.skipped) {
+                                console.note(sentence);
                             }
                         }
                     }
