@@ -7,6 +7,7 @@ mod tool;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -674,6 +675,98 @@ fn r20_sshd_and_sudo_let_in_by_an_offline_code_once() {
     scene
         .stage
         .tried("sudo", "OneLogin down: the password, then an offline code");
+}
+
+/// The block that docs/break-glass.md shows.
+fn break_glass_block() -> String {
+    let page = include_str!("../docs/break-glass.md");
+    let block = page
+        .lines()
+        .skip_while(|line| *line != "    Match User breakglass");
+    let block = block.take_while(|line| !line.is_empty());
+    block.map(|line| &line[4..]).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+fn ssh_keygen(arguments: &[&str]) {
+    let output = Command::new("ssh-keygen").args(arguments).output();
+    let output = output.expect("ssh-keygen is installed");
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn a_certificate_for_this_host_opens_the_break_glass_account_and_nothing_else_does() {
+    let mut scene = Scene::new(&[]);
+    scene.person("breakglass");
+    scene.person("alice");
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    for key in ["ca", "other_ca", "once"] {
+        ssh_keygen(&["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]);
+    }
+    let public = std::fs::read_to_string(at("ca.pub")).unwrap();
+    scene
+        .stage
+        .write("/etc/ssh/break_glass_ca.pub", public, 0o644);
+    scene.stage.write(
+        "/etc/ssh/break_glass_principals",
+        "web1.example.com\n",
+        0o644,
+    );
+    scene.stage.sample("sshd-key", "sshd");
+    let sshd = Sshd::start_with(
+        &scene.stage,
+        &sshd_settings("sshd-key"),
+        &break_glass_block(),
+    );
+    scene.simulator.stop();
+    let certificate = |ca: &str, host: &str, time: &str| {
+        let _ = std::fs::remove_file(at("once-cert.pub"));
+        ssh_keygen(&[
+            "-q",
+            "-s",
+            &at(ca),
+            "-I",
+            "ticket 4711",
+            "-n",
+            host,
+            "-V",
+            time,
+            &at("once.pub"),
+        ]);
+    };
+    let client = |user: &str| {
+        let key = format!("IdentityFile={}", at("once"));
+        let certificate = format!("CertificateFile={}", at("once-cert.pub"));
+        sshd.client(user, &[&key, &certificate, "BatchMode=yes"])
+    };
+    certificate("ca", "web1.example.com", "+2h");
+    entered(client("breakglass"), "breakglass");
+    let keeps_out = |user: &str| {
+        let (status, screen) = client(user).finish();
+        assert!(
+            !status.success() && screen.contains("Permission denied"),
+            "{screen}"
+        );
+    };
+    // The certificate is for one account.
+    keeps_out("alice");
+    for (ca, host, time) in [
+        ("other_ca", "web1.example.com", "+2h"),
+        ("ca", "web2.example.com", "+2h"),
+        ("ca", "breakglass", "+2h"),
+        ("ca", "web1.example.com", "-2h:-1h"),
+    ] {
+        certificate(ca, host, time);
+        keeps_out("breakglass");
+    }
+    // The key of the stage opens every other account.
+    let (status, screen) = sshd.client_with_key("breakglass").finish();
+    assert!(!status.success(), "{screen}");
+    scene.stage.tried(
+        "sshd",
+        "OneLogin down: the break-glass account, by a certificate",
+    );
 }
 
 #[test]

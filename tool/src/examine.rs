@@ -1,6 +1,7 @@
 //! Checks a host: what is wrong, where, why it matters and what to do. Nothing is changed, and no user is
 //! asked for anything.
 
+mod break_glass;
 mod certificate;
 mod config;
 mod credential;

@@ -1,5 +1,6 @@
 //! sshd: whether it uses PAM, and which logins it accepts without PAM.
 
+use crate::examine::break_glass;
 use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, EXEMPT, Said, Sshd, View};
@@ -146,6 +147,9 @@ fn in_block(
     stack: &NamedStack,
     findings: &mut Vec<Finding>,
 ) {
+    if break_glass::in_block(subject, index, block, findings) {
+        return;
+    }
     let sshd = &subject.sshd;
     let mut global = Vec::new();
     methods(subject, &sshd.global(), stack, &mut global);

@@ -17,6 +17,7 @@ pub(crate) enum Keyword {
     Methods,
     Password,
     PidFile,
+    Principals,
     Pubkey,
     RootLogin,
     Service,
@@ -50,7 +51,7 @@ impl Keyword {
 type Row = (Keyword, &'static str, &'static str);
 
 /// Each with its name and its default value.
-const KEYWORDS: [Row; 18] = [
+const KEYWORDS: [Row; 19] = [
     (Keyword::CaKeys, "TrustedUserCAKeys", "none"),
     (Keyword::GraceTime, "LoginGraceTime", "120"),
     (Keyword::Gssapi, "GSSAPIAuthentication", "no"),
@@ -73,6 +74,7 @@ const KEYWORDS: [Row; 18] = [
     (Keyword::Methods, "AuthenticationMethods", "any"),
     (Keyword::Password, "PasswordAuthentication", "yes"),
     (Keyword::PidFile, "PidFile", ""),
+    (Keyword::Principals, "AuthorizedPrincipalsFile", "none"),
     (Keyword::Pubkey, "PubkeyAuthentication", "yes"),
     (Keyword::RootLogin, "PermitRootLogin", "prohibit-password"),
     (Keyword::Service, "PAMServiceName", "sshd"),
