@@ -63,6 +63,19 @@ impl From<FolderError> for FileError {
     }
 }
 
+impl FileError {
+    /// With the path of the file in the command that corrects it.
+    fn of(self, path: &Path) -> Self {
+        match self {
+            Self::Refused(text) => Self::Refused(text.replace(FILE, &path.display().to_string())),
+            Self::NotPermitted => self,
+        }
+    }
+}
+
+/// The place of the path in a command.
+const FILE: &str = "FILE";
+
 impl fmt::Display for FileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -100,7 +113,8 @@ impl Trusted {
         privacy: Privacy,
         max: u64,
     ) -> Result<Zeroizing<Vec<u8>>, FileError> {
-        self.read_opened(self.opened(path)?, privacy, max)
+        let read = self.read_opened(self.opened(path)?, privacy, max);
+        read.map_err(|error| error.of(path))
     }
 
     /// Opens a file for those who read it themselves, checked as [`Trusted::read`] does.
@@ -109,7 +123,7 @@ impl Trusted {
     /// As [`Trusted::read`].
     pub fn open(self, path: &Path, privacy: Privacy, max: u64) -> Result<File, FileError> {
         let file = self.opened(path)?;
-        match self.check(&file, privacy)? {
+        match self.check(&file, privacy).map_err(|error| error.of(path))? {
             length if length > max => Err(too_long(max)),
             _ => Ok(file),
         }
@@ -195,8 +209,9 @@ impl Trusted {
             Ok(metadata) => {
                 let kind = check_kind(&metadata);
                 if kind.is_ok() {
-                    flaws.extend(self.check_owner(&metadata).err());
-                    flaws.extend(check_mode(&metadata, privacy).err());
+                    let owner = self.check_owner(&metadata).err();
+                    let mode = check_mode(&metadata, privacy).err();
+                    flaws.extend(owner.into_iter().chain(mode).map(|error| error.of(path)));
                 }
                 flaws.extend(kind.err());
             }
@@ -236,7 +251,7 @@ impl Trusted {
         if self.owns(metadata.uid()) {
             return Ok(());
         }
-        let text = format!("belongs to uid {}; type: chown root", metadata.uid());
+        let text = format!("belongs to uid {}; type: chown root {FILE}", metadata.uid());
         Err(FileError::Refused(text))
     }
 }
@@ -261,7 +276,12 @@ fn check_mode(metadata: &Metadata, privacy: Privacy) -> Result<(), FileError> {
     if mode & unwanted == 0 {
         return Ok(());
     }
-    let text = format!("has mode {mode:04o}, which is too open; type: {advice}");
+    let read = if privacy == Privacy::Secret && mode & 0o044 != 0 {
+        "; other users may have read the secret in it, so renew that secret, too"
+    } else {
+        ""
+    };
+    let text = format!("has mode {mode:04o}, which is too open; type: {advice} {FILE}{read}");
     Err(FileError::Refused(text))
 }
 

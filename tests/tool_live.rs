@@ -742,6 +742,27 @@ fn each_fault_of_the_configuration_is_told_with_its_line() {
     std::fs::remove_file(world.place.config_path()).unwrap();
     let checked = Checked::of(&world, &[]);
     assert_eq!(checked.severity("no-configuration"), ["fault"]);
+    // The commands, followed to the letter, but for the editor.
+    let advice = checked.part("no-configuration", "advice");
+    let path = world.place.config_path().display().to_string();
+    let sample = match advice.split(' ').nth(6).unwrap() {
+        "/dev/null" => "/dev/null",
+        sample => {
+            assert!(sample.ends_with("/examples/config.toml"), "{advice}");
+            sample
+        }
+    };
+    let install = format!("install -D -m 600 {sample} {path}");
+    has(
+        advice,
+        &format!("type: sudo {install}; then type: sudoedit {path}; "),
+    );
+    let mut words = install.split(' ');
+    let mut install = std::process::Command::new(words.next().unwrap());
+    assert!(install.args(words).status().unwrap().success());
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert!(checked.all("secret-file").is_empty());
+    has(checked.what("configuration"), "[onelogin] needs \"url\"");
 }
 
 #[test]
@@ -893,9 +914,18 @@ fn a_configuration_alone_can_be_checked_before_it_is_put_in_its_place() {
         assert_eq!(checked.severity("secret-file"), ["fault"]);
         assert_eq!(
             checked.part("secret-file", "advice"),
-            format!("type: chmod 600 {}", path.display())
+            format!(
+                "type: sudo chmod 600 {}; other users may have read the secret in it, so renew that secret, too",
+                path.display()
+            )
         );
     }
+    let ran = run(at(&world.place, &["test", NAME]), &[]);
+    let command = format!(
+        "has mode 0644, which is too open; type: sudo chmod 600 {}; other",
+        path.display()
+    );
+    has(&ran.err, &command);
     set_mode(&path, 0o600);
     if nix::unistd::Uid::effective().is_root() {
         std::os::unix::fs::chown(&path, Some(65534), None).unwrap();

@@ -415,6 +415,7 @@ fn a_fault_of_the_configuration_and_an_unknown_user_end_it_before_a_login() {
             "config.toml:2: ",
         );
         assert!(!screen.contains("assword:"), "{screen}");
+        assert!(screen.contains("nothing was changed"), "{screen}");
     }
     assert_eq!(stacks(), before);
 }

@@ -14,6 +14,12 @@ pub(crate) enum Exit {
     Unsafe,
 }
 
+/// A sentence of the module, whose commands are for root, with the commands as an administrator types them.
+pub(crate) fn with_sudo(text: &str) -> String {
+    text.replace("; type: ", "; type: sudo ")
+        .replace(" && ", " && sudo ")
+}
+
 /// Why a command failed: sentences that say what happened and what to do.
 #[derive(Debug)]
 pub(crate) struct Failure(pub(crate) Vec<String>);

@@ -18,7 +18,7 @@ pub(crate) mod status;
 pub(crate) mod try_login;
 pub(crate) mod users;
 
-use crate::outcome::Failure;
+use crate::outcome::{Failure, with_sudo};
 use crate::ui::console::Console;
 use pam_onelogin::config::file::{LoadError, Loaded, load};
 use pam_onelogin::host::uids;
@@ -39,7 +39,10 @@ impl Context {
                 &self.config,
                 "only root may read this file; run the command with sudo",
             ),
-            LoadError::Faults(faults) => Failure(faults.iter().map(ToString::to_string).collect()),
+            LoadError::Faults(faults) => {
+                let sentences = faults.iter().map(ToString::to_string);
+                Failure(sentences.map(|it| with_sudo(&it)).collect())
+            }
         })
     }
 }

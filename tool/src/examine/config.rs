@@ -45,7 +45,9 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
                     .in_file(path)
                     .why("every login that needs a second factor is denied")
                     .advice(format!(
-                        "type: sudoedit {}; then write url, client_id and client_secret: see pam_onelogin.conf(5)",
+                        "type: sudo install -D -m 600 {} {1}; then type: sudoedit {1}; and write url, client_id and \
+                         client_secret: see pam_onelogin.conf(5)",
+                        sample(machine),
                         path.display()
                     )),
             );
@@ -109,6 +111,21 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
         failmode(path, &text, config, findings);
     }
 }
+
+/// The sample of a configuration, as a package installs it, or an empty file.
+fn sample(machine: &TargetSystem) -> &'static str {
+    let mut samples = SAMPLES.into_iter();
+    samples
+        .find(|path| machine.has(path))
+        .unwrap_or("/dev/null")
+}
+
+/// Where the packages and `make install` put the sample.
+const SAMPLES: [&str; 3] = [
+    "/usr/share/doc/libpam-onelogin/examples/config.toml",
+    "/usr/share/doc/pam_onelogin/examples/config.toml",
+    "/usr/local/share/doc/pam_onelogin/examples/config.toml",
+];
 
 /// What `failmode = "safe"` means (rule R19): it is no fault, and an admin may need it.
 fn failmode(path: &Path, text: &str, config: &Config, findings: &mut Vec<Finding>) {
@@ -238,7 +255,7 @@ fn flaws(path: &Path, privacy: Privacy, look: Look, findings: &mut Vec<Finding>)
         findings.push(absent(id, path, privacy));
     }
     for flaw in Trusted::of(uids()).flaws(path, privacy) {
-        let (what, advice) = told(&flaw, path);
+        let (what, advice) = told(&flaw);
         let is_folder = what.starts_with("the folder ");
         if is_absent && advice.is_none() || is_folder && look == Look::File {
             continue;
@@ -277,8 +294,8 @@ fn absent(id: &'static str, path: &Path, privacy: Privacy) -> Finding {
     .advice(advice)
 }
 
-/// What is wrong with a file, and the command against it with the path in it.
-pub(super) fn told(flaw: &FileError, path: &Path) -> (String, Option<String>) {
+/// What is wrong with a file, and the command against it.
+pub(super) fn told(flaw: &FileError) -> (String, Option<String>) {
     let text = flaw.to_string();
     let Some((what, command)) = text.split_once("; type: ") else {
         return match text.split_once("; ") {
@@ -286,12 +303,7 @@ pub(super) fn told(flaw: &FileError, path: &Path) -> (String, Option<String>) {
             None => (text, None),
         };
     };
-    let advice = if what.starts_with("the folder ") {
-        format!("type: {command}")
-    } else {
-        format!("type: {command} {}", path.display())
-    };
-    (what.to_owned(), Some(advice))
+    (what.to_owned(), Some(format!("type: sudo {command}")))
 }
 
 /// The faults of the configuration; keys of `[onelogin]` that it needs are one finding, with one thing to do.

@@ -27,7 +27,7 @@ fn look_at(module: &Path, findings: &mut Vec<Finding>) {
     };
     let before = findings.len();
     for flaw in Trusted::of(uids()).flaws(module, Privacy::Public) {
-        let (what, advice) = told(&flaw, module);
+        let (what, advice) = told(&flaw);
         let mut finding = Finding::fault("module-trust", what)
             .in_file(module)
             .why("other users could change code that runs as root in every login");
@@ -66,7 +66,7 @@ fn absent(module: &Path) -> Finding {
     let mut elsewhere = FOLDERS.iter().map(|folder| Path::new(folder).join(NAME));
     let found = elsewhere.find(|path| path.exists());
     let advice = match found {
-        Some(path) => format!("type: cp {} {}", path.display(), module.display()),
+        Some(path) => format!("type: sudo cp {} {}", path.display(), module.display()),
         None => "install the package, or type: make install".to_owned(),
     };
     let what = "the module is not installed where libpam looks for it";

@@ -70,4 +70,4 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     });
 }
 
-const PROVE: &str = "pam-onelogin check --prove USER";
+const PROVE: &str = "sudo pam-onelogin check --prove USER";

@@ -118,5 +118,6 @@ pub(super) fn without_sudo(subject: &Subject<'_>, findings: &mut [Finding]) {
 pub(crate) fn as_root(advice: &str) -> String {
     advice
         .replace("type: sudo ", "type: ")
+        .replace(" && sudo ", " && ")
         .replace("type: sudoedit ", "type: vi ")
 }

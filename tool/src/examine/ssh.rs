@@ -46,7 +46,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             )
             .in_file(path)
             .why("sshd does not start")
-            .advice("look for a file that includes itself; type: sshd -t"),
+            .advice("look for a file that includes itself; type: sudo sshd -t"),
         );
         return;
     }

@@ -267,13 +267,13 @@ fn other_ways_in(
                 (path, format!("it uses the stack {twin}"), change)
             }
             Some(path) => {
-                let advice = format!("type: cp {} {own}; then {change}", path.display());
+                let advice = format!("type: sudo cp {} {own}; then {change}", path.display());
                 (path, format!("it uses the stack {twin}"), advice)
             }
             None => (
                 PathBuf::from("/etc/pam.d/other"),
                 format!("there is no stack {twin}, so libpam uses the stack other"),
-                format!("type: cp {model} {own}"),
+                format!("type: sudo cp {model} {own}"),
             ),
         };
         let what = format!("{typed} needs no second factor, although {name} does");

@@ -34,7 +34,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 Finding::fault("sudoers", "sudoers includes files in an endless loop")
                     .in_file(path)
                     .why("sudo does not work")
-                    .advice("look for a file that includes itself; type: visudo -c"),
+                    .advice("look for a file that includes itself; type: sudo visudo -c"),
             );
             continue;
         }

@@ -64,7 +64,7 @@ pub(crate) fn reload(sessions: Sessions) -> Result<(), Failure> {
         sleep(LOOK);
     }
     Err(Failure::new(
-        "sshd got the signal to read its settings again, and did not restart; type: systemctl status \
+        "sshd got the signal to read its settings again, and did not restart; type: sudo systemctl status \
          ssh (or sshd)",
     ))
 }
@@ -84,7 +84,7 @@ fn restart(pid: i32, sessions: Sessions) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::new(format!(
-            "{unit} could not be restarted; type: systemctl status {unit}"
+            "{unit} could not be restarted; type: sudo systemctl status {unit}"
         )))
     }
 }
@@ -120,7 +120,7 @@ fn keeps_sessions(unit: &str) -> Result<(), Failure> {
     }
     Err(Failure::new(format!(
         "{HELD}, and a restart of {unit} would end the open sessions; write KillMode=process into its \
-         [Service] section; type: systemctl edit {unit}"
+         [Service] section; type: sudo systemctl edit {unit}"
     )))
 }
 

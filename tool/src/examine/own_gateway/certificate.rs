@@ -42,7 +42,7 @@ pub(super) fn examine(settings: &Settings, findings: &mut Vec<Finding>) {
         name: "the certificate of this gateway",
         path,
         denied: DENIED,
-        advice: "issue a new certificate for this gateway, then type: systemctl reload pam-onelogin-gateway",
+        advice: "issue a new certificate for this gateway, then type: sudo systemctl reload pam-onelogin-gateway",
     };
     findings.push(named.dates(ends));
     let chain = certificates(path);

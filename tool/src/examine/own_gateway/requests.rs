@@ -67,7 +67,7 @@ pub(super) fn examine(gateway: &OwnGateway<'_>, settings: &Settings, findings: &
             )
             .in_file(&settings.certificate)
             .why("HAProxy reads the file when it starts or reloads; until then the old certificate can end")
-            .advice("type: systemctl reload pam-onelogin-gateway"),
+            .advice("type: sudo systemctl reload pam-onelogin-gateway"),
         ),
         Err(error) => findings.push(unreached(&caller, &error)),
     }
@@ -108,7 +108,7 @@ fn unreached(caller: &Caller, error: &io::Error) -> Finding {
         ),
     )
     .why(DENIED)
-    .advice("look at the log, type: journalctl -u pam-onelogin-gateway")
+    .advice("look at the log, type: sudo journalctl -u pam-onelogin-gateway")
 }
 
 /// The finding about a look-up as a login makes it.
@@ -141,7 +141,7 @@ fn looked_up(caller: &Caller, said: io::Result<Said>) -> Finding {
         ),
         (_, "refused") => (
             "a host with this certificate cannot use the gateway",
-            "add its common name (CN) to \"hosts\" in the settings; if it is there, the configuration of HAProxy is too old, type: systemctl reload pam-onelogin-gateway",
+            "add its common name (CN) to \"hosts\" in the settings; if it is there, the configuration of HAProxy is too old, type: sudo systemctl reload pam-onelogin-gateway",
         ),
         (_, "limit") => (
             "this host has reached a limit",
@@ -158,7 +158,7 @@ fn looked_up(caller: &Caller, said: io::Result<Said>) -> Finding {
         ),
         (401 | 403, _) => (
             DENIED,
-            "OneLogin refuses the token: look at the API credential and its scope, then type: systemctl restart pam-onelogin-gateway-token",
+            "OneLogin refuses the token: look at the API credential and its scope, then type: sudo systemctl restart pam-onelogin-gateway-token",
         ),
         _ => (
             "a login of a host can be denied",

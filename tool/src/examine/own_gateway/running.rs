@@ -50,7 +50,7 @@ pub(super) fn examine(
             findings.push(
                 Finding::fault("haproxy", format!("HAProxy does not answer: {}", sentences.join("; ")))
                     .why(DENIED)
-                    .advice("type: systemctl start pam-onelogin-gateway; if it fails, type: journalctl -u pam-onelogin-gateway"),
+                    .advice("type: sudo systemctl start pam-onelogin-gateway; if it fails, type: sudo journalctl -u pam-onelogin-gateway"),
             );
             return false;
         }
@@ -182,7 +182,7 @@ fn token(haproxy: &Haproxy) -> Finding {
     };
     Finding::fault(id, what)
         .why("each request is answered with 503 and x-gateway: no-token, and every login is denied")
-        .advice("type: systemctl restart pam-onelogin-gateway-token; if no token comes, type: journalctl -u pam-onelogin-gateway-token")
+        .advice("type: sudo systemctl restart pam-onelogin-gateway-token; if no token comes, type: sudo journalctl -u pam-onelogin-gateway-token")
 }
 
 /// Whether the running `HAProxy` knows each revoked certificate, and the file each that `HAProxy` knows.
@@ -196,7 +196,7 @@ fn revoked(haproxy: &Haproxy, path: &Path, findings: &mut Vec<Finding>) {
                 Finding::fault(id, "HAProxy has no such list of revoked certificates")
                     .in_file(path)
                     .why("hosts with a revoked certificate can use the gateway")
-                    .advice("let HAProxy read its configuration again, type: systemctl reload pam-onelogin-gateway"),
+                    .advice("let HAProxy read its configuration again, type: sudo systemctl reload pam-onelogin-gateway"),
             );
             return;
         }
@@ -261,7 +261,7 @@ fn peers(settings: &Settings, shown: &str, findings: &mut Vec<Finding>) {
             )),
             None => Finding::warning(id, format!("HAProxy does not know the gateway {name}"))
                 .why("each gateway counts alone: a thief gets the limits once more at each of them")
-                .advice("let HAProxy read its configuration again, type: systemctl reload pam-onelogin-gateway"),
+                .advice("let HAProxy read its configuration again, type: sudo systemctl reload pam-onelogin-gateway"),
         });
     }
 }

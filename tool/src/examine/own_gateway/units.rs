@@ -40,7 +40,7 @@ fn finding(unit: &str, why: &'static str, shown: &str) -> Finding {
         return Finding::fault(id, format!("{unit} does not run"))
             .why(why)
             .advice(format!(
-                "type: systemctl start {unit}; if it fails, type: journalctl -u {unit}"
+                "type: sudo systemctl start {unit}; if it fails, type: sudo journalctl -u {unit}"
             ));
     }
     if is("UnitFileState=disabled") {
@@ -49,7 +49,7 @@ fn finding(unit: &str, why: &'static str, shown: &str) -> Finding {
             format!("{unit} runs, but systemd does not start it with the system"),
         )
         .why(format!("after the next start of this system, {why}"))
-        .advice(format!("type: systemctl enable {unit}"));
+        .advice(format!("type: sudo systemctl enable {unit}"));
     }
     Finding::good(id, format!("{unit} runs"))
 }

@@ -22,7 +22,10 @@ impl Judge<'_> {
         let finding = Finding::fault("carriage-return", what)
             .at(&entry.path, entry.line)
             .why("libpam reads the carriage return as part of the last word");
-        Some(finding.advice(format!("type: sed -i 's/\\r$//' {}", entry.path.display())))
+        Some(finding.advice(format!(
+            "type: sudo sed -i 's/\\r$//' {}",
+            entry.path.display()
+        )))
     }
 
     /// Our line in a stack of another type.
@@ -66,7 +69,10 @@ impl Judge<'_> {
                             "this check reads {}",
                             self.subject.config.display()
                         ))
-                        .advice(format!("type: pam-onelogin check --config {}", args.config)),
+                        .advice(format!(
+                            "type: sudo pam-onelogin check --config {}",
+                            args.config
+                        )),
                 ]
             }
             Ok(_) => Vec::new(),

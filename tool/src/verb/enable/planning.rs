@@ -12,7 +12,7 @@ use crate::examine::sudo::unasked::unasked;
 use crate::host::files;
 use crate::host::target_system::TargetSystem;
 use crate::login::outlook::{Outlook, Prediction, Word};
-use crate::outcome::Failure;
+use crate::outcome::{Failure, with_sudo};
 use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
 use crate::pam_stack::open;
 use crate::ui::console::{Console, Paint, paint};
@@ -292,7 +292,8 @@ pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<
     let state = State::open(&loaded.config.state_dir, trusted).tried();
     if let Some(trouble) = state.trouble() {
         return Err(unchanged(Failure::new(format!(
-            "no user can log in, because logins cannot be counted: {trouble}"
+            "no user can log in, because logins cannot be counted: {}",
+            with_sudo(&trouble.to_string())
         ))));
     }
     let mut http = Http::new(&loaded.config, trusted, Some(interrupt_is_pending));

@@ -60,7 +60,7 @@ impl Options {
     /// How to let `HAProxy` read a new configuration.
     fn reload(&self) -> String {
         if self.haproxy_cfg == Path::new(IN_USE) {
-            return "type: systemctl reload pam-onelogin-gateway".to_owned();
+            return "type: sudo systemctl reload pam-onelogin-gateway".to_owned();
         }
         let settings = self.with_settings();
         let file = self.haproxy_cfg.display();
