@@ -386,6 +386,18 @@ fn a_clock_that_is_wrong_is_a_warning_in_either_direction() {
         world.onelogin.set_ahead(ahead);
         let checked = Checked::of(&world, &[]);
         assert_eq!(checked.severity(id), [severity], "{ahead}");
+        if severity == "warning" {
+            // A command that fails is of no use: systemd may know no NTP service.
+            let mut timedatectl = std::process::Command::new("timedatectl");
+            let known = timedatectl.args(["show", "--property=CanNTP"]).output();
+            let is_known = known.is_ok_and(|said| said.stdout == b"CanNTP=yes\n");
+            let advice = if is_known {
+                "type: sudo timedatectl set-ntp true"
+            } else {
+                "no NTP service is installed: install one, such as chrony"
+            };
+            has(checked.part(id, "advice"), advice);
+        }
         assert!(checked.what(id).contains(part), "{}", checked.what(id));
     }
     // A reply without a date that can be read says nothing.
@@ -467,12 +479,17 @@ fn where_users_enrol_at_the_login_manage_all_is_needed_and_a_note() {
     onelogin.set_scope_rules(ScopeRules::Observed);
     set_scope(&world, Scope::ManageUsers);
     let checked = Checked::of(&world, &["--user", NAME]);
-    let missing = checked.all("scope-missing");
-    let missing = missing.iter().map(|found| found["what"].as_str().unwrap());
-    assert!(
-        missing
-            .into_iter()
-            .any(|what| what.contains("may not list the factors that a user can enrol"))
+    // Users with a device need no enrolment: this denies not every login.
+    for found in checked.all("scope-missing") {
+        assert!(!found.to_string().contains("enrol"), "{found}");
+    }
+    has(
+        checked.what("scope-enrolment"),
+        "may not list the factors that a user can enrol",
+    );
+    has(
+        checked.part("scope-enrolment", "why"),
+        "users without a device cannot set one up",
     );
     assert_eq!(world.onelogin.registrations().len(), 0);
 }
@@ -536,7 +553,7 @@ fn the_command_to_type_has_the_name_of_the_user() {
     );
     assert_eq!(
         checked.part("not-tried", "advice"),
-        format!("to test the rest, type: pam-onelogin test {NAME}")
+        format!("to test the rest, type: sudo pam-onelogin test {NAME}")
     );
 }
 
@@ -763,6 +780,17 @@ fn each_fault_of_the_configuration_is_told_with_its_line() {
     let checked = Checked::of(&world, &["--config-only"]);
     assert!(checked.all("secret-file").is_empty());
     has(checked.what("configuration"), "[onelogin] needs \"url\"");
+}
+
+#[test]
+fn a_folder_of_the_kernel_is_no_state_dir() {
+    let world = World::with_totp();
+    for folder in ["/proc/pam_onelogin", "/proc/self", "/sys/pam_onelogin"] {
+        world.config(&[&format!("state_dir = \"{folder}\"")]);
+        let checked = Checked::of(&world, &[]);
+        assert_eq!(checked.severity("state"), ["fault"], "{folder}");
+        assert!(checked.all("state-on-disk").is_empty(), "{folder}");
+    }
 }
 
 #[test]

@@ -296,7 +296,7 @@ fn where_nothing_can_be_mounted_enable_says_so_and_goes_on() {
         machine.sh("mkdir -m 1777 /run/shared && rm -r /etc/systemd/system/*.mount.d && systemctl daemon-reload");
         let check = || machine.sh("pam-onelogin --json check || true");
         let findings = check();
-        let advice = format!("\"type: systemctl enable --now {MOUNT}\"");
+        let advice = format!("\"type: sudo systemctl enable --now {MOUNT}\"");
         assert!(
             findings.contains("state-shared") && findings.contains(&advice),
             "{findings}"

@@ -200,7 +200,7 @@ impl Probe<'_> {
                 name,
                 &outcome,
                 "the calls for devices, codes and pushes could not be tested",
-                "pass another user with --user NAME, or type: pam-onelogin users",
+                "pass another user with --user NAME, or type: sudo pam-onelogin users",
             ),
         }
     }
@@ -275,11 +275,19 @@ impl Probe<'_> {
         let deadline = self.deadline();
         let factors = &self.config.factors;
         let available = v2::available(&mut self.client, user, factors, deadline);
-        let _ = self.may(
-            Role::Verify,
-            "list the factors that a user can enrol",
-            available,
-        );
+        let before = self.findings.len();
+        let what = "list the factors that a user can enrol";
+        let _ = self.may(Role::Verify, what, available);
+        for finding in self.findings.iter_mut().skip(before) {
+            if finding.id == "scope-missing" {
+                // A user who has a device can log in all the same.
+                finding.id = "scope-enrolment";
+                finding.why = Some(
+                    "users without a device cannot set one up at the login, and are denied (reason=credential)"
+                        .to_owned(),
+                );
+            }
+        }
     }
 
     fn enrols(&self) -> bool {
@@ -296,10 +304,10 @@ impl Probe<'_> {
         };
         let user = name.filter(|_| has_user).map(word);
         let user = user.as_deref().unwrap_or("USER");
-        self.findings.push(
-            Finding::note("not-tried", what)
-                .advice(format!("to test the rest, type: pam-onelogin test {user}")),
-        );
+        self.findings
+            .push(Finding::note("not-tried", what).advice(format!(
+                "to test the rest, type: sudo pam-onelogin test {user}"
+            )));
     }
 
     /// The result of a call that logins need, with its finding.

@@ -1,6 +1,7 @@
 //! Records the replies of this tenant on their way to the module's code: formats and times, never values.
 
 use crate::host::dates::of_header;
+use crate::host::programs::output_of;
 use crate::ui::finding::Finding;
 use pam_onelogin::api::{ApiError, ApiTrouble, Reply};
 use pam_onelogin::clock::unix_now;
@@ -50,7 +51,11 @@ impl<'a> Replies<'a> {
         findings.push(if ahead.abs() > SKEW {
             Finding::warning("clock", what)
                 .why("tokens are cached too long or not at all, and valid certificates may look expired; for codes, OneLogin's clock counts")
-                .advice("type: timedatectl set-ntp true")
+                .advice(if has_ntp_service() {
+                    "type: sudo timedatectl set-ntp true"
+                } else {
+                    "no NTP service is installed: install one, such as chrony or systemd-timesyncd, which then sets the clock"
+                })
         } else {
             Finding::good("clock", what)
         });
@@ -101,6 +106,12 @@ impl Transport for Replies<'_> {
         }
         Ok(reply)
     }
+}
+
+/// Whether systemd knows an NTP service that it can switch on.
+fn has_ntp_service() -> bool {
+    let property = ["show", "--property=CanNTP", "--value"];
+    output_of(&["/usr/bin/timedatectl"], &property).is_some_and(|said| said.trim() == "yes")
 }
 
 /// The structure of a body, without any of its values.

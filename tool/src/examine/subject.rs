@@ -1,8 +1,8 @@
 //! What is examined: a machine, its configuration, its sshd.
 
-use crate::examine::named_stack::{NamedStack, has_strict_factor, read};
+use crate::examine::named_stack::{NamedStack, asks, has_strict_factor, read};
 use crate::host::target_system::TargetSystem;
-use crate::host::user_selection::sudo_caller;
+use crate::host::user_selection::{local_people, sudo_caller};
 use crate::pam_stack::Entry;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
@@ -81,6 +81,13 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// The command that adds OneLogin to a service once more, which changes nothing there; `None` if no service has it.
+    pub(super) fn enable_again(&self) -> Option<String> {
+        let mut services = ["sudo", "su", "login", "sshd"].into_iter();
+        let service = services.find(|service| asks(self.machine, service))?;
+        Some(self.enable(service))
+    }
+
     /// The first factor of sshd: the one that its stack has, if it calls the module. Else the one that its logins
     /// have now: a key if sshd accepts no login without one, or if it leaves the choice to a user who has one.
     fn first_factor(&self) -> &'static str {
@@ -116,12 +123,24 @@ impl<'a> Subject<'a> {
         ))
     }
 
-    /// Whether the user of the command line, or the one who called sudo, has a key.
+    /// Whether the user of the command line, or the one who called sudo, has a key; if neither is known, whether any
+    /// user has one.
     fn user_has_key(&self) -> bool {
         let caller = sudo_caller().filter(|_| self.machine.is_this());
         let files = self.sshd.global().value(Keyword::KeysFile);
-        let user = self.user.or(caller.as_deref());
-        user.and_then(|user| user_has_key(self.machine, files, user)) == Some(true)
+        let has_key = |user: &str| user_has_key(self.machine, files, user) == Some(true);
+        match self.user.or(caller.as_deref()) {
+            Some(user) => has_key(user),
+            // It is not known who will try it: a key, if any user has one.
+            None => local_people(self.machine)
+                .iter()
+                .any(|user| user.uid != 0 && has_key(&user.name)),
+        }
+    }
+
+    /// The services that `enable` has changed, as on its command line.
+    pub(crate) fn services(&self) -> impl Iterator<Item = &str> {
+        self.enabled.iter().map(|it| it.service.as_str())
     }
 
     /// Whether a service is to be looked at.

@@ -4,9 +4,13 @@ use crate::examine::shared_file_system::{Shared, root_of, shared_with};
 use crate::examine::subject::Subject;
 use crate::host::programs::output_of;
 use crate::host::state_mount;
+use crate::outcome::with_sudo;
 use crate::ui::finding::Finding;
 use nix::fcntl::{AT_FDCWD, AtFlags};
-use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::sys::statfs::{
+    CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, FsType, PROC_SUPER_MAGIC, SYSFS_MAGIC, TMPFS_MAGIC,
+    statfs,
+};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use nix::unistd::{AccessFlags, faccessat};
 use pam_onelogin::config::file::load;
@@ -21,13 +25,13 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let loaded = load(subject.config, Trusted::of(uids())).ok();
     let folder = loaded.map(|loaded| loaded.config.state_dir);
     if let Some(folder) = &folder {
-        state(folder, findings);
+        state(subject, folder, findings);
     }
     log(findings);
     selinux(folder.as_deref(), findings);
 }
 
-fn state(folder: &Path, findings: &mut Vec<Finding>) {
+fn state(subject: &Subject<'_>, folder: &Path, findings: &mut Vec<Finding>) {
     let trusted = Trusted::of(uids());
     // Opened only if it exists: opening would create it.
     let trouble = if folder.symlink_metadata().is_ok() {
@@ -41,11 +45,12 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
     };
     let trouble = trouble.or_else(|| unwritable(first_there(folder)?));
     if let Some(trouble) = trouble.or_else(|| full(first_there(folder)?)) {
+        let trouble = with_sudo(&trouble);
         let (what, command) = trouble.split_once("; type: ").unwrap_or((&trouble, ""));
         let advice = if command.is_empty() {
             advice_to_write(folder)
         } else {
-            format!("type: sudo {}", command.replace(" && ", " && sudo "))
+            format!("type: {command}")
         };
         findings.push(
             Finding::fault("state", what)
@@ -55,18 +60,34 @@ fn state(folder: &Path, findings: &mut Vec<Finding>) {
         );
         return;
     }
+    if is_kernels(folder) == Some(true) {
+        findings.push(
+            Finding::fault("state", "state_dir is on a file system of the kernel")
+                .in_file(folder)
+                .why("no folder can be made there: no user can log in, by any service")
+                .advice(RUN),
+        );
+        return;
+    }
     let is_on_disk = is_on_disk(folder) == Some(true);
     if is_on_disk {
         findings.push(
             Finding::warning("state-on-disk", "state_dir is not in memory")
                 .in_file(folder)
                 .why("its files outlive a restart, but their times count from the last boot")
-                .advice("write state_dir = \"/run/pam_onelogin\""),
+                .advice(RUN),
         );
     }
     let shared = shared_with(folder);
     if let Some(shared) = &shared {
-        let advice = state_mount::advice(folder, Path::new(SELINUX).exists());
+        let advice = match subject
+            .enable_again()
+            .filter(|_| state_mount::can_be_switched_on(folder))
+        {
+            // It copies what is in the folder; the unit alone hides it.
+            Some(command) => format!("type: sudo pam-onelogin {command}"),
+            None => state_mount::advice(folder, Path::new(SELINUX).exists()),
+        };
         findings.push(filled_by(shared, folder, advice));
     }
     if is_on_disk || shared.is_some() {
@@ -136,6 +157,12 @@ fn is_on_disk(folder: &Path) -> Option<bool> {
     Some(file_system.filesystem_type() != TMPFS_MAGIC)
 }
 
+/// Whether the kernel makes the files of the file system, so that no other file can be made there.
+fn is_kernels(folder: &Path) -> Option<bool> {
+    let file_system = statfs(first_there(folder)?).ok()?.filesystem_type();
+    Some(KERNELS.contains(&file_system))
+}
+
 fn log(findings: &mut Vec<Finding>) {
     let socket = UnixDatagram::unbound();
     findings.push(match socket.and_then(|socket| socket.connect(LOG)) {
@@ -188,12 +215,23 @@ fn policy(enforces: &str, modules: Option<&str>) -> Finding {
             format!("SELinux is {mode}, and the policy of pam_onelogin is not loaded"),
         )
         .why("SELinux may stop sshd from connecting to OneLogin, or from writing to state_dir")
-        .advice("type: semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
+        .advice("type: sudo semodule -X 200 -i /usr/share/selinux/packages/pam_onelogin.pp"),
     }
 }
 
 /// With fewer free inodes than this, the lack of inodes is why no entry can be made: a login makes fewer.
 const FEW_INODES: u64 = 16;
+
+/// File systems of the kernel.
+const KERNELS: [FsType; 4] = [
+    PROC_SUPER_MAGIC,
+    SYSFS_MAGIC,
+    CGROUP_SUPER_MAGIC,
+    CGROUP2_SUPER_MAGIC,
+];
+
+/// A folder that is right.
+const RUN: &str = "write state_dir = \"/run/pam_onelogin\"";
 
 /// The socket of the local log.
 const LOG: &str = "/dev/log";

@@ -142,23 +142,27 @@ pub(crate) fn announce(console: &Console, state_dir: &Path) {
 
 /// What to do so that this folder has a file system of its own.
 pub(crate) fn advice(folder: &Path, has_selinux: bool) -> String {
-    let can_be_switched_on = folder == Path::new(FOLDER) && systemd_runs() && is_installed();
-    advice_for(folder, can_be_switched_on, has_selinux)
+    advice_for(folder, can_be_switched_on(folder), has_selinux)
+}
+
+/// Whether [`switch_on`] would mount something over this folder.
+pub(crate) fn can_be_switched_on(folder: &Path) -> bool {
+    folder == Path::new(FOLDER) && systemd_runs() && is_installed()
 }
 
 fn advice_for(folder: &Path, can_be_switched_on: bool, has_selinux: bool) -> String {
     if can_be_switched_on {
         let label = if has_selinux {
-            format!(" && systemd-tmpfiles --create {TMPFILES}")
+            format!(" && sudo systemd-tmpfiles --create {TMPFILES}")
         } else {
             String::new()
         };
-        return format!("type: systemctl enable --now {UNIT}{label}");
+        return format!("type: sudo systemctl enable --now {UNIT}{label}");
     }
     let folder = folder.display();
     let label = if has_selinux { LABEL } else { "" };
     format!(
-        "add the line below to /etc/fstab, then type: mount {folder}; the line is: \
+        "add the line below to /etc/fstab, then type: sudo mount {folder}; the line is: \
          tmpfs {folder} tmpfs {OPTIONS},X-mount.mkdir=0700{label} 0 0"
     )
 }
@@ -209,11 +213,11 @@ mod tests {
         let folder = Path::new(FOLDER);
         assert_eq!(
             advice_for(folder, true, false),
-            "type: systemctl enable --now run-pam_onelogin.mount"
+            "type: sudo systemctl enable --now run-pam_onelogin.mount"
         );
         assert_eq!(
             advice_for(folder, true, true),
-            "type: systemctl enable --now run-pam_onelogin.mount && systemd-tmpfiles --create pam_onelogin.conf"
+            "type: sudo systemctl enable --now run-pam_onelogin.mount && sudo systemd-tmpfiles --create pam_onelogin.conf"
         );
         let unit = include_str!("../../../packaging/systemd/run-pam_onelogin.mount");
         assert!(unit.contains(&format!("\nOptions={OPTIONS}\n")));

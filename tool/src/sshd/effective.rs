@@ -44,7 +44,7 @@ impl Settings {
             sentences.extend(said.lines().map(pam_onelogin::text::printable));
             if said.contains(RUN) {
                 sentences.push(format!(
-                    "sshd needs the folder {RUN}; type: mkdir -m 755 {RUN}"
+                    "sshd needs the folder {RUN}; type: sudo mkdir -m 755 {RUN}"
                 ));
             }
             return Err(Failure(sentences));
@@ -311,6 +311,7 @@ mod tests {
             ("publickey,keyboard-interactive", Some(Behind::Key)),
             ("publickey,keyboard-interactive:pam", Some(Behind::Key)),
             ("keyboard-interactive", Some(Behind::Password)),
+            ("publickey,keyboard-interactive:bsdauth", None),
             ("any", None),
             ("publickey", None),
             ("publickey keyboard-interactive", None),
@@ -413,6 +414,9 @@ mod tests {
         assert!(skipped.missing(Behind::Key).is_empty());
         let by_switch = settings("any", "passwordauthentication yes");
         assert_eq!(by_switch.missing(Behind::Key).len(), 2);
+        // That device does not use PAM.
+        let bsdauth = settings("publickey,keyboard-interactive:bsdauth", "");
+        assert_eq!(bsdauth.missing(Behind::Key).len(), 1);
         let password = settings("keyboard-interactive", "");
         assert!(password.missing(Behind::Password).is_empty());
         for (methods, further, line) in [

@@ -6,7 +6,7 @@ use crate::sshd::keyword::Keyword;
 /// The lists of methods in `AuthenticationMethods`.
 pub(crate) fn ways(text: &str) -> Vec<Vec<&str>> {
     let ways = text.split_ascii_whitespace();
-    ways.map(|way| way.split(',').map(method).collect())
+    ways.map(|way| way.split(',').map(by_pam).collect())
         .collect()
 }
 
@@ -47,6 +47,11 @@ pub(crate) fn method(word: &str) -> &str {
     word.split(':').next().unwrap_or_default()
 }
 
+/// A method without the device `pam`; another device, such as `bsdauth`, does not use PAM.
+fn by_pam(word: &str) -> &str {
+    word.strip_suffix(":pam").unwrap_or(word)
+}
+
 /// Whether this list of methods begins with a key, or a similar method.
 pub(crate) fn is_key_first(list: &[&str]) -> bool {
     let firsts = ["publickey", "hostbased", "gssapi-with-mic"];
@@ -56,7 +61,7 @@ pub(crate) fn is_key_first(list: &[&str]) -> bool {
 
 /// The setting that enables a method; `None` if the method does not exist, or does not use PAM (`:bsdauth`).
 pub(crate) fn switch(method: &str) -> Option<Keyword> {
-    let method = method.strip_suffix(":pam").unwrap_or(method);
+    let method = by_pam(method);
     let known = METHODS.iter().find(|(name, _)| *name == method);
     known.map(|(_, keyword)| *keyword)
 }

@@ -247,6 +247,8 @@ struct Words {
     root_shell: Option<String>,
     /// How to confirm what is on trial now.
     trial: Option<String>,
+    /// The services that `enable` has changed.
+    services: Vec<String>,
 }
 
 /// What is to be examined, examined.
@@ -261,6 +263,7 @@ fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
         enable: subject.enable("sshd"),
         root_shell: root_shell(&subject, &findings),
         trial: None,
+        services: subject.services().map(str::to_owned).collect(),
     };
     (findings, words)
 }
@@ -321,7 +324,19 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
         return format!("{next}: {editor} {}", config.display());
     }
     match (is_faulty, options.machine.is_this()) {
-        (true, true) => return format!("{next}: correct the faults, then type: {this}"),
+        (true, true) => {
+            let disable = words.services.iter();
+            let disable: Vec<_> = disable
+                .map(|service| format!("{tool} disable {service}"))
+                .collect();
+            let until_then = if has(&OUTAGE) && !disable.is_empty() {
+                let commands = disable.join("; type: ");
+                format!(". To log in without OneLogin until then, type: {commands}")
+            } else {
+                String::new()
+            };
+            return format!("{next}: correct the faults, then type: {this}{until_then}");
+        }
         (true, false) => return "Next: correct the faults, then check again.".to_owned(),
         (false, false) => return format!("Next, on that system: {tool} check"),
         (false, true) => {}
@@ -338,11 +353,24 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
     let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
-        format!("No service uses the module yet. Next: {tool} test {user}; then: {tool} {enable}")
+        // Without the option, the trial login is that of the user who calls sudo.
+        format!(
+            "No service uses the module yet. Next: {tool} test {user}; then: {tool} {enable} --user {user}"
+        )
     } else {
         format!("Next: {tool} test {user}")
     }
 }
+
+/// Faults of the way to OneLogin, and of OneLogin itself.
+const OUTAGE: [&str; 6] = [
+    "name-server",
+    "no-connection",
+    "no-onelogin",
+    "no-such-host",
+    "onelogin-down",
+    "timeout",
+];
 
 /// The user who called sudo, if the name can be part of a command to type.
 fn plain_caller() -> Option<String> {
@@ -400,6 +428,29 @@ mod tests {
     }
 
     #[test]
+    fn in_an_outage_the_next_command_may_be_to_disable_what_was_enabled() {
+        let options = Line::parse_from(["check"]).options;
+        let next = |id, services: &[&str]| {
+            let words = Words {
+                services: services.iter().map(ToString::to_string).collect(),
+                ..Words::default()
+            };
+            let config = Path::new(DEFAULT_CONFIG);
+            next(config, &options, &[Finding::fault(id, "")], &words)
+        };
+        let first = "Next: correct the faults, then type: sudo pam-onelogin check";
+        assert_eq!(next("no-connection", &[]), first);
+        assert_eq!(next("skips", &["sudo"]), first);
+        assert_eq!(
+            next("no-connection", &["sshd", "sudo"]),
+            format!(
+                "{first}. To log in without OneLogin until then, type: sudo pam-onelogin disable sshd; type: sudo \
+                 pam-onelogin disable sudo"
+            )
+        );
+    }
+
+    #[test]
     fn the_next_command_leads_from_the_configuration_to_a_protected_service() {
         let missing = Finding::fault("configuration", "");
         assert_eq!(
@@ -424,7 +475,7 @@ mod tests {
         assert_eq!(
             next_after(&["alice"], &[Finding::note("not-used", "")]),
             "No service uses the module yet. Next: sudo pam-onelogin test alice; \
-             then: sudo pam-onelogin enable sshd"
+             then: sudo pam-onelogin enable sshd --user alice"
         );
         assert_eq!(
             next_after(&["alice"], &[Finding::warning("user", "")]),
