@@ -471,13 +471,14 @@ fn a_serial_number_that_haproxy_never_matches_is_a_fault() {
         (0x0A17, "0A17 # web1", "0A17"),
         (0xFF18, "00FF18", "FF18"),
     ];
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("revoked");
+    let mut site = Site::new();
     let text: Vec<&str> = lines.iter().map(|(_, line, _)| *line).collect();
-    fs::write(&file, format!("# Revoked\n\n{}\n", text.join("\n"))).unwrap();
-    let setting = format!("revoked = {:?}", file.to_str().unwrap());
-    let site = Site::with(&[&setting], &[]);
+    let file = site.write("revoked", &format!("# Revoked\n\n{}\n", text.join("\n")));
+    site.gateway.restart();
     let bad = site.bad("revoked");
+    let settings = site.path(SETTINGS);
+    let printed = run(tool(&["gateway", "config", "--settings", &settings]), &[]);
+    assert_eq!((printed.code, printed.out.as_str()), (1, ""));
     for (number, (serial, line, instead)) in (3..).zip(lines) {
         let host = site.pki.host(WEB, serial, Flaw::None);
         let mut connection = site.gateway.connect(Some(&host)).unwrap();
@@ -489,8 +490,19 @@ fn a_serial_number_that_haproxy_never_matches_is_a_fault() {
         if let Some(found) = found {
             assert_eq!(found.path, file.to_str().unwrap());
             has(&found.advice, &format!("\"{instead}\""));
+            let fault = format!(
+                "{}:{number}: \"{line}\" is not a serial number",
+                file.display()
+            );
+            has(&printed.err, &fault);
         }
     }
+    assert_eq!(
+        printed.err.matches("never matches").count(),
+        8,
+        "{}",
+        printed.err
+    );
     assert_eq!(
         bad.iter().filter(|found| found.severity == "fault").count(),
         8,

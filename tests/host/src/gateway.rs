@@ -155,8 +155,22 @@ fn issued(authority: &Authority, wanted: Wanted<'_>) -> Identity {
 pub struct Gateway {
     process: Child,
     port: u16,
+    listener: TcpListener,
     folder: TempDir,
     gateways_ca: String,
+}
+
+/// Runs `HAProxy` with the files in this folder.
+fn run(folder: &TempDir, listener: &TcpListener) -> Child {
+    let log = File::create(folder.path().join("log")).expect("a log");
+    let mut command = haproxy(&folder.path().join("haproxy.cfg"));
+    ffi::with_its_starter(&mut command);
+    command
+        .stdin(OwnedFd::from(listener.try_clone().expect("the listener")))
+        .stdout(log)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{MISSING}: {error}"))
 }
 
 impl Gateway {
@@ -268,18 +282,10 @@ impl Gateway {
         );
         let config = write("haproxy.cfg", &text);
         check(&config, listener.try_clone().expect("the listener"));
-        let log = File::create(folder.path().join("log")).expect("a log");
-        let mut command = haproxy(&config);
-        ffi::with_its_starter(&mut command);
-        let process = command
-            .stdin(OwnedFd::from(listener))
-            .stdout(log)
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{MISSING}: {error}"));
         Self {
-            process,
+            process: run(&folder, &listener),
             port,
+            listener,
             folder,
             gateways_ca: certificates.gateways_ca.clone(),
         }
@@ -435,6 +441,12 @@ impl Gateway {
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream
+    }
+
+    /// Stops it, and starts it with the files as they are now.
+    pub fn restart(&mut self) {
+        self.stop();
+        self.process = run(&self.folder, &self.listener);
     }
 
     /// Stops it.

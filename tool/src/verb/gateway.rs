@@ -4,8 +4,8 @@
 mod check;
 mod token;
 
-use crate::gateway::haproxy;
 use crate::gateway::settings::{DEFAULT, Settings};
+use crate::gateway::{haproxy, lists};
 use crate::outcome::{Exit, Failure};
 use crate::verb::Context;
 use clap::{Args, Subcommand};
@@ -42,6 +42,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         What::Check(options) => Ok(check::run(context, options)),
         What::Config(Place { settings }) => {
             let settings = Settings::load(settings)?;
+            lists::revoked(&settings.revoked)?;
             context.console.print(&haproxy::config(&settings)?);
             Ok(Exit::Good)
         }

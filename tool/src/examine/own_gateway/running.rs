@@ -1,10 +1,10 @@
 //! The `HAProxy` of a gateway: its configuration, and what it says at its admin socket about its version, its token, revoked
 //! certificates and the other gateway.
 
-use crate::examine::own_gateway::lists::serials;
 use crate::examine::own_gateway::subject::{DENIED, OwnGateway};
 use crate::gateway::handover::{Haproxy, escaped};
 use crate::gateway::haproxy::config;
+use crate::gateway::lists::serials;
 use crate::gateway::settings::Settings;
 use crate::host::dates::text_of;
 use crate::host::programs::clean;
