@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-gateway build install uninstall clean
-.PHONY: test test-quick test-full test-endurance test-clients test-root test-packages test-sanitize test-reproducible fuzz mutants proof
+.PHONY: test test-quick test-full test-endurance test-clients test-more test-root test-packages test-sanitize test-reproducible fuzz mutants proof
 .PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table
 .PHONY: packages deb rpm programs packages-arm release
 .PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
@@ -34,6 +34,7 @@ help:
 	@echo '  make test-clients       a part of "make test": the simulator, driven by the Python clients that OneLogin publishes'
 	@echo '  make test-root          a part of "make test": the tests that need root'
 	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
+	@echo '  make test-more          the tests of the gateway with the HAProxy of Debian 13, and those that take a minute; needs root'
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
@@ -88,7 +89,7 @@ needs-tests: needs
 	$(call install-packages,command -v strace && PATH="$$PATH:/usr/sbin" command -v haproxy && command -v openssl,strace haproxy openssl)
 
 needs-root:
-	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v nft && command -v strace && command -v dnsmasq && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 nftables strace dnsmasq-base libnss-extrausers)
+	$(call install-packages,command -v sshd && command -v ssh && command -v ssh-keygen && command -v sudo && command -v unshare && command -v ip && command -v nft && command -v strace && command -v dnsmasq && PATH="$$PATH:/usr/sbin" command -v haproxy && ls /usr/lib/libnss_extrausers.so.2,openssh-server openssh-client sudo util-linux iproute2 nftables strace dnsmasq-base haproxy libnss-extrausers)
 	$(call install-packages,command -v plink && command -v sshpass && command -v rsync && command -v git && command -v cron && command -v atd && python3 -c 'import ensurepip',putty-tools sshpass rsync git cron at python3-venv)
 
 needs-hosts:
@@ -200,6 +201,16 @@ test-root:
 	@echo
 	@echo 'SKIPPED: the tests with the real sshd and sudo. They need root: sudo make test-root'
 endif
+
+# What stands behind HAProxy, with that of Debian 13; and the tests that take too long for every change. Not a part of make test.
+WITH_HAPROXY := client_certificate edge gateway gateway_certificates gateway_check gateway_move gateway_token
+
+test-more: needs needs-hosts $(ROOTS)/hosts-trixie.tar
+	$(CARGO) build --quiet --locked --workspace
+	@status=0; \
+	for program in $$($(CARGO) test --locked $(addprefix --test ,$(WITH_HAPROXY)) --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); do \
+	  echo "$$program"; tests/in-root.sh $(ROOTS)/hosts-trixie.tar "$$program" --include-ignored || status=1; \
+	done; exit $$status
 
 # What the last test-root has tried, into docs/hosts.md.
 hosts-table:
