@@ -19,14 +19,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Once};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::libc::{AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Pid, gettid, sethostname};
 use onelogin_simulator::{Action, Authority, Fault, Match, Options, Simulator, User, Wanted};
 use pam_host::place::binary;
-use pam_host::{Case, Code, Outcome, Place};
+use pam_host::{Case, Code, Flaw, Gateway, Outcome, Pki, Place};
 use world::{
     ID, NAME, assert_denied, assert_denied_for, connection, decision, fresh_code, push, totp,
 };
@@ -77,6 +77,56 @@ fn r19_safe_lets_in_when_onelogin_or_its_gateway_answers_503_twice() {
             // Each answer came by a connection of its own.
             assert_eq!(host.onelogin().connections(), connections + 2, "{status}");
         }
+    });
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r16_a_gateway_without_a_token_leads_to_the_next_address_and_the_code_is_sent_once() {
+    on_a_host(|_| {
+        let onelogin = Simulator::start();
+        onelogin.add_user(User::new(ID, NAME));
+        onelogin.add_device(ID, totp());
+        let pki = Pki::new();
+        // Both are `localhost` here, and the first one is dialled first.
+        let first = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = first.local_addr().unwrap().port();
+        let second = TcpListener::bind(("198.51.100.2", port)).unwrap();
+        let gateways = [first, second].map(|listener| {
+            let (url, ca) = (onelogin.url(), onelogin.ca_pem());
+            Gateway::at(listener, &url, ca, &pki.certificates(), &[], &[])
+        });
+        let token = onelogin.give_token();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let set = |gateway: &Gateway, end| gateway.set_token(&token, end);
+        let end = now.as_secs() + 3600;
+        let place = Place::new();
+        let host = pki.host("web1.hosts.test", 1, Flaw::None);
+        place.config(gateways[0].config_of_host(&place, &host, port));
+        let kinds = |gateway: &Gateway| {
+            let log = gateway.log();
+            let lines = log.lines().filter(|line| line.contains("\"kind\""));
+            let word = |line: &str, key: &str| {
+                let line: serde_json::Value = serde_json::from_str(line).unwrap();
+                line[key].as_str().unwrap().to_owned()
+            };
+            let kinds = lines.map(|line| word(line, "kind") + " " + &word(line, "gateway"));
+            kinds.collect::<Vec<_>>()
+        };
+
+        set(&gateways[0], end);
+        set(&gateways[1], end);
+        by_code(&login(&place).answer(fresh_code()).run(), "the first one");
+        assert_eq!(kinds(&gateways[0]), ["look-up -", "look-up -", "code -"]);
+        assert_eq!(kinds(&gateways[1]), [""; 0]);
+
+        // What the host knows of the user is enough, so the code is its first request.
+        set(&gateways[0], 1);
+        onelogin.clear_requests();
+        by_code(&login(&place).answer(fresh_code()).run(), "the second one");
+        assert_eq!(kinds(&gateways[0])[3..], ["code no-token"]);
+        assert_eq!(kinds(&gateways[1]), ["code -"]);
+        assert_eq!(onelogin.count("POST", ""), 1);
     });
 }
 

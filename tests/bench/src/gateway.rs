@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use onelogin_simulator::Simulator;
 use pam_host::gateway::{Flaw, Gateway, Pki};
-use pam_host::place::{set_mode, settings};
+use pam_host::place::settings;
 use pam_host::{Case, Code, Place, Proxy};
 
 use crate::contender::{FAR, account, connection, fresh_code, onelogin};
@@ -74,20 +74,7 @@ impl Route {
         let wire = Proxy::to(gateway.port(), to_gateway);
         let place = Place::new();
         let identity = pki.host("web1.hosts.test", 1, Flaw::None);
-        let cert = place.write("etc/host.pem", &identity.certificate);
-        let key = place.write("etc/host.key", &identity.key);
-        set_mode(&key, 0o600);
-        let ca = place.write("etc/ca.pem", pki.gateways_ca());
-        let mut text = format!("onelogin.url = \"https://localhost:{}\"\n", wire.port());
-        for (name, path) in [
-            ("onelogin.ca_file", ca),
-            ("onelogin.client_cert", cert),
-            ("onelogin.client_key", key),
-            ("state_dir", place.state_path()),
-        ] {
-            let _ = writeln!(text, "{name} = {:?}", path.display().to_string());
-        }
-        place.config(text);
+        place.config(gateway.config_of_host(&place, &identity, wire.port()));
         Self {
             name: "through a gateway",
             onelogin,

@@ -1,8 +1,9 @@
 //! The real `HAProxy` of the distribution as a gateway, with the configuration that `pam-onelogin gateway config` prints, and hosts
 //! that send it bytes of their own over TLS.
 
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
@@ -23,7 +24,7 @@ use tempfile::TempDir;
 
 use crate::edge::{MISSING, check, haproxy};
 use crate::ffi;
-use crate::place::{binary, quiet, set_mode};
+use crate::place::{Place, binary, quiet, set_mode};
 
 /// The longest that a test waits for bytes, before it fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -215,6 +216,29 @@ impl Gateway {
         settings: &[&str],
         host_config: &[&str],
     ) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
+        Self::at(
+            listener,
+            url,
+            onelogin_ca,
+            certificates,
+            settings,
+            host_config,
+        )
+    }
+
+    /// The same at another address.
+    ///
+    /// # Panics
+    /// As [`Gateway::before`].
+    pub fn at(
+        listener: TcpListener,
+        url: &str,
+        onelogin_ca: &str,
+        certificates: &Certificates,
+        settings: &[&str],
+        host_config: &[&str],
+    ) -> Self {
         let root = std::env::temp_dir().canonicalize().expect("a folder");
         let folder = tempfile::Builder::new()
             .prefix("pam-gateway-")
@@ -226,8 +250,7 @@ impl Gateway {
             set_mode(&path, 0o600);
             path
         };
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on 127.0.0.1");
-        let port = listener.local_addr().expect("its address").port();
+        let address = listener.local_addr().expect("its address");
         let line = |key: &str, path: PathBuf| format!("{key} = {:?}", path.display().to_string());
         let host_lines = [
             "onelogin.url = \"https://localhost\"",
@@ -237,7 +260,7 @@ impl Gateway {
         let host_config = [&host_lines[..], host_config].concat().join("\n");
         let socket = folder.path().join("haproxy.sock");
         let mut lines = vec![
-            format!("listen = [\"127.0.0.1:{port}\"]"),
+            format!("listen = [\"{address}\"]"),
             "hosts = [\"*.hosts.test\"]".to_owned(),
             line("certificate", write("gateway.pem", &certificates.gateway)),
             line("hosts_ca", write("hosts-ca.pem", &certificates.hosts_ca)),
@@ -273,18 +296,20 @@ impl Gateway {
         let text = String::from_utf8(printed.stdout).expect("text");
         write("printed.cfg", &text);
         // No other program gets the port meanwhile.
-        let text = text.replace(&format!("bind 127.0.0.1:{port} ssl"), "bind fd@0 ssl");
+        let text = text.replace(&format!("bind {address} ssl"), "bind fd@0 ssl");
         assert!(text.contains("bind fd@0 ssl"), "{text}");
         // HAProxy compares no address with a certificate. The simulator's has this name, too.
         let text = text.replace(
             "sni str(127.0.0.1) verifyhost 127.0.0.1",
             "sni str(localhost) verifyhost localhost",
         );
+        // Where /etc/hosts gives this name two addresses, HAProxy takes the one of IPv6, at which no simulator listens.
+        let text = text.replace("server onelogin localhost:", "server onelogin 127.0.0.1:");
         let config = write("haproxy.cfg", &text);
         check(&config, listener.try_clone().expect("the listener"));
         Self {
             process: run(&folder, &listener),
-            port,
+            port: address.port(),
             listener,
             folder,
             gateways_ca: certificates.gateways_ca.clone(),
@@ -294,6 +319,28 @@ impl Gateway {
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The configuration of a host with this certificate, which connects to a port of `localhost`. `place` gets its files.
+    pub fn config_of_host(&self, place: &Place, identity: &Identity, port: u16) -> String {
+        let write = |name: &str, text: &str| {
+            let path = place.write(name, text);
+            set_mode(&path, 0o600);
+            path
+        };
+        let mut text = format!("onelogin.url = \"https://localhost:{port}\"\n");
+        for (key, path) in [
+            ("onelogin.ca_file", write("etc/ca.pem", &self.gateways_ca)),
+            (
+                "onelogin.client_cert",
+                write("etc/host.pem", &identity.certificate),
+            ),
+            ("onelogin.client_key", write("etc/host.key", &identity.key)),
+            ("state_dir", place.state_path()),
+        ] {
+            let _ = writeln!(text, "{key} = {:?}", path.display().to_string());
+        }
+        text
     }
 
     /// A file of the gateway.
