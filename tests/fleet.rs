@@ -11,9 +11,9 @@ mod world;
 
 use onelogin_simulator::{ProtectListing, PushBehaviour};
 use pam_bench::fleet::{self, Factor, Habit, Host, VISIT};
-use pam_host::{Case, Code};
+use pam_host::{Case, Code, Flaw, Gateway, Pki};
 use script::{ACCEPTED, PENDING, Script, Step, one, push};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use world::{World, fresh_code};
 
 const PAGE: &str = include_str!("../docs/performance.md");
@@ -80,6 +80,27 @@ fn the_module_calls_as_often_as_the_model_says() {
         let factor = Factor::Push(Duration::from_secs(1));
         let login = world.host("sudo");
         visit.costs(60, factor, login.answer(""));
+    }
+}
+
+#[test]
+fn a_gateway_sends_on_as_many_calls_as_the_model_says() {
+    let world = World::with([world::totp()], &[]);
+    let pki = Pki::new();
+    let gateway = Gateway::before(&world.onelogin, &pki, &[], &[]);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    gateway.set_token(&world.onelogin.give_token(), now.as_secs() + 3600);
+    let identity = pki.host("web1.hosts.test", 1, Flaw::None);
+    let config = gateway.config_of_host(&world.place, &identity, gateway.port());
+    world.place.config(config);
+    let mut host = Host::default();
+    for second in VISIT {
+        let before = world.onelogin.count("", "");
+        let outcome = world.ssh().answer(fresh_code()).run();
+        assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
+        let expected = host.calls(Duration::from_secs(second), 0, Factor::Code);
+        let calls = world.onelogin.count("", "") - before;
+        assert_eq!(calls, expected.through_a_gateway(), "{second}");
     }
 }
 

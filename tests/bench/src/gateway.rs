@@ -11,6 +11,7 @@ use pam_host::place::settings;
 use pam_host::{Case, Code, Place, Proxy};
 
 use crate::contender::{FAR, account, connection, fresh_code, onelogin};
+use crate::load;
 use crate::measure::count_instructions;
 
 /// A round trip between a host and its gateway.
@@ -68,9 +69,7 @@ impl Route {
         let pki = Pki::new();
         let url = format!("https://localhost:{}", behind.port());
         let gateway = Gateway::start(&url, onelogin.ca_pem(), &pki, &MANY, &[]);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let end = now.unwrap_or_default().as_secs() + 36_000;
-        gateway.set_token(&onelogin.give_token(), end);
+        gateway.set_token(&onelogin.give_token(), end_of_token());
         let wire = Proxy::to(gateway.port(), to_gateway);
         let place = Place::new();
         let identity = pki.host("web1.hosts.test", 1, Flaw::None);
@@ -190,7 +189,14 @@ pub fn table(folder: &Path) -> io::Result<String> {
             (million(through) / million(direct) - 1.0) * 100.0
         );
     }
-    Ok(text)
+    text.push('\n');
+    Ok(text + &load::table())
+}
+
+/// The end of a token that was just issued.
+pub(crate) fn end_of_token() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs() + 36_000
 }
 
 fn million(count: u64) -> f64 {

@@ -5,6 +5,7 @@
 //! - [`report`]: the tables, and the documents that hold them
 //! - [`chart`]: the chart of these figures
 //! - [`gateway`]: a login through a gateway, beside one without
+//! - [`load`]: how many requests a second a gateway carries
 //! - [`fleet`]: calls an hour, from what a login sends
 
 #![allow(
@@ -17,5 +18,6 @@ pub mod chart;
 pub mod contender;
 pub mod fleet;
 pub mod gateway;
+pub mod load;
 pub mod measure;
 pub mod report;

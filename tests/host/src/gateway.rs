@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{self, Read, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::PathBuf;
@@ -86,6 +86,11 @@ impl Pki {
     /// The certificate of the CA of gateways, which hosts trust.
     pub fn gateways_ca(&self) -> &str {
         self.gateways.pem()
+    }
+
+    /// The certificate of the CA of hosts, which gateways trust.
+    pub fn hosts_ca(&self) -> &str {
+        self.hosts.pem()
     }
 
     /// The certificate of a host with this name and serial number.
@@ -452,31 +457,7 @@ impl Gateway {
     }
 
     fn connect_by(&self, identity: Option<&Identity>, is_tls12: bool) -> io::Result<Connection> {
-        let mut roots = RootCertStore::empty();
-        let ca = CertificateDer::from_pem_slice(self.gateways_ca.as_bytes()).expect("a CA");
-        roots.add(ca).expect("a root");
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let versions: &[_] = if is_tls12 { &[&TLS12] } else { &[&TLS13] };
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("versions")
-            .with_root_certificates(roots);
-        let config = match identity {
-            None => builder.with_no_client_auth(),
-            Some(identity) => {
-                let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
-                let chain = chain.collect::<Result<_, _>>().expect("certificates");
-                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
-                builder.with_client_auth_cert(chain, key).expect("a client")
-            }
-        };
-        let name = ServerName::try_from("localhost").expect("a name");
-        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
-        let mut stream = self.raw();
-        while tls.is_handshaking() {
-            tls.complete_io(&mut stream)?;
-        }
-        Ok(Connection(StreamOwned::new(tls, stream)))
+        Connection::by(self.raw(), &self.gateways_ca, identity, is_tls12)
     }
 
     /// A connection without TLS.
@@ -484,10 +465,7 @@ impl Gateway {
     /// # Panics
     /// When no connection can be made.
     pub fn raw(&self) -> TcpStream {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        let stream = TcpStream::connect(address).expect("a connection");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        stream
+        raw(self.port)
     }
 
     /// Stops it, and starts it with the files as they are now.
@@ -549,6 +527,46 @@ impl Said {
 }
 
 impl Connection {
+    /// A connection to another server at a port of 127.0.0.1, which has a certificate of this CA.
+    ///
+    /// # Errors
+    /// As [`Gateway::connect`].
+    pub fn to(port: u16, ca: &str, identity: Option<&Identity>) -> io::Result<Self> {
+        Self::by(raw(port), ca, identity, false)
+    }
+
+    fn by(
+        mut stream: TcpStream,
+        ca: &str,
+        identity: Option<&Identity>,
+        is_tls12: bool,
+    ) -> io::Result<Self> {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(ca.as_bytes()).expect("a CA");
+        roots.add(ca).expect("a root");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let versions: &[_] = if is_tls12 { &[&TLS12] } else { &[&TLS13] };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("versions")
+            .with_root_certificates(roots);
+        let config = match identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let chain = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().expect("certificates");
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+                builder.with_client_auth_cert(chain, key).expect("a client")
+            }
+        };
+        let name = ServerName::try_from("localhost").expect("a name");
+        let mut tls = ClientConnection::new(Arc::new(config), name).expect("a client");
+        while tls.is_handshaking() {
+            tls.complete_io(&mut stream)?;
+        }
+        Ok(Self(StreamOwned::new(tls, stream)))
+    }
+
     /// Sends bytes and reads one reply.
     pub fn ask(&mut self, bytes: impl AsRef<[u8]>) -> Said {
         self.send(&bytes);
@@ -628,6 +646,12 @@ impl Connection {
             ),
         }
     }
+}
+
+fn raw(port: u16) -> TcpStream {
+    let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).expect("a connection");
+    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    stream
 }
 
 /// Two free ports of 127.0.0.1.
