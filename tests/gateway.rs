@@ -86,6 +86,17 @@ impl Site {
         self.gateway.connect(Some(&self.host)).unwrap()
     }
 
+    /// Another host that may use the gateway.
+    fn another(&self, number: u64) -> Identity {
+        let name = format!("web{number}.hosts.test");
+        self.pki.host(&name, number, Flaw::None)
+    }
+
+    /// The reply to one request of this host over a connection of its own.
+    fn ask_as(&self, host: &Identity, bytes: impl AsRef<[u8]>) -> Said {
+        self.gateway.connect(Some(host)).unwrap().ask(bytes)
+    }
+
     /// The reply to one request over a connection of its own.
     fn ask(&self, bytes: impl AsRef<[u8]>) -> Said {
         self.connect().ask(bytes)
@@ -955,7 +966,7 @@ fn codes_of_a_user_are_limited_over_all_hosts_and_methods() {
 fn codes_that_onelogin_accepts_do_not_count_for_the_day() {
     for version in [1, 2] {
         let site = Site::with(
-            &["limits.refused_codes = 2"],
+            &["limits.refused_codes = 4"],
             &[&format!("onelogin.api_version = {version}")],
         );
         let code = |text: &str| match version {
@@ -977,17 +988,57 @@ fn codes_that_onelogin_accepts_do_not_count_for_the_day() {
             let said = site.ask(code(&world::fresh_code()));
             assert_eq!((said.status, said.word()), (200, ""), "{said:?}");
         }
-        for _ in 0..2 {
-            assert_eq!(site.ask(code("000000")).word(), "");
+        let [other, third] = [2, 3].map(|number| site.another(number));
+        for host in [&site.host, &other] {
+            for _ in 0..2 {
+                assert_eq!(site.ask_as(host, code("000000")).word(), "");
+            }
         }
         site.onelogin.clear_requests();
-        site.assert_kept(code(&world::fresh_code()), 429, "limit");
+        for host in [&site.host, &other, &third] {
+            assert_eq!(
+                site.ask_as(host, code(&world::fresh_code())).word(),
+                "limit"
+            );
+        }
+        assert_eq!(site.onelogin.requests(), []);
+    }
+}
+
+#[test]
+fn one_host_alone_cannot_use_up_the_limits_of_a_user() {
+    let send = post(VERIFICATIONS, r#"{"device_id":501,"expires_in":120}"#);
+    let enrol = post(
+        "/api/2/mfa/users/1001/registrations",
+        r#"{"factor_id":1,"display_name":"A","expires_in":900,"verified":false}"#,
+    );
+    let enrolling = [
+        "enrolling = [\"*.hosts.test\"]",
+        "enrolling_users = \"@folder@/enrolling-users\"",
+    ];
+    for (limit, bytes) in [
+        ("limits.codes = 4", code("111111")),
+        ("limits.refused_codes = 4", code("111111")),
+        ("limits.sends = 4", send),
+        ("limits.enrolments = 4", enrol),
+    ] {
+        let site = Site::with(&[&enrolling[..], &[limit]].concat(), &[]);
+        let list = site.gateway.file("enrolling-users").display().to_string();
+        site.gateway.admin(&format!("add acl {list} {ID}"));
+        let [other, third] = [2, 3].map(|number| site.another(number));
+        let words = |host| [(); 4].map(|()| site.ask_as(host, &bytes).word().to_owned());
+        // What the first host sends beyond its share does not count for the user.
+        for host in [&site.host, &other] {
+            assert_eq!(words(host), ["", "", "limit", "limit"], "{limit}");
+        }
+        assert_eq!(words(&third), ["limit"; 4], "{limit}");
+        assert_eq!(site.onelogin.requests().len(), 4, "{limit}");
     }
 }
 
 #[test]
 fn what_is_sent_to_a_user_is_limited() {
-    let site = Site::with(&["limits.sends = 2"], &[]);
+    let site = Site::with(&["limits.sends = 4"], &[]);
     let send = post(VERIFICATIONS, r#"{"device_id":501,"expires_in":120}"#);
     for _ in 0..2 {
         assert_eq!(site.ask(&send).word(), "");
@@ -1079,19 +1130,24 @@ fn two_gateways_share_their_limits() {
     let token = onelogin.give_token();
     let gateways = ["a", "b"].map(|name| {
         let name = format!("name = {name:?}");
-        let gateway = Gateway::before(&onelogin, &pki, &[&name, "limits.codes = 2", &peers], &[]);
+        let gateway = Gateway::before(&onelogin, &pki, &[&name, "limits.codes = 4", &peers], &[]);
         gateway.set_token(&token, now() + 3600);
         gateway
     });
-    let host = pki.host(WEB, 1, Flaw::None);
-    let ask = |gateway: &Gateway| {
-        let mut connection = gateway.connect(Some(&host)).unwrap();
+    let hosts =
+        [1, 2, 3].map(|number| pki.host(&format!("web{number}.hosts.test"), number, Flaw::None));
+    let ask = |gateway: &Gateway, host: usize| {
+        let mut connection = gateway.connect(Some(&hosts[host])).unwrap();
         connection.ask(code("111111")).word().to_owned()
     };
-    assert_eq!([ask(&gateways[0]), ask(&gateways[0])], ["", ""]);
+    assert_eq!([ask(&gateways[0], 0), ask(&gateways[0], 0)], ["", ""]);
     // The tables arrive when both are connected, for which HAProxy has no event.
     let mut tries = 0..200;
-    while !gateways[1].admin("show table users").contains("code/1001") {
+    let has = |table: &str| {
+        let table = gateways[1].admin(&format!("show table {table}"));
+        table.contains("code/1001")
+    };
+    while !(has("users") && has("shares")) {
         assert!(
             tries.next().is_some(),
             "{}",
@@ -1099,10 +1155,11 @@ fn two_gateways_share_their_limits() {
         );
         std::thread::sleep(Duration::from_millis(100));
     }
-    assert_eq!(ask(&gateways[1]), "limit");
     let [mut first, second] = gateways;
     first.stop();
-    assert_eq!(ask(&second), "limit");
+    // The share of the first host, and the limit of the user.
+    let words = [0, 1, 1, 1, 2].map(|host| ask(&second, host));
+    assert_eq!(words, ["limit", "", "", "limit", "limit"]);
 }
 
 // The token, and OneLogin
@@ -1301,7 +1358,7 @@ fn an_accepted_code_is_known_by_its_status_and_by_nothing_beside_it() {
             false,
         ),
     ] {
-        let site = Site::with(&["limits.refused_codes = 3", "limits.codes = 1000"], &[]);
+        let site = Site::with(&["limits.refused_codes = 6", "limits.codes = 1000"], &[]);
         let action = Action::Raw(reply.clone().into_bytes());
         site.onelogin.fault(Fault::new(Match::any(), action));
         for _ in 0..3 {

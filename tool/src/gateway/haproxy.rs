@@ -6,7 +6,7 @@
 //! `timeout client` is for both.
 
 use crate::gateway::allowed::{Kind, Row, User, literal, rows};
-use crate::gateway::settings::{Pattern, Settings};
+use crate::gateway::settings::{Limits, Pattern, Settings};
 use crate::outcome::Failure;
 use pam_onelogin::text::printable;
 use std::fmt::Write as _;
@@ -379,7 +379,13 @@ impl Kind {
     }
 }
 
-/// The limits. Only three entries can be tracked for a request: its host, its user with what is sent, and the pair of both.
+/// The part of a user's limit that one host may use up. Two hosts together can still use up all of it.
+fn share(limit: u32) -> u32 {
+    limit.div_ceil(2)
+}
+
+/// The limits. Only three entries can be tracked for a request: its host, its user with what is sent, and one for the host and the
+/// user together, which is the pair for look-ups and the share for what is sent.
 fn count(text: &mut Writer, settings: &Settings, rows: &[Row]) {
     let limits = &settings.limits;
     // A user that hosts look up by name is new twice: by name and by number.
@@ -397,23 +403,7 @@ fn count(text: &mut Writer, settings: &Settings, rows: &[Row]) {
         limits.look_ups
     ));
     text.line(format!("http-request sc-inc-gpc0(0) if {look_up}"));
-    text.note(
-        "Users that are new to the host, by the number, and by the URL of a look-up by name.",
-    );
-    text.line("http-request set-var(txn.who) var(txn.user)");
-    text.line(format!(
-        "http-request set-var(txn.who) url,sha1,hex if {look_up} !{{ var(txn.user) -m found }}"
-    ));
-    text.line("http-request set-var-fmt(txn.pair) %[var(txn.host)]/%[var(txn.who)] if { var(txn.who) -m found }");
-    text.line("http-request track-sc2 var(txn.pair) table pairs if { var(txn.pair) -m found }");
-    text.line("acl new-pair sc_get_gpc0(2,pairs) 0");
-    text.line(format!(
-        "http-request {limit} if {{ var(txn.pair) -m found }} new-pair {{ sc_gpc1_rate(0,hosts) ge {} }}",
-        u64::from(limits.users) * per_user
-    ));
-    text.line("http-request sc-inc-gpc1(0) if { var(txn.pair) -m found } new-pair");
-    text.line("http-request sc-inc-gpc0(2) if { var(txn.pair) -m found } new-pair");
-    text.note("What is sent to a user, and codes of a user, over all hosts, by POST and PUT and in both versions.");
+    text.note("What is sent to a user, and codes of a user, by POST and PUT and in both versions.");
     for kind in [Kind::Send, Kind::Code, Kind::Enrol] {
         text.line(format!(
             "http-request set-var-fmt(txn.counted) {}/%[var(txn.user)] if {}",
@@ -427,33 +417,67 @@ fn count(text: &mut Writer, settings: &Settings, rows: &[Row]) {
         Kind::Code.word(),
         is(Kind::EnrolCode)
     ));
-    text.line(
-        "http-request track-sc1 var(txn.counted) table users if { var(txn.counted) -m found }",
+    text.line("acl counted var(txn.counted) -m found");
+    text.note(
+        "Users that are new to the host, by the number, and by the URL of a look-up by name.",
     );
+    text.line("http-request set-var(txn.who) var(txn.user)");
     text.line(format!(
-        "http-request {limit} if {} {{ sc_http_req_rate(1,users) gt {} }}",
-        is(Kind::Send),
-        limits.sends
+        "http-request set-var(txn.who) url,sha1,hex if {look_up} !{{ var(txn.user) -m found }}"
     ));
+    text.line("acl pair var(txn.pair) -m found");
+    text.line("acl new-pair var(txn.pair),table_gpc0(pairs) 0");
+    text.line("http-request set-var-fmt(txn.pair) %[var(txn.host)]/%[var(txn.who)] if { var(txn.who) -m found }");
+    text.line(format!(
+        "http-request {limit} if pair new-pair {{ sc_gpc1_rate(0,hosts) ge {} }}",
+        u64::from(limits.users) * per_user
+    ));
+    text.line("http-request sc-inc-gpc1(0) if pair new-pair");
+    text.line("http-request track-sc2 var(txn.pair) table pairs if pair !counted");
+    text.line("http-request sc-inc-gpc0(2) if pair !counted new-pair");
+    text.note("First the share of the host: what is beyond it does not count for the user.");
+    text.line(
+        "http-request set-var-fmt(txn.share) %[var(txn.counted)]/%[var(txn.host)] if counted",
+    );
+    text.line("http-request track-sc2 var(txn.share) table shares if counted");
     text.line("acl codes var(txn.kind) -m str code enrol-code");
+    limited(text, 2, "shares", limits, share);
+    text.note("Then the user, over all hosts.");
+    text.line("http-request track-sc1 var(txn.counted) table users if counted");
+    limited(text, 1, "users", limits, |limit| limit);
+    for counter in [1, 2] {
+        text.line(format!(
+            "http-request sc-inc-gpc0({counter}) if codes or {}",
+            is(Kind::Enrol)
+        ));
+    }
+}
+
+/// The limits of what is sent to a user and of codes. In the table of this counter, gpc0 counts all codes of a day, and gpc1 those
+/// that OneLogin accepted.
+fn limited(text: &mut Writer, counter: u8, table: &str, limits: &Limits, part: fn(u32) -> u32) {
+    let limit = reply(429, "limit");
+    let is = |kind: Kind| format!("{{ var(txn.kind) -m str {} }}", kind.word());
     text.line(format!(
-        "http-request {limit} if codes {{ sc_http_req_rate(1,users) gt {} }}",
-        limits.codes
+        "http-request {limit} if {} {{ sc_http_req_rate({counter},{table}) gt {} }}",
+        is(Kind::Send),
+        part(limits.sends)
     ));
-    text.note("gpc0 counts all codes of a day, gpc1 those that OneLogin accepted.");
-    text.line("http-request set-var(txn.accepted) sc_gpc1_rate(1,users) if codes");
     text.line(format!(
-        "http-request {limit} if codes {{ sc_gpc0_rate(1,users),sub(txn.accepted) ge {} }}",
-        limits.refused_codes
+        "http-request {limit} if codes {{ sc_http_req_rate({counter},{table}) gt {} }}",
+        part(limits.codes)
     ));
     text.line(format!(
-        "http-request {limit} if {} {{ sc_gpc0_rate(1,users) ge {} }}",
+        "http-request set-var(txn.accepted) sc_gpc1_rate({counter},{table}) if codes"
+    ));
+    text.line(format!(
+        "http-request {limit} if codes {{ sc_gpc0_rate({counter},{table}),sub(txn.accepted) ge {} }}",
+        part(limits.refused_codes)
+    ));
+    text.line(format!(
+        "http-request {limit} if {} {{ sc_gpc0_rate({counter},{table}) ge {} }}",
         is(Kind::Enrol),
-        limits.enrolments
-    ));
-    text.line(format!(
-        "http-request sc-inc-gpc0(1) if codes or {}",
-        is(Kind::Enrol)
+        part(limits.enrolments)
     ));
 }
 
@@ -494,7 +518,11 @@ fn replies(text: &mut Writer) {
     text.line("http-response set-header x-onelogin-id %[var(txn.onelogin_id)] if answered");
     text.note("A code that OneLogin accepted does not count for the day.");
     text.line("http-response wait-for-body time 1s if { var(txn.kind) -m str code enrol-code } { status 200 201 }");
-    text.line(r#"http-response sc-inc-gpc1(1) if { var(txn.kind) -m str code enrol-code } { status 200 201 } { res.body -m reg '("status" *: *"accepted"|"type" *: *"success")' }"#);
+    for counter in [1, 2] {
+        text.line(format!(
+            r#"http-response sc-inc-gpc1({counter}) if {{ var(txn.kind) -m str code enrol-code }} {{ status 200 201 }} {{ res.body -m reg '("status" *: *"accepted"|"type" *: *"success")' }}"#
+        ));
+    }
     text.line("http-response set-var(txn.is_onelogins) bool(true)");
     text.note("Every other reply is HAProxy's own: 503 if no connection to OneLogin was made.");
     text.line("acl own var(txn.is_onelogins) -m found");
@@ -563,6 +591,11 @@ fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
     } else {
         " peers gateways"
     };
+    let of_user = |length: u32| {
+        format!(
+            "type string len {length} size 200k expire 1d{peers} store http_req_rate(5m),gpc0_rate(1d),gpc1_rate(1d)"
+        )
+    };
     for (name, table) in [
         (
             "addresses",
@@ -578,12 +611,8 @@ fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
                 "type string len 64 size 100k expire 1h{peers} store http_req_rate(1m),gpc0_rate(1m),gpc1_rate(1h)"
             ),
         ),
-        (
-            "users",
-            format!(
-                "type string len 32 size 200k expire 1d{peers} store http_req_rate(5m),gpc0_rate(1d),gpc1_rate(1d)"
-            ),
-        ),
+        ("users", of_user(32)),
+        ("shares", of_user(112)),
         (
             "pairs",
             format!("type string len 112 size 1m expire 1h{peers} store gpc0"),
