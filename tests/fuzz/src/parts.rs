@@ -13,6 +13,7 @@ use pam_onelogin::factor::{Activations, Choice, Codes, Device, Factor, Menu, Pic
 use pam_onelogin::id::{DeviceId, RegistrationId, UserId, VerificationId};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::map::{Entries, Map, UserKey};
+use pam_onelogin::offline::{Holder, Record};
 use pam_onelogin::onelogin::OneLogin;
 use pam_onelogin::onelogin::cache::Cache;
 use pam_onelogin::onelogin::http::{Call, Caller, Transport};
@@ -380,6 +381,19 @@ pub fn state_files(data: &[u8]) {
         if let Some(entry) = Entry::parse(line) {
             assert_eq!(Entry::parse(&entry.name()), Some(entry), "{line}");
         }
+    }
+    if let Some(record) = Record::parse(data) {
+        assert_eq!(record.text().as_bytes(), data, "R20");
+        let holder = Holder {
+            name: &record.user,
+            uid: record.uid,
+        };
+        assert!(record.belongs_to(holder), "R20");
+        let [before, last] = [record.issued, record.end].map(|time| time.checked_sub(1));
+        assert!(!before.is_some_and(|time| record.is_valid(time)), "R20");
+        assert!(!record.is_valid(record.end), "R20");
+        let is_valid = last.is_some_and(|time| record.is_valid(time));
+        assert_eq!(is_valid, record.issued < record.end, "R20");
     }
     FOLDER.with(|folder| {
         let state = folder.open(false);
