@@ -472,7 +472,9 @@ impl Memory for UserMemory<'_> {
                 folder.remove(name);
             }
         }
-        self.last_of_the_day = None;
+        if self.last_of_the_day == Some(Limit::OfflineCodes) {
+            self.last_of_the_day = None;
+        }
     }
 
     fn take_phone(&mut self, life: Duration) -> Result<Phone, NoState> {

@@ -361,6 +361,21 @@ fn r22_within_no_window_and_no_day_more_is_counted_than_the_limits() {
 }
 
 #[test]
+fn r22_an_offline_code_does_not_hide_that_the_codes_of_a_day_are_used_up() {
+    let place = Place::new();
+    let is_told = codes().take(9).any(|code| {
+        let mut user_memory = place.alice();
+        let _ = user_memory.count_code(&super::tests::code(&code));
+        let is_last = user_memory.last_of_the_day().is_some();
+        user_memory.let_in();
+        assert_eq!(user_memory.last_of_the_day().is_some(), is_last);
+        pass(400);
+        is_last
+    });
+    assert!(is_told);
+}
+
+#[test]
 fn r22_the_last_of_a_day_is_told_once() {
     let place = Place::new();
     let mut told = Vec::new();
