@@ -190,6 +190,7 @@ impl Decision {
                 held_back: None,
                 odd_devices: 0,
                 without_offline_code: None,
+                not_safe: None,
                 removed_offline_codes: 0,
             },
             here: Circumstances {
@@ -316,7 +317,7 @@ fn not_safe(report: &Report, config: &Config, safe: Result<SafePlace, NotSafe>) 
         return None;
     };
     let miss = error.miss.filter(|_| config.failmode == FailMode::Safe)?;
-    let why = match safe {
+    let why = match report.not_safe.map_or(safe, Err) {
         Err(not_safe) => not_safe.why(),
         Ok(_) if miss.is_outage() => "a code or an activation was already sent",
         Ok(_) => miss.weight().1,

@@ -26,7 +26,7 @@ use crate::api::{Acceptance, ApiError, ApiTrouble};
 use crate::config::Config;
 use crate::id::UserId;
 use crate::offline::CodeStore;
-use crate::outage::SafePlace;
+use crate::outage::{NotSafe, SafePlace};
 use crate::user::{Proof, Subject};
 use generic_prompt::Claimant;
 use look_up::NoMenu;
@@ -76,6 +76,8 @@ struct Progress {
     phone_until: Option<Duration>,
     /// How the login would have ended without the offline code that was asked for.
     without_offline_code: Option<Box<Outcome>>,
+    /// Why the outage does not let in, where `failmode = "safe"` applies.
+    not_safe: Option<NotSafe>,
     /// How many offline codes were removed.
     removed_offline_codes: usize,
 }
@@ -153,6 +155,7 @@ impl<'a> Login<'a> {
             held_back: self.progress.held_back,
             odd_devices: self.progress.odd_devices,
             without_offline_code: self.progress.without_offline_code,
+            not_safe: self.progress.not_safe,
             removed_offline_codes: self.progress.removed_offline_codes,
         }
     }

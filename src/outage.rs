@@ -129,6 +129,8 @@ listed! {
         ThisHost,
         /// The process has a network of its own, or that cannot be determined.
         OwnNetwork,
+        /// The user has offline codes, and is asked for one.
+        OfflineCodes,
     }
 }
 
@@ -144,6 +146,7 @@ impl NotSafe {
             Self::OtherNetwork => "the client address is not in failmode_from",
             Self::ThisHost => "the client is on this host",
             Self::OwnNetwork => "the service runs in another network namespace than PID 1",
+            Self::OfflineCodes => "the user has offline codes",
         }
     }
 }

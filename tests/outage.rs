@@ -27,6 +27,11 @@ use nix::unistd::{Pid, gettid, sethostname};
 use onelogin_simulator::{Action, Authority, Fault, Match, Options, Simulator, User, Wanted};
 use pam_host::place::binary;
 use pam_host::{Case, Code, Flaw, Gateway, Outcome, Pki, Place};
+use pam_onelogin::config;
+use pam_onelogin::host::uids;
+use pam_onelogin::offline::{self, BYTES, Holder};
+use pam_onelogin::state::offline_codes::OfflineCodes;
+use pam_onelogin::trust::Trusted;
 use world::{
     ID, NAME, assert_denied, assert_denied_for, connection, decision, fresh_code, push, totp,
 };
@@ -632,6 +637,36 @@ fn r19_a_code_or_a_push_that_was_sent_ends_what_counts_as_an_outage() {
 }
 
 // Services and logins for which no outage counts
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r19_a_user_who_has_offline_codes_is_not_let_in_without_one() {
+    on_a_host(|host| {
+        let folder = tempfile::tempdir().unwrap();
+        let offline_dir = format!("offline_dir = \"{}/codes\"", folder.path().display());
+        let place = host.safe(&["offline = true", &offline_dir, &url(REFUSING)]);
+        let_in(&login(&place).run(), "a user without codes");
+        let code = offline::Code::of(&[7; BYTES]);
+        let config = fs::read_to_string(place.config_path()).unwrap();
+        let config = config::parse("config.toml", &config).unwrap();
+        let uid = nix::unistd::User::from_name(NAME).unwrap().unwrap().uid;
+        let holder = Holder {
+            name: NAME,
+            uid: uid.as_raw(),
+        };
+        OfflineCodes::of(&config, Trusted::of(uids()))
+            .issue(holder, [0, u64::MAX], "root", "1", &code)
+            .unwrap();
+        kept_out(
+            &login(&place).answer("").run(),
+            "the user has offline codes",
+        );
+        let typed = code.secret().shown_to_its_owner().to_owned();
+        let outcome = login(&place).answer(typed).run();
+        by_code(&outcome, "an offline code");
+        let_in(&login(&place).run(), "the last code is used up");
+    });
+}
 
 #[test]
 #[ignore = "needs root: run by make test"]

@@ -7,6 +7,7 @@ use super::outcome::{Denial, Fault, Outcome};
 use super::port::{Typed, Uncounted};
 use crate::api::ApiTrouble;
 use crate::offline::{Code, CodeStore, NotUsed, Used, use_up};
+use crate::outage::NotSafe;
 use crate::user::{Proof, Subject};
 
 const PROMPT: &str = "OneLogin cannot be reached. Offline code: ";
@@ -28,7 +29,10 @@ impl Login<'_> {
             return outcome;
         };
         let outcome = match outcome {
-            Outcome::Outage(_, error) => Outcome::Unavailable(error),
+            Outcome::Outage(_, error) => {
+                self.progress.not_safe = Some(NotSafe::OfflineCodes);
+                Outcome::Unavailable(error)
+            }
             other => other,
         };
         match self.offline_code(store) {

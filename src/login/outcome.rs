@@ -4,7 +4,7 @@ use super::port::{BadAnswer, LimitReached};
 use crate::api::{Acceptance, ApiError};
 use crate::id::UserId;
 use crate::offline;
-use crate::outage::Outage;
+use crate::outage::{NotSafe, Outage};
 use crate::user::{Exemption, Unclear};
 
 /// How a login ended. Verdict, log line and words follow from it in `verdict.rs`.
@@ -163,6 +163,8 @@ pub struct Report {
     pub odd_devices: usize,
     /// How the login would have ended without the offline code that was asked for.
     pub without_offline_code: Option<Box<Outcome>>,
+    /// Why an outage did not let in, where `failmode = "safe"` applies.
+    pub not_safe: Option<NotSafe>,
     /// How many offline codes were removed, as OneLogin has no such active user.
     pub removed_offline_codes: usize,
 }

@@ -67,6 +67,7 @@ fn without_onelogin(outcome: Outcome) -> Report {
         held_back: None,
         odd_devices: 0,
         without_offline_code: None,
+        not_safe: None,
         removed_offline_codes: 0,
     }
 }
