@@ -365,3 +365,18 @@ fn check_names_who_runs_out_of_codes_and_files_that_do_not_work() {
     set_mode(&folder(&world), 0o755);
     has(&found(), "\"offline-dir\"");
 }
+
+#[test]
+fn files_of_others_in_the_folder_of_all_codes_do_not_matter() {
+    let world = world();
+    issue(&world, 1);
+    fs::write(folder(&world).join("README"), "").unwrap();
+    std::os::unix::fs::symlink("/", folder(&world).join("link")).unwrap();
+    fs::create_dir(folder(&world).join("lost+found")).unwrap();
+    let ran = run(at(&world.place, &["offline", "status"]), &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    has(&ran.out, "nobody");
+    let ran = run(at(&world.place, &["offline", "revoke", NAME]), &[]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    has(&ran.out, "Removed: 1.");
+}

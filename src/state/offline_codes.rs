@@ -10,7 +10,7 @@ use crate::offline::{Code, CodeStore, Holder, Record};
 use crate::trust::Trusted;
 use once_cell::unsync::OnceCell;
 use std::fs::Metadata;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::UNIX_EPOCH;
@@ -112,7 +112,12 @@ impl<'a> OfflineCodes<'a> {
     pub fn all(&self) -> io::Result<Vec<File>> {
         let mut files = Vec::new();
         for folder in self.names(".")? {
-            files.extend(self.files(&folder)?);
+            match self.files(&folder) {
+                Ok(of_folder) => files.extend(of_folder),
+                // It is not a folder, so it is no user's.
+                Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+                Err(error) => return Err(error),
+            }
         }
         Ok(files)
     }
