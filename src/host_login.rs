@@ -155,6 +155,12 @@ impl HostLogin<'_> {
         decision
             .remarks
             .extend(offline_remarks(&decision.report, decision.here, &user));
+        decision
+            .remarks
+            .extend(codes.trouble_so_far().map(|trouble| {
+                let why = pair("why", &trouble.to_string());
+                format!("offline codes cannot be used: {why}")
+            }));
         decision.remarks.extend(transport.remark());
         decision
             .remarks

@@ -380,3 +380,13 @@ fn files_of_others_in_the_folder_of_all_codes_do_not_matter() {
     assert_eq!(ran.code, 0, "{}", ran.err);
     has(&ran.out, "Removed: 1.");
 }
+
+#[test]
+fn r20_a_login_without_onelogin_says_in_the_log_why_the_folder_of_the_codes_is_not_used() {
+    let (world, _) = outage(1);
+    set_mode(&folder(&world), 0o755);
+    let outcome = login(&world, &[]).run();
+    assert_eq!(reason(&outcome), "no-connection");
+    assert_logged(&outcome, "offline codes cannot be used: why=");
+    assert_logged(&outcome, "chmod 700");
+}

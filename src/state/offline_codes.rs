@@ -63,6 +63,12 @@ impl<'a> OfflineCodes<'a> {
         self.state().trouble()
     }
 
+    /// As [`OfflineCodes::trouble`], where the folder was needed.
+    #[must_use]
+    pub fn trouble_so_far(&self) -> Option<&StateError> {
+        self.state.get()?.trouble()
+    }
+
     /// Issues a code: writes its file. When this returns, the file outlasts a crash.
     ///
     /// # Errors
