@@ -390,3 +390,24 @@ fn r20_a_login_without_onelogin_says_in_the_log_why_the_folder_of_the_codes_is_n
     assert_logged(&outcome, "offline codes cannot be used: why=");
     assert_logged(&outcome, "chmod 700");
 }
+
+#[test]
+fn r11_after_a_login_memory_holds_no_offline_code() {
+    let (world, codes) = outage(2);
+    let letters: String = codes[0].replace('-', "");
+    for typed in [codes[0].to_lowercase(), codes[1].clone()] {
+        let mut login = world.ssh().unseen_answers([NO_CODE, &typed]).spawn();
+        let report = loop {
+            match login.step() {
+                Step::End(report) => break report,
+                Step::Prompt(_) | Step::Shown(_) => {}
+            }
+        };
+        let texts = [&typed, NO_CODE, &letters, &typed.replace('-', ""), NAME];
+        let found = login.memory_holds(&texts);
+        let counts: Vec<usize> = found.iter().map(Vec::len).collect();
+        // The search works: what the host itself holds is found.
+        assert!(counts[..4] == [0; 4] && counts[4] > 0, "{found:?}");
+        assert_eq!(login.end(*report).code, Code::SUCCESS);
+    }
+}
