@@ -411,3 +411,28 @@ fn r11_after_a_login_memory_holds_no_offline_code() {
         assert_eq!(login.end(*report).code, Code::SUCCESS);
     }
 }
+
+#[test]
+fn where_codes_cannot_be_kept_nobody_logs_in_for_nothing() {
+    let world = world();
+    fs::create_dir(folder(&world)).unwrap();
+    set_mode(&folder(&world), 0o755);
+    let ran = issue_as(&world, &[], &fresh_code());
+    assert_eq!(ran.code, 1);
+    has(&ran.err, "chmod 700");
+    assert_eq!(world.requests(), 0);
+}
+
+#[test]
+fn where_earlier_codes_cannot_be_removed_no_codes_are_issued() {
+    let world = world();
+    issue(&world, 2);
+    let of_user = files(&world)[0].parent().unwrap().to_owned();
+    // A folder cannot be removed as a file.
+    fs::create_dir(of_user.join("folder")).unwrap();
+    let ran = issue_as(&world, &[], &fresh_code());
+    assert_eq!(ran.code, 1);
+    has(&ran.err, "no codes were issued");
+    assert!(ran.out.is_empty(), "{}", ran.out);
+    assert!(files(&world).len() <= 3, "{:?}", files(&world));
+}

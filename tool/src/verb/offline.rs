@@ -16,7 +16,7 @@ use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome};
-use pam_onelogin::offline::{BYTES, Code, CodeStore as _, Holder, Record};
+use pam_onelogin::offline::{Code, CodeStore as _, Holder, Record};
 use pam_onelogin::state::offline_codes::{File, OfflineCodes};
 use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean, pair};
 use pam_onelogin::trust::Trusted;
@@ -26,6 +26,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stdout};
+use std::path::Path;
 
 const DAY: u64 = 24 * 3600;
 
@@ -142,6 +143,11 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
     let request = request(&options.user, "sshd", true);
     let subject = subject(&request, &loaded)
         .map_err(|outcome| Prediction::of_end(&outcome).failure(user, ""))?;
+    let trusted = Trusted::of(uids());
+    make_parent(&loaded.config.offline_dir).map_err(|error| failure(&loaded, &error))?;
+    if let Some(trouble) = OfflineCodes::of(&loaded.config, trusted).trouble() {
+        return Err(Failure::new(format!("no codes were issued: {trouble}")));
+    }
     // A code must not lead to new ones.
     loaded.config.offline = false;
     console.note(&format!(
@@ -152,17 +158,8 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
         return Ok(Exit::Bad);
     }
     let holder = Holder::from(&subject);
-    let codes = OfflineCodes::of(&loaded.config, Trusted::of(uids()));
-    let failure = |what: &dyn std::fmt::Display| {
-        Failure::at(
-            &loaded.config.offline_dir,
-            format!("no codes were issued: {what}"),
-        )
-    };
-    make_parent(&loaded, failure)?;
-    if let Some(trouble) = codes.trouble() {
-        return Err(Failure::new(format!("no codes were issued: {trouble}")));
-    }
+    let codes = OfflineCodes::of(&loaded.config, trusted);
+    let failure = |what: &dyn std::fmt::Display| failure(&loaded, what);
     let store = codes.store(holder);
     let earlier = store.names().map_err(|error| failure(&error))?;
     let now = unix_now();
@@ -170,31 +167,29 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
     let by = audit::admin();
     let mut new = Vec::new();
     let mut texts = Vec::new();
-    for _ in 0..options.count {
-        let made = random::<BYTES>().and_then(|bytes| {
-            let (code, file) = (Code::of(&bytes), u64::from_be_bytes(random()?).to_string());
+    let mut replace = || {
+        for _ in 0..options.count {
+            let (code, file) = (
+                Code::of(&random()?),
+                u64::from_be_bytes(random()?).to_string(),
+            );
             codes
                 .issue(holder, [now, end], &by, &file, &code)
                 .map_err(|error| error.to_string())?;
             texts.push(grouped(code.secret().shown_to_its_owner()));
             new.push(file);
-            Ok(())
-        });
-        if let Err(why) = made {
-            // All or none: the earlier codes stay.
-            for file in &new {
-                let _ = store.remove(file);
-            }
-            return Err(failure(&why));
         }
-    }
-    for file in &earlier {
-        store.remove(file).map_err(|error| {
-            Failure::at(
-                &loaded.config.offline_dir,
-                format!("earlier codes of {user} could not be removed and still work: {error}"),
-            )
-        })?;
+        earlier.iter().try_for_each(|file| {
+            let removed = store.remove(file).map(|_| ());
+            removed.map_err(|error| format!("an earlier code of {user} cannot be removed: {error}"))
+        })
+    };
+    if let Err(why) = replace() {
+        // Nobody has seen them.
+        for file in &new {
+            let _ = store.remove(file);
+        }
+        return Err(failure(&why));
     }
     let until = day_of(end);
     audit::leave(
@@ -218,20 +213,23 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
     Ok(Exit::Good)
 }
 
+fn failure(loaded: &Loaded, what: &dyn std::fmt::Display) -> Failure {
+    Failure::at(
+        &loaded.config.offline_dir,
+        format!("no codes were issued: {what}"),
+    )
+}
+
 /// The folder above that of the codes, which no package makes.
-fn make_parent(
-    loaded: &Loaded,
-    failure: impl Fn(&dyn std::fmt::Display) -> Failure,
-) -> Result<(), Failure> {
+fn make_parent(offline_dir: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt as _;
-    let Some(parent) = loaded.config.offline_dir.parent() else {
+    let Some(parent) = offline_dir.parent() else {
         return Ok(());
     };
     std::fs::DirBuilder::new()
         .recursive(true)
         .mode(0o755)
         .create(parent)
-        .map_err(|error| failure(&error))
 }
 
 /// Runs a real login in this terminal.
@@ -373,7 +371,12 @@ fn rows(loaded: &Loaded) -> Result<Vec<Row>, Failure> {
 
 fn revoke(context: &Context, loaded: &Loaded, user: &str) -> Result<Exit, Failure> {
     let path = &loaded.config.offline_dir;
-    let uid = Nss.by_name(user).ok().flatten().map(|account| account.uid);
+    let account = Nss.by_name(user).ok().flatten();
+    let uid = account.as_ref().map(|account| account.uid);
+    // Some name services know a user by several names.
+    let user = account
+        .as_ref()
+        .map_or(user, |account| account.name.as_str());
     let removed = if path.exists() {
         let codes = OfflineCodes::of(&loaded.config, Trusted::of(uids()));
         if let Some(trouble) = codes.trouble() {
