@@ -20,7 +20,7 @@ use pam_onelogin::offline::{Code, CodeStore as _, Holder, Record};
 use pam_onelogin::state::offline_codes::{File, OfflineCodes};
 use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean, pair};
 use pam_onelogin::trust::Trusted;
-use pam_onelogin::user::People as _;
+use pam_onelogin::user::{Account, People as _};
 use pam_onelogin::verdict::{self, Level};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
@@ -196,7 +196,7 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
         Level::Warning,
         &format!(
             "offline codes issued {} codes={} until={until} replaced={} {}",
-            pair("user", &options.user),
+            pair("user", &subject.name),
             texts.len(),
             earlier.len(),
             pair("by", &by),
@@ -283,7 +283,9 @@ fn status(context: &Context, loaded: &Loaded, user: Option<&str>) -> Result<Exit
     let console = &context.console;
     let mut rows = rows(loaded)?;
     if let Some(user) = user {
-        rows.retain(|row| row.user == user);
+        let account = account(user);
+        let name = account.as_ref().map_or(user, |account| &account.name);
+        rows.retain(|row| row.user == name);
     }
     if !loaded.config.offline {
         console.note(&paint(
@@ -410,6 +412,11 @@ fn revoke(context: &Context, loaded: &Loaded, user: &str) -> Result<Exit, Failur
         by: &by,
     });
     Ok(Exit::Good)
+}
+
+/// The account of a user: some name services know one by several names.
+fn account(user: &str) -> Option<Account> {
+    Nss.by_name(user).ok().flatten()
 }
 
 fn random<const N: usize>() -> Result<[u8; N], String> {
