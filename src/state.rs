@@ -201,6 +201,15 @@ impl State {
         }
     }
 
+    /// Locks the folder itself, and waits for it as long as it takes. For an admin's tool.
+    fn lock_whole(&self) -> io::Result<Lock> {
+        let folder = File::open(self.path(".").map_err(io::Error::other)?)?;
+        match Flock::lock(folder, FlockArg::LockExclusive) {
+            Ok(folder) => Ok(Lock { _file: folder }),
+            Err((_, errno)) => Err(errno.into()),
+        }
+    }
+
     /// Removes a file or an entry, if it is there. What cannot be removed is there still, and counts.
     pub fn remove(&self, name: &str) {
         if let Ok(path) = self.path(name) {

@@ -436,3 +436,17 @@ fn where_earlier_codes_cannot_be_removed_no_codes_are_issued() {
     assert!(ran.out.is_empty(), "{}", ran.out);
     assert!(files(&world).len() <= 3, "{:?}", files(&world));
 }
+
+#[test]
+fn of_two_administrators_at_the_same_time_the_last_one_issues_the_codes_that_work() {
+    let world = world();
+    let issued = std::thread::scope(|scope| {
+        let issue = || issue_as(&world, &["--count", "50"], &fresh_code());
+        let issued = [scope.spawn(issue), scope.spawn(issue)];
+        issued.map(|issued| issued.join().unwrap())
+    });
+    for ran in issued {
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    assert_eq!(files(&world).len(), 50);
+}

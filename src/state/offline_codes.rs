@@ -1,7 +1,7 @@
 //! The files of the offline codes (rule R20), below `offline_dir`: a folder for each user, and in it a file for each code. Unlike
 //! the other files they are kept when the machine starts anew.
 
-use super::{NoContent, State, StateError};
+use super::{Lock, NoContent, State, StateError};
 use crate::clock::unix_now;
 use crate::config::Config;
 use crate::digest::name;
@@ -86,6 +86,14 @@ impl<'a> OfflineCodes<'a> {
             let place = place(folder, file)?;
             Ok(Record::new(holder, span, by, place, code).text())
         })
+    }
+
+    /// Waits until no other administrator changes codes, and keeps others waiting until the lock is dropped.
+    ///
+    /// # Errors
+    /// Why the folder cannot be locked.
+    pub fn lock(&self) -> io::Result<Lock> {
+        self.state().lock_whole()
     }
 
     /// Removes all codes of a user, also those of an account of this name that is gone, and says how many.

@@ -160,6 +160,7 @@ fn issue(context: &Context, mut loaded: Loaded, options: &IssueOptions) -> Resul
     let holder = Holder::from(&subject);
     let codes = OfflineCodes::of(&loaded.config, trusted);
     let failure = |what: &dyn std::fmt::Display| failure(&loaded, what);
+    let _lock = codes.lock().map_err(|error| failure(&error))?;
     let store = codes.store(holder);
     let earlier = store.names().map_err(|error| failure(&error))?;
     let now = unix_now();
@@ -384,6 +385,7 @@ fn revoke(context: &Context, loaded: &Loaded, user: &str) -> Result<Exit, Failur
         if let Some(trouble) = codes.trouble() {
             return Err(Failure::new(trouble.to_string()));
         }
+        let _lock = codes.lock().map_err(|error| Failure::at(path, error))?;
         codes
             .revoke(user, uid)
             .map_err(|error| Failure::at(path, error))?
