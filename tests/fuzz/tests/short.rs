@@ -37,12 +37,12 @@ fn run(target: &str, cases: usize) {
 
 #[test]
 fn no_story_breaks_a_rule() {
-    run("story", 15_000);
+    run("story", 6_000);
 }
 
 #[test]
 fn no_reply_is_read_as_more_than_it_says() {
-    run("replies", 40_000);
+    run("replies", 20_000);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn no_configuration_is_weaker_than_its_words() {
 
 #[test]
 fn no_map_names_anybody_else() {
-    run("map", 15_000);
+    run("map", 8_000);
 }
 
 #[test]
