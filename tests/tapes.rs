@@ -303,7 +303,7 @@ fn each_file_is_a_tape_as_the_tool_writes_it() {
 
 #[test]
 fn a_tape_is_written_only_after_yes_and_only_for_its_user() {
-    for (answer, is_written) in [("y", true), ("", false), ("no", false)] {
+    for (answer, is_written) in [("y", true), ("n", false), ("no", false)] {
         let world = World::with_totp();
         let file = world.place.path().join("tape");
         let name = file.to_str().unwrap();
