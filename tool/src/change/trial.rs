@@ -12,12 +12,14 @@ use crate::ui::console::Console;
 use crate::ui::terminal::{hold_interrupts, line};
 use clap::Args;
 use nix::mount::{MsFlags, mount};
-use nix::unistd::{Uid, User, setresuid};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::{Pid, Uid, User, setresuid};
 use nonstick::items::ItemsMut as _;
 use nonstick::{
     AuthnFlags, Conversation, EnvironMapMut as _, ErrorCode, PamShared as _, Transaction as _,
     TransactionBuilder, conv::Exchange,
 };
+use pam_onelogin::host::interrupt_is_pending;
 use pam_onelogin::reason::Reason;
 use pam_onelogin::text::printable;
 use std::cell::Cell;
@@ -97,13 +99,19 @@ impl Trial<'_> {
              up a code.",
             self.service
         ));
-        let status = clean(own_program()?)
+        let failed = |error| Failure::new(format!("the trial login cannot start: {error}"));
+        let mut child = clean(own_program()?)
             .args(["trial", self.service, self.user.name.as_str(), "--folder"])
             .arg(&scratch.0)
             .args(over)
             .args(["--behind", self.behind_word()])
-            .status()
-            .map_err(|error| Failure::new(format!("the trial login cannot start: {error}")))?;
+            .spawn()
+            .map_err(failed)?;
+        // Ctrl-C before there was the child, which this process holds back, is meant for it, too.
+        if let (true, Ok(pid)) = (interrupt_is_pending(), i32::try_from(child.id())) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
+        }
+        let status = child.wait().map_err(failed)?;
         let said = log.finish();
         if status.code() == Some(COULD_NOT) || status.signal().is_some() {
             return Err(Failure::new(format!(
