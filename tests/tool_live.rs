@@ -652,7 +652,7 @@ fn for_a_user_whom_onelogin_does_not_find_the_line_of_the_map_is_named() {
     has(
         &ran.err,
         "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, type: \
-         pam-onelogin check nobody",
+         sudo pam-onelogin check nobody",
     );
 
     let path = world.place.write("map", "nobody n.body\n");

@@ -54,7 +54,15 @@ fn a_denial_says_what_to_type_next() {
     next(&world, &[CODE], "pam-onelogin check --user nobody");
     let world = World::with([world::totp()], &["limits.failures = 3"]);
     next(&world, &["000000"; 3], "pam_onelogin(8), reason wrong-code");
-    next(&world, &[CODE], "pam-onelogin limits reset nobody");
+    next(&world, &[CODE], "sudo pam-onelogin limits reset nobody");
+    let world = World::with_push();
+    let command = at(&world.place, &["test", NAME, "--service", "sudo"]);
+    let ran = run_while(command, &[""], || {
+        wait_for_push(&world);
+        world.onelogin.deny_latest().unwrap();
+    });
+    has(&ran.out, "reason=push-denied");
+    has(&ran.err, "sudo pam-onelogin limits reset nobody");
 }
 
 #[test]
@@ -351,12 +359,16 @@ fn add_commands(above: &Command, path: &str, there: &mut BTreeSet<String>) {
 
 /// The person approves, as soon as the push is on the phone.
 fn approve(world: &World) {
+    wait_for_push(world);
+    world.onelogin.approve_latest().expect("a push is open");
+}
+
+fn wait_for_push(world: &World) {
     let is_push = |message: &Message| message.factor == Factor::Protect;
     let push = world
         .onelogin
         .wait_for_message(Duration::from_secs(60), is_push);
     push.expect("a push was sent");
-    world.onelogin.approve_latest().expect("a push is open");
 }
 
 #[test]

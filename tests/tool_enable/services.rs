@@ -260,7 +260,7 @@ type Break = fn(&mut Scene);
 #[test]
 #[ignore = "needs root: run by make test"]
 fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_for() {
-    let check = "type: pam-onelogin check --user alice";
+    let check = "type: sudo pam-onelogin check --user alice";
     let cases: [(&str, Break, &str, &str); 8] = [
         (
             "a wrong secret",
@@ -289,13 +289,13 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             "no factor",
             |scene| scene.simulator.change_devices(1001, Vec::clear),
             "could not log in: no-factor",
-            "type: pam-onelogin enroll alice",
+            "type: sudo pam-onelogin enroll alice",
         ),
         (
             "unknown to OneLogin",
             |scene| scene.simulator.remove_user(1001),
             "could not log in: no-onelogin-user",
-            "create the user at OneLogin, or exempt them; for what to write, type: pam-onelogin check alice",
+            "create the user at OneLogin, or exempt them; for what to write, type: sudo pam-onelogin check alice",
         ),
         (
             "failmode safe",
@@ -331,7 +331,7 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
                 bad(login);
             },
             "could not log in: too-many",
-            "type: pam-onelogin limits reset alice",
+            "type: sudo pam-onelogin limits reset alice",
         ),
     ];
     for (what, make_wrong, reason, next) in cases {

@@ -241,19 +241,23 @@ impl Prediction {
         Some(match self.next {
             Next::Nothing => return None,
             Next::Answer => "No answer was typed: run this at a terminal.".to_owned(),
-            Next::Check => format!("To find the cause, type: pam-onelogin check --user {user}"),
-            Next::Enroll => format!("To enrol a factor, type: pam-onelogin enroll {user}"),
-            Next::Reset => format!("To reset the limits, type: pam-onelogin limits reset {user}"),
+            Next::Check => {
+                format!("To find the cause, type: sudo pam-onelogin check --user {user}")
+            }
+            Next::Enroll => format!("To enrol a factor, type: sudo pam-onelogin enroll {user}"),
+            Next::Reset => {
+                format!("To reset the limits, type: sudo pam-onelogin limits reset {user}")
+            }
             Next::EndPause(pause) => format!(
-                "Paused: {}. To ask at once, type: pam-onelogin limits reset {user}",
+                "Paused: {}. To ask at once, type: sudo pam-onelogin limits reset {user}",
                 pause.text()
             ),
             Next::Create => format!(
                 "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, \
-                 type: pam-onelogin check {user}"
+                 type: sudo pam-onelogin check {user}"
             ),
             Next::Map => format!(
-                "For what to write, type: pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
+                "For what to write, type: sudo pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
             ),
             Next::Read => format!("For what to do, see pam_onelogin(8), reason {reason}"),
         })

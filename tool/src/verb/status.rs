@@ -226,7 +226,9 @@ impl Figures {
         };
         let paused = match &self.look_ups_paused {
             Some(why) => {
-                format!("; paused: {why}; to ask at once, type: pam-onelogin limits reset {user}")
+                format!(
+                    "; paused: {why}; to ask at once, type: sudo pam-onelogin limits reset {user}"
+                )
             }
             None => String::new(),
         };
