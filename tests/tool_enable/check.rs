@@ -196,6 +196,24 @@ fn settings_of_sshd_that_were_removed_are_written_again_by_the_command_that_chec
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn in_an_outage_the_last_line_names_the_command_by_which_logins_work_again() {
+    let mut scene = machine(&[]);
+    let before = stacks();
+    good(enable(&words_of("sudo --no-trial --yes")));
+    let disable = "To log in without OneLogin until then, type: pam-onelogin disable sudo";
+    let (_, said) = tool(&["check"]).finish();
+    assert!(!said.contains(disable), "{said}");
+    scene.simulator.stop();
+    let said = bad_saying(tool(&["check"]), "FAULT");
+    let said = said.replace("\r\n", " ");
+    assert!(said.contains(disable), "{said}");
+    good(tool(&["disable", "sudo"]));
+    assert_eq!(stacks(), before);
+    by_password_alone(&scene);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn settings_of_root_alone_do_not_hide_that_sshd_has_not_read_those_of_others() {
     let scene = machine(&[]);
     let for_root = "Match User root\nAuthenticationMethods publickey\n";
