@@ -1,6 +1,7 @@
 //! The configuration as values, and what is wrong with one. Pure; `config/reader.rs` makes them of TOML
 //! text by the keys of `config/keys.rs`, `config/file.rs` opens and checks the files.
 
+pub mod dates;
 pub mod file;
 pub mod keys;
 mod origin;
@@ -13,6 +14,7 @@ pub use reader::parse;
 use crate::factor::Factor;
 use crate::group::PatternList;
 use crate::secret::Secret;
+use dates::Day;
 use ipnet::IpNet;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -204,6 +206,8 @@ pub struct Users {
     pub exempt_users: Vec<String>,
     /// `exempt_groups`: Unix groups whose members are not asked.
     pub exempt_groups: Vec<String>,
+    /// `exempt`: the same, each until a day and for a reason.
+    pub exempt: Vec<Exempt>,
     /// `unknown`: what happens to a user that OneLogin does not have.
     pub unknown: UnknownUser,
     /// `no_factor`: what happens to a user without any device.
@@ -211,11 +215,79 @@ pub struct Users {
 }
 
 impl Users {
-    /// The names that mean one group each, in `exempt_groups` and `groups`: such a group must exist.
+    /// The names that mean one group each, in `exempt_groups`, `exempt` and `groups`: such a group must exist.
     pub fn named_groups(&self) -> impl Iterator<Item = &str> {
         let lists = self.groups.as_deref().unwrap_or_default();
         let exempt = self.exempt_groups.iter().map(String::as_str);
+        let dated = self.exempt.iter().filter_map(|entry| entry.whom.group());
+        let exempt = exempt.chain(dated);
         exempt.chain(lists.iter().flat_map(PatternList::literals))
+    }
+}
+
+/// An entry of `users.exempt`.
+#[derive(Debug)]
+pub struct Exempt {
+    /// Who is not asked.
+    pub whom: Whom,
+    /// How long, and why.
+    pub term: Term,
+    /// The line where the entry begins, from 1.
+    pub line: usize,
+}
+
+/// Who is not asked.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Whom {
+    /// This Unix name.
+    User(String),
+    /// The members of this Unix group.
+    Group(String),
+}
+
+impl Whom {
+    /// The name, if it is one of a group.
+    #[must_use]
+    pub fn group(&self) -> Option<&str> {
+        match self {
+            Self::User(_) => None,
+            Self::Group(name) => Some(name),
+        }
+    }
+}
+
+impl fmt::Display for Whom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user {name}"),
+            Self::Group(name) => write!(f, "group {name}"),
+        }
+    }
+}
+
+/// How long an exemption applies, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Term {
+    /// Its last day.
+    pub until: Day,
+    /// The administrator's words.
+    pub reason: String,
+}
+
+impl Term {
+    /// One value that stands for all in lists of reasons.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let day = Day::of(0);
+        day.into_iter().map(|until| Self {
+            until,
+            reason: String::new(),
+        })
+    }
+}
+
+impl fmt::Display for Term {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "until {}: {}", self.until, self.reason)
     }
 }
 

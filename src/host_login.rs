@@ -1,6 +1,8 @@
 //! One login with everything around it: who must pass, the state on this host, OneLogin's API. The
 //! module runs it in a host program, the tool in a terminal.
 
+use crate::clock::unix_now;
+use crate::config::dates::{Dates, Lapse};
 use crate::config::file::Loaded;
 use crate::config::{Config, FailMode};
 use crate::denials::Denials;
@@ -25,7 +27,7 @@ use crate::state::offline_codes::OfflineCodes;
 use crate::state::user_memory::{Action, Person, UserMemory};
 use crate::text::pair;
 use crate::trust::Trusted;
-use crate::user::{Proof, Request, Subject, Uids, Who, who};
+use crate::user::{Exemption, Proof, Request, Subject, Uids, Who, who};
 use crate::verdict::{self, Circumstances};
 use ipnet::IpNet;
 use std::net::IpAddr;
@@ -68,6 +70,8 @@ pub struct Decision {
     pub here: Circumstances,
     /// The Unix name of the user who logs in, once known.
     pub subject: Option<String>,
+    /// Why an entry of `users.exempt` does not exempt this user.
+    pub lapse: Option<Lapse>,
     /// What an admin should know beside the decision.
     pub remarks: Vec<String>,
 }
@@ -77,12 +81,14 @@ impl HostLogin<'_> {
     #[must_use]
     pub fn run(self, loaded: &Loaded) -> Decision {
         let request = self.request;
-        let (who, proof) = who(request, &loaded.config, &loaded.map, &Nss);
+        let dates = loaded.dates(unix_now());
+        let (who, proof) = who(request, &loaded.config, &loaded.map, dates, &Nss);
         let mut decision = Decision::without(request, Outcome::Fault(Fault::Config));
         decision.here.proven = proof == Proof::Proven;
         match who {
             Who::Subject(subject) => {
                 decision.subject = Some(subject.name.clone());
+                decision.lapse = subject.lapse;
                 self.verify(loaded, Ok(&subject), proof, &mut decision);
             }
             Who::NoAccount => self.verify(loaded, Err(Unknown::Account), proof, &mut decision),
@@ -93,6 +99,7 @@ impl HostLogin<'_> {
                 decision.report.outcome = Outcome::Fault(Fault::NoSuchGroup(name));
             }
             Who::Exempt { name, exemption } => {
+                decision.remarks.extend(ends_soon(&exemption, dates, &name));
                 decision.subject = Some(name);
                 decision.report.outcome = Outcome::Exempt(exemption);
             }
@@ -204,6 +211,7 @@ impl Decision {
                 proven: false,
             },
             subject: None,
+            lapse: None,
             remarks: Vec::new(),
         }
     }
@@ -230,6 +238,7 @@ impl Decision {
                 Outcome::OfflineCode(used) => Some(used),
                 _ => None,
             },
+            lapse: self.lapse.map(Lapse::word),
             rhost: request.rhost.as_deref(),
             tty: request.tty.as_deref(),
             ruser: request.ruser.as_deref(),
@@ -314,6 +323,17 @@ fn offline_remarks(report: &Report, here: Circumstances, user: &str) -> Vec<Stri
         ));
     }
     remarks
+}
+
+/// That an exemption will end in a few days.
+fn ends_soon(exemption: &Exemption, dates: Dates, user: &str) -> Option<String> {
+    let Exemption::Dated(term) = exemption else {
+        return None;
+    };
+    let text = "the exemption ends on";
+    dates
+        .is_near(term.until)
+        .then(|| format!("{text} {}: {}", term.until, pair("user", user)))
 }
 
 /// Why `failmode = "safe"` did not let the user in, where an administrator may have expected it.

@@ -82,6 +82,8 @@ pub struct Facts<'a> {
     pub factor: Option<&'a str>,
     /// The offline code that let the user in.
     pub offline_code: Option<&'a Used>,
+    /// What the log says of an exemption that does not apply.
+    pub lapse: Option<&'a str>,
     /// `PAM_RHOST`
     pub rhost: Option<&'a str>,
     /// `PAM_TTY`
@@ -100,6 +102,8 @@ pub struct Facts<'a> {
 #[must_use]
 pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
     let left = facts.offline_code.map(|used| used.left.to_string());
+    let details = [facts.lapse, verdict.detail.as_deref()];
+    let detail = details.into_iter().flatten().collect::<Vec<_>>().join("; ");
     let pairs = [
         ("user", facts.user),
         ("onelogin_id", facts.onelogin_id),
@@ -107,7 +111,7 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
         ("left", left.as_deref()),
         ("issued_by", facts.offline_code.map(|used| used.by.as_str())),
         ("reason", verdict.reason.map(Reason::word)),
-        ("detail", verdict.detail.as_deref()),
+        ("detail", Some(detail.as_str())),
         ("rhost", facts.rhost),
         ("tty", facts.tty),
         ("ruser", facts.ruser),
@@ -202,6 +206,7 @@ mod tests {
             onelogin_id: Some("1001"),
             factor: Some("totp"),
             offline_code: None,
+            lapse: None,
             rhost: Some("evil\nhost reason=x"),
             tty: Some("ssh"),
             ruser: Some(""),
@@ -213,6 +218,30 @@ mod tests {
             decision(&verdict, &facts),
             "denied user=alice onelogin_id=1001 factor=totp reason=wrong-code rhost=\"evil host reason=x\" tty=ssh request_id=req-1 requests=3 ms=84"
         );
+    }
+
+    #[test]
+    fn an_exemption_that_does_not_apply_is_a_detail() {
+        let verdict = |detail: Option<&str>| Verdict {
+            code: PamResultCode::PAM_ABORT,
+            level: Level::Notice,
+            event: Event::Denied,
+            reason: Some(Reason::NoConnection),
+            detail: detail.map(str::to_owned),
+            words: None,
+        };
+        let facts = Facts {
+            lapse: Some("exemption-expired"),
+            ..Facts::default()
+        };
+        for (detail, shown) in [
+            (None, "exemption-expired"),
+            (Some("refused"), "\"exemption-expired; refused\""),
+        ] {
+            let line = decision(&verdict(detail), &facts);
+            let expected = format!("denied reason=no-connection detail={shown} requests=0 ms=0");
+            assert_eq!(line, expected);
+        }
     }
 
     #[test]

@@ -176,7 +176,7 @@ reasons! {
             "The passwd database could not be read.",
             "Fix NSS (sssd, LDAP).";
         GroupLookup "group-lookup" Some(ASK_ADMIN),
-            "A group in `users.groups` or `users.exempt_groups` does not exist, or a group could not be looked up; `detail=` names it.",
+            "A group in `users.groups`, `users.exempt_groups` or `users.exempt` does not exist, or a group could not be looked up; `detail=` names it.",
             "Correct the list or create the group; `pam-onelogin check` names the line. If a look-up failed, fix NSS.";
         NameRefused "name-refused" Some(WRONG),
             "The name has characters that are not sent to OneLogin.",
@@ -213,6 +213,9 @@ reasons! {
         ExemptGroup "exempt-group" None,
             "The user is in one of `users.exempt_groups`.",
             "Nothing to do, if this is intended.";
+        ExemptUntil "exempt-until" None,
+            "An entry of `users.exempt` names the user, or a group of theirs, and its last day is not over. `detail=` has this day and the reason of the entry.",
+            "Nothing to do, if this is intended. Remove the entry when the reason no longer holds.";
         ExemptOtherGroups "exempt-other-groups" None,
             "The user is in no group that matches `users.groups`.",
             "Nothing to do, if this is intended.";
@@ -340,11 +343,12 @@ impl From<&Unknown> for Reason {
     }
 }
 
-impl From<Exemption> for Reason {
-    fn from(exemption: Exemption) -> Self {
+impl From<&Exemption> for Reason {
+    fn from(exemption: &Exemption) -> Self {
         match exemption {
             Exemption::User => Self::ExemptUser,
             Exemption::Group => Self::ExemptGroup,
+            Exemption::Dated(_) => Self::ExemptUntil,
             Exemption::OtherGroups => Self::ExemptOtherGroups,
             Exemption::Unknown => Self::ExemptUnknown,
             Exemption::NoFactor => Self::ExemptNoFactor,
@@ -396,7 +400,7 @@ mod tests {
         let ends = Denial::all().map(Reason::from);
         let ends = ends
             .chain(Unknown::all().map(|unknown| Reason::from(&unknown)))
-            .chain(Exemption::all().map(Reason::from))
+            .chain(Exemption::all().map(|exemption| Reason::from(&exemption)))
             .chain(troubles.map(Reason::from))
             .chain([
                 Reason::Config,

@@ -1,7 +1,8 @@
 //! Who must pass, who is exempt, and by which name OneLogin knows them. Pure: what the system says
 //! comes in through [`People`].
 
-use crate::config::{Config, FirstFactor, Users};
+use crate::config::dates::{Dates, Lapse};
+use crate::config::{Config, FirstFactor, Term, Users, Whom};
 use crate::group::{Groups, PatternList};
 use crate::map::{Map, UserKey, is_searchable};
 use crate::secret::Secret;
@@ -134,6 +135,8 @@ pub struct Subject {
     pub key: Result<UserKey, Unfit>,
     /// Whether something before us has proven the user.
     pub proof: Proof,
+    /// Why an entry of `users.exempt` does not exempt this user.
+    pub lapse: Option<Lapse>,
 }
 
 /// Why there is no name or id to look up.
@@ -157,18 +160,31 @@ pub enum Proof {
 
 listed! {
     /// Which exemption applied.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    #[derive(Clone, Debug, PartialEq, Eq)]
     pub enum Exemption {
         /// `users.exempt_users`
         User,
         /// `users.exempt_groups`
         Group,
+        /// An entry of `users.exempt` that applies.
+        Dated(Term),
         /// In no group that `users.groups` means.
         OtherGroups,
         /// `users.unknown = "exempt"`
         Unknown,
         /// `users.no_factor = "exempt"`
         NoFactor,
+    }
+}
+
+impl Exemption {
+    /// How long it applies, and why, for the log.
+    #[must_use]
+    pub fn detail(&self) -> Option<String> {
+        match self {
+            Self::Dated(term) => Some(term.to_string()),
+            Self::User | Self::Group | Self::OtherGroups | Self::Unknown | Self::NoFactor => None,
+        }
     }
 }
 
@@ -198,16 +214,27 @@ impl Unclear {
 /// Finds out who must pass, and whether something before us has proven them: `PAM_USER`, or the
 /// caller where another user's process is on its way to root (su to root, sudo with rootpw).
 #[must_use]
-pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -> (Who, Proof) {
+pub fn who(
+    request: &Request,
+    config: &Config,
+    map: &Map,
+    dates: Dates,
+    people: &dyn People,
+) -> (Who, Proof) {
     let uids = people.uids();
     let account = account(request, uids, people);
     let uid = account.as_ref().ok().map(|account| account.uid);
     let proof = proof(request, config.first_factor, uids, uid);
     let users = &config.users;
     let exempt = |name: String, exemption| Who::Exempt { name, exemption };
+    let mut lapse = None;
     if let Ok(account) = &account {
         if users.exempt_users.contains(&account.name) {
             return (exempt(account.name.clone(), Exemption::User), proof);
+        }
+        let is_meant = |whom: &Whom| matches!(whom, Whom::User(name) if *name == account.name);
+        if let Some(term) = term(users, dates, is_meant, &mut lapse) {
+            return (exempt(account.name.clone(), Exemption::Dated(term)), proof);
         }
     }
     // Before anything else that depends on the user, and also where there is no account.
@@ -218,13 +245,14 @@ pub fn who(request: &Request, config: &Config, map: &Map, people: &dyn People) -
         Ok(account) => account,
         Err(who) => return (who, proof),
     };
-    let who = match exempt_by_group(&account, users, people) {
+    let who = match exempt_by_group(&account, users, dates, people, &mut lapse) {
         Ok(Some(exemption)) => exempt(account.name, exemption),
         Ok(None) => Who::Subject(Subject {
             key: key(&account.name, users, map),
             name: account.name,
             uid: account.uid,
             proof,
+            lapse,
         }),
         Err(failed) => Who::Unclear(Unclear::Groups(failed)),
     };
@@ -275,19 +303,42 @@ fn caller(uid: u32, people: &dyn People) -> Result<Caller, LookupFailed> {
     })
 }
 
+/// The term of an entry of `users.exempt` that applies to a user; else why one does not, in `lapse`.
+fn term(
+    users: &Users,
+    dates: Dates,
+    is_meant: impl Fn(&Whom) -> bool,
+    lapse: &mut Option<Lapse>,
+) -> Option<Term> {
+    let entries = users.exempt.iter().filter(|entry| is_meant(&entry.whom));
+    for entry in entries {
+        match dates.apply(entry.term.until) {
+            Ok(()) => return Some(entry.term.clone()),
+            Err(why) => *lapse = Some(why),
+        }
+    }
+    None
+}
+
 fn exempt_by_group(
     account: &Account,
     users: &Users,
+    dates: Dates,
     people: &dyn People,
+    lapse: &mut Option<Lapse>,
 ) -> Result<Option<Exemption>, LookupFailed> {
     let lists = users.groups.as_deref();
-    if users.exempt_groups.is_empty() && lists.is_none() {
+    let named: Vec<&str> = users.named_groups().collect();
+    if named.is_empty() && lists.is_none() {
         return Ok(None);
     }
-    let named: Vec<&str> = users.named_groups().collect();
     let groups = people.groups(account, &named)?;
     if users.exempt_groups.iter().any(|group| groups.has(group)) {
         return Ok(Some(Exemption::Group));
+    }
+    let is_meant = |whom: &Whom| whom.group().is_some_and(|group| groups.has(group));
+    if let Some(term) = term(users, dates, is_meant, lapse) {
+        return Ok(Some(Exemption::Dated(term)));
     }
     let is_meant = |lists: &[PatternList]| lists.iter().any(|list| list.matches(&groups));
     Ok((!lists.is_none_or(is_meant)).then_some(Exemption::OtherGroups))

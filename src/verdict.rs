@@ -100,8 +100,8 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             code: Code::PAM_IGNORE,
             level: Level::Info,
             event: Event::Exempt,
-            reason: Some(Reason::from(*exemption)),
-            detail: None,
+            reason: Some(Reason::from(exemption)),
+            detail: exemption.detail(),
             words: None,
         },
         Outcome::Denied(denial) => {

@@ -2,6 +2,7 @@
 //!
 //! They change /etc, so they run on a private one: `tests/private-etc.sh cargo test --test hosts -- --ignored`.
 
+mod days;
 mod scene;
 mod tool;
 
@@ -11,6 +12,7 @@ use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use days::{changed_in, day_in};
 use onelogin_simulator::{Action, Fault, Match, Simulator};
 use pam_host::pty::Signal;
 use pam_host::root::{PASSWORD, Sshd, sshd_settings};
@@ -1001,6 +1003,58 @@ fn sudo_lets_exempt_users_and_groups_in_by_their_password_and_nobody_else() {
         "sudo",
         "an exempt user, a member of an exempt group: the password alone",
     );
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r01_sudo_asks_again_after_the_last_day_of_an_exemption() {
+    let entries = |days: i64| {
+        let until = day_in(days);
+        format!(
+            "users.exempt = [{{ user = \"carol\", until = \"{until}\", reason = \"ticket 4711\" }}, \
+             {{ group = \"robots\", until = \"{until}\", reason = \"no phones\" }}]"
+        )
+    };
+    let scene = Scene::sudo(&[&entries(20)]);
+    let _ = scene.person("alice");
+    scene.stage.group("robots", 7900, &["alice"]);
+    for (name, reason) in [("carol", "ticket 4711"), ("alice", "no phones")] {
+        let mut sudo = scene.sudo_as(name, &["id", "-un"]);
+        password(&mut sudo);
+        became_root(sudo);
+        let until = day_in(20);
+        scene.decision(&format!(
+            "exempt user={name} reason=exempt-until detail=\"until {until}: {reason}\""
+        ));
+    }
+    assert_eq!(scene.stage.decisions().len(), 2, "no warning yet");
+    scene.stage.config(&scene.simulator, &[&entries(5)]);
+    let mut sudo = scene.sudo_as("carol", &["id", "-un"]);
+    password(&mut sudo);
+    became_root(sudo);
+    scene.decision(&format!("the exemption ends on {}: user=carol", day_in(5)));
+    assert_eq!(scene.simulator.connections(), 0);
+
+    // The entry has ended; and the clock is earlier than the last change of the file.
+    for (days, is_behind, detail) in [
+        (-1, false, "exemption-expired"),
+        (20, true, "exemption-clock-behind"),
+    ] {
+        scene.stage.config(&scene.simulator, &[&entries(days)]);
+        if is_behind {
+            changed_in("/etc/pam_onelogin/config.toml", 1);
+        }
+        let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+        password(&mut sudo);
+        for _ in 0..3 {
+            sudo.expect("OneLogin passcode: ");
+            sudo.line("999999");
+        }
+        denied(sudo);
+        scene.decision(&format!(
+            "denied user=alice onelogin_id=1001 factor=totp reason=wrong-code detail={detail}"
+        ));
+    }
 }
 
 /// A group that is configured and not there, and one of the user's that has no name: the group database answers in part.

@@ -1,8 +1,10 @@
 //! `pam-onelogin check`: what it says of the configuration, of the way to OneLogin and of the credentials.
 
+mod days;
 mod tool;
 mod world;
 
+use days::{changed_in, day_in};
 use onelogin_simulator::{
     Action, Certificate, DEFAULT_CLIENT_ID, DEFAULT_CLIENT_SECRET, Dialect, Fault, Match, Options,
     Scope, ScopeRules, User, Usernames,
@@ -1016,6 +1018,50 @@ fn a_group_or_user_in_the_configuration_that_this_host_does_not_have_is_named_wi
     // The names are of the host, not of the file.
     let checked = Checked::of(&world, &["--config-only"]);
     assert_eq!(checked.ran.code, 0, "{}", checked.ran.out);
+}
+
+#[test]
+fn an_exemption_that_has_ended_or_ends_soon_is_a_warning_with_its_line() {
+    let world = World::with_totp();
+    let entry = |name: &str, days| {
+        let until = day_in(days);
+        format!("  {{ user = \"{name}\", until = \"{until}\", reason = \"ticket 4711\" }},")
+    };
+    let (over, soon, later) = (entry("root", -1), entry("bin", 5), entry("daemon", 20));
+    let lines = ["users.exempt = [", &over, &soon, &later, "]"];
+    world.config(&lines);
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let line = |name: &str| text.lines().position(|line| line.contains(name)).unwrap() + 1;
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert_eq!(checked.ran.code, 1, "{}", checked.ran.out);
+    for (id, what, place) in [
+        (
+            "exemption-ended",
+            format!("the exemption of the user root ended on {}", day_in(-1)),
+            line("\"root\""),
+        ),
+        (
+            "exemption-ends",
+            format!("the exemption of the user bin ends on {}", day_in(5)),
+            line("\"bin\""),
+        ),
+    ] {
+        assert_eq!(checked.severity(id), ["warning"], "{}", checked.ran.out);
+        assert_eq!(checked.what(id), what);
+        assert_eq!(checked.all(id)[0]["line"], place);
+    }
+    assert!(
+        checked
+            .part("exemption-ends", "why")
+            .ends_with("ticket 4711")
+    );
+
+    world.config(&["users.exempt = [", &later, "]"]);
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert_eq!(checked.ran.code, 0, "{}", checked.ran.out);
+    changed_in(world.place.config_path(), 1);
+    let checked = Checked::of(&world, &["--config-only"]);
+    assert_eq!(checked.severity("clock-behind"), ["fault"]);
 }
 
 #[test]

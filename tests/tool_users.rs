@@ -1,8 +1,10 @@
 //! `pam-onelogin users`: who would get in and who would be locked out, before a stack asks anybody.
 
+mod days;
 mod tool;
 mod world;
 
+use days::day_in;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{
     Action, DEFAULT_CLIENT_SECRET, Device, Fault, Match, Options, Simulator, User,
@@ -116,6 +118,37 @@ fn the_group_that_cannot_be_looked_up_is_named() {
         assert_eq!(detail, "there is no group Domain Admins");
         assert_eq!(world.requests(), 0);
     }
+}
+
+#[test]
+fn who_is_exempt_is_listed_with_the_reason_and_without_a_request() {
+    let (next, last) = (day_in(5), day_in(-1));
+    let dated = format!(
+        "users.exempt = [{{ user = \"bin\", until = \"{next}\", reason = \"ticket 4711\" }}, \
+         {{ user = \"daemon\", until = \"{last}\", reason = \"over\" }}]"
+    );
+    let lines = [dated.as_str(), "users.exempt_groups = [\"root\"]"];
+    let world = world(&lines);
+    let ran = users(&world, &["--exempt", NAME, "bin", "daemon", "root"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let expected = format!(
+        "bin     exempt  exempt-until, until {next}: ticket 4711\n\
+         root    exempt  exempt-group\n\n2 exempt.\n"
+    );
+    assert_eq!(ran.out, expected);
+    // By default, those whom the configuration names are listed, too: they need no login shell.
+    let ran = users(&world, &["--exempt", "--json"]);
+    let document = ran.json();
+    assert_documented("users", &document);
+    assert_eq!(entry(&document, "bin")["reason"], "exempt-until");
+    assert_eq!(world.requests(), 0);
+
+    // OneLogin's answer can exempt a user.
+    world.config(&[dated.as_str(), "users.no_factor = \"exempt\""]);
+    let ran = users(&world, &["--exempt", NAME, "bin", "daemon", "sync"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("exempt-until"), "{}", ran.out);
+    assert!(world.requests() > 0);
 }
 
 #[test]

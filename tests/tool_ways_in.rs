@@ -57,7 +57,9 @@ fn machine() -> tempfile::TempDir {
             "etc/pam_onelogin/config.toml",
             "failmode = \"safe\"\nfailmode_from = [\"10.20.0.0/16\"]\n[onelogin]\nurl = \"https://x.onelogin.com\"\n\
              client_id = \"a\"\nclient_secret = \"b\"\n[users]\nexempt_users = [\"root\"]\n\
-             exempt_groups = [\"robots\"]\nno_factor = \"enroll\"\n",
+             exempt_groups = [\"robots\"]\nno_factor = \"enroll\"\nexempt = [\n\
+             { user = \"bob\", until = \"2020-01-31\", reason = \"over\" },\n\
+             { group = \"robots\", until = \"2999-01-31\", reason = \"ticket 4711\" }\n]\n",
         ),
     ];
     for (path, text) in files {
@@ -82,6 +84,7 @@ sudo does not authenticate %sudo for /usr/bin/apt | %sudo (members: alice, bob) 
 failmode is "safe": during an outage of OneLogin, the first factor alone is enough for SSH logins from 10.20.0.0/16 | ssh logins from 10.20.0.0/16, during an outage | /etc/pam_onelogin/config.toml:1
 the user root is exempt | root | /etc/pam_onelogin/config.toml:8
 the group robots is exempt | members: backup, deploy | /etc/pam_onelogin/config.toml:9
+the group robots is exempt until 2999-01-31: ticket 4711 | members: backup, deploy | /etc/pam_onelogin/config.toml:13
 users without a factor set one up at the login | users who have set up no factor at OneLogin, and anyone with their password or key | /etc/pam_onelogin/config.toml:10
 cron needs no second factor: jobs that start without a login | users with jobs or services of their own | /etc/pam.d/cron
 login needs no second factor: logins at the console | users who pass its first factor | /etc/pam.d/login
@@ -128,7 +131,7 @@ fn each_way_in_is_a_row_with_its_users_and_its_place() {
     );
     has(
         &text,
-        "26 ways in without a second factor. The last 7 exist",
+        "27 ways in without a second factor. The last 7 exist",
     );
 }
 

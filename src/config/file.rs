@@ -1,10 +1,13 @@
 //! Opens and checks the files that an admin wrote, and reads the configuration from them.
 
+use super::dates::Dates;
 use super::{Access, Config, ConfigFault, SecretSource, parse};
 use crate::map::{Entries, Map};
 use crate::secret::Secret;
 use crate::trust::{FileError, Privacy, Trusted};
+use std::fs::Metadata;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
@@ -33,6 +36,8 @@ pub enum LoadError {
 pub struct Loaded {
     /// The settings.
     pub config: Config,
+    /// When the configuration was last changed, in seconds since 1970.
+    pub changed: u64,
     /// The secrets of the API credentials; `None` where a gateway has them.
     pub secrets: Option<Secrets>,
     /// The map file.
@@ -40,6 +45,15 @@ pub struct Loaded {
     /// Why acceptances of this tenant count for nothing: `check --prove` saw that it accepts what it must refuse, or the
     /// list of such tenants cannot be read. `None` where neither is so.
     pub unsafe_tenant: Option<String>,
+}
+
+impl Loaded {
+    /// What decides whether a setting with an end applies, with the clock of the system at `now`.
+    #[must_use]
+    pub fn dates(&self, now: u64) -> Dates {
+        let changed = self.changed;
+        Dates { now, changed }
+    }
 }
 
 /// The secrets of the API credentials.
@@ -63,14 +77,27 @@ impl Secrets {
 /// # Errors
 /// [`LoadError`].
 pub fn load(path: &Path, trusted: Trusted) -> Result<Loaded, LoadError> {
-    let text = text(path, trusted, Privacy::Secret, MAX_CONFIG)?;
+    let file = trusted.open(path, Privacy::Secret, MAX_CONFIG);
+    let file = file.map_err(|error| unread(path, error))?;
+    let changed = file
+        .metadata()
+        .map_or(u64::MAX, |metadata| changed(&metadata));
+    let bytes = trusted.read_opened(file, Privacy::Secret, MAX_CONFIG);
+    let text = text_of(path, bytes)?;
     let mut config = parse(&path.display().to_string(), &text).map_err(LoadError::Faults)?;
     Ok(Loaded {
+        changed,
         secrets: secrets(&mut config.onelogin.access, trusted)?,
         map: map(&config, trusted)?,
         unsafe_tenant: unsafe_tenant(path, &config, trusted),
         config,
     })
+}
+
+/// When a file was last changed, in seconds since 1970; 0 before that.
+#[must_use]
+pub fn changed(metadata: &Metadata) -> u64 {
+    u64::try_from(metadata.mtime()).unwrap_or_default()
 }
 
 /// Takes the secrets from where they are written.
@@ -169,18 +196,28 @@ fn text(
     privacy: Privacy,
     max: u64,
 ) -> Result<Zeroizing<String>, LoadError> {
-    let fault = |text: String| LoadError::Faults(vec![ConfigFault::of_file(path, text)]);
-    let bytes = trusted
-        .read(path, privacy, max)
-        .map_err(|error| match error {
-            FileError::NotPermitted => LoadError::Unprivileged,
-            FileError::Refused(text) => fault(text),
-        })?;
+    text_of(path, trusted.read(path, privacy, max))
+}
+
+/// The text of a file that was read.
+fn text_of(
+    path: &Path,
+    bytes: Result<Zeroizing<Vec<u8>>, FileError>,
+) -> Result<Zeroizing<String>, LoadError> {
+    let bytes = bytes.map_err(|error| unread(path, error))?;
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
-        Err(error) => Err(fault(format!(
-            "is not UTF-8 text, at byte {}",
-            error.valid_up_to()
-        ))),
+        Err(error) => {
+            let place = error.valid_up_to();
+            let text = format!("is not UTF-8 text, at byte {place}");
+            Err(unread(path, FileError::Refused(text)))
+        }
+    }
+}
+
+fn unread(path: &Path, error: FileError) -> LoadError {
+    match error {
+        FileError::NotPermitted => LoadError::Unprivileged,
+        FileError::Refused(text) => LoadError::Faults(vec![ConfigFault::of_file(path, text)]),
     }
 }

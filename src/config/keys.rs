@@ -32,6 +32,9 @@ pub enum Texts {
     Factors,
 }
 
+/// A list of tables, each with the keys of [`ENTRY`]; the empty list when it is not set.
+pub struct Entries;
+
 /// `true` or `false`, with its default.
 pub struct Flag(pub bool);
 
@@ -245,6 +248,9 @@ keys! {
         EXEMPT_GROUPS "exempt_groups": Texts = Texts::Empty,
             example = "[\"robots\"]",
             text = "Unix groups whose members are not asked; each must exist, and is compared by gid. A name may contain spaces.";
+        EXEMPT "exempt": Entries = Entries,
+            example = "[{ user = \"deploy\", until = \"2027-01-31\", reason = \"migration, ticket 4711\" }]",
+            text = "Exemptions with an end: each entry has a `user` or a `group`, the last day of the exemption in `until` (UTC), and a `reason` for the log. See {who-is-asked#Exemptions with an end}.";
         UNKNOWN "unknown": Word<UnknownUser> = Word {
                 default: ("deny", UnknownUser::Deny),
                 others: &[("exempt", UnknownUser::Exempt)],
@@ -336,9 +342,28 @@ keys! {
     }
 }
 
+/// How faults call an entry of `users.exempt`.
+pub const ENTRY: &str = "users.exempt";
+/// Who is exempt: this user.
+pub static ENTRY_USER: Key<Text> = text_key("user");
+/// Who is exempt: the members of this group.
+pub static ENTRY_GROUP: Key<Text> = text_key("group");
+/// The last day of the exemption.
+pub static ENTRY_UNTIL: Key<Text> = text_key("until");
+/// Why there is the exemption.
+pub static ENTRY_REASON: Key<Text> = text_key("reason");
+
+const fn text_key(name: &'static str) -> Key<Text> {
+    Key { name, kind: Text }
+}
+
 /// The names of the keys and tables within a table.
 #[must_use]
 pub fn names(table: &str) -> Vec<&'static str> {
+    if table == ENTRY {
+        let keys = [&ENTRY_USER, &ENTRY_GROUP, &ENTRY_UNTIL, &ENTRY_REASON];
+        return keys.map(|key| key.name).to_vec();
+    }
     let mut names = Vec::new();
     for (place, name) in PLACES.lines().filter_map(|line| line.rsplit_once('.')) {
         let below = match table {
@@ -415,6 +440,12 @@ impl Kind for Texts {
                 .map(|(word, _)| (*word).to_owned())
                 .collect(),
         }
+    }
+}
+
+impl Kind for Entries {
+    fn default(&self) -> Option<String> {
+        Some("[]".to_owned())
     }
 }
 

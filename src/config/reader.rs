@@ -1,11 +1,12 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
+use super::dates::Day;
 use super::keys::{self, Key, MAP, Match, Path, Text};
 use super::table::{Keys, Reader, Table, list, odd_space};
 use super::{
     ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
-    Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Users,
-    VerifyForm, Version,
+    Exempt, Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Term,
+    Users, VerifyForm, Version, Whom,
 };
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -343,6 +344,9 @@ impl<'a> Reader<'a> {
         let exempt_groups = self
             .texts(&mut table, &keys::EXEMPT_GROUPS)
             .unwrap_or_default();
+        let exempt = self.tables(&mut table, keys::EXEMPT.name);
+        let exempt = exempt.into_iter();
+        let exempt = exempt.filter_map(|entry| self.exempt(entry)).collect();
         let unknown = self.word(&mut table, &keys::UNKNOWN);
         let no_factor = self.word(&mut table, &keys::NO_FACTOR);
         self.leftovers(table);
@@ -356,9 +360,81 @@ impl<'a> Reader<'a> {
             groups,
             exempt_users,
             exempt_groups,
+            exempt,
             unknown,
             no_factor,
         }
+    }
+
+    fn exempt(&mut self, mut entry: Table<'a>) -> Option<Exempt> {
+        entry.name = keys::ENTRY;
+        let line = entry.line;
+        let whom = self.whom(&mut entry);
+        let until = self.day(&mut entry, &keys::ENTRY_UNTIL);
+        let reason = self.needed(
+            &mut entry,
+            &keys::ENTRY_REASON,
+            "reason = \"migration, ticket 4711\"",
+        );
+        self.leftovers(entry);
+        Some(Exempt {
+            whom: whom?,
+            term: Term {
+                until: until?,
+                reason: reason?,
+            },
+            line,
+        })
+    }
+
+    fn whom(&mut self, entry: &mut Table<'a>) -> Option<Whom> {
+        let user = self.text(entry, &keys::ENTRY_USER);
+        let group = self.text(entry, &keys::ENTRY_GROUP);
+        let named = |name: &String| !name.is_empty();
+        match (user.filter(named), group.filter(named)) {
+            (Some(user), None) => Some(Whom::User(user)),
+            (None, Some(group)) => Some(Whom::Group(group)),
+            (None, None) => {
+                self.fault(
+                    entry.line,
+                    "an entry of \"exempt\" names no user and no group; write user = \"NAME\" or group = \"NAME\"",
+                );
+                None
+            }
+            (Some(_), Some(_)) => {
+                self.fault(
+                    entry.line,
+                    "an entry of \"exempt\" names a user and a group; write an entry for each of them",
+                );
+                None
+            }
+        }
+    }
+
+    /// A day that must be set.
+    fn day(&mut self, table: &mut Table<'a>, key: &Key<Text>) -> Option<Day> {
+        let name = key.name;
+        let line = self.line(table, name);
+        let text = self.needed(table, key, "until = \"2027-01-31\", the last day")?;
+        let day = Day::parse(&text);
+        if day.is_none() {
+            self.fault(
+                line,
+                format!("\"{name}\" must be a day of the calendar, such as \"2027-01-31\", not \"{text}\""),
+            );
+        }
+        day
+    }
+
+    /// A text that must be set; `example` says what to write.
+    fn needed(&mut self, table: &mut Table<'a>, key: &Key<Text>, example: &str) -> Option<String> {
+        let name = key.name;
+        if !table.has(name) {
+            let text = format!("[{}] needs \"{name}\"; write {example}", table.name);
+            self.fault(table.line, text);
+            return None;
+        }
+        self.required_text(table, key)
     }
 
     fn groups(&mut self, table: &mut Table<'a>) -> Option<Vec<PatternList>> {

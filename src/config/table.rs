@@ -130,10 +130,14 @@ impl<'a> Reader<'a> {
             return Vec::new();
         };
         let kind = value.type_str();
+        let form = match top.name {
+            "" => format!("\"[[{name}]]\""),
+            table => format!("\"[[{table}.{name}]]\""),
+        };
         let DeValue::Array(values) = value else {
             self.fault(
                 line,
-                format!("\"{name}\" must be a list of tables, \"[[{name}]]\", not {kind}"),
+                format!("\"{name}\" must be a list of tables, {form}, not {kind}"),
             );
             return Vec::new();
         };
@@ -149,7 +153,7 @@ impl<'a> Reader<'a> {
                 other => self.fault(
                     line,
                     format!(
-                        "\"{name}\" must be a list of tables, \"[[{name}]]\", not of {}",
+                        "\"{name}\" must be a list of tables, {form}, not of {}",
                         other.type_str()
                     ),
                 ),

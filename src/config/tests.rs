@@ -184,6 +184,7 @@ ignore_case = true
 exempt_users = ["root", "backup"]
 groups = ["users,!wheel", "ops"]
 exempt_groups = ["robots"]
+exempt = [{ user = "deploy", until = "2027-01-31", reason = "ticket 4711" }]
 unknown = "exempt"
 no_factor = "enroll"
 map_file = "/etc/map"
@@ -241,6 +242,7 @@ wait = 20
     assert!(config.users.ignore_case);
     assert_eq!(config.users.exempt_users, ["root", "backup"]);
     assert_eq!(config.users.exempt_groups, ["robots"]);
+    assert_eq!(config.users.exempt.len(), 1);
     let lists = ["users,!wheel", "ops"].map(|list| PatternList::parse(list).unwrap());
     assert_eq!(config.users.groups.as_deref(), Some(lists.as_slice()));
     assert_eq!(config.users.unknown, UnknownUser::Exempt);
@@ -250,6 +252,25 @@ wait = 20
     assert_eq!(config.factors.prompts, 1);
     assert_eq!(config.factors.expires_in, 900);
     assert_eq!(config.push_wait.as_secs(), 20);
+}
+
+#[test]
+fn an_exemption_with_an_end_is_read_in_each_form_of_a_table() {
+    let in_list = "[users]\nexempt = [\n{ user = \"deploy\", until = \"2027-01-31\", reason = \"4711\" },\n\
+                   { group = \"guests\", until = \"2028-02-29\", reason = \"fair\" }\n]";
+    let in_tables = "[[users.exempt]]\nuser = \"deploy\"\nuntil = \"2027-01-31\"\nreason = \"4711\"\n\
+                     [[users.exempt]]\ngroup = \"guests\"\nuntil = \"2028-02-29\"\nreason = \"fair\"";
+    for (lines, places) in [(in_list, [3, 4]), (in_tables, [1, 5])] {
+        let users = with(lines).users;
+        let entries = users.exempt.iter();
+        let entries = entries.map(|entry| (entry.line, format!("{} {}", entry.whom, entry.term)));
+        let expected = [
+            "user deploy until 2027-01-31: 4711",
+            "group guests until 2028-02-29: fair",
+        ];
+        let expected = places.into_iter().zip(expected.map(str::to_owned));
+        assert_eq!(entries.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    }
 }
 
 #[test]
@@ -307,7 +328,17 @@ failmode = 'secure" => 1: "failmode" has text with only one of its two quotes; w
 [users]; exempt_users = ["root", ‘ops’] => 2: "exempt_users" has a typographic quote, ‘; write exempt_users = ["…"] with plain quotes
 [users]; match = "gecos" => 2: "match" must be one of "username"
 [users]; append_domain = "@example.com" => 2: "append_domain" must be a domain
-[users]; exempt = ["a"] => 2: "exempt" is not a key in [users]
+[users]; exempt = "a" => 2: "exempt" must be a list of tables, "[[users.exempt]]", not string
+[users]; exempt = ["a"] => 2: "exempt" must be a list of tables, "[[users.exempt]]", not of string
+[users]; exempt = [; { user = "a", until = "2027-01-31" }] => 3: [users.exempt] needs "reason"; write reason = "migration, ticket 4711"
+[users]; exempt = [{ user = "a", reason = "r" }] => 2: [users.exempt] needs "until"; write until = "2027-01-31", the last day
+[users]; exempt = [{ user = "a", until = "2027-02-29", reason = "r" }] => 2: "until" must be a day of the calendar, such as "2027-01-31", not "2027-02-29"
+[users]; exempt = [{ user = "a", until = 2027-01-31, reason = "r" }] => 2: "until" must be text in quotes, not datetime
+[users]; exempt = [{ user = "a", until = "2027-01-31", reason = "" }] => 2: "reason" is empty
+[users]; exempt = [{ user = "a", group = "b", until = "2027-01-31", reason = "r" }] => 2: an entry of "exempt" names a user and a group; write an entry for each of them
+[users]; exempt = [{ until = "2027-01-31", reason = "r" }] => 2: an entry of "exempt" names no user and no group; write user = "NAME" or group = "NAME"
+[users]; exempt = [{ users = "a", user = "a", until = "2027-01-31", reason = "r" }] => 2: "users" is not a key in [users.exempt]; did you mean "user"?
+[[users.exempt]]; user = "a"; untill = "2027-01-31"; until = "2027-01-31"; reason = "r" => 3: "untill" is not a key in [users.exempt]; did you mean "until"?
 users = 3 => 1: "users" must be a table
 state_dir = "run" => 1: "state_dir" must be an absolute path
 [server]; x = 1 => 1: "server" is not a key at the top of the file

@@ -4,8 +4,14 @@ use super::*;
 use crate::id::UserId;
 
 fn ask(request: &Request, config: &Config, people: &dyn People) -> Who {
-    who(request, config, &Map::default(), people).0
+    who(request, config, &Map::default(), TODAY, people).0
 }
+
+/// 2027-01-31T12:00:00Z; the configuration was changed an hour before.
+const TODAY: Dates = Dates {
+    now: 1_801_396_800,
+    changed: 1_801_393_200,
+};
 
 struct Village {
     uids: Uids,
@@ -253,6 +259,7 @@ fn r13_a_real_uid_proves_its_own_account_and_no_other() {
             &request(user),
             &config(""),
             &Map::default(),
+            TODAY,
             &village(real, 0),
         );
         proof
@@ -307,6 +314,48 @@ fn r05_a_callers_name_that_belongs_to_another_uid_names_nobody() {
     );
     let our_bob = TwoStores(village(1001, 0));
     assert_eq!(name_of(&ask(&request("root"), &config, &our_bob)), "bob");
+}
+
+#[test]
+fn r01_a_dated_exemption_applies_until_its_last_day_is_over() {
+    let entry = |whom: &str, until: &str| {
+        format!("[users]\nexempt = [{{ {whom}, until = \"{until}\", reason = \"r\" }}]")
+    };
+    let ask = |lines: &str, user: &str, dates: Dates| {
+        let config = config(lines);
+        let (who, _) = who(
+            &request(user),
+            &config,
+            &Map::default(),
+            dates,
+            &village(0, 0),
+        );
+        match who {
+            Who::Exempt { exemption, .. } => exemption.detail().unwrap(),
+            Who::Subject(subject) => subject.lapse.map_or("asked", Lapse::word).to_owned(),
+            other => format!("{other:?}"),
+        }
+    };
+    for whom in ["user = \"bob\"", "group = \"robots\""] {
+        let last = entry(whom, "2027-01-31");
+        assert_eq!(ask(&last, "bob", TODAY), "until 2027-01-31: r");
+        assert_eq!(ask(&last, "alice", TODAY), "asked");
+        let over = entry(whom, "2027-01-30");
+        assert_eq!(ask(&over, "bob", TODAY), "exemption-expired");
+        // With such a clock, what is over could apply again.
+        let early = Dates {
+            now: TODAY.changed - 1,
+            ..TODAY
+        };
+        assert_eq!(ask(&last, "bob", early), "exemption-clock-behind");
+    }
+    // Of two entries, the one that applies counts.
+    let two = "[users]\nexempt = [{ user = \"bob\", until = \"2027-01-30\", reason = \"a\" }, \
+               { group = \"robots\", until = \"2027-02-01\", reason = \"b\" }]";
+    assert_eq!(ask(two, "bob", TODAY), "until 2027-02-01: b");
+    // A group must exist, as in `exempt_groups`.
+    let nowhere = entry("group = \"nowhere\"", "2027-01-30");
+    assert_eq!(ask(&nowhere, "alice", TODAY), "NoSuchGroup(\"nowhere\")");
 }
 
 #[test]
@@ -366,7 +415,7 @@ fn the_map_wins_over_the_name_and_its_domain() {
     )
     .unwrap();
     let key = |user: &str, lines: &str| {
-        let (who, _) = who(&request(user), &config(lines), &map, &village(0, 0));
+        let (who, _) = who(&request(user), &config(lines), &map, TODAY, &village(0, 0));
         let Who::Subject(subject) = who else {
             panic!("{who:?}")
         };

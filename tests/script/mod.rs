@@ -334,6 +334,7 @@ impl Script {
                 uid: 1000,
                 key: Ok(UserKey::Name("alice".to_owned())),
                 proof: Proof::Proven,
+                lapse: None,
             }),
             approval_wait: ApprovalWait::AfterEnter,
             denied_before: false,

@@ -5,6 +5,7 @@ mod break_glass;
 mod certificate;
 mod config;
 mod credential;
+mod dated;
 mod directory;
 mod found_by;
 mod gateway;

@@ -10,6 +10,7 @@ use crate::reading;
 use crate::story::{Host, Story};
 use calls::Sent;
 use pam_onelogin::api::ApiTrouble;
+use pam_onelogin::config::dates::Dates;
 use pam_onelogin::config::file::Secrets;
 use pam_onelogin::config::{self, Access, Config, FirstFactor, SecretSource};
 use pam_onelogin::denials::Denials;
@@ -49,6 +50,12 @@ const ACCOUNTS: [(&str, u32); 3] = [("root", 0), ("alice", 1001), ("bob", 1002)]
 
 /// The groups of this host, and who is in them.
 const GROUPS: [(&str, &str); 2] = [("staff", "bob"), ("ops", "alice")];
+
+/// The day of each story is 2027-01-15.
+const DATES: Dates = Dates {
+    now: 1_800_000_000,
+    changed: 0,
+};
 
 /// The uid of who calls sudo and su.
 const CALLER: u32 = 1001;
@@ -274,7 +281,7 @@ impl<'a> Judge<'a> {
             request,
             uids,
         } = self.settings;
-        let (found, proof) = who(request, config, map, self);
+        let (found, proof) = who(request, config, map, DATES, self);
         let name = match &found {
             Who::Subject(subject) => {
                 assert_eq!(

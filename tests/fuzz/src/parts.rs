@@ -299,6 +299,12 @@ fn is_sound(config: &Config, text: &str) {
     assert!(!spares || says("exempt"), "R1");
     let exempts = users.exempt_users.len() + users.exempt_groups.len();
     assert!(exempts == 0 || says("exempt_"), "R1");
+    for entry in &users.exempt {
+        let until = entry.term.until.to_string();
+        assert!(says("exempt") && says(&until), "R1");
+        assert!(!entry.term.reason.is_empty(), "R1");
+        assert!((1..=text.lines().count()).contains(&entry.line));
+    }
     assert!(users.no_factor != NoFactor::Enroll || says("enroll"));
     assert!(users.check_active || says("check_active"), "R5");
     assert!(

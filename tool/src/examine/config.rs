@@ -1,8 +1,8 @@
 //! The configuration, and each file that it names: the content, the owner, and whether other users can
 //! read or change it. It reports all faults at once; the module stops at the first.
 
-use crate::examine::gateway;
 use crate::examine::subject::Subject;
+use crate::examine::{dated, gateway};
 use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{AS_ROOT, Finding, Place};
 use ipnet::IpNet;
@@ -109,6 +109,7 @@ fn look(machine: &TargetSystem, path: &Path, extent: Extent, findings: &mut Vec<
     }
     if let Ok(config) = &parsed {
         failmode(path, &text, config, findings);
+        dated::examine(path, config, dated::dates(machine, path), findings);
     }
 }
 

@@ -4,6 +4,7 @@ use crate::examine::subject::Subject;
 use crate::pam_stack::spelling::nearest;
 use crate::ui::finding::Finding;
 use nix::unistd::{Group, User};
+use pam_onelogin::config::Whom;
 use pam_onelogin::group::PatternList;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,13 +24,22 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let lists = users.groups.iter().flatten();
     let required: BTreeSet<&str> = lists.flat_map(PatternList::literals).collect();
     for name in required {
-        file.group("groups", name, findings);
+        file.group("groups", name, file.line("groups", name), findings);
     }
     for name in &users.exempt_groups {
-        file.group("exempt_groups", name, findings);
+        let key = "exempt_groups";
+        file.group(key, name, file.line(key, name), findings);
     }
     for name in &users.exempt_users {
-        file.user(name, findings);
+        let key = "exempt_users";
+        file.user(key, name, file.line(key, name), findings);
+    }
+    for entry in &users.exempt {
+        let (key, line) = ("exempt", Some(entry.line));
+        match &entry.whom {
+            Whom::User(name) => file.user(key, name, line, findings),
+            Whom::Group(name) => file.group(key, name, line, findings),
+        }
     }
 }
 
@@ -43,7 +53,7 @@ struct File<'a> {
 
 impl File<'_> {
     /// A group that does not exist may have been deleted, so the module denies the login.
-    fn group(&self, key: &str, name: &str, findings: &mut Vec<Finding>) {
+    fn group(&self, key: &str, name: &str, line: Option<usize>, findings: &mut Vec<Finding>) {
         let (id, what) = match Group::from_name(name) {
             Ok(Some(_)) => return,
             Ok(None) => (
@@ -70,29 +80,32 @@ impl File<'_> {
             format!("find out why this fails: getent group -- {}", quoted(name))
         };
         findings.push(
-            self.at(Finding::fault(id, what), key, name)
+            self.at(Finding::fault(id, what), line)
                 .why("every login that needs a second factor is denied (reason=group-lookup)")
                 .advice(advice),
         );
     }
 
-    fn user(&self, name: &str, findings: &mut Vec<Finding>) {
-        let key = "exempt_users";
+    fn user(&self, key: &str, name: &str, line: Option<usize>, findings: &mut Vec<Finding>) {
         // Where a source of users is down, this cannot be known.
         if User::from_name(name).is_ok_and(|user| user.is_none()) {
             let what =
                 format!("users.{key} names the user {name}, who does not exist on this host");
             let path = self.path.display();
             findings.push(
-                self.at(Finding::warning("user-missing", what), key, name)
+                self.at(Finding::warning("user-missing", what), line)
                     .why("the user who was to be exempt may be denied")
                     .advice(format!("correct or remove the name in {path}")),
             );
         }
     }
 
-    fn at(&self, finding: Finding, key: &str, name: &str) -> Finding {
-        match line_of(self.text, key, name) {
+    fn line(&self, key: &str, name: &str) -> Option<usize> {
+        line_of(self.text, key, name)
+    }
+
+    fn at(&self, finding: Finding, line: Option<usize>) -> Finding {
+        match line {
             Some(line) => finding.at(self.path, line),
             None => finding.in_file(self.path),
         }
@@ -149,7 +162,7 @@ mod tests {
             ("", "correct or remove"),
         ] {
             let mut findings = Vec::new();
-            file(groups).group("exempt_groups", "break-the-glas", &mut findings);
+            file(groups).group("exempt_groups", "break-the-glas", None, &mut findings);
             let advice = findings[0].advice.as_deref().unwrap();
             assert!(advice.starts_with(begin), "{advice}");
             assert!(

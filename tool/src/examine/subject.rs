@@ -154,6 +154,7 @@ impl<'a> Subject<'a> {
             let users = &settings.users;
             !users.exempt_users.is_empty()
                 || !users.exempt_groups.is_empty()
+                || !users.exempt.is_empty()
                 || users.groups.is_some()
                 || users.unknown == UnknownUser::Exempt
                 || users.no_factor == NoFactor::Exempt

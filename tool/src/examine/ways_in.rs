@@ -11,13 +11,13 @@ use crate::examine::stacks::overwritten::overwritten;
 use crate::examine::stacks::programs::{TWINS, enabled_by, gives, hides_prompts, needs_no_login};
 use crate::examine::subject::Subject;
 use crate::examine::ways_in::way::Way;
-use crate::examine::{config, names, running_sshd, ssh, stacks, sudo, unread};
+use crate::examine::{config, dated, names, running_sshd, ssh, stacks, sudo, unread};
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::members_on;
 use crate::sshd::config::View;
 use crate::sshd::keyword::Keyword;
 use crate::ui::finding::{Finding, Place};
-use pam_onelogin::config::{Config, NoFactor, UnknownUser};
+use pam_onelogin::config::{Config, NoFactor, UnknownUser, Whom};
 use std::path::Path;
 
 /// All ways in.
@@ -106,6 +106,20 @@ fn exemptions(subject: &Subject<'_>, ways: &mut Vec<Way>) {
             format!("remove the name from users.{key} in {path}, or users from the group"),
         );
         ways.push(way.of(at(names::line_of(&text, key, name))));
+    }
+    let dates = dated::dates(subject.machine, subject.config);
+    let entries = users.exempt.iter();
+    for entry in entries.filter(|entry| dates.apply(entry.term.until).is_ok()) {
+        let who = match &entry.whom {
+            Whom::User(name) => name.clone(),
+            Whom::Group(name) => members(subject.machine, name),
+        };
+        let way = Way::new(
+            format!("the {} is exempt {}", entry.whom, entry.term),
+            who,
+            format!("remove the entry from users.exempt in {path}"),
+        );
+        ways.push(way.of(at(Some(entry.line))));
     }
     let by_setting = [
         (

@@ -61,6 +61,11 @@ pub(crate) struct UserSelection {
 }
 
 impl UserSelection {
+    /// Whether the command line selects no user.
+    pub(crate) fn is_default(&self) -> bool {
+        self.users.is_empty() && self.group.is_empty() && self.from.is_none()
+    }
+
     /// Their names, in order and each once.
     pub(crate) fn names(&self) -> Result<BTreeSet<String>, Failure> {
         let mut names: BTreeSet<String> = self.users.iter().cloned().collect();
@@ -70,7 +75,7 @@ impl UserSelection {
         for group in &self.group {
             names.extend(members(group)?);
         }
-        if self.users.is_empty() && self.group.is_empty() && self.from.is_none() {
+        if self.is_default() {
             let defs = std::fs::read_to_string(LOGIN_DEFS).unwrap_or_default();
             names = people(&getent(&["passwd"])?, uid_min(&defs));
         }

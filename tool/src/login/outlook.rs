@@ -5,6 +5,7 @@ use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint};
 use crate::ui::terminal::Countdown;
 use pam_onelogin::api::ApiError;
+use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Attribute, Config};
 use pam_onelogin::denials::Denials;
@@ -384,7 +385,8 @@ pub(crate) fn with_login<T>(
 
 /// The user who would need a factor, unless the login ends before that.
 pub(crate) fn subject(request: &Request, loaded: &Loaded) -> Result<Subject, Outcome> {
-    let (who, _) = who(request, &loaded.config, &loaded.map, &Nss);
+    let dates = loaded.dates(unix_now());
+    let (who, _) = who(request, &loaded.config, &loaded.map, dates, &Nss);
     match who {
         Who::Subject(subject) => Ok(subject),
         Who::Exempt { exemption, .. } => Err(Outcome::Exempt(exemption)),

@@ -1,11 +1,13 @@
 //! `users`: which users could log in, are exempt or would be denied, before a service is enabled.
 
-use crate::host::user_selection::UserSelection;
+use crate::host::target_system::TargetSystem;
+use crate::host::user_selection::{UserSelection, members_on};
 use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, paint};
 use crate::verb::Context;
 use clap::Args;
+use pam_onelogin::config::{NoFactor, UnknownUser, Users, Whom};
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};
 use pam_onelogin::onelogin::http::Http;
@@ -13,6 +15,7 @@ use pam_onelogin::state::State;
 use pam_onelogin::text::{PROMPT_CHARS, clean};
 use pam_onelogin::trust::Trusted;
 use serde::Serialize;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// Which users.
@@ -20,10 +23,13 @@ use std::fmt::Write as _;
 #[command(after_help = "\
 The command sends two or three requests per user, and no push, call or message.
 If \"getent passwd\" does not list a user (many directories do not list theirs), name that user.
-Exit status: 0 no user would be denied; 1 a user would be denied or was not checked.")]
+Exit status: 0 no user would be denied; 1 a user would be denied (unless --exempt) or was not checked.")]
 pub(crate) struct Options {
     #[command(flatten)]
     whom: UserSelection,
+    /// List only exempt users, with the reason; without USER also users that the configuration names
+    #[arg(long)]
+    exempt: bool,
 }
 
 /// The result for machines.
@@ -59,8 +65,15 @@ struct Entry {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
-    let names = options.whom.names()?;
-    announce(console, config, names.len(), 1);
+    let mut names = options.whom.names()?;
+    if options.exempt && options.whom.is_default() {
+        names.extend(named(&config.users));
+    }
+    // Whether OneLogin's answer can exempt a user.
+    let asks = !options.exempt || may_exempt(&config.users);
+    if asks {
+        announce(console, config, names.len(), 1);
+    }
     let trusted = Trusted::of(uids());
     let state = State::open(&config.state_dir, trusted).tried();
     let mut http = Http::new(config, trusted, None);
@@ -71,23 +84,34 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let widest = names.iter().map(|name| shown(name).chars().count()).max();
     for (number, name) in (1..).zip(&names) {
         if failures.are_too_many() {
-            counts.not_asked = names.len() - users.len();
+            counts.not_asked = names.len() + 1 - number;
             break;
         }
         console.passing(&format!("{number} of {}", names.len()));
-        let preview = outlook.preview(name);
+        let preview = match outlook.subject(name) {
+            Err(outcome) => Preview::of(outcome),
+            Ok(_) if !asks => continue,
+            Ok(_) => outlook.preview(name),
+        };
         if let Beginning::End(outcome) = &preview.beginning {
             failures.saw(outcome);
         } else {
             failures = FailureStreak::default();
         }
         let prediction = Prediction::of(&preview);
+        if options.exempt && prediction.word != Word::Exempt {
+            continue;
+        }
         counts.count(prediction.word);
         let entry = Entry::of(name, &preview, &prediction);
         entry.show(console, prediction.word, widest.unwrap_or(0));
         users.push(entry);
     }
-    counts.show(console);
+    if options.exempt {
+        console.say(&format!("\n{} exempt{}.", counts.exempt, counts.unasked()));
+    } else {
+        counts.show(console);
+    }
     if let Some(trouble) = state.trouble() {
         let trouble = trouble.to_string();
         // `check` shows the command, too.
@@ -161,15 +185,20 @@ impl Counts {
         if *enroll > 0 {
             let _ = write!(text, ", {enroll} would enrol a factor");
         }
-        if *not_asked > 0 {
-            let _ = write!(
-                text,
-                ", {not_asked} not checked: OneLogin does not answer; type: pam-onelogin check"
-            );
-        } else if *denied > 0 {
+        text.push_str(&self.unasked());
+        if *not_asked == 0 && *denied > 0 {
             text.push_str("; for what to do about each reason, see pam_onelogin(8)");
         }
         console.say(&format!("{text}."));
+    }
+
+    fn unasked(&self) -> String {
+        match self.not_asked {
+            0 => String::new(),
+            count => {
+                format!(", {count} not checked: OneLogin does not answer; type: pam-onelogin check")
+            }
+        }
     }
 
     fn exit(&self) -> Exit {
@@ -179,6 +208,32 @@ impl Counts {
             Exit::Bad
         }
     }
+}
+
+/// The users that the configuration exempts by a name: theirs, or that of a group.
+fn named(users: &Users) -> BTreeSet<String> {
+    let mut names: BTreeSet<String> = users.exempt_users.iter().cloned().collect();
+    let mut groups: Vec<&str> = users.exempt_groups.iter().map(String::as_str).collect();
+    for entry in &users.exempt {
+        match &entry.whom {
+            Whom::User(name) => {
+                names.insert(name.clone());
+            }
+            Whom::Group(name) => groups.push(name),
+        }
+    }
+    let this = TargetSystem::this();
+    names.extend(
+        groups
+            .into_iter()
+            .flat_map(|group| members_on(&this, group)),
+    );
+    names
+}
+
+/// Whether OneLogin's answer can exempt a user.
+fn may_exempt(users: &Users) -> bool {
+    users.unknown == UnknownUser::Exempt || users.no_factor == NoFactor::Exempt
 }
 
 fn shown(name: &str) -> String {
