@@ -43,6 +43,8 @@ pub struct Config {
     pub offline: bool,
     /// `offline_dir`: the folder of the offline codes.
     pub offline_dir: PathBuf,
+    /// `observe.until`: the last day on which logins are only observed; `None`: every login is decided.
+    pub observe: Option<Day>,
     /// `state_dir`: the folder of the private files.
     pub state_dir: PathBuf,
     /// `log_level = "debug"`: shapes and timings too, never values.

@@ -2,7 +2,7 @@
 //! module runs it in a host program, the tool in a terminal.
 
 use crate::clock::unix_now;
-use crate::config::dates::{Dates, Lapse};
+use crate::config::dates::{Dates, Lapse, NotObserved};
 use crate::config::file::Loaded;
 use crate::config::{Config, FailMode};
 use crate::denials::Denials;
@@ -62,6 +62,15 @@ pub struct HostLogin<'a> {
     pub has_stack: bool,
 }
 
+/// Whether a login is decided.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// It is.
+    Decide,
+    /// It goes on, whatever OneLogin says of the user.
+    Observe,
+}
+
 /// How a login ended, and what that rests on.
 pub struct Decision {
     /// How it ended.
@@ -85,15 +94,31 @@ impl HostLogin<'_> {
         let (who, proof) = who(request, &loaded.config, &loaded.map, dates, &Nss);
         let mut decision = Decision::without(request, Outcome::Fault(Fault::Config));
         decision.here.proven = proof == Proof::Proven;
+        // Without a stack, an administrator tries a factor, also before logins ask for one.
+        let until = loaded.config.observe.filter(|_| self.has_stack);
+        let observe = until.map(|until| {
+            dates.observe(until)?;
+            match proof {
+                Proof::Proven => Ok(()),
+                Proof::Unproven => Err(NotObserved::Unproven),
+            }
+        });
+        let mode = match observe {
+            Some(Ok(())) => Mode::Observe,
+            Some(Err(_)) | None => Mode::Decide,
+        };
         match who {
             Who::Subject(subject) => {
                 decision.subject = Some(subject.name.clone());
                 decision.lapse = subject.lapse;
-                self.verify(loaded, Ok(&subject), proof, &mut decision);
+                self.verify(loaded, Ok(&subject), proof, mode, &mut decision);
             }
-            Who::NoAccount => self.verify(loaded, Err(Unknown::Account), proof, &mut decision),
+            Who::NoAccount => {
+                self.verify(loaded, Err(Unknown::Account), proof, mode, &mut decision);
+            }
             Who::Unclear(unclear) => {
-                self.verify(loaded, Err(Unknown::Unclear(unclear)), proof, &mut decision);
+                let unclear = Err(Unknown::Unclear(unclear));
+                self.verify(loaded, unclear, proof, mode, &mut decision);
             }
             Who::NoSuchGroup(name) => {
                 decision.report.outcome = Outcome::Fault(Fault::NoSuchGroup(name));
@@ -104,6 +129,17 @@ impl HostLogin<'_> {
                 decision.report.outcome = Outcome::Exempt(exemption);
             }
         }
+        if mode == Mode::Observe {
+            let outcome = Outcome::Fault(Fault::Config);
+            let outcome = std::mem::replace(&mut decision.report.outcome, outcome);
+            decision.report.outcome = outcome.observed();
+        }
+        let is_exempt = matches!(decision.report.outcome, Outcome::Exempt(_));
+        if let (Some(Err(not_observed)), false) = (observe, is_exempt) {
+            let why = pair("why", not_observed.why());
+            let remark = format!("observe mode does not apply: {why}");
+            decision.remarks.push(remark);
+        }
         decision
     }
 
@@ -113,6 +149,7 @@ impl HostLogin<'_> {
         loaded: &Loaded,
         subject: Result<&Subject, Unknown>,
         proof: Proof,
+        mode: Mode,
         decision: &mut Decision,
     ) {
         if let Some(why) = &loaded.unsafe_tenant {
@@ -152,26 +189,29 @@ impl HostLogin<'_> {
             config,
             approval_wait(request, uids),
         );
-        let codes = OfflineCodes::of(config, Trusted::of(uids));
-        let holder = subject.as_ref().ok().filter(|_| config.offline);
-        let store = holder.map(|subject| codes.store(Holder::from(*subject)));
-        let store = store.as_ref().map(|store| -> &dyn CodeStore { store });
-        let login = login.with_outages(safe.ok()).with_offline_codes(store);
-        decision.report = login.run(subject);
-        decision.remarks = remarks(&decision.report, &state, &user_memory, &user);
-        decision
-            .remarks
-            .extend(offline_remarks(&decision.report, decision.here, &user));
-        decision
-            .remarks
-            .extend(codes.trouble_so_far().map(|trouble| {
-                let why = pair("why", &trouble.to_string());
-                format!("offline codes cannot be used: {why}")
-            }));
+        match mode {
+            Mode::Decide => {
+                let codes = OfflineCodes::of(config, Trusted::of(uids));
+                let holder = subject.as_ref().ok().filter(|_| config.offline);
+                let store = holder.map(|subject| codes.store(Holder::from(*subject)));
+                let store = store.as_ref().map(|store| -> &dyn CodeStore { store });
+                let login = login.with_outages(safe.ok()).with_offline_codes(store);
+                decision.report = login.run(subject);
+                decision.remarks = remarks(&decision.report, &state, &user_memory, &user);
+                let offline = offline_remarks(&decision.report, decision.here, &user);
+                decision.remarks.extend(offline);
+                decision
+                    .remarks
+                    .extend(codes.trouble_so_far().map(|trouble| {
+                        let why = pair("why", &trouble.to_string());
+                        format!("offline codes cannot be used: {why}")
+                    }));
+                let not_safe = not_safe(&decision.report, config, safe);
+                decision.remarks.extend(not_safe);
+            }
+            Mode::Observe => decision.report = login.observe(subject),
+        }
         decision.remarks.extend(transport.remark());
-        decision
-            .remarks
-            .extend(not_safe(&decision.report, config, safe));
         if !(self.is_same_user)() {
             // The login may have taken its denial back.
             let _ = user_memory.deny();
@@ -183,7 +223,7 @@ impl HostLogin<'_> {
         if self.has_stack && is_accepted {
             state.record_login(&request.service, &user);
         }
-        if !is_let_in {
+        if !is_let_in && mode == Mode::Decide {
             user_memory.renew_denial();
         }
         user_memory.sweep(!is_accepted);

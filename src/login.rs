@@ -6,6 +6,7 @@ mod codes;
 mod enrol;
 mod generic_prompt;
 mod look_up;
+mod observe;
 mod offline_code;
 mod outcome;
 mod port;
@@ -14,7 +15,7 @@ mod proven;
 mod requests;
 mod setup;
 
-pub use outcome::{Denial, Fault, Outcome, Report, Unknown};
+pub use outcome::{Denial, Fault, Foreseen, Outcome, Report, Unknown};
 pub use port::{
     Api, BadAnswer, Challenge, Clock, CodeNotCounted, Deadline, Limit, LimitReached, LookUpEnd,
     Memory, NoAnswer, NoState, Permit, Phone, Prompt, Recalled, Typed, Uncounted, Wait,
@@ -51,6 +52,8 @@ pub struct Login<'a> {
     approval_wait: ApprovalWait,
     safe: Option<SafePlace>,
     offline: Option<&'a dyn CodeStore>,
+    /// When the login is over, on its clock.
+    limit: Duration,
     progress: Progress,
 }
 
@@ -110,6 +113,7 @@ impl<'a> Login<'a> {
             approval_wait,
             safe: None,
             offline: None,
+            limit: config.onelogin.login_timeout,
             progress: Progress::default(),
         }
     }
@@ -147,6 +151,10 @@ impl<'a> Login<'a> {
         };
         self.memory.leave_phone();
         self.remember(&outcome);
+        self.report(outcome)
+    }
+
+    fn report(self, outcome: Outcome) -> Report {
         Report {
             outcome,
             onelogin_id: self.progress.onelogin_id,
@@ -188,8 +196,7 @@ impl<'a> Login<'a> {
     /// When the login is over, on its clock; but what the user typed late still gets the time of one
     /// request.
     fn end(&self) -> Duration {
-        let limit = self.config.onelogin.login_timeout;
-        limit.max(self.progress.until)
+        self.limit.max(self.progress.until)
     }
 
     fn deadline(&self) -> Deadline {
@@ -251,7 +258,8 @@ impl<'a> Login<'a> {
             | Outcome::Fault(_)
             | Outcome::NoConversation
             | Outcome::Unprivileged
-            | Outcome::Panicked => {}
+            | Outcome::Panicked
+            | Outcome::Observed(_) => {}
             Outcome::Denied(_) | Outcome::Unknown(_) => self.mark(),
         }
     }

@@ -2,7 +2,7 @@
 //! in `reason.rs`; here is what depends on the circumstances. Pure; one `match` without a catch-all.
 //! Here and in setcred are the only places that can say `PAM_SUCCESS`.
 
-use crate::login::{Denial, Fault, Outcome};
+use crate::login::{Denial, Fault, Foreseen, Outcome};
 use crate::reason::{Reason, WRONG};
 use crate::user::no_such_group;
 use pam::constants::PamResultCode;
@@ -44,6 +44,12 @@ listed! {
         Denied,
         /// The user gets in without OneLogin, in an outage.
         LetIn,
+        /// Observe mode: the user would have been asked.
+        WouldAsk,
+        /// Observe mode: the user would have set up a factor.
+        WouldEnroll,
+        /// Observe mode: the login would have been denied.
+        WouldDeny,
     }
 }
 
@@ -56,6 +62,9 @@ impl Event {
             Self::Exempt => "exempt",
             Self::Denied => "denied",
             Self::LetIn => "let in by failmode=safe",
+            Self::WouldAsk => "observed, would ask",
+            Self::WouldEnroll => "observed, would enroll",
+            Self::WouldDeny => "observed, would deny",
         }
     }
 }
@@ -179,6 +188,7 @@ pub fn of(outcome: &Outcome, here: Circumstances) -> Verdict {
             Reason::Unprivileged,
         ),
         Outcome::Panicked => no(Code::PAM_ABORT, Level::Error, Reason::Panic),
+        Outcome::Observed(foreseen) => observed(foreseen, here),
     }
 }
 
@@ -217,6 +227,23 @@ impl Circumstances {
         } else {
             PamResultCode::PAM_ABORT
         }
+    }
+}
+
+/// The login goes on, and the log has what would have become of it.
+fn observed(foreseen: &Foreseen, here: Circumstances) -> Verdict {
+    let (event, end) = match foreseen {
+        Foreseen::Asked => (Event::WouldAsk, None),
+        Foreseen::Enrolled => (Event::WouldEnroll, None),
+        Foreseen::Ended(end) => (Event::WouldDeny, Some(of(end, here))),
+    };
+    Verdict {
+        code: PamResultCode::PAM_IGNORE,
+        level: Level::Warning,
+        event,
+        reason: end.as_ref().and_then(|end| end.reason),
+        detail: end.and_then(|end| end.detail),
+        words: None,
     }
 }
 
@@ -390,6 +417,36 @@ mod tests {
             let verdict = code(&Outcome::Unavailable(error(trouble)), SSH);
             assert_eq!(verdict, PamResultCode::PAM_MAXTRIES, "{trouble:?}");
         }
+    }
+
+    #[test]
+    fn r01_in_observe_mode_each_denial_is_ignored_with_its_reason_and_a_warning() {
+        for outcome in denials() {
+            let denied = of(&outcome, SSH);
+            let name = format!("{outcome:?}");
+            let is_changed = matches!(outcome, Outcome::Denied(Denial::UserChanged));
+            let observed = of(&outcome.observed(), SSH);
+            if is_changed {
+                assert_eq!(observed, denied, "{name}");
+                continue;
+            }
+            let expected = Verdict {
+                code: PamResultCode::PAM_IGNORE,
+                level: Level::Warning,
+                event: Event::WouldDeny,
+                words: None,
+                ..denied
+            };
+            assert_eq!(observed, expected, "{name}");
+            assert!(!observed.is_denial());
+        }
+        for foreseen in [Foreseen::Asked, Foreseen::Enrolled] {
+            let verdict = of(&Outcome::Observed(foreseen), SUDO);
+            assert_eq!(verdict.code, PamResultCode::PAM_IGNORE);
+            assert_eq!((verdict.level, verdict.reason), (Level::Warning, None));
+        }
+        let exempt = Outcome::Exempt(Exemption::User).observed();
+        assert_eq!(of(&exempt, SSH).event, Event::Exempt);
     }
 
     #[test]

@@ -1057,6 +1057,57 @@ fn r01_sudo_asks_again_after_the_last_day_of_an_exemption() {
     }
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn r01_in_observe_mode_sshd_and_sudo_go_on_after_the_first_factor_alone() {
+    let until = |days| format!("observe = {{ until = \"{}\" }}", day_in(days));
+    let scene = Scene::sudo(&[&until(5)]);
+    let sshd = scene.sshd("sshd-key");
+    entered(sshd.client_with_key(&scene.person("dave").name), "dave");
+    scene.decision("pam_onelogin(sshd:auth): observed, would ask user=dave onelogin_id=");
+    for (name, decision) in [
+        (
+            "alice",
+            "observed, would ask user=alice onelogin_id=1001 factor=totp",
+        ),
+        (
+            "nofactor",
+            "observed, would deny user=nofactor onelogin_id=",
+        ),
+        (
+            "stranger",
+            "observed, would deny user=stranger reason=no-onelogin-user",
+        ),
+    ] {
+        let mut sudo = scene.sudo_as(name, &["id", "-un"]);
+        password(&mut sudo);
+        became_root(sudo);
+        scene.decision(decision);
+    }
+    // The first factor is still needed.
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    for _ in 0..3 {
+        sudo.expect("assword for alice: ");
+        sudo.line("wrong");
+    }
+    denied(sudo);
+    assert_eq!(
+        (scene.simulator.activations(), scene.simulator.codes()),
+        (0, 0)
+    );
+
+    scene.stage.config(&scene.simulator, &[&until(-1)]);
+    let mut client = sshd.client_with_key("dave");
+    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    drop(client);
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line("123456");
+    became_root(sudo);
+    scene.decision("observe mode does not apply: why=\"its last day is over\"");
+}
+
 /// A group that is configured and not there, and one of the user's that has no name: the group database answers in part.
 #[test]
 #[ignore = "needs root: run by make test"]

@@ -1,11 +1,13 @@
 //! The built module in the real libpam, against the simulator over HTTPS. No root.
 
+mod days;
 mod world;
 
+use days::{changed_in, day_in};
 use onelogin_simulator::{
     Action, DEFAULT_CLIENT_ID, Dialect, Fault, Match, Page, PushBehaviour, User,
 };
-use pam_host::{Answer, Call, Code, Style, Texts};
+use pam_host::{Answer, Call, Code, Outcome, Style, Texts};
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
@@ -636,6 +638,80 @@ fn who_is_exempt_is_ignored_without_a_call() {
 }
 
 #[test]
+fn r01_in_observe_mode_the_login_goes_on_and_nothing_is_sent_to_the_user() {
+    let until = format!("observe.until = \"{}\"", day_in(5));
+    let world = World::with([push(), totp()], &[&until]);
+    world.place.service(
+        "sshd",
+        &["auth requisite @module@", "auth required pam_permit.so"],
+    );
+    let case = || {
+        let case = world.place.case("sshd").user(NAME);
+        case.ssh_with_key(&connection()).run()
+    };
+    let observed = case();
+    assert_eq!(observed.code, Code::SUCCESS, "pam_permit decides");
+    assert_eq!(observed.prompts().len(), 0);
+    let log = decision(&observed);
+    let expected =
+        "pam_onelogin(sshd:auth): observed, would ask user=nobody onelogin_id=1001 factor=push ";
+    assert!(log.starts_with(expected), "{log}");
+    // Whatever OneLogin answers, or if it does not answer at all.
+    for (action, why) in [
+        (Action::Status(503, String::new(), Vec::new()), "gateway"),
+        (Action::Status(401, String::new(), Vec::new()), "credential"),
+        (Action::Body("{}".to_owned()), "bad-reply"),
+        (Action::Silence, "timeout"),
+    ] {
+        world.config(&[&until, "users.cache = 0"]);
+        world.onelogin.clear_faults();
+        world.fault(Fault::new(Match::path("/devices"), action).times(9));
+        let outcome = case();
+        assert_end(&outcome, Code::SUCCESS, why);
+        assert!(decision(&outcome).contains(": observed, would deny user="));
+    }
+    // Alone in a stack, observe mode lets nobody in.
+    assert_eq!(world.ssh().run().code, Code::PERM_DENIED);
+    // A denied login is not remembered: there was none.
+    assert!(world.kept("denied-").is_empty());
+    assert_eq!(
+        (world.onelogin.activations(), world.onelogin.codes()),
+        (0, 0)
+    );
+}
+
+#[test]
+fn r01_where_observe_mode_does_not_apply_users_are_asked() {
+    let until = |days| format!("observe.until = \"{}\"", day_in(days));
+    let world = World::with([totp()], &[]);
+    let asked = |outcome: Outcome, why: &str| {
+        assert_eq!(outcome.prompts().len(), 1, "{:?}", outcome.log);
+        assert_accepted(&outcome);
+        assert_logged(
+            &outcome,
+            &format!("observe mode does not apply: why=\"{why}"),
+        );
+    };
+    for (days, changed, why) in [
+        (-1, 0, "its last day is over"),
+        (5, 1, "the clock is earlier"),
+        (62, 0, "its last day is more than 60 days after"),
+        (5, -60, "its last day is more than 60 days after"),
+    ] {
+        world.config(&[&until(days)]);
+        changed_in(world.place.config_path(), changed);
+        asked(world.ssh().answer(fresh_code()).run(), why);
+    }
+    // Without a first factor, the login would go on without any.
+    world.config(&[&until(5)]);
+    let unproven = world.place.alone("sshd").user(NAME).ssh(&connection());
+    asked(
+        unproven.answer(fresh_code()).run(),
+        "no first factor was verified",
+    );
+}
+
+#[test]
 fn r15_behind_a_key_nobody_passes_without_one_exempt_or_not() {
     let world = World::with([totp()], &[]);
     world.place.service(
@@ -648,6 +724,7 @@ fn r15_behind_a_key_nobody_passes_without_one_exempt_or_not() {
     let case = || world.place.case("sshd").user(NAME);
     for exempt in [
         "users.exempt_users = []",
+        &format!("observe.until = \"{}\"", day_in(5)),
         "users.exempt_users = [\"nobody\"]",
     ] {
         world.config(&[exempt]);

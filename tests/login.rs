@@ -2467,6 +2467,41 @@ fn a_preview_ends_as_the_login_would() {
     assert!(matches!(end(exempt), Outcome::Exempt(Exemption::NoFactor)));
 }
 
+// Observe mode
+
+#[test]
+fn r01_observe_mode_tells_what_would_become_of_a_login_and_asks_nothing() {
+    let proven = |devices| Script::of([Finds(devices)]);
+    proven(vec![push("601"), totp("501")]).observes("observed, would ask factor=push id=1001");
+    proven(Vec::new()).observes("observed, would deny no-factor factor=- id=1001");
+    proven(vec![sms("701")])
+        .config("[factors]\nallow = [\"totp\"]")
+        .observes("observed, would deny no-allowed-factor factor=- id=1001");
+    proven(Vec::new())
+        .config("[users]\nno_factor = \"enroll\"")
+        .observes("observed, would enroll factor=- id=1001");
+    // An exemption is one in each mode.
+    proven(Vec::new())
+        .config("[users]\nno_factor = \"exempt\"")
+        .observes("exempt exempt-no-factor factor=- id=1001");
+    Script::of([Looks("alice", NOBODY)])
+        .observes("observed, would deny no-onelogin-user factor=- id=-");
+    Script::of([])
+        .without_memory()
+        .observes("observed, would deny no-state factor=- id=-");
+    Script::of([HasCached("1001"), Lists("1001", vec![totp("501")])])
+        .used_up(Limit::RefusedCodes)
+        .observes("observed, would deny too-many-codes factor=- id=1001");
+}
+
+#[test]
+fn r02_in_observe_mode_an_outage_counts_as_a_denial() {
+    let error = missed(ApiTrouble::NoConnection, Miss::Refused);
+    Script::of([Looks("alice", Err(error))])
+        .config(SAFE)
+        .observes("observed, would deny no-connection factor=- id=-");
+}
+
 /// An administrator enrols a text message for a user who has these devices.
 fn sets_up(devices: Vec<Device>, further: Further) -> SetupEnd {
     const CHOOSE: &str = "For alice:\n\n 1. SMS\n\nOption: ";

@@ -147,7 +147,8 @@ fn the_installed_configuration_is_right_when_its_lines_are_turned_on() {
                 .rsplit_once('.')
                 .map_or(String::new(), |(table, _)| format!("[{table}]"));
             let is_it = *line == wanted && inside == table;
-            let on = is_least || is_lookup || is_it;
+            let is_observe = table == "[observe]" && bare == table;
+            let on = is_least || is_lookup || is_observe || is_it;
             text.push_str(if on { bare } else { line });
             text.push('\n');
         }

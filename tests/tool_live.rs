@@ -1065,6 +1065,42 @@ fn an_exemption_that_has_ended_or_ends_soon_is_a_warning_with_its_line() {
 }
 
 #[test]
+fn observe_mode_is_a_warning_while_it_applies_and_when_it_does_not() {
+    let world = World::with_totp();
+    let checked = |days| {
+        world.config(&[&format!("observe.until = \"{}\"", day_in(days))]);
+        Checked::of(&world, &["--config-only"])
+    };
+    let applies = checked(5);
+    assert_eq!(applies.ran.code, 1, "{}", applies.ran.out);
+    assert_eq!(applies.severity("observe"), ["warning"]);
+    let until = day_in(5);
+    assert_eq!(
+        applies.what("observe"),
+        format!(
+            "observe mode until {until}: there is no second factor, logins go on after the first one"
+        )
+    );
+    assert_eq!(
+        applies.all("observe")[0]["who"],
+        "all users, until observe mode ends"
+    );
+    for (days, why) in [
+        (-1, "its last day is over"),
+        (62, "its last day is more than 60 days"),
+    ] {
+        let over = checked(days);
+        assert_eq!(over.severity("observe-over"), ["warning"]);
+        has(
+            over.what("observe-over"),
+            &format!("so users are asked: {why}"),
+        );
+        let latest = format!("write a day until {}", day_in(60));
+        has(over.part("observe-over", "advice"), &latest);
+    }
+}
+
+#[test]
 fn a_misspelt_group_is_one_finding_that_names_the_group_that_was_meant() {
     let world = World::with_totp();
     world.config(&["users.exempt_groups = [\"rooot\"]"]);

@@ -1,8 +1,10 @@
 //! `pam-onelogin status` and `limits reset`: what this host has decided, counted and kept.
 
+mod days;
 mod tool;
 mod world;
 
+use days::day_in;
 use onelogin_simulator::DEFAULT_CLIENT_SECRET;
 use pam_host::{Code, Outcome};
 use serde_json::{Value, json};
@@ -53,6 +55,39 @@ fn decisions_of_real_logins_are_counted_and_the_last_ones_shown() {
     }
     let ran = shown(&world, &[&words[..], &["root"]].concat());
     assert_eq!(ran.json()["counts"], json!([]), "nothing of another user");
+}
+
+#[test]
+fn in_observe_mode_the_decisions_say_what_would_have_happened() {
+    let until = day_in(5);
+    let line = format!("observe.until = \"{until}\"");
+    let world = World::with([totp()], &[&line]);
+    let outcomes = [
+        world.ssh().run(),
+        world.ssh().run(),
+        world.ssh().user("root").run(),
+    ];
+    let log = log_of(&world, &outcomes);
+    let words = ["status", "--log", log.to_str().unwrap()];
+    let document = &shown(&world, &words).json();
+    assert_documented("status", document);
+    let expected = json!([
+        {"event": "observed, would ask", "reason": null, "count": 2},
+        {"event": "observed, would deny", "reason": "no-onelogin-user", "count": 1},
+    ]);
+    assert_eq!(document["counts"], expected);
+    assert_eq!(document["observe"]["applies"], true);
+    let ran = run(at(&world.place, &words), &[]);
+    let warning = format!("Warning: observe mode until {until}: there is no second factor");
+    assert!(ran.out.starts_with(&warning), "{}", ran.out);
+    has(&ran.out, "     1  observed, would deny no-onelogin-user\n");
+
+    world.config(&[&format!("observe.until = \"{}\"", day_in(-1))]);
+    let ran = run(at(&world.place, &words), &[]);
+    has(
+        &ran.out,
+        "Warning: observe mode does not apply, so users are asked: its last day is over (",
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! `pam-onelogin test`: the very same login, in a terminal.
 
+mod days;
 mod tool;
 mod world;
 
@@ -180,6 +181,19 @@ fn it_shows_its_settings_the_name_that_it_looks_up_and_the_age_of_the_cache() {
     has(&ran.err, end);
     assert!(!ran.err.contains("passcode"), "{}", ran.err);
     assert_eq!(ran.code, 1);
+}
+
+#[test]
+fn in_observe_mode_the_command_asks_although_logins_do_not() {
+    let until = format!("observe.until = \"{}\"", days::day_in(5));
+    let world = World::with([world::totp()], &[&until]);
+    let ran = run(at(&world.place, &["test", NAME]), &[&world::fresh_code()]);
+    has(
+        &ran.err,
+        "This command asks, but logins do not: observe mode until ",
+    );
+    has(&ran.out, "accepted user=nobody");
+    assert_eq!((ran.code, world.onelogin.codes()), (0, 1), "{}", ran.err);
 }
 
 #[test]

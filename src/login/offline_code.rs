@@ -111,6 +111,7 @@ fn is_no_answer(outcome: &Outcome) -> bool {
         | Outcome::Fault(Fault::Config | Fault::NoSuchGroup(_) | Fault::UnsafeTenant(_))
         | Outcome::NoConversation
         | Outcome::Unprivileged
-        | Outcome::Panicked => false,
+        | Outcome::Panicked
+        | Outcome::Observed(_) => false,
     }
 }

@@ -33,6 +33,40 @@ pub enum Outcome {
     Unprivileged,
     /// A bug in the module.
     Panicked,
+    /// Observe mode: the user was not asked, and the login goes on.
+    Observed(Foreseen),
+}
+
+/// How a login in observe mode would have gone on.
+#[derive(Debug)]
+pub enum Foreseen {
+    /// The user would have been asked.
+    Asked,
+    /// The user would have been led through an enrolment.
+    Enrolled,
+    /// It would have ended so, whatever the user types.
+    Ended(Box<Outcome>),
+}
+
+impl Outcome {
+    /// What becomes of this outcome in observe mode. There is no prompt in it, so `PAM_USER` has no reason to change.
+    pub fn observed(self) -> Self {
+        match self {
+            Self::Accepted(_)
+            | Self::Exempt(_)
+            | Self::OfflineCode(_)
+            | Self::Observed(_)
+            | Self::Denied(Denial::UserChanged) => self,
+            Self::Denied(_)
+            | Self::Unknown(_)
+            | Self::Outage(..)
+            | Self::Unavailable(_)
+            | Self::Fault(_)
+            | Self::NoConversation
+            | Self::Unprivileged
+            | Self::Panicked => Self::Observed(Foreseen::Ended(Box::new(self))),
+        }
+    }
 }
 
 listed! {

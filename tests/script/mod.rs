@@ -288,6 +288,8 @@ pub struct Script {
     steps: RefCell<VecDeque<Step>>,
     start: Instant,
     now: Cell<Duration>,
+    /// No call has more time than this.
+    longest: Cell<Duration>,
     answered: Cell<bool>,
     config: String,
     subject: Result<Subject, Unknown>,
@@ -328,6 +330,7 @@ impl Script {
             start: Instant::now(),
             now: Cell::default(),
             answered: Cell::default(),
+            longest: Cell::new(Duration::MAX),
             config: String::new(),
             subject: Ok(Subject {
                 name: "alice".to_owned(),
@@ -478,6 +481,17 @@ impl Script {
         )
     }
 
+    /// Plays the login in observe mode, which must come to this, in the words of [`Script::run`].
+    #[track_caller]
+    pub fn observes(self, expected: &str) {
+        self.longest.set(Duration::from_secs(5));
+        let report = self.play(
+            |login| login.observe(self.subject.as_ref().map_err(Clone::clone)),
+            |report| format!("{:?}", report.outcome),
+        );
+        assert_eq!(self.words(&report), expected);
+    }
+
     /// Plays the preview of the login.
     pub fn preview(&self) -> Preview {
         let subject = self.subject.as_ref().unwrap();
@@ -500,6 +514,10 @@ impl Script {
     /// Plays the login and says how it ended: event, reason, factor and OneLogin id.
     pub fn run(self) -> String {
         let report = self.report();
+        self.words(&report)
+    }
+
+    fn words(&self, report: &Report) -> String {
         let here = Circumstances {
             in_ssh: false,
             proven: self.proof() == Proof::Proven,
@@ -534,6 +552,7 @@ impl Script {
         let limit = config(&self.config).onelogin.login_timeout;
         let left = limit.saturating_sub(self.now.get());
         assert!(!time.is_zero());
+        assert!(time <= self.longest.get(), "{time:?}");
         assert!(
             time <= left.max(Duration::from_secs(10)),
             "{time:?} with {left:?} left"

@@ -7,6 +7,8 @@
 mod all;
 mod broken;
 mod check;
+#[path = "../days/mod.rs"]
+mod days;
 mod drift;
 mod edited;
 mod match_blocks;

@@ -1,5 +1,6 @@
 //! sudo, su and the console: a trial login before anything is written; what goes wrong in it; back to the byte.
 
+use super::days::day_in;
 use super::*;
 use nix::mount::{MsFlags, mount, umount};
 
@@ -66,6 +67,28 @@ fn the_trial_of_sudo_is_as_in_sudo() {
     let mut screen = enable(&["su", "--user", "root", "--yes"]);
     screen.expect("pass an ordinary user");
     bad(screen);
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn in_observe_mode_the_tool_says_before_and_after_that_there_is_no_second_factor() {
+    let until = day_in(5);
+    let scene = machine(&[&format!("observe.until = \"{until}\"")]);
+    let warning = format!("observe mode until {until}: there is no second factor");
+    let mut screen = enable(&SUDO);
+    screen.expect(&format!("Warning: {warning}"));
+    screen.expect("assword: ");
+    screen.line(PASSWORD);
+    screen.expect("because of observe mode: no second factor was verified");
+    screen.expect(&format!("but {warning}"));
+    good(screen);
+    by_password_alone(&scene);
+    scene.decision("observed, would ask user=alice");
+    assert_eq!(
+        (scene.simulator.activations(), scene.simulator.codes()),
+        (0, 0)
+    );
+    good(disable("sudo"));
 }
 
 /// As sudo itself has it: where it says nothing, sudo asks.

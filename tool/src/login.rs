@@ -2,6 +2,7 @@
 
 pub(crate) mod decisions;
 pub(crate) mod last_reply;
+pub(crate) mod observed;
 pub(crate) mod outlook;
 pub(crate) mod proof;
 pub(crate) mod recorder;

@@ -111,7 +111,8 @@ pub(crate) fn file(pages: &Pages) -> Result<String, String> {
                 text += &format!("{}\n", comment(about)?);
             }
             // One that may be missing needs its keys.
-            let mark = if table.name.contains('.') { "# " } else { "" };
+            let may_be_missing = ["onelogin.lookup", "observe"].contains(&table.name);
+            let mark = if may_be_missing { "# " } else { "" };
             text += &format!("{mark}[{}]\n", table.name);
         }
         for (index, row) in table.rows.iter().enumerate() {

@@ -461,6 +461,7 @@ const LINES: &[&str] = &[
     "allow = [\"push\"]\n",
     "match = \"map\"\n",
     "exempt_users = [\"root\"]\n",
+    "[observe]\nuntil = \"2027-01-31\"\n",
     "exempt = [{ group = \"a\", until = \"2028-02-29\", reason = \"b\" }]\n",
     "alice id=12\n",
     "bob bob@example.com # note\n",

@@ -299,6 +299,9 @@ fn is_sound(config: &Config, text: &str) {
     assert!(!spares || says("exempt"), "R1");
     let exempts = users.exempt_users.len() + users.exempt_groups.len();
     assert!(exempts == 0 || says("exempt_"), "R1");
+    if let Some(until) = config.observe {
+        assert!(says("observe") && says(&until.to_string()), "R1");
+    }
     for entry in &users.exempt {
         let until = entry.term.until.to_string();
         assert!(says("exempt") && says(&until), "R1");

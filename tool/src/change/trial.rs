@@ -62,6 +62,8 @@ pub(crate) enum Passed {
     Accepted,
     /// The configuration exempts the user: OneLogin was not asked.
     Exempt,
+    /// Observe mode applies: the user was not asked.
+    Observed,
 }
 
 impl Trial<'_> {
@@ -132,7 +134,7 @@ impl Trial<'_> {
 /// What the result of a trial login and its log lines mean.
 fn passed(user: &str, was_let_in: bool, said: &[String]) -> Result<Passed, Failure> {
     let decision = said.iter().rev().find(|line| {
-        let events = ["accepted", "denied", "exempt", "let in"];
+        let events = ["accepted", "denied", "exempt", "let in", "observed"];
         events.iter().any(|event| line.starts_with(event))
     });
     let failure = |first: &str| {
@@ -149,11 +151,12 @@ fn passed(user: &str, was_let_in: bool, said: &[String]) -> Result<Passed, Failu
              not installed where libpam looks for it"
         });
     };
-    match (was_let_in, decision.split(' ').next()) {
+    match (was_let_in, decision.split([' ', ',']).next()) {
         (true, Some("accepted")) => Ok(Passed::Accepted),
         (true, Some("exempt")) => Ok(Passed::Exempt),
+        (true, Some("observed")) => Ok(Passed::Observed),
         (true, _) => failure("the trial login succeeded without a decision by OneLogin"),
-        (false, Some("accepted" | "exempt")) => {
+        (false, Some("accepted" | "exempt" | "observed")) => {
             failure("OneLogin accepted the trial login, but another line of the stack denied it")
         }
         (false, _) => failure(&denied(user, decision)),

@@ -1,6 +1,7 @@
 //! Settings that end by themselves: which have ended, and which end soon.
 
 use crate::host::target_system::TargetSystem;
+use crate::login::observed::ObserveMode;
 use crate::ui::finding::Finding;
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::Config;
@@ -15,6 +16,10 @@ pub(crate) fn dates(machine: &TargetSystem, path: &Path) -> Dates {
         now: unix_now(),
         changed: metadata.map_or(0, |metadata| changed(&metadata)),
     }
+}
+
+fn has_ends(config: &Config) -> bool {
+    !config.users.exempt.is_empty() || config.observe.is_some()
 }
 
 /// Looks at each setting with an end in a configuration without faults.
@@ -38,7 +43,23 @@ pub(super) fn examine(path: &Path, config: &Config, dates: Dates, findings: &mut
         };
         findings.push(finding.at(path, entry.line));
     }
-    if dates.now < dates.changed && !config.users.exempt.is_empty() {
+    if let Some(observe) = ObserveMode::of(config, dates) {
+        let finding = if observe.applies() {
+            Finding::warning("observe", observe.sentence())
+                .opens_to("all users, until observe mode ends")
+                .why("OneLogin is asked who the users are, and no user has to answer")
+                .advice("when the log shows that users could log in, remove [observe]; until then, read it: pam-onelogin status")
+        } else {
+            let latest = dates.latest_observe().map_or(String::new(), |latest| {
+                format!("; to observe once more, write a day until {latest}")
+            });
+            Finding::warning("observe-over", observe.sentence())
+                .why("users without a factor cannot log in")
+                .advice(format!("remove [observe]{latest}"))
+        };
+        findings.push(finding.in_file(path));
+    }
+    if dates.now < dates.changed && has_ends(config) {
         findings.push(
             Finding::fault(
                 "clock-behind",

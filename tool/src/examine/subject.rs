@@ -148,11 +148,12 @@ impl<'a> Subject<'a> {
         self.service.is_none_or(|only| only == service)
     }
 
-    /// Whether the configuration exempts a user.
+    /// Whether the configuration lets a user log in without OneLogin.
     pub(super) fn exempts(&self) -> bool {
         self.settings.as_ref().is_some_and(|settings| {
             let users = &settings.users;
-            !users.exempt_users.is_empty()
+            settings.observe.is_some()
+                || !users.exempt_users.is_empty()
                 || !users.exempt_groups.is_empty()
                 || !users.exempt.is_empty()
                 || users.groups.is_some()

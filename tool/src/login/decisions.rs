@@ -250,6 +250,11 @@ mod tests {
                 "let in by failmode=safe",
                 Some("no-connection"),
             ),
+            (
+                Outcome::Denied(Denial::NoState).observed(),
+                "observed, would deny",
+                Some("no-state"),
+            ),
         ];
         for (outcome, event, reason) in outcomes {
             let verdict = verdict::of(&outcome, HERE);

@@ -8,10 +8,11 @@ use crate::change::drop_in::{self, Whose};
 use crate::change::service::Service;
 use crate::host::state_mount;
 use crate::host::user_selection::{sudo_caller, user_names};
+use crate::login::observed::ObserveMode;
 use crate::login::outlook::fresh;
 use crate::outcome::{Exit, Failure};
 use crate::pam_stack::edit::Behind;
-use crate::ui::console::{Paint, paint};
+use crate::ui::console::{Console, Paint, paint};
 use crate::ui::terminal::{HeldInterrupts, agrees, line_unless_stopped};
 use crate::verb::enable::planning::{Change, foresee, prepare, unchanged};
 use crate::verb::enable::writing::{Writing, refuse_while_changing};
@@ -19,6 +20,7 @@ use crate::verb::{Context, needs_root};
 use clap::Args;
 use nix::unistd::User;
 use pam_onelogin::args::DEFAULT_CONFIG;
+use pam_onelogin::clock::unix_now;
 use pam_onelogin::host::uids;
 use pam_onelogin::state::State;
 use pam_onelogin::trust::Trusted;
@@ -123,6 +125,10 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     };
     let change = prepare(console, options.service, options.behind, whose)?;
     change.show(console);
+    let observe = observe_mode(context);
+    if let Some(observe) = &observe {
+        options.warn_of_observe_mode(console, observe);
+    }
     if !change.objections.is_empty() && !options.anyway {
         return Err(Failure::new(
             "nothing was changed; correct this first, or pass --anyway",
@@ -140,7 +146,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     let skipped = change.warn_of_sudo(console, &user);
     let loaded = fresh(context.load().map_err(unchanged)?);
-    if options.has_trial() {
+    if options.has_trial() && observe.is_none() {
         unless_stopped(&interrupts, "", foresee(console, &loaded, &user.name))?;
     }
     if options.dry_run {
@@ -180,6 +186,13 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     Ok(options.report(context, result, &change, exit))
 }
 
+/// Observe mode, if it applies.
+fn observe_mode(context: &Context) -> Option<ObserveMode> {
+    let loaded = context.load().ok()?;
+    let observe = ObserveMode::of(&loaded.config, loaded.dates(unix_now()));
+    observe.filter(ObserveMode::applies)
+}
+
 /// The result of a step before the change is written, or that Ctrl-C was pressed meanwhile.
 fn unless_stopped<T>(
     interrupts: &HeldInterrupts,
@@ -213,6 +226,18 @@ impl Options {
     /// A dry run does not ask which user logs in.
     fn is_user_known(&self) -> bool {
         !self.dry_run || self.named().is_some()
+    }
+
+    fn warn_of_observe_mode(&self, console: &Console, observe: &ObserveMode) {
+        let text = format!("Warning: {}.", observe.sentence());
+        console.note(&paint(Paint::Warning, &text));
+        if self.try_for().is_some() {
+            console.note(&format!(
+                "OneLogin accepts no login in observe mode. To keep the change after a login from a second window, type: \
+                 sudo pam-onelogin confirm {} --anyway",
+                self.service.name()
+            ));
+        }
     }
 
     /// The name of the user for the trial login, if the command line or sudo says it.
@@ -261,10 +286,18 @@ impl Options {
         let console = &context.console;
         match result {
             "dry_run" => console.note("Nothing was changed."),
-            "enabled" | "confirmed" => console.say(&format!(
-                "{} {name}: logins now ask OneLogin. To undo this, type: pam-onelogin disable {name}",
-                paint(Paint::Good, "Done.")
-            )),
+            "enabled" | "confirmed" => {
+                let effect = match observe_mode(context) {
+                    None => "logins now ask OneLogin".to_owned(),
+                    Some(observe) => {
+                        format!("logins now call the module, but {}", observe.sentence())
+                    }
+                };
+                console.say(&format!(
+                    "{} {name}: {effect}. To undo this, type: pam-onelogin disable {name}",
+                    paint(Paint::Good, "Done.")
+                ));
+            }
             "restored" => console.say(&format!("{name}: the change was rolled back.")),
             _ => console.say(&format!("{name}: nothing to change.")),
         }

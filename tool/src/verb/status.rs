@@ -4,6 +4,7 @@
 use crate::host::dates::text_of;
 use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions};
+use crate::login::observed::ObserveMode;
 use crate::login::outlook::word;
 use crate::login::stored::{Stored, state};
 use crate::outcome::{Exit, Failure};
@@ -11,6 +12,7 @@ use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
 use crate::verb::on_trial::OnTrial;
 use clap::Args;
+use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::Credential;
 use pam_onelogin::config::file::{Loaded, Secrets};
 use pam_onelogin::onelogin::token::Tokens;
@@ -49,6 +51,7 @@ struct Document {
     kept: Option<Figures>,
     tokens: Vec<Token>,
     trials: Vec<OnTrial>,
+    observe: Option<ObserveMode>,
 }
 
 /// How often there was a decision with this event and reason.
@@ -117,6 +120,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         kept,
         tokens,
         trials: OnTrial::all(),
+        observe: ObserveMode::of(&loaded.config, loaded.dates(unix_now())),
     };
     for line in document.lines() {
         context.console.say(&line);
@@ -130,6 +134,12 @@ impl Document {
     fn lines(&self) -> Vec<String> {
         let heading = |text: &str| paint(Paint::Bold, text);
         let mut lines = Vec::new();
+        if let Some(observe) = &self.observe {
+            lines.push(paint(
+                Paint::Warning,
+                &format!("Warning: {}.", observe.sentence()),
+            ));
+        }
         if !self.trials.is_empty() {
             lines.push(heading("Changes on trial"));
             lines.extend(self.trials.iter().flat_map(OnTrial::lines));

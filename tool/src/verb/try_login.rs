@@ -3,6 +3,7 @@
 use crate::host::audit;
 use crate::host::files::output::Output;
 use crate::host::user_selection::{UserSelection, user_names};
+use crate::login::observed::ObserveMode;
 use crate::login::outlook::{Prediction, fresh, known_as, subject};
 use crate::login::recorder::{Recorded, RecordedPrompt, Recorder};
 use crate::login::rehearsal::{self, Way};
@@ -15,6 +16,7 @@ use crate::ui::console::{Console, Paint, paint, table};
 use crate::ui::terminal::{Countdown, Terminal, agrees, hold_interrupts};
 use crate::verb::Context;
 use clap::Args;
+use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host_login::Decision;
 use pam_onelogin::log;
@@ -267,6 +269,14 @@ fn introduce(
         Err(outcome) => format!("{user} {}.", Prediction::of_end(outcome).sentence()),
     };
     console.note(&text);
+    let observe = ObserveMode::of(&loaded.config, loaded.dates(unix_now()));
+    if let Some(observe) = observe.filter(ObserveMode::applies) {
+        let text = format!(
+            "This command asks, but logins do not: {}.",
+            observe.sentence()
+        );
+        console.note(&paint(Paint::Warning, &text));
+    }
     let has_stack = |folder: &&str| Path::new(folder).join(&options.service).is_file();
     if !FOLDERS.iter().any(has_stack) {
         let text = format!(

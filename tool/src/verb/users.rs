@@ -2,11 +2,13 @@
 
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::{UserSelection, members_on};
+use crate::login::observed::ObserveMode;
 use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
 use crate::outcome::{Exit, Failure};
-use crate::ui::console::{Console, paint};
+use crate::ui::console::{Console, Paint, paint};
 use crate::verb::Context;
 use clap::Args;
+use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::{NoFactor, UnknownUser, Users, Whom};
 use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};
@@ -39,6 +41,7 @@ struct Document {
     #[serde(flatten)]
     counts: Counts,
     requests: usize,
+    observe: Option<ObserveMode>,
 }
 
 #[derive(Default, Serialize)]
@@ -65,6 +68,11 @@ struct Entry {
 pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure> {
     let loaded = fresh(context.load()?);
     let (config, console) = (&loaded.config, &context.console);
+    let observe = ObserveMode::of(config, loaded.dates(unix_now()));
+    if let Some(observe) = &observe {
+        let text = format!("Warning: {}.", observe.sentence());
+        console.note(&paint(Paint::Warning, &text));
+    }
     let mut names = options.whom.names()?;
     if options.exempt && options.whom.is_default() {
         names.extend(named(&config.users));
@@ -125,6 +133,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         users,
         counts,
         requests: http.into_traces().len(),
+        observe,
     });
     Ok(exit)
 }

@@ -136,6 +136,10 @@ impl Change {
                 "The trial login succeeded because this user is exempt: OneLogin was not asked. To test with a user \
                  who is not exempt, pass --user NAME.",
             ),
+            Passed::Observed => paint(
+                Paint::Warning,
+                "The trial login succeeded because of observe mode: no second factor was verified.",
+            ),
         });
         Ok(())
     }
