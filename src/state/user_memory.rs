@@ -448,12 +448,21 @@ impl Memory for UserMemory<'_> {
 
     fn count_offline_code(&mut self) -> Result<(), Uncounted> {
         let folder = self.local_folder()?;
+        // Each origin for itself: a code cannot be guessed, and a thief of the first factor must not keep the owner out.
+        let before = self.origin.as_ref().map(|origin| format!("{origin}-"));
+        let before = before.unwrap_or_default();
         let mut is_last_of_the_day = false;
         let claim: Claim<LimitReached> = folder.claim(|minute, seen| {
-            let one = self.count(Limit::OfflineCodes, folder, minute, seen)?;
-            Ok(one.map(|one| {
-                is_last_of_the_day = one.is_last_of_the_day;
-                vec![one.name]
+            let is_of_it = |entry: &&Entry| place_of(&entry.rest).0 == before;
+            let earlier = seen.iter().filter(|entry| entry.minute != minute);
+            let [free, free_today] =
+                self.free(Limit::OfflineCodes, earlier.filter(is_of_it), minute);
+            let most = free.min(free_today);
+            let place =
+                folder.make_in_a_place(Kind::WrongOfflineCode, minute, &before, most, seen)?;
+            Ok(place.map_or(Err(which(free, free_today)), |(place, name)| {
+                is_last_of_the_day = place + 1 == free_today;
+                Ok(vec![name])
             }))
         });
         let names = claim?.map_err(Uncounted::LimitReached)?;

@@ -3,6 +3,7 @@
 pub(crate) mod decisions;
 pub(crate) mod last_reply;
 pub(crate) mod observed;
+pub(crate) mod offline_codes;
 pub(crate) mod outlook;
 pub(crate) mod proof;
 pub(crate) mod recorder;

@@ -1065,6 +1065,31 @@ fn r22_the_reserve_of_one_origin_is_not_anothers() {
     assert_eq!(place.refuse(&home, &codes.next().unwrap()), Ok(()));
 }
 
+/// A thief of the first factor who types wrong offline codes does not keep the owner out.
+#[test]
+fn r22_wrong_offline_codes_count_for_their_origin_alone() {
+    let place = Place::new();
+    let [office, home] = [OFFICE, "ssh 203.0.113.9/32"].map(|origin| ALICE.from(origin));
+    let count = |by: &By<'_>| place.stranger(by).count_offline_code();
+    let at_once = (0..50).take_while(|_| count(&office).is_ok()).count();
+    assert!((1..50).contains(&at_once), "{at_once}");
+    assert_eq!(count(&home), Ok(()));
+    // The limit of a day: it is told once, and an offline code that lets in takes back its own.
+    let mut told = 0;
+    for _ in 0..60 {
+        pass(400);
+        let mut user_memory = place.stranger(&office);
+        let is_counted = user_memory.count_offline_code().is_ok();
+        told += usize::from(is_counted && user_memory.last_of_the_day().is_some());
+    }
+    assert_eq!(told, 1);
+    assert!(count(&office).is_err());
+    let mut user_memory = place.stranger(&home);
+    assert_eq!(user_memory.count_offline_code(), Ok(()));
+    user_memory.let_in();
+    assert_eq!(count(&home), Ok(()));
+}
+
 #[test]
 fn r22_a_pointer_that_is_out_of_date_is_counted_for_nobody() {
     let place = Place::new();

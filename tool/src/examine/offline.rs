@@ -2,29 +2,17 @@
 
 use crate::examine::subject::Subject;
 use crate::host::dates::day_of;
+use crate::login::offline_codes::{Codes, of_all};
 use crate::login::outlook::word;
 use crate::ui::finding::Finding;
 use pam_onelogin::clock::unix_now;
-use pam_onelogin::config::Config;
 use pam_onelogin::host::uids;
-use pam_onelogin::offline::Record;
-use pam_onelogin::state::offline_codes::OfflineCodes;
-use pam_onelogin::trust::Trusted;
-use std::collections::BTreeMap;
 
 /// With so many codes or fewer, a user needs new ones soon.
 const FEW: usize = 2;
 
 /// So long before the end a warning comes, in seconds.
 const SOON: u64 = 14 * 24 * 3600;
-
-/// The codes of one user.
-#[derive(Default)]
-struct Codes {
-    usable: usize,
-    end: u64,
-    not_valid: usize,
-}
 
 /// Looks at the codes of all users.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
@@ -38,7 +26,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     if uids().effective != 0 && !config.offline {
         return;
     }
-    let users = match codes(config) {
+    let users = match of_all(config) {
         Ok(users) => users,
         Err(why) if config.offline => {
             findings.push(
@@ -79,7 +67,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     for (user, codes) in &users {
         findings.extend(match user {
-            Some(user) => codes.findings(user, unix_now()),
+            Some((user, _)) => findings_of(codes, user, unix_now()),
             None => vec![
                 Finding::warning("offline-files", "some files are not offline codes")
                     .in_file(&config.offline_dir)
@@ -90,72 +78,41 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-impl Codes {
-    fn findings(&self, user: &str, now: u64) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        let issue = format!("type: sudo pam-onelogin offline issue {}", word(user));
-        if self.not_valid > 0 {
-            findings.push(
+fn findings_of(codes: &Codes, user: &str, now: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let issue = format!("type: sudo pam-onelogin offline issue {}", word(user));
+    if codes.not_valid > 0 {
+        findings.push(
                 Finding::warning(
                     "offline-codes-not-valid",
                     format!(
                         "{} of the offline codes of {user} are not valid: the files were copied, restored or changed, or the \
                          clock is wrong",
-                        self.not_valid
+                        codes.not_valid
                     ),
                 )
                 .why("these codes do not work")
                 .advice(issue.clone()),
             );
-        }
-        if self.usable <= FEW {
-            findings.push(
-                Finding::warning(
-                    "offline-codes-few",
-                    format!("{user} has {} offline codes left", self.usable),
-                )
-                .advice(issue),
-            );
-        } else if self.end < now + SOON {
-            findings.push(
-                Finding::warning(
-                    "offline-codes-end",
-                    format!("the offline codes of {user} end on {}", day_of(self.end)),
-                )
-                .advice(issue),
-            );
-        }
-        findings
     }
-}
-
-/// The codes of each user; users whose codes are all over have none. Without a user: files that are not codes.
-fn codes(config: &Config) -> Result<BTreeMap<Option<String>, Codes>, String> {
-    let mut users: BTreeMap<Option<String>, Codes> = BTreeMap::new();
-    if !config.offline_dir.exists() {
-        return Ok(users);
+    if codes.usable <= FEW {
+        findings.push(
+            Finding::warning(
+                "offline-codes-few",
+                format!("{user} has {} offline codes left", codes.usable),
+            )
+            .advice(issue),
+        );
+    } else if let Some(end) = codes.end.filter(|&end| end < now + SOON) {
+        findings.push(
+            Finding::warning(
+                "offline-codes-end",
+                format!("the offline codes of {user} end on {}", day_of(end)),
+            )
+            .advice(issue),
+        );
     }
-    let codes = OfflineCodes::of(config, Trusted::of(uids()));
-    if let Some(trouble) = codes.trouble() {
-        return Err(trouble.to_string());
-    }
-    let now = unix_now();
-    for file in codes.all().map_err(|error| error.to_string())? {
-        let name = |record: &Record| record.user.clone();
-        let of_user = users.entry(file.record.as_ref().map(name)).or_default();
-        match &file.record {
-            Some(record) if file.is_original && record.is_valid(now) => {
-                of_user.end = match of_user.usable {
-                    0 => record.end,
-                    _ => record.end.min(of_user.end),
-                };
-                of_user.usable += 1;
-            }
-            Some(record) if file.is_original && now >= record.end => {}
-            _ => of_user.not_valid += 1,
-        }
-    }
-    Ok(users)
+    findings
 }
 
 #[cfg(test)]
@@ -165,10 +122,11 @@ mod tests {
     fn ids(usable: usize, end: u64, not_valid: usize) -> Vec<&'static str> {
         let codes = Codes {
             usable,
-            end,
             not_valid,
+            end: Some(end),
+            ..Codes::default()
         };
-        let findings = codes.findings("alice", 1000);
+        let findings = findings_of(&codes, "alice", 1000);
         findings.iter().map(|finding| finding.id).collect()
     }
 

@@ -3,6 +3,7 @@
 use crate::host::audit;
 use crate::host::dates::day_of;
 use crate::host::user_selection::user_names;
+use crate::login::offline_codes::{self, Codes};
 use crate::login::outlook::{Prediction, subject, word};
 use crate::login::terminal_login::{log_in, request};
 use crate::login::traced_http::{Steps, TracedHttp};
@@ -16,15 +17,14 @@ use pam_onelogin::config::file::Loaded;
 use pam_onelogin::host::{Nss, uids};
 use pam_onelogin::log;
 use pam_onelogin::login::{Clock as _, Outcome};
-use pam_onelogin::offline::{Code, CodeStore as _, Holder, Record};
-use pam_onelogin::state::offline_codes::{File, OfflineCodes};
+use pam_onelogin::offline::{Code, CodeStore as _, Holder};
+use pam_onelogin::state::offline_codes::OfflineCodes;
 use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean, pair};
 use pam_onelogin::trust::Trusted;
 use pam_onelogin::user::{Account, People as _};
 use pam_onelogin::verdict::{self, Level};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, stdout};
 use std::path::Path;
 
@@ -90,18 +90,14 @@ struct Issued<'a> {
     by: &'a str,
 }
 
-/// The codes of one user.
-#[derive(Default, Serialize)]
+/// The codes of one user, for machines.
+#[derive(Serialize)]
 struct Row {
     user: String,
     uid: u32,
-    /// Those that work now.
     codes: usize,
-    /// Those that are over.
     expired: usize,
-    /// Files that were copied, restored or changed, and codes from the future.
     not_valid: usize,
-    /// When the first of those that work is over.
     until: Option<String>,
     issued_by: String,
 }
@@ -333,43 +329,20 @@ fn status(context: &Context, loaded: &Loaded, user: Option<&str>) -> Result<Exit
 
 /// The codes of each user.
 fn rows(loaded: &Loaded) -> Result<Vec<Row>, Failure> {
-    let path = &loaded.config.offline_dir;
-    if !path.exists() {
-        return Ok(Vec::new());
-    }
-    let codes = OfflineCodes::of(&loaded.config, Trusted::of(uids()));
-    if let Some(trouble) = codes.trouble() {
-        return Err(Failure::new(trouble.to_string()));
-    }
-    let files = codes.all().map_err(|error| Failure::at(path, error))?;
-    let now = unix_now();
-    let mut rows: BTreeMap<(String, u32), (Row, u64)> = BTreeMap::new();
-    for File {
-        record,
-        is_original,
-        ..
-    } in files
-    {
-        let name = |record: &Record| (record.user.clone(), record.uid);
-        let key = record.as_ref().map_or_else(|| ("?".to_owned(), 0), name);
-        let (row, end) = rows.entry(key.clone()).or_default();
-        (row.user, row.uid) = key;
-        match record {
-            Some(record) if is_original && record.is_valid(now) => {
-                row.codes += 1;
-                *end = if row.codes == 1 {
-                    record.end
-                } else {
-                    record.end.min(*end)
-                };
-                row.until = Some(day_of(*end));
-                row.issued_by = record.by;
-            }
-            Some(record) if is_original && now >= record.end => row.expired += 1,
-            _ => row.not_valid += 1,
+    let users = offline_codes::of_all(&loaded.config).map_err(Failure::new)?;
+    let row = |(user, codes): (Option<(String, u32)>, Codes)| {
+        let (user, uid) = user.unwrap_or_else(|| ("?".to_owned(), 0));
+        Row {
+            user,
+            uid,
+            codes: codes.usable,
+            expired: codes.expired,
+            not_valid: codes.not_valid,
+            until: codes.end.map(day_of),
+            issued_by: codes.by,
         }
-    }
-    Ok(rows.into_values().map(|(row, _)| row).collect())
+    };
+    Ok(users.into_iter().map(row).collect())
 }
 
 fn revoke(context: &Context, loaded: &Loaded, user: &str) -> Result<Exit, Failure> {
