@@ -571,7 +571,7 @@ fn a_configuration_of_haproxy_that_differs_is_a_warning_with_the_command() {
     let line = text
         .lines()
         .nth(usize::try_from(found.line.unwrap()).unwrap() - 1);
-    has(line.unwrap(), "gt 30 }");
+    has(line.unwrap(), "gt 15 }");
     let command = format!(
         "pam-onelogin gateway config --settings {} > {}",
         site.path(SETTINGS),
