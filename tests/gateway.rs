@@ -3,16 +3,21 @@
 
 mod world;
 
+use nix::sched::{CloneFlags, unshare};
 use onelogin_simulator::{
     Action, Device, Dialect, Factor, Fault, Match, Options, Page, ProtectListing, PushBehaviour,
     Request, Simulator, User,
 };
 use pam_host::gateway::{Connection, Said, ports};
-use pam_host::{Flaw, Gateway, Identity, Pki, Place};
+use pam_host::{Code, Flaw, Gateway, Identity, Pki, Place};
 use pam_onelogin::onelogin::token::TOKEN_PATH;
+use socket2::{Domain, Socket, Type};
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{Shutdown, TcpListener};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::panic::resume_unwind;
+use std::process::Command;
+use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use world::{ID, NAME, TOTP_CODE, World, assert_accepted};
 
@@ -912,6 +917,69 @@ fn at_its_limit_of_connections_the_gateway_closes_them() {
 }
 
 #[test]
+fn an_address_that_makes_too_many_connections_is_cut_off() {
+    let site = Site::with(&["limits.new_connections = 3"], &[]);
+    for _ in 0..3 {
+        assert_eq!(site.ask(get(DEVICES)).status, 200);
+    }
+    if let Ok(mut further) = site.gateway.connect(Some(&site.host)) {
+        assert_eq!(further.ask(get(DEVICES)).status, 0);
+    }
+}
+
+#[test]
+#[ignore = "needs root: run by make test-more"]
+fn addresses_of_ipv6_are_counted_by_their_first_64_bits() {
+    // In a thread, and with it all that it starts: the others keep their network.
+    let test = thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a network can be made");
+        let ip = |words: &str| {
+            let ran = Command::new("ip").args(words.split(' ')).status();
+            assert!(ran.expect("ip is installed").success(), "{words}");
+        };
+        ip("link set lo up");
+        for address in ["2001:db8::1/64", "2001:db8::2/64", "2001:db8:0:1::1/64"] {
+            ip(&format!("addr add {address} dev lo nodad"));
+        }
+        let listener = TcpListener::bind("[2001:db8::1]:0").unwrap();
+        let to = listener.local_addr().unwrap();
+        let pki = Pki::new();
+        let limits = ["limits.connections_per_address = 2"];
+        let certificates = pki.certificates();
+        let free = "https://127.0.0.1:1";
+        let _gateway = Gateway::at(
+            listener,
+            free,
+            pki.gateways_ca(),
+            &certificates,
+            &limits,
+            &[],
+        );
+        let from = |address: &str| {
+            let socket = Socket::new(Domain::IPV6, Type::STREAM, None).unwrap();
+            let address: SocketAddr = format!("[{address}]:0").parse().unwrap();
+            socket.bind(&address.into()).unwrap();
+            socket.connect(&to.into()).unwrap();
+            socket.set_read_timeout(Some(LONG)).unwrap();
+            TcpStream::from(socket)
+        };
+        let mut open = [from("2001:db8::1"), from("2001:db8::2")];
+        // The gateway closes a third one at once, and waits five seconds for a handshake over the others.
+        let mut third = from("2001:db8::2");
+        assert!(matches!(third.read(&mut [0]), Ok(0) | Err(_)));
+        let mut other = from("2001:db8:0:1::1");
+        for stream in open.iter_mut().chain([&mut other]) {
+            stream.set_nonblocking(true).unwrap();
+            let error = stream.read(&mut [0]).expect_err("it is open");
+            assert_eq!(error.kind(), ErrorKind::WouldBlock);
+        }
+    });
+    if let Err(panic) = test.join() {
+        resume_unwind(panic);
+    }
+}
+
+#[test]
 fn a_gateway_with_too_much_to_do_says_so_at_once() {
     for (method, bytes) in [("GET", get(DEVICES)), ("POST", code("123456"))] {
         let site = Site::with(&["limits.at_onelogin = 1"], &[]);
@@ -1153,7 +1221,7 @@ fn two_gateways_share_their_limits() {
             "{}",
             gateways[1].admin("show peers")
         );
-        std::thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
     }
     let [mut first, second] = gateways;
     first.stop();
@@ -1427,6 +1495,55 @@ fn no_reply_of_onelogin_looks_like_one_of_the_gateway() {
         (said.header("retry-after"), said.header("set-cookie")),
         (None, None)
     );
+}
+
+#[test]
+fn a_word_in_an_interim_reply_or_a_trailer_of_onelogin_is_not_the_gateways() {
+    let site = Site::new();
+    let accepted = site.ask(code(&world::fresh_code())).body;
+    assert!(accepted.contains("accepted"), "{accepted}");
+    let length = accepted.len();
+    let json = "content-type: application/json\r\n";
+    let word = "x-gateway: no-token\r\n";
+    let last = format!("HTTP/1.1 200 OK\r\n{json}content-length: {length}\r\n\r\n{accepted}");
+    for reply in [
+        // No request asked for it, so this reply is refused as a whole.
+        format!("HTTP/1.1 100 Continue\r\n{word}\r\n{last}"),
+        format!("HTTP/1.1 103 Early Hints\r\n{word}\r\n{last}"),
+        format!("HTTP/1.1 102 Processing\r\n{word}\r\nHTTP/1.1 103 X\r\n{word}\r\n{last}"),
+        format!(
+            "HTTP/1.1 200 OK\r\n{json}trailer: x-gateway\r\ntransfer-encoding: chunked\r\n\r\n\
+             {length:x}\r\n{accepted}\r\n0\r\n{word}\r\n"
+        ),
+    ] {
+        site.onelogin.clear_faults();
+        site.onelogin.clear_requests();
+        let fault = Fault::new(
+            Match::path("/verifications"),
+            Action::Raw(reply.clone().into_bytes()),
+        );
+        site.onelogin.fault(fault);
+        let place = Place::new();
+        let config = (site.gateway).config_of_host(&place, &site.host, site.gateway.port());
+        place.config(config);
+        let case = place.alone("sshd").user(NAME);
+        let login = case.ssh_with_key(&world::connection());
+        let outcome = login.answer(world::fresh_code()).run();
+        // HAProxy passes both on. The word would be in the log, and the code would be sent once more.
+        assert!(
+            !outcome.log.concat().contains("gateway="),
+            "{:?}",
+            outcome.log
+        );
+        let is_refused = reply.contains(" 100 ");
+        assert_eq!(
+            outcome.code == Code::SUCCESS,
+            !is_refused,
+            "{:?}",
+            outcome.log
+        );
+        assert_eq!(site.onelogin.count("POST", "/verifications"), 1, "{reply}");
+    }
 }
 
 // The log

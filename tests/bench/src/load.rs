@@ -18,7 +18,8 @@ const HOSTS: u16 = 8;
 const TIME: Duration = Duration::from_secs(5);
 
 /// Few hosts stand for a fleet here: no limit may be reached.
-const NO_LIMITS: [&str; 3] = [
+const NO_LIMITS: [&str; 4] = [
+    "limits.new_connections = 1000000",
     "limits.requests = 1000000",
     "limits.look_ups = 1000000",
     "limits.users = 1000000",

@@ -166,7 +166,12 @@ fn tls(text: &mut Writer, settings: &Settings, names: &Names) {
         "tcp-request connection reject if {{ fe_conn gt {} }}",
         limits.connections
     ));
-    text.line("tcp-request connection track-sc0 src table addresses");
+    text.note("One customer of a provider has 2^64 addresses of IPv6.");
+    text.line("tcp-request connection track-sc0 src,ipmask(32,64) table addresses");
+    text.line(format!(
+        "tcp-request connection reject if {{ sc_conn_rate(0,addresses) gt {} }}",
+        limits.new_connections
+    ));
     text.line(format!(
         "tcp-request connection reject if {{ sc_conn_cur(0,addresses) gt {} }}",
         limits.connections_per_address
@@ -599,7 +604,7 @@ fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
     for (name, table) in [
         (
             "addresses",
-            "type ipv6 size 100k expire 10m store conn_cur".to_owned(),
+            "type ipv6 size 100k expire 10m store conn_cur,conn_rate(10s)".to_owned(),
         ),
         (
             "certificates",

@@ -70,6 +70,8 @@ pub(crate) struct Limits {
     pub(crate) connections: u32,
     /// `connections_per_address`: open connections from one address, before and after the handshake.
     pub(crate) connections_per_address: u32,
+    /// `new_connections`: connections that one address makes in ten seconds.
+    pub(crate) new_connections: u32,
     /// `connections_per_host`: open connections of one certificate.
     pub(crate) connections_per_host: u32,
     /// `requests`: requests of one host in a minute.
@@ -138,6 +140,7 @@ const CA_FILE: Key<PathKind> = path("ca_file", None);
 
 const CONNECTIONS: Key<Number<u32>> = number("connections", 4000, 50_000);
 const CONNECTIONS_PER_ADDRESS: Key<Number<u32>> = number("connections_per_address", 1000, 50_000);
+const NEW_CONNECTIONS: Key<Number<u32>> = number("new_connections", 2000, 1_000_000);
 const CONNECTIONS_PER_HOST: Key<Number<u32>> = number("connections_per_host", 200, 50_000);
 const REQUESTS: Key<Number<u32>> = number("requests", 3000, 1_000_000);
 const LOOK_UPS: Key<Number<u32>> = number("look_ups", 600, 1_000_000);
@@ -206,6 +209,7 @@ fn names(table: &str) -> Vec<&'static str> {
         "limits" => &[
             "connections",
             "connections_per_address",
+            "new_connections",
             "connections_per_host",
             "requests",
             "look_ups",
@@ -505,6 +509,7 @@ fn limits<'a>(reader: &mut Reader<'a>, mut table: Table<'a>) -> Limits {
     let limits = Limits {
         connections: number(&CONNECTIONS),
         connections_per_address: number(&CONNECTIONS_PER_ADDRESS),
+        new_connections: number(&NEW_CONNECTIONS),
         connections_per_host: number(&CONNECTIONS_PER_HOST),
         requests: number(&REQUESTS),
         look_ups: number(&LOOK_UPS),
