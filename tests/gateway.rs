@@ -1230,6 +1230,37 @@ fn two_gateways_share_their_limits() {
     assert_eq!(words, ["limit", "", "", "limit", "limit"]);
 }
 
+#[test]
+fn the_port_of_the_peers_is_closed_for_other_addresses() {
+    let onelogin = Simulator::start();
+    let pki = Pki::new();
+    let [first, second] = ports();
+    let peers = format!(
+        "[[peers]]\nname = \"a\"\naddress = \"127.0.0.1:{first}\"\n[[peers]]\nname = \"b\"\naddress = \"127.0.0.2:{second}\""
+    );
+    let gateway = Gateway::before(&onelogin, &pki, &["name = \"a\"", &peers], &[]);
+    gateway.admin("show info");
+    let from = |address: &str| {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let address: SocketAddr = format!("{address}:0").parse().unwrap();
+        socket.bind(&address.into()).unwrap();
+        let to = SocketAddr::from(([127, 0, 0, 1], first));
+        socket.connect(&to.into()).unwrap();
+        socket.set_read_timeout(Some(LONG)).unwrap();
+        TcpStream::from(socket)
+    };
+    let mut peer = from("127.0.0.2");
+    // Closed, before there is anything to read.
+    let end = from("127.0.0.3").read(&mut [0]);
+    let is_waiting = end
+        .as_ref()
+        .is_err_and(|error| error.kind() == ErrorKind::WouldBlock);
+    assert!(!is_waiting && !matches!(end, Ok(1)), "{end:?}");
+    peer.set_nonblocking(true).unwrap();
+    let error = peer.read(&mut [0]).expect_err("it is open");
+    assert_eq!(error.kind(), ErrorKind::WouldBlock);
+}
+
 // The token, and OneLogin
 
 #[test]

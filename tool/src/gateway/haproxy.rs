@@ -52,6 +52,7 @@ struct Names {
     enrolling_users: String,
     socket: String,
     requests: String,
+    peers: String,
     token_map: String,
     onelogin_ca: String,
 }
@@ -68,6 +69,7 @@ impl Names {
             enrolling_users: optional(settings.enrolling_users.as_deref())?,
             socket: word(&settings.socket)?,
             requests: word(&settings.socket.with_file_name("requests.sock"))?,
+            peers: word(&settings.socket.with_file_name("peers.sock"))?,
             token_map: word(&settings.token_map)?,
             onelogin_ca: ca_file.map_or(Ok("@system-ca".to_owned()), word)?,
         })
@@ -630,17 +632,35 @@ fn tables(text: &mut Writer, settings: &Settings, names: &Names) {
         return;
     }
     let own = |name: &str| settings.name.as_deref() == Some(name);
+    text.section("frontend peers-port");
+    text.line("mode tcp");
+    let mut source = String::new();
+    for peer in settings.peers.iter().filter(|peer| own(&peer.name)) {
+        text.line(format!("bind {}", peer.address));
+        source = format!(" source {}", peer.address.ip());
+    }
+    text.note("A section of peers cannot refuse a connection. Idle ones of others would keep the gateways apart.");
+    let addresses = settings
+        .peers
+        .iter()
+        .map(|peer| peer.address.ip().to_string());
+    text.line(format!(
+        "tcp-request connection reject unless {{ src {} }}",
+        addresses.collect::<Vec<_>>().join(" ")
+    ));
+    text.line("timeout client 30s");
+    text.line("default_backend peers-socket");
+    text.section("backend peers-socket");
+    text.line("mode tcp");
+    text.line("timeout server 30s");
+    text.line(format!("server peers unix@{}", names.peers));
     text.section("peers gateways");
     let tls = format!(
         "ssl crt {} ca-file {} verify required",
         names.certificate, names.gateways_ca
     );
-    for peer in &settings.peers {
-        if own(&peer.name) {
-            text.line(format!("bind {} {tls}", peer.address));
-        }
-    }
-    text.line(format!("default-server {tls}"));
+    text.line(format!("bind unix@{} mode 660 {tls}", names.peers));
+    text.line(format!("default-server {tls}{source}"));
     for peer in &settings.peers {
         let address: Option<SocketAddr> = (!own(&peer.name)).then_some(peer.address);
         let address = address.map_or(String::new(), |address| format!(" {address}"));
