@@ -405,6 +405,12 @@ fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
     }
     assert_eq!(rows, tried);
     assert!(rows.len() > 30, "{}", rows.len());
+    // In the order of tests/hosts-table.sh.
+    for host in ["sshd", "sudo", "sudo-rs", "su", "login"] {
+        let start = format!("| {host} |");
+        let of_host = table.lines().filter(|line| line.starts_with(&start));
+        assert!(of_host.clone().count() > 1 && of_host.is_sorted(), "{host}");
+    }
 }
 
 #[test]
