@@ -162,6 +162,35 @@ fn r20_wrong_offline_codes_are_counted_apart_and_a_right_one_takes_back_its_own(
 }
 
 #[test]
+fn wrong_offline_codes_are_shown_and_reset() {
+    let (world, _) = outage(1);
+    set(&world, &["limits.failures = 4"]);
+    let tool = |words: &[&str]| run(at(&world.place, words), &[]);
+    let _ = login(&world, &[NO_CODE, NO_CODE, NO_CODE]).run();
+    let line = "wrong offline codes   3 in 600 s, 3 in 24 h; for each address 4 and 50\n";
+    has(&tool(&["status", NAME]).out, line);
+    let denied = login(&world, &[NO_CODE, NO_CODE]).run();
+    assert_eq!(reason(&denied), "too-many-codes");
+    let line = "4 in 24 h; for each address 4 and 50, used up for 1 of them\n";
+    has(&tool(&["status", NAME]).out, line);
+    let kept = tool(&["--json", "status", NAME]).json()["kept"].clone();
+    let counts = [
+        "wrong_offline_codes",
+        "wrong_offline_codes_today",
+        "offline_origins_used_up",
+    ];
+    assert_eq!(counts.map(|name| kept[name].as_u64().unwrap()), [4, 4, 1]);
+    has(
+        &tool(&["limits", "reset", NAME]).out,
+        "refused codes 0, wrong offline codes 4, look-ups 0.",
+    );
+    has(
+        &tool(&["status", NAME]).out,
+        "wrong offline codes   0 in 600 s",
+    );
+}
+
+#[test]
 fn r20_of_many_logins_with_one_code_at_the_same_time_one_gets_in() {
     let (world, codes) = outage(1);
     // Each writes its stack, which must not change while another one reads it.

@@ -120,7 +120,7 @@ fn after_a_reset_a_user_who_has_used_the_limits_up_gets_in() {
         ran.json(),
         json!({
             "user": NAME, "challenges": 0, "failures": 3, "unproven_failures": 0, "reserve": 0,
-            "look_ups": 0, "push_denied": false, "by": ran.json()["by"],
+            "wrong_offline_codes": 0, "look_ups": 0, "push_denied": false, "by": ran.json()["by"],
         })
     );
     assert!(ran.json()["by"].is_string());

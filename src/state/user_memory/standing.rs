@@ -1,11 +1,12 @@
 //! What counts for a user now, for the administrator, and taking it back.
 
 use super::counting::count;
-use super::counting::origins;
+use super::counting::{origins, place_of};
 use super::phone::is_phone_busy;
 use super::{LOOK_UPS, UserMemory, is_push_denied, minutes};
-use crate::login::NoState;
-use crate::state::expiring_files::{DAY, Folder, Kind, minute};
+use crate::login::{Limit, NoState};
+use crate::state::expiring_files::{DAY, Entry, Folder, Kind, minute};
+use std::collections::BTreeSet;
 
 /// How a user stands with the limits: what counts within the window, and within 24 hours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +19,10 @@ pub struct Standing {
     pub unproven_codes: [usize; 2],
     /// Codes and pushes of known origins beyond the limits, in 24 hours.
     pub reserve: usize,
+    /// Offline codes that were wrong, of all origins.
+    pub wrong_offline_codes: [usize; 2],
+    /// From how many origins no offline code is accepted now, because the limit is used up there.
+    pub offline_origins_used_up: usize,
     /// Look-ups within an hour that came to nothing.
     pub look_ups: usize,
     /// Why OneLogin is not asked about the user now.
@@ -104,6 +109,9 @@ impl UserMemory<'_> {
         let seen = self.local_folder()?.seen()?;
         let of = |kind: Kind| count(&seen, kind, kind.life(), minute);
         let proven = of(Kind::LookUp);
+        standing.wrong_offline_codes =
+            [window, DAY].map(|life| count(&seen, Kind::WrongOfflineCode, life, minute));
+        standing.offline_origins_used_up = self.offline_origins_used_up(&seen, minute);
         standing.look_ups = proven + of(Kind::UnprovenLookUp);
         standing.paused = if of(Kind::NothingToVerify) > 0 {
             Some(LookUpPause::NothingFound)
@@ -111,6 +119,16 @@ impl UserMemory<'_> {
             (proven >= LOOK_UPS).then_some(LookUpPause::TooMany)
         };
         Ok(standing)
+    }
+
+    fn offline_origins_used_up(&self, seen: &[Entry], minute: i64) -> usize {
+        let wrong = seen.iter().filter(|it| it.kind == Kind::WrongOfflineCode);
+        let origins: BTreeSet<_> = wrong.map(|entry| place_of(&entry.rest).0).collect();
+        let is_used_up = |origin: &&str| {
+            let of_it = seen.iter().filter(|it| place_of(&it.rest).0 == *origin);
+            self.free(Limit::OfflineCodes, of_it, minute).contains(&0)
+        };
+        origins.into_iter().filter(is_used_up).count()
     }
 
     /// Takes back what was counted of the user, whichever login counted it. For an admin alone. Used

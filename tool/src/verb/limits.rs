@@ -20,7 +20,7 @@ pub(crate) struct Options {
 
 #[derive(Subcommand)]
 enum What {
-    /// Reset what is counted for a user: challenges, refused codes, look-ups, a denied push
+    /// Reset what is counted for a user: challenges, refused codes, wrong offline codes, look-ups, a denied push
     #[command(
         after_help = "Not reset: denials of open SSH connections, used codes, a pending push.\n\
             If several local users share one OneLogin user, the limits of all of them are reset."
@@ -40,6 +40,7 @@ struct Document<'a> {
     failures: usize,
     unproven_failures: usize,
     reserve: usize,
+    wrong_offline_codes: usize,
     look_ups: usize,
     push_denied: bool,
     by: &'a str,
@@ -60,32 +61,50 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             codes: [_, failures],
             unproven_codes: [_, unproven],
             reserve,
+            wrong_offline_codes: [_, wrong_offline],
             look_ups,
             is_push_denied,
+            offline_origins_used_up: _,
             origins: _,
             paused: _,
             is_phone_busy: _,
         } = standing;
-        let counts = [challenges, failures, unproven, reserve, look_ups];
+        let counts = [
+            challenges,
+            failures,
+            unproven,
+            reserve,
+            wrong_offline,
+            look_ups,
+        ];
         (counts, is_push_denied)
     };
-    if counts(after) != ([0; 5], false) {
+    if counts(after) != ([0; 6], false) {
         return Err(Failure::new(format!(
             "the limits of {user} could not be reset, or a login of {user} is in progress; try again"
         )));
     }
-    let ([challenges, failures, unproven_failures, reserve, look_ups], push_denied) =
-        counts(before);
+    let (
+        [
+            challenges,
+            failures,
+            unproven_failures,
+            reserve,
+            wrong_offline_codes,
+            look_ups,
+        ],
+        push_denied,
+    ) = counts(before);
     let by = audit::admin();
     // The log must show why the counts do not add up.
     let line = format!(
-        "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} look-ups={look_ups} {}",
+        "limits reset {} challenges={challenges} failures={failures} unproven={unproven_failures} reserve={reserve} wrong-offline-codes={wrong_offline_codes} look-ups={look_ups} {}",
         pair("user", user),
         pair("by", &by),
     );
     audit::leave(Level::Notice, &line);
     context.console.say(&format!(
-        "The limits of {user} are reset. Removed: challenges {challenges}, refused codes {}, look-ups {look_ups}{}.",
+        "The limits of {user} are reset. Removed: challenges {challenges}, refused codes {}, wrong offline codes {wrong_offline_codes}, look-ups {look_ups}{}.",
         failures + unproven_failures + reserve,
         if push_denied { ", the pause after a denied push" } else { "" }
     ));
@@ -95,6 +114,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         failures,
         unproven_failures,
         reserve,
+        wrong_offline_codes,
         look_ups,
         push_denied,
         by: &by,

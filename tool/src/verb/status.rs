@@ -77,6 +77,10 @@ struct Figures {
     unproven_failures_today: usize,
     window_seconds: u64,
     reserve: usize,
+    wrong_offline_codes: usize,
+    wrong_offline_codes_today: usize,
+    /// From how many origins no offline code is accepted now.
+    offline_origins_used_up: usize,
     known_origins: usize,
     look_ups: usize,
     /// Why OneLogin is not asked about the user now.
@@ -182,6 +186,7 @@ impl Figures {
         let [challenges, challenges_today] = standing.challenges;
         let [failures, failures_today] = standing.codes;
         let [unproven_failures, unproven_failures_today] = standing.unproven_codes;
+        let [wrong_offline_codes, wrong_offline_codes_today] = standing.wrong_offline_codes;
         Ok(Self {
             challenges,
             challenges_limit: limits.challenges,
@@ -195,6 +200,9 @@ impl Figures {
             unproven_failures_today,
             window_seconds: limits.window.as_secs(),
             reserve: standing.reserve,
+            wrong_offline_codes,
+            wrong_offline_codes_today,
+            offline_origins_used_up: standing.offline_origins_used_up,
             known_origins: standing.origins,
             look_ups: standing.look_ups,
             look_ups_paused: standing.paused.map(LookUpPause::text),
@@ -242,6 +250,17 @@ impl Figures {
             }
             None => String::new(),
         };
+        let used_up = match self.offline_origins_used_up {
+            0 => String::new(),
+            count => format!(", used up for {count} of them"),
+        };
+        let offline = format!(
+            "{} in {window} s, {} in 24 h; for each address {} and {}{used_up}",
+            self.wrong_offline_codes,
+            self.wrong_offline_codes_today,
+            self.failures_limit,
+            self.failures_today_limit
+        );
         let origins = format!(
             "{}; extra tries from them in 24 h: {}",
             self.known_origins, self.reserve
@@ -262,6 +281,7 @@ impl Figures {
                 [self.unproven_failures, self.unproven_failures_today],
                 failures,
             ),
+            line("wrong offline codes", offline),
             line("known addresses", origins),
             line(
                 "look-ups",
