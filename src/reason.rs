@@ -21,6 +21,7 @@ const NO_FACTOR: &str =
 const NO_USER_OR_FACTOR: &str = "You have no OneLogin account, or no factor, that works on this host. Please tell your administrator.";
 const ENROLLED: &str = "Your OneLogin factor is set up. Log in again to use it.";
 const NO_REPLY: &str = "OneLogin cannot be reached. Try again later, or ask your administrator.";
+const WRONG_OFFLINE: &str = "OneLogin cannot be reached, and no valid offline code was typed. Each code works once. Log in again with another one.";
 const ASK_ADMIN: &str =
     "OneLogin verification does not work on this host. Please tell your administrator.";
 
@@ -125,7 +126,7 @@ reasons! {
         Interrupted "interrupted" Some(WRONG),
             "The user pressed Ctrl-C.",
             "Nothing to do.";
-        WrongOfflineCode "wrong-offline-code" Some(NO_REPLY),
+        WrongOfflineCode "wrong-offline-code" Some(WRONG_OFFLINE),
             "OneLogin gave no answer, and the user typed no valid offline code.",
             "An earlier line says why OneLogin gave no answer. To see the codes of the user, type `sudo pam-onelogin offline status USER`.";
         OfflineCodeKept "offline-code-kept" Some(ASK_ADMIN),

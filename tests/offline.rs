@@ -152,6 +152,8 @@ fn r20_wrong_offline_codes_are_counted_apart_and_a_right_one_takes_back_its_own(
     assert_eq!(world.kept("w-").len(), 0);
     let outcome = login(&world, &[NO_CODE, NO_CODE, NO_CODE]).run();
     assert_eq!(reason(&outcome), "wrong-offline-code");
+    let sentence = "OneLogin cannot be reached, and no valid offline code was typed. Each code works once. Log in again with another one.";
+    assert_eq!(outcome.texts(), [sentence]);
     assert_eq!(world.kept("w-").len(), 3);
     let outcome = login(&world, &[NO_CODE, &codes[1]]).run();
     assert_eq!(reason(&outcome), "too-many-codes");
