@@ -151,8 +151,8 @@ reasons! {
             "A push was denied on the phone in the last hour, and the user has no other device.",
             "Ask the user whether they caused that push; then run `pam-onelogin limits reset USER`.";
         TooManyLookUps "too-many-look-ups" Some(TOO_MANY),
-            "Within one hour, 20 look-ups of this user found nothing to verify.",
-            "Read the reason in the earlier lines of this user. The limit ends within one hour, or with `pam-onelogin limits reset USER`.";
+            "Within one hour, 20 look-ups of this user found nothing to verify, or could not be stored in `state_dir`.",
+            "Read the reason in the earlier lines of this user, and let `pam-onelogin check` say whether `state_dir` is full. The limit ends within one hour, or with `pam-onelogin limits reset USER`.";
         PhoneBusy "phone-busy" Some(BUSY),
             "The push, call or link of another login stayed pending during the whole login.",
             "Ask the user whether they started that login.";

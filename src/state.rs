@@ -39,6 +39,9 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How many entries [`State::tried`] makes: at least as many entries and folders as one login makes.
 const TRIED_ENTRIES: usize = 12;
 
+/// The size of the file that [`State::try_to_store`] writes, in bytes: more than a look-up or a token needs.
+const TRIED_BYTES: usize = 4096;
+
 /// How much of a folder is read at once, in bytes: more than the folder of a user holds.
 const FOLDER_BUFFER: usize = 32 << 10;
 
@@ -105,6 +108,15 @@ impl State {
             self.folder = Err(StateError(what));
         }
         self
+    }
+
+    /// Why no file can be stored. Counts are entries without content, so there may be room for them alone. For an admin's tool.
+    #[must_use]
+    pub fn try_to_store(&self) -> Option<StateError> {
+        let name = format!(".try.{}", gettid());
+        let error = self.write(&name, &[0; TRIED_BYTES]).err();
+        self.remove(&name);
+        error
     }
 
     /// No folder: nothing is kept, and nothing that was kept is believed.
@@ -522,6 +534,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let tried = state(&dir).tried();
         assert_eq!(tried.trouble(), None);
+        assert_eq!(tried.try_to_store(), None);
         assert_eq!(count(&tried), 0);
         let removed = state(&dir);
         std::fs::remove_dir(dir.path().join("state")).unwrap();

@@ -698,7 +698,7 @@ fn a_pause_of_look_ups_is_explained_with_its_length_and_the_command_that_ends_it
     }
     world.forget_what(|path| path.contains("/d-"));
     assert_eq!(login(), "too-many-look-ups");
-    let why = "20 look-ups of this user found nothing to verify";
+    let why = "20 look-ups of this user found nothing to verify, or could not be stored, so";
     let tested = run(at(&world.place, &["test", NAME]), &[]);
     let status = run(at(&world.place, &["status", NAME]), &[]);
     let checked = run(at(&world.place, &["check", NAME]), &[]);

@@ -399,6 +399,29 @@ fn where_no_entry_can_be_made_check_is_a_fault_and_users_says_that_no_user_can_l
     }
 }
 
+/// Counts need no block, so logins go on for a while.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn where_no_block_is_free_check_says_that_look_ups_cannot_be_stored() {
+    let world = world(&[]);
+    let state = world.place.state_path();
+    pam_host::place::make_folder(&state);
+    let state = state.to_str().unwrap();
+    let fill = "head -c 1m /dev/zero >$0/filler 2>/dev/null; ";
+    let under = |then| on_mounted(&world, state, "size=64k", then, &["--json", "check"]);
+    let find = |checked: &Ran| {
+        let document = checked.json();
+        let findings = document["findings"].as_array().unwrap();
+        let found = findings.iter().find(|found| found["id"] == "state-full");
+        found.cloned()
+    };
+    assert_eq!(find(&under("")), None);
+    let found = find(&under(fill)).expect("a finding");
+    assert_eq!(found["severity"], "fault");
+    has(found["what"].as_str().unwrap(), "No space left on device");
+    has(found["advice"].as_str().unwrap(), &format!("df -h {state}"));
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn where_the_folder_cannot_be_made_because_no_inode_is_free_check_is_a_fault() {

@@ -54,8 +54,8 @@ impl LookUpPause {
                     .to_owned()
             }
             Self::TooMany => format!(
-                "{LOOK_UPS} look-ups of this user found nothing to verify, so OneLogin is not asked again until the first of \
-                 them is one hour old"
+                "{LOOK_UPS} look-ups of this user found nothing to verify, or could not be stored, so OneLogin is not asked \
+                 again until the first of them is one hour old"
             ),
         }
     }

@@ -69,6 +69,9 @@ fn state(subject: &Subject<'_>, folder: &Path, findings: &mut Vec<Finding>) {
         );
         return;
     }
+    let no_room = no_room(folder, trusted);
+    let has_room = no_room.is_none();
+    findings.extend(no_room);
     let is_on_disk = is_on_disk(folder) == Some(true);
     if is_on_disk {
         findings.push(
@@ -90,7 +93,7 @@ fn state(subject: &Subject<'_>, folder: &Path, findings: &mut Vec<Finding>) {
         };
         findings.push(filled_by(shared, folder, advice));
     }
-    if is_on_disk || shared.is_some() {
+    if is_on_disk || shared.is_some() || !has_room {
         return;
     }
     let what = if folder.exists() {
@@ -115,6 +118,20 @@ fn full(folder: &Path) -> Option<String> {
     // A file system without a fixed number of inodes reports 0 of 0.
     let is_full = file_system.files() > 0 && file_system.files_free() == 0;
     is_full.then(|| format!("{}: no inode is free", folder.display()))
+}
+
+/// The finding about a file system that has room for counts, and none for look-ups and tokens.
+fn no_room(folder: &Path, trusted: Trusted) -> Option<Finding> {
+    if !folder.exists() {
+        return None;
+    }
+    let error = State::open(folder, trusted).try_to_store()?;
+    Some(
+        Finding::fault("state-full", format!("look-ups and tokens cannot be stored: {error}"))
+            .in_file(folder)
+            .why("each login asks OneLogin again, and after 20 logins of a user in an hour, the next ones are denied (reason=too-many-look-ups)")
+            .advice(advice_to_write(folder)),
+    )
 }
 
 /// What to type if this folder cannot be written.

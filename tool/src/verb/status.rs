@@ -285,7 +285,10 @@ impl Figures {
             line("known addresses", origins),
             line(
                 "look-ups",
-                format!("{} without a result in an hour{paused}", self.look_ups),
+                format!(
+                    "{} without a stored result in an hour{paused}",
+                    self.look_ups
+                ),
             ),
             line("push", phone.to_owned()),
             line("user, devices", cached),
