@@ -330,6 +330,22 @@ fn a_thousand_users_are_looked_up_at_the_pace_that_onelogin_wants() {
     assert!((2 * USERS..2 * USERS + 30).contains(&asked), "{asked}");
 }
 
+#[test]
+fn without_a_configuration_each_command_names_the_one_that_says_what_to_do() {
+    let world = world(&[]);
+    let path = world.place.config_path();
+    std::fs::remove_file(&path).unwrap();
+    let path = path.display();
+    let expected = format!(
+        "{path}: does not exist; to see what to do, type: sudo pam-onelogin --config {path} check"
+    );
+    for words in [&["users"][..], &["test", NAME], &["status"]] {
+        let ran = run(at(&world.place, words), &[]);
+        assert_eq!(ran.code, 1, "{words:?}");
+        has(&ran.err, &expected);
+    }
+}
+
 /// Makes folders until no inode is free.
 const FILL: &str = "i=0; while mkdir $0/filler-$i 2>/dev/null; do i=$((i+1)); done; ";
 

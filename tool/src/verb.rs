@@ -20,10 +20,11 @@ pub(crate) mod users;
 
 use crate::outcome::{Failure, with_sudo};
 use crate::ui::console::Console;
+use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, Loaded, load};
 use pam_onelogin::host::uids;
 use pam_onelogin::trust::Trusted;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What every verb gets.
 pub(crate) struct Context {
@@ -32,6 +33,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// The command that explains what is wrong with the configuration.
+    fn check_command(&self) -> String {
+        if self.config == Path::new(DEFAULT_CONFIG) {
+            return "sudo pam-onelogin check".to_owned();
+        }
+        format!("sudo pam-onelogin --config {} check", self.config.display())
+    }
+
     /// The configuration, read as the module reads it.
     pub(crate) fn load(&self) -> Result<Loaded, Failure> {
         load(&self.config, Trusted::of(uids())).map_err(|error| match error {
@@ -39,6 +48,15 @@ impl Context {
                 &self.config,
                 "only root may read this file; run the command with sudo",
             ),
+            LoadError::Faults(_) if self.config.try_exists().is_ok_and(|exists| !exists) => {
+                Failure::at(
+                    &self.config,
+                    format!(
+                        "does not exist; to see what to do, type: {}",
+                        self.check_command()
+                    ),
+                )
+            }
             LoadError::Faults(faults) => {
                 let sentences = faults.iter().map(ToString::to_string);
                 Failure(sentences.map(|it| with_sudo(&it)).collect())
