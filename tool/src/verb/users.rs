@@ -50,7 +50,7 @@ struct Counts {
     enroll: usize,
     exempt: usize,
     denied: usize,
-    /// The users who were not checked because OneLogin does not answer.
+    /// The users who were not checked because OneLogin gave no usable answer.
     not_asked: usize,
 }
 
@@ -205,7 +205,9 @@ impl Counts {
         match self.not_asked {
             0 => String::new(),
             count => {
-                format!(", {count} not checked: OneLogin does not answer; type: pam-onelogin check")
+                format!(
+                    ", {count} not checked: OneLogin gave no usable answer; type: sudo pam-onelogin check"
+                )
             }
         }
     }
