@@ -789,6 +789,13 @@ fn an_outage_is_rehearsed_without_a_network_for_one_command_alone() {
         assert!(ran.err.contains(text), "{text}: {}", ran.err);
     }
     assert!(ran.out.contains("reason=no-connection"), "{}", ran.out);
+    let none_typed = "No offline code was typed; alice has 2.";
+    assert!(ran.err.contains(none_typed), "{}", ran.err);
+    // The cause is the rehearsal, so there is nothing to find out.
+    let ran = tool::run(tool::tool(&["test", "--offline", "dave"]), &[]);
+    let advice = "In an outage, dave cannot log in. To issue offline codes, type: sudo pam-onelogin offline issue dave";
+    assert!(ran.err.contains(advice), "{}", ran.err);
+    assert!(!ran.err.contains("To find the cause"), "{}", ran.err);
     let ran = rehearsal(&[&codes[0]]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert!(

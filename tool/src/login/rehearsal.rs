@@ -1,6 +1,6 @@
 //! `test --offline`: an outage of OneLogin for this process alone, and who could log in during it.
 
-use crate::login::outlook::{Prediction, request, subject};
+use crate::login::outlook::{Prediction, request, subject, word};
 use crate::outcome::Failure;
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -25,6 +25,19 @@ pub(crate) struct Way {
     /// For people.
     #[serde(skip)]
     pub(crate) text: String,
+}
+
+impl Way {
+    /// What to do for this user, who did not get in.
+    pub(crate) fn advice(&self, user: &str) -> String {
+        match self.codes {
+            0 => format!(
+                "In an outage, {user} cannot log in. To issue offline codes, type: sudo pam-onelogin offline issue {}",
+                word(user)
+            ),
+            count => format!("No offline code was typed; {user} has {count}."),
+        }
+    }
 }
 
 /// Takes the network away from this process, and from no other one.

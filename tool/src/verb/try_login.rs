@@ -102,10 +102,12 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         )));
     }
     let subject = subject.ok();
-    let ways = if options.offline {
-        Some(rehearse(console, &loaded)?)
+    let (ways, way) = if options.offline {
+        let ways = rehearse(console, &loaded)?;
+        let way = rehearsal::ways(&loaded, std::iter::once(&options.user)).pop();
+        (Some(ways), way)
     } else {
-        None
+        (None, None)
     };
     let unhidden = Recorder::unhidden(&options.user, subject.as_ref());
     if let (Some(_), Some(name)) = (&output, unhidden) {
@@ -147,7 +149,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     }
     let code = format!("{:?}", verdict.code);
     let line = format!("{line}\nThe module would return {code}.");
-    conclude(console, options, &decision, &verdict, &line);
+    conclude(console, options, &decision, &verdict, &line, way.as_ref());
     console.document(&Document {
         user: clean(&options.user, PROMPT_CHARS),
         service: clean(&options.service, PROMPT_CHARS),
@@ -287,13 +289,14 @@ fn introduce(
     }
 }
 
-/// Shows the result, and what to type next.
+/// Shows the result, and what to type next; in a rehearsal by the `way` of this user.
 fn conclude(
     console: &Console,
     options: &Options,
     decision: &Decision,
     verdict: &Verdict,
     line: &str,
+    way: Option<&Way>,
 ) {
     for remark in &decision.remarks {
         console.note(&paint(Paint::Warning, remark));
@@ -304,7 +307,12 @@ fn conclude(
     if verdict.is_denial() {
         console.say(&paint(Paint::Bad, line));
         let user = clean(&options.user, PROMPT_CHARS);
-        if let Some(advice) = Prediction::of_end(&decision.report.outcome).advice(&user) {
+        let outcome = &decision.report.outcome;
+        let advice = match way {
+            Some(way) if matches!(outcome, Outcome::Unavailable(_)) => Some(way.advice(&user)),
+            _ => Prediction::of_end(outcome).advice(&user),
+        };
+        if let Some(advice) = advice {
             console.note(&advice);
         }
     } else {
