@@ -70,7 +70,7 @@ fn for_machines_it_is_one_document_with_counts() {
     assert_eq!(
         *entry(&document, NAME),
         json!({"user": NAME, "verdict": "pass", "reason": null, "detail": null, "onelogin_id": "1001",
-            "factors": ["push", "totp"]})
+            "factors": ["push", "totp"], "limits": []})
     );
     assert_eq!(entry(&document, "bin")["verdict"], "enroll");
     let counts =

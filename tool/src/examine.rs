@@ -10,6 +10,7 @@ mod directory;
 mod found_by;
 mod gateway;
 mod identity;
+pub(crate) mod limits;
 mod module;
 mod named_stack;
 mod names;
@@ -51,9 +52,10 @@ const EXAMINERS: &[(Examiner, bool)] = &[
     (found_by::examine, false),
     (module::examine, true),
     (system::examine, true),
-    (offline::examine, true),
     (proof::examine, false),
     (onelogin::examine, true),
+    (offline::examine, true),
+    (limits::examine, true),
 ];
 
 /// All findings about a host.

@@ -5,10 +5,8 @@ use crate::examine::config::place_of;
 use crate::examine::replies::Replies;
 use crate::examine::subject::Subject;
 use crate::examine::{credential, network};
-use crate::login::outlook::word;
-use crate::login::stored::Stored;
 use crate::ui::finding::Finding;
-use pam_onelogin::config::file::{Loaded, load};
+use pam_onelogin::config::file::load;
 use pam_onelogin::host::uids;
 use pam_onelogin::onelogin::http::{Http, certificate_end};
 use pam_onelogin::trust::Trusted;
@@ -39,28 +37,6 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     let mut replies = Replies::of(&mut http);
     credential::examine(subject, &loaded, &mut replies, findings);
-    if let Some(name) = subject.user {
-        paused(name, &loaded, findings);
-    }
     replies.clock(findings);
     replies.dialect(findings);
-}
-
-/// Logins of this user do not ask OneLogin for some time, whatever it would say now.
-fn paused(name: &str, loaded: &Loaded, findings: &mut Vec<Finding>) {
-    let standing = Stored::of(name, loaded).and_then(|stored| stored.standing());
-    let Some(pause) = standing.ok().and_then(|standing| standing.paused) else {
-        return;
-    };
-    findings.push(
-        Finding::warning(
-            "look-up-paused",
-            format!("logins of {name} are denied for now without asking OneLogin"),
-        )
-        .why(pause.text())
-        .advice(format!(
-            "to let the next login ask at once, type: sudo pam-onelogin limits reset {}",
-            word(name)
-        )),
-    );
 }

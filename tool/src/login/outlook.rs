@@ -236,9 +236,9 @@ impl Prediction {
     }
 
     /// What to type next, for this user.
-    pub(crate) fn advice(&self, user: &str) -> Option<String> {
+    pub(crate) fn advice(&self, name: &str) -> Option<String> {
         let reason = self.reason.unwrap_or_default();
-        let user = word(user);
+        let user = word(name);
         Some(match self.next {
             Next::Nothing => return None,
             Next::Answer => "No answer was typed: run this at a terminal.".to_owned(),
@@ -246,9 +246,7 @@ impl Prediction {
                 format!("To find the cause, type: sudo pam-onelogin check --user {user}")
             }
             Next::Enroll => format!("To enrol a factor, type: sudo pam-onelogin enroll {user}"),
-            Next::Reset => {
-                format!("To reset the limits, type: sudo pam-onelogin limits reset {user}")
-            }
+            Next::Reset => format!("First {}", ask_first(name)),
             Next::EndPause(pause) => format!(
                 "Paused: {}. To ask at once, type: sudo pam-onelogin limits reset {user}",
                 pause.text()
@@ -341,6 +339,15 @@ impl Word {
             Self::Denied => Paint::Bad,
         }
     }
+}
+
+/// What to do before the limits of a user are reset, and how to reset them.
+pub(crate) fn ask_first(user: &str) -> String {
+    format!(
+        "ask {user} whether these logins were their own; if not, someone else has their key or password: change it first; then \
+         to reset the limits, type: sudo pam-onelogin limits reset {}",
+        word(user)
+    )
 }
 
 /// A name as one word of a shell: a directory's names may be anything.

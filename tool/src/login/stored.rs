@@ -103,6 +103,12 @@ impl<'a> Stored<'a> {
     }
 }
 
+/// Whether a limit is used up: of the counts and the limits, the first is within the window, the second within 24 hours.
+pub(crate) fn is_used_up(counts: [usize; 2], most: [u32; 2]) -> bool {
+    let mut pairs = counts.into_iter().zip(most);
+    pairs.any(|(count, most)| u32::try_from(count).is_ok_and(|count| count >= most))
+}
+
 /// The private files; they are not created if they do not exist.
 pub(crate) fn state(loaded: &Loaded) -> State {
     let folder = &loaded.config.state_dir;

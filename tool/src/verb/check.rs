@@ -347,7 +347,7 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
     if options.offline || options.config_only {
         return format!("{next}: {tool} check");
     }
-    if has(&["user", "look-up-paused"]) {
+    if has(&["user", "look-up-paused", "limit-used-up"]) {
         return format!("Next: do what the warning about this user says, then type: {this}");
     }
     let user = options.user().map(str::to_owned).or_else(plain_caller);
@@ -462,6 +462,11 @@ mod tests {
         assert_eq!(
             next_after(&["sshd"], &[right, other]),
             "Next: correct the faults, then type: sudo pam-onelogin check sshd"
+        );
+        let used_up = Finding::warning("limit-used-up", "");
+        assert_eq!(
+            next_after(&["alice"], &[used_up]),
+            "Next: do what the warning about this user says, then type: sudo pam-onelogin check alice"
         );
         let not_root = Finding::fault("unprivileged", "").advice(AS_ROOT);
         assert_eq!(

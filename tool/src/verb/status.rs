@@ -6,7 +6,7 @@ use crate::host::user_selection::user_names;
 use crate::login::decisions::{Decision, Decisions};
 use crate::login::observed::ObserveMode;
 use crate::login::outlook::word;
-use crate::login::stored::{Stored, state};
+use crate::login::stored::{Stored, is_used_up, state};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Paint, paint};
 use crate::verb::Context;
@@ -217,8 +217,7 @@ impl Figures {
         let window = self.window_seconds;
         let line = |what: &str, text: String| format!("  {what:<22}{text}");
         let of = |what: &str, [count, today]: [usize; 2], [most, most_today]: [u32; 2]| {
-            let is_full = |count: usize, most: u32| u32::try_from(count).is_ok_and(|it| it >= most);
-            let used_up = if is_full(count, most) || is_full(today, most_today) {
+            let used_up = if is_used_up([count, today], [most, most_today]) {
                 ", used up"
             } else {
                 ""

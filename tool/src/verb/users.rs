@@ -1,11 +1,13 @@
 //! `users`: which users could log in, are exempt or would be denied, before a service is enabled.
 
+use crate::examine::limits;
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::{UserSelection, members_on};
 use crate::login::observed::ObserveMode;
 use crate::login::outlook::{FailureStreak, Outlook, Prediction, Word, announce, fresh};
 use crate::outcome::{Exit, Failure};
 use crate::ui::console::{Console, Paint, paint};
+use crate::ui::finding::Finding;
 use crate::verb::Context;
 use clap::Args;
 use pam_onelogin::clock::unix_now;
@@ -14,7 +16,7 @@ use pam_onelogin::host::uids;
 use pam_onelogin::login::{Beginning, Preview};
 use pam_onelogin::onelogin::http::Http;
 use pam_onelogin::state::State;
-use pam_onelogin::text::{PROMPT_CHARS, clean};
+use pam_onelogin::text::{LOG_CHARS, PROMPT_CHARS, clean};
 use pam_onelogin::trust::Trusted;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -62,6 +64,8 @@ struct Entry {
     detail: Option<String>,
     onelogin_id: Option<String>,
     factors: Vec<&'static str>,
+    /// Limits that are used up, and a denied push, as sentences.
+    limits: Vec<String>,
 }
 
 /// Checks each user. Nothing is activated.
@@ -111,7 +115,11 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
             continue;
         }
         counts.count(prediction.word);
-        let entry = Entry::of(name, &preview, &prediction);
+        let limits = match prediction.word {
+            Word::Pass => limits::of(name, &loaded),
+            Word::Enroll | Word::Exempt | Word::Denied => Vec::new(),
+        };
+        let entry = Entry::of(name, &preview, &prediction, limits);
         entry.show(console, prediction.word, widest.unwrap_or(0));
         users.push(entry);
     }
@@ -139,7 +147,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
 }
 
 impl Entry {
-    fn of(name: &str, preview: &Preview, prediction: &Prediction) -> Self {
+    fn of(name: &str, preview: &Preview, prediction: &Prediction, limits: Vec<Finding>) -> Self {
         let mut factors = Vec::new();
         if let Beginning::Menu(menu) = &preview.beginning {
             factors.extend(menu.devices().iter().map(|device| device.factor.word()));
@@ -155,6 +163,10 @@ impl Entry {
                 .as_ref()
                 .map(|id| id.as_str().to_owned()),
             factors,
+            limits: limits
+                .into_iter()
+                .map(|found| clean(&found.what, LOG_CHARS))
+                .collect(),
         }
     }
 
@@ -164,7 +176,10 @@ impl Entry {
             let facts = [reason, self.detail.clone()];
             facts.into_iter().flatten().collect::<Vec<_>>().join(", ")
         } else {
-            self.factors.join(", ")
+            let limits = self.limits.iter().map(String::as_str);
+            let factors = self.factors.join(", ");
+            let parts: Vec<_> = std::iter::once(factors.as_str()).chain(limits).collect();
+            parts.join("; ")
         };
         let verdict = paint(word.paint(), &format!("{:6}", self.verdict));
         let line = format!("{:widest$}  {verdict}  {facts}", self.user);
