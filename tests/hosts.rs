@@ -645,6 +645,13 @@ fn r20_sshd_and_sudo_let_in_by_an_offline_code_once() {
     let (mut scene, codes) = with_offline_codes(2);
     let sshd = scene.sshd("sshd-key");
     scene.simulator.stop();
+    // With a code, sudo works.
+    let checked = tool::run(tool::tool(&["--json", "check", "alice"]), &[]).out;
+    assert!(
+        checked.contains("alice has 2 offline codes and can log in"),
+        "{checked}"
+    );
+    assert!(!checked.contains("sudo does not work"), "{checked}");
     let mut client = sshd.client_with_key("alice");
     client.expect(OFFLINE);
     client.line(&codes[0]);

@@ -403,6 +403,29 @@ fn check_names_who_runs_out_of_codes_and_files_that_do_not_work() {
 }
 
 #[test]
+fn check_says_in_an_outage_who_can_log_in_with_an_offline_code() {
+    let (world, _) = outage(2);
+    let why = |words: &[&str]| {
+        let words = [&["--json", "check"], words].concat();
+        let document = run(at(&world.place, &words), &[]).json();
+        let findings = document["findings"].as_array().unwrap().clone();
+        let part = |id: &str, part: &str| {
+            let found = findings.iter().find(|found| found["id"] == id).unwrap();
+            found[part].as_str().unwrap().to_owned()
+        };
+        // It needs a login with OneLogin.
+        let issue = "when OneLogin answers again, type: ";
+        has(&part("offline-codes-few", "advice"), issue);
+        part("no-connection", "why")
+    };
+    let without = "and can log in with one; without one, logins are denied (reason=no-connection)";
+    let expected = format!("nobody has 2 offline codes {without}");
+    assert_eq!(why(&[NAME]), expected);
+    assert_eq!(why(&[]), format!("1 user has offline codes {without}"));
+    assert_eq!(why(&["root"]), "logins are denied (reason=no-connection)");
+}
+
+#[test]
 fn files_of_others_in_the_folder_of_all_codes_do_not_matter() {
     let world = world();
     issue(&world, 1);

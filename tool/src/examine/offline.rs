@@ -4,9 +4,10 @@ use crate::examine::subject::Subject;
 use crate::host::dates::day_of;
 use crate::login::offline_codes::{Codes, of_all};
 use crate::login::outlook::word;
-use crate::ui::finding::Finding;
+use crate::ui::finding::{Finding, Severity};
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::host::uids;
+use std::collections::BTreeMap;
 
 /// With so many codes or fewer, a user needs new ones soon.
 const FEW: usize = 2;
@@ -14,7 +15,31 @@ const FEW: usize = 2;
 /// So long before the end a warning comes, in seconds.
 const SOON: u64 = 14 * 24 * 3600;
 
-/// Looks at the codes of all users.
+/// Faults of the way to OneLogin, and of OneLogin: with them a login asks for an offline code.
+const OUTAGE: [&str; 7] = [
+    "gateway-refused",
+    "name-server",
+    "no-connection",
+    "no-such-host",
+    "onelogin-down",
+    "rate-limited",
+    "timeout",
+];
+
+/// Whether a login asks a user with codes for one, because of this fault.
+pub(super) fn is_outage(finding: &Finding) -> bool {
+    finding.severity == Severity::Fault && OUTAGE.contains(&finding.id)
+}
+
+/// Whether some user has codes that work.
+pub(super) fn is_usable(subject: &Subject<'_>) -> bool {
+    let config = subject.settings.as_ref();
+    let config = config.filter(|config| config.offline && subject.machine.is_this());
+    let users = config.and_then(|config| of_all(config).ok());
+    users.is_some_and(|users| users.values().any(|codes| codes.usable > 0))
+}
+
+/// Looks at the codes of all users, after OneLogin was looked at.
 pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let Some(config) = subject
         .settings
@@ -56,18 +81,25 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         }
         return;
     }
+    let is_down = findings.iter().any(is_outage);
     if users.is_empty() {
         findings.push(
             Finding::note(
                 "offline-codes-none",
                 "offline = true, and no user has offline codes",
             )
-            .advice("type: sudo pam-onelogin offline issue USER"),
+            .advice(issue("USER", is_down)),
         );
+    }
+    if let Some(who) = who_can_log_in(&users, subject.user) {
+        for finding in findings.iter_mut().filter(|finding| is_outage(finding)) {
+            let why = finding.why.iter();
+            finding.why = why.map(|why| format!("{who}; without one, {why}")).next();
+        }
     }
     for (user, codes) in &users {
         findings.extend(match user {
-            Some((user, _)) => findings_of(codes, user, unix_now()),
+            Some((user, _)) => findings_of(codes, user, unix_now(), is_down),
             None => vec![
                 Finding::warning("offline-files", "some files are not offline codes")
                     .in_file(&config.offline_dir)
@@ -78,9 +110,42 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-fn findings_of(codes: &Codes, user: &str, now: u64) -> Vec<Finding> {
+/// Who has codes for an outage: this user, or how many users.
+fn who_can_log_in(
+    users: &BTreeMap<Option<(String, u32)>, Codes>,
+    user: Option<&str>,
+) -> Option<String> {
+    let usable = users.iter().filter(|(_, codes)| codes.usable > 0);
+    let is_it =
+        |name: &str, of: &Option<(String, u32)>| of.as_ref().is_some_and(|(it, _)| it == name);
+    let who = match (user, usable.clone().count()) {
+        (Some(name), _) => {
+            let (_, codes) = usable.clone().find(|(of, _)| is_it(name, of))?;
+            match codes.usable {
+                1 => format!("{name} has 1 offline code"),
+                count => format!("{name} has {count} offline codes"),
+            }
+        }
+        (None, 0) => return None,
+        (None, 1) => "1 user has offline codes".to_owned(),
+        (None, count) => format!("{count} users have offline codes"),
+    };
+    Some(format!("{who} and can log in with one"))
+}
+
+/// How to issue codes: the user must log in with OneLogin first.
+fn issue(user: &str, is_down: bool) -> String {
+    let when = if is_down {
+        "when OneLogin answers again, "
+    } else {
+        ""
+    };
+    format!("{when}type: sudo pam-onelogin offline issue {user}")
+}
+
+fn findings_of(codes: &Codes, user: &str, now: u64, is_down: bool) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let issue = format!("type: sudo pam-onelogin offline issue {}", word(user));
+    let issue = issue(&word(user), is_down);
     if codes.not_valid > 0 {
         findings.push(
                 Finding::warning(
@@ -126,7 +191,7 @@ mod tests {
             end: Some(end),
             ..Codes::default()
         };
-        let findings = findings_of(&codes, "alice", 1000);
+        let findings = findings_of(&codes, "alice", 1000, false);
         findings.iter().map(|finding| finding.id).collect()
     }
 

@@ -1,6 +1,7 @@
 //! A host whose sudo denies every login: what to do there is done in a root shell, and no command begins with sudo.
 
 use crate::examine::named_stack::{NamedStack, read};
+use crate::examine::offline;
 use crate::examine::stacks::lets_in;
 use crate::examine::subject::Subject;
 use crate::ui::finding::{Finding, Severity};
@@ -34,9 +35,11 @@ const DENY_ALL: [&str; 24] = [
     "unsafe-tenant",
 ];
 
-/// Whether the module denies every login because of this fault.
-fn denies_all(finding: &Finding) -> bool {
-    finding.severity == Severity::Fault && DENY_ALL.contains(&finding.id)
+/// Whether the module denies every login because of this fault; with an offline code, a login succeeds in an outage.
+fn denies_all(subject: &Subject<'_>, finding: &Finding) -> bool {
+    finding.severity == Severity::Fault
+        && DENY_ALL.contains(&finding.id)
+        && !(offline::is_outage(finding) && offline::is_usable(subject))
 }
 
 /// Whether the module denies every login through a stack that has this line.
@@ -62,7 +65,7 @@ fn uses_it(subject: &Subject<'_>, stack: &NamedStack) -> bool {
 
 /// Whether every login through this stack is denied, by the stack or because of one of these findings.
 fn is_denied(subject: &Subject<'_>, stack: &NamedStack, findings: &[Finding]) -> bool {
-    let by_module = |finding| denies_all(finding) || denies_through(finding, stack);
+    let by_module = |finding| denies_all(subject, finding) || denies_through(finding, stack);
     !lets_in(subject, stack) || uses_it(subject, stack) && findings.iter().any(by_module)
 }
 
@@ -101,7 +104,7 @@ pub(super) fn without_sudo(subject: &Subject<'_>, findings: &mut [Finding]) {
     for finding in findings {
         let is_cause = finding.severity == Severity::Fault
             && sudo.as_ref().is_some_and(|sudo| is_in(finding, sudo))
-            || calls_us && denies_all(finding);
+            || calls_us && denies_all(subject, finding);
         let Some(advice) = &mut finding.advice else {
             continue;
         };
