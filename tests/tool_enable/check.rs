@@ -120,8 +120,8 @@ fn files_that_are_weaker_than_the_running_sshd_are_corrected_before_sshd_reads_t
     );
     write_stack(&scene);
     behind_a_key(&scene, &sshd, CODE);
-    let first = "         do     do not reload sshd yet; first write \"AuthenticationMethods \
-                 publickey,keyboard-interactive\" and \"KbdInteractiveAuthentication yes\"";
+    let first = |what: &str| format!("         do     do not reload sshd yet; first {what}");
+    let methods = "write \"AuthenticationMethods publickey,keyboard-interactive\"";
     let then = format!("; then type: sudo kill -HUP {}\n", sshd.pid());
 
     // The first methods differ.
@@ -132,12 +132,17 @@ fn files_that_are_weaker_than_the_running_sshd_are_corrected_before_sshd_reads_t
     let why = "by the files, publickey alone is enough to log in; the running sshd still uses what it read \
                before, with fewer first methods (publickey at ";
     assert!(said.contains(why), "{said}");
-    assert!(said.contains(first) && said.contains(&then), "{said}");
+    assert!(
+        said.contains(&first(methods)) && said.contains(&then),
+        "{said}"
+    );
     assert!(!said.contains("until it reads them"), "{said}");
     assert!(!said.contains("do     type: sudo kill"), "{said}");
 
     // They are the same, but a key alone is enough after the next start.
     write(&scene, SETTINGS, KEY_ALONE);
+    let prompts =
+        format!("replace line 2 of {SETTINGS} by \"KbdInteractiveAuthentication yes\"; {methods}");
     let said = checked(&[]);
     let warning = format!(
         "warning  this file has changed since the running sshd read its settings\n         where  {SETTINGS}\n"
@@ -145,7 +150,10 @@ fn files_that_are_weaker_than_the_running_sshd_are_corrected_before_sshd_reads_t
     assert!(said.contains(&warning), "{said}");
     let why = "by the files, publickey alone is enough to log in; the running sshd may still need the second factor, until it reads them";
     assert!(said.contains(why), "{said}");
-    assert!(said.contains(first) && said.contains(&then), "{said}");
+    assert!(
+        said.contains(&first(&prompts)) && said.contains(&then),
+        "{said}"
+    );
     assert!(!said.contains("do     type: sudo kill"), "{said}");
     fresh_codes();
     behind_a_key(&scene, &sshd, CODE);

@@ -175,7 +175,8 @@ fn after_correction(
         // The command reloads sshd itself.
         (Some(_), Some(advice)) => format!("do not reload sshd by hand; {advice}"),
         (Some(WayPastPam { closed_by, .. }), None) => {
-            format!("do not reload sshd yet; first {closed_by}; then {reload}")
+            let first = subject.sshd.closing(closed_by);
+            format!("do not reload sshd yet; first {first}; then {reload}")
         }
     }
 }

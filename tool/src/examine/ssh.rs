@@ -4,9 +4,9 @@ use crate::examine::break_glass;
 use crate::examine::named_stack::{NamedStack, asks, has_factor, has_strict_factor, read};
 use crate::examine::subject::Subject;
 use crate::sshd::config::{Block, EXEMPT, Said, Sshd, View};
-use crate::sshd::effective::BOTH;
+use crate::sshd::effective::{BOTH, USE_PAM};
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{hides_prompts, method, switch};
+use crate::sshd::methods::{KEY, hides_prompts, method, switch};
 use crate::ui::finding::{Finding, Place, Severity, UNKNOWN};
 use std::time::Duration;
 
@@ -56,7 +56,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     limits(subject, &global, findings);
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
-        let is_line = |advice: &&mut String| advice.starts_with("write ");
+        let is_line = |advice: &&mut String| advice.contains("write \"");
         let advice = finding.advice.as_mut().filter(is_line);
         if let (true, Some(advice)) = (place.path != *path, advice) {
             advice.push_str(
@@ -97,7 +97,7 @@ fn ways_in(
                 .of(global.place(Keyword::UsePam))
                 .opens_to("users of ssh")
                 .why("a key or a password alone is enough to log in")
-                .advice("write \"UsePAM yes\""),
+                .advice(global.advice(&USE_PAM)),
         );
     }
     if let Some(advice) = subject.lost_settings() {
@@ -236,7 +236,7 @@ fn methods(
             )
             .of(keyword.and_then(|keyword| view.place(keyword)).or(place))
             .why("each list in AuthenticationMethods has a method that is off")
-            .advice(BOTH),
+            .advice(view.advice(&BOTH)),
         );
         return;
     }
@@ -270,7 +270,7 @@ fn methods(
         } else {
             continue;
         };
-        findings.push(finding.of(place.clone()).advice(BOTH));
+        findings.push(finding.of(place.clone()).advice(view.advice(&BOTH)));
     }
     root_login(view, &lists, findings);
 }
@@ -314,7 +314,7 @@ fn password(
                 .of(view.place(Keyword::Kerberos))
                 .opens_to("users of ssh")
                 .why(why)
-                .advice("write \"KerberosAuthentication no\" and \"PasswordAuthentication no\""),
+                .advice(view.advice(&["KerberosAuthentication no", NO_PASSWORD])),
         );
         return;
     } else if is_bare && subject.exempts() {
@@ -334,10 +334,9 @@ fn password(
                 .place(Keyword::Password)
                 .or_else(|| view.place(Keyword::Methods)))
             .advice(if is_only {
-                "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
-                 \"PasswordAuthentication no\""
+                view.advice(&[KEY, NO_PASSWORD])
             } else {
-                "write \"PasswordAuthentication no\""
+                view.advice(&[NO_PASSWORD])
             }),
     );
 }
@@ -362,10 +361,15 @@ fn options(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
+/// The setting that turns the method `password` off.
+const NO_PASSWORD: &str = "PasswordAuthentication no";
+
 /// Times and tries.
 fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
     let wait = subject.login_timeout();
     let grace = view.value(Keyword::GraceTime);
+    let enough = (wait.as_secs() + 60).max(120);
+    let enough = view.advice(&[&format!("LoginGraceTime {enough}")]);
     match seconds(grace) {
         Some(0) => {}
         Some(grace) if Duration::from_secs(grace) > wait => {}
@@ -379,13 +383,13 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
                 "sshd ends the login before pam_onelogin does (login_timeout, {} seconds)",
                 wait.as_secs()
             ))
-            .advice("write \"LoginGraceTime 120\""),
+            .advice(enough),
         ),
         None => findings.push(
             Finding::warning("sshd-grace", "sshd: LoginGraceTime is not a valid time")
                 .of(view.place(Keyword::GraceTime))
                 .why("sshd does not start with it")
-                .advice("write \"LoginGraceTime 120\""),
+                .advice(enough),
         ),
     }
     if let Ok(tries @ 0..=2) = view.value(Keyword::MaxTries).parse::<u32>() {
@@ -396,7 +400,7 @@ fn limits(subject: &Subject<'_>, view: &View<'_>, findings: &mut Vec<Finding>) {
                     "every key that sshd rejects counts as a try: a client with several keys may \
                      never get a prompt for the code",
                 )
-                .advice("write \"MaxAuthTries 6\""),
+                .advice(view.advice(&["MaxAuthTries 6"])),
         );
     }
 }

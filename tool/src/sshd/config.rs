@@ -121,6 +121,14 @@ impl Sshd {
         [self.global()].into_iter().chain(blocks)
     }
 
+    /// How to make sshd use these lines: for all users, or else in the first `Match` block that says otherwise.
+    pub(crate) fn closing(&self, lines: &[&str]) -> String {
+        let mut advices = self.views().map(|view| view.advice(lines));
+        advices
+            .find(|advice| !advice.is_empty())
+            .unwrap_or_default()
+    }
+
     /// Whether a file cannot be read, or the includes are endless.
     pub(crate) fn cannot_be_told(&self) -> bool {
         self.is_in_part || self.is_endless()
@@ -216,6 +224,18 @@ impl Said<'_> {
     pub(crate) fn is_on(&self) -> bool {
         is_yes(self.value)
     }
+
+    /// Its line, in words.
+    pub(crate) fn line(&self) -> String {
+        let path = self.place.path.display();
+        let line = self.place.line.unwrap_or_default();
+        format!("line {line} of {path}")
+    }
+
+    /// What to write in place of its line.
+    pub(crate) fn replace(&self, line: &str) -> String {
+        format!("replace {} by \"{line}\"", self.line())
+    }
 }
 
 impl Block {
@@ -244,6 +264,27 @@ impl<'a> View<'a> {
 
     pub(crate) fn is_on(&self, keyword: Keyword) -> bool {
         is_yes(self.value(keyword))
+    }
+
+    /// How to make sshd use these lines: the first value counts, so a line that sets another one is replaced.
+    pub(crate) fn advice(&self, lines: &[&str]) -> String {
+        let mut replaced = Vec::new();
+        let mut added = Vec::new();
+        for line in lines {
+            let (name, wanted) = line.split_once(' ').unwrap_or((line, ""));
+            let said = Keyword::of(name).and_then(|keyword| self.get(keyword));
+            let default = Keyword::of(name).map_or("", Keyword::default);
+            let value = said.map_or(default, |(value, _)| value);
+            match said {
+                _ if value.eq_ignore_ascii_case(wanted) => {}
+                Some((value, place)) => replaced.push(Said { value, place }.replace(line)),
+                None => added.push(format!("\"{line}\"")),
+            }
+        }
+        if !added.is_empty() {
+            replaced.push(format!("write {}", added.join(" and ")));
+        }
+        replaced.join("; ")
     }
 
     /// The lists of methods of which one must be passed, each as it is written.

@@ -5,7 +5,9 @@ use crate::outcome::Failure;
 use crate::pam_stack::edit::Behind;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
-use crate::sshd::methods::{KEYBOARD, METHODS, hides_prompts, is_behind_key, needed, switch, ways};
+use crate::sshd::methods::{
+    KEY, KEYBOARD, METHODS, hides_prompts, is_behind_key, needed, switch, ways,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -158,7 +160,7 @@ impl Settings {
         if !self.is(Keyword::UsePam, "yes") {
             return Some(WayPastPam {
                 what: "sshd does not use PAM".to_owned(),
-                closed_by: "write \"UsePAM yes\"",
+                closed_by: &USE_PAM,
             });
         }
         let uses_pam = |method: &&str| [KEYBOARD, "password"].contains(method);
@@ -170,7 +172,7 @@ impl Settings {
         let open = pam_onelogin::text::printable(&open.join(","));
         Some(WayPastPam {
             what: format!("{open} alone is enough to log in"),
-            closed_by: BOTH,
+            closed_by: &BOTH,
         })
     }
 
@@ -249,7 +251,7 @@ pub(crate) struct WayPastPam {
     /// What happens, in words.
     pub(crate) what: String,
     /// What closes it.
-    pub(crate) closed_by: &'static str,
+    pub(crate) closed_by: &'static [&'static str],
 }
 
 /// A setting that is missing.
@@ -288,8 +290,14 @@ impl Missing {
 const NO_PROMPT: &str = "a password login cannot show the prompt for a code, and fails";
 
 /// The settings with which every login needs a key and then the stack.
-pub(crate) const BOTH: &str = "write \"AuthenticationMethods publickey,keyboard-interactive\" and \
-                               \"KbdInteractiveAuthentication yes\"";
+pub(crate) const BOTH: [&str; 3] = [
+    KEY,
+    "KbdInteractiveAuthentication yes",
+    "PubkeyAuthentication yes",
+];
+
+/// The setting with which sshd uses its stack.
+pub(crate) const USE_PAM: [&str; 1] = ["UsePAM yes"];
 
 pub(crate) const SSHD: &str = "/usr/sbin/sshd";
 /// The folder without which sshd of Debian and Ubuntu does not start.

@@ -24,7 +24,7 @@ pub(crate) fn see_no_prompt() -> Vec<String> {
         let view = sshd.within(index);
         let is_hidden = view.accepts_passwords() && !view.is_on(Keyword::KbdInteractive);
         let lines = "PasswordAuthentication no\" and \"KbdInteractiveAuthentication yes";
-        let advice = || replace(said, lines);
+        let advice = || said.replace(lines);
         is_hidden.then(|| sentence(&sshd, index, Keyword::Password, said, NO_PROMPT, &advice()))
     });
     hidden.collect()
@@ -46,15 +46,15 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
     if let Some(said) = methods {
         if behind == Behind::Key && ways.iter().any(|way| is_open(way)) {
             let why = "the stack denies every login without a key before it";
-            add(Keyword::Methods, said, why, &replace(said, line));
+            add(Keyword::Methods, said, why, &said.replace(line));
         } else if need("password") {
-            add(Keyword::Methods, said, NO_PROMPT, &replace(said, line));
+            add(Keyword::Methods, said, NO_PROMPT, &said.replace(line));
         }
     } else if behind == Behind::Key && sshd.within(index).lets_in_without_key() {
         for keyword in [Keyword::Password, Keyword::KbdInteractive] {
             if let Some(said) = own(keyword).filter(Said::is_on) {
                 let why = "sshd will require a key, so users without a key can no longer log in";
-                let advice = format!("give these users keys, then remove {}", line_of(said));
+                let advice = format!("give these users keys, then remove {}", said.line());
                 add(keyword, said, why, &advice);
             }
         }
@@ -67,26 +67,14 @@ fn loses_login(sshd: &Sshd, index: usize, behind: Behind) -> Vec<String> {
             let why = format!("sshd will require {method}, so these users can no longer log in");
             let advice = if keyword == Keyword::KbdInteractive {
                 // It will be on for all users.
-                format!("remove {}", line_of(said))
+                format!("remove {}", said.line())
             } else {
-                replace(said, &format!("{} yes", keyword.name()))
+                said.replace(&format!("{} yes", keyword.name()))
             };
             add(keyword, said, &why, &advice);
         }
     }
     found
-}
-
-/// What to write in place of a line.
-fn replace(said: Said<'_>, line: &str) -> String {
-    format!("replace {} by \"{line}\"", line_of(said))
-}
-
-/// A line, in words.
-fn line_of(said: Said<'_>) -> String {
-    let path = said.place.path.display();
-    let line = said.place.line.unwrap_or_default();
-    format!("line {line} of {path}")
 }
 
 /// The place and the setting of a block, what follows from it, and what to do.
