@@ -350,6 +350,19 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
     if has(&["user", "look-up-paused", "limit-used-up"]) {
         return format!("Next: do what the warning about this user says, then type: {this}");
     }
+    let warnings = findings.iter();
+    let mut warnings = warnings.filter(|found| found.severity == Severity::Warning);
+    let comes_first = |found: &Finding| {
+        let is_open = found.who.is_some() && !CHOSEN.contains(&found.id);
+        found.severity == Severity::Warning && (is_open || found.id == "running-sshd")
+    };
+    if !has(&["not-used"]) && findings.iter().any(comes_first) {
+        let what = match warnings.nth(1) {
+            None => "the warning says",
+            Some(_) => "the warnings say",
+        };
+        return format!("{next}: do what {what}, then type: {this}");
+    }
     let user = options.user().map(str::to_owned).or_else(plain_caller);
     let user = user.as_deref().unwrap_or("USER");
     if has(&["not-used"]) {
@@ -361,6 +374,9 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
         format!("Next: {tool} test {user}")
     }
 }
+
+/// Warnings about a setting that is there on purpose, and for some time.
+const CHOSEN: [&str; 2] = ["observe", "failmode-safe"];
 
 /// Faults of the way to OneLogin, and of OneLogin itself.
 const OUTAGE: [&str; 6] = [
@@ -486,8 +502,30 @@ mod tests {
             next_after(&["alice"], &[Finding::warning("user", "")]),
             "Next: do what the warning about this user says, then type: sudo pam-onelogin check alice"
         );
+        let open = Finding::warning("sshd-methods", "").opens_to("users of ssh");
+        let other = Finding::warning("lock-screen", "");
         assert_eq!(
-            next_after(&["--user", "alice"], &[Finding::warning("lock-screen", "")]),
+            next_after(&["sshd"], std::slice::from_ref(&open)),
+            "Next: do what the warning says, then type: sudo pam-onelogin check sshd"
+        );
+        assert_eq!(
+            next_after(&[], &[Finding::warning("running-sshd", ""), other.clone()]),
+            "Next: do what the warnings say, then type: sudo pam-onelogin check"
+        );
+        for id in CHOSEN {
+            let chosen = Finding::warning(id, "").opens_to("all users");
+            assert_eq!(
+                next_after(&["alice"], &[chosen]),
+                "Next: sudo pam-onelogin test alice"
+            );
+        }
+        assert_eq!(
+            next_after(&["alice"], &[Finding::note("not-used", ""), open]),
+            "No service uses the module yet. Next: sudo pam-onelogin test alice; \
+             then: sudo pam-onelogin enable sshd --user alice"
+        );
+        assert_eq!(
+            next_after(&["--user", "alice"], &[other]),
             "Next: sudo pam-onelogin test alice"
         );
     }
