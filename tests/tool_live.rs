@@ -545,14 +545,31 @@ fn the_forms_of_the_replies_are_told_and_none_of_their_values() {
 }
 
 #[test]
+fn an_exempt_user_is_told_with_the_group_and_its_line() {
+    let world = World::with_totp();
+    world.config(&["users.exempt_groups = [", "  \"root\"]"]);
+    let checked = Checked::of(&world, &["root"]);
+    assert_eq!(
+        checked.what("user"),
+        "root is exempt: exempt-group; root logs in without a second factor"
+    );
+    has(
+        checked.part("user", "why"),
+        "users.exempt_groups names the group root",
+    );
+    let text = std::fs::read_to_string(world.place.config_path()).unwrap();
+    let line = text.lines().position(|line| line == "  \"root\"]").unwrap() + 1;
+    assert_eq!(checked.all("user")[0]["line"], line);
+}
+
+#[test]
 fn the_command_to_type_has_the_name_of_the_user() {
     let world = World::with([], &[]);
     let checked = Checked::of(&world, &[NAME]);
     let advice = checked.part("user", "advice");
-    assert!(
-        advice.ends_with(&format!("type: sudo pam-onelogin enroll {NAME}")),
-        "{advice}"
-    );
+    let command = format!("to set up a factor, type: sudo pam-onelogin enroll {NAME};");
+    assert!(advice.starts_with(&command), "{advice}");
+    has(checked.what("user"), "and could not log in: no-factor");
     assert_eq!(
         checked.part("not-tried", "advice"),
         format!("to test the rest, type: sudo pam-onelogin test {NAME}")

@@ -3,6 +3,7 @@
 
 use crate::examine::config::place_of;
 use crate::examine::found_by::{attribute, what_to_write};
+use crate::examine::names::line_of;
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::examine::{directory, gateway};
@@ -12,6 +13,7 @@ use pam_onelogin::api::{ApiError, ApiTrouble, Found};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
 use pam_onelogin::factor::Device;
+use pam_onelogin::host::Nss;
 use pam_onelogin::id::{UserId, VerificationId};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::login::{Fault, Outcome, Unknown};
@@ -20,7 +22,7 @@ use pam_onelogin::onelogin::calls::FACTORS;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
 use pam_onelogin::onelogin::{users, v1, v2};
 use pam_onelogin::state::State;
-use pam_onelogin::user::{Request, Subject as Person, Unfit};
+use pam_onelogin::user::{Exemption, People, Request, Subject as Person, Unfit};
 use serde::Deserialize;
 
 /// Asks what the credentials may do.
@@ -196,6 +198,10 @@ impl Probe<'_> {
             },
             // The finding about the group says what to do; another user is denied, too.
             Err(Outcome::Fault(Fault::NoSuchGroup(_))) => None,
+            Err(Outcome::Exempt(exemption)) => {
+                self.exempt(name, &exemption);
+                None
+            }
             Err(outcome) => self.ends(
                 name,
                 &outcome,
@@ -224,6 +230,46 @@ impl Probe<'_> {
         self.ends(name, &Outcome::Unknown(unknown), &why, &advice)
     }
 
+    /// A warning that OneLogin is not asked about this user: by which line of the configuration.
+    fn exempt(&mut self, name: &str, exemption: &Exemption) {
+        let users = &self.config.users;
+        let group = users.exempt_groups.iter().find(|group| {
+            let account = Nss.by_name(name).ok().flatten();
+            let groups = account.and_then(|account| Nss.groups(&account, &[group]).ok());
+            groups.is_some_and(|groups| groups.has(group))
+        });
+        let (key, whom, what) = match (exemption, group) {
+            (Exemption::User, _) => ("exempt_users", name, "the user"),
+            (Exemption::Group, Some(group)) => ("exempt_groups", group.as_str(), "the group"),
+            (Exemption::OtherGroups, _) => ("groups", "", "groups of other users"),
+            _ => (
+                "exempt",
+                "",
+                "the user, or a group of the user, until a day",
+            ),
+        };
+        let path = self.subject.config;
+        let text = self.subject.machine.text_or_empty(path);
+        let sentence = Prediction::of_end(&Outcome::Exempt(exemption.clone())).sentence();
+        let names = match whom {
+            "" => what.to_owned(),
+            whom if whom == name => format!("{what} {name}"),
+            whom => format!("{what} {whom}, and {name} is a member"),
+        };
+        self.findings.push(
+            Finding::warning(
+                "user",
+                format!("{name} {sentence}; {name} logs in without a second factor"),
+            )
+            .of(Some(Place::of(path, line_of(&text, key, whom))))
+            .why(format!("users.{key} names {names}"))
+            .advice(
+                "if this is not intended, change this line; to test devices, codes and pushes, pass another user with \
+                 --user NAME",
+            ),
+        );
+    }
+
     /// A warning that this user cannot be looked up, in the words of the log.
     fn ends<T>(&mut self, name: &str, outcome: &Outcome, why: &str, advice: &str) -> Option<T> {
         let what = format!("{name} {}", Prediction::of_end(outcome).sentence());
@@ -242,14 +288,26 @@ impl Probe<'_> {
         };
         let devices = self.may(Role::Lookup, "list the devices of a user", devices)?;
         if devices.usable.is_empty() {
-            let what = format!("{name} has no device that can be used here");
-            let word = word(name);
+            let outcome = match (devices.enrolled, self.config.users.no_factor) {
+                (0, NoFactor::Exempt) => Some(Outcome::Exempt(Exemption::NoFactor)),
+                (0, NoFactor::Enroll) => None,
+                (0, NoFactor::Deny) => Some(Outcome::Unknown(Unknown::NoFactor)),
+                _ => Some(Outcome::Unknown(Unknown::NoAllowedFactor)),
+            };
+            let result = outcome.map_or_else(
+                || "would have to set up a factor at the next login".to_owned(),
+                |outcome| Prediction::of_end(&outcome).sentence(),
+            );
+            let advice = format!(
+                "to set up a factor, type: sudo pam-onelogin enroll {}; to test the credential with another user, \
+                 pass --user NAME",
+                word(name)
+            );
+            let what = format!("{name} has no device that can be used here, and {result}");
             self.findings.push(
                 Finding::warning("user", what)
                     .why("the calls for codes and pushes could not be tested")
-                    .advice(format!(
-                        "pass another user with --user NAME; to set up a factor, type: sudo pam-onelogin enroll {word}",
-                    )),
+                    .advice(advice),
             );
         }
         devices.usable.into_iter().next()
