@@ -238,7 +238,7 @@ impl Probe<'_> {
             let groups = account.and_then(|account| Nss.groups(&account, &[group]).ok());
             groups.is_some_and(|groups| groups.has(group))
         });
-        let (key, whom, what) = match (exemption, group) {
+        let (key, entry, what) = match (exemption, group) {
             (Exemption::User, _) => ("exempt_users", name, "the user"),
             (Exemption::Group, Some(group)) => ("exempt_groups", group.as_str(), "the group"),
             (Exemption::OtherGroups, _) => ("groups", "", "groups of other users"),
@@ -251,10 +251,10 @@ impl Probe<'_> {
         let path = self.subject.config;
         let text = self.subject.machine.text_or_empty(path);
         let sentence = Prediction::of_end(&Outcome::Exempt(exemption.clone())).sentence();
-        let names = match whom {
+        let names = match entry {
             "" => what.to_owned(),
-            whom if whom == name => format!("{what} {name}"),
-            whom => format!("{what} {whom}, and {name} is a member"),
+            entry if entry == name => format!("{what} {name}"),
+            entry => format!("{what} {entry}, and {name} is a member"),
         };
         self.findings.push(
             Finding::warning(

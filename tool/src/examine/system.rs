@@ -120,7 +120,7 @@ fn full(folder: &Path) -> Option<String> {
     is_full.then(|| format!("{}: no inode is free", folder.display()))
 }
 
-/// The finding about a file system that has room for counts, and none for look-ups and tokens.
+/// The finding about a file system that has space for counts, and none for look-ups and tokens.
 fn no_room(folder: &Path, trusted: Trusted) -> Option<Finding> {
     if !folder.exists() {
         return None;
