@@ -8,6 +8,7 @@ mod tool;
 
 use std::io::ErrorKind;
 use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::Duration;
@@ -686,14 +687,29 @@ fn r20_sshd_and_sudo_let_in_by_an_offline_code_once() {
         .tried("sudo", "OneLogin down: the password, then an offline code");
 }
 
-/// The block that docs/break-glass.md shows.
-fn break_glass_block() -> String {
+/// The lines that docs/break-glass.md shows, from this one to the next empty line.
+fn of_the_page(first: &str) -> String {
     let page = include_str!("../docs/break-glass.md");
-    let block = page
-        .lines()
-        .skip_while(|line| *line != "    Match User breakglass");
-    let block = block.take_while(|line| !line.is_empty());
-    block.map(|line| &line[4..]).collect::<Vec<_>>().join("\n") + "\n"
+    let lines = page.lines();
+    let lines = lines.map(|line| line.strip_prefix("    ").unwrap_or_default());
+    let lines = lines.skip_while(|line| *line != first);
+    let lines: Vec<_> = lines.take_while(|line| !line.is_empty()).collect();
+    assert!(
+        !lines.is_empty(),
+        "docs/break-glass.md does not show {first:?}"
+    );
+    lines.join("\n") + "\n"
+}
+
+/// Types the commands that docs/break-glass.md shows, from this one on, in a root shell in this folder.
+fn type_from_the_page(first: &str, folder: &Path) {
+    let commands = of_the_page(first);
+    let shell = Command::new("sh")
+        .args(["-e", "-c", &commands])
+        .current_dir(folder)
+        .output();
+    let output = shell.expect("there is a shell");
+    assert!(output.status.success(), "{commands}{output:?}");
 }
 
 fn ssh_keygen(arguments: &[&str]) {
@@ -702,33 +718,72 @@ fn ssh_keygen(arguments: &[&str]) {
     assert!(output.status.success(), "{arguments:?}: {output:?}");
 }
 
+/// What check finds about the break-glass account of this machine.
+fn found_of_break_glass() -> String {
+    let ran = tool::run(tool::tool(&["check", "--offline", "--verbose"]), &[]);
+    assert_eq!(ran.err, "");
+    let about = |line: &&str| line.contains("break-glass account") || line.contains(" do ");
+    let lines: Vec<&str> = ran.out.lines().filter(about).collect();
+    lines.join("\n")
+}
+
 #[test]
 #[ignore = "needs root: run by make test"]
 fn a_certificate_for_this_host_opens_the_break_glass_account_and_nothing_else_does() {
-    let mut scene = Scene::new(&[]);
-    scene.person("breakglass");
+    let mut scene = Scene::sudo(&[]);
     scene.person("alice");
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    for key in ["ca", "other_ca", "once"] {
+    for key in ["break_glass_ca", "other_ca", "once"] {
         ssh_keygen(&["-q", "-t", "ed25519", "-N", "", "-f", &at(key)]);
     }
-    let public = std::fs::read_to_string(at("ca.pub")).unwrap();
-    scene
-        .stage
-        .write("/etc/ssh/break_glass_ca.pub", public, 0o644);
     scene.stage.write(
-        "/etc/ssh/break_glass_principals",
-        "web1.example.com\n",
+        "/etc/default/useradd",
+        "HOME=/run/home\nCREATE_MAIL_SPOOL=no\n",
         0o644,
     );
-    scene.stage.sample("sshd-key", "sshd");
-    let sshd = Sshd::start_with(
-        &scene.stage,
-        &sshd_settings("sshd-key"),
-        &break_glass_block(),
+    type_from_the_page(
+        "useradd --create-home --shell /bin/bash breakglass",
+        folder.path(),
     );
+    type_from_the_page(
+        "install -m 644 break_glass_ca.pub /etc/ssh/break_glass_ca.pub",
+        folder.path(),
+    );
+    std::fs::create_dir_all("/etc/ssh/sshd_config.d").unwrap();
+    scene.stage.write(
+        "/etc/ssh/sshd_config.d/10-break-glass.conf",
+        of_the_page("Match User breakglass"),
+        0o644,
+    );
+    scene.stage.write(
+        "/etc/sudoers.d/break-glass",
+        of_the_page("breakglass ALL=(ALL:ALL) NOPASSWD: ALL"),
+        0o644,
+    );
+    let sudoers = std::fs::read_to_string("/etc/sudoers").unwrap();
+    let sudoers = format!("{sudoers}@includedir /etc/sudoers.d\n");
+    scene.stage.write("/etc/sudoers", sudoers, 0o440);
+    type_from_the_page("chmod 440 /etc/sudoers.d/break-glass", folder.path());
+    scene.stage.sample("sshd-key", "sshd");
+    let settings = format!(
+        "Include /etc/ssh/sshd_config.d/*.conf\n{}",
+        sshd_settings("sshd-key")
+    );
+    let sshd = Sshd::start_by_the_machines_file(&scene.stage, &settings);
+    type_from_the_page("sshd -t", folder.path());
+
+    let found = found_of_break_glass();
+    for line in [
+        "good     break-glass account breakglass: a certificate is enough to log in by SSH",
+        "note     sudo does not authenticate breakglass for ALL: the break-glass account",
+    ] {
+        assert!(found.contains(line), "{found}");
+    }
+
     scene.simulator.stop();
+    let principals = std::fs::read_to_string(PRINCIPALS).unwrap();
+    let host = principals.trim();
     let certificate = |ca: &str, host: &str, time: &str| {
         let _ = std::fs::remove_file(at("once-cert.pub"));
         ssh_keygen(&[
@@ -749,8 +804,9 @@ fn a_certificate_for_this_host_opens_the_break_glass_account_and_nothing_else_do
         let certificate = format!("CertificateFile={}", at("once-cert.pub"));
         sshd.client(user, &[&key, &certificate, "BatchMode=yes"])
     };
-    certificate("ca", "web1.example.com", "+2h");
+    certificate("break_glass_ca", host, "+2h");
     entered(client("breakglass"), "breakglass");
+    became_root(scene.sudo_as("breakglass", &["id", "-un"]));
     let keeps_out = |user: &str| {
         let (status, screen) = client(user).finish();
         assert!(
@@ -761,10 +817,10 @@ fn a_certificate_for_this_host_opens_the_break_glass_account_and_nothing_else_do
     // The certificate is for one account.
     keeps_out("alice");
     for (ca, host, time) in [
-        ("other_ca", "web1.example.com", "+2h"),
-        ("ca", "web2.example.com", "+2h"),
-        ("ca", "breakglass", "+2h"),
-        ("ca", "web1.example.com", "-2h:-1h"),
+        ("other_ca", host, "+2h"),
+        ("break_glass_ca", "web2.example.com", "+2h"),
+        ("break_glass_ca", "breakglass", "+2h"),
+        ("break_glass_ca", host, "-2h:-1h"),
     ] {
         certificate(ca, host, time);
         keeps_out("breakglass");
@@ -776,6 +832,72 @@ fn a_certificate_for_this_host_opens_the_break_glass_account_and_nothing_else_do
         "sshd",
         "OneLogin down: the break-glass account, by a certificate",
     );
+
+    // The module denies every login, also of users who are exempt.
+    scene.stage.write(
+        "/etc/pam_onelogin/config.toml",
+        "failmode = \"open\"\n[users]\nexempt_users = [\"alice\"]\n",
+        0o600,
+    );
+    certificate("break_glass_ca", host, "+2h");
+    entered(client("breakglass"), "breakglass");
+    became_root(scene.sudo_as("breakglass", &["id", "-un"]));
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    while sudo.next_of(&["password for alice: "]).is_some() {
+        sudo.line(PASSWORD);
+    }
+    denied(sudo);
+    scene.decision("user=alice reason=config");
+    scene.stage.tried(
+        "sudo",
+        "a fault in the configuration: the break-glass account becomes root",
+    );
+}
+
+/// The file that docs/break-glass.md writes the name of the host into.
+const PRINCIPALS: &str = "/etc/ssh/break_glass_principals";
+
+#[test]
+#[ignore = "needs root: run by make test"]
+fn check_names_the_files_of_the_break_glass_account_that_others_can_write() {
+    let scene = Scene::new(&[]);
+    scene.stage.sample("sshd-key", "sshd");
+    let block = of_the_page("Match User breakglass");
+    let settings = format!("{}\n{block}", sshd_settings("sshd-key"));
+    scene.stage.write("/etc/ssh/sshd_config", settings, 0o644);
+    let ca = "/etc/ssh/break_glass_ca.pub";
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0000000000000000000000000000000000000000000\n";
+    for (ca_mode, principals_mode, line, command) in [
+        (
+            0o666,
+            0o644,
+            "FAULT    break-glass account breakglass: /etc/ssh/break_glass_ca.pub has mode 0666",
+            "type: sudo chmod go-w /etc/ssh/break_glass_ca.pub",
+        ),
+        (
+            0o644,
+            0o664,
+            "FAULT    break-glass account breakglass: /etc/ssh/break_glass_principals has mode 0664",
+            "type: sudo chmod go-w /etc/ssh/break_glass_principals",
+        ),
+        (
+            0o644,
+            0o600,
+            "warning  break-glass account breakglass: it cannot read /etc/ssh/break_glass_principals",
+            "type: sudo chmod 644 /etc/ssh/break_glass_principals",
+        ),
+    ] {
+        scene.stage.write(ca, key, ca_mode);
+        scene.stage.write(PRINCIPALS, &host, principals_mode);
+        let found = found_of_break_glass();
+        assert!(found.contains(line) && found.contains(command), "{found}");
+        assert_eq!(
+            found.matches("FAULT").count(),
+            line.matches("FAULT").count(),
+            "{found}"
+        );
+    }
 }
 
 #[test]

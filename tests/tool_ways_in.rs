@@ -175,3 +175,16 @@ fn where_a_key_is_never_enough_keys_are_no_way_in() {
     has(&text, "the CA in /etc/ssh/ca.pub");
     has(&text, "keys log in as root by ssh: 2");
 }
+
+#[test]
+fn a_complete_break_glass_account_is_listed_with_its_certificate_and_its_sudo_rule() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines/break-glass");
+    let words = ["check", "--ways-in", "--root", root.to_str().unwrap()];
+    let ran = run(tool(&words), &[]);
+    for text in [
+        "break-glass account breakglass: a certificate is enough to log in by SSH\n  who    users with a certificate for breakglass\n",
+        "sudo does not authenticate breakglass for ALL: the break-glass account\n  who    breakglass\n  where  /etc/sudoers.d/break-glass:1\n",
+    ] {
+        has(&ran.out, text);
+    }
+}

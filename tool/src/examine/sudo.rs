@@ -3,6 +3,7 @@
 mod rules;
 pub(crate) mod unasked;
 
+use crate::examine::break_glass;
 use crate::examine::named_stack::asks;
 use crate::examine::subject::Subject;
 use crate::examine::sudo::rules::{Rules, SUDOERS, Setting, VENDOR, members, paths};
@@ -42,7 +43,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         if !is_said && !rules.is_in_part {
             findings.push(timestamp("5 or 15", "").in_file(path));
         }
-        exempt(&rules.others, findings);
+        exempt(subject, &rules.others, findings);
     }
     if is_asked {
         elsewhere(machine, findings);
@@ -241,18 +242,29 @@ fn timestamp(minutes: &str, scope: &str) -> Finding {
 }
 
 /// Rules without a password.
-fn exempt(rules: &[(Place, String)], findings: &mut Vec<Finding>) {
+fn exempt(subject: &Subject<'_>, rules: &[(Place, String)], findings: &mut Vec<Finding>) {
     for (place, rule) in rules {
         let mut parts = rule.split("NOPASSWD").skip(1);
         let commands = parts.find_map(|after| after.trim_start().strip_prefix(':'));
         if let Some(commands) = commands {
             let (who, _) = members(rule);
             let what = format!("sudo does not authenticate {who} for {}", commands.trim());
-            let finding = Finding::warning("sudo-nopasswd", what)
-                .opens_to(who)
-                .why("NOPASSWD skips the stack")
-                .advice("remove NOPASSWD, unless only programs use the rule");
-            findings.push(edited(finding, place));
+            let finding = match break_glass::is_complete(subject, &who) {
+                Some(true) => {
+                    Finding::note("sudo-nopasswd", format!("{what}: the break-glass account"))
+                        .why("the account must work when the module denies all logins")
+                }
+                Some(false) => Finding::warning("sudo-nopasswd", what)
+                    .why("NOPASSWD skips the stack, and the break-glass account is not complete")
+                    .advice("complete the account: see the findings about it"),
+                None => edited(
+                    Finding::warning("sudo-nopasswd", what)
+                        .why("NOPASSWD skips the stack")
+                        .advice("remove NOPASSWD, unless only programs use the rule"),
+                    place,
+                ),
+            };
+            findings.push(finding.opens_to(who).of(Some(place.clone())));
         }
     }
 }

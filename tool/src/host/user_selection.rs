@@ -169,23 +169,39 @@ pub(crate) fn local_people(machine: &TargetSystem) -> Vec<Local> {
 
 /// Root, and every account that is not a system account and has a login shell.
 fn people(passwd: &str, uid_min: u32) -> BTreeSet<String> {
-    let is_meant = |account: &Account| {
-        let program = account.shell.rsplit('/').next().unwrap_or_default();
-        account.uid == 0 || (account.uid >= uid_min && !NO_SHELLS.contains(&program))
-    };
+    let is_meant =
+        |account: &Account| account.uid == 0 || (account.uid >= uid_min && account.has_shell());
     let people = accounts(passwd).filter(is_meant);
     people.map(|account| account.name.to_owned()).collect()
 }
 
-struct Account<'a> {
-    name: &'a str,
-    uid: u32,
-    gid: &'a str,
+/// An entry of passwd.
+pub(crate) struct Account<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) uid: u32,
+    pub(crate) gid: &'a str,
     home: &'a str,
     shell: &'a str,
 }
 
-fn accounts(passwd: &str) -> impl Iterator<Item = Account<'_>> {
+impl Account<'_> {
+    /// Whether the account has a login shell.
+    pub(crate) fn has_shell(&self) -> bool {
+        let program = self.shell.rsplit('/').next().unwrap_or_default();
+        !NO_SHELLS.contains(&program)
+    }
+}
+
+/// The text of passwd for one user: of NSS on this host, else of the file.
+pub(crate) fn passwd_of(machine: &TargetSystem, name: &str) -> String {
+    if machine.is_this() {
+        return getent(&["passwd", "--", name]).unwrap_or_default();
+    }
+    machine.text_or_empty("/etc/passwd")
+}
+
+/// The entries of passwd.
+pub(crate) fn accounts(passwd: &str) -> impl Iterator<Item = Account<'_>> {
     passwd.lines().filter_map(|line| {
         let mut fields = line.split(':');
         Some(Account {

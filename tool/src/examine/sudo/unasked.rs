@@ -3,6 +3,7 @@
 
 use crate::examine::sudo::rules::{Rules, apart, members, paths};
 use crate::host::target_system::TargetSystem;
+use crate::host::user_selection::accounts;
 use crate::ui::finding::Place;
 use nix::unistd::{Gid, Group, User, getgrouplist};
 use std::collections::BTreeMap;
@@ -33,6 +34,22 @@ pub(crate) fn unasked(machine: &TargetSystem, user: &User) -> Vec<Unasked> {
     found
 }
 
+/// Whether sudo lets this user run every command as root without a password. `None`: a file cannot be read, or there is no
+/// such user.
+pub(crate) fn becomes_root(machine: &TargetSystem, name: &str) -> Option<bool> {
+    let person = Person::on(machine, name)?;
+    let mut is_root = false;
+    for path in paths(machine) {
+        let mut rules = Rules::default();
+        rules.file(machine, path);
+        if rules.is_in_part || rules.is_endless() {
+            return None;
+        }
+        is_root |= is_root_without_password(&rules, &person);
+    }
+    Some(is_root)
+}
+
 /// A user, as sudoers can name them.
 struct Person {
     name: String,
@@ -57,6 +74,28 @@ impl Person {
             uid: user.uid.as_raw(),
             groups: gids.unwrap_or_default().into_iter().map(named).collect(),
         }
+    }
+
+    /// A user of the system that is examined.
+    fn on(machine: &TargetSystem, name: &str) -> Option<Self> {
+        if machine.is_this() {
+            return User::from_name(name).ok().flatten().as_ref().map(Self::of);
+        }
+        let passwd = machine.text_or_empty("/etc/passwd");
+        let account = accounts(&passwd).find(|account| account.name == name)?;
+        let groups = machine.text_or_empty("/etc/group");
+        let groups = groups.lines().filter_map(|line| {
+            let mut fields = line.trim_end().split(':');
+            let (group, gid) = (fields.next()?, fields.nth(1)?);
+            let mut members = fields.next()?.split(',');
+            let is_member = gid == account.gid || members.any(|member| member == name);
+            is_member.then_some((group.to_owned(), gid.parse().ok()?))
+        });
+        Some(Self {
+            name: name.to_owned(),
+            uid: account.uid,
+            groups: groups.collect(),
+        })
     }
 
     fn is_in(&self, group: &str) -> bool {
@@ -115,25 +154,15 @@ fn of_rules(rules: &Rules, person: &Person) -> Vec<Unasked> {
         }
     }
     let mut found = Vec::new();
-    for (place, rule) in &rules.others {
-        let (who, rest) = members(rule);
-        if ALIASES.contains(&who.as_str()) || !is_meant(&who) {
-            continue;
-        }
-        let Some((hosts, commands)) = rest.split_once('=') else {
-            continue;
-        };
-        for command in Command::all(commands) {
-            if command.is_unasked {
-                let commands = command.text;
-                found.push(Unasked {
-                    place: place.clone(),
-                    commands,
-                    because: "NOPASSWD",
-                });
-            } else if command.text == ALL && command.is_as_anyone && hosts.trim() == ALL {
-                found.clear();
-            }
+    for (place, hosts, command) in commands(rules, &is_meant) {
+        if command.is_unasked {
+            found.push(Unasked {
+                place: place.clone(),
+                commands: command.text,
+                because: "NOPASSWD",
+            });
+        } else if command.text == ALL && command.is_as_anyone && hosts == ALL {
+            found.clear();
         }
     }
     setting
@@ -141,6 +170,38 @@ fn of_rules(rules: &Rules, person: &Person) -> Vec<Unasked> {
         .chain(exempt_group)
         .chain(found)
         .collect()
+}
+
+/// Whether the last rule for every command as root asks this person for no password.
+fn is_root_without_password(rules: &Rules, person: &Person) -> bool {
+    let aliases = aliases(rules);
+    let is_meant = |list: &str| person.is_among(list, &aliases, 0);
+    let mut is_root = false;
+    for (_, _, command) in commands(rules, &is_meant) {
+        if command.text == ALL && command.is_as_root {
+            is_root = command.is_unasked;
+        }
+    }
+    is_root
+}
+
+/// The commands of the rules for the users that are meant, each with the place and the hosts of its rule.
+fn commands<'a>(
+    rules: &'a Rules,
+    is_meant: &dyn Fn(&str) -> bool,
+) -> Vec<(&'a Place, &'a str, Command)> {
+    let mut found = Vec::new();
+    for (place, rule) in &rules.others {
+        let (who, rest) = members(rule);
+        if ALIASES.contains(&who.as_str()) || !is_meant(&who) {
+            continue;
+        }
+        if let Some((hosts, commands)) = rest.split_once('=') {
+            let commands = Command::all(commands).into_iter();
+            found.extend(commands.map(|command| (place, hosts.trim(), command)));
+        }
+    }
+    found
 }
 
 fn everything(place: &Place, because: &'static str) -> Unasked {
@@ -169,12 +230,14 @@ struct Command {
     is_unasked: bool,
     /// Whether it may be run as any user.
     is_as_anyone: bool,
+    /// Whether it may be run as root: by default, or because the rule names root.
+    is_as_root: bool,
 }
 
 impl Command {
     /// Those after the `=` of a rule. What stands before a command holds for the next ones, too.
     fn all(text: &str) -> Vec<Self> {
-        let (mut is_unasked, mut is_as_anyone) = (false, false);
+        let (mut is_unasked, mut is_as_anyone, mut is_as_root) = (false, false, true);
         let mut all = Vec::new();
         for command in apart_outside_brackets(text) {
             let mut rest = command.trim();
@@ -183,7 +246,9 @@ impl Command {
                     rest.strip_prefix('(').and_then(|it| it.split_once(')'))
                 {
                     let users = runas.split(':').next().unwrap_or_default();
-                    is_as_anyone = users.split(',').any(|user| user.trim() == ALL);
+                    let names = |name| users.split(',').any(|user| user.trim() == name);
+                    is_as_anyone = names(ALL);
+                    is_as_root = is_as_anyone || names("root") || names("#0");
                     rest = after.trim_start();
                     continue;
                 }
@@ -206,6 +271,7 @@ impl Command {
                 text: rest.trim_end().to_owned(),
                 is_unasked,
                 is_as_anyone,
+                is_as_root,
             });
         }
         all
@@ -244,8 +310,7 @@ mod tests {
     use super::*;
     use std::path::Path;
 
-    /// Number and commands of each line of these rules that asks alice for nothing.
-    fn found(text: &str) -> Vec<(usize, String)> {
+    fn rules(text: &str) -> Rules {
         let folder =
             std::env::temp_dir().join(format!("sudoers-{:?}", std::thread::current().id()));
         std::fs::create_dir_all(folder.join("etc")).unwrap();
@@ -253,15 +318,23 @@ mod tests {
         let mut rules = Rules::default();
         rules.file(&TargetSystem::below(&folder), Path::new("/etc/sudoers"));
         std::fs::remove_dir_all(&folder).unwrap();
-        let alice = Person {
+        rules
+    }
+
+    fn alice() -> Person {
+        Person {
             name: "alice".to_owned(),
             uid: 1000,
             groups: vec![
                 ("users".to_owned(), 100),
                 ("domain admins".to_owned(), 7000),
             ],
-        };
-        let found = of_rules(&rules, &alice).into_iter();
+        }
+    }
+
+    /// Number and commands of each line of these rules that asks alice for nothing.
+    fn found(text: &str) -> Vec<(usize, String)> {
+        let found = of_rules(&rules(text), &alice()).into_iter();
         found
             .map(|it| (it.place.line.unwrap(), it.commands))
             .collect()
@@ -309,6 +382,31 @@ mod tests {
         ] {
             assert_eq!(found(&format!("{without}{narrow}")), all(1), "{narrow}");
         }
+    }
+
+    #[test]
+    fn a_user_becomes_root_without_a_password_by_the_last_rule_for_all_commands() {
+        let becomes_root = |text: &str| is_root_without_password(&rules(text), &alice());
+        let free = "alice ALL=(ALL:ALL) NOPASSWD: ALL\n";
+        for rule in [
+            free,
+            "alice ALL=NOPASSWD: ALL",
+            "%users ALL=(root) NOPASSWD: ALL",
+        ] {
+            assert!(becomes_root(rule), "{rule}");
+        }
+        for rule in [
+            "",
+            "alice ALL=(ALL) ALL",
+            "alice ALL=(bob) NOPASSWD: ALL",
+            "alice ALL=(:users) NOPASSWD: ALL",
+            "alice ALL=(ALL) NOPASSWD: /bin/ls",
+            "bob ALL=(ALL) NOPASSWD: ALL",
+            "Defaults:alice !authenticate",
+        ] {
+            assert!(!becomes_root(rule), "{rule}");
+        }
+        assert!(!becomes_root(&format!("{free}%users ALL=(ALL) ALL")));
     }
 
     #[test]
