@@ -261,7 +261,7 @@ impl Probe<'_> {
                 "user",
                 format!("{name} {sentence}; {name} logs in without a second factor"),
             )
-            .of(Some(Place::of(path, line_of(&text, key, whom))))
+            .of(Some(Place::of(path, line_of(&text, key, entry))))
             .why(format!("users.{key} names {names}"))
             .advice(
                 "if this is not intended, change this line; to test devices, codes and pushes, pass another user with \
