@@ -733,17 +733,14 @@ fn limits_that_are_used_up_and_a_denied_push_are_told_by_check_users_and_test() 
     let tool = |words: &[&str]| run(at(&world.place, words), &[]);
     let ask = "ask nobody whether these logins were their own; if not, someone else has their key or password";
     let reset = "type: sudo pam-onelogin limits reset nobody";
-    let told = |what: &str| {
+    let told = |what: &str, users: &str| {
         let checked = Checked::of(&world, &[NAME]);
         assert_eq!(checked.severity("limit-used-up"), ["warning"]);
         assert_eq!(checked.what("limit-used-up"), what);
         for part in [ask, reset] {
             has(checked.part("limit-used-up", "advice"), part);
         }
-        has(
-            &tool(&["users", NAME]).out,
-            &format!("pass    push; {what}\n"),
-        );
+        has(&tool(&["users", NAME]).out, users);
     };
     assert!(Checked::of(&world, &[NAME]).all("limit-used-up").is_empty());
     let mut login = world.ssh().spawn();
@@ -753,10 +750,14 @@ fn limits_that_are_used_up_and_a_denied_push_are_told_by_check_users_and_test() 
     assert!(world.onelogin.deny_latest().is_some());
     login.reply("");
     assert_eq!(world::reason(&login.finish()), "push-denied");
-    told("no push is sent to nobody for now, except for logins from known addresses");
+    let what = "no push is sent to nobody for now, except for logins from known addresses";
+    told(what, &format!("pass    push; {what}\n"));
     let _ = tool(&["limits", "reset", NAME]);
     let _ = world.ssh().answers(["000001", "000002", "000003"]).run();
-    told("logins of nobody are denied for now: too many refused codes");
+    told(
+        "logins of nobody are denied for now: too many refused codes",
+        "denied  too-many-codes\n",
+    );
     let tested = run(at(&world.place, &["test", NAME]), &["000004"]);
     has(&tested.err, &format!("First {ask}"));
     has(&tested.err, reset);

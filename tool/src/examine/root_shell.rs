@@ -122,5 +122,6 @@ pub(crate) fn as_root(advice: &str) -> String {
     advice
         .replace("type: sudo ", "type: ")
         .replace(" && sudo ", " && ")
-        .replace("type: sudoedit ", "type: vi ")
+        .replace("; sudo ", "; ")
+        .replace("type: sudoedit ", "edit: ")
 }

@@ -320,7 +320,8 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
         finding.severity == Severity::Fault && ids.contains(&finding.id)
     };
     if findings.iter().any(is_of_configuration) && options.machine.is_this() {
-        let editor = if sudo.is_empty() { "vi" } else { "sudoedit" };
+        // Which editor root has is not known.
+        let editor = if sudo.is_empty() { "edit" } else { "sudoedit" };
         return format!("{next}: {editor} {}", config.display());
     }
     match (is_faulty, options.machine.is_this()) {
@@ -428,7 +429,7 @@ mod tests {
             ),
             (
                 Finding::fault("configuration", ""),
-                "vi /etc/pam_onelogin/config.toml",
+                "edit /etc/pam_onelogin/config.toml",
             ),
             (
                 Finding::warning("unreadable", "").advice(as_root(AS_ROOT)),
