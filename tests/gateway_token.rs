@@ -604,6 +604,7 @@ fn the_printed_configuration_takes_the_token_and_its_end_from_the_keeper() {
         "onelogin.client_secret_file = \"@folder@/secret\"",
         "limits.requests = 1000000",
         "limits.look_ups = 1000000",
+        "limits.new_connections = 1000000",
     ];
     let gateway = pam_host::Gateway::before(&onelogin, &pki, &settings, &[]);
     fs::write(gateway.file("secret"), DEFAULT_CLIENT_SECRET).unwrap();
