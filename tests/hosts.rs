@@ -646,6 +646,7 @@ fn r20_sshd_and_sudo_let_in_by_an_offline_code_once() {
     let (mut scene, codes) = with_offline_codes(2);
     let sshd = scene.sshd("sshd-key");
     scene.simulator.stop();
+    scene.stage.install();
     // With a code, sudo works.
     let checked = tool::run(tool::tool(&["--json", "check", "alice"]), &[]).out;
     assert!(

@@ -357,6 +357,9 @@ pub struct Sshd {
     messages: Receiver<String>,
 }
 
+/// The PidFile of the sshd that a machine starts.
+const PID_FILE: &str = "/run/sshd.pid";
+
 impl Sshd {
     /// Starts it with these lines of configuration and the PAM service `sshd`.
     ///
@@ -404,7 +407,7 @@ impl Sshd {
             keygen(&host_key);
         }
         let port = free_port();
-        let pid_file = machines_file.map_or("none", |_| "/run/sshd.pid");
+        let pid_file = machines_file.map_or("none", |_| PID_FILE);
         let mut text = format!(
             "{settings}\nPort {port}\nListenAddress 127.0.0.1\nHostKey {}\nPidFile {pid_file}\nStrictModes no\nUseDNS no\n\
              PrintMotd no\nAuthorizedKeysFile %h/.ssh/authorized_keys\nSubsystem sftp internal-sftp\n",
@@ -459,7 +462,19 @@ impl Sshd {
     /// When it does not come to listen again.
     pub fn reload(&self) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a process number"));
+        // It listens until it has seen the signal; then it removes its PidFile, and writes another one when it has read its settings.
+        let written = || fs::metadata(PID_FILE).and_then(|file| file.modified()).ok();
+        let names_it = || {
+            let text = fs::read_to_string(PID_FILE).unwrap_or_default();
+            text.trim() == pid.to_string()
+        };
+        let before = written().filter(|_| names_it());
         kill(pid, Signal::SIGHUP).expect("it runs");
+        let deadline = Instant::now() + WATCHDOG;
+        while before.is_some() && (written() == before || !names_it()) {
+            assert!(Instant::now() < deadline, "it does not write its PidFile");
+            thread::sleep(Duration::from_millis(20));
+        }
         self.wait_until_it_listens();
     }
 
