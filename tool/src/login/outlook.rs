@@ -344,7 +344,7 @@ impl Word {
 /// What to do before the limits of a user are reset, and how to reset them.
 pub(crate) fn ask_first(user: &str) -> String {
     format!(
-        "ask {user} whether these logins were their own; if not, someone else has their key or password: change it first; then \
+        "ask {user} whether these logins were their own; if not, someone else has their key or password, so change it first; then \
          to reset the limits, type: sudo pam-onelogin limits reset {}",
         word(user)
     )
