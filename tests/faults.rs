@@ -8,6 +8,7 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 use onelogin_simulator::{Dialect, PushBehaviour};
 use pam_host::{Call, Case, Code, Outcome};
+use std::time::Duration;
 use world::{
     PUSH_CODE, SAFE, TOTP_CODE, World, assert_accepted, assert_denied, connection, push, reason,
     totp,
@@ -16,6 +17,9 @@ use world::{
 const SECURE: &str = "failmode = \"secure\"";
 const ONE_TRY: &str = "factors.prompts = 1";
 const WRONG: &str = "111111";
+
+/// More than any wait that a test can end by an event.
+const LONG: Duration = Duration::from_secs(60);
 
 /// How many calls a login makes.
 fn calls(case: Case) -> u64 {
@@ -142,6 +146,9 @@ fn r14_a_process_that_is_killed_before_any_call_leaves_nothing_that_lets_in() {
                     break;
                 }
             }
+            // What a killed login has sent may be read after its end: then it would count for the next one.
+            let connections = world.onelogin.connections();
+            assert!(world.onelogin.wait_for_closed(LONG, connections));
             let sent = world.onelogin.activations() + world.onelogin.codes();
             let rerun = login(&connection).run();
             assert_denied(&rerun, &format!("a rerun after call {number}"));
