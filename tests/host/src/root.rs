@@ -357,7 +357,7 @@ pub struct Sshd {
     messages: Receiver<String>,
 }
 
-/// The PidFile of the sshd that a machine starts.
+/// The `PidFile` of the sshd that a machine starts.
 const PID_FILE: &str = "/run/sshd.pid";
 
 impl Sshd {
