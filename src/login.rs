@@ -141,15 +141,13 @@ impl<'a> Login<'a> {
             Outcome::Denied(Denial::Before)
         } else {
             let known = subject.as_ref().ok().copied();
-            match self.flow(subject) {
+            let ended = self.flow(subject);
+            self.memory.leave_phone();
+            match ended {
                 Ok(acceptance) => Outcome::Accepted(acceptance),
-                Err(outcome) => {
-                    self.memory.leave_phone();
-                    self.or_offline_code(outcome, known)
-                }
+                Err(outcome) => self.or_offline_code(outcome, known),
             }
         };
-        self.memory.leave_phone();
         self.remember(&outcome);
         self.report(outcome)
     }
