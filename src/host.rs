@@ -130,7 +130,7 @@ pub fn boot() -> Result<String, String> {
         .ok_or_else(|| format!("{PATH}: is not an id"))
 }
 
-/// A name for this installation of the system, by `/etc/machine-id`; empty where there is none.
+/// The id of this installed system, from `/etc/machine-id`; empty if there is none.
 #[must_use]
 pub fn machine() -> String {
     let id = read("/etc/machine-id").unwrap_or_default();

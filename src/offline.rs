@@ -218,7 +218,7 @@ pub struct Used {
 /// Why a code does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotUsed {
-    /// It is none of the user's, or another login has just used it.
+    /// The user has no such code, or another login has just used it.
     Wrong,
     /// It is one, and could not be removed.
     NotRemoved,
