@@ -30,6 +30,12 @@ pub struct Config {
     pub factors: Factors,
     /// `push.wait`: the longest wait for an approval.
     pub push_wait: Duration,
+    /// `services`: what differs in logins by single PAM services.
+    pub services: Vec<Service>,
+    /// How the user is asked; [`Config::for_service`] sets it.
+    pub ask: Ask,
+    /// What the prompt for a sole code says; [`Config::for_service`] sets it.
+    pub prompt: Option<String>,
     /// `[limits]`: how many challenges may remain without an accepted login, and how many codes may be refused.
     pub limits: Limits,
     /// `first_factor`: what proves a user before us.
@@ -49,6 +55,60 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// `log_level = "debug"`: shapes and timings too, never values.
     pub debug: bool,
+}
+
+impl Config {
+    /// Sets what differs in logins by this PAM service.
+    #[must_use]
+    pub fn for_service(mut self, name: &str) -> Self {
+        let services = std::mem::take(&mut self.services);
+        let Some(service) = services.into_iter().find(|service| service.name == name) else {
+            return self;
+        };
+        self.ask = service.ask;
+        self.prompt = service.prompt;
+        // Most programs that ask nobody serve clients of the network: what is assumed of others is not of them.
+        self.first_factor = match service.ask {
+            Ask::Prompt => service.first_factor.unwrap_or(self.first_factor),
+            Ask::Push => service.first_factor.unwrap_or(FirstFactor::Auto),
+        };
+        self.failmode = service.failmode.unwrap_or(self.failmode);
+        self.push_wait = service.push_wait.unwrap_or(self.push_wait);
+        if let Some(factors) = service.factors {
+            self.factors.allow = factors;
+        }
+        self
+    }
+}
+
+/// A table `[services.NAME]`: `None` where the setting of all services applies.
+#[derive(Debug)]
+pub struct Service {
+    /// The name of the PAM service.
+    pub name: String,
+    /// The line where the table begins, from 1.
+    pub line: usize,
+    /// `ask`: how the user is asked.
+    pub ask: Ask,
+    /// `prompt`: what the prompt for a sole code says.
+    pub prompt: Option<String>,
+    /// `factors`: those of `factors.allow` that may be used, in this order.
+    pub factors: Option<Vec<Factor>>,
+    /// `push_wait`: as `push.wait`.
+    pub push_wait: Option<Duration>,
+    /// `failmode`: only the stricter one.
+    pub failmode: Option<FailMode>,
+    /// `first_factor`: what proves a user before us.
+    pub first_factor: Option<FirstFactor>,
+}
+
+/// How a service asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// By prompts.
+    Prompt,
+    /// By a push alone: the program cannot show a prompt.
+    Push,
 }
 
 /// The table `[onelogin]`.

@@ -13,6 +13,9 @@ use std::fmt::Write as _;
 /// The prompt that reveals nothing about the user (rule R13). A user with one authenticator gets the same.
 pub const PASSCODE: &str = "OneLogin passcode: ";
 
+/// An answer that starts the push.
+const PUSH: &str = "push";
+
 /// The most options a menu shows; an option is one digit.
 const MAX_OPTIONS: usize = 9;
 
@@ -239,6 +242,21 @@ impl Menu {
         }
     }
 
+    /// The first device that may receive a push.
+    #[must_use]
+    pub fn pushed(&self) -> Option<&Device> {
+        self.options.iter().find_map(|choice| match choice {
+            Choice::Approval(device) if device.factor == Factor::Push => Some(device),
+            Choice::Approval(_) | Choice::CodeTo(_) | Choice::CodeOf(_) => None,
+        })
+    }
+
+    /// Whether only a code can be typed.
+    #[must_use]
+    pub fn is_for_codes(&self) -> bool {
+        self.options.is_empty()
+    }
+
     /// The whole prompt, for the user with this Unix name.
     #[must_use]
     pub fn prompt(&self, user: &str) -> String {
@@ -274,6 +292,10 @@ impl Menu {
         };
         if let Some(choice) = option {
             return Pick::Start(choice.clone());
+        }
+        // As users of other modules know it.
+        if let Some(device) = self.pushed().filter(|_| answer.is_word(PUSH)) {
+            return Pick::Start(Choice::Approval(device.clone()));
         }
         let devices = self.devices.iter();
         let codes = devices.filter_map(|device| Some((device, device.any_code(answer)?)));

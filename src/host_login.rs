@@ -79,6 +79,8 @@ pub struct Decision {
     pub here: Circumstances,
     /// The Unix name of the user who logs in, once known.
     pub subject: Option<String>,
+    /// Whether the host program shows no text.
+    pub is_mute: bool,
     /// Why an entry of `users.exempt` does not exempt this user.
     pub lapse: Option<Lapse>,
     /// What an admin should know beside the decision.
@@ -251,6 +253,7 @@ impl Decision {
                 proven: false,
             },
             subject: None,
+            is_mute: false,
             lapse: None,
             remarks: Vec::new(),
         }
@@ -312,12 +315,15 @@ fn remarks(
             LimitReached::Window => "limits.challenges is reached, only codes are offered",
             LimitReached::Day => "limits.challenges_per_day is reached, only codes are offered",
             LimitReached::PushDenied => "a push was denied in the last hour, so no push is sent",
+            LimitReached::PushPaused => {
+                "a push was not approved in the last 10 minutes, so no push is sent"
+            }
         };
         format!("{what}: {of_user}")
     }));
     remarks.extend(user_memory.last_of_the_day().map(|limit| {
         let key = match limit {
-            Limit::Challenges => "challenges_per_day",
+            Limit::Challenges | Limit::PushesAlone => "challenges_per_day",
             Limit::RefusedCodes | Limit::OfflineCodes => "failures_per_day",
         };
         format!(

@@ -3,6 +3,7 @@
 
 use crate::args::Args;
 use crate::clock::SystemClock;
+use crate::config::Ask;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{StandardDescriptors, uids};
 use crate::host_login::{Decision, HostLogin, interrupt};
@@ -71,8 +72,9 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
             (Decision::without(request, outcome), Vec::new())
         }
         Ok((_, loaded)) => {
+            let loaded = loaded.for_service(&request.service);
             let mut http = Http::new(&loaded.config, Trusted::of(uids()), interrupt);
-            let decision = host_login(handle, request, &clock, &mut http, &loaded);
+            let mut decision = host_login(handle, request, &clock, &mut http, &loaded);
             let traces = http.into_traces();
             for trace in &traces {
                 log.line(Level::Debug, &request_line(trace));
@@ -83,6 +85,7 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
             for remark in &decision.remarks {
                 log.line(Level::Warning, remark);
             }
+            decision.is_mute = loaded.config.ask == Ask::Push;
             (decision, traces)
         }
         Err(outcome) => (Decision::without(request, outcome), Vec::new()),
@@ -126,7 +129,7 @@ fn conclude(
 ) -> PamResultCode {
     let verdict = verdict::of(&decision.report.outcome, decision.here);
     log.line(verdict.level, &log::decision(&verdict, facts));
-    if let Some(words) = verdict.words {
+    if let Some(words) = verdict.words.filter(|_| !decision.is_mute) {
         tell_error(handle, words);
     }
     if verdict.is_denial() {

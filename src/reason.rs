@@ -156,6 +156,15 @@ reasons! {
         PhoneBusy "phone-busy" Some(BUSY),
             "The push, call or link of another login stayed pending during the whole login.",
             "Ask the user whether they started that login.";
+        NoPushDevice "no-push-device" Some(NO_FACTOR),
+            "`ask = \"push\"` is set for this service, and the user has no device that can receive a push.",
+            "Let the user enrol OneLogin Protect, or see {services}.";
+        PushPaused "push-paused" Some(TOO_MANY),
+            "`ask = \"push\"` is set for this service, and a push of the last 10 minutes was not approved, or still waits for its answer.",
+            "Ask the user whether they started that login; a program may log in by itself with a stored password. The pause ends after 10 minutes, or with `pam-onelogin limits reset USER`.";
+        NoFirstFactor "no-first-factor" Some(WRONG),
+            "`ask = \"push\"` is set for this service, and the module sees no first factor, so no push was sent.",
+            "Put `auth requisite pam_unix.so` (or what checks the password) before the module; see {services}.";
         DeniedBefore "denied-before" Some(AGAIN),
             "The host program ran the stack again after a denial, or after a code whose reply was lost.",
             "Read the reason in the line before.";
@@ -314,6 +323,9 @@ impl From<Denial> for Reason {
             Denial::PushDeniedLately => Self::PushDeniedLately,
             Denial::TooManyLookUps => Self::TooManyLookUps,
             Denial::PhoneBusy => Self::PhoneBusy,
+            Denial::NoPushDevice => Self::NoPushDevice,
+            Denial::PushPaused => Self::PushPaused,
+            Denial::NoFirstFactor => Self::NoFirstFactor,
             Denial::OfflineCode => Self::WrongOfflineCode,
             Denial::OfflineCodeKept => Self::OfflineCodeKept,
             Denial::NoKey => Self::NoKey,

@@ -95,6 +95,12 @@ impl Secret {
         Self::new(copy)
     }
 
+    /// Whether the text is this word, in upper or lower case.
+    #[must_use]
+    pub fn is_word(&self, word: &str) -> bool {
+        self.0.eq_ignore_ascii_case(word)
+    }
+
     /// The text as a small decimal number, as one chooses a line of a menu.
     #[must_use]
     pub fn small_number(&self) -> Option<usize> {

@@ -5,7 +5,7 @@ mod script;
 
 use pam_onelogin::api::{Again, ApiTrouble, Available, Ending, Enrolment, GiveBack};
 use pam_onelogin::factor::{Device, Factor};
-use pam_onelogin::login::LimitReached::{Day, PushDenied, Window};
+use pam_onelogin::login::LimitReached::{Day, PushDenied, PushPaused, Window};
 use pam_onelogin::login::{
     Beginning, Challenge, CodeNotCounted, Denial, Further, Limit, LookUpEnd, Outcome, SetupEnd,
     Uncounted, Unknown,
@@ -36,6 +36,8 @@ const PUSH_NOT_ACCEPTED: &str =
 const FOR_A_TEXT: &str = "Press Enter to get a passcode by text message (Mobile): ";
 const FROM_THE_TEXT: &str = "Passcode from the text message to Mobile: ";
 const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): ";
+
+const MENU_OF_TWO: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n\nPasscode or option (1-2): ";
 
 #[test]
 fn a_code_that_onelogin_accepts_lets_in() {
@@ -386,6 +388,160 @@ fn an_unanswered_push_ends_after_its_wait() {
     ])
     .config("[push]\nwait = 3")
     .ends("denied push-unanswered factor=push id=1001");
+}
+
+/// A service that cannot show a prompt, as `Config::for_service` has it.
+const PUSH_ONLY: &str = "services.vsftpd.ask = \"push\"";
+
+#[test]
+fn a_service_without_prompts_sends_one_push_and_shows_nothing() {
+    let approved = || {
+        [
+            Finds(vec![totp("501"), push("601")]),
+            Denies,
+            CountsChallenge(Challenge::PushAlone),
+            Activates("601", Ok("v-1")),
+            Waits(2),
+            Polls("601", "v-1", script::PENDING),
+            Waits(2),
+            Polls("601", "v-1", ACCEPTED),
+            Allows,
+        ]
+    };
+    // A host that shows texts at once gets none either, and no conversation is needed.
+    Script::of(approved())
+        .service(PUSH_ONLY, "vsftpd")
+        .ends("accepted factor=push id=1001");
+    Script::of(approved())
+        .service(PUSH_ONLY, "vsftpd")
+        .waited()
+        .without_conversation()
+        .ends("accepted factor=push id=1001");
+    Script::of([
+        Finds(vec![push("601")]),
+        Denies,
+        CountsChallenge(Challenge::PushAlone),
+        Activates("601", Ok("v-1")),
+        Waits(2),
+        Polls("601", "v-1", REJECTED),
+        RemembersDeniedPush,
+    ])
+    .service(PUSH_ONLY, "vsftpd")
+    .ends("denied push-denied factor=push id=1001");
+    // Other services ask as before.
+    Script::of([
+        Finds(vec![totp("501")]),
+        Asks(PASSCODE, "123456"),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .service(PUSH_ONLY, "sshd")
+    .ends("accepted factor=totp id=1001");
+}
+
+#[test]
+fn r13_a_service_without_prompts_sends_no_push_without_a_first_factor() {
+    Script::of([Denies])
+        .service(PUSH_ONLY, "vsftpd")
+        .unproven()
+        .ends("denied no-first-factor factor=- id=-");
+    Script::of([Denies])
+        .service(PUSH_ONLY, "vsftpd")
+        .unknown(Unknown::Account)
+        .ends("denied no-account factor=- id=-");
+}
+
+#[test]
+fn a_service_without_prompts_needs_a_device_for_a_push() {
+    let codes_only = || Script::of([Finds(vec![totp("501"), sms("701")]), Denies]);
+    codes_only()
+        .service(PUSH_ONLY, "vsftpd")
+        .ends("denied no-push-device factor=- id=1001");
+    let narrowed = "factors.allow = [\"push\", \"totp\"]\nservices.vsftpd = { ask = \"push\", factors = [\"push\"] }";
+    codes_only()
+        .service(narrowed, "vsftpd")
+        .ends("denied no-allowed-factor factor=- id=1001");
+}
+
+#[test]
+fn r22_a_service_without_prompts_sends_no_push_beyond_its_limits() {
+    for (reached, reason) in [
+        (Window, "too-many-challenges"),
+        (Day, "too-many-challenges-today"),
+        (PushDenied, "push-denied-lately"),
+        (PushPaused, "push-paused"),
+    ] {
+        Script::of([Finds(vec![totp("501"), push("601")]), Denies])
+            .service(PUSH_ONLY, "vsftpd")
+            .limit_reached(Limit::PushesAlone, reached)
+            .ends(&format!("denied {reason} factor=- id=1001"));
+    }
+    // What other services sent does not count here.
+    Script::of([Finds(vec![push("601")]), PhoneBusy, Denies])
+        .service(PUSH_ONLY, "vsftpd")
+        .used_up(Limit::Challenges)
+        .ends("denied phone-busy factor=push id=1001");
+    // OneLogin has not seen it.
+    Script::of([
+        Finds(vec![push("601")]),
+        Denies,
+        Activates("601", Err(ended(Ending::NotSent))),
+        GivesBack(Limit::PushesAlone),
+    ])
+    .service(PUSH_ONLY, "vsftpd")
+    .ends("denied no-connection factor=push id=1001");
+}
+
+#[test]
+fn r20_a_service_without_prompts_asks_for_no_offline_code() {
+    Script::of([
+        Finds(vec![push("601")]),
+        Unprepared(error(ApiTrouble::ServerError)),
+    ])
+    .service(PUSH_ONLY, "vsftpd")
+    .offline_codes(&[1])
+    .ends("denied server-error factor=- id=1001");
+}
+
+#[test]
+fn a_service_may_have_a_prompt_of_its_own() {
+    let own = "services.ocserv.prompt = \"Code: \"";
+    Script::of([
+        Finds(vec![totp("501")]),
+        Asks("Code: ", "111111"),
+        Denies,
+        Checks("501", None, "111111", REJECTED),
+        Asks("Not accepted. Code: ", "123456"),
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .service(own, "ocserv")
+    .ends("accepted factor=totp id=1001");
+    Script::of([
+        Asks("Code: ", "123456"),
+        Finds(vec![totp("501")]),
+        Denies,
+        Checks("501", None, "123456", ACCEPTED),
+        Allows,
+    ])
+    .service(own, "ocserv")
+    .unproven()
+    .ends("accepted factor=totp id=1001");
+}
+
+#[test]
+fn the_word_push_sends_one_and_what_is_no_code_then_goes_on() {
+    Script::of([
+        Finds(vec![totp("501"), push("601")]),
+        Asks(MENU_OF_TWO, "PUSH"),
+        Denies,
+        Activates("601", Ok("v-1")),
+        Asks(PUSH_SENT, "ok"),
+        Polls("601", "v-1", ACCEPTED),
+        Allows,
+    ])
+    .ends("accepted factor=push id=1001");
 }
 
 #[test]
@@ -1890,9 +2046,10 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
     after_a_typed_code([
         Activates("601", Ok("v-1")),
         Checks("601", Some("v-1"), "654321", REJECTED),
-        Asks(PUSH_NOT_ACCEPTED, "no"),
         Asks(PUSH_NOT_ACCEPTED, "111111"),
         Checks("601", Some("v-1"), "111111", REJECTED),
+        Asks(PUSH_NOT_ACCEPTED, "222222"),
+        Checks("601", Some("v-1"), "222222", REJECTED),
     ])
     .ends("denied wrong-code factor=protect-code id=1001");
     after_a_typed_code([

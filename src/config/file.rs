@@ -48,6 +48,13 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// With what differs in logins by this PAM service.
+    #[must_use]
+    pub fn for_service(mut self, name: &str) -> Self {
+        self.config = self.config.for_service(name);
+        self
+    }
+
     /// What decides whether a setting with an end applies, with the clock of the system at `now`.
     #[must_use]
     pub fn dates(&self, now: u64) -> Dates {

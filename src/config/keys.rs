@@ -4,7 +4,7 @@
 //! module: only [`all`] has them.
 
 use super::{
-    ATTRIBUTES, Attribute, CUSTOM, FailMode, FirstFactor, NoFactor, UnknownUser, VerifyForm,
+    ATTRIBUTES, Ask, Attribute, CUSTOM, FailMode, FirstFactor, NoFactor, UnknownUser, VerifyForm,
 };
 use crate::factor::Factor;
 
@@ -104,7 +104,7 @@ impl KeyRow {
 }
 
 /// What the documents say of a table beside its keys.
-pub const TABLES: [(&str, &str); 3] = [
+pub const TABLES: [(&str, &str); 4] = [
     (
         "onelogin.lookup",
         "A second credential, for looking up users and devices. Without it, the first credential is used for everything.",
@@ -112,6 +112,10 @@ pub const TABLES: [(&str, &str); 3] = [
     (
         "limits",
         "For each OneLogin user, on this host; see {limits}.",
+    ),
+    (
+        SERVICE,
+        "What differs in logins by one PAM service; `NAME` is its name, that of its file in /etc/pam.d. See {services}.",
     ),
     (
         "observe",
@@ -142,7 +146,7 @@ macro_rules! keys {
             vec![ $( $( KeyRow {
                 table: $table,
                 name: $name,
-                default: $key.kind.default(),
+                default: $key.kind.default().filter(|_| concat!($( $unset )?).is_empty()),
                 unset: concat!($( $unset )?),
                 range: $key.kind.range(),
                 words: $key.kind.words(),
@@ -350,7 +354,41 @@ keys! {
             text = "Folder for the module's own files, absolute path; created with mode 0700 if it does not exist. Put it on its own tmpfs below `/run`, which is empty after a restart.",
             more = "Then local users cannot fill it. `pam-onelogin enable` mounts a tmpfs on the default folder.";
     }
+    ["services.NAME"] {
+        ASK "ask": Word<Ask> = Word {
+                default: ("prompt", Ask::Prompt),
+                others: &[("push", Ask::Push)],
+            },
+            example = "\"push\"",
+            text = "`\"push\"`: the program cannot show a prompt, so the module sends one push to the first device that can receive one, and waits for the answer. It shows no text. A first factor must be verified before.";
+        SERVICE_PROMPT "prompt": Text = Text,
+            example = "\"Verification code (OneLogin): \"",
+            unset = "`OneLogin passcode: ` is shown",
+            text = "The text of the prompt where only a code can be typed, and of the prompt without a first factor: 1 to 64 printable characters.";
+        SERVICE_FACTORS "factors": Texts = Texts::Unset,
+            example = "[\"push\"]",
+            unset = "`factors.allow` applies",
+            text = "The factors that may be used, in this order; each of them must be in `factors.allow`.";
+        SERVICE_PUSH_WAIT "push_wait": Number<u64> = Number { default: 45, least: 1, most: 300 },
+            example = "20",
+            unset = "`push.wait` applies",
+            text = "as `push.wait`. Keep it below the time limit of the program and its clients.";
+        SERVICE_FAILMODE "failmode": Word<FailMode> = Word { default: ("secure", FailMode::Secure), others: &[] },
+            example = "\"secure\"",
+            unset = "`failmode` applies",
+            text = "`\"secure\"`: `failmode = \"safe\"` does not apply to this service.";
+        SERVICE_FIRST_FACTOR "first_factor": Word<FirstFactor> = Word {
+                default: ("auto", FirstFactor::Auto),
+                others: &[("assumed", FirstFactor::Assumed)],
+            },
+            example = "\"assumed\"",
+            unset = "`first_factor` applies, but `\"auto\"` with `ask = \"push\"`",
+            text = "As `first_factor`, for this service: `\"auto\"` or `\"assumed\"`. With `\"assumed\"` and `ask = \"push\"`, the user whose name a client gives gets a push, also if the password is wrong.";
+    }
 }
+
+/// How the documents and faults call the table of a service.
+pub const SERVICE: &str = "services.NAME";
 
 /// How faults call an entry of `users.exempt`.
 pub const ENTRY: &str = "users.exempt";

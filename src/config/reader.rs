@@ -1,12 +1,12 @@
 //! TOML text to [`Config`], or every fault with its line and what to write instead. Pure.
 
 use super::dates::Day;
-use super::keys::{self, Key, MAP, Match, Path, Text};
+use super::keys::{self, Key, MAP, Match, Path, Text, Texts};
 use super::table::{Keys, Reader, Table, list, odd_space};
 use super::{
-    ATTRIBUTES, Access, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
-    Exempt, Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource, Term,
-    Users, VerifyForm, Version, Whom,
+    ATTRIBUTES, Access, Ask, Attribute, CUSTOM, ClientCertificate, Config, ConfigFault, Credential,
+    Exempt, Factors, FailMode, Limits, NoFactor, OneLoginTable, Origin, Proxy, SecretSource,
+    Service, Term, Users, VerifyForm, Version, Whom,
 };
 use crate::factor::Factor;
 use crate::group::PatternList;
@@ -18,6 +18,12 @@ use zeroize::Zeroizing;
 
 /// The table in `[onelogin]`.
 const LOOKUP: &str = "lookup";
+
+/// The table with one for each service.
+const SERVICES: &str = "services";
+
+/// How many characters the prompt of a service may have.
+const PROMPT_CHARS: usize = 64;
 
 /// The table of observe mode.
 const OBSERVE: &str = "observe";
@@ -46,6 +52,7 @@ impl<'a> Reader<'a> {
         let push = self.table(&mut top, "push");
         let limits = self.table(&mut top, "limits");
         let observe = self.observe(&mut top);
+        let services = self.tables_in(&mut top, SERVICES, keys::SERVICE);
         let first_factor = self.word(&mut top, &keys::FIRST_FACTOR);
         let line = self.line(&top, keys::FAILMODE.name);
         let failmode = self.word(&mut top, &keys::FAILMODE);
@@ -67,6 +74,10 @@ impl<'a> Reader<'a> {
                 o.login_timeout.as_secs()
             });
         let push_wait = self.push(push, login_timeout);
+        let services = services.into_iter();
+        let services = services
+            .map(|(name, table)| self.service(name, table, &factors.allow, login_timeout))
+            .collect();
         let limits = self.limits(limits);
         let activated = onelogin
             .as_ref()
@@ -89,6 +100,9 @@ impl<'a> Reader<'a> {
             users,
             factors,
             push_wait,
+            services,
+            ask: Ask::Prompt,
+            prompt: None,
             limits,
             first_factor,
             failmode,
@@ -533,16 +547,102 @@ impl<'a> Reader<'a> {
         Some(text)
     }
 
+    fn service(
+        &mut self,
+        name: String,
+        mut table: Table<'a>,
+        allow: &[Factor],
+        login_timeout: u64,
+    ) -> Service {
+        let line = table.line;
+        let is_service = |c: char| !c.is_control() && c != '/' && c != ' ';
+        if name.is_empty() || !name.chars().all(is_service) {
+            let text = format!("[services.\"{name}\"]: that is no name of a file in /etc/pam.d");
+            self.fault(line, text);
+        } else if name.chars().any(char::is_uppercase) {
+            let small = name.to_lowercase();
+            let text = format!(
+                "[services.{name}]: PAM writes the names of services in lower case; write [services.{small}]"
+            );
+            self.fault(line, text);
+        }
+        let ask = self.word(&mut table, &keys::ASK);
+        let prompt = self.prompt_of(&mut table);
+        let factors_line = self.line(&table, keys::SERVICE_FACTORS.name);
+        let factors = self.factors_of(&mut table, &keys::SERVICE_FACTORS);
+        for factor in factors.iter().flatten() {
+            if !allow.contains(factor) {
+                let word = factor.word();
+                let text =
+                    format!("\"factors\" allows {word}, which \"factors.allow\" does not allow");
+                self.fault(factors_line, text);
+            }
+        }
+        if ask == Ask::Push && !factors.as_deref().unwrap_or(allow).contains(&Factor::Push) {
+            let text = "\"ask\" is \"push\", but no push is allowed; add \"push\" to the factors";
+            self.fault(line, text);
+        }
+        let line_of_wait = self.line(&table, keys::SERVICE_PUSH_WAIT.name);
+        let is_set = table.has(keys::SERVICE_PUSH_WAIT.name);
+        let push_wait = is_set.then(|| self.number(&mut table, &keys::SERVICE_PUSH_WAIT));
+        if let Some(wait) = push_wait.filter(|wait| *wait > login_timeout) {
+            self.too_long(
+                line_of_wait,
+                keys::SERVICE_PUSH_WAIT.name,
+                wait,
+                login_timeout,
+            );
+        }
+        let is_set = table.has(keys::SERVICE_FAILMODE.name);
+        let failmode = is_set.then(|| self.word(&mut table, &keys::SERVICE_FAILMODE));
+        let is_set = table.has(keys::SERVICE_FIRST_FACTOR.name);
+        let first_factor = is_set.then(|| self.word(&mut table, &keys::SERVICE_FIRST_FACTOR));
+        self.leftovers(table);
+        Service {
+            name,
+            line,
+            ask,
+            prompt,
+            factors,
+            push_wait: push_wait.map(Duration::from_secs),
+            failmode,
+            first_factor,
+        }
+    }
+
+    /// sudo replaces a prompt that begins with "Password:", and clients answer one with the login password.
+    fn prompt_of(&mut self, table: &mut Table<'a>) -> Option<String> {
+        let name = keys::SERVICE_PROMPT.name;
+        let line = self.line(table, name);
+        let text = self.text(table, &keys::SERVICE_PROMPT)?;
+        let length = text.chars().count();
+        if !(1..=PROMPT_CHARS).contains(&length) || text.chars().any(char::is_control) {
+            let text = format!("\"{name}\" must be 1 to {PROMPT_CHARS} printable characters");
+            self.fault(line, text);
+        } else if text.to_lowercase().contains("password") {
+            let text = format!(
+                "\"{name}\" must not contain \"password\": many programs answer such a prompt with the login password"
+            );
+            self.fault(line, text);
+        }
+        Some(text)
+    }
+
     fn allow(&mut self, table: &mut Table<'a>) -> Vec<Factor> {
-        let line = self.line(table, keys::ALLOW.name);
-        let Some(words) = self.texts(table, &keys::ALLOW) else {
-            return Factor::enrollable();
-        };
+        self.factors_of(table, &keys::ALLOW)
+            .unwrap_or_else(Factor::enrollable)
+    }
+
+    /// `None` when the key is not set.
+    fn factors_of(&mut self, table: &mut Table<'a>, key: &Key<Texts>) -> Option<Vec<Factor>> {
+        let name = key.name;
+        let line = self.line(table, name);
+        let words = self.texts(table, key)?;
         let mut allow = Vec::new();
         for word in &words {
             match Factor::WORDS.iter().find(|(known, _)| known == word) {
                 Some((_, factors)) if factors.iter().any(|factor| allow.contains(factor)) => {
-                    self.fault(line, format!("\"allow\" names \"{word}\" twice"));
+                    self.fault(line, format!("\"{name}\" names \"{word}\" twice"));
                 }
                 Some((_, factors)) => allow.extend_from_slice(factors),
                 None => {
@@ -550,7 +650,7 @@ impl<'a> Reader<'a> {
                     let known = list(&known);
                     self.fault(
                         line,
-                        format!("\"allow\" names \"{word}\"; the factors are {known}"),
+                        format!("\"{name}\" names \"{word}\"; the factors are {known}"),
                     );
                 }
             }
@@ -558,10 +658,12 @@ impl<'a> Reader<'a> {
         if words.is_empty() {
             self.fault(
                 line,
-                "\"allow\" is empty, so no user could log in; name a factor or remove the line",
+                format!(
+                    "\"{name}\" is empty, so no user could log in; name a factor or remove the line"
+                ),
             );
         }
-        allow
+        Some(allow)
     }
 
     fn push(&mut self, mut table: Table<'a>, login_timeout: u64) -> Duration {
@@ -570,11 +672,15 @@ impl<'a> Reader<'a> {
         let wait = self.number(&mut table, &keys::WAIT);
         self.leftovers(table);
         if is_set && wait > login_timeout {
-            self.fault(line, format!(
-                "\"wait\" is {wait} s, longer than \"login_timeout\" ({login_timeout} s); make it at most {login_timeout}"
-            ));
+            self.too_long(line, keys::WAIT.name, wait, login_timeout);
         }
         Duration::from_secs(wait.min(login_timeout))
+    }
+
+    fn too_long(&mut self, line: usize, key: &str, wait: u64, login_timeout: u64) {
+        self.fault(line, format!(
+            "\"{key}\" is {wait} s, longer than \"login_timeout\" ({login_timeout} s); make it at most {login_timeout}"
+        ));
     }
 
     fn limits(&mut self, mut table: Table<'a>) -> Limits {

@@ -124,6 +124,40 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The tables in a table, `[name.KEY]`, each with its key and called `as_name` in faults; in the order of the file.
+    pub fn tables_in(
+        &mut self,
+        top: &mut Table<'a>,
+        name: &'static str,
+        as_name: &'static str,
+    ) -> Vec<(String, Table<'a>)> {
+        let mut tables = Vec::new();
+        for (key, value) in self.table(top, name).entries {
+            let line = line_of(self.text, key.span().start);
+            match value.into_inner() {
+                DeValue::Table(entries) => {
+                    let name = as_name;
+                    let table = Table {
+                        name,
+                        line,
+                        entries,
+                    };
+                    tables.push((key.into_inner().into_owned(), table));
+                }
+                other => self.fault(
+                    line,
+                    format!(
+                        "\"{}\" in [{name}] must be a table, [{as_name}], not {}",
+                        key.get_ref(),
+                        other.type_str()
+                    ),
+                ),
+            }
+        }
+        tables.sort_by_key(|(_, table)| table.line);
+        tables
+    }
+
     /// The tables of a list, `[[name]]`; none when it is not set.
     pub fn tables(&mut self, top: &mut Table<'a>, name: &'static str) -> Vec<Table<'a>> {
         let Some((line, value)) = self.take(top, name) else {
@@ -333,14 +367,14 @@ impl<'a> Reader<'a> {
             return value;
         }
         let known: Vec<&str> = key.kind.all().map(|(word, _)| *word).collect();
-        let known = list(&known);
+        let known = match known.as_slice() {
+            [sole] => format!("\"{sole}\""),
+            _ => format!("one of {}", list(&known)),
+        };
         let odd = odd_space("it", &text).map_or(String::new(), |odd| format!("; {odd}"));
         self.fault(
             line,
-            format!(
-                "\"{}\" must be one of {known}, not \"{text}\"{odd}",
-                key.name
-            ),
+            format!("\"{}\" must be {known}, not \"{text}\"{odd}", key.name),
         );
         default
     }

@@ -102,6 +102,7 @@ fn the_examples_of_the_keys_are_a_configuration() {
         let mark = if is_out { "# " } else { "" };
         text += &[mark, row.name, " = ", row.example, "\n"].concat();
     }
+    let text = text.replace("NAME", "vsftpd");
     assert_eq!(faults(&text), [""; 0], "{text}");
 }
 
@@ -139,6 +140,7 @@ fn a_fault_names_the_keys_of_its_table_in_their_order() {
             "offline_dir",
             "log_level",
             "state_dir",
+            "services",
         ]
     );
     assert_eq!(
@@ -693,4 +695,99 @@ fn behind_a_gateway_a_host_has_a_certificate_and_no_credential() {
         faults,
         ["c.toml:4: \"client_key\" must be an absolute path"]
     );
+}
+
+#[test]
+fn a_service_differs_in_what_its_table_sets() {
+    let lines = "first_factor = \"assumed\"\nfailmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]\n\
+        services.vsftpd = { ask = \"push\", factors = [\"push\"], push_wait = 20, failmode = \"secure\" }\n\
+        services.ocserv.prompt = \"Code: \"\n[services.\"polkit-1\"]\nfirst_factor = \"auto\"\n";
+    let of = |name| with(lines).for_service(name);
+    let vsftpd = of("vsftpd");
+    assert_eq!((vsftpd.ask, vsftpd.prompt), (Ask::Push, None));
+    assert_eq!(vsftpd.factors.allow, [Factor::Push, Factor::ProtectCode]);
+    assert_eq!(vsftpd.push_wait.as_secs(), 20);
+    assert_eq!(vsftpd.failmode, FailMode::Secure);
+    assert_eq!(vsftpd.first_factor, FirstFactor::Auto);
+    let ocserv = of("ocserv");
+    assert_eq!(ocserv.prompt.as_deref(), Some("Code: "));
+    let first_factors = [&ocserv, &of("polkit-1"), &of("sshd")].map(|config| config.first_factor);
+    let expected = [
+        FirstFactor::Assumed,
+        FirstFactor::Auto,
+        FirstFactor::Assumed,
+    ];
+    assert_eq!(first_factors, expected);
+    assert_eq!(ocserv.ask, Ask::Prompt);
+    assert_eq!(ocserv.factors.allow, Factor::enrollable());
+    assert_eq!(ocserv.failmode, FailMode::Safe);
+    let assumed = with("services.squid = { ask = \"push\", first_factor = \"assumed\" }");
+    assert_eq!(
+        assumed.for_service("squid").first_factor,
+        FirstFactor::Assumed
+    );
+}
+
+#[test]
+fn each_fault_of_a_service_says_what_to_write() {
+    for (lines, fault) in [
+        (
+            "services = 1",
+            "\"services\" must be a table, \"[services]\", not integer",
+        ),
+        (
+            "services.x = 1",
+            "\"x\" in [services] must be a table, [services.NAME], not integer",
+        ),
+        (
+            "services.SSHD.ask = \"push\"",
+            "[services.SSHD]: PAM writes the names of services in lower case; write [services.sshd]",
+        ),
+        (
+            "services.\"a/b\" = {}",
+            "[services.\"a/b\"]: that is no name of a file in /etc/pam.d",
+        ),
+        (
+            "services.x.ask = \"ask\"",
+            "\"ask\" must be one of \"prompt\", \"push\", not \"ask\"",
+        ),
+        (
+            "services.x.failmode = \"safe\"",
+            "\"failmode\" must be \"secure\", not \"safe\"",
+        ),
+        (
+            "services.x.push_wait = 60",
+            "\"push_wait\" is 60 s, longer than \"login_timeout\" (55 s); make it at most 55",
+        ),
+        (
+            "services.x.prompt = \"Password: \"",
+            "\"prompt\" must not contain \"password\": many programs answer such a prompt with the login password",
+        ),
+        (
+            "services.x.prompt = \"\"",
+            "\"prompt\" must be 1 to 64 printable characters",
+        ),
+        (
+            "services.x.prompt = \"a\\nb\"",
+            "\"prompt\" must be 1 to 64 printable characters",
+        ),
+        (
+            "factors.allow = [\"totp\"]\nservices.x.factors = [\"sms\"]",
+            "\"factors\" allows sms, which \"factors.allow\" does not allow",
+        ),
+        (
+            "services.x = { ask = \"push\", factors = [\"totp\"] }",
+            "\"ask\" is \"push\", but no push is allowed; add \"push\" to the factors",
+        ),
+        (
+            "services.x.aks = \"push\"",
+            "\"aks\" is not a key in [services.NAME]",
+        ),
+    ] {
+        let found = faults(&format!("{lines}\n{LEAST}"));
+        assert!(
+            found.iter().any(|found| found.contains(fault)),
+            "{lines}: {found:?}"
+        );
+    }
 }

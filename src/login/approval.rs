@@ -98,7 +98,7 @@ impl Login<'_> {
         Ok(Some(acceptance))
     }
 
-    fn sent(&self, device: &Device, activation: Activation) -> Result<Sent, Outcome> {
+    pub(super) fn sent(&self, device: &Device, activation: Activation) -> Result<Sent, Outcome> {
         Ok(Sent {
             verification: activation.id,
             at: self.clock.elapsed(),
@@ -186,6 +186,11 @@ impl Login<'_> {
                     self.progress.factor = Some(device.factor.word());
                     return Ok(None);
                 }
+                // Some programs cannot send an empty answer: after a push, what is no code says "go on".
+                Typed::Text(answer) if pushed.is_some() && !Factor::looks_like_a_code(&answer) => {
+                    self.progress.factor = Some(device.factor.word());
+                    return Ok(None);
+                }
                 Typed::Text(_) if !takes_codes(device, pushed.is_some()) => {
                     tries.failed(Denial::NoCode);
                 }
@@ -209,7 +214,7 @@ impl Login<'_> {
     }
 
     /// Polls until the approval is answered or the time is over; at once where that `is_due`.
-    fn wait_for_approval(
+    pub(super) fn wait_for_approval(
         &mut self,
         user: &UserId,
         device: &Device,
@@ -307,7 +312,7 @@ impl Login<'_> {
 }
 
 /// A push, a call or a link that was sent.
-struct Sent {
+pub(super) struct Sent {
     verification: VerificationId,
     /// When, on the clock of the login.
     at: Duration,

@@ -93,7 +93,9 @@ const USED_BEFORE: &str = "That passcode was used before; wait for the next one.
 pub(super) fn too_many_codes(reached: LimitReached) -> Denial {
     match reached {
         LimitReached::Day => Denial::TooManyCodesToday,
-        LimitReached::Window | LimitReached::PushDenied => Denial::TooManyCodes,
+        LimitReached::Window | LimitReached::PushDenied | LimitReached::PushPaused => {
+            Denial::TooManyCodes
+        }
     }
 }
 

@@ -48,7 +48,8 @@ impl Login<'_> {
         }
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
-            match self.ask(&tries.prompt(PASSCODE))? {
+            let text = self.config.prompt.as_deref().unwrap_or(PASSCODE);
+            match self.ask(&tries.prompt(text))? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
                 Typed::Text(answer) if !Factor::looks_like_a_code(&answer) => {
                     tries.failed(Denial::NoCode);

@@ -168,10 +168,10 @@ impl Login<'_> {
         if proof == Proof::Unproven {
             return Activations::Off;
         }
-        self.progress.held_back = self.memory.limit_reached(Limit::Challenges);
+        self.progress.held_back = self.memory.limit_reached(self.limit_of_challenges());
         match self.progress.held_back {
             None => Activations::Offered,
-            Some(LimitReached::PushDenied) => Activations::NoPush,
+            Some(LimitReached::PushDenied | LimitReached::PushPaused) => Activations::NoPush,
             Some(LimitReached::Window | LimitReached::Day) => Activations::Off,
         }
     }

@@ -24,7 +24,8 @@ impl Login<'_> {
         subject: Option<&Subject>,
     ) -> Outcome {
         let is_proven = subject.is_some_and(|subject| subject.proof == Proof::Proven);
-        let store = self.offline.filter(|_| is_proven && is_no_answer(&outcome));
+        let can_ask = is_proven && !self.is_push_only();
+        let store = self.offline.filter(|_| can_ask && is_no_answer(&outcome));
         let Some(store) = store.filter(|store| !store.usable().is_empty()) else {
             return outcome;
         };

@@ -109,6 +109,12 @@ listed! {
         TooManyLookUps,
         /// A push of another login was pending all the time.
         PhoneBusy,
+        /// There is no prompt, and no device that can receive a push.
+        NoPushDevice,
+        /// There is no prompt, and a push was not approved in the last ten minutes.
+        PushPaused,
+        /// There is no prompt, and nothing has proven the user.
+        NoFirstFactor,
         /// OneLogin gave no answer, and no offline code was right.
         OfflineCode,
         /// The offline code was right, and could not be removed.

@@ -307,6 +307,8 @@ pub trait Memory {
 pub enum Limit {
     /// Pushes, text messages, e-mails and calls that led to nothing.
     Challenges,
+    /// Pushes of logins without a prompt that were not approved.
+    PushesAlone,
     /// Codes that OneLogin refused.
     RefusedCodes,
     /// Offline codes that were wrong.
@@ -318,6 +320,8 @@ pub enum Limit {
 pub enum Challenge {
     /// A push, which shows on the phone.
     Push,
+    /// The push of a login without a prompt.
+    PushAlone,
     /// A message, a call, an enrolment.
     Other,
 }
@@ -331,6 +335,8 @@ pub enum LimitReached {
     Day,
     /// Pushes alone: one was denied on the phone in the last hour.
     PushDenied,
+    /// Pushes of logins without a prompt: one was not approved in the last ten minutes.
+    PushPaused,
 }
 
 /// What this host knows of a user before OneLogin is asked.

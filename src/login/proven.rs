@@ -12,7 +12,8 @@ use crate::user::Subject;
 /// Before the first prompt where less is sent than could be.
 pub(super) fn held_back(reached: LimitReached) -> &'static str {
     match reached {
-        LimitReached::Window => {
+        // The pause is of logins without a prompt.
+        LimitReached::Window | LimitReached::PushPaused => {
             "Too many pushes, calls or messages. Type a code, or log in again later. "
         }
         LimitReached::Day => "Too many pushes, calls or messages in 24 hours. Type a code. ",
@@ -41,7 +42,10 @@ impl Login<'_> {
             tries.words = held_back(reached).into();
         }
         while tries.left() {
-            let text = tries.prompt(&menu.prompt(&subject.name));
+            let text = match &self.config.prompt {
+                Some(text) if menu.is_for_codes() => tries.prompt(text),
+                Some(_) | None => tries.prompt(&menu.prompt(&subject.name)),
+            };
             match self.ask(&text)? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
                 Typed::Text(answer) => match menu.pick(&answer) {

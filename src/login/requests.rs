@@ -20,6 +20,7 @@ pub(super) fn too_many_challenges(reached: LimitReached) -> Denial {
         LimitReached::Window => Denial::TooManyChallenges,
         LimitReached::Day => Denial::TooManyChallengesToday,
         LimitReached::PushDenied => Denial::PushDeniedLately,
+        LimitReached::PushPaused => Denial::PushPaused,
     }
 }
 
@@ -127,11 +128,12 @@ impl Login<'_> {
         self.progress.factor = Some(device.factor.word());
         self.authorise()?;
         let deadline = self.begin(match device.factor {
+            Factor::Push if self.is_push_only() => Challenge::PushAlone,
             Factor::Push => Challenge::Push,
             _ => Challenge::Other,
         })?;
         let result = self.send_challenge(user, device, deadline);
-        result.map_err(|error| self.give_back(Limit::Challenges, error))
+        result.map_err(|error| self.give_back(self.limit_of_challenges(), error))
     }
 
     /// Sends a challenge that was counted: once.
@@ -145,11 +147,20 @@ impl Login<'_> {
         if let Some(end) = phone_until {
             deadline = deadline.min(self.clock.at(end));
         }
-        self.send(Some(Limit::Challenges), |login| {
+        self.send(Some(self.limit_of_challenges()), |login| {
             let memory: &dyn Memory = login.memory;
             let holds = &|| phone_until.is_none() || memory.holds_phone();
             login.api.activate(user, device, Permit { deadline, holds })
         })
+    }
+
+    /// By which limit the challenges of this login are counted.
+    pub(super) fn limit_of_challenges(&self) -> Limit {
+        if self.is_push_only() {
+            Limit::PushesAlone
+        } else {
+            Limit::Challenges
+        }
     }
 
     /// What OneLogin has not seen does not count.

@@ -27,6 +27,8 @@ listed! {
         UnprovenCode,
         /// A push, a message or a call without an accepted login, or on its way.
         Challenge,
+        /// A push of a login without a prompt that was not approved, or is on its way.
+        PushAlone,
         /// A code that was accepted, or is on its way.
         Used,
         /// A push that waits for its answer.
@@ -67,6 +69,7 @@ impl Kind {
             Self::Code => 'f',
             Self::UnprovenCode => 'g',
             Self::Challenge => 'c',
+            Self::PushAlone => 's',
             Self::Used => 'x',
             Self::Pending => 'p',
             Self::PushDenied => 'h',
@@ -90,6 +93,7 @@ impl Kind {
             Self::Code
             | Self::UnprovenCode
             | Self::Challenge
+            | Self::PushAlone
             | Self::ReserveCode
             | Self::ReservePush
             | Self::WrongOfflineCode

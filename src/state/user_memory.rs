@@ -33,6 +33,9 @@ use std::time::Duration;
 /// for itself.
 const LOOK_UPS: usize = 20;
 
+/// How many minutes after a push without a prompt that was not approved no other one is sent.
+const PAUSE: i64 = 10;
+
 /// How many counts of a user are given back in a minute because a front end refused the request.
 const TURNED_AWAY: usize = 3;
 
@@ -348,15 +351,23 @@ impl Memory for UserMemory<'_> {
         if free.min(free_today) + reserve == 0 {
             return Some(which(free, free_today));
         }
-        let is_paused = limit == Limit::Challenges && origin.is_none();
-        (is_paused && is_push_denied(&seen, now)).then_some(LimitReached::PushDenied)
+        match limit {
+            Limit::Challenges | Limit::PushesAlone if origin.is_none() => pause(limit, &seen, now),
+            Limit::Challenges | Limit::PushesAlone | Limit::RefusedCodes | Limit::OfflineCodes => {
+                None
+            }
+        }
     }
 
     fn count_challenge(&mut self, challenge: Challenge) -> Result<(), Uncounted> {
-        self.claim_one(Limit::Challenges, |user_memory, minute, seen| {
+        let limit = match challenge {
+            Challenge::Push | Challenge::Other => Limit::Challenges,
+            Challenge::PushAlone => Limit::PushesAlone,
+        };
+        self.claim_one(limit, |user_memory, minute, seen| {
             let is_unknown = user_memory.known_origin(seen, minute).is_none();
-            let is_paused = challenge == Challenge::Push && is_unknown;
-            (is_paused && is_push_denied(seen, minute)).then_some(LimitReached::PushDenied)
+            let is_push = challenge != Challenge::Other;
+            pause(limit, seen, minute).filter(|_| is_push && is_unknown)
         })
     }
 
@@ -497,6 +508,15 @@ impl Memory for UserMemory<'_> {
     fn leave_phone(&mut self) {
         self.release_phone();
     }
+}
+
+/// Why no push is sent for this limit now, but to known origins.
+fn pause(limit: Limit, seen: &[Entry], now: i64) -> Option<LimitReached> {
+    if is_push_denied(seen, now) {
+        return Some(LimitReached::PushDenied);
+    }
+    let is_paused = limit == Limit::PushesAlone && count(seen, Kind::PushAlone, PAUSE, now) > 0;
+    is_paused.then_some(LimitReached::PushPaused)
 }
 
 fn is_push_denied(seen: &[Entry], now: i64) -> bool {

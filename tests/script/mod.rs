@@ -292,6 +292,7 @@ pub struct Script {
     longest: Cell<Duration>,
     answered: Cell<bool>,
     config: String,
+    service: &'static str,
     subject: Result<Subject, Unknown>,
     approval_wait: ApprovalWait,
     denied_before: bool,
@@ -332,6 +333,7 @@ impl Script {
             answered: Cell::default(),
             longest: Cell::new(Duration::MAX),
             config: String::new(),
+            service: "",
             subject: Ok(Subject {
                 name: "alice".to_owned(),
                 uid: 1000,
@@ -354,6 +356,12 @@ impl Script {
     pub fn config(mut self, lines: &str) -> Self {
         lines.clone_into(&mut self.config);
         self
+    }
+
+    /// Lines of configuration, and the PAM service whose login this is.
+    pub fn service(mut self, lines: &str, name: &'static str) -> Self {
+        self.service = name;
+        self.config(lines)
     }
 
     /// Nothing has proven the user.
@@ -435,7 +443,7 @@ impl Script {
 
     /// Plays a part of the login. No step of the script may be left over.
     fn play<T>(&self, call: impl FnOnce(Login<'_>) -> T, end: impl FnOnce(&T) -> String) -> T {
-        let config = config(&self.config);
+        let config = config(&self.config).for_service(self.service);
         let mut api = Player(self);
         let mut prompt = Player(self);
         let mut memory = Player(self);

@@ -110,8 +110,9 @@ pub(crate) fn file(pages: &Pages) -> Result<String, String> {
             if let Some(about) = table.text() {
                 text += &format!("{}\n", comment(about)?);
             }
-            // One that may be missing needs its keys.
-            let may_be_missing = ["onelogin.lookup", "observe"].contains(&table.name);
+            // One that may be missing needs its keys, or a name.
+            let may_be_missing =
+                ["onelogin.lookup", "observe", keys::SERVICE].contains(&table.name);
             let mark = if may_be_missing { "# " } else { "" };
             text += &format!("{mark}[{}]\n", table.name);
         }

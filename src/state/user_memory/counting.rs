@@ -54,6 +54,7 @@ impl UserMemory<'_> {
     pub(super) fn kind(&self, limit: Limit) -> Kind {
         match (limit, self.proof) {
             (Limit::Challenges, _) => Kind::Challenge,
+            (Limit::PushesAlone, _) => Kind::PushAlone,
             (Limit::RefusedCodes, Proof::Proven) => Kind::Code,
             (Limit::RefusedCodes, Proof::Unproven) => Kind::UnprovenCode,
             (Limit::OfflineCodes, _) => Kind::WrongOfflineCode,
@@ -64,7 +65,9 @@ impl UserMemory<'_> {
     pub(super) fn most(&self, limit: Limit) -> [usize; 2] {
         let limits = self.limits;
         let most = match limit {
-            Limit::Challenges => [limits.challenges, limits.challenges_per_day],
+            Limit::Challenges | Limit::PushesAlone => {
+                [limits.challenges, limits.challenges_per_day]
+            }
             Limit::RefusedCodes | Limit::OfflineCodes => [limits.failures, limits.failures_per_day],
         };
         most.map(|most| usize::try_from(most).unwrap_or_default())
@@ -101,7 +104,7 @@ impl UserMemory<'_> {
         now: i64,
     ) -> (Kind, usize) {
         let (kind, most) = match limit {
-            Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
+            Limit::Challenges | Limit::PushesAlone => (Kind::ReservePush, RESERVE_PUSHES),
             Limit::RefusedCodes | Limit::OfflineCodes => (Kind::ReserveCode, RESERVE_CODES),
         };
         let is_of_it = |entry: &&Entry| {

@@ -3,7 +3,7 @@
 use super::counting::count;
 use super::counting::{origins, place_of};
 use super::phone::is_phone_busy;
-use super::{LOOK_UPS, UserMemory, is_push_denied, minutes};
+use super::{LOOK_UPS, PAUSE, UserMemory, is_push_denied, minutes};
 use crate::login::{Limit, NoState};
 use crate::state::expiring_files::{DAY, Entry, Folder, Kind, minute};
 use std::collections::BTreeSet;
@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 pub struct Standing {
     /// Challenges.
     pub challenges: [usize; 2],
+    /// Pushes of logins without a prompt.
+    pub pushes_alone: [usize; 2],
     /// Codes that were refused after a first factor.
     pub codes: [usize; 2],
     /// Codes that were refused before anything had proven the user.
@@ -31,6 +33,8 @@ pub struct Standing {
     pub origins: usize,
     /// Whether no push is sent to unknown origins, as one was denied on the phone.
     pub is_push_denied: bool,
+    /// Whether no push without a prompt is sent to unknown origins, as one was not approved.
+    pub is_push_paused: bool,
     /// Whether a login waits for the answer to a push.
     pub is_phone_busy: bool,
 }
@@ -68,6 +72,7 @@ fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
             Kind::Code
             | Kind::UnprovenCode
             | Kind::Challenge
+            | Kind::PushAlone
             | Kind::PushDenied
             | Kind::ReserveCode
             | Kind::ReservePush
@@ -96,6 +101,7 @@ impl UserMemory<'_> {
             let seen = folder.seen()?;
             let of = |kind| [window, DAY].map(|life| count(&seen, kind, life, minute));
             standing.challenges = of(Kind::Challenge);
+            standing.pushes_alone = of(Kind::PushAlone);
             standing.codes = of(Kind::Code);
             standing.unproven_codes = of(Kind::UnprovenCode);
             standing.reserve = [Kind::ReserveCode, Kind::ReservePush]
@@ -104,6 +110,7 @@ impl UserMemory<'_> {
                 .sum();
             standing.origins = origins(&seen, minute).len();
             standing.is_push_denied = is_push_denied(&seen, minute);
+            standing.is_push_paused = count(&seen, Kind::PushAlone, PAUSE, minute) > 0;
             standing.is_phone_busy = is_phone_busy(folder, &seen, minute, now)?;
         }
         let seen = self.local_folder()?.seen()?;

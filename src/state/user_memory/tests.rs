@@ -7,8 +7,8 @@ use super::*;
 use crate::config::parse;
 use crate::factor::Factor;
 use crate::host::{pid_namespace, process_identity};
-use crate::login::Limit::{Challenges, RefusedCodes};
-use crate::login::LimitReached::{Day, PushDenied, Window};
+use crate::login::Limit::{Challenges, PushesAlone, RefusedCodes};
+use crate::login::LimitReached::{Day, PushDenied, PushPaused, Window};
 use crate::secret::Secret;
 use crate::trust::Trusted;
 use crate::user::Uids;
@@ -1181,4 +1181,41 @@ fn r22_a_look_up_that_nothing_keeps_counts_until_an_acceptance() {
     assert_eq!(look_up().1, TOO_MANY);
     accepted.allow();
     assert_eq!(look_up().1, Ok(()));
+}
+
+#[test]
+fn r22_after_a_push_without_a_prompt_that_was_not_approved_none_is_sent_for_ten_minutes() {
+    let place = Place::new();
+    let push = |by: &By<'_>| place.user_memory(by).count_challenge(Challenge::PushAlone);
+    let paused = Err(Uncounted::LimitReached(PushPaused));
+    assert_eq!(push(&ALICE), Ok(()));
+    assert_eq!(push(&ALICE), paused);
+    assert_eq!(place.alice().limit_reached(PushesAlone), Some(PushPaused));
+    assert!(place.alice().standing().unwrap().is_push_paused);
+    // Logins with a prompt have their own limit.
+    assert_eq!(place.alice().limit_reached(Challenges), None);
+    assert_eq!(place.challenge(&ALICE), Ok(()));
+    pass(660);
+    assert_eq!(place.alice().limit_reached(PushesAlone), None);
+    // One that is approved, or that OneLogin has not seen, leaves no pause.
+    let mut login = place.alice();
+    login.count_challenge(Challenge::PushAlone).unwrap();
+    login.unsent(PushesAlone);
+    let mut login = place.alice();
+    login.count_challenge(Challenge::PushAlone).unwrap();
+    login.allow();
+    assert_eq!(place.alice().limit_reached(PushesAlone), None);
+    // A known origin is not paused, but limited.
+    let office = ALICE.from(OFFICE);
+    place.accept(&office, "123456").unwrap();
+    for _ in 0..3 {
+        assert_eq!(push(&office), Ok(()));
+        assert_eq!(push(&ALICE), paused);
+    }
+    // The reserve.
+    assert_eq!(push(&office), Ok(()));
+    assert_eq!(push(&office), TOO_MANY);
+    place.alice().reset().unwrap();
+    assert_eq!(place.alice().limit_reached(PushesAlone), None);
+    assert_eq!(push(&ALICE), Ok(()));
 }

@@ -64,6 +64,11 @@ fn findings_of(standing: &Standing, limits: &Limits, name: &str) -> Vec<Finding>
             "a push was denied on the phone in the last hour".to_owned(),
         ),
         used_up(
+            standing.is_push_paused || is_used_up(standing.pushes_alone, challenges),
+            format!("no push is sent to {name} for now by services with ask = \"push\", except for logins from known addresses"),
+            count(standing.pushes_alone),
+        ),
+        used_up(
             standing.offline_origins_used_up > 0,
             format!("no offline code of {name} is accepted for now from an address with too many wrong ones"),
             count(standing.wrong_offline_codes),

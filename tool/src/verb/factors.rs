@@ -205,6 +205,7 @@ fn why_less(reached: LimitReached) -> &'static str {
         LimitReached::Window => "limits.challenges is used up",
         LimitReached::Day => "limits.challenges_per_day is used up",
         LimitReached::PushDenied => "a push was denied in the last hour",
+        LimitReached::PushPaused => "a push was not approved in the last 10 minutes",
     }
 }
 

@@ -58,19 +58,21 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let counts = |standing: Standing| {
         let Standing {
             challenges: [_, challenges],
+            pushes_alone: [_, pushes_alone],
             codes: [_, failures],
             unproven_codes: [_, unproven],
             reserve,
             wrong_offline_codes: [_, wrong_offline],
             look_ups,
             is_push_denied,
+            is_push_paused: _,
             offline_origins_used_up: _,
             origins: _,
             paused: _,
             is_phone_busy: _,
         } = standing;
         let counts = [
-            challenges,
+            challenges + pushes_alone,
             failures,
             unproven,
             reserve,
