@@ -560,7 +560,7 @@ impl<'a> Reader<'a> {
             let text = format!("[services.\"{name}\"]: that is no name of a file in /etc/pam.d");
             self.fault(line, text);
         } else if name.chars().any(char::is_uppercase) {
-            let small = name.to_lowercase();
+            let small = name.to_ascii_lowercase();
             let text = format!(
                 "[services.{name}]: PAM writes the names of services in lower case; write [services.{small}]"
             );
@@ -619,7 +619,7 @@ impl<'a> Reader<'a> {
         if !(1..=PROMPT_CHARS).contains(&length) || text.chars().any(char::is_control) {
             let text = format!("\"{name}\" must be 1 to {PROMPT_CHARS} printable characters");
             self.fault(line, text);
-        } else if text.to_lowercase().contains("password") {
+        } else if text.to_ascii_lowercase().contains("password") {
             let text = format!(
                 "\"{name}\" must not contain \"password\": many programs answer such a prompt with the login password"
             );

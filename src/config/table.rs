@@ -154,7 +154,6 @@ impl<'a> Reader<'a> {
                 ),
             }
         }
-        tables.sort_by_key(|(_, table)| table.line);
         tables
     }
 
