@@ -22,6 +22,7 @@ mod proof;
 mod replies;
 pub(crate) mod root_shell;
 mod running_sshd;
+mod services;
 mod shared_file_system;
 mod ssh;
 pub(crate) mod stacks;
@@ -43,6 +44,7 @@ type Examiner = fn(&Subject<'_>, &mut Vec<Finding>);
 /// contacts OneLogin or asks the running system: `--offline` and `--root` skip it.
 const EXAMINERS: &[(Examiner, bool)] = &[
     (stacks::examine, false),
+    (services::examine, false),
     (ssh::examine, false),
     (running_sshd::examine, true),
     (sudo::examine, false),

@@ -14,7 +14,7 @@ use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::judge::BROKEN;
 use crate::examine::stacks::overwritten::{Overwritten, overwritten};
 use crate::examine::stacks::programs::{
-    CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, hides_prompts, needs_no_login,
+    CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, needs_no_login,
 };
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
@@ -60,7 +60,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let overwritten = overwritten(subject, &lets_in);
     findings.extend(overwritten.iter().map(|it| it.finding(subject)));
     let of_them = stacks.iter().filter(|stack| subject.includes(&stack.name));
-    without_prompt(of_them, findings);
+    without_login(of_them, findings);
     other_ways_in(subject, &stacks, &overwritten, &lets_in, findings);
     if let Some(service) = subject.service {
         let stack = read(subject.machine, service);
@@ -358,33 +358,16 @@ fn shared(stacks: &[NamedStack], findings: &mut Vec<Finding>) {
     }
 }
 
-/// Stacks of programs that cannot show a prompt, and of programs that use no auth lines.
-fn without_prompt<'a>(stacks: impl Iterator<Item = &'a NamedStack>, findings: &mut Vec<Finding>) {
-    for stack in stacks.filter(|stack| stack.asks()) {
-        let (name, path) = (&stack.name, stack.service.path.as_deref());
-        let place = path.map(|path| Place::of(path, None));
-        if hides_prompts(name) {
-            let what = format!("{name}: this program cannot show a prompt for a code");
-            findings.push(
-                Finding::warning("no-prompt", what)
-                    .of(place)
-                    .why(
-                        "no user can log in there: it answers the prompt with the name of the user, \
-                         or ends the login",
-                    )
-                    .advice(format!(
-                        "in /etc/pam.d/{name}, write \"auth requisite pam_unix.so\" in place of its auth \
-                         lines and of lines that include auth lines; its logins then need no second factor"
-                    )),
-            );
-        } else if needs_no_login(name) {
-            let what = format!("{name}: this program uses no auth lines");
-            findings.push(
-                Finding::note("no-auth", what).of(place).why(
-                    "it starts jobs for users who are not logged in: they need no second factor",
-                ),
-            );
-        }
+/// Stacks of programs that use no auth lines.
+fn without_login<'a>(stacks: impl Iterator<Item = &'a NamedStack>, findings: &mut Vec<Finding>) {
+    for stack in stacks.filter(|stack| stack.asks() && needs_no_login(&stack.name)) {
+        let path = stack.service.path.as_deref();
+        let what = format!("{}: this program uses no auth lines", stack.name);
+        findings.push(
+            Finding::note("no-auth", what)
+                .of(path.map(|path| Place::of(path, None)))
+                .why("it starts jobs for users who are not logged in: they need no second factor"),
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use crate::pam_stack::Entry;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::lost_logins::user_has_key;
-use pam_onelogin::config::{Config, NoFactor, UnknownUser, parse};
+use pam_onelogin::config::{Ask, Config, NoFactor, Service, UnknownUser, parse};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -71,6 +71,18 @@ impl<'a> Subject<'a> {
     pub(crate) fn only(mut self, service: Option<&'a str>) -> Self {
         self.service = service;
         self
+    }
+
+    /// The settings `[services.NAME]`.
+    pub(super) fn table(&self, service: &str) -> Option<&Service> {
+        let mut tables = self.settings.as_ref()?.services.iter();
+        tables.find(|table| table.name == service)
+    }
+
+    /// Whether the module shows no prompt in this service.
+    pub(super) fn is_mute(&self, service: &str) -> bool {
+        self.table(service)
+            .is_some_and(|table| table.ask == Ask::Push)
     }
 
     /// The command that adds OneLogin to a service; for sshd, with the first factor.

@@ -15,6 +15,7 @@ use crate::pam_stack::{
     authenticate, explore, name, set_credentials,
 };
 use crate::ui::finding::{Finding, Severity};
+use pam_onelogin::config::FirstFactor;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -134,7 +135,8 @@ impl Judge<'_> {
         }
         findings.extend(successes);
         findings.extend(self.credentials(first).filter(|_| !denies_all));
-        let is_used = !hides_prompts(self.name) && !needs_no_login(self.name);
+        let may_ask = !hides_prompts(self.name) || self.subject.is_mute(self.name);
+        let is_used = may_ask && !needs_no_login(self.name);
         if is_used && !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
                 Finding::good("stack", "pam_onelogin is called, and its denial is final")
@@ -437,12 +439,23 @@ impl Judge<'_> {
             "the stack has no first factor"
         };
         // A user of sudo has logged in, and reaches only their own prompts.
-        let finding = if self.is_login || self.reach == Reach::Others {
+        let is_mute = self.subject.is_mute(self.name);
+        let by_push = self.subject.table(self.name).filter(|_| is_mute);
+        let finding = if self.is_login || self.reach == Reach::Others || by_push.is_some() {
             Finding::fault("no-first-factor", what)
         } else {
             Finding::warning("no-first-factor", what)
         };
-        let why = "the code alone is enough to log in, and exempt users need no factor at all";
+        let why = match by_push.map(|table| table.first_factor) {
+            None => "the code alone is enough to log in, and exempt users need no factor at all",
+            Some(Some(FirstFactor::Assumed)) => {
+                "a login without the password sends a push, and exempt users need no factor at all"
+            }
+            Some(_) => {
+                "with ask = \"push\", a login without a first factor is denied, and exempt users need no \
+                 factor at all"
+            }
+        };
         let mut before = self.chain().iter().take_while(|entry| !entry.is(OURS));
         let edits = if has_factor {
             vec![Edit::Rewrite]

@@ -35,6 +35,11 @@ pub(crate) fn hides_prompts(name: &str) -> bool {
     PROMPTLESS.contains(&name)
 }
 
+/// Whether the program of this service serves its users one after another.
+pub(crate) fn takes_turns(name: &str) -> bool {
+    ["ocserv", "openvpn"].contains(&name)
+}
+
 /// Whether the program of this service uses the account and session lines of its stack, and no auth line.
 pub(crate) fn needs_no_login(name: &str) -> bool {
     UNATTENDED.contains(&name)

@@ -1,0 +1,99 @@
+//! The tables `[services.NAME]`, and the stacks of programs that cannot show a prompt.
+
+use crate::examine::named_stack::{NamedStack, asks};
+use crate::examine::stacks::all;
+use crate::examine::stacks::programs::{hides_prompts, takes_turns};
+use crate::examine::subject::Subject;
+use crate::ui::finding::{Finding, Place};
+use pam_onelogin::config::{Config, Service};
+use pam_onelogin::factor::Factor;
+use std::time::Duration;
+
+/// Compares the stacks with the tables of their services.
+pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
+    let stacks = all(subject);
+    let included = stacks.iter().filter(|stack| subject.includes(&stack.name));
+    for stack in included.filter(|stack| stack.asks()) {
+        if hides_prompts(&stack.name) && !subject.is_mute(&stack.name) {
+            findings.push(no_prompt(subject, stack));
+        }
+        if let Some(settings) = &subject.settings {
+            findings.extend(long_push(subject, stack, settings));
+        }
+    }
+    let tables = subject
+        .settings
+        .iter()
+        .flat_map(|settings| &settings.services);
+    for table in tables.filter(|table| subject.includes(&table.name)) {
+        if !asks(subject.machine, &table.name) {
+            findings.push(without_stack(subject, table));
+        }
+    }
+}
+
+/// A program that cannot show a prompt, in the mode that shows one.
+fn no_prompt(subject: &Subject<'_>, stack: &NamedStack) -> Finding {
+    let name = &stack.name;
+    let what = format!("{name}: this program cannot show a prompt for a code");
+    Finding::warning("no-prompt", what)
+        .of(place(stack))
+        .why(
+            "no user can log in there: it answers the prompt with the name of the user, or ends the \
+             login",
+        )
+        .advice(format!(
+            "in {}, write [services.{name}] and, on the next line, ask = \"push\": then each login sends \
+             a push; see docs/services.md. Or, for logins without a second factor, write \"auth requisite \
+             pam_unix.so\" in /etc/pam.d/{name} in place of its auth lines and of lines that include auth \
+             lines",
+            subject.config.display()
+        ))
+}
+
+/// A program that serves its users one after another, and a push that makes the others wait.
+fn long_push(subject: &Subject<'_>, stack: &NamedStack, settings: &Config) -> Option<Finding> {
+    let name = &stack.name;
+    let table = subject.table(name);
+    let wait = table
+        .and_then(|table| table.push_wait)
+        .unwrap_or(settings.push_wait);
+    let factors = table.and_then(|table| table.factors.as_ref());
+    let may_push = factors
+        .unwrap_or(&settings.factors.allow)
+        .contains(&Factor::Push);
+    (takes_turns(name) && may_push && wait > TURN).then(|| {
+        let what = format!(
+            "{name}: while one user waits for a push, other logins wait up to {} s",
+            wait.as_secs()
+        );
+        Finding::warning("long-push", what)
+            .of(place(stack))
+            .why("this program serves its users one after another")
+            .advice(format!(
+                "in {}, write push_wait = {} below [services.{name}], or let factors have codes only",
+                subject.config.display(),
+                TURN.as_secs()
+            ))
+    })
+}
+
+/// A table for a service that does not call the module.
+fn without_stack(subject: &Subject<'_>, table: &Service) -> Finding {
+    let name = &table.name;
+    let what = format!("[services.{name}]: the service {name} does not call pam_onelogin");
+    Finding::warning("service-without-stack", what)
+        .at(subject.config, table.line)
+        .why("the settings of this table have no effect")
+        .advice(format!(
+            "correct the name, or change /etc/pam.d/{name}: see \"The stack\" in docs/services.md"
+        ))
+}
+
+fn place(stack: &NamedStack) -> Option<Place> {
+    let path = stack.service.path.as_deref();
+    path.map(|path| Place::of(path, None))
+}
+
+/// The longest push where users take turns.
+const TURN: Duration = Duration::from_secs(10);
