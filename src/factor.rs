@@ -11,7 +11,7 @@ use kind::Course;
 use std::fmt::Write as _;
 
 /// The prompt that reveals nothing about the user (rule R13). A user with one authenticator gets the same.
-pub const PASSCODE: &str = "OneLogin passcode: ";
+pub const CODE_PROMPT: &str = "Verification code (OneLogin): ";
 
 /// An answer that starts the push.
 const PUSH: &str = "push";
@@ -262,11 +262,14 @@ impl Menu {
     pub fn prompt(&self, user: &str) -> String {
         match (self.devices.as_slice(), self.options.as_slice()) {
             ([device], []) if device.factor == Factor::YubiKey => {
-                "OneLogin passcode (touch your YubiKey): ".to_owned()
+                "Verification code (touch your YubiKey): ".to_owned()
             }
-            (_, []) => PASSCODE.to_owned(),
+            (_, []) => CODE_PROMPT.to_owned(),
             ([_], [Choice::Approval(device)]) if device.codes != Codes::Never => {
-                format!("Passcode, or Enter for a push to {}: ", device.label())
+                format!(
+                    "Verification code, or Enter for a push to {}: ",
+                    device.label()
+                )
             }
             ([_], [Choice::Approval(device) | Choice::CodeTo(device)]) => {
                 let what = device.factor.enter();
@@ -343,7 +346,7 @@ impl Menu {
             count => format!("1-{count}"),
         };
         let what = if self.takes_codes() {
-            "Passcode or option"
+            "Verification code or option"
         } else {
             "Option"
         };
@@ -359,10 +362,13 @@ impl Menu {
             },
             Choice::CodeOf(device) => match device.factor {
                 Factor::Push | Factor::ProtectCode => {
-                    format!("Passcode from OneLogin Protect ({})", device.label())
+                    format!(
+                        "Verification code from OneLogin Protect ({})",
+                        device.label()
+                    )
                 }
                 Factor::Temporary => "Temporary passcode from your administrator".to_owned(),
-                _ => format!("Passcode from {}", device.label()),
+                _ => format!("Verification code from {}", device.label()),
             },
         }
     }
@@ -434,16 +440,16 @@ mod tests {
     #[test]
     fn one_factor_is_one_prompt() {
         let totp = menu(vec![device("1", Factor::Totp, "App")]);
-        assert_eq!(totp.prompt("bob"), "OneLogin passcode: ");
+        assert_eq!(totp.prompt("bob"), "Verification code (OneLogin): ");
         let push = menu(vec![device("1", Factor::Push, "Bob phone")]);
         assert_eq!(
             push.prompt("bob"),
-            "Passcode, or Enter for a push to Bob phone: "
+            "Verification code, or Enter for a push to Bob phone: "
         );
         let sms = menu(vec![device("1", Factor::Sms, "Mobile")]);
         assert_eq!(
             sms.prompt("bob"),
-            "Press Enter to get a passcode by text message (Mobile): "
+            "Press Enter to get a verification code by text message (Mobile): "
         );
     }
 
@@ -456,7 +462,7 @@ mod tests {
         ]);
         assert_eq!(
             menu.prompt("bob"),
-            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Bob phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): "
+            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Bob phone)\n 2. Verification code from App\n 3. Text message\n\nVerification code or option (1-3): "
         );
         assert_eq!(picked(&menu, ""), "push 1");
         assert_eq!(picked(&menu, "1"), "push 1");
@@ -487,7 +493,7 @@ mod tests {
         assert!(menu.autopush().is_none());
         assert!(
             menu.prompt("bob")
-                .contains("2. Passcode from OneLogin Protect (Phone)\n")
+                .contains("2. Verification code from OneLogin Protect (Phone)\n")
         );
     }
 
@@ -513,7 +519,7 @@ mod tests {
             device("3", Factor::Sms, "Mobile"),
         ];
         let menu = Menu::new(devices.clone(), 2, &Factor::enrollable(), Activations::Off).unwrap();
-        assert_eq!(menu.prompt("bob"), "OneLogin passcode: ");
+        assert_eq!(menu.prompt("bob"), "Verification code (OneLogin): ");
         assert_eq!(picked(&menu, ""), "nothing");
         assert_eq!(picked(&menu, "123456"), "check 1 6");
         assert!(menu.autopush().is_none());
@@ -544,7 +550,10 @@ mod tests {
             .map(|n| device(&n.to_string(), Factor::Push, "Phone"))
             .collect();
         let menu = menu(devices);
-        assert!(menu.prompt("bob").contains("Passcode or option (1-9): "));
+        assert!(
+            menu.prompt("bob")
+                .contains("Verification code or option (1-9): ")
+        );
         assert!(!menu.prompt("bob").contains(" 10. "));
     }
 
@@ -589,15 +598,15 @@ mod tests {
 
     /// The word of a factor, its line in a menu, and its prompt where it is the only one.
     const KINDS: &str = "
-push | Push to OneLogin Protect (Thing) | Passcode, or Enter for a push to Thing:
-protect-code | | OneLogin passcode:
-totp | | OneLogin passcode:
-sms | Text message | Press Enter to get a passcode by text message (Thing):
-email | E-mail | Press Enter to get a passcode by e-mail (Thing):
+push | Push to OneLogin Protect (Thing) | Verification code, or Enter for a push to Thing:
+protect-code | | Verification code (OneLogin):
+totp | | Verification code (OneLogin):
+sms | Text message | Press Enter to get a verification code by text message (Thing):
+email | E-mail | Press Enter to get a verification code by e-mail (Thing):
 magic-link | Link by e-mail | Press Enter to get a link by e-mail (Thing):
 voice | Phone call | Press Enter to get a phone call (Thing):
-yubikey | | OneLogin passcode (touch your YubiKey):
-duo | | OneLogin passcode:
+yubikey | | Verification code (touch your YubiKey):
+duo | | Verification code (OneLogin):
 ";
 
     #[test]
@@ -655,7 +664,7 @@ duo | | OneLogin passcode:
         let menu = Menu::new(devices(), 1, &allow, Activations::Offered).unwrap();
         assert_eq!(
             menu.prompt("bob"),
-            "OneLogin verification for bob\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): "
+            "OneLogin verification for bob\n\n 1. Temporary passcode from your administrator\n\nVerification code or option (1): "
         );
         assert_eq!(picked(&menu, "1"), "code of 0");
         assert_eq!(picked(&menu, "123456"), "check 1 6");
@@ -670,7 +679,7 @@ duo | | OneLogin passcode:
         assert_eq!(picked(&beside, "1"), "text 1");
         assert_eq!(picked(&beside, "2"), "code of 0");
         let alone = Menu::new(Vec::new(), 0, &allow, Activations::Off).unwrap();
-        assert_eq!(alone.prompt("bob"), "OneLogin passcode: ");
+        assert_eq!(alone.prompt("bob"), "Verification code (OneLogin): ");
         assert_eq!(picked(&alone, "25992782"), "check 0 8");
     }
 
@@ -699,7 +708,7 @@ duo | | OneLogin passcode:
         let sole = menu(vec![triggered("1")]);
         assert_eq!(
             sole.prompt("bob"),
-            "Passcode, or Enter for a push to Phone: "
+            "Verification code, or Enter for a push to Phone: "
         );
         assert_eq!(picked(&sole, "123456"), "check 1 6");
         assert_eq!(picked(&sole, ""), "push 1");
@@ -723,7 +732,7 @@ duo | | OneLogin passcode:
         let menu = Menu::new(vec![triggered("1")], 1, &allow, Activations::Offered).unwrap();
         assert_eq!(
             menu.prompt("bob"),
-            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Phone)\n 2. Temporary passcode from your administrator\n\nPasscode or option (1-2): "
+            "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Phone)\n 2. Temporary passcode from your administrator\n\nVerification code or option (1-2): "
         );
         assert_eq!(picked(&menu, "12345678"), "check 1 8");
         assert_eq!(picked(&menu, "1234567890"), "check 0 10");
@@ -737,7 +746,7 @@ duo | | OneLogin passcode:
             let sole = Menu::new(vec![triggered("1")], 1, &allow, activations);
             assert_eq!(sole.unwrap_err(), NoChoice::NoneWithoutActivation);
             let menu = Menu::new(devices(), 2, &allow, activations).unwrap();
-            assert_eq!(menu.prompt("bob"), "OneLogin passcode: ");
+            assert_eq!(menu.prompt("bob"), "Verification code (OneLogin): ");
             assert_eq!(picked(&menu, "123456"), "check 2 6");
             assert_eq!(menu.devices().len(), 1);
         }
@@ -752,7 +761,7 @@ duo | | OneLogin passcode:
         )]);
         assert_eq!(
             menu.prompt("b"),
-            "Passcode, or Enter for a push to [2JEvil phone: "
+            "Verification code, or Enter for a push to [2JEvil phone: "
         );
     }
 }

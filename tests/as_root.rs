@@ -130,7 +130,7 @@ fn r13_an_unproven_user_gets_in_with_a_code_and_sees_no_device() {
         .answer("654321")
         .run();
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
-    assert_eq!(outcome.prompts(), ["OneLogin passcode: "]);
+    assert_eq!(outcome.prompts(), ["Verification code (OneLogin): "]);
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn r13_su_to_somebody_else_shows_and_sends_nothing_before_their_password() {
         .answers(["1", "", "111111"])
         .run();
     assert_denied(&outcome, "no secret of the target");
-    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
+    assert_eq!(outcome.prompts()[0], "Verification code (OneLogin): ");
     assert!(!format!("{:?}", outcome.transcript).contains("Phone"));
     assert_eq!(world.onelogin.activations(), 0);
     // Behind that line, the menu is offered as before.

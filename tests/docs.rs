@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use pam_onelogin::api::{Again, Ending, GiveBack, Seen};
 use pam_onelogin::args::{Args, DEFAULT_CONFIG};
 use pam_onelogin::config::{self, Config, SecretSource};
-use pam_onelogin::factor::{Activations, Device, Factor, Menu, PASSCODE};
+use pam_onelogin::factor::{Activations, CODE_PROMPT, Device, Factor, Menu};
 use pam_onelogin::id::DeviceId;
 use pam_onelogin::onelogin::calls;
 use pam_onelogin::onelogin::token::TOKEN_PATH;
@@ -177,7 +177,7 @@ fn the_prompts_for_users_are_those_of_the_menu() {
         device("3", Factor::Sms, "Bob mobile"),
     ];
     assert_shown(&menu(several.into()).prompt("bob"));
-    assert_shown(PASSCODE);
+    assert_shown(CODE_PROMPT);
 }
 
 /// In the block of the menu, or in backquotes.
@@ -232,10 +232,10 @@ fn the_prompts_for_users_are_those_of_the_flow() {
         .map(Factor::medium)
         .filter(|it| !it.is_empty())
     {
-        assert_shown_for_a_name(|name| format!("Passcode from the {medium} to {name}: "));
+        assert_shown_for_a_name(|name| format!("Verification code from the {medium} to {name}: "));
     }
-    assert!(source.contains("\"Passcode from the {medium} to {}: \""));
-    for text in ["Temporary passcode: ", "OneLogin passcode from {}: "] {
+    assert!(source.contains("\"Verification code from the {medium} to {}: \""));
+    for text in ["Temporary passcode: ", "Verification code from {}: "] {
         assert!(source.contains(&format!("\"{text}\"")), "{text}");
         assert_shown_for_a_name(|name| filled(text, name));
     }
@@ -272,7 +272,7 @@ fn the_prompts_for_users_are_those_of_the_flow() {
     let again = literals(constant("NOT_ACCEPTED"))[0];
     assert!(USERS.contains(&format!("`{again}`")), "{again:?}");
     assert_shown(&format!(
-        "{}{PASSCODE}",
+        "{}{CODE_PROMPT}",
         literals(constant("USED_BEFORE"))[0]
     ));
     let held_back = literals(between(
@@ -282,7 +282,7 @@ fn the_prompts_for_users_are_those_of_the_flow() {
     ));
     assert_eq!(held_back.len(), 3, "{held_back:?}");
     for before in held_back {
-        assert_shown(&format!("{before}{PASSCODE}"));
+        assert_shown(&format!("{before}{CODE_PROMPT}"));
     }
     let busy = literals(constant("BUSY"))[0];
     assert!(source.contains("\"{BUSY}Press Enter to wait{}: \""));

@@ -90,12 +90,12 @@ fn sent() -> [(&'static str, Device, &'static str); 2] {
         (
             "sms",
             Device::sms("701", "Mobile"),
-            "Passcode from the text message to Mobile: ",
+            "Verification code from the text message to Mobile: ",
         ),
         (
             "email",
             Device::email("702", "Mail"),
-            "Passcode from the e-mail to Mail: ",
+            "Verification code from the e-mail to Mail: ",
         ),
     ]
 }
@@ -449,7 +449,7 @@ fn r14_a_login_that_is_killed_leaves_the_phone_to_the_next_and_its_challenge_cou
     assert_eq!(world.onelogin.activations(), 2);
     assert_eq!(
         outcome.prompts()[0],
-        "Too many pushes, calls or messages. Type a code, or log in again later. OneLogin passcode: "
+        "Too many pushes, calls or messages. Type a code, or log in again later. Verification code (OneLogin): "
     );
     let held_back = "limits.challenges is reached, only codes are offered: user=nobody";
     assert_logged(&outcome, held_back);
@@ -520,7 +520,7 @@ fn r18_a_code_is_accepted_once_on_a_host_whatever_onelogin_says() {
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert_eq!(
         outcome.prompts()[1],
-        "That passcode was used before; wait for the next one. OneLogin passcode: "
+        "That code was used before; wait for the next one. Verification code (OneLogin): "
     );
     assert_eq!(
         world.onelogin.codes(),
@@ -625,7 +625,7 @@ fn several_devices_of_a_kind_can_be_told_apart_and_the_default_comes_first() {
     let outcome = world.ssh().answer("222222").run();
     assert_eq!(outcome.code, Code::SUCCESS);
     assert!(
-        outcome.prompts()[0].contains(" 1. Passcode from Old phone\n"),
+        outcome.prompts()[0].contains(" 1. Verification code from Old phone\n"),
         "{:?}",
         outcome.prompts()
     );
@@ -700,9 +700,9 @@ fn an_authenticator_is_enrolled_at_login_by_qr_code_and_then_logs_in() {
             prompt.contains('█') && prompt.contains('▄'),
             "a QR code: {prompt}"
         );
-        assert!(prompt.ends_with("\n\nPasscode from the app: "));
+        assert!(prompt.ends_with("\n\nVerification code from the app: "));
         login.reply(registration.code.clone().unwrap());
-        assert_eq!(login.prompt(), "OneLogin passcode: ");
+        assert_eq!(login.prompt(), "Verification code (OneLogin): ");
         let registration = world.onelogin.registrations().pop().unwrap();
         login.reply(registration.code.clone().unwrap());
         let outcome = login.finish();
@@ -763,12 +763,12 @@ fn a_code_of_an_enrolment_keeps_its_leading_zeros() {
             login.reply("1");
             assert_eq!(
                 login.prompt(),
-                "Passcode from the text message that was sent to you: "
+                "Verification code from the text message that was sent to you: "
             );
             login.reply(code);
             let prompt = login.prompt();
             assert!(
-                prompt.starts_with("Press Enter to get a passcode"),
+                prompt.starts_with("Press Enter to get a verification code"),
                 "{dialect:?} {code} {prompt}"
             );
             login.reply("");
@@ -1077,7 +1077,7 @@ fn the_code_of_a_protect_that_needs_a_trigger_goes_with_its_push() {
         assert_eq!(outcome.code, Code::SUCCESS, "{dialect:?} {:?}", outcome.log);
         assert_eq!(
             outcome.prompts(),
-            ["Passcode, or Enter for a push to Phone: "]
+            ["Verification code, or Enter for a push to Phone: "]
         );
         assert_factor(&outcome, "protect-code");
         // Token, user, devices, and what is shown here.
@@ -1224,7 +1224,7 @@ fn r18_a_used_code_that_needs_a_push_sends_none_and_leaves_the_phone() {
     assert_eq!(outcome.code, Code::SUCCESS, "{:?}", outcome.log);
     assert_eq!(
         outcome.prompts()[1],
-        "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: "
+        "That code was used before; wait for the next one. Verification code, or Enter for a push to Phone: "
     );
     assert_eq!(world.onelogin.activations(), 2);
 }
@@ -1266,7 +1266,7 @@ fn r13_before_a_user_is_proven_a_code_never_causes_a_push() {
         .answers([world::PUSH_CODE; 3])
         .run();
     assert_denied(&outcome, "nothing has proven the user");
-    assert_eq!(outcome.prompts()[0], "OneLogin passcode: ");
+    assert_eq!(outcome.prompts()[0], "Verification code (OneLogin): ");
     assert_eq!(world.onelogin.activations(), 0);
     assert_eq!(world.onelogin.codes(), 0);
 }

@@ -39,7 +39,7 @@ fn the_flow_polls_as_the_model_says() {
         let mut steps = vec![
             Step::Looks("alice", one("1001")),
             Step::Lists("1001", vec![push("601")]),
-            Step::Asks("Passcode, or Enter for a push to Phone: ", ""),
+            Step::Asks("Verification code, or Enter for a push to Phone: ", ""),
             Step::Denies,
             Step::Activates("601", Ok("v1")),
             Step::Tells("Push sent to Phone. Approve it to continue."),

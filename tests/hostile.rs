@@ -627,7 +627,7 @@ fn r10_names_and_messages_of_onelogin_cannot_move_the_terminal_or_forge_the_log(
     let outcome = world.ssh().answers(["x"; 3]).run();
     assert_eq!(
         outcome.prompts()[0],
-        "Passcode, or Enter for a push to ]0;ownedPhone Password:: "
+        "Verification code, or Enter for a push to ]0;ownedPhone Password:: "
     );
     let message = r#"{"statusCode":403,"name":"ForbiddenAction","message":"x\nsshd: accepted user=root\u001b[2J"}"#;
     let action = Action::Status(403, message.to_owned(), Vec::new());

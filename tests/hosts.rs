@@ -30,7 +30,7 @@ fn sshd_lets_in_with_a_key_and_a_code() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("alice").name);
-    client.expect("OneLogin passcode: ");
+    client.expect("Verification code (OneLogin): ");
     client.line("123456");
     entered(client, "alice");
     assert_eq!(scene.simulator.codes(), 1);
@@ -49,10 +49,10 @@ fn sshd_denies_after_three_wrong_codes_and_does_not_start_over() {
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("alice").name);
     for _ in 0..3 {
-        client.expect("OneLogin passcode: ");
+        client.expect("Verification code (OneLogin): ");
         client.line("999999");
     }
-    refused(client, "OneLogin passcode: ");
+    refused(client, "Verification code (OneLogin): ");
     assert_eq!(scene.simulator.codes(), 3);
     assert_eq!(scene.simulator.activations(), 0);
     assert_eq!(scene.denials(), 1);
@@ -68,7 +68,7 @@ fn sshd_is_known_by_its_connection_and_not_by_the_name_of_the_service() {
     scene.stage.sample("sshd-key", "doorway");
     let sshd = Sshd::start_as(&scene.stage, "doorway", &sshd_settings("sshd-key"));
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Approve it, then press Enter");
     scene.deny_push();
@@ -91,7 +91,7 @@ fn sshd_lets_in_when_the_push_is_approved() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Push sent to Dave's phone. Approve it, then press Enter");
     scene.approve_push();
@@ -107,7 +107,7 @@ fn sshd_denies_when_the_push_is_denied_and_sends_no_second_one() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Push sent to Dave's phone. Approve it, then press Enter");
     scene.deny_push();
@@ -126,7 +126,7 @@ fn sshd_denies_when_the_push_is_not_answered() {
     let scene = Scene::new(&["push.wait = 1"]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Push sent to Dave's phone. Approve it, then press Enter");
     client.line("");
@@ -144,7 +144,7 @@ fn sshd_offers_a_menu_and_sends_the_text_message_that_was_chosen() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("bob").name);
-    let menu = client.expect("Passcode or option (1-3): ");
+    let menu = client.expect("Verification code or option (1-3): ");
     assert!(menu.contains("OneLogin verification for bob"), "{menu}");
     let option = menu
         .lines()
@@ -172,7 +172,7 @@ fn r13_sshd_shows_an_unknown_name_the_same_prompt_and_asks_onelogin_nothing() {
     for name in [known.as_str(), "nobodyofthatname"] {
         scene.simulator.clear_requests();
         let mut client = sshd.client(name, &["PreferredAuthentications=keyboard-interactive"]);
-        let prompt = client.expect("asscode: ");
+        let prompt = client.expect("(OneLogin): ");
         screens.push(prompt.replace(name, "NAME"));
     }
     assert_eq!(screens[0], screens[1]);
@@ -197,7 +197,7 @@ fn r13_sshd_shows_an_unknown_name_the_same_refusal_after_wrong_codes() {
             let _ = scene.person(name);
         }
         let mut client = sshd.client(name, &["PreferredAuthentications=keyboard-interactive"]);
-        while client.next_of(&["asscode: "]).is_some() {
+        while client.next_of(&["(OneLogin): "]).is_some() {
             client.line("999999");
         }
         let (status, screen) = client.finish();
@@ -233,7 +233,7 @@ fn r15_sshd_that_asks_for_no_key_any_more_lets_nobody_in_by_the_stack_behind_one
         let options = ["PreferredAuthentications=keyboard-interactive"];
         let client = sshd.client(&scene.person("alice").name, &options);
         let screen = denied(client);
-        assert!(!screen.contains("asscode"), "{screen}");
+        assert!(!screen.contains("erification code"), "{screen}");
         assert_eq!(scene.simulator.connections(), 0);
         let line = scene.decision("denied user=alice");
         assert!(line.contains("reason=no-key"), "{line}");
@@ -254,7 +254,7 @@ fn sshd_lets_in_with_a_password_and_a_code() {
     let mut client = sshd.client(&scene.person("alice").name, &[]);
     client.expect("Password: ");
     client.line(PASSWORD);
-    client.expect("OneLogin passcode: ");
+    client.expect("Verification code (OneLogin): ");
     client.line("123456");
     entered(client, "alice");
     assert_eq!(scene.simulator.codes(), 1);
@@ -320,7 +320,7 @@ fn sudo_asks_for_the_password_and_then_for_a_code() {
     let scene = Scene::sudo(&[]);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line("123456");
     became_root(sudo);
     assert_eq!(scene.simulator.codes(), 1);
@@ -338,7 +338,7 @@ fn sudo_i_has_a_stack_of_its_own_and_asks_too() {
     let scene = Scene::sudo(&[]);
     let mut sudo = scene.sudo_as("alice", &["-i", "id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line("123456");
     became_root(sudo);
     assert_eq!(scene.simulator.codes(), 1);
@@ -373,7 +373,7 @@ fn sudo_denies_after_three_wrong_codes_and_does_not_start_over() {
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
     for _ in 0..3 {
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line("999999");
     }
     let screen = denied(sudo);
@@ -395,7 +395,7 @@ fn sudo_shows_that_a_push_was_sent_and_needs_no_further_key() {
     let scene = Scene::sudo(&[]);
     let mut sudo = scene.sudo_as("dave", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("Passcode, or Enter for a push to Dave's phone: ");
+    sudo.expect("Verification code, or Enter for a push to Dave's phone: ");
     sudo.line("");
     sudo.expect("Push sent to Dave's phone");
     scene.approve_push();
@@ -572,7 +572,7 @@ fn r03_sudo_and_su_are_deaf_to_the_environment_of_their_caller() {
             .env("RUST_LOG", "trace")
             .env("SSLKEYLOGFILE", person.home.join("keys"));
         let mut program = scene.stage.on_terminal(&person, command);
-        while let Some(which) = program.next_of(&["password for alice: ", "asscode: "]) {
+        while let Some(which) = program.next_of(&["password for alice: ", "(OneLogin): "]) {
             program.line([PASSWORD, "123456"][which]);
         }
         became_root(program);
@@ -599,7 +599,7 @@ fn r02_sudo_is_denied_under_failmode_safe_when_onelogin_is_down() {
         "onelogin.url = \"https://127.0.0.1:1\"",
     ]);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
-    while let Some(which) = sudo.next_of(&["password for alice: ", "asscode: "]) {
+    while let Some(which) = sudo.next_of(&["password for alice: ", "(OneLogin): "]) {
         sudo.line([PASSWORD, "123456"][which]);
     }
     denied(sudo);
@@ -954,7 +954,7 @@ fn r02_few_descriptors_from_the_caller_never_make_root_without_a_code() {
         let mut sudo = scene
             .stage
             .on_terminal(&person, scene.stage.command(&person, "sh", &["-c", &line]));
-        while let Some(which) = sudo.next_of(&["password for alice: ", "asscode: "]) {
+        while let Some(which) = sudo.next_of(&["password for alice: ", "(OneLogin): "]) {
             sudo.line([PASSWORD, "123456"][which]);
         }
         let (status, screen) = sudo.finish();
@@ -1007,7 +1007,7 @@ fn r02_a_caller_who_stops_or_kills_sudo_or_su_at_any_request_does_not_become_roo
                     password(&mut running);
                 }
                 if *path == "/verifications" {
-                    running.expect("OneLogin passcode: ");
+                    running.expect("Verification code (OneLogin): ");
                     running.line("123456");
                 }
                 let request = scene.simulator.wait_for_request(LONG, method, path);
@@ -1023,7 +1023,7 @@ fn r02_a_caller_who_stops_or_kills_sudo_or_su_at_any_request_does_not_become_roo
                     running.signal(Signal::SIGCONT);
                 }
                 while running
-                    .next_of(&["password for alice: ", "asscode: "])
+                    .next_of(&["password for alice: ", "(OneLogin): "])
                     .is_some()
                 {
                     running.line("not the password");
@@ -1098,7 +1098,7 @@ fn sudo_with_the_password_of_root_still_asks_for_the_code_of_the_caller() {
         let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
         sudo.expect("[sudo] password for root: ");
         sudo.line(PASSWORD);
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line(code);
         became_root(sudo);
     }
@@ -1134,7 +1134,7 @@ fn sudo_lets_exempt_users_and_groups_in_by_their_password_and_nobody_else() {
     assert_eq!(scene.simulator.connections(), 0);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line("123456");
     became_root(sudo);
     scene.stage.tried(
@@ -1185,7 +1185,7 @@ fn r01_sudo_asks_again_after_the_last_day_of_an_exemption() {
         let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
         password(&mut sudo);
         for _ in 0..3 {
-            sudo.expect("OneLogin passcode: ");
+            sudo.expect("Verification code (OneLogin): ");
             sudo.line("999999");
         }
         denied(sudo);
@@ -1236,11 +1236,11 @@ fn r01_in_observe_mode_sshd_and_sudo_go_on_after_the_first_factor_alone() {
 
     scene.stage.config(&scene.simulator, &[&until(-1)]);
     let mut client = sshd.client_with_key("dave");
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     drop(client);
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line("123456");
     became_root(sudo);
     scene.decision("observe mode does not apply: why=\"its last day is over\"");
@@ -1258,7 +1258,7 @@ fn sudo_denies_when_the_groups_cannot_be_told() {
         scene.stage.config(&scene.simulator, &[&exempt]);
         let mut sudo = scene.sudo_as(name, &["id", "-un"]);
         password(&mut sudo);
-        while sudo.next_of(&["asscode: "]).is_some() {
+        while sudo.next_of(&["(OneLogin): "]).is_some() {
             sudo.line("123456");
         }
         denied(sudo);
@@ -1280,7 +1280,7 @@ fn a_stack_that_hides_our_code_makes_sshd_start_over_and_still_only_one_push_is_
     let mut client = sshd.client(&scene.person("dave").name, &[]);
     client.expect("Password: ");
     client.line(PASSWORD);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Approve it, then press Enter");
     scene.deny_push();

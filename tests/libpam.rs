@@ -36,7 +36,7 @@ fn an_authenticator_code_lets_in_and_the_log_says_so_in_one_line() {
                 outcome.log
             );
             assert_eq!(outcome.codes(Call::Setcred), [Code::SUCCESS]);
-            assert_eq!(outcome.prompts(), ["OneLogin passcode: "]);
+            assert_eq!(outcome.prompts(), ["Verification code (OneLogin): "]);
             assert_eq!(outcome.texts(), [""; 0]);
             assert_eq!(
                 decision(&outcome),
@@ -115,7 +115,10 @@ fn a_wrong_code_may_be_corrected() {
         let world = World::with_totp().speaking(dialect);
         let outcome = world.ssh().answers(["111111", TOTP_CODE]).run();
         assert_eq!(outcome.code, Code::SUCCESS);
-        assert_eq!(outcome.prompts()[1], "Not accepted. OneLogin passcode: ");
+        assert_eq!(
+            outcome.prompts()[1],
+            "Not accepted. Verification code (OneLogin): "
+        );
     }
 }
 
@@ -204,7 +207,10 @@ fn an_approved_push_lets_in_after_enter() {
     for dialect in DIALECTS {
         let world = World::with_push().speaking(dialect);
         let mut login = world.ssh().spawn();
-        assert_eq!(login.prompt(), "Passcode, or Enter for a push to Phone: ");
+        assert_eq!(
+            login.prompt(),
+            "Verification code, or Enter for a push to Phone: "
+        );
         assert_eq!(
             world.onelogin.activations(),
             0,
@@ -298,11 +304,14 @@ fn a_text_message_is_sent_on_enter_and_its_code_lets_in() {
         let mut login = world.ssh().spawn();
         assert_eq!(
             login.prompt(),
-            "Press Enter to get a passcode by text message (Mobile): "
+            "Press Enter to get a verification code by text message (Mobile): "
         );
         assert_eq!(world.onelogin.messages().len(), 0);
         login.reply("");
-        assert_eq!(login.prompt(), "Passcode from the text message to Mobile: ");
+        assert_eq!(
+            login.prompt(),
+            "Verification code from the text message to Mobile: "
+        );
         let message = world.onelogin.messages().pop().expect("a message was sent");
         login.reply(message.code().expect("it has a code"));
         let outcome = login.finish();
@@ -354,7 +363,7 @@ fn the_menu_is_one_prompt_and_each_of_its_lines_works() {
         assert_factor(&outcome, factor);
         assert_eq!(
             outcome.prompts()[0],
-            "OneLogin verification for nobody\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): "
+            "OneLogin verification for nobody\n\n 1. Push to OneLogin Protect (Phone)\n 2. Verification code from App\n 3. Text message\n\nVerification code or option (1-3): "
         );
     }
 }

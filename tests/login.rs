@@ -27,23 +27,23 @@ use script::{
 use std::time::Duration;
 
 const SAFE: &str = "failmode = \"safe\"\nfailmode_from = [\"192.0.2.0/24\"]";
-const PASSCODE: &str = "OneLogin passcode: ";
-const AGAIN: &str = "Not accepted. OneLogin passcode: ";
-const FOR_A_PUSH: &str = "Passcode, or Enter for a push to Phone: ";
+const CODE_PROMPT: &str = "Verification code (OneLogin): ";
+const AGAIN: &str = "Not accepted. Verification code (OneLogin): ";
+const FOR_A_PUSH: &str = "Verification code, or Enter for a push to Phone: ";
 const PUSH_SENT: &str = "Push sent to Phone. Approve it, then press Enter (or type a code): ";
 const PUSH_NOT_ACCEPTED: &str =
     "Not accepted. Push sent to Phone. Approve it, then press Enter (or type a code): ";
-const FOR_A_TEXT: &str = "Press Enter to get a passcode by text message (Mobile): ";
-const FROM_THE_TEXT: &str = "Passcode from the text message to Mobile: ";
-const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n 3. Text message\n\nPasscode or option (1-3): ";
+const FOR_A_TEXT: &str = "Press Enter to get a verification code by text message (Mobile): ";
+const FROM_THE_TEXT: &str = "Verification code from the text message to Mobile: ";
+const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Verification code from App\n 3. Text message\n\nVerification code or option (1-3): ";
 
-const MENU_OF_TWO: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from App\n\nPasscode or option (1-2): ";
+const MENU_OF_TWO: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Verification code from App\n\nVerification code or option (1-2): ";
 
 #[test]
 fn a_code_that_onelogin_accepts_lets_in() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -55,7 +55,7 @@ fn a_code_that_onelogin_accepts_lets_in() {
 fn a_wrong_code_may_be_corrected() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
         Asks(AGAIN, "123 456"),
@@ -69,7 +69,7 @@ fn a_wrong_code_may_be_corrected() {
 fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
         Asks(AGAIN, "222222"),
@@ -84,7 +84,7 @@ fn after_the_last_try_the_login_is_denied_and_the_denial_remembered() {
 fn prompts_limits_the_tries() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
     ])
@@ -96,7 +96,7 @@ fn prompts_limits_the_tries() {
 fn r12_what_is_no_code_is_never_sent() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "hunter2"),
+        Asks(CODE_PROMPT, "hunter2"),
         NotText(AGAIN),
         Password(AGAIN),
         Denies,
@@ -136,7 +136,7 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
     let prompts = || {
         [
             Unprepared(error(ApiTrouble::NoConnection)),
-            Asks(PASSCODE, "111111"),
+            Asks(CODE_PROMPT, "111111"),
             Waits(2),
             Asks(AGAIN, "111111"),
             Waits(2),
@@ -155,7 +155,7 @@ fn r13_a_connection_that_cannot_be_made_shows_nobody_anything_and_is_not_tried_a
 
 #[test]
 fn r14_beyond_the_limit_on_challenges_codes_go_on_and_nothing_is_sent() {
-    const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or log in again later. OneLogin passcode: ";
+    const HELD_BACK: &str = "Too many pushes, calls or messages. Type a code, or log in again later. Verification code (OneLogin): ";
     // autopush or Enter: neither sends anything.
     Script::of([
         Finds(vec![push("601"), sms("701")]),
@@ -186,7 +186,7 @@ fn r14_a_challenge_that_a_parallel_login_has_taken_or_that_cannot_be_counted_is_
         Script::of([
             Finds(vec![sms("701")]),
             Asks(
-                "Press Enter to get a passcode by text message (Mobile): ",
+                "Press Enter to get a verification code by text message (Mobile): ",
                 "",
             ),
             Denies,
@@ -205,7 +205,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
     // Another login has used the last one up meanwhile.
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         NotCounted(CodeNotCounted::LimitReached(Window)),
         Denies,
     ])
@@ -215,7 +215,7 @@ fn r14_after_too_many_refused_codes_onelogin_is_not_asked() {
 #[test]
 fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Waits(2),
         Asks(AGAIN, "111111"),
         Waits(2),
@@ -232,7 +232,7 @@ fn r13_an_unproven_user_who_may_not_try_again_sees_the_same_prompts() {
 fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         NotCounted(CodeNotCounted::NoState),
         Denies,
     ])
@@ -243,10 +243,10 @@ fn r14_where_the_user_owns_the_process_a_code_that_cannot_be_counted_is_not_sent
 fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
         Asks(
-            "That passcode was used before; wait for the next one. OneLogin passcode: ",
+            "That code was used before; wait for the next one. Verification code (OneLogin): ",
             "222222",
         ),
         Denies,
@@ -259,7 +259,7 @@ fn r18_a_code_that_was_used_before_is_not_sent_and_the_next_one_is() {
 #[test]
 fn r18_whoever_types_a_used_code_without_proof_learns_nothing_of_it() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(vec![totp("501")]),
         NotCounted(CodeNotCounted::UsedBefore),
         Waits(2),
@@ -277,7 +277,7 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
     let busy = "Another login is waiting on your phone. Approve it if it is yours, deny it if not. Press Enter to wait (or type a code): ";
     Script::of([
         Finds(vec![push("601")]),
-        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        Asks("Verification code, or Enter for a push to Phone: ", ""),
         PhoneBusy,
         Asks(busy, ""),
         Waits(1),
@@ -297,7 +297,7 @@ fn r14_a_push_waits_until_the_one_before_is_answered() {
     // A code instead.
     Script::of([
         Finds(vec![push("601")]),
-        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        Asks("Verification code, or Enter for a push to Phone: ", ""),
         PhoneBusy,
         Asks(busy, "654321"),
         Denies,
@@ -431,7 +431,7 @@ fn a_service_without_prompts_sends_one_push_and_shows_nothing() {
     // Other services ask as before.
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -656,7 +656,7 @@ fn a_text_message_is_sent_on_enter_and_only_once() {
         Asks(FROM_THE_TEXT, "0000"),
         Checks("701", Some("v-2"), "0000", REJECTED),
         Asks(
-            "Not accepted. Passcode from the text message to Mobile: ",
+            "Not accepted. Verification code from the text message to Mobile: ",
             "B41832",
         ),
         Checks("701", Some("v-2"), "B41832", ACCEPTED),
@@ -686,7 +686,7 @@ fn the_menu_takes_an_option_or_a_code() {
         Denies,
         Checks("601", None, "123456", REJECTED),
         Asks(script::leaked(format!("Not accepted. {MENU}")), "2"),
-        Asks("OneLogin passcode from App: ", "123456"),
+        Asks("Verification code from App: ", "123456"),
         Checks("501", None, "123456", ACCEPTED),
         Allows,
     ])
@@ -712,9 +712,9 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     let config = "[onelogin]\nverify = \"activated\"";
     for device in [totp("501"), script::yubikey("501")] {
         let (prompt, code) = match device.factor {
-            Factor::Totp => (PASSCODE, "123456"),
+            Factor::Totp => (CODE_PROMPT, "123456"),
             _ => (
-                "OneLogin passcode (touch your YubiKey): ",
+                "Verification code (touch your YubiKey): ",
                 "ccccccbchvthlivuitriujjifivbvtrjkjfirllluurj",
             ),
         };
@@ -747,7 +747,7 @@ fn where_the_tenant_takes_a_posted_code_for_an_activation_none_is_posted() {
     .config(config)
     .ends("denied no-code factor=- id=1001");
     Script::of([
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Finds(vec![push("601"), script::duo("602")]),
         Waits(2),
         Asks(AGAIN, "123456"),
@@ -767,7 +767,7 @@ fn r22_without_memory_nothing_is_asked_and_the_unproven_see_the_same_prompts() {
         .without_memory()
         .ends("denied no-state factor=- id=-");
     Script::of([
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Waits(2),
         Asks(AGAIN, "123456"),
         Waits(2),
@@ -784,7 +784,7 @@ fn r22_without_memory_nothing_is_asked_and_the_unproven_see_the_same_prompts() {
 fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         DeniesInVain,
         GivesBack(Limit::RefusedCodes),
         DeniesInVain,
@@ -796,7 +796,7 @@ fn r22_a_code_whose_denial_cannot_be_written_down_is_not_sent() {
 fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", || {
             Err(error(ApiTrouble::NoConnection))
@@ -806,7 +806,7 @@ fn r18_a_code_that_has_not_left_is_given_back_in_either_form() {
     .ends("denied no-connection factor=totp id=1001");
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Activates("501", Err(error(ApiTrouble::NoConnection))),
         GivesBack(Limit::RefusedCodes),
@@ -830,7 +830,7 @@ fn r22_onelogin_is_not_asked_again_at_once_who_leads_to_nobody() {
     assert_eq!(no_device.run(), "denied no-factor factor=- id=1001");
     // The same without proof, as this configuration lets no proven user enrol a factor.
     let unproven = Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(Vec::new()),
         RemembersNobody,
         Waits(2),
@@ -858,7 +858,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
         .ends("denied server-error factor=- id=-");
     // A device that needs a message is a way in for those who are proven.
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(vec![sms("701")]),
         Waits(2),
         Asks(AGAIN, "111111"),
@@ -872,7 +872,7 @@ fn r22_what_leads_to_an_exemption_an_enrolment_or_other_trouble_is_not_remembere
     .ends("denied no-allowed-factor factor=- id=1001");
     // Who can enrol a factor once they are proven.
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(Vec::new()),
         Waits(2),
         Asks(AGAIN, "111111"),
@@ -915,7 +915,7 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
         Looks("alice", one("1001")),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -926,7 +926,7 @@ fn r22_what_is_counted_is_counted_for_onelogins_user() {
         HasCached("1001"),
         Meets("1001"),
         Lists("1001", vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -939,7 +939,7 @@ fn r22_after_a_denied_push_other_factors_are_offered_and_no_push() {
     Script::of([
         Finds(vec![push("601"), sms("701")]),
         Asks(
-            "A push was denied. No push is sent for one hour. OneLogin verification for alice\n\n 1. Text message\n\nPasscode or option (1): ",
+            "A push was denied. No push is sent for one hour. OneLogin verification for alice\n\n 1. Text message\n\nVerification code or option (1): ",
             "654321",
         ),
         Denies,
@@ -990,7 +990,7 @@ fn r14_a_push_whose_denial_cannot_be_written_down_is_not_sent() {
 #[test]
 fn r13_unproven_users_and_strangers_see_the_same_prompts() {
     let unproven = Script::of([
-        Asks(PASSCODE, "xxx"),
+        Asks(CODE_PROMPT, "xxx"),
         Asks(AGAIN, "111111"),
         Finds(vec![push("601"), totp("501")]),
         Denies,
@@ -1011,7 +1011,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
         ),
     ] {
         let stranger = Script::of([
-            Asks(PASSCODE, "xxx"),
+            Asks(CODE_PROMPT, "xxx"),
             Asks(AGAIN, "111111"),
             Waits(2),
             Asks(AGAIN, "222222"),
@@ -1027,7 +1027,7 @@ fn r13_unproven_users_and_strangers_see_the_same_prompts() {
 #[test]
 fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Looks("alice", NOBODY),
         Waits(2),
         Asks(AGAIN, "222222"),
@@ -1040,7 +1040,7 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
     .ends("denied no-onelogin-user factor=- id=-");
     // One with a text message only cannot be verified without an activation.
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(vec![sms("701")]),
         Waits(2),
         Asks(AGAIN, "222222"),
@@ -1056,7 +1056,7 @@ fn r13_an_unproven_user_whom_onelogin_does_not_know_sees_them_too() {
 #[test]
 fn r13_an_unproven_user_gets_in_with_a_code() {
     Script::of([
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Finds(vec![totp("501")]),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
@@ -1175,7 +1175,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
     for trouble in [ApiTrouble::NoConnection, ApiTrouble::Gateway] {
         let mut steps = vec![
             Finds(vec![totp("501")]),
-            Asks(PASSCODE, "123456"),
+            Asks(CODE_PROMPT, "123456"),
             Denies,
             Checks(
                 "501",
@@ -1214,7 +1214,7 @@ fn r02_trouble_before_anything_was_sent_is_told_from_trouble_after() {
 fn r16_a_code_or_activation_whose_reply_is_lost_is_not_sent_again() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::Broken))),
     ])
@@ -1270,7 +1270,7 @@ fn r16_a_code_is_sent_and_counted_as_the_table_of_endings_says() {
         let (end, is_accepted) = follows(ending, Limit::RefusedCodes, good);
         let mut steps = vec![
             Finds(vec![totp("501")]),
-            Asks(PASSCODE, "123456"),
+            Asks(CODE_PROMPT, "123456"),
             Denies,
             Checks("501", None, "123456", ends_in(ending)),
         ];
@@ -1289,7 +1289,7 @@ fn r22_a_code_that_was_not_seen_counts_where_its_activation_was() {
     for ending in [Ending::NotSent, Ending::FrontEndLimit] {
         let end = Script::of([
             Finds(vec![totp("501")]),
-            Asks(PASSCODE, "123456"),
+            Asks(CODE_PROMPT, "123456"),
             Denies,
             Activates("501", Ok("v1")),
             Checks("501", Some("v1"), "123456", ends_in(ending)),
@@ -1328,7 +1328,13 @@ fn r16_an_activation_is_sent_and_counted_as_the_table_of_endings_says() {
 
 #[test]
 fn r16_nothing_is_sent_a_third_time_or_a_second_time_uncounted() {
-    let begins = || vec![Finds(vec![totp("501")]), Asks(PASSCODE, "123456"), Denies];
+    let begins = || {
+        vec![
+            Finds(vec![totp("501")]),
+            Asks(CODE_PROMPT, "123456"),
+            Denies,
+        ]
+    };
     let checks = |ending| Checks("501", None, "123456", ends_in(ending));
     // Each count is given back once: that of the first sending served for the second.
     let mut steps = begins();
@@ -1361,7 +1367,7 @@ fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
     let limited = || error(ApiTrouble::RateLimited);
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         NoToken(limited()),
         Waits(1),
         Denies,
@@ -1371,7 +1377,7 @@ fn a_token_call_that_a_limit_refuses_is_made_again_before_a_code_is_counted() {
     .ends("accepted factor=totp id=1001");
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         NoToken(limited()),
         Waits(1),
         NoToken(limited()),
@@ -1389,7 +1395,7 @@ fn r12_without_a_conversation_nothing_is_sent_to_anybody() {
 fn r09_a_code_that_is_typed_late_still_gets_one_request() {
     Script::of([
         Finds(vec![totp("501")]),
-        script::AsksSlowly(PASSCODE, "123456", 300),
+        script::AsksSlowly(CODE_PROMPT, "123456", 300),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -1425,7 +1431,7 @@ fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
     // The denial is written down before the code is sent, and only an acceptance removes it.
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
         Nobody(AGAIN),
@@ -1436,7 +1442,7 @@ fn r14_whoever_breaks_off_after_a_wrong_code_is_remembered() {
 #[test]
 fn r13_an_outage_looks_like_a_wrong_code_to_somebody_unproven() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Looks(
             "alice",
             Err(missed(ApiTrouble::NoConnection, Miss::Refused)),
@@ -1495,10 +1501,13 @@ fn a_call_shows_the_digits_to_key_in() {
 fn an_e_mail_brings_a_code_or_a_link() {
     Script::of([
         Finds(vec![script::email("802")]),
-        Asks("Press Enter to get a passcode by e-mail (Mail): ", ""),
+        Asks(
+            "Press Enter to get a verification code by e-mail (Mail): ",
+            "",
+        ),
         Denies,
         Activates("802", Ok("v-5")),
-        Asks("Passcode from the e-mail to Mail: ", "A1B2C3"),
+        Asks("Verification code from the e-mail to Mail: ", "A1B2C3"),
         Checks("802", Some("v-5"), "A1B2C3", ACCEPTED),
         Allows,
     ])
@@ -1523,7 +1532,7 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
     Script::of([
         Finds(vec![totp("501")]),
         Asks(
-            "OneLogin verification for alice\n\n 1. Temporary passcode from your administrator\n\nPasscode or option (1): ",
+            "OneLogin verification for alice\n\n 1. Temporary passcode from your administrator\n\nVerification code or option (1): ",
             "1",
         ),
         Asks("Temporary passcode: ", "25992782"),
@@ -1536,7 +1545,7 @@ fn a_temporary_token_is_checked_where_it_is_allowed() {
     // A user without a device needs no menu.
     Script::of([
         Finds(Vec::new()),
-        Asks(PASSCODE, "25992782"),
+        Asks(CODE_PROMPT, "25992782"),
         Denies,
         Checks("0", None, "25992782", ACCEPTED),
         Allows,
@@ -1570,7 +1579,7 @@ fn a_user_without_a_factor_can_enrol_one_and_then_logs_in_with_it() {
 fn an_enrolment_that_is_refused_lets_nobody_in() {
     let offered = || vec![script::offer(8, Factor::Sms, "SMS")];
     let choose = "You have no OneLogin factor yet. Choose one to set up:\n\n 1. SMS\n\nOption: ";
-    let code = "Passcode from the text message that was sent to you: ";
+    let code = "Verification code from the text message that was sent to you: ";
     Script::of([
         Finds(Vec::new()),
         Step::Offers(offered()),
@@ -1593,7 +1602,7 @@ fn an_enrolment_that_is_refused_lets_nobody_in() {
 #[test]
 fn nobody_who_is_not_proven_can_enrol_and_nobody_without_memory() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(Vec::new()),
         Waits(2),
         Asks(AGAIN, "111111"),
@@ -1622,7 +1631,7 @@ fn a_retry_after_is_respected_inside_the_deadline_and_never_lets_in() {
         Looks("alice", Err(busy(3))),
         Waits(3),
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -1653,7 +1662,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
     };
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", || {
             let mut busy = error(ApiTrouble::RateLimited);
@@ -1674,7 +1683,7 @@ fn r16_a_retry_after_never_sends_a_code_or_an_activation_again() {
 #[test]
 fn r13_after_trouble_with_a_code_an_unproven_user_causes_no_further_call() {
     Script::of([
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Finds(vec![totp("501")]),
         Denies,
         Checks("501", None, "111111", || {
@@ -1729,7 +1738,7 @@ fn an_enrolment_on_the_phone_is_asked_about_in_sudo_too_however_long_it_took() {
 fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
     Script::of([
         Finds(Vec::new()),
-        Asks(PASSCODE, "25992782"),
+        Asks(CODE_PROMPT, "25992782"),
         Denies,
         Checks("0", None, "25992782", ACCEPTED),
         Allows,
@@ -1740,10 +1749,10 @@ fn who_may_use_a_temporary_token_is_not_offered_an_enrolment() {
 
 #[test]
 fn r18_a_code_that_was_used_before_costs_a_try() {
-    let used = "That passcode was used before; wait for the next one. OneLogin passcode: ";
+    let used = "That code was used before; wait for the next one. Verification code (OneLogin): ";
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
         Asks(used, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
@@ -1775,15 +1784,20 @@ fn r12_an_answer_that_is_put_aside_is_not_the_enter_that_a_push_waits_for() {
 fn why_no_answer_was_looked_at_is_the_reason() {
     Script::of([
         Finds(vec![totp("501")]),
-        NotText(PASSCODE),
+        NotText(CODE_PROMPT),
         NotText(AGAIN),
         NotText(AGAIN),
         Denies,
     ])
     .ends("denied no-code factor=- id=1001");
-    Script::of([Password(PASSCODE), Password(AGAIN), Password(AGAIN), Denies])
-        .unproven()
-        .ends("denied password-typed factor=- id=-");
+    Script::of([
+        Password(CODE_PROMPT),
+        Password(AGAIN),
+        Password(AGAIN),
+        Denies,
+    ])
+    .unproven()
+    .ends("denied password-typed factor=- id=-");
 }
 
 #[test]
@@ -1841,7 +1855,7 @@ fn ctrl_c_ends_a_request_and_the_wait_for_the_next_one() {
 fn a_code_for_a_verification_that_is_gone_is_too_late() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::NotFound))),
     ])
@@ -1872,10 +1886,10 @@ fn a_device_that_was_chosen_is_activated_too_where_the_tenant_wants_that() {
     Script::of([
         Finds(vec![script::yubikey("502"), totp("501")]),
         Asks(
-            "OneLogin verification for alice\n\n 1. Passcode from Key\n\nPasscode or option (1): ",
+            "OneLogin verification for alice\n\n 1. Verification code from Key\n\nVerification code or option (1): ",
             "1",
         ),
-        Asks("OneLogin passcode from Key: ", code),
+        Asks("Verification code from Key: ", code),
         Denies,
         Activates("502", Ok("v-3")),
         Checks("502", Some("v-3"), code, ACCEPTED),
@@ -1928,7 +1942,10 @@ fn each_enrolment_says_what_to_do_and_ends_when_it_is_refused() {
         &["1"],
         vec![
             Step::Registers(5, None, None),
-            Asks("Passcode from the e-mail that was sent to you: ", "0042"),
+            Asks(
+                "Verification code from the e-mail that was sent to you: ",
+                "0042",
+            ),
             Step::ChecksRegistration("0042", Enrolment::Rejected),
         ],
     )
@@ -1959,7 +1976,7 @@ fn an_enrolled_device_that_is_not_allowed_lets_nobody_in() {
         vec![
             Step::Registers(8, None, None),
             Asks(
-                "Passcode from the text message that was sent to you: ",
+                "Verification code from the text message that was sent to you: ",
                 "0042",
             ),
             Step::ChecksRegistration("0042", Enrolment::Done),
@@ -1975,7 +1992,7 @@ fn r21_an_approval_that_is_read_when_its_push_is_over_denies() {
     let ended = Script::of([
         Looks("alice", one("7")),
         Lists("7", vec![push("p")]),
-        Asks("Passcode, or Enter for a push to Phone: ", ""),
+        Asks("Verification code, or Enter for a push to Phone: ", ""),
         Denies,
         Activates("p", Ok("v")),
         Asks(
@@ -2058,7 +2075,7 @@ fn a_refused_code_that_needs_a_push_stays_at_its_prompt() {
         Asks(PUSH_NOT_ACCEPTED, "111111"),
         NotCounted(CodeNotCounted::UsedBefore),
         Asks(
-            "That passcode was used before; wait for the next one. Push sent to Phone. Approve it, then press Enter (or type a code): ",
+            "That code was used before; wait for the next one. Push sent to Phone. Approve it, then press Enter (or type a code): ",
             "",
         ),
         Polls("601", "v-1", REJECTED),
@@ -2090,7 +2107,7 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
         Finds(vec![triggered("601")]),
         Asks(FOR_A_PUSH, "xxx"),
         Asks(
-            "Not accepted. Passcode, or Enter for a push to Phone: ",
+            "Not accepted. Verification code, or Enter for a push to Phone: ",
             "654321",
         ),
         PhoneBusy,
@@ -2121,7 +2138,7 @@ fn while_another_push_is_pending_no_code_that_needs_one_is_taken() {
 
 #[test]
 fn r18_a_used_code_that_needs_a_push_sends_neither() {
-    let again = "That passcode was used before; wait for the next one. Passcode, or Enter for a push to Phone: ";
+    let again = "That code was used before; wait for the next one. Verification code, or Enter for a push to Phone: ";
     after_a_typed_code([
         NotCounted(CodeNotCounted::UsedBefore),
         GivesBack(Limit::Challenges),
@@ -2203,7 +2220,7 @@ fn r21_a_code_counts_only_while_its_push_is_this_logins() {
 #[test]
 fn r13_no_code_that_nothing_has_proven_causes_a_push() {
     Script::of([
-        Asks(PASSCODE, "654321"),
+        Asks(CODE_PROMPT, "654321"),
         Finds(vec![triggered("601")]),
         Waits(2),
         Asks(AGAIN, "654321"),
@@ -2215,7 +2232,7 @@ fn r13_no_code_that_nothing_has_proven_causes_a_push() {
     .unproven()
     .ends("denied no-allowed-factor factor=- id=1001");
     Script::of([
-        Asks(PASSCODE, "654321"),
+        Asks(CODE_PROMPT, "654321"),
         Finds(vec![triggered("601"), totp("501")]),
         Denies,
         Checks("501", None, "654321", ACCEPTED),
@@ -2241,7 +2258,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
     ] {
         Script::of([
             Finds(vec![triggered("601"), totp("501")]),
-            Asks(script::leaked(format!("{words}{PASSCODE}")), "654321"),
+            Asks(script::leaked(format!("{words}{CODE_PROMPT}")), "654321"),
             Denies,
             Checks("501", None, "654321", ACCEPTED),
             Allows,
@@ -2256,7 +2273,7 @@ fn r22_where_pushes_are_held_back_so_are_the_codes_that_need_one() {
 
 #[test]
 fn codes_at_hand_go_before_those_that_need_a_push() {
-    const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Passcode from OneLogin Protect (Phone)\n\nPasscode or option (1-2): ";
+    const MENU: &str = "OneLogin verification for alice\n\n 1. Push to OneLogin Protect (Phone)\n 2. Verification code from OneLogin Protect (Phone)\n\nVerification code or option (1-2): ";
     let devices = || vec![triggered("601"), totp("501")];
     Script::of([
         Finds(devices()),
@@ -2269,12 +2286,12 @@ fn codes_at_hand_go_before_those_that_need_a_push() {
     Script::of([
         Finds(devices()),
         Asks(MENU, "2"),
-        Asks("OneLogin passcode from Phone: ", "654321"),
+        Asks("Verification code from Phone: ", "654321"),
         Denies,
         NotCounted(CodeNotCounted::UsedBefore),
         GivesBack(Limit::Challenges),
         Asks(
-            "That passcode was used before; wait for the next one. OneLogin passcode from Phone: ",
+            "That code was used before; wait for the next one. Verification code from Phone: ",
             "111111",
         ),
         Activates("601", Ok("v-1")),
@@ -2297,7 +2314,7 @@ fn r19_a_login_goes_on_when_onelogin_is_there_at_the_second_look() {
         WaitsFor(SECOND_LOOK),
         Disconnects,
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -2456,7 +2473,7 @@ fn a_pause_that_onelogin_does_not_name_differs_from_login_to_login() {
         Looks("alice", Err(error(ApiTrouble::RateLimited))),
         WaitsFor(Duration::from_millis(1400)),
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -2471,7 +2488,7 @@ fn r22_a_look_up_is_counted_by_how_it_ended() {
     Script::of([
         Finds(vec![totp("501")]),
         LookUpEnds(found),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", ACCEPTED),
         Allows,
@@ -2556,7 +2573,7 @@ fn an_authenticator_app_is_enrolled_by_the_address_below_its_qr_code() {
         .light_color(qrcode::render::unicode::Dense1x2::Dark)
         .build();
     let scan = script::leaked(format!(
-        "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{picture}\n{address}\n\nPasscode from the app: "
+        "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{picture}\n{address}\n\nVerification code from the app: "
     ));
     enrols(
         script::offer(6, Factor::Totp, "App"),
@@ -2671,7 +2688,7 @@ fn sets_up(devices: Vec<Device>, further: Further) -> SetupEnd {
             Denies,
             Step::Registers(8, None, None),
             Asks(
-                "Passcode from the text message that was sent to you: ",
+                "Verification code from the text message that was sent to you: ",
                 "0042",
             ),
             Step::ChecksRegistration("0042", Enrolment::Done),
@@ -2838,7 +2855,7 @@ fn r20_offline_codes_are_for_a_login_without_an_answer_about_the_user() {
     // An answer about the user: refused codes, a denied push.
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "111111"),
+        Asks(CODE_PROMPT, "111111"),
         Denies,
         Checks("501", None, "111111", REJECTED),
         Asks(AGAIN, "111111"),
@@ -2854,7 +2871,7 @@ fn r20_offline_codes_are_for_a_login_without_an_answer_about_the_user() {
 fn r20_a_code_whose_answer_is_lost_may_be_followed_by_an_offline_code() {
     Script::of([
         Finds(vec![totp("501")]),
-        Asks(PASSCODE, "123456"),
+        Asks(CODE_PROMPT, "123456"),
         Denies,
         Checks("501", None, "123456", || Err(error(ApiTrouble::Timeout))),
         Asks(OFFLINE, CODE_1),
@@ -2875,7 +2892,7 @@ fn r20_who_has_no_codes_or_no_first_factor_is_not_asked_for_one() {
     let unproven = || {
         Script::of([
             Unprepared(error(ApiTrouble::NoConnection)),
-            Asks(PASSCODE, CODE_1),
+            Asks(CODE_PROMPT, CODE_1),
             Asks(AGAIN, CODE_1),
             Asks(AGAIN, CODE_1),
             Denies,
@@ -2937,7 +2954,7 @@ fn r20_the_codes_of_a_user_whom_onelogin_does_not_have_or_who_is_inactive_are_re
             }
             if !is_proven {
                 // As for a wrong code: rule R13.
-                steps.insert(0, Asks(PASSCODE, "123456"));
+                steps.insert(0, Asks(CODE_PROMPT, "123456"));
                 steps.extend([
                     Waits(2),
                     Asks(AGAIN, "123456"),

@@ -38,7 +38,7 @@ fn r09_a_silent_name_server_is_asked_twice_whatever_resolv_conf_says_and_the_log
         ] {
             let server = NameServer::start(Server::Silent);
             login.resolver(options);
-            refused(login.client("1"), "asscode: ");
+            refused(login.client("1"), "(OneLogin): ");
             assert_eq!(server.queries(), asked, "{options}");
             assert_eq!(login.reasons(), ["no-connection"]);
             let detail = "the name server gave no answer";
@@ -46,7 +46,7 @@ fn r09_a_silent_name_server_is_asked_twice_whatever_resolv_conf_says_and_the_log
         }
         // The client would start over, and gets no leave to.
         let server = NameServer::start(Server::Silent);
-        refused(login.client("3"), "asscode: ");
+        refused(login.client("3"), "(OneLogin): ");
         assert_eq!(server.queries(), asked);
         assert_eq!(login.reasons(), ["no-connection"]);
     });
@@ -187,11 +187,11 @@ fn r19_under_safe_a_name_server_that_fails_lets_nobody_in() {
             (Server::Says(NO_ADDRESS), "no-such-host"),
         ] {
             let _server = NameServer::start(server);
-            refused(login.client("1"), "asscode: ");
+            refused(login.client("1"), "(OneLogin): ");
             assert_eq!(login.reasons(), [reason], "{server:?}");
         }
         // Nobody at all on the port.
-        refused(login.client("1"), "asscode: ");
+        refused(login.client("1"), "(OneLogin): ");
         assert_eq!(login.reasons(), ["no-connection"]);
     });
 }
@@ -207,11 +207,11 @@ fn r19_a_name_that_is_resolved_too_late_or_never_lets_nobody_in() {
             let _first = NameServer::start(Server::Silent);
             let _second = NameServer::at(SECOND, Server::Silent);
             let _third = NameServer::at(THIRD, Server::Answers);
-            refused(login.client("1"), "asscode: ");
+            refused(login.client("1"), "(OneLogin): ");
             assert_eq!(login.reasons(), ["timeout"]);
         }
         let _server = NameServer::start(Server::Silent);
-        refused(login.client("1"), "asscode: ");
+        refused(login.client("1"), "(OneLogin): ");
         assert_eq!(login.reasons(), ["no-connection"]);
     });
 }

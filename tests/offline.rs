@@ -346,7 +346,7 @@ fn codes_are_shown_on_a_terminal_or_where_that_is_asked_for() {
         &["offline", "issue", NAME, "--count", "1"],
     ));
     screen.expect("nobody must log in with OneLogin before codes are issued");
-    screen.expect("OneLogin passcode: ");
+    screen.expect("Verification code (OneLogin): ");
     screen.line(&fresh_code());
     screen.expect("Offline codes of nobody. Each works once, until ");
     screen.expect("They are not shown again.");

@@ -19,7 +19,7 @@ fn asyncssh_gets_one_prompt_for_a_code_and_is_in() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let wire = Wire::of(&scene, &sshd, "alice", &["123456"]);
-    assert_eq!(wire.prompts, ["OneLogin passcode: "]);
+    assert_eq!(wire.prompts, ["Verification code (OneLogin): "]);
     assert_eq!((wire.attempts, wire.is_in), (1, true));
 }
 
@@ -33,7 +33,7 @@ fn asyncssh_gets_every_word_about_a_push_in_two_prompts() {
     assert_eq!(
         wire.prompts,
         [
-            "Passcode, or Enter for a push to Dave's phone: ",
+            "Verification code, or Enter for a push to Dave's phone: ",
             "Push sent to Dave's phone. Approve it, then press Enter (or type a code): ",
         ]
     );
@@ -53,8 +53,8 @@ fn asyncssh_gets_the_menu_as_one_prompt_and_the_code_of_a_message_in_another() {
         wire.prompts,
         [
             "OneLogin verification for bob\n\n 1. Push to OneLogin Protect (Bob's phone)\n \
-             2. Passcode from Bob's app\n 3. Text message\n\nPasscode or option (1-3): ",
-            "Passcode from the text message to Bob's number: ",
+             2. Verification code from Bob's app\n 3. Text message\n\nVerification code or option (1-3): ",
+            "Verification code from the text message to Bob's number: ",
         ]
     );
     assert!(wire.is_in);
@@ -66,7 +66,10 @@ fn asyncssh_gets_the_password_and_the_code_in_requests_of_their_own() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-password");
     let wire = Wire::without_key(&scene, &sshd, "alice", &[PASSWORD, "123456"]);
-    assert_eq!(wire.prompts, ["Password: ", "OneLogin passcode: "]);
+    assert_eq!(
+        wire.prompts,
+        ["Password: ", "Verification code (OneLogin): "]
+    );
     assert_eq!(wire.shown, [false, true]);
     assert!(wire.is_in);
 }
@@ -79,7 +82,7 @@ fn the_wait_for_a_push_begins_when_enter_is_pressed() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     assert_eq!(scene.simulator.activations(), 0);
     client.line("");
     client.expect("Approve it, then press Enter (or type a code): ");
@@ -100,7 +103,7 @@ fn a_code_typed_instead_of_enter_is_checked_at_once() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = sshd.client_with_key(&scene.person("dave").name);
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Approve it, then press Enter (or type a code): ");
     client.line("444444");
@@ -114,7 +117,7 @@ fn plink_shows_the_prompt_and_lets_in_with_a_code() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = plink(&scene, &sshd, "alice");
-    client.expect("OneLogin passcode: ");
+    client.expect("Verification code (OneLogin): ");
     client.line("123456");
     entered(client, "alice");
     assert_eq!(scene.simulator.codes(), 1);
@@ -126,7 +129,7 @@ fn plink_shows_that_a_push_was_sent_and_lets_in_when_it_is_approved() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");
     let mut client = plink(&scene, &sshd, "dave");
-    client.expect("Passcode, or Enter for a push to Dave's phone: ");
+    client.expect("Verification code, or Enter for a push to Dave's phone: ");
     client.line("");
     client.expect("Push sent to Dave's phone. Approve it, then press Enter (or type a code): ");
     scene.approve_push();
@@ -142,10 +145,10 @@ fn plink_is_refused_after_three_wrong_codes() {
     let sshd = scene.sshd("sshd-key");
     let mut client = plink(&scene, &sshd, "alice");
     for _ in 0..3 {
-        client.expect("OneLogin passcode: ");
+        client.expect("Verification code (OneLogin): ");
         client.line("999999");
     }
-    refused(client, "OneLogin passcode: ");
+    refused(client, "Verification code (OneLogin): ");
     assert_eq!(scene.simulator.codes(), 3);
 }
 
@@ -169,9 +172,9 @@ fn r14_asyncssh_that_starts_over_as_often_as_sshd_lets_it_gets_one_push_or_three
     assert_eq!(
         wire.prompts,
         [
-            "OneLogin passcode: ",
-            "Not accepted. OneLogin passcode: ",
-            "Not accepted. OneLogin passcode: "
+            "Verification code (OneLogin): ",
+            "Not accepted. Verification code (OneLogin): ",
+            "Not accepted. Verification code (OneLogin): "
         ]
     );
     assert_eq!(scene.simulator.codes(), 3);
@@ -218,7 +221,7 @@ fn r14_three_connections_at_once_get_one_push_after_the_other_and_an_approval_se
     let name = scene.person("dave").name;
     let mut clients = [(); 3].map(|()| sshd.client_with_key(&name));
     for client in &mut clients {
-        client.expect("Passcode, or Enter for a push to Dave's phone: ");
+        client.expect("Verification code, or Enter for a push to Dave's phone: ");
     }
     let [mut first, mut second, mut third] = clients;
     first.line("");
@@ -266,7 +269,7 @@ fn r12_a_forbidden_user_causes_no_call_by_password_or_keyboard() {
         for method in ["password", "keyboard-interactive"] {
             let method = format!("PreferredAuthentications={method}");
             let mut client = sshd.client(name, &[&method, "NumberOfPasswordPrompts=1"]);
-            while client.next_of(&["assword: ", "asscode: "]).is_some() {
+            while client.next_of(&["assword: ", "(OneLogin): "]).is_some() {
                 client.line(PASSWORD);
             }
             let (status, screen) = client.finish();
@@ -413,7 +416,7 @@ fn r09_sshd_denies_and_goes_on_when_onelogin_is_silent_or_drips() {
             .simulator
             .fault(Fault::new(Match::any(), action.clone()));
         let client = sshd.client_with_key(&person.name);
-        refused(client, "asscode: ");
+        refused(client, "(OneLogin): ");
         scene.simulator.clear_faults();
     }
     let denials = scene.stage.decisions();

@@ -311,7 +311,7 @@ fn a_tape_is_written_only_after_yes_and_only_for_its_user() {
         let name = file.to_str().unwrap();
         let mut screen = on_terminal(at(&world.place, &["test", NAME, "--record", name]));
         for wrong in ["111111", "222222", "333333"] {
-            screen.expect("passcode: ");
+            screen.expect("(OneLogin): ");
             screen.line(wrong);
         }
         let shown = screen.expect("Write this to ");

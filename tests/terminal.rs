@@ -24,7 +24,7 @@ fn su_to_root_asks_for_the_code_of_the_caller_though_root_is_exempt() {
     let scene = su_scene(&["users.exempt_users = [\"root\"]"]);
     let mut su = scene.as_person("alice", "su", &["-c", "id -un"]);
     su_password(&mut su);
-    su.expect("OneLogin passcode: ");
+    su.expect("Verification code (OneLogin): ");
     su.line("123456");
     became_root(su);
     scene.decision("accepted user=alice");
@@ -39,7 +39,7 @@ fn su_l_is_covered_by_the_stack_of_su() {
     let scene = su_scene(&[]);
     let mut su = scene.as_person("alice", "su", &["-l", "-c", "id -un"]);
     su_password(&mut su);
-    su.expect("OneLogin passcode: ");
+    su.expect("Verification code (OneLogin): ");
     su.line("123456");
     became_root(su);
     let decision = scene.decision("accepted user=alice");
@@ -59,7 +59,7 @@ fn su_to_somebody_else_asks_for_their_factor() {
     let _ = scene.person("dave");
     let mut su = scene.as_person("alice", "su", &["dave", "-c", "id -un"]);
     su_password(&mut su);
-    su.expect("Passcode, or Enter for a push to Dave's phone: ");
+    su.expect("Verification code, or Enter for a push to Dave's phone: ");
     su.line("444444");
     let (status, screen) = su.finish();
     assert!(status.success(), "{screen}");
@@ -77,7 +77,7 @@ fn su_puts_a_push_into_a_prompt_with_and_without_a_command() {
         let scene = su_scene(&[]);
         let mut su = scene.as_person("dave", "su", arguments);
         su_password(&mut su);
-        su.expect("Passcode, or Enter for a push to Dave's phone: ");
+        su.expect("Verification code, or Enter for a push to Dave's phone: ");
         su.line("");
         su.expect("Push sent to Dave's phone. Approve it, then press Enter");
         scene.approve_push();
@@ -104,7 +104,7 @@ fn su_ends_after_a_denied_push_even_where_the_stack_hides_our_code() {
         }
         let mut su = scene.as_person("dave", "su", &["-c", "id -un"]);
         su_password(&mut su);
-        su.expect("Passcode, or Enter for a push to Dave's phone: ");
+        su.expect("Verification code, or Enter for a push to Dave's phone: ");
         su.line("");
         su.expect("then press Enter");
         scene.deny_push();
@@ -139,7 +139,7 @@ fn su_by_root_asks_nobody() {
 fn login_asks_for_the_password_and_then_for_a_code() {
     let scene = login_scene(&[]);
     let mut login = login(&scene, "alice");
-    login.expect("OneLogin passcode: ");
+    login.expect("Verification code (OneLogin): ");
     login.line("123456");
     logged_in(login, "alice");
     assert_eq!(scene.simulator.codes(), 1);
@@ -151,7 +151,7 @@ fn login_asks_for_the_password_and_then_for_a_code() {
 fn login_shows_at_once_that_a_push_was_sent_and_needs_no_further_key() {
     let scene = login_scene(&[]);
     let mut login = login(&scene, "dave");
-    login.expect("Passcode, or Enter for a push to Dave's phone: ");
+    login.expect("Verification code, or Enter for a push to Dave's phone: ");
     login.line("");
     login.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.approve_push();
@@ -276,7 +276,7 @@ fn sudo_rs_asks_for_the_password_and_then_for_a_code() {
         (&["-i", "id", "-un"], "234567"),
     ] {
         let mut sudo = sudo_rs_as(&scene, "alice", arguments);
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line(code);
         became_root(sudo);
     }
@@ -300,7 +300,7 @@ fn sudo_rs_denies_after_three_wrong_codes_and_does_not_start_over() {
     let Some(scene) = sudo_rs(&[]) else { return };
     let mut sudo = sudo_rs_as(&scene, "alice", &["id", "-un"]);
     for _ in 0..3 {
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line("999999");
     }
     let screen = denied(sudo);
@@ -317,7 +317,7 @@ fn sudo_rs_denies_after_three_wrong_codes_and_does_not_start_over() {
 fn sudo_rs_shows_that_a_push_was_sent_and_needs_no_further_key() {
     let Some(scene) = sudo_rs(&[]) else { return };
     let mut sudo = sudo_rs_as(&scene, "dave", &["id", "-un"]);
-    sudo.expect("Passcode, or Enter for a push to Dave's phone: ");
+    sudo.expect("Verification code, or Enter for a push to Dave's phone: ");
     sudo.line("");
     sudo.expect("Push sent to Dave's phone. Approve it to continue.");
     scene.approve_push();

@@ -158,10 +158,14 @@ fn a_prompt_that_nobody_answers_by_hand_ends_its_line() {
     let world = World::with_totp();
     for answers in [&[] as &[&str], &[CODE]] {
         let ran = run(at(&world.place, &["test", NAME]), answers);
-        assert!(ran.err.contains("OneLogin passcode: \n"), "{}", ran.err);
+        assert!(
+            ran.err.contains("Verification code (OneLogin): \n"),
+            "{}",
+            ran.err
+        );
     }
     let mut screen = on_terminal(at(&world.place, &["test", NAME]));
-    screen.expect("OneLogin passcode: ");
+    screen.expect("Verification code (OneLogin): ");
     screen.type_keys("\u{4}");
     screen.expect("\r\n");
     assert_eq!(screen.finish().0.code(), Some(1));

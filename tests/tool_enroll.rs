@@ -36,7 +36,7 @@ fn an_authenticator_is_set_up_by_qr_code_and_logs_in_afterwards() {
         screen.expect("Choose a factor to enrol for nobody:");
         screen.expect("Option: ");
         screen.line("1");
-        let shown = screen.expect("Passcode from the app: ");
+        let shown = screen.expect("Verification code from the app: ");
         assert!(
             shown.contains("otpauth://totp/") && shown.contains('█'),
             "{shown}"
@@ -70,7 +70,7 @@ fn who_has_a_device_gets_another_one_only_where_that_is_said() {
     let mut screen = enroll(&world, &["--another"]);
     screen.expect("Option: ");
     screen.line("1");
-    screen.expect("Passcode from the text message that was sent to you: ");
+    screen.expect("Verification code from the text message that was sent to you: ");
     screen.line(begun(&world.onelogin).code.as_deref().unwrap());
     screen.expect("has a new factor: sms.");
     assert!(screen.finish().0.success());
@@ -179,7 +179,7 @@ fn r11_the_log_says_who_set_what_up_for_whom_and_never_the_secret() {
     let mut screen = on_terminal(tool(&["enroll", NAME]));
     screen.expect("Option: ");
     screen.line("1");
-    screen.expect("Passcode from the app: ");
+    screen.expect("Verification code from the app: ");
     let registration = begun(&onelogin);
     screen.line(registration.code.as_deref().unwrap());
     screen.expect("has a new factor: totp.");

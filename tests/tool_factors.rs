@@ -63,7 +63,10 @@ fn what_keeps_a_device_out_stands_beside_it() {
         json!({"id": TOTP, "factor": "totp", "name": "App", "default": true, "allowed": true, "why": null})
     );
     assert_eq!(entry(SMS)["allowed"], false);
-    assert_eq!(document["begins"], json!({"prompt": "OneLogin passcode: "}));
+    assert_eq!(
+        document["begins"],
+        json!({"prompt": "Verification code (OneLogin): "})
+    );
 }
 
 #[test]
@@ -247,7 +250,10 @@ fn a_used_up_limit_is_seen() {
     let ran = factors(&world, &["--json"]);
     let document = ran.json();
     assert_eq!(document["held_back"], "limits.challenges is used up");
-    assert_eq!(document["begins"], json!({"prompt": "OneLogin passcode: "}));
+    assert_eq!(
+        document["begins"],
+        json!({"prompt": "Verification code (OneLogin): "})
+    );
     has(&ran.err, "limits.challenges is used up");
 }
 

@@ -25,7 +25,11 @@ fn a_right_code_is_accepted_and_each_request_is_shown() {
     let world = World::with_totp();
     let ran = run(at(&world.place, &["test", NAME]), &[CODE]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.err.contains("OneLogin passcode: "), "{}", ran.err);
+    assert!(
+        ran.err.contains("Verification code (OneLogin): "),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("  connected, "), "{}", ran.err);
     let shown = ran.err.matches("T /").count();
     assert_eq!(shown, world.onelogin.requests().len(), "{}", ran.err);
@@ -179,7 +183,7 @@ fn it_shows_its_settings_the_name_that_it_looks_up_and_the_age_of_the_cache() {
     has(&ran.err, "no-such-user could not log in: no-account.");
     let end = "pam-onelogin: the user \"no-such-user\" does not exist on this host";
     has(&ran.err, end);
-    assert!(!ran.err.contains("passcode"), "{}", ran.err);
+    assert!(!ran.err.contains("erification code"), "{}", ran.err);
     assert_eq!(ran.code, 1);
 }
 

@@ -175,7 +175,7 @@ fn r12_sshpass_that_is_told_our_prompt_cannot_send_the_password_to_onelogin() {
     for sample in ["sshd-key", "sshd-password"] {
         for name in ["alice", "dave"] {
             let remote = Remote::with(sample, name, &[], "");
-            let output = alone(&mut remote.sshpass("ass"), "");
+            let output = alone(&mut remote.sshpass(": "), "");
             assert!(!output.status.success(), "{sample} {name}: {output:?}");
             if sample == "sshd-key" {
                 remote.asked_and_sent_no_code_and_no_push();
@@ -515,7 +515,7 @@ impl Remote {
         command.arg("-F").arg(&self.config);
         command.args(["-M", "-o", "ControlPersist=no", "host", "echo open; cat"]);
         let mut master = Pty::spawn(command);
-        master.expect("OneLogin passcode: ");
+        master.expect("Verification code (OneLogin): ");
         master.line("123456");
         master.expect("open");
         master

@@ -362,8 +362,8 @@ keys! {
             example = "\"push\"",
             text = "`\"push\"`: the program cannot show a prompt, so the module sends one push to the first device that can receive one, and waits for the answer. It shows no text. A first factor must be verified before.";
         SERVICE_PROMPT "prompt": Text = Text,
-            example = "\"Verification code (OneLogin): \"",
-            unset = "`OneLogin passcode: ` is shown",
+            example = "\"Code of the VPN: \"",
+            unset = "`Verification code (OneLogin): ` is shown",
             text = "The text of the prompt where only a code can be typed, and of the prompt without a first factor: 1 to 64 printable characters.";
         SERVICE_FACTORS "factors": Texts = Texts::Unset,
             example = "[\"push\"]",

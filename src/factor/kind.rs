@@ -17,7 +17,7 @@ pub(super) enum Course {
         enter: &'static str,
         /// What its line in a menu begins with.
         option: &'static str,
-        /// What brings the code, after "Passcode from the".
+        /// What brings the code, after "Verification code from the".
         medium: &'static str,
     },
     /// Something is sent, and answered elsewhere.
@@ -128,12 +128,12 @@ factors! {
     "sms" "code by text message", "both" {
         #[doc = "A code by text message."]
         Sms "sms", ["SMS", "OneLogin SMS", "OneLogin OTP SMS"],
-            Course::CodeSent { enter: "a passcode by text message", option: "Text message", medium: "text message" }, Shape::Letters(4, 10);
+            Course::CodeSent { enter: "a verification code by text message", option: "Text message", medium: "text message" }, Shape::Letters(4, 10);
     }
     "email" "code or link by e-mail", "codes both, links 2" {
         #[doc = "A code by e-mail."]
         Email "email", ["OneLogin Email"],
-            Course::CodeSent { enter: "a passcode by e-mail", option: "E-mail", medium: "e-mail" }, Shape::Letters(4, 10);
+            Course::CodeSent { enter: "a verification code by e-mail", option: "E-mail", medium: "e-mail" }, Shape::Letters(4, 10);
         #[doc = "A link by e-mail. The API cannot tell it from a code: `factors.magic_link` names them."]
         MagicLink "magic-link", [],
             Course::Approval { enter: "a link by e-mail", option: "Link by e-mail", sent: "Link sent by e-mail ({name})", task: "Open it" }, Shape::Nothing;
@@ -207,7 +207,7 @@ impl Factor {
         }
     }
 
-    /// What brings a code that is sent, after "Passcode from the"; empty for other factors.
+    /// What brings a code that is sent, after "Verification code from the"; empty for other factors.
     #[must_use]
     pub fn medium(self) -> &'static str {
         match self.course() {

@@ -88,7 +88,7 @@ const SLIPS: u8 = 3;
 const NOT_ACCEPTED: &str = "Not accepted. ";
 
 /// Before a prompt that follows a code which was used before.
-const USED_BEFORE: &str = "That passcode was used before; wait for the next one. ";
+const USED_BEFORE: &str = "That code was used before; wait for the next one. ";
 
 pub(super) fn too_many_codes(reached: LimitReached) -> Denial {
     match reached {

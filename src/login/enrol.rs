@@ -170,7 +170,7 @@ fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnro
         Factor::Totp => {
             let address = shown(&registration.address)?;
             format!(
-                "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{}\n{address}\n\nPasscode from the app: ",
+                "Scan this with your authenticator app, or type the part after secret= into the app:\n\n{}\n{address}\n\nVerification code from the app: ",
                 qr_code(&address)
             )
         }
@@ -183,7 +183,7 @@ fn prompt(factor: Factor, registration: &Registration) -> Result<Secret, NotEnro
             shown(&registration.token)?
         ),
         _ => format!(
-            "Passcode from the {} that was sent to you: ",
+            "Verification code from the {} that was sent to you: ",
             factor.medium()
         ),
     };

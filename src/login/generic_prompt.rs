@@ -6,7 +6,7 @@ use super::look_up::NoMenu;
 use super::outcome::{Denial, Outcome, Unknown};
 use super::port::Typed;
 use crate::api::Acceptance;
-use crate::factor::{Factor, Menu, PASSCODE};
+use crate::factor::{CODE_PROMPT, Factor, Menu};
 use crate::id::UserId;
 use crate::secret::Secret;
 use crate::user::Subject;
@@ -48,7 +48,7 @@ impl Login<'_> {
         }
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
-            let text = self.config.prompt.as_deref().unwrap_or(PASSCODE);
+            let text = self.config.prompt.as_deref().unwrap_or(CODE_PROMPT);
             match self.ask(&tries.prompt(text))? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
                 Typed::Text(answer) if !Factor::looks_like_a_code(&answer) => {

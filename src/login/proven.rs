@@ -74,13 +74,16 @@ impl Login<'_> {
             Choice::CodeTo(device) => {
                 let verification = self.activate(user, device)?.id;
                 let medium = device.factor.medium();
-                let text = format!("Passcode from the {medium} to {}: ", device.label());
+                let text = format!(
+                    "Verification code from the {medium} to {}: ",
+                    device.label()
+                );
                 self.codes_of(user, device, Some(&verification), &text, tries)
             }
             Choice::CodeOf(device) => {
                 let text = match device.factor {
                     Factor::Temporary => "Temporary passcode: ".to_owned(),
-                    _ => format!("OneLogin passcode from {}: ", device.label()),
+                    _ => format!("Verification code from {}: ", device.label()),
                 };
                 self.codes_of(user, device, None, &text, tries)
             }

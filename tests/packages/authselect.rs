@@ -161,13 +161,13 @@ fn asks_alice(system: &System, code: &str) {
     let mut sudo = system.sudo("alice", &["id", "-un"]);
     sudo.expect("password for alice: ");
     sudo.line(PASSWORD);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line(code);
     let (status, screen) = sudo.finish();
     assert!(status.success() && screen.ends_with("root\r\n"), "{screen}");
     let (success, screen) = system.login("sshd", "alice", &["999999"; 3]);
     assert!(
-        !success && screen.contains("OneLogin passcode: "),
+        !success && screen.contains("Verification code (OneLogin): "),
         "{screen}"
     );
 }

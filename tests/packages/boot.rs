@@ -110,7 +110,7 @@ fn status_reads_the_decisions_of_real_logins_in_the_journal() {
         machine.alice_becomes_root("123456");
         let mut sudo = machine.sudo();
         for _ in 0..3 {
-            sudo.expect("OneLogin passcode: ");
+            sudo.expect("Verification code (OneLogin): ");
             sudo.line("999999");
         }
         assert!(!sudo.finish().0.success());
@@ -1036,7 +1036,7 @@ impl Machine {
 
     fn alice_needs_a_code(&self, code: &str) {
         let mut client = self.ssh("echo in as $(id -un)");
-        client.expect("OneLogin passcode: ");
+        client.expect("Verification code (OneLogin): ");
         client.line(code);
         client.expect("in as alice");
         assert!(client.finish().0.success());
@@ -1176,7 +1176,7 @@ impl Drop for Machine {
 
 /// The rest of a sudo that is behind the password.
 fn become_root(mut sudo: Pty, code: &str) {
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line(code);
     sudo.expect("root\r\n");
     sudo.line("");

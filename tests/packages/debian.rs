@@ -39,7 +39,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sudo() {
         let mut sudo = system.sudo("alice", &["id", "-un"]);
         sudo.expect("password for alice: ");
         sudo.line(PASSWORD);
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line("123456");
         let (status, screen) = sudo.finish();
         assert!(status.success() && screen.ends_with("root\r\n"), "{screen}");
@@ -55,7 +55,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sudo() {
         sudo.expect("password for alice: ");
         sudo.line(PASSWORD);
         for _ in 0..3 {
-            sudo.expect("OneLogin passcode: ");
+            sudo.expect("Verification code (OneLogin): ");
             sudo.line("999999");
         }
         let (status, screen) = sudo.finish();
@@ -125,7 +125,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         assert!(!screen.contains("FAULT"), "{screen}");
 
         let mut screen = system.terminal(&step("pam-onelogin test"));
-        screen.expect("OneLogin passcode: ");
+        screen.expect("Verification code (OneLogin): ");
         screen.line("123456");
         assert!(screen.finish().0.success());
         let (_, screen) = system.terminal(&step("pam-onelogin users")).finish();
@@ -142,13 +142,13 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
         };
         by_key_alone();
         let mut admin = system.terminal(&step("pam-onelogin enable sshd"));
-        admin.expect("OneLogin passcode: ");
+        admin.expect("Verification code (OneLogin): ");
         admin.line("234567");
         admin.expect("Write this change?");
         admin.line("y");
         admin.expect("type yes here");
         let mut alice = sshd.alice(&system);
-        alice.expect("OneLogin passcode: ");
+        alice.expect("Verification code (OneLogin): ");
         alice.line("345678");
         let (status, screen) = alice.finish();
         assert!(
@@ -161,7 +161,7 @@ fn a_person_with_the_readme_and_the_package_gets_a_second_factor_in_sshd() {
 
         let mut alice = sshd.alice(&system);
         for _ in 0..3 {
-            alice.expect("OneLogin passcode: ");
+            alice.expect("Verification code (OneLogin): ");
             alice.line("999999");
         }
         let (status, screen) = alice.finish();
@@ -496,7 +496,7 @@ fn r15_the_profile_is_off_and_when_it_is_on_every_denial_is_a_denial() {
         let mut sudo = system.sudo("alice", &["id", "-un"]);
         sudo.expect("password for alice: ");
         sudo.line(PASSWORD);
-        sudo.expect("OneLogin passcode: ");
+        sudo.expect("Verification code (OneLogin): ");
         sudo.line("123456");
         let (status, screen) = sudo.finish();
         assert!(status.success(), "{screen}");

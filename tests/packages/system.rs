@@ -223,7 +223,8 @@ impl System {
             .envs(ENVIRONMENT);
         let mut terminal = Pty::spawn(command);
         let mut codes = codes.iter();
-        while let Some(prompt) = terminal.next_of(&["Password: ", "OneLogin passcode: "]) {
+        while let Some(prompt) = terminal.next_of(&["Password: ", "Verification code (OneLogin): "])
+        {
             terminal.line(match prompt {
                 0 => password,
                 _ => codes.next().copied().unwrap_or_default(),

@@ -28,7 +28,9 @@ fn sudo_runs(scene: &Scene) -> bool {
     fresh_codes();
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     let mut codes = CODES.into_iter();
-    while let Some(which) = sudo.next_of(&["[sudo] password for ", "OneLogin passcode: "]) {
+    while let Some(which) =
+        sudo.next_of(&["[sudo] password for ", "Verification code (OneLogin): "])
+    {
         sudo.line(if which == 0 {
             PASSWORD
         } else {
@@ -184,7 +186,7 @@ fn enable_refuses_a_stack_with_a_line_that_libpam_cannot_use_and_says_what_to_wr
             format!("nothing was changed; replace the line with, without the quotes: \"{OURS}\"");
         assert!(screen.contains(what), "{screen}");
         assert!(screen.contains(&advice), "{screen}");
-        assert!(!screen.contains("passcode"), "{screen}");
+        assert!(!screen.contains("erification code"), "{screen}");
         assert_eq!(fs::read_to_string("/etc/pam.d/sudo").unwrap(), stack);
     }
 }

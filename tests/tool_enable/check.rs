@@ -295,7 +295,7 @@ fn sudo_ends_the_prompt_for_a_code_when_check_says_so() {
     );
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.expect("timed out");
     assert!(!sudo.finish().0.success());
 }

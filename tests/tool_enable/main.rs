@@ -174,7 +174,7 @@ fn hurt(call: &str, what: &str, number: u32, arguments: &[&str]) -> Output {
 
 /// Types a code where one is asked for.
 fn passcode(screen: &mut Pty, code: &str) {
-    screen.expect("OneLogin passcode: ");
+    screen.expect("Verification code (OneLogin): ");
     screen.line(code);
 }
 

@@ -250,7 +250,7 @@ fn a_used_code_stays_used_when_enable_mounts_the_folder_for_counts() {
     assert_ne!(fs::metadata(STATE).unwrap().dev(), device);
     assert_eq!(names(), before);
     let mut again = sudo(CODES[0]);
-    again.expect("OneLogin passcode: ");
+    again.expect("Verification code (OneLogin): ");
     again.line(CODES[1]);
     became_root(again);
     drop(systemctl);
@@ -374,7 +374,7 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             let is_about_alice = !screen.contains("To find the cause, type: ");
             let said = "to test with another user, pass --user NAME";
             assert_eq!(screen.contains(said), is_about_alice, "{what}: {screen}");
-            for prompt in ["assword:", "asscode:"] {
+            for prompt in ["assword:", "(OneLogin):"] {
                 assert!(!screen.contains(prompt), "{what}: {screen}");
             }
         }

@@ -499,7 +499,7 @@ fn a_dry_run_and_a_real_run_name_the_setting_that_wins_before_any_code_is_asked_
             let said = format!("needs \"{needed}\": ");
             assert_eq!(screen.matches(&said).count(), 1, "{said}: {screen}");
             assert_eq!(screen.matches("Warning:").count(), 1, "{screen}");
-            assert!(!screen.contains("asscode"), "{screen}");
+            assert!(!screen.contains("erification code"), "{screen}");
             assert!(!Path::new(SETTINGS).exists());
             assert_eq!(stacks(), before);
         }
@@ -565,7 +565,7 @@ fn an_sshd_that_cannot_be_made_to_read_its_settings_is_named_before_any_code_is_
     for further in ["--dry-run", "--yes"] {
         let words = ["sshd", "--behind", "key", "--user", "alice", further];
         let screen = bad_saying(enable(&words), "more than one sshd");
-        assert!(!screen.contains("asscode"), "{screen}");
+        assert!(!screen.contains("erification code"), "{screen}");
     }
 }
 

@@ -136,7 +136,7 @@ fn ctrl_c_before_the_change_is_written_says_that_nothing_was_changed() {
     let mut screen = enable(&["sudo", "--user", "dave"]);
     screen.expect("assword: ");
     screen.line(PASSWORD);
-    screen.expect("Passcode, or Enter for a push");
+    screen.expect("Verification code, or Enter for a push");
     screen.line("");
     screen.expect("Push sent to Dave's phone.");
     stopped(
@@ -181,7 +181,7 @@ fn a_push_that_is_denied_in_the_trial_login_is_named_with_the_command_that_reset
     let mut screen = enable(&["sudo", "--user", "dave"]);
     screen.expect("assword: ");
     screen.line(PASSWORD);
-    screen.expect("Passcode, or Enter for a push");
+    screen.expect("Verification code, or Enter for a push");
     screen.line("");
     screen.expect("Push sent to Dave's phone.");
     scene.deny_push();
@@ -304,7 +304,7 @@ fn an_enter_that_was_pressed_before_a_question_does_not_answer_it() {
     let mut screen = enable(&["sudo", "--user", "dave", "--no-try"]);
     screen.expect("assword: ");
     screen.line(PASSWORD);
-    screen.expect("Passcode, or Enter for a push");
+    screen.expect("Verification code, or Enter for a push");
     screen.line("");
     screen.expect("Push sent to Dave's phone.");
     screen.line("");

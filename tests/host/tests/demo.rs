@@ -95,7 +95,7 @@ fn a_wrong_argument_is_a_fault_of_usage() {
 fn log_in_by_push(demo: &mut Pty) {
     demo.expect("Password: ");
     demo.line("demo");
-    demo.expect("Passcode or option (1-3): ");
+    demo.expect("Verification code or option (1-3): ");
     demo.line("1");
     demo.expect("Approve it, then press Enter");
     demo.line("!approve");
@@ -119,7 +119,7 @@ fn at_a_terminal_as_sudo_the_phone_is_answered_while_the_login_waits() {
     let mut demo = Pty::spawn(command);
     demo.expect("Password: ");
     demo.line("demo");
-    demo.expect("Passcode or option (1-3): ");
+    demo.expect("Verification code or option (1-3): ");
     demo.line("1");
     demo.expect("Push sent to your phone");
     demo.line("!approve");
@@ -204,7 +204,7 @@ fn ctrl_c_and_sigterm_leave_no_process_and_no_file() {
             let mut demo = Pty::spawn(command);
             demo.expect("Password: ");
             demo.line("demo");
-            demo.expect("Passcode or option (1-3): ");
+            demo.expect("Verification code or option (1-3): ");
             if arguments.is_empty() {
                 assert!(fs::read_dir(folder.path()).expect("it").count() > 0);
             } else {

@@ -4,7 +4,7 @@ use super::calls::Sent;
 use super::{ACCOUNTS, GROUPS, Judge, RequestTrace, TOO_MANY, is_fit_to_show};
 use crate::story::{Answered, Scripted};
 use pam_onelogin::api::{ApiError, ApiTrouble, Ending, Reply};
-use pam_onelogin::factor::PASSCODE;
+use pam_onelogin::factor::CODE_PROMPT;
 use pam_onelogin::group::Groups;
 use pam_onelogin::login::{BadAnswer, Clock, Deadline, NoAnswer, Prompt, Typed, Wait};
 use pam_onelogin::onelogin::http::{Call, Transport};
@@ -88,7 +88,7 @@ impl Prompt for Person<'_> {
         assert!(text.chars().all(is_fit_to_show), "R10: {text:?}");
         if !judge.is_proven() || judge.subject().is_none() {
             let text = text.strip_prefix("Not accepted. ").unwrap_or(text);
-            assert_eq!(text, PASSCODE, "R13: a prompt that tells");
+            assert_eq!(text, CODE_PROMPT, "R13: a prompt that tells");
         }
         let answer = judge.story.borrow_mut().answers.pop_front();
         let Some(Answered::Typed(bytes, seconds)) = answer else {
