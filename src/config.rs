@@ -34,6 +34,8 @@ pub struct Config {
     pub services: Vec<Service>,
     /// How the user is asked; [`Config::for_service`] sets it.
     pub ask: Ask,
+    /// Whether `factors.allow` is that of a service alone; [`Config::for_service`] sets it.
+    pub is_narrowed: bool,
     /// What the prompt for a sole code says; [`Config::for_service`] sets it.
     pub prompt: Option<String>,
     /// `[limits]`: how many challenges may remain without an accepted login, and how many codes may be refused.
@@ -61,10 +63,10 @@ impl Config {
     /// Sets what differs in logins by this PAM service.
     #[must_use]
     pub fn for_service(mut self, name: &str) -> Self {
-        let services = std::mem::take(&mut self.services);
-        let Some(service) = services.into_iter().find(|service| service.name == name) else {
+        let Some(at) = self.service_at(name) else {
             return self;
         };
+        let service = self.services.swap_remove(at);
         self.ask = service.ask;
         self.prompt = service.prompt;
         // Most programs that ask nobody serve clients of the network: what is assumed of others is not of them.
@@ -76,10 +78,35 @@ impl Config {
         self.push_wait = service.push_wait.unwrap_or(self.push_wait);
         if let Some(factors) = service.factors {
             self.factors.allow = factors;
+            self.is_narrowed = true;
         }
         self
     }
+
+    /// The table that applies to this PAM service.
+    #[must_use]
+    pub fn service(&self, name: &str) -> Option<&Service> {
+        self.services.get(self.service_at(name)?)
+    }
+
+    /// Its own table, else that of its twin.
+    fn service_at(&self, name: &str) -> Option<usize> {
+        let at = |name: &str| {
+            self.services
+                .iter()
+                .position(|service| service.name == name)
+        };
+        let twin = TWINS.iter().find_map(|twins| match twins {
+            [one, other] if *one == name => Some(*other),
+            [other, one] if *one == name => Some(*other),
+            _ => None,
+        });
+        at(name).or_else(|| at(twin?))
+    }
 }
+
+/// Services between which the user chooses, by `sudo -i` and `su -`.
+const TWINS: [[&str; 2]; 2] = [["sudo", "sudo-i"], ["su", "su-l"]];
 
 /// A table `[services.NAME]`: `None` where the setting of all services applies.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use crate::clock::unix_now;
 use crate::config::dates::{Dates, Lapse, NotObserved};
 use crate::config::file::Loaded;
-use crate::config::{Config, FailMode};
+use crate::config::{Ask, Config, FailMode};
 use crate::denials::Denials;
 use crate::host::{
     Nss, has_terminal, has_the_hosts_network, interrupt_is_blocked, interrupt_is_pending,
@@ -160,9 +160,15 @@ impl HostLogin<'_> {
         }
         let Self { request, uids, .. } = self;
         let config = &loaded.config;
+        let is_mute = config.ask == Ask::Push;
+        if is_mute && proof == Proof::Unproven && subject.is_err() {
+            // As for a user whom the system knows.
+            decision.report.outcome = Outcome::Denied(Denial::NoFirstFactor);
+            return;
+        }
         let state = State::open(&config.state_dir, Trusted::of(uids));
         let user = decision.user(request).unwrap_or_default().to_owned();
-        let origin = origin(request, uids);
+        let origin = origin(request, uids, is_mute);
         let person = Person {
             name: &user,
             uid: subject.as_ref().ok().map(|subject| subject.uid),
@@ -413,25 +419,27 @@ fn action<'a>(request: &Request, denials: Option<&'a Denials>) -> Action<'a> {
 }
 
 /// Where a login comes from: the address of an ssh client, of IPv6 its /64, which one client can take
-/// addresses of at will; the user whose process it is, in sudo, su and doas; else what the host tells.
-fn origin(request: &Request, uids: Uids) -> Option<String> {
+/// addresses of at will; the user whose process it is, in sudo, su and doas; else what the host tells. What all users of a
+/// program share is no origin: the account of a helper of squid, this host as the client of a web mail program.
+fn origin(request: &Request, uids: Uids, is_mute: bool) -> Option<String> {
     if let Some(connection) = &request.ssh_connection {
         let address = connection.split_ascii_whitespace().next()?;
-        return Some(format!("ssh {}", prefix(address)?));
+        return Some(format!("ssh {}", prefix(address.parse().ok()?)));
     }
     if uids.is_setuid() {
-        return Some(format!("uid {}", uids.real));
+        return (!is_mute).then(|| format!("uid {}", uids.real));
     }
     // A name is what a name server says of an address, which may be the client's own.
-    Some(format!("rhost {}", prefix(request.rhost.as_deref()?)?))
+    let address: IpAddr = request.rhost.as_deref()?.parse().ok()?;
+    let is_of_many = address.to_canonical().is_loopback();
+    (!is_of_many).then(|| format!("rhost {}", prefix(address)))
 }
 
-fn prefix(address: &str) -> Option<IpNet> {
-    let address: IpAddr = address.parse().ok()?;
-    Some(match address.to_canonical() {
+fn prefix(address: IpAddr) -> IpNet {
+    match address.to_canonical() {
         address @ IpAddr::V4(_) => IpNet::from(address),
-        IpAddr::V6(address) => IpNet::new(address.into(), 64).ok()?.trunc(),
-    })
+        IpAddr::V6(address) => IpNet::new_assert(address.into(), 64).trunc(),
+    }
 }
 
 fn approval_wait(request: &Request, uids: Uids) -> ApprovalWait {
@@ -498,7 +506,7 @@ mod tests {
                 effective: 0,
                 saved: 0,
             };
-            origin(&request, uids)
+            origin(&request, uids, false)
         };
         let ssh = |address: &str| of(Some(&format!("{address} 5 192.0.2.1 22")), None, 0);
         assert_eq!(ssh("192.0.2.7").as_deref(), Some("ssh 192.0.2.7/32"));
@@ -512,5 +520,28 @@ mod tests {
         assert_eq!(rhost.as_deref(), Some("rhost 192.0.2.7/32"));
         assert_eq!(of(None, Some("a.name.of.the.client"), 0), None);
         assert_eq!(of(None, None, 0), None);
+    }
+
+    #[test]
+    fn r22_what_all_clients_of_a_host_share_is_the_origin_of_none() {
+        let of = |rhost: Option<&str>, real| {
+            let request = Request {
+                service: "squid".to_owned(),
+                user: Some("alice".to_owned()),
+                rhost: rhost.map(str::to_owned),
+                ..Request::default()
+            };
+            let uids = Uids {
+                real,
+                effective: 0,
+                saved: 0,
+            };
+            origin(&request, uids, true)
+        };
+        // squid's setuid helper: the caller is the account of the proxy, whoever logs in.
+        assert_eq!(of(None, 13), None);
+        // A web mail program on this host.
+        assert_eq!(of(Some("127.0.0.1"), 0), None);
+        assert_eq!(of(Some("::1"), 0), None);
     }
 }

@@ -472,10 +472,10 @@ fn r22_a_service_without_prompts_sends_no_push_beyond_its_limits() {
         (PushDenied, "push-denied-lately"),
         (PushPaused, "push-paused"),
     ] {
-        Script::of([Finds(vec![totp("501"), push("601")]), Denies])
+        Script::of([Denies])
             .service(PUSH_ONLY, "vsftpd")
             .limit_reached(Limit::PushesAlone, reached)
-            .ends(&format!("denied {reason} factor=- id=1001"));
+            .ends(&format!("denied {reason} factor=- id=-"));
     }
     // What other services sent does not count here.
     Script::of([Finds(vec![push("601")]), PhoneBusy, Denies])
@@ -2972,4 +2972,36 @@ fn r20_the_codes_of_a_user_whom_onelogin_does_not_have_or_who_is_inactive_are_re
             assert_eq!(report.removed_offline_codes, if is_removed { 2 } else { 0 });
         }
     }
+}
+
+#[test]
+fn r19_r20_without_a_prompt_an_outage_does_not_let_in_who_has_offline_codes() {
+    let outage = || {
+        let missed = || Err(missed(ApiTrouble::NoConnection, Miss::Refused));
+        [
+            Looks("alice", missed()),
+            WaitsFor(Duration::from_millis(1500)),
+            Disconnects,
+            Looks("alice", missed()),
+        ]
+    };
+    let lines: &'static str = script::leaked(format!("{SAFE}\nservices.sshd.ask = \"push\""));
+    Script::of(outage())
+        .service(lines, "sshd")
+        .offline_codes(&[])
+        .ends("let in by failmode=safe no-connection factor=- id=-");
+    Script::of(outage())
+        .service(lines, "sshd")
+        .offline_codes(&[1])
+        .ends("denied no-connection factor=- id=-");
+}
+
+#[test]
+fn r01_observe_mode_foresees_no_enrolment_where_nobody_can_be_asked() {
+    let enroll = "users.no_factor = \"enroll\"\nservices.vsftpd.ask = \"push\"";
+    let script = || Script::of([Finds(vec![])]).service(enroll, "vsftpd");
+    Script::of([Finds(vec![]), Denies])
+        .service(enroll, "vsftpd")
+        .ends("denied no-factor factor=- id=1001");
+    script().observes("observed, would deny no-factor factor=- id=1001");
 }

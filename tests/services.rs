@@ -157,3 +157,87 @@ fn a_service_with_prompts_may_have_its_own_text_and_factors() {
     assert_eq!(outcome.prompts(), ["Verification code: "]);
     assert_eq!(reason(&outcome), "");
 }
+
+#[test]
+fn r22_what_a_service_does_not_allow_ends_no_login_of_another_service() {
+    let world = World::with(
+        [totp()],
+        &[
+            "services.vsftpd = { ask = \"push\", factors = [\"push\"] }",
+            "users.cache = 0",
+        ],
+    );
+    assert_end(
+        &vsftpd(&world).run(),
+        Code::USER_UNKNOWN,
+        "no-allowed-factor",
+    );
+    assert_accepted(&world.ssh().answer(fresh_code()).run());
+}
+
+#[test]
+fn r22_a_service_without_prompts_does_not_use_up_the_look_ups_of_ssh_while_it_is_paused() {
+    let world = World::with(
+        [totp(), push()],
+        &[PUSH, "services.vsftpd.push_wait = 1", "users.cache = 0"],
+    );
+    assert_end(&vsftpd(&world).run(), Code::ABORT, "push-unanswered");
+    let before = world.requests();
+    for _ in 0..20 {
+        assert_eq!(vsftpd(&world).run().code, Code::ABORT);
+    }
+    let calls = world.requests() - before;
+    assert_eq!(calls, 0);
+    assert_accepted(&world.ssh().answers(["2", &fresh_code()]).run());
+}
+
+#[test]
+fn r22_a_client_of_a_user_without_a_push_device_does_not_use_up_the_look_ups_of_ssh() {
+    let world = World::with([totp()], &[PUSH, "users.cache = 0"]);
+    assert_end(&vsftpd(&world).run(), Code::ABORT, "no-push-device");
+    let before = world.requests();
+    for _ in 0..20 {
+        assert_end(&vsftpd(&world).run(), Code::USER_UNKNOWN, "look-up-paused");
+    }
+    assert_eq!(world.requests(), before);
+    assert_accepted(&world.ssh().answer(fresh_code()).run());
+}
+
+#[test]
+fn r22_who_could_only_enrol_costs_onelogin_few_calls_where_nobody_can() {
+    let world = World::with([], &[PUSH, "users.no_factor = \"enroll\""]);
+    let mut before = 0;
+    for _ in 0..30 {
+        vsftpd(&world).run();
+        before = world.requests();
+    }
+    let outcome = vsftpd(&world).run();
+    assert_eq!(world.requests(), before, "{:?}", outcome.log);
+}
+
+#[test]
+fn r13_without_a_first_factor_each_name_gets_the_same_code() {
+    let world = World::with([push()], &[PUSH]);
+    world.place.service("vsftpd", &["auth required @module@"]);
+    let known = world.place.case("vsftpd").user(NAME).run();
+    let unknown = world.place.case("vsftpd").user("nobody-at-all").run();
+    assert_eq!(
+        (known.code, known.fail_delays.len()),
+        (unknown.code, unknown.fail_delays.len())
+    );
+}
+
+/// A web mail program, or a proxy: all its users come from its own address, a thief of a password, too.
+#[test]
+fn r22_behind_a_program_that_all_share_a_denied_push_is_followed_by_none() {
+    let world = World::with([push()], &[PUSH]);
+    let login = || vsftpd(&world).rhost("127.0.0.1").run();
+    world.onelogin.on_push(PushBehaviour::ApproveAfterPolls(0));
+    assert_accepted(&login());
+    world.onelogin.on_push(PushBehaviour::DenyAfterPolls(0));
+    assert_end(&login(), Code::ABORT, "push-denied");
+    for _ in 0..3 {
+        login();
+    }
+    assert_eq!(world.onelogin.activations(), 2);
+}

@@ -102,6 +102,7 @@ impl<'a> Reader<'a> {
             push_wait,
             services,
             ask: Ask::Prompt,
+            is_narrowed: false,
             prompt: None,
             limits,
             first_factor,

@@ -791,3 +791,16 @@ fn each_fault_of_a_service_says_what_to_write() {
         );
     }
 }
+
+#[test]
+fn a_user_cannot_choose_the_name_of_a_service_that_is_not_narrowed() {
+    let config =
+        || with("services.sudo.factors = [\"yubikey\"]\nservices.su-l.factors = [\"yubikey\"]");
+    for name in ["sudo", "sudo-i", "su", "su-l"] {
+        assert_eq!(
+            config().for_service(name).factors.allow,
+            [Factor::YubiKey],
+            "{name}"
+        );
+    }
+}

@@ -48,6 +48,9 @@ impl Login<'_> {
             return Err(NoMenu::For(Outcome::Denied(Denial::NoState)));
         }
         self.progress.nothing_to_verify = false;
+        if self.is_push_only() {
+            self.may_push()?;
+        }
         let found = self.find(subject);
         let is_found = found.is_ok();
         let result = found.and_then(|(user, devices)| {
@@ -141,25 +144,35 @@ impl Login<'_> {
                 return Err(NoMenu::For(Outcome::Exempt(Exemption::NoFactor)));
             }
             // Who has a temporary token has something to type.
-            (0, NoFactor::Enroll, Activations::Offered) if !allow.contains(&Factor::Temporary) => {
+            (0, NoFactor::Enroll, Activations::Offered)
+                if !allow.contains(&Factor::Temporary) && !self.is_push_only() =>
+            {
                 return Err(NoMenu::NoFactorYet(user.clone()));
             }
             _ => {}
         }
         let usable = self.with_codes_that_can_be_checked(devices.usable);
         let menu = Menu::new(usable, devices.enrolled, allow, activations);
-        menu.map_err(|no_choice| match no_choice {
+        let menu = menu.map_err(|no_choice| match no_choice {
             // Once something has proven them, they can enrol one.
             NoChoice::NoDevice if no_factor == NoFactor::Enroll && proof == Proof::Unproven => {
                 NoMenu::Unknown(Unknown::NoFactor)
             }
             NoChoice::NoDevice => self.nothing_to_verify(Unknown::NoFactor),
+            // Other services may allow one.
+            NoChoice::NoneAllowed if self.config.is_narrowed && !self.is_push_only() => {
+                NoMenu::Unknown(Unknown::NoAllowedFactor)
+            }
             NoChoice::NoneAllowed => self.nothing_to_verify(Unknown::NoAllowedFactor),
             NoChoice::NoneWithoutActivation => match self.progress.held_back {
                 Some(reached) => NoMenu::For(Outcome::Denied(too_many_challenges(reached))),
                 None => NoMenu::Unknown(Unknown::NoAllowedFactor),
             },
-        })
+        })?;
+        if self.is_push_only() && menu.pushed().is_none() {
+            return Err(NoMenu::For(self.without_push_device()));
+        }
+        Ok(menu)
     }
 
     /// What may be sent to the user: nothing before something has proven them, and not beyond the

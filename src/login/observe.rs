@@ -2,7 +2,7 @@
 
 use super::Login;
 use super::look_up::NoMenu;
-use super::outcome::{Denial, Foreseen, Outcome, Report, Unknown};
+use super::outcome::{Foreseen, Outcome, Report, Unknown};
 use crate::user::Subject;
 use std::time::Duration;
 
@@ -18,11 +18,12 @@ impl Login<'_> {
         // To prove an outage takes time, and the login goes on in any case.
         self.safe = None;
         let outcome = match subject.map(|subject| self.devices_of(subject)) {
-            Ok(Ok((_, menu))) if self.is_push_only() && self.pushed_to(&menu).is_err() => {
-                Outcome::Denied(Denial::NoPushDevice).observed()
-            }
             Ok(Ok((_, menu))) => {
-                let first = menu.devices().first();
+                let first = if self.is_push_only() {
+                    menu.pushed()
+                } else {
+                    menu.devices().first()
+                };
                 self.progress.factor = first.map(|device| device.factor.word());
                 Outcome::Observed(Foreseen::Asked)
             }

@@ -24,8 +24,7 @@ impl Login<'_> {
         subject: Option<&Subject>,
     ) -> Outcome {
         let is_proven = subject.is_some_and(|subject| subject.proof == Proof::Proven);
-        let can_ask = is_proven && !self.is_push_only();
-        let store = self.offline.filter(|_| can_ask && is_no_answer(&outcome));
+        let store = self.offline.filter(|_| is_proven && is_no_answer(&outcome));
         let Some(store) = store.filter(|store| !store.usable().is_empty()) else {
             return outcome;
         };
@@ -36,6 +35,9 @@ impl Login<'_> {
             }
             other => other,
         };
+        if self.is_push_only() {
+            return outcome;
+        }
         match self.offline_code(store) {
             Some(end) => {
                 self.progress.without_offline_code = Some(Box::new(outcome));

@@ -1,13 +1,11 @@
 //! A login without any prompt, for programs that cannot show one: a push is sent and waited for.
 
 use super::Login;
-use super::look_up::NoMenu;
 use super::outcome::{Denial, Outcome, Unknown};
-use super::port::Phone;
+use super::port::{Limit, Phone, Recalled};
 use super::requests::too_many_challenges;
 use crate::api::Acceptance;
 use crate::config::Ask;
-use crate::factor::{Device, Menu};
 use crate::user::{Proof, Subject};
 use std::time::Duration;
 
@@ -26,11 +24,10 @@ impl Login<'_> {
         if subject.proof == Proof::Unproven {
             return Err(Outcome::Denied(Denial::NoFirstFactor));
         }
-        let (user, menu) = self.devices_of(subject).map_err(|no_menu| match no_menu {
-            NoMenu::NoFactorYet(_) => Outcome::Unknown(Unknown::NoFactor),
-            other => other.into(),
-        })?;
-        let device = self.pushed_to(&menu)?;
+        let (user, menu) = self.devices_of(subject)?;
+        let Some(device) = menu.pushed().cloned() else {
+            return Err(self.without_push_device());
+        };
         // An outage shall be seen before anything is counted.
         self.prepare()?;
         self.progress.factor = Some(device.factor.word());
@@ -46,13 +43,24 @@ impl Login<'_> {
         self.wait_for_approval(&user, &device, &sent, false)
     }
 
-    /// The device that gets the push.
-    pub(super) fn pushed_to(&self, menu: &Menu) -> Result<Device, Outcome> {
-        menu.pushed().cloned().ok_or_else(|| {
-            Outcome::Denied(match self.progress.held_back {
-                Some(reached) => too_many_challenges(reached),
-                None => Denial::NoPushDevice,
-            })
-        })
+    /// Denies what this host knows enough of, before OneLogin is asked: a program comes back by itself.
+    pub(super) fn may_push(&mut self) -> Result<(), Outcome> {
+        if self.memory.recall() == Recalled::NothingToVerify {
+            return Err(Outcome::Unknown(Unknown::LookUpPaused));
+        }
+        match self.memory.limit_reached(Limit::PushesAlone) {
+            Some(reached) => {
+                self.progress.held_back = Some(reached);
+                Err(Outcome::Denied(too_many_challenges(reached)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// The user has no device that gets the push, or none may be sent.
+    pub(super) fn without_push_device(&mut self) -> Outcome {
+        let denial = self.progress.held_back.map(too_many_challenges);
+        self.progress.nothing_to_verify = denial.is_none();
+        Outcome::Denied(denial.unwrap_or(Denial::NoPushDevice))
     }
 }

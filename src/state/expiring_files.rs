@@ -53,6 +53,8 @@ listed! {
         WrongOfflineCode,
         /// OneLogin's answer was that the user has nothing to log in with.
         NothingToVerify,
+        /// OneLogin's answer was that the user has nothing that a login without a prompt could use.
+        NothingToPush,
         /// The id of the user at OneLogin.
         Pointer,
     }
@@ -82,6 +84,7 @@ impl Kind {
             Self::UnprovenLookUp => 'k',
             Self::WrongOfflineCode => 'w',
             Self::NothingToVerify => 'd',
+            Self::NothingToPush => 'm',
             Self::Pointer => 'i',
         }
     }
@@ -98,7 +101,7 @@ impl Kind {
             | Self::ReservePush
             | Self::WrongOfflineCode
             | Self::Pointer => DAY,
-            Self::Used => 10,
+            Self::Used | Self::NothingToPush => 10,
             // Its target says when the push is over: the longest may wait a quarter of an hour.
             Self::Pending => 16,
             Self::PushDenied | Self::LookUp | Self::UnprovenLookUp => 60,

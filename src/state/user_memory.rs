@@ -15,7 +15,7 @@ use counting::{count, place_of, which};
 
 use super::State;
 use super::expiring_files::{Claim, DAY, Entry, Folder, Kind, NOTHING, minute};
-use crate::config::{Attribute, Config, Limits};
+use crate::config::{Ask, Attribute, Config, Limits};
 use crate::denials::Denials;
 use crate::digest::{name, name_with, raw_name};
 use crate::factor::Code;
@@ -94,6 +94,8 @@ pub struct UserMemory<'a> {
     /// The OneLogin user, once known.
     user: Option<(UserId, Folder<'a>)>,
     counts_look_ups: bool,
+    /// How this login asks.
+    ask: Ask,
     /// What this login counted, to be taken back on acceptance; the newest last.
     counted: Vec<(Limit, String)>,
     /// The code that was counted last: its entry as a used one.
@@ -152,6 +154,7 @@ impl<'a> UserMemory<'a> {
             local_folder: OnceCell::new(),
             user: None,
             counts_look_ups: true,
+            ask: config.ask,
             counted: Vec::new(),
             used: None,
             look_up: None,
@@ -181,6 +184,11 @@ impl<'a> UserMemory<'a> {
     #[must_use]
     pub fn is_push_denied(&self) -> bool {
         self.push_denied
+    }
+
+    /// Whether this login shows no prompt.
+    fn is_mute(&self) -> bool {
+        self.ask == Ask::Push
     }
 
     fn local_folder(&self) -> Result<&Folder<'a>, NoState> {
@@ -257,13 +265,8 @@ impl Memory for UserMemory<'_> {
         let Ok(seen) = folder.seen() else {
             return Recalled::Nothing;
         };
-        if count(
-            &seen,
-            Kind::NothingToVerify,
-            Kind::NothingToVerify.life(),
-            now,
-        ) > 0
-        {
+        let is_noted = |kind: Kind| count(&seen, kind, kind.life(), now) > 0;
+        if is_noted(Kind::NothingToVerify) || self.is_mute() && is_noted(Kind::NothingToPush) {
             return Recalled::NothingToVerify;
         }
         if self.user.is_none() {
@@ -305,10 +308,17 @@ impl Memory for UserMemory<'_> {
     }
 
     fn looked_up(&mut self, end: LookUpEnd) {
-        let Some(name) = self.look_up.take() else {
+        let look_up = self.look_up.take();
+        let (Ok(folder), Ok(minute)) = (self.local_folder(), minute(self.state)) else {
             return;
         };
-        let (Ok(folder), Ok(minute)) = (self.local_folder(), minute(self.state)) else {
+        // A program comes back by itself, also where the user was known and no look-up was counted. What it cannot use, other
+        // services may.
+        if self.is_mute() && end == LookUpEnd::NothingToVerify {
+            drop(folder.make(&Kind::NothingToPush.name(minute, ""), NOTHING));
+            return;
+        }
+        let Some(name) = look_up else {
             return;
         };
         match end {
@@ -345,17 +355,14 @@ impl Memory for UserMemory<'_> {
         let [free, free_today] = self.free(limit, seen.iter(), now);
         let origin = self.known_origin(&seen, now);
         let reserve = origin.map_or(0, |origin| {
-            let (_, free) = Self::free_reserve(limit, origin, seen.iter(), now);
-            free
+            Self::free_reserve(limit, origin, seen.iter(), now).map_or(0, |(_, free)| free)
         });
         if free.min(free_today) + reserve == 0 {
             return Some(which(free, free_today));
         }
         match limit {
-            Limit::Challenges | Limit::PushesAlone if origin.is_none() => pause(limit, &seen, now),
-            Limit::Challenges | Limit::PushesAlone | Limit::RefusedCodes | Limit::OfflineCodes => {
-                None
-            }
+            Limit::Challenges | Limit::PushesAlone => pause(limit, &seen, now, origin.is_some()),
+            Limit::RefusedCodes | Limit::OfflineCodes => None,
         }
     }
 
@@ -365,9 +372,9 @@ impl Memory for UserMemory<'_> {
             Challenge::PushAlone => Limit::PushesAlone,
         };
         self.claim_one(limit, |user_memory, minute, seen| {
-            let is_unknown = user_memory.known_origin(seen, minute).is_none();
+            let is_known = user_memory.known_origin(seen, minute).is_some();
             let is_push = challenge != Challenge::Other;
-            pause(limit, seen, minute).filter(|_| is_push && is_unknown)
+            pause(limit, seen, minute, is_known).filter(|_| is_push)
         })
     }
 
@@ -511,11 +518,13 @@ impl Memory for UserMemory<'_> {
 }
 
 /// Why no push is sent for this limit now, but to known origins.
-fn pause(limit: Limit, seen: &[Entry], now: i64) -> Option<LimitReached> {
-    if is_push_denied(seen, now) {
+fn pause(limit: Limit, seen: &[Entry], now: i64, is_known: bool) -> Option<LimitReached> {
+    let is_mute = limit == Limit::PushesAlone;
+    // A person at a known origin sees what they cause; of a program, all its users may have one origin.
+    if is_push_denied(seen, now) && (is_mute || !is_known) {
         return Some(LimitReached::PushDenied);
     }
-    let is_paused = limit == Limit::PushesAlone && count(seen, Kind::PushAlone, PAUSE, now) > 0;
+    let is_paused = is_mute && !is_known && count(seen, Kind::PushAlone, PAUSE, now) > 0;
     is_paused.then_some(LimitReached::PushPaused)
 }
 

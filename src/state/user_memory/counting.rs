@@ -96,21 +96,23 @@ impl UserMemory<'_> {
         origins(seen, now).contains(&origin).then_some(origin)
     }
 
-    /// How many places of the reserve are free beside these entries.
+    /// How many places of the reserve are free beside these entries. Programs that log in by themselves have none: what they use
+    /// up, a person would miss.
     pub(super) fn free_reserve<'e>(
         limit: Limit,
         origin: &str,
         entries: impl Iterator<Item = &'e Entry>,
         now: i64,
-    ) -> (Kind, usize) {
+    ) -> Option<(Kind, usize)> {
         let (kind, most) = match limit {
-            Limit::Challenges | Limit::PushesAlone => (Kind::ReservePush, RESERVE_PUSHES),
+            Limit::PushesAlone => return None,
+            Limit::Challenges => (Kind::ReservePush, RESERVE_PUSHES),
             Limit::RefusedCodes | Limit::OfflineCodes => (Kind::ReserveCode, RESERVE_CODES),
         };
         let is_of_it = |entry: &&Entry| {
             entry.kind == kind && entry.rest.starts_with(origin) && entry.counts(DAY, now)
         };
-        (kind, most.saturating_sub(entries.filter(is_of_it).count()))
+        Some((kind, most.saturating_sub(entries.filter(is_of_it).count())))
     }
 
     /// Counts one: within the limits, else of the reserve of a known origin. What was counted in
@@ -134,8 +136,11 @@ impl UserMemory<'_> {
                 is_last_of_the_day,
             }));
         }
-        if let Some(origin) = self.known_origin(seen, minute) {
-            let (kind, most) = Self::free_reserve(limit, origin, earlier(), minute);
+        let reserve = self.known_origin(seen, minute).and_then(|origin| {
+            let (kind, most) = Self::free_reserve(limit, origin, earlier(), minute)?;
+            Some((origin, kind, most))
+        });
+        if let Some((origin, kind, most)) = reserve {
             let before = format!("{origin}-");
             if let Some((_, name)) = folder.make_in_a_place(kind, minute, &before, most, seen)? {
                 return Ok(Ok(Counted {

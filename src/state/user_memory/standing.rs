@@ -46,6 +46,8 @@ pub enum LookUpPause {
     NothingFound,
     /// The look-ups of an hour are used up.
     TooMany,
+    /// A look-up for a login without a prompt found no device that can receive a push.
+    NothingToPush,
 }
 
 impl LookUpPause {
@@ -61,6 +63,11 @@ impl LookUpPause {
                 "{LOOK_UPS} look-ups of this user found nothing to verify, or could not be stored, so OneLogin is not asked \
                  again until the first of them is one hour old"
             ),
+            Self::NothingToPush => {
+                "a look-up of this user found no device that can receive a push, so OneLogin is not asked again for up to ten minutes \
+                 by services with ask = \"push\""
+                    .to_owned()
+            }
         }
     }
 }
@@ -81,7 +88,8 @@ fn take_back(folder: &Folder<'_>) -> Result<(), NoState> {
             | Kind::LookUp
             | Kind::UnprovenLookUp
             | Kind::WrongOfflineCode
-            | Kind::NothingToVerify => folder.remove(&entry.name()),
+            | Kind::NothingToVerify
+            | Kind::NothingToPush => folder.remove(&entry.name()),
             Kind::Used | Kind::Pending | Kind::Origin | Kind::Pointer => {}
         }
     }
@@ -122,8 +130,10 @@ impl UserMemory<'_> {
         standing.look_ups = proven + of(Kind::UnprovenLookUp);
         standing.paused = if of(Kind::NothingToVerify) > 0 {
             Some(LookUpPause::NothingFound)
+        } else if proven >= LOOK_UPS {
+            Some(LookUpPause::TooMany)
         } else {
-            (proven >= LOOK_UPS).then_some(LookUpPause::TooMany)
+            (of(Kind::NothingToPush) > 0).then_some(LookUpPause::NothingToPush)
         };
         Ok(standing)
     }

@@ -1212,10 +1212,22 @@ fn r22_after_a_push_without_a_prompt_that_was_not_approved_none_is_sent_for_ten_
         assert_eq!(push(&office), Ok(()));
         assert_eq!(push(&ALICE), paused);
     }
-    // The reserve.
-    assert_eq!(push(&office), Ok(()));
+    // It has no reserve.
     assert_eq!(push(&office), TOO_MANY);
     place.alice().reset().unwrap();
     assert_eq!(place.alice().limit_reached(PushesAlone), None);
     assert_eq!(push(&ALICE), Ok(()));
+}
+
+#[test]
+fn r22_pushes_without_a_prompt_use_up_no_reserve_of_logins_with_one() {
+    let place = Place::new();
+    let office = ALICE.from(OFFICE);
+    place.accept(&office, "123456").unwrap();
+    let push = |by: &By<'_>| place.user_memory(by).count_challenge(Challenge::PushAlone);
+    // The user's own client at a known origin.
+    while push(&office).is_ok() {}
+    // A thief of the first factor uses up the challenges from elsewhere.
+    while place.challenge(&ALICE).is_ok() {}
+    assert_eq!(place.challenge(&office), Ok(()));
 }

@@ -84,7 +84,14 @@ fn findings_of(standing: &Standing, limits: &Limits, name: &str) -> Vec<Finding>
 fn look_ups(pause: LookUpPause, name: &str) -> Finding {
     Finding::warning(
         "look-up-paused",
-        format!("logins of {name} are denied for now without asking OneLogin"),
+        match pause {
+            LookUpPause::NothingFound | LookUpPause::TooMany => {
+                format!("logins of {name} are denied for now without asking OneLogin")
+            }
+            LookUpPause::NothingToPush => format!(
+                "logins of {name} by services with ask = \"push\" are denied for now without asking OneLogin"
+            ),
+        },
     )
     .why(pause.text())
     .advice(format!(

@@ -2,7 +2,7 @@
 
 use crate::examine::named_stack::{NamedStack, asks};
 use crate::examine::stacks::all;
-use crate::examine::stacks::programs::{hides_prompts, takes_turns};
+use crate::examine::stacks::programs::{hides_prompts, runs_as_another_user, takes_turns};
 use crate::examine::subject::Subject;
 use crate::ui::finding::{Finding, Place};
 use pam_onelogin::config::{Config, Service};
@@ -14,8 +14,13 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let stacks = all(subject);
     let included = stacks.iter().filter(|stack| subject.includes(&stack.name));
     for stack in included.filter(|stack| stack.asks()) {
-        if hides_prompts(&stack.name) && !subject.is_mute(&stack.name) {
+        if runs_as_another_user(&stack.name) {
+            findings.push(unprivileged(stack));
+        } else if hides_prompts(&stack.name) && !subject.is_mute(&stack.name) {
             findings.push(no_prompt(subject, stack));
+        }
+        if stack.name == PROFTPD {
+            findings.extend(goes_past(subject));
         }
         if let Some(settings) = &subject.settings {
             findings.extend(long_push(subject, stack, settings));
@@ -49,6 +54,43 @@ fn no_prompt(subject: &Subject<'_>, stack: &NamedStack) -> Finding {
              lines",
             subject.config.display()
         ))
+}
+
+/// A program that cannot use the module.
+fn unprivileged(stack: &NamedStack) -> Finding {
+    let name = &stack.name;
+    let what = format!("{name}: this program does not run as root, so no user can log in there");
+    Finding::warning("unprivileged", what)
+        .of(place(stack))
+        .why("only root may read the configuration of the module and its credential")
+        .advice(format!(
+            "in /etc/pam.d/{name}, write \"auth requisite pam_unix.so\" in place of its auth lines and of \
+             lines that include auth lines; its logins then need no second factor"
+        ))
+}
+
+/// `ProFTPD` asks each of its own modules until one accepts, unless its configuration ends that.
+fn goes_past(subject: &Subject<'_>) -> Option<Finding> {
+    let text = subject.machine.text(PROFTPD_CONF).ok().flatten()?;
+    let is_final = text.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let is_order = words
+            .next()
+            .is_some_and(|word| word.eq_ignore_ascii_case("AuthOrder"));
+        is_order && words.next() == Some("mod_auth_pam.c*")
+    });
+    (!is_final).then(|| {
+        Finding::fault(
+            "goes-past-pam",
+            "proftpd: the right password alone is enough: a denial by PAM is not final",
+        )
+        .in_file(PROFTPD_CONF)
+        .opens_to("users of FTP")
+        .why("after PAM has denied a login, ProFTPD compares the password itself")
+        .advice(format!(
+            "in {PROFTPD_CONF}, write this line: AuthOrder mod_auth_pam.c* mod_auth_unix.c"
+        ))
+    })
 }
 
 /// A program that serves its users one after another, and a push that makes the others wait.
@@ -94,6 +136,9 @@ fn place(stack: &NamedStack) -> Option<Place> {
     let path = stack.service.path.as_deref();
     path.map(|path| Place::of(path, None))
 }
+
+const PROFTPD: &str = "proftpd";
+const PROFTPD_CONF: &str = "/etc/proftpd/proftpd.conf";
 
 /// The longest push where users take turns.
 const TURN: Duration = Duration::from_secs(10);

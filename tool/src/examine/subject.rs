@@ -75,8 +75,7 @@ impl<'a> Subject<'a> {
 
     /// The settings `[services.NAME]`.
     pub(super) fn table(&self, service: &str) -> Option<&Service> {
-        let mut tables = self.settings.as_ref()?.services.iter();
-        tables.find(|table| table.name == service)
+        self.settings.as_ref()?.service(service)
     }
 
     /// Whether the module shows no prompt in this service.

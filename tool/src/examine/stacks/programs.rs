@@ -35,6 +35,11 @@ pub(crate) fn hides_prompts(name: &str) -> bool {
     PROMPTLESS.contains(&name)
 }
 
+/// Whether the program of this service does not run as root.
+pub(crate) fn runs_as_another_user(name: &str) -> bool {
+    ["postgresql", "squid"].contains(&name)
+}
+
 /// Whether the program of this service serves its users one after another.
 pub(crate) fn takes_turns(name: &str) -> bool {
     ["ocserv", "openvpn"].contains(&name)
