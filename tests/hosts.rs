@@ -924,7 +924,7 @@ fn an_outage_is_rehearsed_without_a_network_for_one_command_alone() {
     assert!(ran.err.contains(none_typed), "{}", ran.err);
     // The cause is the rehearsal, so there is nothing to find out.
     let ran = tool::run(tool::tool(&["test", "--offline", "dave"]), &[]);
-    let advice = "In an outage, dave cannot log in. To issue offline codes, type: sudo pam-onelogin offline issue dave";
+    let advice = "In an outage, dave cannot log in. To issue offline codes, as root, type: pam-onelogin offline issue dave";
     assert!(ran.err.contains(advice), "{}", ran.err);
     assert!(!ran.err.contains("To find the cause"), "{}", ran.err);
     let ran = rehearsal(&[&codes[0]]);

@@ -670,8 +670,8 @@ fn for_a_user_whom_onelogin_does_not_find_the_line_of_the_map_is_named() {
     let ran = run(at(&world.place, &["test", NAME]), &[]);
     has(
         &ran.err,
-        "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, type: \
-         sudo pam-onelogin check nobody",
+        "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, as root, \
+         type: pam-onelogin check nobody",
     );
 
     let path = world.place.write("map", "nobody n.body\n");
@@ -732,7 +732,7 @@ fn limits_that_are_used_up_and_a_denied_push_are_told_by_check_users_and_test() 
     let world = World::with([world::push()], &["limits.failures = 3"]);
     let tool = |words: &[&str]| run(at(&world.place, words), &[]);
     let ask = "ask nobody whether these logins were their own; if not, someone else has their key or password";
-    let reset = "type: sudo pam-onelogin limits reset nobody";
+    let reset = "as root, type: pam-onelogin limits reset nobody";
     let told = |what: &str, users: &str| {
         let checked = Checked::of(&world, &[NAME]);
         assert_eq!(checked.severity("limit-used-up"), ["warning"]);
@@ -1006,7 +1006,7 @@ fn a_configuration_alone_can_be_checked_before_it_is_put_in_its_place() {
     }
     let ran = run(at(&world.place, &["test", NAME]), &[]);
     let command = format!(
-        "has mode 0644, which is too open; type: sudo chmod 600 {}; other",
+        "has mode 0644, which is too open; as root, type: chmod 600 {}; other",
         path.display()
     );
     has(&ran.err, &command);

@@ -59,7 +59,11 @@ fn a_denial_says_what_to_type_next() {
     next(&world, &[CODE], "pam-onelogin check --user nobody");
     let world = World::with([world::totp()], &["limits.failures = 3"]);
     next(&world, &["000000"; 3], "pam_onelogin(8), reason wrong-code");
-    next(&world, &[CODE], "sudo pam-onelogin limits reset nobody");
+    next(
+        &world,
+        &[CODE],
+        "as root, type: pam-onelogin limits reset nobody",
+    );
     let world = World::with_push();
     let command = at(&world.place, &["test", NAME, "--service", "sudo"]);
     let ran = run_while(command, &[""], || {
@@ -67,7 +71,7 @@ fn a_denial_says_what_to_type_next() {
         world.onelogin.deny_latest().unwrap();
     });
     has(&ran.out, "reason=push-denied");
-    has(&ran.err, "sudo pam-onelogin limits reset nobody");
+    has(&ran.err, "as root, type: pam-onelogin limits reset nobody");
 }
 
 #[test]

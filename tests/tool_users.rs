@@ -342,7 +342,7 @@ fn without_a_configuration_each_command_names_the_one_that_says_what_to_do() {
     std::fs::remove_file(&path).unwrap();
     let path = path.display();
     let expected = format!(
-        "{path}: does not exist; to see what to do, type: sudo pam-onelogin --config {path} check"
+        "{path}: does not exist; to see what to do, as root, type: pam-onelogin --config {path} check"
     );
     for words in [&["users"][..], &["test", NAME], &["status"]] {
         let ran = run(at(&world.place, words), &[]);

@@ -283,7 +283,7 @@ type Break = fn(&mut Scene);
 #[test]
 #[ignore = "needs root: run by make test"]
 fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_for() {
-    let check = "type: sudo pam-onelogin check --user alice";
+    let check = "as root, type: pam-onelogin check --user alice";
     let cases: [(&str, Break, &str, &str); 8] = [
         (
             "a wrong secret",
@@ -312,13 +312,13 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             "no factor",
             |scene| scene.simulator.change_devices(1001, Vec::clear),
             "could not log in: no-factor",
-            "type: sudo pam-onelogin enroll alice",
+            "as root, type: pam-onelogin enroll alice",
         ),
         (
             "unknown to OneLogin",
             |scene| scene.simulator.remove_user(1001),
             "could not log in: no-onelogin-user",
-            "create the user at OneLogin, or exempt them; for what to write, type: sudo pam-onelogin check alice",
+            "create the user at OneLogin, or exempt them; for what to write, as root, type: pam-onelogin check alice",
         ),
         (
             "failmode safe",
@@ -354,7 +354,7 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
                 bad(login);
             },
             "could not log in: too-many",
-            "type: sudo pam-onelogin limits reset alice",
+            "as root, type: pam-onelogin limits reset alice",
         ),
     ];
     for (what, make_wrong, reason, next) in cases {

@@ -189,7 +189,7 @@ fn a_push_that_is_denied_in_the_trial_login_is_named_with_the_command_that_reset
         screen,
         "the push was denied on the phone, and this counts against the limits of this user",
     );
-    let reset = "type: sudo pam-onelogin limits reset dave";
+    let reset = "as root, type: pam-onelogin limits reset dave";
     assert!(screen.contains(reset), "{screen}");
 }
 
@@ -217,8 +217,8 @@ fn a_yes_without_a_login_names_the_line_by_which_sudo_asks_nothing() {
 fn check_and_status_say_what_is_on_trial_and_how_it_ends() {
     let _scene = machine(&[]);
     let mut screen = on_trial(&["sudo", "--user", "alice"], 3600);
-    let confirm = "log in from a second window: as USER: sudo -k id; then type: sudo pam-onelogin confirm sudo";
-    let undo = "to undo it now, type: sudo pam-onelogin disable sudo";
+    let confirm = "log in from a second window: as USER: sudo -k id; then, as root, type: pam-onelogin confirm sudo";
+    let undo = "to undo it now, as root, type: pam-onelogin disable sudo";
     for words in [&["check", "--offline"] as &[&str], &["check", "sudo"]] {
         let said = bad(tool(words));
         let warning = "warning  the change of sudo by enable is on trial until ";

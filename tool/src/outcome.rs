@@ -14,10 +14,10 @@ pub(crate) enum Exit {
     Unsafe,
 }
 
-/// A sentence of the module, whose commands are for root, with the commands as an administrator types them.
-pub(crate) fn with_sudo(text: &str) -> String {
-    text.replace("; type: ", "; type: sudo ")
-        .replace(" && ", " && sudo ")
+/// A sentence of the module, whose commands are for root. They do not begin with sudo: what the sentence is about may be
+/// why sudo denies, and some hosts have no sudo.
+pub(crate) fn for_root(text: &str) -> String {
+    text.replace("; type: ", "; as root, type: ")
 }
 
 /// Why a command failed: sentences that say what happened and what to do.

@@ -18,7 +18,7 @@ pub(crate) mod status;
 pub(crate) mod try_login;
 pub(crate) mod users;
 
-use crate::outcome::{Failure, with_sudo};
+use crate::outcome::{Failure, for_root};
 use crate::ui::console::Console;
 use pam_onelogin::args::DEFAULT_CONFIG;
 use pam_onelogin::config::file::{LoadError, Loaded, load};
@@ -36,9 +36,9 @@ impl Context {
     /// The command that explains what is wrong with the configuration.
     fn check_command(&self) -> String {
         if self.config == Path::new(DEFAULT_CONFIG) {
-            return "sudo pam-onelogin check".to_owned();
+            return "pam-onelogin check".to_owned();
         }
-        format!("sudo pam-onelogin --config {} check", self.config.display())
+        format!("pam-onelogin --config {} check", self.config.display())
     }
 
     /// The configuration, read as the module reads it.
@@ -52,14 +52,14 @@ impl Context {
                 Failure::at(
                     &self.config,
                     format!(
-                        "does not exist; to see what to do, type: {}",
+                        "does not exist; to see what to do, as root, type: {}",
                         self.check_command()
                     ),
                 )
             }
             LoadError::Faults(faults) => {
                 let sentences = faults.iter().map(ToString::to_string);
-                Failure(sentences.map(|it| with_sudo(&it)).collect())
+                Failure(sentences.map(|it| for_root(&it)).collect())
             }
         })
     }

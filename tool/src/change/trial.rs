@@ -169,7 +169,7 @@ fn denied(user: &str, decision: &str) -> String {
         .split(' ')
         .find_map(|it| it.strip_prefix("reason="));
     let reason = word.and_then(|word| Reason::all().find(|reason| reason.word() == word));
-    let reset = format!("to reset the limits, type: sudo pam-onelogin limits reset {user}");
+    let reset = format!("to reset the limits, as root, type: pam-onelogin limits reset {user}");
     let (why, advice) = match reason {
         Some(Reason::PushDenied) => (
             "the push was denied on the phone, and this counts against the limits of this user",
@@ -193,7 +193,7 @@ fn denied(user: &str, decision: &str) -> String {
         ),
         _ => {
             let advice = format!(
-                "to find the cause, type: sudo pam-onelogin test {user}, or: sudo pam-onelogin check"
+                "to find the cause, as root, type: pam-onelogin test {user}, or: pam-onelogin check"
             );
             return format!("the trial login was denied; {advice}");
         }
@@ -437,14 +437,11 @@ mod tests {
             ),
             (
                 "push-denied-lately",
-                "type: sudo pam-onelogin limits reset alice",
+                "type: pam-onelogin limits reset alice",
             ),
-            (
-                "too-many-codes",
-                "type: sudo pam-onelogin limits reset alice",
-            ),
+            ("too-many-codes", "type: pam-onelogin limits reset alice"),
             ("wrong-code", "run the command again, with a new code"),
-            ("credential", "type: sudo pam-onelogin test alice"),
+            ("credential", "type: pam-onelogin test alice"),
         ] {
             let line = format!("denied user=a reason={reason} factor=push");
             let said = judged(false, &[&line]).unwrap_err();

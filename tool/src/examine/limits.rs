@@ -95,7 +95,7 @@ fn look_ups(pause: LookUpPause, name: &str) -> Finding {
     )
     .why(pause.text())
     .advice(format!(
-        "to let the next login ask at once, type: sudo pam-onelogin limits reset {}",
+        "to let the next login ask at once, as root, type: pam-onelogin limits reset {}",
         word(name)
     ))
 }

@@ -4,7 +4,6 @@ use crate::examine::shared_file_system::{Shared, root_of, shared_with};
 use crate::examine::subject::Subject;
 use crate::host::programs::output_of;
 use crate::host::state_mount;
-use crate::outcome::with_sudo;
 use crate::ui::finding::Finding;
 use nix::fcntl::{AT_FDCWD, AtFlags};
 use nix::sys::statfs::{
@@ -45,12 +44,11 @@ fn state(subject: &Subject<'_>, folder: &Path, findings: &mut Vec<Finding>) {
     };
     let trouble = trouble.or_else(|| unwritable(first_there(folder)?));
     if let Some(trouble) = trouble.or_else(|| full(first_there(folder)?)) {
-        let trouble = with_sudo(&trouble);
         let (what, command) = trouble.split_once("; type: ").unwrap_or((&trouble, ""));
         let advice = if command.is_empty() {
             advice_to_write(folder)
         } else {
-            format!("type: {command}")
+            format!("type: sudo {}", command.replace(" && ", " && sudo "))
         };
         findings.push(
             Finding::fault("state", what)

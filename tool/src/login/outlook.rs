@@ -243,20 +243,20 @@ impl Prediction {
             Next::Nothing => return None,
             Next::Answer => "No answer was typed: run this at a terminal.".to_owned(),
             Next::Check => {
-                format!("To find the cause, type: sudo pam-onelogin check --user {user}")
+                format!("To find the cause, as root, type: pam-onelogin check --user {user}")
             }
-            Next::Enroll => format!("To enrol a factor, type: sudo pam-onelogin enroll {user}"),
+            Next::Enroll => format!("To enrol a factor, as root, type: pam-onelogin enroll {user}"),
             Next::Reset => format!("First {}", ask_first(name)),
             Next::EndPause(pause) => format!(
-                "Paused: {}. To ask at once, type: sudo pam-onelogin limits reset {user}",
+                "Paused: {}. To ask at once, as root, type: pam-onelogin limits reset {user}",
                 pause.text()
             ),
             Next::Create => format!(
                 "If OneLogin does not have this user, create the user at OneLogin, or exempt them; for what to write, \
-                 type: sudo pam-onelogin check {user}"
+                 as root, type: pam-onelogin check {user}"
             ),
             Next::Map => format!(
-                "For what to write, type: sudo pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
+                "For what to write, as root, type: pam-onelogin check {user}; or see pam_onelogin(8), reason {reason}"
             ),
             Next::Read => format!("For what to do, see pam_onelogin(8), reason {reason}"),
         })
@@ -345,7 +345,7 @@ impl Word {
 pub(crate) fn ask_first(user: &str) -> String {
     format!(
         "ask {user} whether these logins were their own; if not, someone else has their key or password, so change it first; then \
-         to reset the limits, type: sudo pam-onelogin limits reset {}",
+         to reset the limits, as root, type: pam-onelogin limits reset {}",
         word(user)
     )
 }

@@ -32,7 +32,7 @@ impl Way {
     pub(crate) fn advice(&self, user: &str) -> String {
         match self.codes {
             0 => format!(
-                "In an outage, {user} cannot log in. To issue offline codes, type: sudo pam-onelogin offline issue {}",
+                "In an outage, {user} cannot log in. To issue offline codes, as root, type: pam-onelogin offline issue {}",
                 word(user)
             ),
             count => format!("No offline code was typed; {user} has {count}."),

@@ -85,14 +85,14 @@ impl OnTrial {
     pub(crate) fn confirm(&self) -> String {
         let name = self.service;
         format!(
-            "to keep it, log in from a second window: {}; then type: sudo pam-onelogin confirm {name}",
+            "to keep it, log in from a second window: {}; then, as root, type: pam-onelogin confirm {name}",
             self.of.second_login("USER")
         )
     }
 
     fn undo(&self) -> String {
         let name = self.service;
-        format!("to undo it now, type: sudo pam-onelogin disable {name}")
+        format!("to undo it now, as root, type: pam-onelogin disable {name}")
     }
 
     fn moment(&self) -> String {

@@ -244,7 +244,7 @@ impl Figures {
         let paused = match &self.look_ups_paused {
             Some(why) => {
                 format!(
-                    "; paused: {why}; to ask at once, type: sudo pam-onelogin limits reset {user}"
+                    "; paused: {why}; to ask at once, as root, type: pam-onelogin limits reset {user}"
                 )
             }
             None => String::new(),

@@ -221,7 +221,7 @@ impl Counts {
             0 => String::new(),
             count => {
                 format!(
-                    ", {count} not checked: OneLogin gave no usable answer; type: sudo pam-onelogin check"
+                    ", {count} not checked: OneLogin gave no usable answer; as root, type: pam-onelogin check"
                 )
             }
         }

@@ -12,7 +12,7 @@ use crate::examine::sudo::unasked::unasked;
 use crate::host::files;
 use crate::host::target_system::TargetSystem;
 use crate::login::outlook::{Outlook, Prediction, Word};
-use crate::outcome::{Failure, with_sudo};
+use crate::outcome::{Failure, for_root};
 use crate::pam_stack::edit::{self, Behind, Insertion, Source, names_us};
 use crate::pam_stack::open;
 use crate::ui::console::{Console, Paint, paint};
@@ -297,7 +297,7 @@ pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<
     if let Some(trouble) = state.trouble() {
         return Err(unchanged(Failure::new(format!(
             "no user can log in, because logins cannot be counted: {}",
-            with_sudo(&trouble.to_string())
+            for_root(&trouble.to_string())
         ))));
     }
     let mut http = Http::new(&loaded.config, trusted, Some(interrupt_is_pending));
