@@ -241,6 +241,13 @@ fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_f
             let text = found();
             let what = format!("FAULT    {word}{NAME}");
             assert!(text.contains(&what), "{server:?}: {text}");
+            assert!(
+                text.contains("compare onelogin.url with the address"),
+                "{server:?}: {text}"
+            );
+            // The server that answers with an error does so at once.
+            let waited = matches!(server, Server::Silent);
+            assert_eq!(text.contains(" within "), waited, "{server:?}: {text}");
         }
         login.resolver("timeout:1\nnameserver 127.0.0.2");
         let _dead = NameServer::start(Server::Silent);
@@ -249,7 +256,10 @@ fn the_tool_tells_a_name_server_that_fails_from_a_name_that_does_not_exist_and_f
         let what = format!("warning  resolving {NAME} took ");
         assert!(text.contains(&what), "{text}");
         // Whoever listens there has a certificate for another name.
-        assert!(text.contains(&format!("it is not for {NAME}")), "{text}");
+        assert!(
+            text.contains(&format!("the certificate is not for {NAME}, but for ")),
+            "{text}"
+        );
     });
 }
 

@@ -336,7 +336,10 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
     for (certificate, part) in [
         (Certificate::Expired, "it has expired"),
         (Certificate::NotYetValid, "it is not valid yet"),
-        (Certificate::WrongHost, "it is not for localhost"),
+        (
+            Certificate::WrongHost,
+            "if it is right, the name server, or a proxy",
+        ),
         (Certificate::UnknownCa, "its CA is not in "),
         (Certificate::SelfSigned, "its CA is not in "),
     ] {
@@ -348,6 +351,11 @@ fn a_certificate_that_is_refused_is_told_with_its_issuer_and_what_is_wrong() {
         let checked = Checked::of(&world, &[]);
         assert_eq!(checked.severity("tls"), ["fault"], "{certificate:?}");
         has(checked.part("tls", "advice"), part);
+        if let Certificate::WrongHost = certificate {
+            let what = checked.what("tls");
+            let start = "the certificate is not for localhost, but for ";
+            assert!(what.starts_with(start), "{what}");
+        }
         has(checked.what("tls"), "issued by CN=onelogin-simulator");
         assert_eq!(world.requests(), 0);
         if part != "its CA is not in " {

@@ -371,7 +371,7 @@ fn a_login_that_cannot_pass_is_refused_with_the_reason_before_anything_is_asked_
             ] {
                 assert!(screen.contains(said), "{what}, {said}: {screen}");
             }
-            let is_about_alice = !screen.contains("To find the cause, type: ");
+            let is_about_alice = !screen.contains("To find the cause, as root, type: ");
             let said = "to test with another user, pass --user NAME";
             assert_eq!(screen.contains(said), is_about_alice, "{what}: {screen}");
             for prompt in ["assword:", "(OneLogin):"] {

@@ -21,6 +21,13 @@ fn sshd_behind_a_key_is_enabled_and_disabled_to_the_byte() {
     // sshd required a key already.
     assert!(!screen.contains("Users without a key"), "{screen}");
 
+    assert!(
+        screen.contains(
+            "sudo does not ask OneLogin yet. Next, as root, type: pam-onelogin enable sudo"
+        ),
+        "{screen}"
+    );
+
     behind_a_key(&scene, &sshd, CODES[1]);
     good(disable("sshd"));
     assert_eq!(stacks(), before);
@@ -84,6 +91,16 @@ fn sshd_gets_the_settings_that_it_lacks_too_and_gives_them_back() {
     good(screen);
     behind_a_key(&scene, &sshd, CODES[1]);
     good_saying(enable(&words), "nothing to change");
+    fs::remove_file(SETTINGS).unwrap();
+    let screen = good(enable(&[&words[..], &["--dry-run"]].concat()));
+    let removed = format!(
+        "{SETTINGS}: was removed since it was enabled; it is written again, and disable removes it."
+    );
+    assert!(screen.contains(&removed), "{screen}");
+    fresh_codes();
+    let mut screen = enable(&words);
+    login(&mut screen);
+    good_saying(screen, &removed);
     good(disable("sshd"));
     assert!(!Path::new(SETTINGS).exists());
     assert_eq!(stacks(), before);

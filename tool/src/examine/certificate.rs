@@ -147,7 +147,15 @@ pub(crate) fn refused(
             "it is not valid yet: check the clock of this host (type: date)".to_owned()
         }
         Some(shown) if !shown.has(host) => {
-            format!("it is not for {host}; compare onelogin.url with the address of your tenant")
+            return Finding::fault(
+                "tls",
+                format!("the certificate is not for {host}, but {}", shown.text()),
+            )
+            .why(DENIED)
+            .advice(
+                "compare onelogin.url with the address of your tenant; if it is right, the name server, or a proxy that \
+                 inspects TLS, leads this host to another server",
+            );
         }
         Some(shown) => {
             is_about_ca = true;

@@ -115,10 +115,13 @@ fn named(
                 }
                 Nameless::ForNow => Finding::fault(
                     "name-server",
-                    format!("no name server gave the address of {host} within {}", ms(time)),
+                    format!("no name server gave the address of {host}{}", after(time)),
                 )
                 .why("logins are denied, whatever failmode is, unless the addresses that worked last still work (reason=no-connection)")
-                .advice("check /etc/resolv.conf and the network"),
+                .advice(format!(
+                    "check /etc/resolv.conf and the network; if this host resolves other names, {}",
+                    compare(config)
+                )),
                 Nameless::Local(code) => Finding::fault(
                     "name-server",
                     format!("this host cannot resolve names: getaddrinfo returned {code}"),
@@ -298,6 +301,14 @@ fn ca_file(config: &Config) -> Option<String> {
 
 fn ms(time: Duration) -> String {
     format!("{} ms", time.as_millis())
+}
+
+/// How long an answer was waited for; an answer that came at once was an error, and no time was too short for it.
+fn after(time: Duration) -> String {
+    if time < SLOW_NAMES {
+        return String::new();
+    }
+    format!(" within {}", ms(time))
 }
 
 /// Warn when a name takes longer than this to resolve.

@@ -4,7 +4,7 @@ mod rules;
 pub(crate) mod unasked;
 
 use crate::examine::break_glass;
-use crate::examine::named_stack::asks;
+use crate::examine::named_stack::{asks, read};
 use crate::examine::subject::Subject;
 use crate::examine::sudo::rules::{Rules, SUDOERS, Setting, VENDOR, members, paths};
 use crate::host::target_system::TargetSystem;
@@ -294,6 +294,12 @@ fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
 }
 
 /// The users that sudo remembers.
+/// Whether sshd asks OneLogin, and sudo, which this host has, does not.
+pub(crate) fn is_left_out(machine: &TargetSystem) -> bool {
+    let sudo = read(machine, "sudo").filter(|sudo| sudo.service.path.is_some());
+    asks(machine, "sshd") && sudo.is_some_and(|sudo| !sudo.asks())
+}
+
 const RECENT: &str = "users who have authenticated in sudo a short time ago";
 
 /// The file that lists the sources of names and rules.

@@ -5,6 +5,7 @@ use crate::change::record::{Record, enabled_on};
 use crate::change::service::Service;
 use crate::examine::root_shell::{as_root, root_shell};
 use crate::examine::subject::{Enabled, Subject};
+use crate::examine::sudo::is_left_out;
 use crate::examine::ways_in::beyond_pam::GENERAL;
 use crate::examine::ways_in::way::Way;
 use crate::examine::ways_in::ways_in;
@@ -247,6 +248,8 @@ struct Words {
     root_shell: Option<String>,
     /// How to confirm what is on trial now.
     trial: Option<String>,
+    /// Whether sshd asks OneLogin, and sudo does not.
+    leaves_out_sudo: bool,
     /// The services that `enable` has changed.
     services: Vec<String>,
 }
@@ -263,6 +266,7 @@ fn findings(config: &Path, options: &Options) -> (Vec<Finding>, Words) {
         enable: subject.enable("sshd"),
         root_shell: root_shell(&subject, &findings),
         trial: None,
+        leaves_out_sudo: is_left_out(&options.machine),
         services: subject.services().map(str::to_owned).collect(),
     };
     (findings, words)
@@ -371,6 +375,10 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
         format!(
             "No service uses the module yet. Next: {tool} test {user}; then: {tool} {enable} --user {user}"
         )
+    } else if words.leaves_out_sudo {
+        format!(
+            "Next: {tool} test {user}; so that sudo asks OneLogin, too: {tool} enable sudo --user {user}"
+        )
     } else {
         format!("Next: {tool} test {user}")
     }
@@ -442,6 +450,20 @@ mod tests {
                 format!("Next, in a root shell (\"su -\"): {last}")
             );
         }
+    }
+
+    #[test]
+    fn where_sshd_asks_and_sudo_does_not_the_next_command_enables_sudo() {
+        let options = Line::parse_from(["check", "alice"]).options;
+        let words = Words {
+            leaves_out_sudo: true,
+            ..Words::default()
+        };
+        assert_eq!(
+            next(Path::new(DEFAULT_CONFIG), &options, &[], &words),
+            "Next: sudo pam-onelogin test alice; so that sudo asks OneLogin, too: sudo pam-onelogin enable sudo --user \
+             alice"
+        );
     }
 
     #[test]

@@ -6,7 +6,9 @@ mod writing;
 
 use crate::change::drop_in::{self, Whose};
 use crate::change::service::Service;
+use crate::examine::sudo::is_left_out;
 use crate::host::state_mount;
+use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::{sudo_caller, user_names};
 use crate::login::observed::ObserveMode;
 use crate::login::outlook::fresh;
@@ -297,6 +299,11 @@ impl Options {
                     "{} {name}: {effect}. To undo this, type: pam-onelogin disable {name}",
                     paint(Paint::Good, "Done.")
                 ));
+                if is_left_out(&TargetSystem::this()) {
+                    console.note(
+                        "sudo does not ask OneLogin yet. Next, as root, type: pam-onelogin enable sudo",
+                    );
+                }
             }
             "restored" => console.say(&format!("{name}: the change was rolled back.")),
             _ => console.say(&format!("{name}: nothing to change.")),

@@ -195,11 +195,17 @@ pub(crate) fn prepare(
         .iter()
         .filter(|plan| written.contains(&plan.path))
     {
-        console.note(&format!(
-            "{}: has changed since it was enabled; it is changed once more. What it is now, without lines of \
-             this tool, is what disable will restore.",
-            plan.path.display()
-        ));
+        let path = plan.path.display();
+        console.note(&if plan.before.is_some() {
+            format!(
+                "{path}: has changed since it was enabled; it is changed once more. What it is now, without lines of \
+                 this tool, is what disable will restore."
+            )
+        } else {
+            format!(
+                "{path}: was removed since it was enabled; it is written again, and disable removes it."
+            )
+        });
     }
     change.through = plan::through(service, &change.plans, &written);
     if service == Service::All && change.through.contains(&"sshd") {
