@@ -340,7 +340,14 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
             } else {
                 String::new()
             };
-            return format!("{next}: correct the faults, then type: {this}{until_then}");
+            let what = match Cause::of(findings) {
+                Cause::ThisHost => "correct the faults",
+                Cause::OneLogin => "wait until OneLogin answers again",
+                Cause::Either => {
+                    "do what the faults say; if nothing is wrong on this host, wait until OneLogin can be reached again"
+                }
+            };
+            return format!("{next}: {what}, then type: {this}{until_then}");
         }
         (true, false) => return "Next: correct the faults, then check again.".to_owned(),
         (false, false) => return format!("Next, on that system: {tool} check"),
@@ -388,14 +395,41 @@ fn next(config: &Path, options: &Options, findings: &[Finding], words: &Words) -
 const CHOSEN: [&str; 2] = ["observe", "failmode-safe"];
 
 /// Faults of the way to OneLogin, and of OneLogin itself.
-const OUTAGE: [&str; 6] = [
+const OUTAGE: [&str; 8] = [
     "name-server",
     "no-connection",
     "no-onelogin",
     "no-such-host",
+    "onelogin",
     "onelogin-down",
+    "rate-limited",
     "timeout",
 ];
+
+/// Those that nothing on this host can correct.
+const OF_ONELOGIN: [&str; 2] = ["onelogin-down", "rate-limited"];
+
+/// Where the faults are.
+enum Cause {
+    ThisHost,
+    OneLogin,
+    /// On this host, in the network or at OneLogin.
+    Either,
+}
+
+impl Cause {
+    fn of(findings: &[Finding]) -> Self {
+        let faults = findings.iter();
+        let mut faults = faults.filter(|finding| finding.severity == Severity::Fault);
+        if faults.clone().all(|fault| OF_ONELOGIN.contains(&fault.id)) {
+            Self::OneLogin
+        } else if faults.all(|fault| OUTAGE.contains(&fault.id)) {
+            Self::Either
+        } else {
+            Self::ThisHost
+        }
+    }
+}
 
 /// The user who called sudo, if the name can be part of a command to type.
 fn plain_caller() -> Option<String> {
@@ -477,9 +511,18 @@ mod tests {
             let config = Path::new(DEFAULT_CONFIG);
             next(config, &options, &[Finding::fault(id, "")], &words)
         };
-        let first = "Next: correct the faults, then type: sudo pam-onelogin check";
+        let first = "Next: do what the faults say; if nothing is wrong on this host, wait until OneLogin can be reached \
+                     again, then type: sudo pam-onelogin check";
         assert_eq!(next("no-connection", &[]), first);
-        assert_eq!(next("skips", &["sudo"]), first);
+        assert_eq!(next("no-such-host", &[]), first);
+        let correct = "Next: correct the faults, then type: sudo pam-onelogin check";
+        assert_eq!(next("skips", &["sudo"]), correct);
+        for id in OF_ONELOGIN {
+            assert_eq!(
+                next(id, &[]),
+                "Next: wait until OneLogin answers again, then type: sudo pam-onelogin check"
+            );
+        }
         assert_eq!(
             next("no-connection", &["sshd", "sudo"]),
             format!(
