@@ -1,11 +1,20 @@
 //! Lines of a stack that libpam cannot use: what `check` and `disable` say about them is what the real sudo does.
 
 use super::*;
+use pam_host::root::HASH;
 use serde_json::Value;
 
 /// A stack of sudo with these lines after the password.
 fn stack_with(line: &str) -> String {
     format!("auth requisite pam_unix.so\n{line}\naccount required pam_unix.so\n")
+}
+
+/// Gives root this password, as a hash, unless root has it.
+fn set_password_of_root(scene: &Scene, hash: &str) {
+    let shadow = fs::read_to_string("/etc/shadow").unwrap();
+    if !shadow.starts_with(&format!("root:{hash}:")) {
+        scene.change_password("root", hash);
+    }
 }
 
 /// What `check` finds wrong in the stack of sudo, and its text.
@@ -44,6 +53,7 @@ fn sudo_runs(scene: &Scene) -> bool {
 #[ignore = "needs root: run by make test"]
 fn check_says_what_sudo_does_with_a_line_that_libpam_cannot_use_and_how_to_correct_it() {
     let scene = machine(&[]);
+    set_password_of_root(&scene, HASH);
     write(&scene, "/etc/pam.d/sudo-i", stack_with(OURS));
     for (line, what, why, meant) in ROWS {
         write(&scene, "/etc/pam.d/sudo", stack_with(line));
@@ -87,6 +97,34 @@ fn check_says_what_sudo_does_with_a_line_that_libpam_cannot_use_and_how_to_corre
     scene.decision("accepted user=alice");
 }
 
+#[test]
+#[ignore = "needs root: run by make test"]
+fn where_root_has_no_password_no_advice_needs_one_and_enable_warns_before_it_changes_sudo() {
+    let scene = machine(&[]);
+    set_password_of_root(&scene, HASH);
+    let warning = "Warning: root has no password, so when sudo denies, \"su -\"";
+    let dry_run = ["sudo", "--user", "alice", "--dry-run"];
+    let screen = good(enable(&dry_run));
+    assert!(!screen.contains(warning), "{screen}");
+    let plain = fs::read_to_string("/etc/pam.d/sudo").unwrap();
+    for locked in ["*", "!", "!*"] {
+        set_password_of_root(&scene, locked);
+        good_saying(enable(&dry_run), warning);
+        write(
+            &scene,
+            "/etc/pam.d/sudo",
+            stack_with("auth required pam_onelogin.so behnd=key"),
+        );
+        assert!(!sudo_runs(&scene));
+        let text = checked(&["--offline"]);
+        assert!(text.contains("in a root shell (\"sudo -i\")"), "{text}");
+        assert!(!text.contains("\"su -\""), "{text}");
+        assert!(!text.contains("at the console"), "{text}");
+        write(&scene, "/etc/pam.d/sudo", &plain);
+    }
+    set_password_of_root(&scene, HASH);
+}
+
 /// What `check` prints.
 fn checked(further: &[&str]) -> String {
     let mut command = Command::new(binary("pam-onelogin"));
@@ -98,6 +136,7 @@ fn checked(further: &[&str]) -> String {
 #[ignore = "needs root: run by make test"]
 fn a_fault_that_denies_every_login_in_sudo_is_corrected_in_a_root_shell() {
     let scene = machine(&[]);
+    set_password_of_root(&scene, HASH);
     let right = fs::read_to_string(CONFIG).unwrap();
     let (plain, asking) = (stack_with(""), stack_with(OURS));
     let wrong_argument = stack_with("auth required pam_onelogin.so behnd=key");

@@ -4,6 +4,7 @@ use crate::examine::named_stack::{NamedStack, read};
 use crate::examine::offline;
 use crate::examine::stacks::lets_in;
 use crate::examine::subject::Subject;
+use crate::host::target_system::TargetSystem;
 use crate::ui::finding::{Finding, Severity};
 use pam_onelogin::args::Args;
 
@@ -79,11 +80,18 @@ pub(crate) fn root_shell(subject: &Subject<'_>, findings: &[Finding]) -> Option<
     if works("sudo") != Some(false) {
         return None;
     }
-    let su = works("su-l").or_else(|| works("su"));
+    // su and login ask for root's password.
+    let with_password = |works: Option<bool>| {
+        works.map(|works| works && root_has_password(subject.machine) != Some(false))
+    };
+    let su = with_password(works("su-l").or_else(|| works("su")));
     let ways = [
         (works("sudo-i"), "\"sudo -i\""),
         (su, "\"su -\""),
-        (works("login"), "a login as root at the console"),
+        (
+            with_password(works("login")),
+            "a login as root at the console",
+        ),
     ];
     let ways = ways.into_iter().filter(|(works, _)| *works == Some(true));
     let ways: Vec<_> = ways.map(|(_, way)| way).collect();
@@ -92,6 +100,14 @@ pub(crate) fn root_shell(subject: &Subject<'_>, findings: &[Finding]) -> Option<
         [way] => (*way).to_owned(),
         [ways @ .., last] => format!("{}, or {last}", ways.join(", ")),
     })
+}
+
+/// Whether root has a password, which Debian and Ubuntu do not set by default; `None` if this user may not read it.
+pub(crate) fn root_has_password(machine: &TargetSystem) -> Option<bool> {
+    let shadow = machine.text_or_empty("/etc/shadow");
+    let mut accounts = shadow.lines().filter_map(|line| line.split_once(':'));
+    let (_, fields) = accounts.find(|(name, _)| *name == "root")?;
+    Some(!fields.starts_with(['!', '*']))
 }
 
 /// The findings with advice that needs no sudo, if sudo denies every login.

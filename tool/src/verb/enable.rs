@@ -147,6 +147,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         }
     }
     let skipped = change.warn_of_sudo(console, &user);
+    change.warn_of_no_password(console);
     let loaded = fresh(context.load().map_err(unchanged)?);
     if options.has_trial() && observe.is_none() {
         unless_stopped(&interrupts, "", foresee(console, &loaded, &user.name))?;

@@ -6,6 +6,7 @@ use crate::change::record::Store;
 use crate::change::service::{Service, path, present_stacks, used};
 use crate::change::trial::{Passed, Trial};
 use crate::change::{drop_in, pam_auth_update, plan};
+use crate::examine::root_shell::root_has_password;
 use crate::examine::stacks::advice::rewritten_here;
 use crate::examine::stacks::unusable_here;
 use crate::examine::sudo::unasked::unasked;
@@ -119,6 +120,18 @@ impl Change {
             "The trial login uses the stack all the same. {what_to_do}"
         ));
         Some(what_to_do)
+    }
+
+    /// Warns that sudo is the only way to become root on a host whose root has no password.
+    pub(crate) fn warn_of_no_password(&self, console: &Console) {
+        let asks_in_sudo = self.through.contains(&"sudo");
+        if asks_in_sudo && root_has_password(&TargetSystem::this()) == Some(false) {
+            console.note(&format!(
+                "{} root has no password, so when sudo denies, \"su -\" and a login as root at the console do not work. \
+                 Keep another way to become root: see \"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8); or type: passwd root",
+                paint(Paint::Warning, "Warning:")
+            ));
+        }
     }
 
     pub(crate) fn try_login(&self, console: &Console, user: &User) -> Result<(), Failure> {
