@@ -181,8 +181,17 @@ fn it_shows_its_settings_the_name_that_it_looks_up_and_the_age_of_the_cache() {
 
     world.config(&["users.exempt_users = [\"nobody\"]"]);
     let ran = run(at(&world.place, &["test", NAME]), &[]);
-    has(&ran.err, "nobody is exempt: exempt-user.");
+    has(
+        &ran.err,
+        "nobody is exempt: exempt-user, users.exempt_users.",
+    );
     assert_eq!(ran.code, 0);
+    world.config(&["users.exempt_groups = [\"bin\", \"root\"]"]);
+    let ran = run(at(&world.place, &["test", "root"]), &[]);
+    has(
+        &ran.err,
+        "root is exempt: exempt-group, users.exempt_groups, group root.",
+    );
     let ran = run(at(&world.place, &["test", "no-such-user"]), &[]);
     has(&ran.err, "no-such-user could not log in: no-account.");
     let end = "pam-onelogin: the user \"no-such-user\" does not exist on this host";

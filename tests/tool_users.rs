@@ -52,7 +52,7 @@ fn each_user_has_a_verdict_and_who_would_be_locked_out_is_a_finding() {
         daemon        denied  no-onelogin-user\n\
         no-such-user  denied  no-account\n\
         nobody        pass    push, totp\n\
-        root          exempt  exempt-user\n\
+        root          exempt  exempt-user, users.exempt_users\n\
         sync          denied  inactive-onelogin-user\n\
         \n\
         1 would pass, 1 exempt, 4 denied; for what to do about each reason, see pam_onelogin(8).\n";
@@ -132,8 +132,8 @@ fn who_is_exempt_is_listed_with_the_reason_and_without_a_request() {
     let ran = users(&world, &["--exempt", NAME, "bin", "daemon", "root"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
     let expected = format!(
-        "bin     exempt  exempt-until, until {next}: ticket 4711\n\
-         root    exempt  exempt-group\n\n2 exempt.\n"
+        "bin     exempt  exempt-until, users.exempt, until {next}: ticket 4711\n\
+         root    exempt  exempt-group, users.exempt_groups, group root\n\n2 exempt.\n"
     );
     assert_eq!(ran.out, expected);
     // By default, those whom the configuration names are listed, too: they need no login shell.

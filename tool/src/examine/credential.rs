@@ -7,13 +7,12 @@ use crate::examine::names::line_of;
 use crate::examine::replies::{Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::examine::{directory, gateway};
-use crate::login::outlook::{Prediction, subject, word};
+use crate::login::outlook::{Prediction, group_of, subject, word};
 use crate::ui::finding::{Finding, Place};
 use pam_onelogin::api::{ApiError, ApiTrouble, Found};
 use pam_onelogin::config::file::Loaded;
 use pam_onelogin::config::{Config, NoFactor, Version};
 use pam_onelogin::factor::Device;
-use pam_onelogin::host::Nss;
 use pam_onelogin::id::{UserId, VerificationId};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::login::{Fault, Outcome, Unknown};
@@ -22,7 +21,7 @@ use pam_onelogin::onelogin::calls::FACTORS;
 use pam_onelogin::onelogin::client::{Client, Purpose, Role};
 use pam_onelogin::onelogin::{users, v1, v2};
 use pam_onelogin::state::State;
-use pam_onelogin::user::{Exemption, People, Request, Subject as Person, Unfit};
+use pam_onelogin::user::{Exemption, Request, Subject as Person, Unfit};
 use serde::Deserialize;
 
 /// Asks what the credentials may do.
@@ -233,14 +232,10 @@ impl Probe<'_> {
     /// A warning that OneLogin is not asked about this user: by which line of the configuration.
     fn exempt(&mut self, name: &str, exemption: &Exemption) {
         let users = &self.config.users;
-        let group = users.exempt_groups.iter().find(|group| {
-            let account = Nss.by_name(name).ok().flatten();
-            let groups = account.and_then(|account| Nss.groups(&account, &[group]).ok());
-            groups.is_some_and(|groups| groups.has(group))
-        });
+        let group = group_of(name, users.exempt_groups.iter().map(String::as_str));
         let (key, entry, what) = match (exemption, group) {
             (Exemption::User, _) => ("exempt_users", name, "the user"),
-            (Exemption::Group, Some(group)) => ("exempt_groups", group.as_str(), "the group"),
+            (Exemption::Group, Some(group)) => ("exempt_groups", group, "the group"),
             (Exemption::OtherGroups, _) => ("groups", "", "groups of other users"),
             _ => (
                 "exempt",

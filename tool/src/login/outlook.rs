@@ -7,7 +7,7 @@ use crate::ui::terminal::Countdown;
 use pam_onelogin::api::ApiError;
 use pam_onelogin::clock::unix_now;
 use pam_onelogin::config::file::Loaded;
-use pam_onelogin::config::{Attribute, Config};
+use pam_onelogin::config::{Attribute, Config, Exempt, Users, Whom};
 use pam_onelogin::denials::Denials;
 use pam_onelogin::host::{Nss, process_identity};
 use pam_onelogin::id::UserId;
@@ -22,7 +22,7 @@ use pam_onelogin::reason::Reason;
 use pam_onelogin::state::State;
 use pam_onelogin::state::user_memory::{Action, LookUpPause, Person, UserMemory};
 use pam_onelogin::text::{LOG_CHARS, clean};
-use pam_onelogin::user::{Request, Subject, Unfit, Who, who};
+use pam_onelogin::user::{Exemption, People as _, Request, Subject, Unfit, Who, who};
 use pam_onelogin::verdict::{self, Circumstances};
 use std::time::Duration;
 
@@ -208,13 +208,24 @@ impl<'a> Outlook<'a> {
 }
 
 impl Prediction {
-    /// What this preview means.
-    pub(crate) fn of(preview: &Preview) -> Self {
+    /// What this preview of a login of a user means.
+    pub(crate) fn of(preview: &Preview, name: &str, users: &Users) -> Self {
         match &preview.beginning {
             Beginning::Menu(_) => Self::without_reason(Word::Pass),
             Beginning::Enrolment => Self::without_reason(Word::Enroll),
-            Beginning::End(outcome) => Self::of_end(outcome),
+            Beginning::End(outcome) => Self::of_end_for(outcome, name, users),
         }
+    }
+
+    /// As [`Self::of_end`]; for an exempt user with the key of the configuration, and the group.
+    pub(crate) fn of_end_for(outcome: &Outcome, name: &str, users: &Users) -> Self {
+        let mut prediction = Self::of_end(outcome);
+        if let Outcome::Exempt(exemption) = outcome {
+            let facts = [Some(key_of(exemption, name, users)), prediction.detail];
+            let facts: Vec<_> = facts.into_iter().flatten().collect();
+            prediction.detail = Some(clean(&facts.join(", "), LOG_CHARS));
+        }
+        prediction
     }
 
     /// What this end means, in the log's words.
@@ -339,6 +350,47 @@ impl Word {
             Self::Denied => Paint::Bad,
         }
     }
+}
+
+/// The key of the configuration that exempts a user, and the group of the user that it names.
+fn key_of(exemption: &Exemption, name: &str, users: &Users) -> String {
+    let (key, group) = match exemption {
+        Exemption::User => ("users.exempt_users", None),
+        Exemption::Group => (
+            "users.exempt_groups",
+            group_of(name, users.exempt_groups.iter().map(String::as_str)),
+        ),
+        Exemption::Dated(term) => {
+            let entries = users.exempt.iter().filter(|entry| entry.term == *term);
+            let is_named = |entry: &Exempt| matches!(&entry.whom, Whom::User(user) if user == name);
+            let groups = entries.clone().filter_map(|entry| match &entry.whom {
+                Whom::User(_) => None,
+                Whom::Group(group) => Some(group.as_str()),
+            });
+            let by_name = entries.clone().any(is_named);
+            let group = (!by_name).then(|| group_of(name, groups)).flatten();
+            ("users.exempt", group)
+        }
+        Exemption::OtherGroups => ("users.groups", None),
+        Exemption::Unknown => ("users.unknown = \"exempt\"", None),
+        Exemption::NoFactor => ("users.no_factor = \"exempt\"", None),
+    };
+    match group {
+        Some(group) => format!("{key}, group {group}"),
+        None => key.to_owned(),
+    }
+}
+
+/// The first of these groups that a user is a member of.
+pub(crate) fn group_of<'a>(
+    name: &str,
+    mut groups: impl Iterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let account = Nss.by_name(name).ok().flatten()?;
+    groups.find(|group| {
+        let found = Nss.groups(&account, &[group]);
+        found.is_ok_and(|found| found.has(group))
+    })
 }
 
 /// What to do before the limits of a user are reset, and how to reset them.

@@ -77,7 +77,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
     let mut outlook = Outlook::new(&loaded, &state, &mut http, console);
     let subject = outlook.subject(&options.user);
     let preview = outlook.preview(&options.user);
-    let prediction = Prediction::of(&preview);
+    let prediction = Prediction::of(&preview, &options.user, &loaded.config.users);
     let document = Document {
         user: clean(&options.user, PROMPT_CHARS),
         known_as: subject.ok().map(|subject| known_as(&subject, config)),

@@ -268,7 +268,10 @@ fn introduce(
     ));
     let text = match subject {
         Ok(subject) => format!("Looked up by {}.", known_as(subject, &loaded.config)),
-        Err(outcome) => format!("{user} {}.", Prediction::of_end(outcome).sentence()),
+        Err(outcome) => {
+            let prediction = Prediction::of_end_for(outcome, &options.user, &loaded.config.users);
+            format!("{user} {}.", prediction.sentence())
+        }
     };
     console.note(&text);
     let observe = ObserveMode::of(&loaded.config, loaded.dates(unix_now()));

@@ -110,7 +110,7 @@ pub(crate) fn run(context: &Context, options: &Options) -> Result<Exit, Failure>
         } else {
             failures = FailureStreak::default();
         }
-        let prediction = Prediction::of(&preview);
+        let prediction = Prediction::of(&preview, name, &config.users);
         if options.exempt && prediction.word != Word::Exempt {
             continue;
         }

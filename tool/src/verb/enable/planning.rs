@@ -321,7 +321,7 @@ pub(crate) fn foresee(console: &Console, loaded: &Loaded, user: &str) -> Result<
     }
     let mut http = Http::new(&loaded.config, trusted, Some(interrupt_is_pending));
     let preview = Outlook::new(loaded, &state, &mut http, console).preview(user);
-    let prediction = Prediction::of(&preview);
+    let prediction = Prediction::of(&preview, user, &loaded.config.users);
     match prediction.word {
         Word::Denied => {
             let end = ", so there was no trial login";
