@@ -31,6 +31,13 @@ fn settings_for_some_users_or_addresses_are_looked_at_too() {
         assert!(screen.contains(&said), "{screen}");
         assert_eq!(stacks(), before);
     }
+    // A line for all users is one for some below the first Match.
+    let text = format!("Port {port}\nUsePAM yes\nMatch User git\n  X11Forwarding no\n");
+    write(&scene, "/etc/ssh/sshd_config", text);
+    bad_saying(
+        tool(&words_of("enable sshd --behind key --user alice --dry-run")),
+        "needs \"AuthenticationMethods publickey,keyboard-interactive\" above the first Match line (line 3)",
+    );
     // A key alone is what somebody meant.
     config("Match User git\n  AuthenticationMethods publickey");
     let (status, screen) = enable();

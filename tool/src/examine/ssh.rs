@@ -8,6 +8,7 @@ use crate::sshd::effective::{BOTH, USE_PAM};
 use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{KEY, hides_prompts, method, switch};
 use crate::ui::finding::{Finding, Place, Severity, UNKNOWN};
+use std::fmt::Write as _;
 use std::time::Duration;
 
 /// Checks the configuration of sshd, if its stack calls `pam_onelogin`.
@@ -57,11 +58,16 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
         let is_line = |advice: &&mut String| advice.contains("write \"");
-        let advice = finding.advice.as_mut().filter(is_line);
-        if let (true, Some(advice)) = (place.path != *path, advice) {
+        let Some(advice) = finding.advice.as_mut().filter(is_line) else {
+            continue;
+        };
+        if place.path != *path {
             advice.push_str(
                 "; write it in this file, or in one that sshd reads earlier: the first value counts",
             );
+        }
+        if let Some(first) = sshd.first_match(&place.path) {
+            let _ = write!(advice, "; write it above the first Match line ({first})");
         }
     }
     options(subject, findings);

@@ -67,6 +67,14 @@ impl Sshd {
         blocks.filter(|(_, block)| !block.is_for_all())
     }
 
+    /// The line of the first `Match` in a file: below it, a line is for some users only.
+    pub(crate) fn first_match(&self, path: &Path) -> Option<String> {
+        let mut blocks = self.blocks.iter();
+        let first = blocks.find(|block| block.place.path == path)?;
+        let line = first.place.line?;
+        Some(format!("line {line}"))
+    }
+
     /// The value in this block, or in a block that contains it.
     pub(crate) fn own(&self, block: usize, keyword: Keyword) -> Option<Said<'_>> {
         let mut index = Some(block);

@@ -274,16 +274,20 @@ impl Missing {
         let Self {
             keyword, line, why, ..
         } = self;
-        match files.setting(*keyword, &self.value) {
-            Some(said) => format!(
+        if let Some(said) = files.setting(*keyword, &self.value) {
+            return format!(
                 "{}: sshd uses \"{} {}\" from here, because the first value counts; in its place it needs \
                  \"{line}\": {why}",
                 said.place.text(),
                 keyword.name(),
                 pam_onelogin::text::printable(said.value),
-            ),
-            None => format!("sshd_config needs \"{line}\": {why}"),
+            );
         }
+        let first = files.path.as_ref().and_then(|path| files.first_match(path));
+        let place = first.map_or(String::new(), |first| {
+            format!(" above the first Match line ({first})")
+        });
+        format!("sshd_config needs \"{line}\"{place}: {why}")
     }
 }
 
