@@ -2795,7 +2795,7 @@ fn r20_a_code_that_another_login_used_first_or_that_cannot_be_removed_lets_nobod
         RemovesCode(Some(false)),
         Asks(OFFLINE_AGAIN, ""),
     ])
-    .ends("denied no-connection factor=offline-code id=-");
+    .ends("denied wrong-offline-code factor=offline-code id=-");
     offline([
         Asks(OFFLINE, CODE_1),
         CountsOfflineCode(Ok(())),

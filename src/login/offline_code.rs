@@ -47,13 +47,17 @@ impl Login<'_> {
         }
     }
 
-    /// `None`: the user has no code at hand, or cannot be asked.
+    /// `None`: the user has typed no code, or cannot be asked.
     fn offline_code(&mut self, store: &dyn CodeStore) -> Option<Outcome> {
         let mut tries = Tries::new(self.config.factors.prompts);
         while tries.left() {
             match self.ask(&tries.prompt(PROMPT)).ok()? {
                 Typed::Unusable(bad) => tries.failed(bad.into()),
-                Typed::Text(answer) if answer.all(char::is_whitespace) => return None,
+                Typed::Text(answer) if answer.all(char::is_whitespace) => {
+                    // After a wrong code, the user learns that a right one would do.
+                    let is_wrong = tries.why == Denial::OfflineCode;
+                    return is_wrong.then_some(Outcome::Denied(tries.why));
+                }
                 Typed::Text(answer) => {
                     self.progress.factor = Some(FACTOR);
                     let used = Code::typed(&answer).map(|code| self.use_up(store, &code));
