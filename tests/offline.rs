@@ -426,6 +426,20 @@ fn check_says_in_an_outage_who_can_log_in_with_an_offline_code() {
 }
 
 #[test]
+fn check_names_the_offline_codes_also_where_onelogin_issues_no_token() {
+    let world = world();
+    issue(&world, 2);
+    let action = Action::status(401);
+    world.fault(Fault::new(Match::path("/token"), action));
+    let ran = run(at(&world.place, &["check", NAME]), &[]);
+    let why = format!(
+        "why    {NAME} has 2 offline codes and can log in with one; without one, every login is denied (reason=credential)"
+    );
+    has(&ran.out, &why);
+    has(&ran.out, "\"WHEN ONELOGIN IS DOWN\" in pam_onelogin(8)");
+}
+
+#[test]
 fn files_of_others_in_the_folder_of_all_codes_do_not_matter() {
     let world = world();
     issue(&world, 1);

@@ -4,7 +4,7 @@
 use crate::examine::config::place_of;
 use crate::examine::found_by::{attribute, what_to_write};
 use crate::examine::names::line_of;
-use crate::examine::replies::{Replies, UNKNOWN, of_error};
+use crate::examine::replies::{DOWN, Replies, UNKNOWN, of_error};
 use crate::examine::subject::Subject;
 use crate::examine::{directory, gateway};
 use crate::login::outlook::{Prediction, group_of, subject, word};
@@ -151,7 +151,7 @@ impl Probe<'_> {
             Finding::fault("token", what)
                 .of(Some(self.place(role)))
                 .why("every login is denied (reason=credential)")
-                .advice(advice),
+                .advice(format!("{advice}; {DOWN}")),
         );
         false
     }

@@ -8,6 +8,7 @@ use pam_onelogin::config::{Config, FailMode};
 use pam_onelogin::login::Deadline;
 use pam_onelogin::onelogin::http::{Http, Nameless, Transport as _, addresses};
 use pam_onelogin::trust::system_bundle;
+use std::fmt::Write as _;
 use std::io::{Error, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -81,6 +82,9 @@ fn steps(config: &Config, ca_place: &Place, http: &mut Http, findings: &mut Vec<
                 proxy.is_some(),
                 &ca,
             ));
+            if let Some(advice) = findings.last_mut().and_then(|found| found.advice.as_mut()) {
+                let _ = write!(advice, "; {DOWN}");
+            }
             false
         }
         Err(error) => {

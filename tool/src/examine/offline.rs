@@ -16,7 +16,7 @@ const FEW: usize = 2;
 const SOON: u64 = 14 * 24 * 3600;
 
 /// Faults of the way to OneLogin, and of OneLogin: with them a login asks for an offline code.
-const OUTAGE: [&str; 7] = [
+const OUTAGE: [&str; 9] = [
     "gateway-refused",
     "name-server",
     "no-connection",
@@ -24,6 +24,8 @@ const OUTAGE: [&str; 7] = [
     "onelogin-down",
     "rate-limited",
     "timeout",
+    "tls",
+    "token",
 ];
 
 /// Whether a login asks a user with codes for one, because of this fault.
