@@ -6,8 +6,8 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-gateway build install uninstall clean
-.PHONY: test test-quick test-full test-endurance test-clients test-more test-root test-packages test-sanitize test-reproducible fuzz mutants proof
-.PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table
+.PHONY: test test-quick test-full test-endurance test-clients test-more test-services test-root test-packages test-sanitize test-reproducible fuzz mutants proof
+.PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table services-table
 .PHONY: packages deb rpm programs packages-arm release
 .PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
@@ -35,6 +35,7 @@ help:
 	@echo '  make test-root          a part of "make test": the tests that need root'
 	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
 	@echo '  make test-more          the tests of the gateway with the HAProxy of Debian 13, and those that take a minute; needs root'
+	@echo '  make test-services      the FTP, IMAP, proxy, print and doas programs of Debian 13, for docs/services.md; needs root (three minutes)'
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
@@ -52,6 +53,7 @@ help:
 	@echo '  make bench-gateway      measure what a login costs through a gateway, and write the table of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
 	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
+	@echo '  make services-table     the same for docs/services.md and "make test-services"'
 	@echo
 	@echo 'Package and release'
 	@echo '  make packages           a .deb and an .rpm: $(PACKAGES)'
@@ -194,7 +196,7 @@ test-root: build needs-root needs-hosts $(ROOTS)/hosts-trixie.tar
 	@skip=; tests/clients/environment.sh ssh || { [ $$? = 77 ] && skip='--skip asyncssh --skip ansible'; } || exit 1; \
 	programs=$$($(CARGO) test --locked --lib $(addprefix --test ,$(RUN_BY_ROOT)) --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
 	PAM_ONELOGIN_MODULE=$(MODULE) SKIP_HERE=$$skip tests/on-each-release.sh $(ROOTS)/hosts-trixie.tar $$programs
-	@tests/hosts-table.sh check
+	@tests/hosts-table.sh check hosts
 
 else
 test-root:
@@ -212,9 +214,22 @@ test-more: needs needs-hosts $(ROOTS)/hosts-trixie.tar
 	  echo "$$program"; tests/in-root.sh $(ROOTS)/hosts-trixie.tar "$$program" --include-ignored || status=1; \
 	done; exit $$status
 
+# The programs of docs/services.md, in a Debian 13 of their own. Not a part of make test.
+test-services: build needs-hosts $(ROOTS)/services-trixie.tar
+	$(CARGO) build --quiet --locked --workspace
+	@rm -rf target/services && mkdir -p target/services/tried
+	@program=$$($(CARGO) test --locked --test programs --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
+	PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_TRIED=$(CURDIR)/target/services/tried \
+	  tests/in-root.sh $(ROOTS)/services-trixie.tar "$$program" --include-ignored --test-threads=1
+	@tests/hosts-table.sh check services
+
 # What the last test-root has tried, into docs/hosts.md.
 hosts-table:
-	@tests/hosts-table.sh write
+	@tests/hosts-table.sh write hosts
+
+# What the last test-services has tried, into docs/services.md.
+services-table:
+	@tests/hosts-table.sh write services
 
 # The simulator, driven by OneLogin's own Python clients: it must not be true to us alone.
 test-clients: needs
@@ -361,6 +376,10 @@ endef
 # A release beside this machine's own, with the programs that the module is a guest of, and whatever their tests need.
 $(ROOTS)/hosts-%.tar: tests/in-root.packages
 	$(call make-root,sshd and sudo)
+
+# The same with the programs of docs/services.md.
+$(ROOTS)/services-%.tar: tests/services.packages
+	$(call make-root,servers and doas)
 
 # One that starts and ends as a machine does.
 $(ROOTS)/boot-%.tar: tests/packages/boot.packages

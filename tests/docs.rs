@@ -19,6 +19,7 @@ use sources::{before_tests, between, codes, is_word, pam_words, root};
 const API: &str = include_str!("../docs/api.md");
 const CONFIGURATION: &str = include_str!("../docs/configuration.md");
 const HOSTS: &str = include_str!("../docs/hosts.md");
+const SERVICES: &str = include_str!("../docs/services.md");
 const MAKEFILE: &str = include_str!("../Makefile");
 const MANUAL: &str = include_str!("../man/pam_onelogin.8");
 const OFFICER: &str = include_str!("../docs/security-officer.md");
@@ -327,7 +328,12 @@ fn each_sample_stack_is_in_the_page_about_stacks() {
     for layout in ["debian", "fedora"] {
         for entry in std::fs::read_dir(root().join("pam.d").join(layout)).unwrap() {
             let name = entry.unwrap().file_name().into_string().unwrap();
-            assert!(STACKS.contains(&format!("| `{name}` |")), "{layout}/{name}");
+            let mut rows = STACKS.lines().filter(|line| line.starts_with("| `"));
+            let is_named = |row: &str| {
+                let files = row.split(" |").next().unwrap();
+                quoted(files).any(|file| file == name)
+            };
+            assert!(rows.any(is_named), "{layout}/{name}");
         }
     }
 }
@@ -373,12 +379,53 @@ fn the_table_of_endings_says_what_the_code_does() {
 }
 
 #[test]
-fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
-    let table = between(
-        HOSTS,
-        "<!-- The table of hosts: make hosts-table writes it. -->",
-        "<!-- The end of the table of hosts. -->",
-    );
+fn the_tables_of_hosts_and_services_have_what_the_tests_try_and_nothing_else() {
+    let mut hosts = BTreeSet::new();
+    let mut services = BTreeSet::new();
+    let mut sources = Vec::new();
+    let folders = ["tests", "tests/tool_enable"].map(|folder| root().join(folder));
+    let entries = folders.map(|folder| std::fs::read_dir(folder).unwrap());
+    for entry in entries.into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|name| name == "rs") && !path.ends_with("docs.rs") {
+            let is_of_services = path.ends_with("programs.rs");
+            sources.push((is_of_services, std::fs::read_to_string(path).unwrap()));
+        }
+    }
+    for (is_of_services, source) in &sources {
+        let tried = if *is_of_services {
+            &mut services
+        } else {
+            &mut hosts
+        };
+        // The services that share a story.
+        let shared = source.split("one_push(&scene, ").skip(1);
+        let shared: Vec<_> = shared.map(|call| literals(call)[0]).collect();
+        for call in source.split(".tried(").skip(1) {
+            match literals(call.split(");").next().unwrap()).as_slice() {
+                [what] => tried.extend(shared.iter().map(|service| (*service, *what))),
+                [host, what, ..] => _ = tried.insert((*host, *what)),
+                [] => panic!("{call}"),
+            }
+        }
+    }
+    let of_hosts = ["sshd", "sudo", "sudo-rs", "su", "login"];
+    assert_table("hosts", HOSTS, &hosts, &of_hosts, 30);
+    let of_services = ["vsftpd", "dovecot", "squid", "cups", "doas"];
+    assert_table("services", SERVICES, &services, &of_services, 25);
+}
+
+/// The table between its two lines has these rows, more than `least`, in the order of tests/hosts-table.sh.
+fn assert_table(
+    name: &str,
+    document: &str,
+    tried: &BTreeSet<(&str, &str)>,
+    hosts: &[&str],
+    least: usize,
+) {
+    let begin = format!("<!-- The table of {name}: make {name}-table writes it. -->");
+    let end = format!("<!-- The end of the table of {name}. -->");
+    let table = between(document, &begin, &end);
     let rows: BTreeSet<(&str, &str)> = table
         .lines()
         .filter(|line| line.starts_with("| ") && !line.starts_with("| host "))
@@ -387,26 +434,9 @@ fn the_table_of_hosts_has_what_the_tests_try_and_nothing_else() {
             (cells.next().unwrap(), cells.next().unwrap())
         })
         .collect();
-    let mut tried = BTreeSet::new();
-    let mut sources = Vec::new();
-    let folders = ["tests", "tests/tool_enable"].map(|folder| root().join(folder));
-    let entries = folders.map(|folder| std::fs::read_dir(folder).unwrap());
-    for entry in entries.into_iter().flatten() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|name| name == "rs") && !path.ends_with("docs.rs") {
-            sources.push(std::fs::read_to_string(path).unwrap());
-        }
-    }
-    for source in &sources {
-        for call in source.split(".tried(").skip(1) {
-            let words = literals(call.split(");").next().unwrap());
-            tried.insert((words[0], words[1]));
-        }
-    }
-    assert_eq!(rows, tried);
-    assert!(rows.len() > 30, "{}", rows.len());
-    // In the order of tests/hosts-table.sh.
-    for host in ["sshd", "sudo", "sudo-rs", "su", "login"] {
+    assert_eq!(rows, *tried);
+    assert!(rows.len() > least, "{}", rows.len());
+    for host in hosts {
         let start = format!("| {host} |");
         let of_host = table.lines().filter(|line| line.starts_with(&start));
         assert!(of_host.clone().count() > 1 && of_host.is_sorted(), "{host}");

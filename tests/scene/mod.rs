@@ -58,17 +58,18 @@ impl Scene {
 
     /// The person approves, as soon as the push is on the phone.
     pub fn approve_push(&self) {
-        self.push();
+        self.wait_for_push();
         self.simulator.approve_latest().expect("a push is open");
     }
 
     /// The person denies, as soon as the push is on the phone.
     pub fn deny_push(&self) {
-        self.push();
+        self.wait_for_push();
         self.simulator.deny_latest().expect("a push is open");
     }
 
-    fn push(&self) {
+    /// Waits until a push is on the phone.
+    pub fn wait_for_push(&self) {
         let push = self
             .simulator
             .wait_for_message(LONG, |message| message.factor == Factor::Protect);

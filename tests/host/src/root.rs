@@ -180,8 +180,8 @@ impl Stage {
         replace("/etc/group", &person.name, "");
     }
 
-    /// Notes what a test has shown of a host, for the table in docs/hosts.md: to be called at the end of the test, when it
-    /// has been shown. Without `PAM_ONELOGIN_TRIED`, the folder for the notes, nothing is noted.
+    /// Notes what a test has shown of a host, for the table in docs/hosts.md or docs/services.md: to be called at the end of
+    /// the test, when it has been shown. Without `PAM_ONELOGIN_TRIED`, the folder for the notes, nothing is noted.
     ///
     /// # Panics
     /// When the note cannot be written.
@@ -650,6 +650,9 @@ fn version(host: &str) -> String {
     let package = match host {
         "sshd" => "openssh-server",
         "su" => "util-linux",
+        "dovecot" => "dovecot-core",
+        "cups" => "cups-daemon",
+        "doas" => "opendoas",
         other => other,
     };
     let output = Command::new("dpkg-query")

@@ -37,12 +37,12 @@ pub(crate) fn hides_prompts(name: &str) -> bool {
 
 /// Whether the program of this service does not run as root.
 pub(crate) fn runs_as_another_user(name: &str) -> bool {
-    ["postgresql", "squid"].contains(&name)
+    name == "postgresql"
 }
 
 /// Whether the program of this service serves its users one after another.
 pub(crate) fn takes_turns(name: &str) -> bool {
-    ["ocserv", "openvpn"].contains(&name)
+    ["cups", "ocserv", "openvpn"].contains(&name)
 }
 
 /// Whether the program of this service uses the account and session lines of its stack, and no auth line.

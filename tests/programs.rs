@@ -1,0 +1,520 @@
+//! Logins through the real programs of docs/services.md, in a Debian 13, with the sample stacks of pam.d/debian/ as they stand.
+//!
+//! They need what `make test-services` installs into a root of its own: `tests/in-root.sh`.
+
+mod scene;
+
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use pam_host::place::set_mode;
+use pam_host::pty::Pty;
+use pam_host::root::{PASSWORD, free_port};
+use scene::{LONG, OURS_ALONE, Scene, became_root, denied};
+
+// vsftpd
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn vsftpd_sends_one_push() {
+    let scene = with_sample("vsftpd");
+    let port = free_port();
+    let config = format!(
+        "listen=YES\nlisten_ipv6=NO\nlisten_port={port}\nlisten_address=127.0.0.1\nbackground=NO\nanonymous_enable=NO\n\
+         local_enable=YES\nsecure_chroot_dir=/run/vsftpd\npam_service_name=vsftpd\n"
+    );
+    fs::create_dir_all("/run/vsftpd").expect("/run can be written");
+    scene.stage.write("/etc/vsftpd.conf", config, 0o600);
+    let _vsftpd = Daemon::start("vsftpd", &["/etc/vsftpd.conf"], port);
+    let client = Client {
+        url: format!("ftp://127.0.0.1:{port}/"),
+        further: Vec::new(),
+        user: "--user",
+        refused: 67,
+    };
+    one_push(&scene, "vsftpd", "no-conversation", &client);
+    scene
+        .stage
+        .tried("vsftpd", "in prompt mode: denied (no-conversation)");
+    at_the_same_time(&scene, &client);
+    scene
+        .stage
+        .tried("vsftpd", "a second login during a push: denied at once");
+
+    // OneLogin has accepted bob before.
+    let sent = scene.simulator.activations();
+    scene.simulator.clear_messages();
+    let login = client.start("bob", PASSWORD);
+    scene.deny_push();
+    client.refused(login);
+    client.refused(client.start("bob", PASSWORD));
+    assert_eq!(scene.simulator.activations(), sent + 1);
+    scene.stage.tried(
+        "vsftpd",
+        "after an accepted login: a push, denied, and none for the next try",
+    );
+}
+
+// dovecot
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn dovecot_sends_one_push() {
+    let scene = with_sample("dovecot");
+    let (_dovecot, client) = dovecot(&scene, "");
+    one_push(&scene, "dovecot", "user-name-typed", &client);
+    scene
+        .stage
+        .tried("dovecot", "in prompt mode: denied (user-name-typed)");
+    at_the_same_time(&scene, &client);
+    scene
+        .stage
+        .tried("dovecot", "a second login during a push: denied at once");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn dovecot_remembers_a_login() {
+    let scene = with_sample("dovecot");
+    let (_dovecot, client) = dovecot(&scene, "auth_cache_size = 1 M\n");
+    let login = client.start("bob", PASSWORD);
+    scene.approve_push();
+    entered(login);
+    let login = client.start("bob", PASSWORD);
+    entered(login);
+    assert_eq!(scene.simulator.activations(), 1);
+    scene
+        .stage
+        .tried("dovecot", "with auth_cache_size, a second login: no push");
+}
+
+fn dovecot(scene: &Scene, further: &str) -> (Daemon, Client) {
+    let port = free_port();
+    let config = format!(
+        "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\nlisten = 127.0.0.1\nssl = no\n\
+         auth_allow_cleartext = yes\n{further}protocols {{\n  imap = yes\n}}\nmail_driver = maildir\nmail_path = ~/Maildir\n\
+         passdb pam {{\n}}\nuserdb passwd {{\n}}\n\
+         service imap-login {{\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n"
+    );
+    scene
+        .stage
+        .write("/etc/dovecot/dovecot.conf", config, 0o644);
+    let dovecot = Daemon::start("dovecot", &["-F"], port);
+    let client = Client {
+        url: format!("imap://127.0.0.1:{port}/"),
+        further: Vec::new(),
+        user: "--user",
+        refused: 67,
+    };
+    (dovecot, client)
+}
+
+// squid
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn squid_sends_one_push() {
+    let scene = with_sample("squid");
+    // As the sample says.
+    let status = Command::new("dpkg-statoverride")
+        .args(["--update", "--add", "root", "proxy", "4750", HELPER])
+        .status();
+    assert!(status.expect("dpkg is installed").success());
+    let proxy = Proxy::start(&scene);
+    let client = proxy.client();
+    one_push(&scene, "squid", "no-conversation", &client);
+    scene
+        .stage
+        .tried("squid", "in prompt mode: denied (no-conversation)");
+
+    let sent = scene.simulator.activations();
+    let login = client.start("bob", PASSWORD);
+    entered(login);
+    assert_eq!(scene.simulator.activations(), sent);
+    client.is_refused("bob", "a wrong one");
+    scene
+        .stage
+        .tried("squid", "a second request within credentialsttl: no push");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn squid_needs_a_helper_that_runs_as_root() {
+    let scene = with_sample("squid");
+    // pam_unix would end the stack before: without root it cannot check the password of another user.
+    scene.stage.stack(
+        "squid",
+        "auth requisite pam_permit.so\nauth required @module@\naccount required pam_permit.so\n",
+    );
+    set_mode(Path::new(HELPER), 0o755);
+    let proxy = Proxy::start(&scene);
+    proxy.client().is_refused("bob", PASSWORD);
+    scene.decision("reason=unprivileged");
+    assert_eq!(scene.simulator.connections(), 0);
+    scene.stage.tried(
+        "squid",
+        "the helper as Debian installs it, without root: denied (unprivileged)",
+    );
+}
+
+/// squid, its helper for PAM, and an HTTP server behind it.
+struct Proxy {
+    _squid: Daemon,
+    url: String,
+    port: u16,
+}
+
+impl Proxy {
+    fn start(scene: &Scene) -> Self {
+        let port = free_port();
+        let config = format!(
+            "http_port 127.0.0.1:{port}\nauth_param basic program {HELPER}\n\
+             auth_param basic children 1\n\
+             acl users proxy_auth REQUIRED\nhttp_access allow users\nhttp_access deny all\ncache deny all\n\
+             pid_filename none\naccess_log none\nshutdown_lifetime 0 seconds\n"
+        );
+        scene.stage.write("/etc/squid/squid.conf", config, 0o644);
+        let server = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
+        let url = format!("http://{}/", server.local_addr().expect("a port"));
+        thread::spawn(move || {
+            for mut stream in server.incoming().map_while(Result::ok) {
+                let mut request = [0; 4096];
+                let _ = stream.read(&mut request);
+                let _ = stream.write_all(
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                );
+            }
+        });
+        Self {
+            _squid: Daemon::start("squid", &["-N"], port),
+            url,
+            port,
+        }
+    }
+
+    fn client(&self) -> Client {
+        Client {
+            url: self.url.clone(),
+            further: vec![
+                "--proxy".to_owned(),
+                format!("http://127.0.0.1:{}", self.port),
+            ],
+            user: "--proxy-user",
+            refused: 22,
+        }
+    }
+}
+
+// cups
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn cups_sends_one_push() {
+    let scene = with_sample("cups");
+    let port = free_port();
+    let config = format!(
+        "Listen 127.0.0.1:{port}\nDefaultAuthType Basic\n<Location /admin/conf>\nAuthType Basic\nRequire valid-user\n</Location>\n"
+    );
+    scene.stage.write("/etc/cups/cupsd.conf", config, 0o640);
+    let _cupsd = Daemon::start("cupsd", &["-f"], port);
+    let client = Client {
+        url: format!("http://127.0.0.1:{port}/admin/conf/cupsd.conf"),
+        further: Vec::new(),
+        user: "--user",
+        refused: 22,
+    };
+    one_push(&scene, "cups", "user-name-typed", &client);
+    scene
+        .stage
+        .tried("cups", "in prompt mode: denied (user-name-typed)");
+
+    scene.simulator.clear_messages();
+    let first = client.start("bob", PASSWORD);
+    scene.wait_for_push();
+    scene.simulator.clear_messages();
+    let second = client.start("bob", PASSWORD);
+    scene.simulator.approve_latest().expect("a push is open");
+    entered(first);
+    scene.approve_push();
+    entered(second);
+    scene.stage.tried(
+        "cups",
+        "a second login during a push: it waits, then a push of its own",
+    );
+}
+
+// doas
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn doas_sends_nothing_to_onelogin_after_a_wrong_password() {
+    let scene = doas_scene();
+    let doas = doas_as(&scene, "alice", "a wrong one");
+    denied(doas);
+    assert_eq!(scene.simulator.connections(), 0);
+    scene
+        .stage
+        .tried("doas", "a wrong password: nothing is sent to OneLogin");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn doas_lets_in_with_a_password_and_a_code() {
+    let scene = doas_scene();
+    let mut doas = doas_as(&scene, "alice", PASSWORD);
+    doas.expect("OneLogin passcode: ");
+    doas.line("999999");
+    doas.expect("OneLogin passcode: ");
+    doas.line("123456");
+    became_root(doas);
+    scene.decision("accepted user=alice");
+    scene.stage.tried("doas", "a wrong code, then a right one");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn doas_denies_after_three_wrong_codes() {
+    let scene = doas_scene();
+    let mut doas = doas_as(&scene, "alice", PASSWORD);
+    for _ in 0..3 {
+        doas.expect("OneLogin passcode: ");
+        doas.line("999999");
+    }
+    denied(doas);
+    assert_eq!((scene.simulator.codes(), scene.denials()), (3, 1));
+    scene
+        .stage
+        .tried("doas", "three wrong codes: denied, not asked again");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn doas_waits_for_a_push() {
+    let scene = doas_scene();
+    let mut doas = doas_as(&scene, "dave", PASSWORD);
+    doas.expect("Passcode, or Enter for a push to Dave's phone: ");
+    doas.line("");
+    doas.expect("Push sent to Dave's phone. Approve it, then press Enter");
+    scene.approve_push();
+    doas.line("");
+    became_root(doas);
+    scene.stage.tried("doas", "a push, approved, then Enter");
+
+    scene.simulator.clear_messages();
+    let mut doas = doas_as(&scene, "dave", PASSWORD);
+    doas.expect("Passcode, or Enter for a push to Dave's phone: ");
+    doas.line("");
+    doas.expect("Push sent to Dave's phone. Approve it, then press Enter");
+    scene.deny_push();
+    doas.line("");
+    denied(doas);
+    assert_eq!((scene.simulator.activations(), scene.denials()), (2, 1));
+    scene.stage.tried("doas", "a push, denied: one push");
+}
+
+fn doas_scene() -> Scene {
+    let scene = Scene::new(&[]);
+    scene.stage.sample("doas", "doas");
+    let rules = "permit :alice\npermit :dave\n";
+    scene.stage.write("/etc/doas.conf", rules, 0o400);
+    scene
+}
+
+/// Up to the answer to the password prompt.
+fn doas_as(scene: &Scene, name: &str, password: &str) -> Pty {
+    let mut doas = scene.as_person(name, "doas", &["id", "-un"]);
+    doas.expect("assword: ");
+    doas.line(password);
+    doas
+}
+
+// What they share
+
+/// With the sample of this name, and the configuration that its comment shows.
+fn with_sample(service: &str) -> Scene {
+    let settings = settings(service);
+    let scene = Scene::new(&[&settings]);
+    scene.stage.sample(service, service);
+    for name in ["bob", "dave"] {
+        let _ = scene.person(name);
+    }
+    scene
+}
+
+/// What holds for every program that can show no prompt. All of it happens to one process of the program.
+fn one_push(scene: &Scene, service: &str, reason: &str, client: &Client) {
+    client.is_refused("dave", "a wrong one");
+    assert_eq!(scene.simulator.connections(), 0);
+    scene
+        .stage
+        .tried(service, "a wrong password: nothing is sent to OneLogin");
+
+    let login = client.start("dave", PASSWORD);
+    scene.deny_push();
+    client.refused(login);
+    scene.decision("reason=push-denied ");
+    // A client that tries again by itself.
+    for _ in 0..3 {
+        client.is_refused("dave", PASSWORD);
+    }
+    scene.decision("reason=push-denied-lately");
+    assert_eq!(scene.simulator.activations(), 1);
+    scene.stage.tried(
+        service,
+        "a push, denied: one push, and none for three more tries",
+    );
+
+    scene.simulator.clear_messages();
+    let login = client.start("bob", PASSWORD);
+    scene.approve_push();
+    entered(login);
+    scene.decision("accepted user=bob");
+    assert_eq!(scene.simulator.activations(), 2);
+    scene
+        .stage
+        .tried(service, "a push, approved, after another user was denied");
+
+    scene.stage.stack(service, OURS_ALONE);
+    client.is_refused("dave", PASSWORD);
+    scene.decision("reason=no-first-factor");
+    assert_eq!(scene.simulator.activations(), 2);
+    scene.stage.tried(
+        service,
+        "without a first factor: nothing is sent to OneLogin",
+    );
+
+    // As without [services.NAME].
+    scene.stage.sample(service, service);
+    scene.stage.config(&scene.simulator, &[]);
+    client.is_refused("dave", PASSWORD);
+    scene.decision(&format!("reason={reason}"));
+    assert_eq!(scene.simulator.activations(), 2);
+    scene.stage.config(&scene.simulator, &[&settings(service)]);
+}
+
+/// A second login while the push of the first one waits.
+fn at_the_same_time(scene: &Scene, client: &Client) {
+    let sent = scene.simulator.activations();
+    scene.simulator.clear_messages();
+    let first = client.start("bob", PASSWORD);
+    scene.wait_for_push();
+    client.is_refused("bob", PASSWORD);
+    scene.decision("reason=phone-busy");
+    scene.approve_push();
+    entered(first);
+    assert_eq!(scene.simulator.activations(), sent + 1);
+}
+
+/// The lines of configuration in the comment of a sample.
+fn settings(sample: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("pam.d/debian")
+        .join(sample);
+    let text =
+        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let lines: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("#     "))
+        .collect();
+    assert!(
+        !lines.is_empty(),
+        "{sample} does not say what the configuration needs"
+    );
+    lines.join("\n")
+}
+
+/// curl, as a user of a service.
+struct Client {
+    url: String,
+    further: Vec<String>,
+    /// The option that names user and password.
+    user: &'static str,
+    /// The status with which it ends where the user or the password is not right.
+    refused: i32,
+}
+
+impl Client {
+    fn start(&self, user: &str, password: &str) -> Child {
+        Command::new("curl")
+            .args([
+                "--silent",
+                "--show-error",
+                "--fail",
+                "--max-time",
+                "60",
+                self.user,
+            ])
+            .arg(format!("{user}:{password}"))
+            .args(&self.further)
+            .arg(&self.url)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("curl is installed")
+    }
+
+    fn refused(&self, login: Child) {
+        let output = login.wait_with_output().expect("curl ends");
+        assert_eq!(output.status.code(), Some(self.refused), "{output:?}");
+    }
+
+    fn is_refused(&self, user: &str, password: &str) {
+        self.refused(self.start(user, password));
+    }
+}
+
+/// The login succeeded.
+fn entered(login: Child) {
+    let output = login.wait_with_output().expect("curl ends");
+    assert!(output.status.success(), "{output:?}");
+}
+
+/// A program that serves a port, with all its processes.
+struct Daemon(Child);
+
+impl Daemon {
+    fn start(program: &str, arguments: &[&str], port: u16) -> Self {
+        let mut child = Command::new(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program}: {error}"));
+        let deadline = Instant::now() + LONG;
+        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            let ended = child.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "{program}: {ended:?}");
+            assert!(
+                Instant::now() < deadline,
+                "{program} does not listen at {port}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+        Self(child)
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if let Ok(group) = i32::try_from(self.0.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
+        let _ = self.0.wait();
+    }
+}
+
+const HELPER: &str = "/usr/lib/squid/basic_pam_auth";
