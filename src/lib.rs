@@ -16,7 +16,7 @@
 //! | [`state`] | private files: token, cache, addresses, what is remembered of a user, watched logins, offline codes | files, writing |
 //! | [`config::file`] | opens and checks the files that an administrator wrote | files, reading |
 //! | [`trust`] | whose files are trusted | files, reading |
-//! | [`log`] | the decision, remarks and debug lines, to syslog | /dev/log |
+//! | [`log`] | the decision, remarks and debug lines, to the log | /dev/log, the journal's socket |
 //! | [`clock`] | time | the clock |
 //! | [`host`] | what the system says of processes, users and groups | NSS, /proc, standard descriptors, signals |
 //! | [`pam`] | the PAM handle as values, the conversation as a prompt | libpam |

@@ -1,27 +1,37 @@
-//! One line a decision, to syslog's AUTHPRIV. A log that is full or stalled loses the line: it
-//! never holds up a login (rule R9).
+//! One line a decision, to syslog's AUTHPRIV. Where the journal reads /dev/log, the same line goes to the journal directly, with
+//! the values of the decision as fields. A log that is full or stalled loses the line: it never holds up a login (rule R9).
 
 use crate::offline::Used;
 use crate::reason::Reason;
-use crate::text::pair;
+use crate::text::{LOG_CHARS, clean, pair};
 use crate::verdict::{Level, Verdict};
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::Duration;
 use syslog::{LogFormat, Logger, LoggerBackend, Severity};
 
 /// The socket of the local log.
 const SOCKET: &str = "/dev/log";
 
-/// `LOG_AUTHPRIV` of syslog(3), shifted.
-const AUTHPRIV: u8 = 10 << 3;
+/// Where [`SOCKET`] leads if the journal reads it: `systemd-journald-dev-log.socket`.
+const READ_BY_JOURNAL: &str = "/run/systemd/journal/dev-log";
+
+/// The journal's socket for records with fields: <https://systemd.io/JOURNAL_NATIVE_PROTOCOL>.
+const JOURNAL: &str = "/run/systemd/journal/socket";
+
+/// `LOG_AUTHPRIV` of syslog(3), not shifted.
+const AUTHPRIV: u8 = 10;
+
+/// `MESSAGE_ID` of each decision in the journal; made by `journalctl --new-id128`, never to be changed.
+pub const DECISION_ID: &str = "1192c2d4d77c4937856ea661751e8808";
 
 /// How long a full log is waited for.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// The log of one login.
 pub struct Log {
-    logger: Option<Logger<LoggerBackend, Format>>,
+    way: Option<Way>,
     service: String,
     debug: bool,
 }
@@ -32,7 +42,7 @@ impl Log {
     pub fn open(service: &str) -> Self {
         let service = tag(service);
         Self {
-            logger: connect(&service),
+            way: Way::open(&service),
             service,
             debug: false,
         }
@@ -45,29 +55,31 @@ impl Log {
 
     /// Writes a line.
     pub fn line(&mut self, level: Level, text: &str) {
-        if level == Level::Debug && !self.debug {
-            return;
-        }
-        let text = format!("pam_onelogin({}:auth): {text}", self.service);
-        let sent = self.send(level, text.clone());
-        if sent.is_none() {
-            // The log may have been started anew while the user was typing. A line that cannot be
-            // delivered then is lost: there is no other place for it.
-            self.logger = connect(&self.service);
-            let _ = self.send(level, text);
+        if level != Level::Debug || self.debug {
+            self.write(level, text, Vec::new());
         }
     }
 
-    fn send(&mut self, level: Level, text: String) -> Option<()> {
-        let logger = self.logger.as_mut()?;
-        let result = match level {
-            Level::Error => logger.err(text),
-            Level::Warning => logger.warning(text),
-            Level::Notice => logger.notice(text),
-            Level::Info => logger.info(text),
-            Level::Debug => logger.debug(text),
+    /// Writes the line of a decision.
+    pub fn decision(&mut self, verdict: &Verdict, facts: &Facts<'_>) {
+        let text = decision(verdict, facts);
+        self.write(verdict.level, &text, fields(verdict, facts));
+    }
+
+    fn write(&mut self, level: Level, text: &str, fields: Vec<(&'static str, String)>) {
+        let Self { service, way, .. } = self;
+        let record = Record {
+            level,
+            program: service,
+            text: format!("pam_onelogin({service}:auth): {text}"),
+            fields,
         };
-        result.ok()
+        if way.as_mut().and_then(|way| way.send(&record)).is_none() {
+            // The log may have been started anew while the user was typing, or the journal does not take the record. A line
+            // that cannot be delivered then is lost: there is no other place for it.
+            *way = Way::syslog(service);
+            let _ = way.as_mut().and_then(|way| way.send(&record));
+        }
     }
 }
 
@@ -130,33 +142,111 @@ pub fn decision(verdict: &Verdict, facts: &Facts<'_>) -> String {
     format!("{line} requests={} ms={}", facts.requests, facts.ms)
 }
 
-fn connect(service: &str) -> Option<Logger<LoggerBackend, Format>> {
-    let socket = UnixDatagram::unbound().ok()?;
-    socket.set_write_timeout(Some(PATIENCE)).ok()?;
-    socket.connect(SOCKET).ok()?;
-    let format = Format {
-        program: service.to_owned(),
-        process: std::process::id(),
-    };
-    Some(Logger::new(LoggerBackend::Unix(socket), format))
+/// The fields of a decision in the journal. Absent values are left out, as in the line.
+#[must_use]
+pub fn fields(verdict: &Verdict, facts: &Facts<'_>) -> Vec<(&'static str, String)> {
+    let requests = facts.requests.to_string();
+    let fields = [
+        ("MESSAGE_ID", Some(DECISION_ID)),
+        ("ONELOGIN_EVENT", Some(verdict.event.word())),
+        ("ONELOGIN_REASON", verdict.reason.map(Reason::word)),
+        ("ONELOGIN_FACTOR", facts.factor),
+        ("ONELOGIN_USER", facts.user),
+        ("ONELOGIN_RHOST", facts.rhost),
+        ("ONELOGIN_REQUESTS", Some(&requests)),
+    ];
+    let fields = fields.into_iter().filter_map(|(name, value)| {
+        let value = clean(value?, LOG_CHARS);
+        (!value.is_empty()).then_some((name, value))
+    });
+    fields.collect()
 }
 
-/// The service's name, fit for the head of a record.
-fn tag(service: &str) -> String {
-    let tag: String = service
-        .chars()
-        .filter(|c| c.is_ascii_alphanumeric() || "._-@".contains(*c))
-        .take(32)
-        .collect();
-    if tag.is_empty() {
-        "unknown".to_owned()
-    } else {
-        tag
+/// A connection to the log.
+enum Way {
+    Journal(UnixDatagram),
+    Syslog(Logger<LoggerBackend, Format>),
+}
+
+impl Way {
+    /// To the daemon that reads /dev/log, whichever it is: a syslog daemon may read it although a journal runs.
+    fn open(service: &str) -> Option<Self> {
+        let to = std::fs::read_link(SOCKET);
+        let is_journal = to.is_ok_and(|to| to == Path::new(READ_BY_JOURNAL));
+        let journal = is_journal.then(|| connect(JOURNAL)).flatten();
+        journal.map(Self::Journal).or_else(|| Self::syslog(service))
+    }
+
+    fn syslog(service: &str) -> Option<Self> {
+        let format = Format {
+            program: service.to_owned(),
+            process: std::process::id(),
+        };
+        let socket = LoggerBackend::Unix(connect(SOCKET)?);
+        Some(Self::Syslog(Logger::new(socket, format)))
+    }
+
+    fn send(&mut self, record: &Record<'_>) -> Option<()> {
+        match self {
+            Self::Journal(socket) => {
+                let sent = socket.send(record.for_journal().as_bytes());
+                sent.ok().map(drop)
+            }
+            Self::Syslog(logger) => {
+                let text = record.text.clone();
+                let sent = match record.level {
+                    Level::Error => logger.err(text),
+                    Level::Warning => logger.warning(text),
+                    Level::Notice => logger.notice(text),
+                    Level::Info => logger.info(text),
+                    Level::Debug => logger.debug(text),
+                };
+                sent.ok()
+            }
+        }
     }
 }
 
-/// A record without a time: the log daemon knows it, and finding out the local one would read the
-/// environment (`TZ`, `TZDIR`), which in sudo is the caller's (rule R3).
+fn connect(path: &str) -> Option<UnixDatagram> {
+    let socket = UnixDatagram::unbound().ok()?;
+    socket.set_write_timeout(Some(PATIENCE)).ok()?;
+    socket.connect(path).ok()?;
+    Some(socket)
+}
+
+/// A line for the log.
+struct Record<'a> {
+    level: Level,
+    program: &'a str,
+    text: String,
+    fields: Vec<(&'static str, String)>,
+}
+
+impl Record<'_> {
+    /// The journal gives the fields `SYSLOG_…` and `PRIORITY` to syslog daemons.
+    fn for_journal(&self) -> String {
+        let mut record = String::new();
+        let mut add = |name: &str, value: &str| {
+            record.push_str(name);
+            record.push('=');
+            // A line end would begin another field.
+            record.push_str(&value.replace('\n', " "));
+            record.push('\n');
+        };
+        add("MESSAGE", &self.text);
+        add("PRIORITY", &severity(self.level).to_string());
+        add("SYSLOG_FACILITY", &AUTHPRIV.to_string());
+        add("SYSLOG_IDENTIFIER", self.program);
+        add("SYSLOG_PID", &std::process::id().to_string());
+        for (name, value) in &self.fields {
+            add(name, value);
+        }
+        record
+    }
+}
+
+/// A record of syslog without a time: the log daemon knows it, and finding out the local one would read the environment (`TZ`,
+/// `TZDIR`), which in sudo is the caller's (rule R3).
 struct Format {
     program: String,
     process: u32,
@@ -179,9 +269,34 @@ impl LogFormat<String> for Format {
             Severity::LOG_INFO => 6,
             Severity::LOG_DEBUG => 7,
         };
-        let priority = AUTHPRIV + severity;
+        let priority = (AUTHPRIV << 3) + severity;
         let Self { program, process } = self;
         write!(out, "<{priority}>{program}[{process}]: {text}").map_err(syslog::Error::Write)
+    }
+}
+
+/// The severities of syslog(3).
+fn severity(level: Level) -> u8 {
+    match level {
+        Level::Error => 3,
+        Level::Warning => 4,
+        Level::Notice => 5,
+        Level::Info => 6,
+        Level::Debug => 7,
+    }
+}
+
+/// The service's name, fit for the head of a record.
+fn tag(service: &str) -> String {
+    let tag: String = service
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || "._-@".contains(*c))
+        .take(32)
+        .collect();
+    if tag.is_empty() {
+        "unknown".to_owned()
+    } else {
+        tag
     }
 }
 
@@ -242,6 +357,46 @@ mod tests {
             let expected = format!("denied reason=no-connection detail={shown} requests=0 ms=0");
             assert_eq!(line, expected);
         }
+    }
+
+    #[test]
+    fn r10_no_value_can_forge_a_field_in_the_journal() {
+        let verdict = Verdict {
+            code: PamResultCode::PAM_ABORT,
+            level: Level::Notice,
+            event: Event::Denied,
+            reason: Some(Reason::WrongCode),
+            detail: None,
+            words: None,
+        };
+        let facts = Facts {
+            user: Some("alice\nONELOGIN_EVENT=accepted"),
+            rhost: Some("\n\0"),
+            ..Facts::default()
+        };
+        let record = Record {
+            level: verdict.level,
+            program: "sshd",
+            text: "a\nMESSAGE=b".to_owned(),
+            fields: fields(&verdict, &facts),
+        };
+        let id = format!("MESSAGE_ID={DECISION_ID}");
+        let process = format!("SYSLOG_PID={}", std::process::id());
+        let fields = [
+            "MESSAGE=a MESSAGE=b",
+            "PRIORITY=5",
+            "SYSLOG_FACILITY=10",
+            "SYSLOG_IDENTIFIER=sshd",
+            &process,
+            &id,
+            "ONELOGIN_EVENT=denied",
+            "ONELOGIN_REASON=wrong-code",
+            "ONELOGIN_USER=alice ONELOGIN_EVENT=accepted",
+            "ONELOGIN_REQUESTS=0",
+        ];
+        let record = record.for_journal();
+        assert_eq!(record.lines().collect::<Vec<_>>(), fields);
+        assert!(record.ends_with('\n'));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::config::Ask;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{StandardDescriptors, uids};
 use crate::host_login::{Decision, HostLogin, interrupt};
-use crate::log::{self, Facts, Log};
+use crate::log::{Facts, Log};
 use crate::login::{Clock as _, Denial, Fault, Outcome};
 use crate::onelogin::http::{Http, RequestTrace};
 use crate::pam::{Conversation, is_still_the_user, request, service, sys, tell_error};
@@ -128,7 +128,7 @@ fn conclude(
     facts: &Facts<'_>,
 ) -> PamResultCode {
     let verdict = verdict::of(&decision.report.outcome, decision.here);
-    log.line(verdict.level, &log::decision(&verdict, facts));
+    log.decision(&verdict, facts);
     if let Some(words) = verdict.words.filter(|_| !decision.is_mute) {
         tell_error(handle, words);
     }

@@ -10,10 +10,13 @@ use pam_onelogin::args::{Args, DEFAULT_CONFIG};
 use pam_onelogin::config::{self, Config, SecretSource};
 use pam_onelogin::factor::{Activations, CODE_PROMPT, Device, Factor, Menu};
 use pam_onelogin::id::DeviceId;
+use pam_onelogin::log::{self, Facts};
+use pam_onelogin::login::{Denial, Outcome};
 use pam_onelogin::onelogin::calls;
 use pam_onelogin::onelogin::token::TOKEN_PATH;
 use pam_onelogin::outage::{Miss, NotSafe, Weight};
-use pam_onelogin::verdict::Event;
+use pam_onelogin::reason::Reason;
+use pam_onelogin::verdict::{self, Circumstances, Event};
 use sources::{before_tests, between, codes, is_word, pam_words, root};
 
 const API: &str = include_str!("../docs/api.md");
@@ -27,11 +30,13 @@ const OPERATIONS: &str = include_str!("../docs/operations.md");
 const OUTAGE: &str = include_str!("../docs/outage.md");
 const RULES: &str = include_str!("../docs/rules.md");
 const SETUP: &str = include_str!("../docs/onelogin-setup.md");
+const SIEM: &str = include_str!("../docs/siem.md");
 const STACKS: &str = include_str!("../docs/stacks.md");
 const TESTING: &str = include_str!("../docs/testing.md");
 const USERS: &str = include_str!("../docs/users.md");
 
 const ATTEMPT_SOURCE: &str = include_str!("../src/host_login.rs");
+const OFFLINE_SOURCE: &str = include_str!("../src/login/offline_code.rs");
 const LOGIN_SOURCE: &str = include_str!("../src/login/requests.rs");
 const ENROL_SOURCE: &str = include_str!("../src/login/enrol.rs");
 const CALLS_SOURCE: [&str; 4] = [
@@ -101,6 +106,90 @@ fn the_words_for_factors_in_the_log_are_in_the_documents() {
             assert!(log.contains(&format!("`{word}`")), "{word}");
         }
     }
+}
+
+#[test]
+fn the_page_for_a_siem_has_the_fields_events_and_reasons_of_the_code_and_no_others() {
+    let here = Circumstances {
+        in_ssh: true,
+        proven: true,
+    };
+    let verdict = verdict::of(&Outcome::Denied(Denial::Code), here);
+    let facts = Facts {
+        user: Some("alice"),
+        factor: Some("totp"),
+        rhost: Some("192.0.2.1"),
+        ..Facts::default()
+    };
+    let fields = log::fields(&verdict, &facts);
+    let id = ("MESSAGE_ID", log::DECISION_ID.to_owned());
+    assert!(fields.contains(&id), "{fields:?}");
+    let fields: BTreeSet<&str> = fields.iter().map(|(name, _)| *name).collect();
+    let table = between(SIEM, "| field |", "\n\n");
+    let told: BTreeSet<&str> = first_cells(table).collect();
+    let ours = |name: &&str| name.starts_with("ONELOGIN_") || *name == "MESSAGE_ID";
+    assert_eq!(
+        told.into_iter().filter(ours).collect::<BTreeSet<_>>(),
+        fields
+    );
+    let named: BTreeSet<&str> = SIEM
+        .split(|c: char| !c.is_ascii_uppercase() && c != '_')
+        .filter(|word| {
+            word.strip_prefix("ONELOGIN_")
+                .is_some_and(|rest| !rest.is_empty())
+        })
+        .collect();
+    assert!(named.is_subset(&fields), "{named:?}");
+    for row in [table, between(SIEM, "    journalctl MESSAGE_ID=", "\n")] {
+        assert!(row.contains(log::DECISION_ID), "{row}");
+    }
+
+    let events: BTreeSet<&str> = Event::all().map(Event::word).collect();
+    let outcomes = between(SIEM, "| `ONELOGIN_EVENT` | `event.outcome` |", "\n\n");
+    assert_eq!(first_cells(outcomes).collect::<BTreeSet<_>>(), events);
+
+    let reasons: BTreeSet<&str> = Reason::all().map(Reason::word).collect();
+    let factors: BTreeSet<&str> = Factor::all()
+        .flat_map(|factor| [factor.word(), factor.code_word()])
+        .chain([between(OFFLINE_SOURCE, "const FACTOR: &str = \"", "\"")])
+        .collect();
+    let mut in_rules = 0;
+    let mut key = "";
+    for line in SIEM.split("```yaml\n").skip(1).flat_map(|rule| {
+        let (rule, _) = rule.split_once("```").unwrap();
+        rule.lines()
+    }) {
+        let line = line.trim();
+        let value = match line.strip_prefix("- ") {
+            Some(value) => value,
+            None => match line.split_once(':') {
+                Some((name, value)) => {
+                    key = name;
+                    value.trim()
+                }
+                None => continue,
+            },
+        };
+        let known = match key {
+            "ONELOGIN_EVENT" => &events,
+            "ONELOGIN_REASON" => &reasons,
+            "ONELOGIN_FACTOR" => &factors,
+            _ => continue,
+        };
+        if !value.is_empty() {
+            assert!(known.contains(value), "{key}: {value}");
+            in_rules += 1;
+        }
+    }
+    assert_eq!(in_rules, 10, "values in the rules");
+}
+
+/// What stands in backticks at the begin of the rows of a table.
+fn first_cells(table: &str) -> impl Iterator<Item = &str> {
+    table
+        .lines()
+        .filter_map(|row| row.strip_prefix("| `")?.split_once('`'))
+        .map(|(cell, _)| cell)
 }
 
 // Outages

@@ -6,17 +6,24 @@ mod days;
 mod scene;
 mod tool;
 
-use std::io::ErrorKind;
+use std::fs;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command};
 use std::thread;
 use std::time::Duration;
 
 use days::{changed_in, day_in};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 use onelogin_simulator::{Action, Fault, Match, Simulator};
+use pam_host::Log;
 use pam_host::pty::Signal;
 use pam_host::root::{PASSWORD, Sshd, sshd_settings};
+use pam_onelogin::log::DECISION_ID;
 use scene::{
     HIDES_OUR_CODE, KEYBOARD_ONLY, LONG, OURS_ALONE, Scene, UNPROVEN, became_root, denied, entered,
     password, refused,
@@ -330,6 +337,103 @@ fn sudo_asks_for_the_password_and_then_for_a_code() {
         "{decision}"
     );
     scene.stage.tried("sudo", "the password, then a code");
+}
+
+/// The journal's daemon, and /dev/log as a link to its socket. Both are gone before the log of the stage ends.
+struct Journald(Child);
+
+impl Drop for Journald {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        let _ = fs::remove_file("/dev/log");
+    }
+}
+
+/// The daemon of systemd's journal runs without the rest of systemd, and makes its sockets itself.
+#[test]
+#[ignore = "needs root: run by make test"]
+fn the_journal_has_one_decision_of_sudo_with_its_fields_and_syslog_gets_the_same_line() {
+    const JOURNALD: &str = "/usr/lib/systemd/systemd-journald";
+    if !Path::new(JOURNALD).exists() {
+        // Past the capture of the test harness, which would hide it.
+        let _ = writeln!(
+            std::io::stderr(),
+            "SKIPPED: there is no systemd-journald here"
+        );
+        return;
+    }
+    let scene = Scene::sudo(&[]);
+    fs::create_dir_all("/run/systemd/journal").unwrap();
+    fs::create_dir_all("/run/systemd/journald.conf.d").unwrap();
+    let settings = "[Journal]\nStorage=volatile\nForwardToSyslog=yes\nReadKMsg=no\nAudit=no\n";
+    fs::write("/run/systemd/journald.conf.d/test.conf", settings).unwrap();
+    let syslog = Log::bind(Path::new("/run/systemd/journal/syslog")).unwrap();
+    let started = UnixDatagram::bind("/run/systemd/started").unwrap();
+    started.set_read_timeout(Some(LONG)).unwrap();
+    let mut command = Command::new(JOURNALD);
+    command.env("NOTIFY_SOCKET", "/run/systemd/started");
+    let mut journald = Journald(command.spawn().unwrap());
+    let mut buffer = [0; 4096];
+    loop {
+        let length = started.recv(&mut buffer).unwrap();
+        if buffer[..length].starts_with(b"READY=1") {
+            break;
+        }
+    }
+    fs::remove_file("/dev/log").unwrap();
+    symlink("/run/systemd/journal/dev-log", "/dev/log").unwrap();
+
+    let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
+    password(&mut sudo);
+    sudo.expect("OneLogin passcode: ");
+    sudo.line("123456");
+    became_root(sudo);
+    // It stores what it has received before it ends.
+    let id = Pid::from_raw(journald.0.id().try_into().unwrap());
+    kill(id, Signal::SIGTERM).unwrap();
+    assert!(journald.0.wait().unwrap().success());
+
+    let shown = Command::new("journalctl")
+        .args(["--directory=/run/log/journal", "--output=json", "--quiet"])
+        .args(["--no-pager", "SYSLOG_IDENTIFIER=sudo", "SYSLOG_FACILITY=10"])
+        .output()
+        .unwrap();
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    let ours: Vec<serde_json::Value> = shown
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|entry: &serde_json::Value| {
+            let message = entry["MESSAGE"].as_str().unwrap_or_default();
+            message.starts_with("pam_onelogin(sudo:auth): ")
+        })
+        .collect();
+    assert_eq!(ours.len(), 1, "{shown}");
+    let fields = [
+        ("_TRANSPORT", "journal"),
+        ("PRIORITY", "6"),
+        ("MESSAGE_ID", DECISION_ID),
+        ("ONELOGIN_EVENT", "accepted"),
+        ("ONELOGIN_FACTOR", "totp"),
+        ("ONELOGIN_USER", "alice"),
+    ];
+    for (name, value) in fields {
+        assert_eq!(ours[0][name], value, "{name}");
+    }
+    assert_eq!(ours[0]["SYSLOG_PID"], ours[0]["_PID"]);
+
+    let line = ours[0]["MESSAGE"].as_str().unwrap();
+    let process = ours[0]["_PID"].as_str().unwrap();
+    let forwarded = syslog.finish();
+    let forwarded: Vec<_> = forwarded
+        .iter()
+        .filter(|forwarded| forwarded.contains("pam_onelogin("))
+        .collect();
+    assert_eq!(forwarded.len(), 1, "{forwarded:#?}");
+    // Between them is the time, which the journal writes.
+    assert!(forwarded[0].starts_with("<86>"), "{forwarded:?}");
+    let end = format!(" sudo[{process}]: {line}");
+    assert!(forwarded[0].ends_with(&end), "{forwarded:?}");
 }
 
 #[test]

@@ -8,8 +8,12 @@ use onelogin_simulator::{
     Action, DEFAULT_CLIENT_ID, Dialect, Fault, Match, Page, PushBehaviour, User,
 };
 use pam_host::{Answer, Call, Code, Outcome, Style, Texts};
+use pam_onelogin::log::DECISION_ID;
+use std::collections::BTreeMap;
 use std::fs::Permissions;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 use world::{
     DIALECTS, FRESH_CODES, ID, NAME, PUSH_CODE, PUSH_CODE_2, TOTP_CODE, World, assert_accepted,
@@ -1287,6 +1291,67 @@ fn r09_a_log_that_is_stalled_or_absent_holds_up_no_login() {
         &world.ssh().answers(["1"; 3]).stalled_log().run(),
         "stalled log",
     );
+}
+
+#[test]
+fn the_journal_gets_the_line_of_a_decision_once_with_its_values_as_fields() {
+    let world = World::with_totp();
+    let socket = world.place.path().join("journal");
+    let journal = UnixDatagram::bind(&socket).unwrap();
+    journal.set_nonblocking(true).unwrap();
+    for (code, level, event, reason) in [
+        (TOTP_CODE, "6", "accepted", None),
+        ("111111", "5", "denied", Some("wrong-code")),
+    ] {
+        let outcome = world.ssh().answers([code; 3]).journal(&socket).run();
+        assert_eq!(outcome.log, [""; 0], "the same line at syslog");
+        // The process is over, so what it has sent is here.
+        let mut buffer = vec![0; 1 << 16];
+        let length = journal.recv(&mut buffer).unwrap();
+        assert_eq!(
+            journal.recv(&mut [0]).unwrap_err().kind(),
+            ErrorKind::WouldBlock
+        );
+        let record = std::str::from_utf8(&buffer[..length]).unwrap();
+        let fields: BTreeMap<_, _> = record
+            .lines()
+            .map(|line| line.split_once('=').unwrap())
+            .collect();
+        assert_eq!(fields.len(), record.lines().count(), "a field twice");
+        for (name, value) in [
+            ("PRIORITY", Some(level)),
+            ("SYSLOG_FACILITY", Some("10")),
+            ("SYSLOG_IDENTIFIER", Some("sshd")),
+            ("MESSAGE_ID", Some(DECISION_ID)),
+            ("ONELOGIN_EVENT", Some(event)),
+            ("ONELOGIN_REASON", reason),
+            ("ONELOGIN_FACTOR", Some("totp")),
+            ("ONELOGIN_USER", Some(NAME)),
+            ("ONELOGIN_RHOST", Some("127.0.0.1")),
+        ] {
+            assert_eq!(fields.get(name).copied(), value, "{name}: {record}");
+        }
+        let line = format!("pam_onelogin(sshd:auth): {event} user={NAME} ");
+        assert!(fields["MESSAGE"].starts_with(&line), "{record}");
+        let requests = format!(" requests={} ms=", fields["ONELOGIN_REQUESTS"]);
+        assert!(fields["MESSAGE"].contains(&requests), "{record}");
+        assert!(fields["SYSLOG_PID"].parse::<u32>().is_ok(), "{record}");
+    }
+}
+
+#[test]
+fn a_journal_that_is_missing_full_or_refuses_leaves_the_line_to_syslog() {
+    let world = World::with_totp();
+    let socket = |name: &str| world.place.path().join(name);
+    drop(UnixDatagram::bind(socket("refuses")).unwrap());
+    let _full = pam_host::case::stalled(&socket("full"));
+    for name in ["missing", "refuses", "full"] {
+        let case = world.ssh().answer(fresh_code());
+        let outcome = case.journal(&socket(name)).run();
+        assert_accepted(&outcome);
+        assert_eq!(outcome.log.len(), 1, "{name}: {:?}", outcome.log);
+        assert!(outcome.log[0].starts_with("<86>sshd["), "{name}");
+    }
 }
 
 #[test]

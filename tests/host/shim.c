@@ -4,6 +4,8 @@
  * contains PAM_HOST_MODULE (pam_onelogin by default); all other callers get the real function, unseen.
  *
  *   PAM_HOST_LOG         where connect("/dev/log") goes
+ *   PAM_HOST_JOURNAL     /dev/log leads to the journal, and this is where a connection to the journal's socket goes. Without it
+ *                        /dev/log is no link, whatever this machine has
  *   PAM_HOST_FAIL_AT     the number, from 1, of the call of the module that something happens to
  *   PAM_HOST_FAIL_HOW    what: `once` (it fails, the default), `on` (it and all after it fail), `stop` (SIGSTOP before
  *                        it), `kill` (SIGKILL before it), `back` (before it the clock of the day goes back a day),
@@ -52,6 +54,7 @@ static size_t used;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static char log_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+static char journal_path[sizeof log_path];
 static char module_name[64] = "pam_onelogin";
 static unsigned long calls, fail_at;
 static int fail_errno = EIO;
@@ -67,6 +70,8 @@ __attribute__((constructor)) static void read_settings(void)
     real_getenv = (char *(*)(const char *))dlsym(RTLD_NEXT, "getenv");
     if ((text = real_getenv("PAM_HOST_LOG")) != NULL)
         snprintf(log_path, sizeof log_path, "%s", text);
+    if ((text = real_getenv("PAM_HOST_JOURNAL")) != NULL)
+        snprintf(journal_path, sizeof journal_path, "%s", text);
     if ((text = real_getenv("PAM_HOST_MODULE")) != NULL)
         snprintf(module_name, sizeof module_name, "%s", text);
     if ((text = real_getenv("PAM_HOST_NAMES")) != NULL)
@@ -279,7 +284,27 @@ WRAP(int, -1, chmod, (const char *path, mode_t mode), (path, mode), const char *
 WRAP(ssize_t, -1, getdents64, (int fd, void *to, size_t size), (fd, to, size), int, void *, size_t)
 WRAP(int, -1, statfs64, (const char *path, struct statfs64 *to), (path, to), const char *, struct statfs64 *)
 WRAP(int, -1, faccessat, (int folder, const char *path, int mode, int flags), (folder, path, mode, flags), int, const char *, int, int)
-WRAP(ssize_t, -1, readlink, (const char *path, char *to, size_t size), (path, to, size), const char *, char *, size_t)
+
+ssize_t readlink(const char *restrict path, char *restrict to, size_t size)
+{
+    REAL(ssize_t, readlink, const char *, char *, size_t);
+    static const char target[] = "/run/systemd/journal/dev-log";
+    size_t length = sizeof target - 1;
+
+    if (fails("readlink", CALLER))
+        return -1;
+    if (!in_module(CALLER) || strcmp(path, "/dev/log") != 0)
+        return real(path, to, size);
+    if (journal_path[0] == '\0') {
+        errno = EINVAL;
+        return -1;
+    }
+    if (length > size)
+        length = size;
+    memcpy(to, target, length);
+    return (ssize_t)length;
+}
+
 WRAP(char *, NULL, realpath, (const char *path, char *to), (path, to), const char *, char *)
 WRAP(DIR *, NULL, opendir, (const char *path), (path), const char *)
 WRAP(struct dirent64 *, NULL, readdir64, (DIR *folder), (folder), DIR *)
@@ -364,6 +389,10 @@ int connect(int fd, __CONST_SOCKADDR_ARG address, socklen_t length)
         memcpy(&other, to, length < sizeof other ? length : sizeof other - 1);
         if (strcmp(other.sun_path, "/dev/log") == 0) {
             memcpy(other.sun_path, log_path, sizeof log_path);
+            return real(fd, (const struct sockaddr *)&other, sizeof other);
+        }
+        if (strcmp(other.sun_path, "/run/systemd/journal/socket") == 0) {
+            memcpy(other.sun_path, journal_path, sizeof journal_path);
             return real(fd, (const struct sockaddr *)&other, sizeof other);
         }
     }

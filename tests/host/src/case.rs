@@ -355,6 +355,11 @@ impl Case {
         self
     }
 
+    /// /dev/log leads to the journal, whose socket for records with fields is here, if it is there.
+    pub fn journal(self, socket: &Path) -> Self {
+        self.env("PAM_HOST_JOURNAL", socket)
+    }
+
     /// How long the process may take in all before it is killed and the test fails.
     pub fn watchdog(mut self, longest: Duration) -> Self {
         self.longest = longest;
@@ -502,7 +507,10 @@ enum Logging {
 }
 
 /// A log socket whose queue is full.
-fn stalled(path: &std::path::Path) -> std::os::unix::net::UnixDatagram {
+///
+/// # Panics
+/// When it cannot be bound.
+pub fn stalled(path: &std::path::Path) -> std::os::unix::net::UnixDatagram {
     use std::os::unix::net::UnixDatagram;
     let socket = UnixDatagram::bind(path).expect("a log socket can be bound");
     set_mode(path, 0o666);
