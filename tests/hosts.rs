@@ -386,7 +386,7 @@ fn the_journal_has_one_decision_of_sudo_with_its_fields_and_syslog_gets_the_same
 
     let mut sudo = scene.sudo_as("alice", &["id", "-un"]);
     password(&mut sudo);
-    sudo.expect("OneLogin passcode: ");
+    sudo.expect("Verification code (OneLogin): ");
     sudo.line("123456");
     became_root(sudo);
     // It stores what it has received before it ends.

@@ -270,9 +270,9 @@ fn doas_sends_nothing_to_onelogin_after_a_wrong_password() {
 fn doas_lets_in_with_a_password_and_a_code() {
     let scene = doas_scene();
     let mut doas = doas_as(&scene, "alice", PASSWORD);
-    doas.expect("OneLogin passcode: ");
+    doas.expect("Verification code (OneLogin): ");
     doas.line("999999");
-    doas.expect("OneLogin passcode: ");
+    doas.expect("Verification code (OneLogin): ");
     doas.line("123456");
     became_root(doas);
     scene.decision("accepted user=alice");
@@ -285,7 +285,7 @@ fn doas_denies_after_three_wrong_codes() {
     let scene = doas_scene();
     let mut doas = doas_as(&scene, "alice", PASSWORD);
     for _ in 0..3 {
-        doas.expect("OneLogin passcode: ");
+        doas.expect("Verification code (OneLogin): ");
         doas.line("999999");
     }
     denied(doas);
@@ -300,7 +300,7 @@ fn doas_denies_after_three_wrong_codes() {
 fn doas_waits_for_a_push() {
     let scene = doas_scene();
     let mut doas = doas_as(&scene, "dave", PASSWORD);
-    doas.expect("Passcode, or Enter for a push to Dave's phone: ");
+    doas.expect("Verification code, or Enter for a push to Dave's phone: ");
     doas.line("");
     doas.expect("Push sent to Dave's phone. Approve it, then press Enter");
     scene.approve_push();
@@ -310,7 +310,7 @@ fn doas_waits_for_a_push() {
 
     scene.simulator.clear_messages();
     let mut doas = doas_as(&scene, "dave", PASSWORD);
-    doas.expect("Passcode, or Enter for a push to Dave's phone: ");
+    doas.expect("Verification code, or Enter for a push to Dave's phone: ");
     doas.line("");
     doas.expect("Push sent to Dave's phone. Approve it, then press Enter");
     scene.deny_push();
