@@ -407,7 +407,7 @@ fn at_the_same_time(scene: &Scene, client: &Client) {
     let first = client.start("bob", PASSWORD);
     scene.wait_for_push();
     client.is_refused("bob", PASSWORD);
-    scene.decision("reason=phone-busy");
+    scene.decision("reason=push-paused");
     scene.approve_push();
     entered(first);
     assert_eq!(scene.simulator.activations(), sent + 1);
