@@ -5,7 +5,10 @@ use crate::offline::Used;
 use crate::reason::Reason;
 use crate::text::{LOG_CHARS, clean, pair};
 use crate::verdict::{Level, Verdict};
-use std::io::Write;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, UCred, sendmsg};
+use rustix::process::{getegid, geteuid, getpid};
+use std::io::{IoSlice, Write};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::Duration;
@@ -189,8 +192,7 @@ impl Way {
     fn send(&mut self, record: &Record<'_>) -> Option<()> {
         match self {
             Self::Journal(socket) => {
-                let sent = socket.send(record.for_journal().as_bytes());
-                sent.ok().map(drop)
+                send_as_effective_user(socket, record.for_journal().as_bytes())
             }
             Self::Syslog(logger) => {
                 let text = record.text.clone();
@@ -212,6 +214,22 @@ fn connect(path: &str) -> Option<UnixDatagram> {
     socket.set_write_timeout(Some(PATIENCE)).ok()?;
     socket.connect(path).ok()?;
     Some(socket)
+}
+
+/// The journal notes who sent a record (`_UID`). In sudo the real user is the caller, who could send such a record without sudo;
+/// the effective one is root.
+fn send_as_effective_user(socket: &UnixDatagram, record: &[u8]) -> Option<()> {
+    let sender = UCred {
+        pid: getpid(),
+        uid: geteuid(),
+        gid: getegid(),
+    };
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    control.push(SendAncillaryMessage::ScmCredentials(sender));
+    let record = [IoSlice::new(record)];
+    let sent = sendmsg(socket, &record, &mut control, SendFlags::empty());
+    sent.ok().map(drop)
 }
 
 /// A line for the log.

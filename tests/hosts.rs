@@ -411,6 +411,8 @@ fn the_journal_has_one_decision_of_sudo_with_its_fields_and_syslog_gets_the_same
     assert_eq!(ours.len(), 1, "{shown}");
     let fields = [
         ("_TRANSPORT", "journal"),
+        // The caller of sudo cannot send such a record.
+        ("_UID", "0"),
         ("PRIORITY", "6"),
         ("MESSAGE_ID", DECISION_ID),
         ("ONELOGIN_EVENT", "accepted"),
