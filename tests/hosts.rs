@@ -364,6 +364,14 @@ fn the_journal_has_one_decision_of_sudo_with_its_fields_and_syslog_gets_the_same
         return;
     }
     let scene = Scene::sudo(&[]);
+    // journald looks up its own group there. The mount is that of this test's namespace.
+    let groups = Path::new("/sys/fs/cgroup");
+    if !groups.exists() {
+        fs::create_dir_all(groups).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "cgroup2", "none"]).arg(groups);
+        assert!(mount.status().unwrap().success());
+    }
     fs::create_dir_all("/run/systemd/journal").unwrap();
     fs::create_dir_all("/run/systemd/journald.conf.d").unwrap();
     let settings = "[Journal]\nStorage=volatile\nForwardToSyslog=yes\nReadKMsg=no\nAudit=no\n";
