@@ -18,12 +18,11 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             findings.push(unprivileged(stack));
         } else if hides_prompts(&stack.name) && !subject.is_mute(&stack.name) {
             findings.push(no_prompt(subject, stack));
+        } else if let Some(settings) = &subject.settings {
+            findings.extend(long_push(subject, stack, settings));
         }
         if stack.name == PROFTPD {
             findings.extend(goes_past(subject));
-        }
-        if let Some(settings) = &subject.settings {
-            findings.extend(long_push(subject, stack, settings));
         }
     }
     let tables = subject
@@ -48,8 +47,8 @@ fn no_prompt(subject: &Subject<'_>, stack: &NamedStack) -> Finding {
              login",
         )
         .advice(format!(
-            "in {}, write [services.{name}] and, on the next line, ask = \"push\": then each login sends \
-             a push; see docs/services.md. Or, for logins without a second factor, write \"auth requisite \
+            "in {}, let the table [services.{name}] have ask = \"push\": then each login sends a push; see \
+             docs/services.md. Or, for logins without a second factor, write \"auth requisite \
              pam_unix.so\" in /etc/pam.d/{name} in place of its auth lines and of lines that include auth \
              lines",
             subject.config.display()
@@ -113,7 +112,7 @@ fn long_push(subject: &Subject<'_>, stack: &NamedStack, settings: &Config) -> Op
             .of(place(stack))
             .why("this program serves its users one after another")
             .advice(format!(
-                "in {}, write push_wait = {} below [services.{name}], or let factors have codes only",
+                "in {}, let the table [services.{name}] have push_wait = {}",
                 subject.config.display(),
                 TURN.as_secs()
             ))

@@ -66,7 +66,9 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 "; write it in this file, or in one that sshd reads earlier: the first value counts",
             );
         }
-        if let Some(first) = sshd.first_match(&place.path) {
+        // What is wrong in one block is written in that block.
+        let first = sshd.first_match(&place.path);
+        if let Some(first) = first.filter(|_| !advice.contains("block")) {
             let _ = write!(advice, "; write it above the first Match line ({first})");
         }
     }
