@@ -493,20 +493,30 @@ mod tests {
         assert_eq!(named(None), None);
     }
 
+    /// The origin of a login in a process with this real user, and the rights of root.
+    fn came_from(
+        connection: Option<&str>,
+        rhost: Option<&str>,
+        real: u32,
+        is_mute: bool,
+    ) -> Option<String> {
+        let request = Request {
+            ssh_connection: connection.map(str::to_owned),
+            rhost: rhost.map(str::to_owned),
+            ..Request::default()
+        };
+        let uids = Uids {
+            real,
+            effective: 0,
+            saved: 0,
+        };
+        origin(&request, uids, is_mute)
+    }
+
     #[test]
     fn r22_an_origin_is_what_a_client_cannot_choose_at_will() {
         let of = |connection: Option<&str>, rhost: Option<&str>, real| {
-            let request = Request {
-                ssh_connection: connection.map(str::to_owned),
-                rhost: rhost.map(str::to_owned),
-                ..Request::default()
-            };
-            let uids = Uids {
-                real,
-                effective: 0,
-                saved: 0,
-            };
-            origin(&request, uids, false)
+            came_from(connection, rhost, real, false)
         };
         let ssh = |address: &str| of(Some(&format!("{address} 5 192.0.2.1 22")), None, 0);
         assert_eq!(ssh("192.0.2.7").as_deref(), Some("ssh 192.0.2.7/32"));
@@ -524,21 +534,8 @@ mod tests {
 
     #[test]
     fn r22_what_all_clients_of_a_host_share_is_the_origin_of_none() {
-        let of = |rhost: Option<&str>, real| {
-            let request = Request {
-                service: "squid".to_owned(),
-                user: Some("alice".to_owned()),
-                rhost: rhost.map(str::to_owned),
-                ..Request::default()
-            };
-            let uids = Uids {
-                real,
-                effective: 0,
-                saved: 0,
-            };
-            origin(&request, uids, true)
-        };
-        // squid's setuid helper: the caller is the account of the proxy, whoever logs in.
+        let of = |rhost: Option<&str>, real| came_from(None, rhost, real, true);
+        // squid's setuid helper: the real user is the account of the proxy, for the logins of all users.
         assert_eq!(of(None, 13), None);
         // A web mail program on this host.
         assert_eq!(of(Some("127.0.0.1"), 0), None);

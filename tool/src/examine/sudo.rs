@@ -293,13 +293,13 @@ fn elsewhere(machine: &TargetSystem, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The users that sudo remembers.
 /// Whether sshd asks OneLogin, and sudo, which this host has, does not.
 pub(crate) fn is_left_out(machine: &TargetSystem) -> bool {
     let sudo = read(machine, "sudo").filter(|sudo| sudo.service.path.is_some());
     asks(machine, "sshd") && sudo.is_some_and(|sudo| !sudo.asks())
 }
 
+/// The users that sudo remembers.
 const RECENT: &str = "users who have authenticated in sudo a short time ago";
 
 /// The file that lists the sources of names and rules.
