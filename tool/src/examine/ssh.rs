@@ -53,7 +53,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
     let known = findings.len();
     let global = sshd.global();
-    ways_in(subject, &global, &stack, findings);
+    for_all(subject, &global, &stack, findings);
     limits(subject, &global, findings);
     for finding in findings.iter_mut().skip(known) {
         let place = finding.place.get_or_insert_with(|| Place::of(path, None));
@@ -66,10 +66,14 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 "; write it in this file, or in one that sshd reads earlier: the first value counts",
             );
         }
-        // What is wrong in one block is written in that block.
-        let first = sshd.first_match(&place.path);
-        if let Some(first) = first.filter(|_| !advice.contains("block")) {
+        if let Some(first) = sshd.first_match(&place.path) {
             let _ = write!(advice, "; write it above the first Match line ({first})");
+        }
+    }
+    if global.is_on(Keyword::UsePam) {
+        for (index, block) in sshd.blocks.iter().enumerate() {
+            in_block(subject, index, block, &stack, findings);
+            another_stack(subject, index, block, findings);
         }
     }
     options(subject, findings);
@@ -88,16 +92,15 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The ways to log in: for all users, and for each `Match` block.
-fn ways_in(
+/// The ways to log in for all users whom no `Match` block selects.
+fn for_all(
     subject: &Subject<'_>,
     global: &View<'_>,
     stack: &NamedStack,
     findings: &mut Vec<Finding>,
 ) {
     let known = findings.len();
-    let uses_pam = global.is_on(Keyword::UsePam);
-    if uses_pam {
+    if global.is_on(Keyword::UsePam) {
         methods(subject, global, stack, findings);
     } else {
         findings.push(
@@ -112,12 +115,6 @@ fn ways_in(
         let found = findings.iter_mut().skip(known);
         for finding in found.filter(|found| found.severity.is_bad()) {
             finding.advice = Some(advice.clone());
-        }
-    }
-    if uses_pam {
-        for (index, block) in subject.sshd.blocks.iter().enumerate() {
-            in_block(subject, index, block, stack, findings);
-            another_stack(subject, index, block, findings);
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::sshd::keyword::Keyword;
 use crate::sshd::methods::{METHODS, hides_prompts, is_key_first, switch};
 use crate::ui::finding::Place;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 /// Values by keyword, each with its place.
@@ -46,7 +47,17 @@ pub(crate) struct Said<'a> {
 }
 
 /// The settings that apply to all users or to some: the first value counts.
-pub(crate) struct View<'a>(Vec<&'a Values>);
+pub(crate) struct View<'a> {
+    values: Vec<&'a Values>,
+    block: Option<Within<'a>>,
+}
+
+/// The `Match` block of a view.
+struct Within<'a> {
+    place: &'a Place,
+    /// What this block and those that contain it say.
+    values: Vec<&'a Values>,
+}
 
 impl Sshd {
     /// Reads it.
@@ -152,8 +163,9 @@ impl Sshd {
         self.view(Some(block))
     }
 
-    fn view(&self, mut block: Option<usize>) -> View<'_> {
+    fn view(&self, at: Option<usize>) -> View<'_> {
         let mut meant = Vec::new();
+        let mut block = at;
         while let Some(index) = block {
             meant.push(index);
             block = self.blocks.get(index).and_then(|block| block.parent);
@@ -162,7 +174,14 @@ impl Sshd {
         let values = blocks
             .filter(|(index, block)| block.is_for_all() || meant.contains(index))
             .map(|(_, block)| &block.values);
-        View(values.chain([&self.values]).collect())
+        let own = |index: &usize| self.blocks.get(*index).map(|block| &block.values);
+        View {
+            values: values.chain([&self.values]).collect(),
+            block: at.and_then(|at| self.blocks.get(at)).map(|block| Within {
+                place: &block.place,
+                values: meant.iter().filter_map(own).collect(),
+            }),
+        }
     }
 
     /// Whether the files include each other, or are unreasonably many.
@@ -254,9 +273,14 @@ impl Block {
     }
 }
 
+/// The value that counts, and its place.
+fn first<'a>(values: &[&'a Values], keyword: Keyword) -> Option<&'a (String, Place)> {
+    values.iter().find_map(|values| values.get(&keyword))
+}
+
 impl<'a> View<'a> {
     fn get(&self, keyword: Keyword) -> Option<&'a (String, Place)> {
-        self.0.iter().find_map(|values| values.get(&keyword))
+        first(&self.values, keyword)
     }
 
     /// The effective value.
@@ -274,7 +298,8 @@ impl<'a> View<'a> {
         is_yes(self.value(keyword))
     }
 
-    /// How to make sshd use these lines: the first value counts, so a line that sets another one is replaced.
+    /// How to make sshd use these lines: the first value counts, so a line that sets another one is replaced. What a
+    /// `Match` block takes from the settings for all users is written into the block, and stays for the others.
     pub(crate) fn advice(&self, lines: &[&str]) -> String {
         let mut replaced = Vec::new();
         let mut added = Vec::new();
@@ -283,6 +308,10 @@ impl<'a> View<'a> {
             let said = Keyword::of(name).and_then(|keyword| self.get(keyword));
             let default = Keyword::of(name).map_or("", Keyword::default);
             let value = said.map_or(default, |(value, _)| value);
+            let said = match &self.block {
+                Some(block) => Keyword::of(name).and_then(|keyword| first(&block.values, keyword)),
+                None => said,
+            };
             match said {
                 _ if value.eq_ignore_ascii_case(wanted) => {}
                 Some((value, place)) => replaced.push(Said { value, place }.replace(line)),
@@ -290,7 +319,11 @@ impl<'a> View<'a> {
             }
         }
         if !added.is_empty() {
-            replaced.push(format!("write {}", added.join(" and ")));
+            let mut advice = format!("write {}", added.join(" and "));
+            if let Some(line) = self.block.as_ref().and_then(|block| block.place.line) {
+                let _ = write!(advice, " into the block that begins in line {line}");
+            }
+            replaced.push(advice);
         }
         replaced.join("; ")
     }
