@@ -96,17 +96,21 @@ impl Config {
                 .iter()
                 .position(|service| service.name == name)
         };
-        let twin = TWINS.iter().find_map(|twins| match twins {
-            [one, other] if *one == name => Some(*other),
-            [other, one] if *one == name => Some(*other),
-            _ => None,
-        });
-        at(name).or_else(|| at(twin?))
+        at(name).or_else(|| at(twin(name)?))
     }
 }
 
-/// Services between which the user chooses, by `sudo -i` and `su -`.
-const TWINS: [[&str; 2]; 2] = [["sudo", "sudo-i"], ["su", "su-l"]];
+/// The service that a user of this one can choose in its place: by `sudo -i`, or by `su -`.
+#[must_use]
+pub fn twin(name: &str) -> Option<&'static str> {
+    match name {
+        "sudo" => Some("sudo-i"),
+        "sudo-i" => Some("sudo"),
+        "su" => Some("su-l"),
+        "su-l" => Some("su"),
+        _ => None,
+    }
+}
 
 /// A table `[services.NAME]`: `None` where the setting of all services applies.
 #[derive(Debug)]
@@ -136,6 +140,14 @@ pub enum Ask {
     Prompt,
     /// By a push alone: the program cannot show a prompt.
     Push,
+}
+
+impl Ask {
+    /// Whether a login shows nothing and asks nothing.
+    #[must_use]
+    pub fn is_push_only(self) -> bool {
+        self == Self::Push
+    }
 }
 
 /// The table `[onelogin]`.

@@ -160,15 +160,15 @@ impl HostLogin<'_> {
         }
         let Self { request, uids, .. } = self;
         let config = &loaded.config;
-        let is_mute = config.ask == Ask::Push;
-        if is_mute && proof == Proof::Unproven && subject.is_err() {
+        let ask = config.ask;
+        if ask.is_push_only() && proof == Proof::Unproven && subject.is_err() {
             // As for a user whom the system knows.
             decision.report.outcome = Outcome::Denied(Denial::NoFirstFactor);
             return;
         }
         let state = State::open(&config.state_dir, Trusted::of(uids));
         let user = decision.user(request).unwrap_or_default().to_owned();
-        let origin = origin(request, uids, is_mute);
+        let origin = origin(request, uids, ask, &is_of_this_host);
         let person = Person {
             name: &user,
             uid: subject.as_ref().ok().map(|subject| subject.uid),
@@ -421,18 +421,22 @@ fn action<'a>(request: &Request, denials: Option<&'a Denials>) -> Action<'a> {
 /// Where a login comes from: the address of an ssh client, of IPv6 its /64, which one client can take
 /// addresses of at will; the user whose process it is, in sudo, su and doas; else what the host tells. What all users of a
 /// program share is no origin: the account of a helper of squid, this host as the client of a web mail program.
-fn origin(request: &Request, uids: Uids, is_mute: bool) -> Option<String> {
+fn origin(
+    request: &Request,
+    uids: Uids,
+    ask: Ask,
+    is_of_this_host: &dyn Fn(IpAddr) -> bool,
+) -> Option<String> {
     if let Some(connection) = &request.ssh_connection {
         let address = connection.split_ascii_whitespace().next()?;
         return Some(format!("ssh {}", prefix(address.parse().ok()?)));
     }
     if uids.is_setuid() {
-        return (!is_mute).then(|| format!("uid {}", uids.real));
+        return (!ask.is_push_only()).then(|| format!("uid {}", uids.real));
     }
     // A name is what a name server says of an address, which may be the client's own.
     let address: IpAddr = request.rhost.as_deref()?.parse().ok()?;
-    let is_of_many = address.to_canonical().is_loopback();
-    (!is_of_many).then(|| format!("rhost {}", prefix(address)))
+    (!is_of_this_host(address)).then(|| format!("rhost {}", prefix(address)))
 }
 
 fn prefix(address: IpAddr) -> IpNet {
@@ -498,7 +502,7 @@ mod tests {
         connection: Option<&str>,
         rhost: Option<&str>,
         real: u32,
-        is_mute: bool,
+        ask: Ask,
     ) -> Option<String> {
         let request = Request {
             ssh_connection: connection.map(str::to_owned),
@@ -510,13 +514,15 @@ mod tests {
             effective: 0,
             saved: 0,
         };
-        origin(&request, uids, is_mute)
+        origin(&request, uids, ask, &|address| {
+            ["127.0.0.1", "::1", "192.0.2.1"].contains(&address.to_string().as_str())
+        })
     }
 
     #[test]
     fn r22_an_origin_is_what_a_client_cannot_choose_at_will() {
         let of = |connection: Option<&str>, rhost: Option<&str>, real| {
-            came_from(connection, rhost, real, false)
+            came_from(connection, rhost, real, Ask::Prompt)
         };
         let ssh = |address: &str| of(Some(&format!("{address} 5 192.0.2.1 22")), None, 0);
         assert_eq!(ssh("192.0.2.7").as_deref(), Some("ssh 192.0.2.7/32"));
@@ -534,11 +540,12 @@ mod tests {
 
     #[test]
     fn r22_what_all_clients_of_a_host_share_is_the_origin_of_none() {
-        let of = |rhost: Option<&str>, real| came_from(None, rhost, real, true);
+        let of = |rhost: Option<&str>, real| came_from(None, rhost, real, Ask::Push);
         // squid's setuid helper: the real user is the account of the proxy, for the logins of all users.
         assert_eq!(of(None, 13), None);
         // A web mail program on this host.
         assert_eq!(of(Some("127.0.0.1"), 0), None);
         assert_eq!(of(Some("::1"), 0), None);
+        assert_eq!(of(Some("192.0.2.1"), 0), None);
     }
 }

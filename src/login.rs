@@ -136,7 +136,7 @@ impl<'a> Login<'a> {
     /// Runs the login of a subject; `Err` is a user who cannot be verified; the prompts are the same.
     #[must_use]
     pub fn run(mut self, subject: Result<&Subject, Unknown>) -> Report {
-        let outcome = if !self.is_push_only() && !self.prompt.is_there() {
+        let outcome = if !self.config.ask.is_push_only() && !self.prompt.is_there() {
             Outcome::NoConversation
         } else if self.memory.is_denied() {
             Outcome::Denied(Denial::Before)
@@ -168,7 +168,7 @@ impl<'a> Login<'a> {
     }
 
     fn flow(&mut self, subject: Result<&Subject, Unknown>) -> Result<Acceptance, Outcome> {
-        if self.is_push_only() {
+        if self.config.ask.is_push_only() {
             return self.push_only(subject);
         }
         match subject {

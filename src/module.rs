@@ -3,7 +3,6 @@
 
 use crate::args::Args;
 use crate::clock::SystemClock;
-use crate::config::Ask;
 use crate::config::file::{LoadError, Loaded, load};
 use crate::host::{StandardDescriptors, uids};
 use crate::host_login::{Decision, HostLogin, interrupt};
@@ -85,7 +84,7 @@ fn login(handle: &mut PamHandle, request: &Request, words: &[&CStr]) -> PamResul
             for remark in &decision.remarks {
                 log.line(Level::Warning, remark);
             }
-            decision.is_mute = loaded.config.ask == Ask::Push;
+            decision.is_mute = loaded.config.ask.is_push_only();
             (decision, traces)
         }
         Err(outcome) => (Decision::without(request, outcome), Vec::new()),

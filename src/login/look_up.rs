@@ -48,7 +48,7 @@ impl Login<'_> {
             return Err(NoMenu::For(Outcome::Denied(Denial::NoState)));
         }
         self.progress.nothing_to_verify = false;
-        if self.is_push_only() {
+        if self.config.ask.is_push_only() {
             self.may_push()?;
         }
         let found = self.find(subject);
@@ -145,7 +145,7 @@ impl Login<'_> {
             }
             // Who has a temporary token has something to type.
             (0, NoFactor::Enroll, Activations::Offered)
-                if !allow.contains(&Factor::Temporary) && !self.is_push_only() =>
+                if !allow.contains(&Factor::Temporary) && !self.config.ask.is_push_only() =>
             {
                 return Err(NoMenu::NoFactorYet(user.clone()));
             }
@@ -160,7 +160,7 @@ impl Login<'_> {
             }
             NoChoice::NoDevice => self.nothing_to_verify(Unknown::NoFactor),
             // Other services may allow one.
-            NoChoice::NoneAllowed if self.config.is_narrowed && !self.is_push_only() => {
+            NoChoice::NoneAllowed if self.config.is_narrowed && !self.config.ask.is_push_only() => {
                 NoMenu::Unknown(Unknown::NoAllowedFactor)
             }
             NoChoice::NoneAllowed => self.nothing_to_verify(Unknown::NoAllowedFactor),
@@ -169,7 +169,7 @@ impl Login<'_> {
                 None => NoMenu::Unknown(Unknown::NoAllowedFactor),
             },
         })?;
-        if self.is_push_only() && menu.pushed().is_none() {
+        if self.config.ask.is_push_only() && menu.pushed().is_none() {
             return Err(NoMenu::For(self.without_push_device()));
         }
         Ok(menu)

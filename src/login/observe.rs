@@ -19,7 +19,7 @@ impl Login<'_> {
         self.safe = None;
         let outcome = match subject.map(|subject| self.devices_of(subject)) {
             Ok(Ok((_, menu))) => {
-                let first = if self.is_push_only() {
+                let first = if self.config.ask.is_push_only() {
                     menu.pushed()
                 } else {
                     menu.devices().first()

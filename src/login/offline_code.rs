@@ -35,7 +35,7 @@ impl Login<'_> {
             }
             other => other,
         };
-        if self.is_push_only() {
+        if self.config.ask.is_push_only() {
             return outcome;
         }
         match self.offline_code(store) {

@@ -5,16 +5,10 @@ use super::outcome::{Denial, Outcome, Unknown};
 use super::port::{Limit, Phone, Recalled};
 use super::requests::too_many_challenges;
 use crate::api::Acceptance;
-use crate::config::Ask;
 use crate::user::{Proof, Subject};
 use std::time::Duration;
 
 impl Login<'_> {
-    /// Whether this login shows nothing and asks nothing.
-    pub(super) fn is_push_only(&self) -> bool {
-        self.config.ask == Ask::Push
-    }
-
     /// One push to the first device that can receive one. Without a first factor anyone could cause it, so none is sent.
     pub(super) fn push_only(
         &mut self,

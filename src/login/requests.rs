@@ -128,7 +128,7 @@ impl Login<'_> {
         self.progress.factor = Some(device.factor.word());
         self.authorise()?;
         let deadline = self.begin(match device.factor {
-            Factor::Push if self.is_push_only() => Challenge::PushAlone,
+            Factor::Push if self.config.ask.is_push_only() => Challenge::PushAlone,
             Factor::Push => Challenge::Push,
             _ => Challenge::Other,
         })?;
@@ -156,7 +156,7 @@ impl Login<'_> {
 
     /// By which limit the challenges of this login are counted.
     pub(super) fn limit_of_challenges(&self) -> Limit {
-        if self.is_push_only() {
+        if self.config.ask.is_push_only() {
             Limit::PushesAlone
         } else {
             Limit::Challenges

@@ -186,11 +186,6 @@ impl<'a> UserMemory<'a> {
         self.push_denied
     }
 
-    /// Whether this login shows no prompt.
-    fn is_mute(&self) -> bool {
-        self.ask == Ask::Push
-    }
-
     fn local_folder(&self) -> Result<&Folder<'a>, NoState> {
         self.local_folder.get_or_try_init(|| {
             let name = format!("n-{}-{}", self.state.boot()?, self.local);
@@ -266,7 +261,9 @@ impl Memory for UserMemory<'_> {
             return Recalled::Nothing;
         };
         let is_noted = |kind: Kind| count(&seen, kind, kind.life(), now) > 0;
-        if is_noted(Kind::NothingToVerify) || self.is_mute() && is_noted(Kind::NothingToPush) {
+        if is_noted(Kind::NothingToVerify)
+            || self.ask.is_push_only() && is_noted(Kind::NothingToPush)
+        {
             return Recalled::NothingToVerify;
         }
         if self.user.is_none() {
@@ -314,7 +311,7 @@ impl Memory for UserMemory<'_> {
         };
         // A program comes back by itself, also where the user was known and no look-up was counted. What it cannot use, other
         // services may.
-        if self.is_mute() && end == LookUpEnd::NothingToVerify {
+        if self.ask.is_push_only() && end == LookUpEnd::NothingToVerify {
             drop(folder.make(&Kind::NothingToPush.name(minute, ""), NOTHING));
             return;
         }
