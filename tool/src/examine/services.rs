@@ -5,19 +5,21 @@ use crate::examine::stacks::all;
 use crate::examine::stacks::programs::{hides_prompts, runs_as_another_user, takes_turns};
 use crate::examine::subject::Subject;
 use crate::ui::finding::{Finding, Place};
-use pam_onelogin::config::{Config, Service};
+use pam_onelogin::config::{Config, Service, twin};
 use pam_onelogin::factor::Factor;
 use std::time::Duration;
 
 /// Compares the stacks with the tables of their services.
 pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     let stacks = all(subject);
+    // With a fault in the configuration, its tables are not known.
+    let is_unclear = subject.settings.is_none() && subject.machine.has(subject.config);
     let included = stacks.iter().filter(|stack| subject.includes(&stack.name));
     for stack in included.filter(|stack| stack.asks()) {
         if runs_as_another_user(&stack.name) {
             findings.push(unprivileged(stack));
-        } else if hides_prompts(&stack.name) && !subject.is_mute(&stack.name) {
-            findings.push(no_prompt(subject, stack));
+        } else if hides_prompts(&stack.name) && !subject.is_push_only(&stack.name) {
+            findings.extend((!is_unclear).then(|| no_prompt(subject, stack)));
         } else if let Some(settings) = &subject.settings {
             findings.extend(long_push(subject, stack, settings));
         }
@@ -30,7 +32,12 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         .iter()
         .flat_map(|settings| &settings.services);
     for table in tables.filter(|table| subject.includes(&table.name)) {
-        if !asks(subject.machine, &table.name) {
+        let names = [Some(table.name.as_str()), twin(&table.name)];
+        if !names
+            .into_iter()
+            .flatten()
+            .any(|name| asks(subject.machine, name))
+        {
             findings.push(without_stack(subject, table));
         }
     }

@@ -92,7 +92,7 @@ pub(crate) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The ways to log in for all users whom no `Match` block selects.
+/// The ways to log in, for users that no `Match` block selects.
 fn for_all(
     subject: &Subject<'_>,
     global: &View<'_>,

@@ -14,13 +14,14 @@ use crate::examine::stacks::advice::{Adviser, judge_of, module_folders};
 use crate::examine::stacks::judge::BROKEN;
 use crate::examine::stacks::overwritten::{Overwritten, overwritten};
 use crate::examine::stacks::programs::{
-    CONSOLE, LOCKS, TWINS, WAYS_IN, enabled_by, needs_no_login,
+    CONSOLE, LOCKS, WAYS_IN, enabled_by, needs_no_login, typed,
 };
 use crate::examine::subject::Subject;
 use crate::host::target_system::TargetSystem;
 use crate::pam_stack::known_modules::OURS;
 use crate::pam_stack::{self, FOLDERS, Kind};
 use crate::ui::finding::{Finding, Place, Severity};
+use pam_onelogin::config::twin;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
@@ -247,8 +248,10 @@ fn other_ways_in(
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.map(NamedStack::asks)
     };
-    let twins = TWINS.iter().filter(|(name, ..)| subject.includes(name));
-    for &(name, twin, typed) in twins {
+    let names = stacks.iter().map(|stack| stack.name.as_str());
+    let pairs = names.filter_map(|name| Some((name, twin(name)?)));
+    for (name, twin) in pairs.filter(|(name, _)| subject.includes(name)) {
+        let typed = typed(twin);
         // A service without a stack uses the stack of "other".
         let open = read(machine, twin).filter(|twin| !twin.asks() && lets_in(twin));
         let is_new = asks(name) == Some(true) && !is_overwritten(twin);
@@ -285,10 +288,7 @@ fn other_ways_in(
                 .advice(advice),
         );
     }
-    let twins = |name: &&str| {
-        let mut twins = TWINS.iter();
-        !twins.any(|(other, twin, _)| twin == name && asks(other) == Some(true))
-    };
+    let is_found = |name: &&str| twin(name).is_some_and(|other| asks(other) == Some(true));
     let is_open = |name: &str| {
         let stack = stacks.iter().find(|stack| stack.name == name);
         stack.is_some_and(|stack| !stack.asks() && lets_in(stack))
@@ -296,7 +296,7 @@ fn other_ways_in(
     let open: Vec<String> = WAYS_IN
         .into_iter()
         .filter(|&name| is_open(name))
-        .filter(twins)
+        .filter(|name| !is_found(name))
         .filter(|name| !is_overwritten(name))
         .map(str::to_owned)
         .collect();

@@ -7,7 +7,7 @@ use crate::pam_stack::Entry;
 use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::lost_logins::user_has_key;
-use pam_onelogin::config::{Ask, Config, NoFactor, Service, UnknownUser, parse};
+use pam_onelogin::config::{Config, NoFactor, Service, UnknownUser, parse};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,9 +79,9 @@ impl<'a> Subject<'a> {
     }
 
     /// Whether the module shows no prompt in this service.
-    pub(super) fn is_mute(&self, service: &str) -> bool {
+    pub(super) fn is_push_only(&self, service: &str) -> bool {
         self.table(service)
-            .is_some_and(|table| table.ask == Ask::Push)
+            .is_some_and(|table| table.ask.is_push_only())
     }
 
     /// The command that adds OneLogin to a service; for sshd, with the first factor.

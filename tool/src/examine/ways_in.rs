@@ -8,7 +8,7 @@ use crate::examine::named_stack::NamedStack;
 use crate::examine::root_shell::root_shell;
 use crate::examine::stacks::lets_in;
 use crate::examine::stacks::overwritten::overwritten;
-use crate::examine::stacks::programs::{TWINS, enabled_by, gives, hides_prompts, needs_no_login};
+use crate::examine::stacks::programs::{enabled_by, gives, hides_prompts, needs_no_login};
 use crate::examine::subject::Subject;
 use crate::examine::ways_in::way::Way;
 use crate::examine::{config, dated, names, running_sshd, ssh, stacks, sudo, unread};
@@ -17,7 +17,7 @@ use crate::host::user_selection::members_on;
 use crate::sshd::config::View;
 use crate::sshd::keyword::Keyword;
 use crate::ui::finding::{Finding, Place};
-use pam_onelogin::config::{Config, NoFactor, UnknownUser, Whom};
+use pam_onelogin::config::{Config, NoFactor, UnknownUser, Whom, twin};
 use std::path::Path;
 
 /// All ways in.
@@ -165,12 +165,8 @@ fn services(subject: &Subject<'_>, stacks: &[NamedStack], ways: &mut Vec<Way>) {
     let asks = |name: &str| stacks.iter().any(|it| it.name == name && it.asks());
     let overwritten = overwritten(subject, &|stack| lets_in(subject, stack));
     // There is a finding about sudo -i beside sudo, and about a stack that another program has written over.
-    let is_found = |name: &str| {
-        overwritten.iter().any(|it| it.has(name))
-            || TWINS
-                .iter()
-                .any(|(other, twin, _)| *twin == name && asks(other))
-    };
+    let is_found =
+        |name: &str| overwritten.iter().any(|it| it.has(name)) || twin(name).is_some_and(asks);
     let place = |stack: &NamedStack| {
         stack
             .service

@@ -135,7 +135,7 @@ impl Judge<'_> {
         }
         findings.extend(successes);
         findings.extend(self.credentials(first).filter(|_| !denies_all));
-        let may_ask = !hides_prompts(self.name) || self.subject.is_mute(self.name);
+        let may_ask = !hides_prompts(self.name) || self.subject.is_push_only(self.name);
         let is_used = may_ask && !needs_no_login(self.name);
         if is_used && !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
@@ -439,8 +439,8 @@ impl Judge<'_> {
             "the stack has no first factor"
         };
         // A user of sudo has logged in, and reaches only their own prompts.
-        let is_mute = self.subject.is_mute(self.name);
-        let by_push = self.subject.table(self.name).filter(|_| is_mute);
+        let is_push_only = self.subject.is_push_only(self.name);
+        let by_push = self.subject.table(self.name).filter(|_| is_push_only);
         let finding = if self.is_login || self.reach == Reach::Others || by_push.is_some() {
             Finding::fault("no-first-factor", what)
         } else {

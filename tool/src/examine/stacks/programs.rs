@@ -113,13 +113,14 @@ const GIVEN: &[(&[&str], &str)] = &[
     (&["postgresql"], "a database"),
 ];
 
-/// A service, one that belongs to it, and what is typed to reach that.
-pub(crate) const TWINS: [(&str, &str, &str); 4] = [
-    ("sudo", "sudo-i", "\"sudo -i\""),
-    ("sudo-i", "sudo", "sudo"),
-    ("su", "su-l", "\"su -\""),
-    ("su-l", "su", "su"),
-];
+/// What is typed to reach this service.
+pub(crate) fn typed(name: &str) -> &str {
+    match name {
+        "sudo-i" => "\"sudo -i\"",
+        "su-l" => "\"su -\"",
+        name => name,
+    }
+}
 
 /// Services that give a shell, or root.
 pub(super) const WAYS_IN: [&str; 9] = [
