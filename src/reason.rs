@@ -148,7 +148,7 @@ reasons! {
             "As `too-many-challenges`, within 24 hours.",
             "Follow the advice for `too-many-codes-today`.";
         PushDeniedLately "push-denied-lately" Some(NO_PUSH),
-            "A push was denied on the phone in the last hour, and the user has no other device.",
+            "A push was denied on the phone in the last hour, and the user has no other device, or the service has `ask = \"push\"`.",
             "Ask the user whether they caused that push; then run `pam-onelogin limits reset USER`.";
         TooManyLookUps "too-many-look-ups" Some(TOO_MANY),
             "Within one hour, 20 look-ups of this user found nothing to verify, or could not be stored in `state_dir`.",
@@ -207,7 +207,7 @@ reasons! {
             "The OneLogin user is not approved or not active.",
             "Check the status of the user at OneLogin.";
         LookUpPaused "look-up-paused" Some(NO_USER_OR_FACTOR),
-            "A look-up in the last two minutes found no user, or no factor, at OneLogin. Until this time is over, OneLogin is not asked again.",
+            "A look-up in the last two minutes found no user, or no factor, at OneLogin. In a service with `ask = \"push\"`: in the last ten minutes, none that can receive a push. Until this time is over, OneLogin is not asked again.",
             "Read the reason in the earlier lines of this user. To let the next login ask at once, run `pam-onelogin limits reset USER`.";
         NoFactor "no-factor" Some(NO_FACTOR),
             "The user has no device.",

@@ -181,7 +181,7 @@ fn the_page_for_a_siem_has_the_fields_events_and_reasons_of_the_code_and_no_othe
             in_rules += 1;
         }
     }
-    assert_eq!(in_rules, 10, "values in the rules");
+    assert_eq!(in_rules, 11, "values in the rules");
 }
 
 /// What stands in backticks at the begin of the rows of a table.
