@@ -112,10 +112,12 @@ needs-fuzz:
 
 # --- build, demo --------------------------------------------------------------------------------------------------
 
-# Functions of the same code are kept once, where the linker knows how: that is tried, as not each of them does.
-FOLD := -C link-arg=-Wl,--icf=all
-FOLDED = $(shell mkdir -p target && echo 'pub fn nothing() {}' | \
-  rustc --crate-name probe --crate-type cdylib $(FOLD) -o target/probe.so - 2>/dev/null && echo '$(FOLD)')
+# Functions of the same code are kept once, and the addresses that the loader fills in are packed: each of the two where the linker
+# knows it, and a program that is linked so runs here.
+SMALLER := -Wl,--icf=all -Wl,-z,pack-relative-relocs
+LINK_ARGS = $(shell mkdir -p target && for flag in $(SMALLER); do \
+  echo 'fn main() {}' | rustc --crate-name probe -C link-arg=$$flag -o target/probe - && target/probe && echo "-C link-arg=$$flag"; \
+  done 2>/dev/null)
 
 # The places of a panic are in the module: without the folders of this machine.
 CRATES = $(or $(CARGO_HOME),$(HOME)/.cargo)/registry/src
@@ -123,7 +125,7 @@ BUILD = RUSTFLAGS='--remap-path-prefix=$(CURDIR)=. '"$$(for folder in $(CRATES)/
 
 # The cdylib alone: with the library beside it, cargo would leave out the link-time optimisation. It has none of the tool's crates.
 build: needs
-	@$(BUILD) rustc --quiet --release --locked -p pam_onelogin --lib --crate-type cdylib -- $(FOLDED)
+	@$(BUILD) rustc --quiet --release --locked -p pam_onelogin --lib --crate-type cdylib -- $(LINK_ARGS)
 	@$(BUILD) build --quiet --profile tool --locked -p pam-onelogin
 
 # Without a keyboard: make demo DEMO_ARGS="--answers 'demo;\$totp'"; DEMO_ARGS=--help says more.
