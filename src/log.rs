@@ -324,16 +324,20 @@ mod tests {
     use crate::verdict::Event;
     use pam::constants::PamResultCode;
 
-    #[test]
-    fn a_decision_is_one_line_of_pairs() {
-        let verdict = Verdict {
+    fn denied(reason: Reason, detail: Option<&str>) -> Verdict {
+        Verdict {
             code: PamResultCode::PAM_ABORT,
             level: Level::Notice,
             event: Event::Denied,
-            reason: Some(Reason::WrongCode),
-            detail: None,
+            reason: Some(reason),
+            detail: detail.map(str::to_owned),
             words: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_decision_is_one_line_of_pairs() {
+        let verdict = denied(Reason::WrongCode, None);
         let facts = Facts {
             user: Some("alice"),
             onelogin_id: Some("1001"),
@@ -355,14 +359,7 @@ mod tests {
 
     #[test]
     fn an_exemption_that_does_not_apply_is_a_detail() {
-        let verdict = |detail: Option<&str>| Verdict {
-            code: PamResultCode::PAM_ABORT,
-            level: Level::Notice,
-            event: Event::Denied,
-            reason: Some(Reason::NoConnection),
-            detail: detail.map(str::to_owned),
-            words: None,
-        };
+        let verdict = |detail| denied(Reason::NoConnection, detail);
         let facts = Facts {
             lapse: Some("exemption-expired"),
             ..Facts::default()
@@ -379,14 +376,7 @@ mod tests {
 
     #[test]
     fn r10_no_value_can_forge_a_field_in_the_journal() {
-        let verdict = Verdict {
-            code: PamResultCode::PAM_ABORT,
-            level: Level::Notice,
-            event: Event::Denied,
-            reason: Some(Reason::WrongCode),
-            detail: None,
-            words: None,
-        };
+        let verdict = denied(Reason::WrongCode, None);
         let facts = Facts {
             user: Some("alice\nONELOGIN_EVENT=accepted"),
             rhost: Some("\n\0"),
