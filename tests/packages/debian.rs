@@ -285,11 +285,11 @@ fn the_package_is_installed_upgraded_removed_and_purged_without_a_trace() {
         let edited = system.read("/etc/pam_onelogin/config.toml");
         newer(&system);
         system.sh("dpkg --force-confdef -i /root/newer.deb </dev/null");
-        assert!(
-            system
-                .sh("dpkg -s libpam-onelogin")
-                .contains("Version: 0.1.0+newer")
-        );
+        assert!(system.sh("dpkg -s libpam-onelogin").contains(concat!(
+            "Version: ",
+            env!("CARGO_PKG_VERSION"),
+            "+newer"
+        )));
         assert_eq!(system.read("/etc/pam_onelogin/config.toml"), edited);
         assert_eq!(state(), (with_probe(&system, &before.0), after.1));
         assert!(system.login("probe", "alice", &["234567"]).0);
@@ -533,7 +533,10 @@ fn newer(system: &System) {
     let text = fs::read_to_string(&control).unwrap();
     fs::write(
         &control,
-        text.replace("\nVersion: 0.1.0\n", "\nVersion: 0.1.0+newer\n"),
+        text.replace(
+            concat!("\nVersion: ", env!("CARGO_PKG_VERSION"), "\n"),
+            concat!("\nVersion: ", env!("CARGO_PKG_VERSION"), "+newer\n"),
+        ),
     )
     .unwrap();
     let config = unpacked.join("etc/pam_onelogin/config.toml");
