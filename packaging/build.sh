@@ -22,7 +22,7 @@ trap 'rm -rf "$work"' EXIT
 version=${VERSION:-$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"$/\1/p' Cargo.toml)}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y CHANGELOG.md)}
 arch=${DEB_HOST_ARCH:-$(dpkg --print-architecture)}
-multiarch=$(DEB_HOST_ARCH=$arch dpkg-architecture -qDEB_HOST_MULTIARCH)
+multiarch=$(dpkg-architecture -a"$arch" -qDEB_HOST_MULTIARCH)
 
 # --- where things go ----------------------------------------------------------------------------------------------
 
