@@ -64,6 +64,8 @@ cp "$work/ca.pem" "$root/etc/onelogin-simulator.pem"
 echo '127.0.0.1 localhost' > "$root/etc/hosts"
 grep -q '^alice:' "$root/etc/passwd" || echo 'alice:x:1000:1000::/:/bin/sh' >> "$root/etc/passwd"
 grep -q '^alice:' "$root/etc/group" || echo 'alice:x:1000:' >> "$root/etc/group"
+# What a run that ended early has left: the package is not removed while a stack names it.
+rm -f "$root/etc/pam.d/probe"
 inside sh -c 'dpkg --purge libpam-onelogin:arm64 && dpkg --force-confnew --install /src/target/packages-arm64/libpam-onelogin_*_arm64.deb' > "$work/dpkg" 2>&1 || {
     cat "$work/dpkg" >&2
     exit 1
