@@ -1,5 +1,7 @@
 //! The tables `[services.NAME]`, and the stacks of programs that cannot show a prompt.
 
+mod proftpd;
+
 use crate::examine::named_stack::{NamedStack, asks};
 use crate::examine::stacks::all;
 use crate::examine::stacks::programs::{hides_prompts, runs_as_another_user, takes_turns};
@@ -23,8 +25,8 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
         } else if let Some(settings) = &subject.settings {
             findings.extend(long_push(subject, stack, settings));
         }
-        if stack.name == PROFTPD {
-            findings.extend(goes_past(subject));
+        if stack.name == proftpd::NAME {
+            findings.extend(proftpd::goes_past(subject));
         }
     }
     let tables = subject
@@ -75,30 +77,6 @@ fn unprivileged(stack: &NamedStack) -> Finding {
         ))
 }
 
-/// `ProFTPD` asks each of its own modules until one accepts, unless its configuration ends that.
-fn goes_past(subject: &Subject<'_>) -> Option<Finding> {
-    let text = subject.machine.text(PROFTPD_CONF).ok().flatten()?;
-    let is_final = text.lines().any(|line| {
-        let mut words = line.split_ascii_whitespace();
-        let is_order = words
-            .next()
-            .is_some_and(|word| word.eq_ignore_ascii_case("AuthOrder"));
-        is_order && words.next() == Some("mod_auth_pam.c*")
-    });
-    (!is_final).then(|| {
-        Finding::fault(
-            "goes-past-pam",
-            "proftpd: the right password alone is enough: a denial by PAM is not final",
-        )
-        .in_file(PROFTPD_CONF)
-        .opens_to("users of FTP")
-        .why("after PAM has denied a login, ProFTPD compares the password itself")
-        .advice(format!(
-            "in {PROFTPD_CONF}, write this line: AuthOrder mod_auth_pam.c* mod_auth_unix.c"
-        ))
-    })
-}
-
 /// A program that serves its users one after another, and a push that makes the others wait.
 fn long_push(subject: &Subject<'_>, stack: &NamedStack, settings: &Config) -> Option<Finding> {
     let name = &stack.name;
@@ -142,9 +120,6 @@ fn place(stack: &NamedStack) -> Option<Place> {
     let path = stack.service.path.as_deref();
     path.map(|path| Place::of(path, None))
 }
-
-const PROFTPD: &str = "proftpd";
-const PROFTPD_CONF: &str = "/etc/proftpd/proftpd.conf";
 
 /// The longest push where users take turns.
 const TURN: Duration = Duration::from_secs(10);
