@@ -1,10 +1,11 @@
 //! The tables `[services.NAME]`, and the stacks of programs that cannot show a prompt.
 
+pub(super) mod openvpn;
 mod proftpd;
 
 use crate::examine::named_stack::{NamedStack, asks};
 use crate::examine::stacks::all;
-use crate::examine::stacks::programs::{hides_prompts, runs_as_another_user, takes_turns};
+use crate::examine::stacks::programs::{runs_as_another_user, takes_turns};
 use crate::examine::subject::Subject;
 use crate::ui::finding::{Finding, Place};
 use pam_onelogin::config::{Config, Service, twin};
@@ -20,7 +21,7 @@ pub(super) fn examine(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
     for stack in included.filter(|stack| stack.asks()) {
         if runs_as_another_user(&stack.name) {
             findings.push(unprivileged(stack));
-        } else if hides_prompts(&stack.name) && !subject.is_push_only(&stack.name) {
+        } else if !subject.can_ask(&stack.name) {
             findings.extend((!is_unclear).then(|| no_prompt(subject, stack)));
         } else if let Some(settings) = &subject.settings {
             findings.extend(long_push(subject, stack, settings));
@@ -59,8 +60,9 @@ fn no_prompt(subject: &Subject<'_>, stack: &NamedStack) -> Finding {
             "in {}, let the table [services.{name}] have ask = \"push\": then each login sends a push; see \
              docs/services.md. Or, for logins without a second factor, write \"auth requisite \
              pam_unix.so\" in /etc/pam.d/{name} in place of its auth lines and of lines that include auth \
-             lines",
-            subject.config.display()
+             lines{}",
+            subject.config.display(),
+            if name == openvpn::NAME { BY_PAIR } else { "" }
         ))
 }
 
@@ -120,6 +122,10 @@ fn place(stack: &NamedStack) -> Option<Place> {
     let path = stack.service.path.as_deref();
     path.map(|path| Place::of(path, None))
 }
+
+/// How `OpenVPN` shows a prompt nevertheless.
+const BY_PAIR: &str = ". Or, for codes, add to the line of the plugin a pair for the prompt: see \"A prompt of its own\" in \
+    docs/services.md";
 
 /// The longest push where users take turns.
 const TURN: Duration = Duration::from_secs(10);

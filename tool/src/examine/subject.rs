@@ -1,6 +1,8 @@
 //! What is examined: a machine, its configuration, its sshd.
 
 use crate::examine::named_stack::{NamedStack, asks, has_strict_factor, read};
+use crate::examine::services::openvpn;
+use crate::examine::stacks::programs::hides_prompts;
 use crate::host::target_system::TargetSystem;
 use crate::host::user_selection::{local_people, sudo_caller};
 use crate::pam_stack::Entry;
@@ -8,6 +10,7 @@ use crate::sshd::config::Sshd;
 use crate::sshd::keyword::Keyword;
 use crate::sshd::lost_logins::user_has_key;
 use pam_onelogin::config::{Config, NoFactor, Service, UnknownUser, parse};
+use pam_onelogin::factor::CODE_PROMPT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -82,6 +85,17 @@ impl<'a> Subject<'a> {
     pub(super) fn is_push_only(&self, service: &str) -> bool {
         self.table(service)
             .is_some_and(|table| table.ask.is_push_only())
+    }
+
+    /// Whether a user can log in through this service: its program answers the prompt for a code, or needs none.
+    pub(super) fn can_ask(&self, service: &str) -> bool {
+        let prompt = self
+            .table(service)
+            .and_then(|table| table.prompt.as_deref());
+        !hides_prompts(service)
+            || self.is_push_only(service)
+            || service == openvpn::NAME
+                && openvpn::answers(self.machine, service, prompt.unwrap_or(CODE_PROMPT))
     }
 
     /// The command that adds OneLogin to a service; for sshd, with the first factor.

@@ -2,7 +2,7 @@
 //! without it. A long file, because all findings follow from the same walk of the stack.
 
 use crate::examine::stacks::edit::{Edit, Found, Spot};
-use crate::examine::stacks::programs::{Reach, hides_prompts, needs_no_login};
+use crate::examine::stacks::programs::{Reach, needs_no_login};
 use crate::examine::stacks::rewrite::line;
 use crate::examine::subject::Subject;
 use crate::pam_stack::known_modules::{
@@ -135,8 +135,7 @@ impl Judge<'_> {
         }
         findings.extend(successes);
         findings.extend(self.credentials(first).filter(|_| !denies_all));
-        let may_ask = !hides_prompts(self.name) || self.subject.is_push_only(self.name);
-        let is_used = may_ask && !needs_no_login(self.name);
+        let is_used = self.subject.can_ask(self.name) && !needs_no_login(self.name);
         if is_used && !findings.iter().any(|found| found.finding.severity.is_bad()) {
             findings.push(
                 Finding::good("stack", "pam_onelogin is called, and its denial is final")
