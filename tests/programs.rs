@@ -7,6 +7,8 @@ mod scene;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -334,6 +336,201 @@ fn doas_as(scene: &Scene, name: &str, password: &str) -> Pty {
     doas.expect("assword: ");
     doas.line(password);
     doas
+}
+
+// cockpit
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn cockpit_shows_the_prompt() {
+    let scene = cockpit_scene();
+    let cockpit = Cockpit::start();
+    let page = cockpit.login("alice", "a wrong one");
+    assert_eq!(page, Page::Refused("Authentication failure".to_owned()));
+    assert_eq!(scene.simulator.connections(), 0);
+    scene
+        .stage
+        .tried("cockpit", "a wrong password: nothing is sent to OneLogin");
+
+    let question = cockpit.login("alice", PASSWORD).question();
+    assert_eq!(question.prompt, "Verification code (OneLogin): ");
+    let question = cockpit.answer(&question, "999999").question();
+    assert!(question.prompt.ends_with("Verification code (OneLogin): "));
+    assert_eq!(cockpit.answer(&question, "123456"), Page::Entered);
+    scene.decision("accepted user=alice");
+    scene
+        .stage
+        .tried("cockpit", "a wrong code, then a right one");
+
+    let mut page = cockpit.login("alice", PASSWORD);
+    for _ in 0..3 {
+        page = cockpit.answer(&page.question(), "999999");
+    }
+    assert_eq!(
+        page,
+        Page::Refused("OneLogin verification failed.".to_owned())
+    );
+    assert_eq!((scene.simulator.codes(), scene.denials()), (5, 1));
+    scene
+        .stage
+        .tried("cockpit", "three wrong codes: denied, not asked again");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn cockpit_waits_for_a_push() {
+    let scene = cockpit_scene();
+    let cockpit = Cockpit::start();
+    let pushed = || {
+        scene.simulator.clear_messages();
+        let question = cockpit.login("dave", PASSWORD).question();
+        assert_eq!(
+            question.prompt,
+            "Verification code, or Enter for a push to Dave's phone: "
+        );
+        let question = cockpit.answer(&question, "").question();
+        assert!(
+            question.prompt.starts_with("Push sent to Dave's phone."),
+            "{question:?}"
+        );
+        question
+    };
+    let question = pushed();
+    scene.approve_push();
+    assert_eq!(cockpit.answer(&question, ""), Page::Entered);
+    scene.stage.tried("cockpit", "a push, approved, then Enter");
+
+    let question = pushed();
+    scene.deny_push();
+    let said = "The login was not approved. Log in again to retry.";
+    assert_eq!(
+        cockpit.answer(&question, ""),
+        Page::Refused(said.to_owned())
+    );
+    scene.decision("reason=push-denied ");
+    assert_eq!((scene.simulator.activations(), scene.denials()), (2, 1));
+    scene.stage.tried("cockpit", "a push, denied: one push");
+}
+
+fn cockpit_scene() -> Scene {
+    let scene = with_sample("cockpit");
+    let _ = scene.person("alice");
+    scene
+}
+
+/// cockpit-ws, the web server, without systemd, which starts cockpit-session for each connection to a socket.
+struct Cockpit {
+    _ws: Daemon,
+    url: String,
+}
+
+/// What the web server answers to a login.
+#[derive(Debug, PartialEq)]
+enum Page {
+    Entered,
+    /// With the sentence for the user.
+    Refused(String),
+    Asked(Question),
+}
+
+/// A prompt of PAM, and the word by which the answer is known to belong to it.
+#[derive(Debug, PartialEq)]
+struct Question {
+    conversation: String,
+    prompt: String,
+}
+
+impl Page {
+    fn question(self) -> Question {
+        match self {
+            Self::Asked(question) => question,
+            other => panic!("no prompt: {other:?}"),
+        }
+    }
+}
+
+impl Cockpit {
+    fn start() -> Self {
+        fs::create_dir_all("/run/cockpit").expect("/run can be written");
+        let socket = "/run/cockpit/session";
+        let _ = fs::remove_file(socket);
+        let sessions = UnixListener::bind(socket).expect("/run is ours");
+        thread::spawn(move || {
+            for connection in sessions.incoming().map_while(Result::ok) {
+                let input = connection.try_clone().expect("a socket can be copied");
+                let mut session = Command::new("/usr/lib/cockpit/cockpit-session")
+                    .stdin(OwnedFd::from(input))
+                    .stdout(OwnedFd::from(connection))
+                    .stderr(Stdio::null())
+                    .spawn()
+                    .expect("cockpit-session is installed");
+                thread::spawn(move || session.wait());
+            }
+        });
+        let port = free_port();
+        let number = port.to_string();
+        let arguments = ["--no-tls", "--address", "127.0.0.1", "--port", &number];
+        Self {
+            _ws: Daemon::start("/usr/lib/cockpit/cockpit-ws", &arguments, port),
+            url: format!("http://127.0.0.1:{port}/cockpit/login"),
+        }
+    }
+
+    fn login(&self, user: &str, password: &str) -> Page {
+        let words = base64(&[], &format!("{user}:{password}"));
+        self.request(&format!("Basic {words}"))
+    }
+
+    fn answer(&self, question: &Question, answer: &str) -> Page {
+        let conversation = &question.conversation;
+        let words = base64(&[], answer);
+        self.request(&format!("X-Conversation {conversation} {words}"))
+    }
+
+    /// A request of a browser that says this of its user.
+    fn request(&self, authorization: &str) -> Page {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--include", "--max-time", "60"])
+            .args(["--header", &format!("Authorization: {authorization}")])
+            .arg(&self.url)
+            .output()
+            .expect("curl is installed");
+        let text = String::from_utf8(output.stdout).expect("a page is UTF-8");
+        let asked = text.lines().find_map(|line| {
+            let words = line.strip_prefix("WWW-Authenticate: X-Conversation ")?;
+            let (conversation, prompt) = words.trim_end().split_once(' ')?;
+            Some(Question {
+                conversation: conversation.to_owned(),
+                prompt: base64(&["--decode"], prompt),
+            })
+        });
+        let message = text.rsplit_once("\"message\":\"");
+        let message = message.and_then(|(_, rest)| rest.split_once('"'));
+        // The last prompt stays in the header, also when the login is over.
+        match (text.split(' ').nth(1), asked, message) {
+            (Some("200"), _, _) => Page::Entered,
+            (Some("401" | "500"), _, Some((message, _))) => Page::Refused(message.to_owned()),
+            (Some("401"), Some(question), None) => Page::Asked(question),
+            _ => panic!("{text}{}", String::from_utf8_lossy(&output.stderr)),
+        }
+    }
+}
+
+/// As the program of this name writes or reads it, in one line.
+fn base64(arguments: &[&str], text: &str) -> String {
+    let mut child = Command::new("base64")
+        .arg("--wrap=0")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("coreutils are installed");
+    let mut input = child.stdin.take().expect("it is a pipe");
+    input.write_all(text.as_bytes()).expect("it reads all");
+    drop(input);
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{text}");
+    String::from_utf8(output.stdout).expect("it is UTF-8")
 }
 
 // What they share

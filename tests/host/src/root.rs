@@ -653,6 +653,7 @@ fn version(host: &str) -> String {
         "dovecot" => "dovecot-core",
         "cups" => "cups-daemon",
         "doas" => "opendoas",
+        "cockpit" => "cockpit-ws",
         other => other,
     };
     let output = Command::new("dpkg-query")
