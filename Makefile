@@ -35,7 +35,7 @@ help:
 	@echo '  make test-root          a part of "make test": the tests that need root'
 	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
 	@echo '  make test-more          the tests of the gateway with the HAProxy of Debian 13, and those that take a minute; needs root'
-	@echo '  make test-services      the FTP, IMAP, proxy, print, doas and Cockpit programs of Debian 13, for docs/services.md; needs root (three minutes)'
+	@echo '  make test-services      the FTP, IMAP, proxy, print, doas and Cockpit programs and gvfs of Debian 13, for docs/services.md; needs root (three minutes)'
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'

@@ -500,7 +500,9 @@ fn the_tables_of_hosts_and_services_have_what_the_tests_try_and_nothing_else() {
     }
     let of_hosts = ["sshd", "sudo", "sudo-rs", "su", "login"];
     assert_table("hosts", HOSTS, &hosts, &of_hosts, 30);
-    let of_services = ["vsftpd", "dovecot", "squid", "cups", "doas", "cockpit"];
+    let of_services = [
+        "vsftpd", "dovecot", "squid", "cups", "doas", "cockpit", "gvfs",
+    ];
     assert_table("services", SERVICES, &services, &of_services, 25);
 }
 

@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 which=${2-}
 case $which in
 hosts) run=test-root order='sshd sudo sudo-rs su login' ;;
-services) run=test-services order='vsftpd dovecot squid cups doas cockpit' ;;
+services) run=test-services order='vsftpd dovecot squid cups doas cockpit gvfs' ;;
 *)
     echo "hosts-table.sh: show, write or check; hosts or services" >&2
     exit 2

@@ -19,7 +19,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use pam_host::place::set_mode;
 use pam_host::pty::Pty;
-use pam_host::root::{PASSWORD, free_port};
+use pam_host::root::{PASSWORD, Sshd, free_port};
 use scene::{LONG, OURS_ALONE, Scene, became_root, denied};
 
 // vsftpd
@@ -531,6 +531,67 @@ fn base64(arguments: &[&str], text: &str) -> String {
     let output = child.wait_with_output().expect("it ends");
     assert!(output.status.success(), "{text}");
     String::from_utf8(output.stdout).expect("it is UTF-8")
+}
+
+// gvfs, a client of sshd
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn gvfs_knows_the_prompt_by_its_words() {
+    let scene = Scene::new(&[]);
+    let sshd = scene.sshd("sshd-password");
+    let mut gio = gio(&scene, &sshd, "alice");
+    gio_password(&mut gio, "alice", "a wrong one");
+    gio_password(&mut gio, "alice", PASSWORD);
+    gio_code(&mut gio, "alice", "999999");
+    gio_code(&mut gio, "alice", "123456");
+    let (status, screen) = gio.finish();
+    assert!(status.success(), "{screen}");
+    scene.decision("accepted user=alice");
+    scene.stage.tried(
+        "gvfs",
+        "gio mount sftp: a wrong password, a wrong code, then right ones",
+    );
+
+    // It does not know the prompt that says that a push was sent, and waits for another one.
+    let mut gio = self::gio(&scene, &sshd, "dave");
+    gio_password(&mut gio, "dave", PASSWORD);
+    gio_code(&mut gio, "dave", "push");
+    scene.approve_push();
+    let (status, screen) = gio.finish();
+    assert!(
+        !status.success() && screen.contains("Timed out when logging in"),
+        "{screen}"
+    );
+    scene.stage.tried(
+        "gvfs",
+        "gio mount sftp: the answer push: gio shows no further prompt, and ends after 40 seconds",
+    );
+}
+
+/// The way of GNOME's file manager to a server, on a terminal.
+fn gio(scene: &Scene, sshd: &Sshd, name: &str) -> Pty {
+    let person = scene.person(name);
+    let options = "StrictHostKeyChecking no\nUserKnownHostsFile /dev/null\nLogLevel ERROR\n";
+    scene.stage.write("/etc/ssh/ssh_config", options, 0o644);
+    let place = format!("sftp://{name}@127.0.0.1:{}/", sshd.port());
+    let arguments = ["--", "gio", "mount", &place];
+    let command = scene.stage.command(&person, "dbus-run-session", &arguments);
+    scene.stage.on_terminal(&person, command)
+}
+
+/// Its question for a password.
+fn gio_password(gio: &mut Pty, name: &str, password: &str) {
+    gio.expect(&format!("Enter password for “{name}” on “127.0.0.1”:"));
+    gio.expect("Password: ");
+    gio.hidden_line(password);
+}
+
+/// Its question for a code, by the words "Verification code" in the prompt. The text of the prompt itself it does not show.
+fn gio_code(gio: &mut Pty, name: &str, code: &str) {
+    gio.expect(&format!("Enter verification code for {name} on 127.0.0.1"));
+    gio.expect("Password: ");
+    gio.hidden_line(code);
 }
 
 // What they share

@@ -13,6 +13,7 @@ use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{OpenptyResult, openpty};
 use nix::sys::signal::kill;
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::{Gid, Pid, Uid, fchown};
 
 pub use nix::sys::signal::Signal;
@@ -134,6 +135,28 @@ impl Pty {
     /// Types a line.
     pub fn line(&mut self, text: &str) {
         self.type_keys(&format!("{text}\n"));
+    }
+
+    /// Types a line as soon as the terminal does not show what is typed: some programs throw away what was typed before that.
+    ///
+    /// # Panics
+    /// When the watchdog fires first, or the terminal is gone.
+    pub fn hidden_line(&mut self, text: &str) {
+        let deadline = Instant::now() + WATCHDOG;
+        let shows = |terminal: &File| {
+            let settings = tcgetattr(terminal).expect("a terminal has settings");
+            settings.local_flags.contains(LocalFlags::ECHO)
+        };
+        // No event tells of that.
+        while shows(&self.terminal) {
+            assert!(
+                Instant::now() < deadline,
+                "the terminal shows what is typed\n{}",
+                self.screen
+            );
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.line(text);
     }
 
     /// Types keys; `"\x03"` is Ctrl-C.

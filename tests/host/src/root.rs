@@ -654,6 +654,7 @@ fn version(host: &str) -> String {
         "cups" => "cups-daemon",
         "doas" => "opendoas",
         "cockpit" => "cockpit-ws",
+        "gvfs" => "gvfs-backends",
         other => other,
     };
     let output = Command::new("dpkg-query")
