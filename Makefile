@@ -6,10 +6,10 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-gateway build install uninstall clean
-.PHONY: test test-quick test-full test-endurance test-clients test-more test-services test-root test-packages test-sanitize test-reproducible fuzz mutants proof
-.PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table services-table
-.PHONY: packages deb rpm programs packages-arm release
-.PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-package-tests needs-bench needs-site needs-pictures needs-recordings
+.PHONY: test test-quick test-full test-endurance test-clients test-more test-services test-forky test-root test-packages test-sanitize test-reproducible fuzz mutants proof
+.PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table forky-table services-table
+.PHONY: packages deb rpm programs packages-arm repository verify release
+.PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-repository needs-package-tests needs-bench needs-site needs-pictures needs-recordings
 
 CARGO ?= cargo
 MODULE := $(CURDIR)/target/release/libpam_onelogin.so
@@ -35,7 +35,8 @@ help:
 	@echo '  make test-root          a part of "make test": the tests that need root'
 	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
 	@echo '  make test-more          the tests of the gateway with the HAProxy of Debian 13, and those that take a minute; needs root'
-	@echo '  make test-services      the FTP, IMAP, proxy, print, doas and Cockpit programs and gvfs of Debian 13, for docs/services.md; needs root (three minutes)'
+	@echo '  make test-services      the FTP, IMAP, proxy, print, VPN, desktop and doas programs of Debian 13, for docs/services.md; needs root (six minutes)'
+	@echo '  make test-forky         the real sshd, sudo and so on of the Debian that comes next, for docs/hosts.md; needs root (ten minutes)'
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
 	@echo '  make fuzz               look for inputs that break a rule, SECONDS=60 for each target'
@@ -53,6 +54,7 @@ help:
 	@echo '  make bench-gateway      measure what a login costs through a gateway, and write the table of docs/performance.md'
 	@echo '  make fleet              compute what many hosts ask of OneLogin, and write the table of docs/performance.md'
 	@echo '  make hosts-table        write the table of docs/hosts.md from what the last "make test-root" has tried'
+	@echo '  make forky-table        the same for "make test-forky"'
 	@echo '  make services-table     the same for docs/services.md and "make test-services"'
 	@echo
 	@echo 'Package and release'
@@ -60,7 +62,9 @@ help:
 	@echo '  make deb                the .deb alone'
 	@echo '  make rpm                the .rpm alone'
 	@echo '  make programs           a part of "make packages": the module and the tool, for an older glibc'
+	@echo '  make repository         signed repositories for apt and dnf from these packages (KEY=, OUT=): docs/install.md'
 	@echo '  make packages-arm       both packages for arm64, and a login under qemu; needs root'
+	@echo '  make verify             build the packages of a release again (RELEASE=), here and in the other Debian, and compare'
 	@echo '  make release            all artefacts with checksums: target/release-VERSION; RELEASING.md lists the steps'
 
 # --- what the machine lacks ---------------------------------------------------------------------------------------
@@ -216,18 +220,37 @@ test-more: needs needs-hosts $(ROOTS)/hosts-trixie.tar
 	  echo "$$program"; tests/in-root.sh $(ROOTS)/hosts-trixie.tar "$$program" --include-ignored || status=1; \
 	done; exit $$status
 
-# The programs of docs/services.md, in a Debian 13 of their own. Not a part of make test.
-test-services: build needs-hosts $(ROOTS)/services-trixie.tar
+# The real sshd, sudo, sudo-rs, su and login of the release that comes next, and what `enable` and `check` do there. Not a part of
+# make test: that release changes from day to day.
+IN_FORKY := hosts terminal ssh as_root tool_enable tool_terminal
+
+test-forky: build needs-hosts $(ROOTS)/hosts-forky.tar
+	$(CARGO) build --quiet --locked --workspace
+	@rm -rf target/forky && mkdir -p target/forky/tried; status=0; \
+	for program in $$($(CARGO) test --locked $(addprefix --test ,$(IN_FORKY)) --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); do \
+	  echo "$$program"; \
+	  PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_TRIED=$(CURDIR)/target/forky/tried tests/in-root.sh $(ROOTS)/hosts-forky.tar "$$program" \
+	    --include-ignored --test-threads=2 --skip asyncssh --skip ansible || status=1; \
+	done; exit $$status
+	@tests/hosts-table.sh check forky
+
+# The programs of docs/services.md, in a Debian 13 of their own; ProFTPD, which excludes vsftpd, in another. Not a part of make test.
+test-services: build needs-hosts $(ROOTS)/services-trixie.tar $(ROOTS)/proftpd-trixie.tar
 	$(CARGO) build --quiet --locked --workspace
 	@rm -rf target/services && mkdir -p target/services/tried
 	@program=$$($(CARGO) test --locked --test programs --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\)).*/\1/p'); \
-	PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_TRIED=$(CURDIR)/target/services/tried \
-	  tests/in-root.sh $(ROOTS)/services-trixie.tar "$$program" --include-ignored --test-threads=1
+	export PAM_ONELOGIN_MODULE=$(MODULE) PAM_ONELOGIN_TRIED=$(CURDIR)/target/services/tried; \
+	tests/in-root.sh $(ROOTS)/services-trixie.tar "$$program" --include-ignored --test-threads=1 --skip proftpd_ && \
+	tests/in-root.sh $(ROOTS)/proftpd-trixie.tar "$$program" --include-ignored --test-threads=1 proftpd_
 	@tests/hosts-table.sh check services
 
 # What the last test-root has tried, into docs/hosts.md.
 hosts-table:
 	@tests/hosts-table.sh write hosts
+
+# The same for test-forky.
+forky-table:
+	@tests/hosts-table.sh write forky
 
 # What the last test-services has tried, into docs/services.md.
 services-table:
@@ -320,6 +343,11 @@ rpm: programs
 programs: needs needs-packages
 	@LINKER='$(LINKER)' CARGO='$(CARGO)' packaging/programs.sh $(PROGRAMS)
 
+# Signed, for apt and dnf, from the packages that are there. KEY may name two keys, while one replaces the other.
+OUT ?= $(CURDIR)/target/repository
+repository: needs-repository
+	@packaging/repository.sh $(PACKAGES) '$(OUT)' $(KEY)
+
 # For arm64, from a machine of another kind: in a Debian 13, whose compiler has a standard library for it. The module then logs
 # somebody in, under qemu. Not a part of make test, for its five minutes.
 ARM64 := $(ROOTS)/arm64
@@ -339,6 +367,20 @@ test-reproducible: needs needs-packages
 release: needs needs-packages
 	@MAKE='$(MAKE)' packaging/release.sh $(CURDIR)/target/release-$(VERSION)
 
+# RELEASE= is the folder of a release: its packages, built once more in another folder; then, as root, in the other release of Debian.
+OTHER = $(if $(findstring VERSION_CODENAME=trixie,$(shell cat /etc/os-release)),bookworm,trixie)
+verify: needs needs-packages
+	@MAKE='$(MAKE)' LINKER='$(LINKER)' packaging/verify.sh '$(RELEASE)'
+ifeq ($(shell id -u),0)
+	@$(MAKE) --silent needs-hosts
+	@test -e $(ROOTS)/verify-$(OTHER)/etc/os-release || { \
+	  echo 'Making a $(OTHER) with what "make packages" needs (a minute, once).'; \
+	  mmdebstrap --quiet --variant=apt --include="$$(cat packaging/verify.packages)" $(OTHER) $(ROOTS)/verify-$(OTHER); }
+	@LINKER='$(LINKER)' packaging/verify.sh '$(RELEASE)' $(ROOTS)/verify-$(OTHER)
+else
+	@echo 'SKIPPED: the same in the other release of Debian. That needs root: sudo make verify RELEASE=$(RELEASE)'
+endif
+
 needs-packages:
 	$(call install-packages,command -v dpkg-shlibdeps && command -v rpm && command -v checkmodule && command -v semodule_package && python3 -c 'import ensurepip',dpkg-dev rpm checkpolicy semodule-utils python3-venv)
 	@cmp -s packaging/requirements.txt $(LINKER)/requirements.txt || { \
@@ -347,7 +389,10 @@ needs-packages:
 	  target/packager/bin/pip install --quiet --require-hashes -r packaging/requirements.txt && \
 	  cp packaging/requirements.txt target/packager/bin; }
 
-needs-package-tests:
+needs-repository:
+	$(call install-packages,command -v reprepro && command -v createrepo_c && command -v rpmsign && command -v gpg,reprepro createrepo-c rpm gnupg)
+
+needs-package-tests: needs-repository
 	$(call install-packages,command -v mmdebstrap && command -v lintian && command -v rpmlint && command -v groff && command -v mandoc,mmdebstrap debian-archive-keyring lintian rpmlint groff-base mandoc)
 	$(call install-packages,command -v dnf && command -v createrepo_c && command -v sesearch,dnf createrepo-c setools)
 	$(call install-packages,command -v systemd-nspawn && command -v nsenter && command -v ip,systemd-container util-linux iproute2)
@@ -371,7 +416,7 @@ $(ROOTS)/policy.tar:
 define make-root
 	@mkdir -p $(ROOTS)
 	@echo 'Making a $* with $(1) (half a minute, once).'
-	@mmdebstrap --quiet --variant=minbase --include="$$(cat $<)" $* $(@D)/new-$(@F)
+	@mmdebstrap --quiet $(MMDEBSTRAP_FLAGS) --variant=minbase --include="$$(cat $<)" $* $(@D)/new-$(@F)
 	@mv $(@D)/new-$(@F) $@
 endef
 
@@ -379,9 +424,15 @@ endef
 $(ROOTS)/hosts-%.tar: tests/in-root.packages
 	$(call make-root,sshd and sudo)
 
+# The same for the release that comes next. Its index may have expired, which counts for this root alone.
+$(ROOTS)/hosts-forky.tar: MMDEBSTRAP_FLAGS := --aptopt='Acquire::Check-Valid-Until "false"'
+
 # The same with the programs of docs/services.md.
 $(ROOTS)/services-%.tar: tests/services.packages
 	$(call make-root,servers and doas)
+
+$(ROOTS)/proftpd-%.tar: tests/proftpd.packages
+	$(call make-root,ProFTPD)
 
 # One that starts and ends as a machine does.
 $(ROOTS)/boot-%.tar: tests/packages/boot.packages

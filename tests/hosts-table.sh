@@ -4,6 +4,7 @@
 #
 #   tests/hosts-table.sh show hosts        prints it
 #   tests/hosts-table.sh write hosts       puts it into docs/hosts.md
+#   tests/hosts-table.sh write forky       the same for what "make test-forky" wrote
 #   tests/hosts-table.sh check services    fails where docs/services.md says something else, if the releases are those of the page
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,13 +12,15 @@ cd "$(dirname "$0")/.."
 which=${2-}
 case $which in
 hosts) run=test-root order='sshd sudo sudo-rs su login' ;;
-services) run=test-services order='vsftpd dovecot squid cups doas cockpit gvfs' ;;
+forky) run=test-forky order='sshd sudo sudo-rs su login' ;;
+services) run=test-services order='vsftpd proftpd dovecot squid cups xrdp-sesman openvpn ocserv cockpit doas gvfs pam_duo' ;;
 *)
-    echo "hosts-table.sh: show, write or check; hosts or services" >&2
+    echo "hosts-table.sh: show, write or check; hosts, forky or services" >&2
     exit 2
     ;;
 esac
 document=docs/$which.md
+[ "$which" != forky ] || document=docs/hosts.md
 begin="<!-- The table of $which: make $which-table writes it. -->"
 end="<!-- The end of the table of $which. -->"
 tried=target/$which/tried
@@ -75,7 +78,7 @@ check)
     fi
     ;;
 *)
-    echo "hosts-table.sh: show, write or check; hosts or services" >&2
+    echo "hosts-table.sh: show, write or check; hosts, forky or services" >&2
     exit 2
     ;;
 esac

@@ -51,6 +51,47 @@ fn sshd_lets_in_with_a_key_and_a_code() {
 
 #[test]
 #[ignore = "needs root: run by make test"]
+fn sshd_lets_in_with_keys_of_other_types_and_a_code() {
+    let scene = Scene::new(&[]);
+    let sshd = scene.sshd("sshd-key");
+    let alice = scene.person("alice");
+    let known = Command::new("ssh").args(["-Q", "key-plain"]).output();
+    let known = String::from_utf8(known.expect("ssh is installed").stdout).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let types = [
+        ("ecdsa-sha2-nistp256", "ecdsa"),
+        ("ssh-rsa", "rsa"),
+        ("ssh-mldsa44-ed25519", "mldsa44-ed25519"),
+    ];
+    let mut codes = ["123456", "234567", "345678"].into_iter();
+    for (name, option) in types {
+        if !known.lines().any(|line| line == name) {
+            continue;
+        }
+        let path = folder.path().join(option);
+        let key = path.to_str().unwrap();
+        ssh_keygen(&["-q", "-t", option, "-N", "", "-f", key]);
+        fs::copy(
+            path.with_extension("pub"),
+            alice.home.join(".ssh/authorized_keys"),
+        )
+        .unwrap();
+        let mut client = sshd.client("alice", &[&format!("IdentityFile={key}")]);
+        client.expect("Verification code (OneLogin): ");
+        client.line(codes.next().unwrap());
+        entered(client, "alice");
+        if option.starts_with("mldsa") {
+            scene
+                .stage
+                .tried("sshd", "a key of the type ssh-mldsa44-ed25519, then a code");
+        }
+    }
+    assert_eq!(scene.simulator.codes(), types.len() - codes.len());
+    assert!(codes.len() < 2, "{known}");
+}
+
+#[test]
+#[ignore = "needs root: run by make test"]
 fn sshd_denies_after_three_wrong_codes_and_does_not_start_over() {
     let scene = Scene::new(&[]);
     let sshd = scene.sshd("sshd-key");

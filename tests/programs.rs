@@ -8,18 +8,21 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use onelogin_simulator::Simulator;
+use pam_bench::contender::{duo_service, duo_service_that_denies};
 use pam_host::place::set_mode;
 use pam_host::pty::Pty;
-use pam_host::root::{PASSWORD, Sshd, free_port};
+use pam_host::root::{PASSWORD, Sshd, free_port, read_sample};
 use scene::{LONG, OURS_ALONE, Scene, became_root, denied};
 
 // vsftpd
@@ -28,20 +31,7 @@ use scene::{LONG, OURS_ALONE, Scene, became_root, denied};
 #[ignore = "needs a Debian 13 with the programs: run by make test-services"]
 fn vsftpd_sends_one_push() {
     let scene = with_sample("vsftpd");
-    let port = free_port();
-    let config = format!(
-        "listen=YES\nlisten_ipv6=NO\nlisten_port={port}\nlisten_address=127.0.0.1\nbackground=NO\nanonymous_enable=NO\n\
-         local_enable=YES\nsecure_chroot_dir=/run/vsftpd\npam_service_name=vsftpd\n"
-    );
-    fs::create_dir_all("/run/vsftpd").expect("/run can be written");
-    scene.stage.write("/etc/vsftpd.conf", config, 0o600);
-    let _vsftpd = Daemon::start("vsftpd", &["/etc/vsftpd.conf"], port);
-    let client = Client {
-        url: format!("ftp://127.0.0.1:{port}/"),
-        further: Vec::new(),
-        user: "--user",
-        refused: 67,
-    };
+    let (_vsftpd, client) = vsftpd(&scene);
     one_push(&scene, "vsftpd", "no-conversation", &client);
     scene
         .stage
@@ -56,12 +46,80 @@ fn vsftpd_sends_one_push() {
     scene.simulator.clear_messages();
     let login = client.start("bob", PASSWORD);
     scene.deny_push();
-    client.refused(login);
-    client.refused(client.start("bob", PASSWORD));
+    login.refused();
+    client.start("bob", PASSWORD).refused();
     assert_eq!(scene.simulator.activations(), sent + 1);
     scene.stage.tried(
         "vsftpd",
         "after an accepted login: a push, denied, and none for the next try",
+    );
+}
+
+/// `pam_duo`, without a prompt, asks this service.
+fn ask_duo(scene: &Scene, service: &Simulator) {
+    let ca = "/etc/ssl/duo.pem";
+    scene.stage.write(ca, service.ca_pem(), 0o644);
+    let settings = format!(
+        "[duo]\nikey = DI{0:X>18}\nskey = {0:x>40}\nhost = localhost:{1}\ncafile = {ca}\nautopush = yes\nprompts = 1\n\
+         failmode = secure\n",
+        "",
+        service.port()
+    );
+    scene
+        .stage
+        .write("/etc/security/pam_duo.conf", settings, 0o600);
+}
+
+fn vsftpd(scene: &Scene) -> (Daemon, Curl) {
+    let port = free_port();
+    let config = format!(
+        "listen=YES\nlisten_ipv6=NO\nlisten_port={port}\nlisten_address=127.0.0.1\nbackground=NO\nanonymous_enable=NO\n\
+         local_enable=YES\nsecure_chroot_dir=/run/vsftpd\npam_service_name=vsftpd\n"
+    );
+    fs::create_dir_all("/run/vsftpd").expect("/run can be written");
+    scene.stage.write("/etc/vsftpd.conf", config, 0o600);
+    let vsftpd = Daemon::start("vsftpd", &["/etc/vsftpd.conf"], port);
+    let client = Curl {
+        url: format!("ftp://127.0.0.1:{port}/"),
+        further: Vec::new(),
+        user: "--user",
+        refused: 67,
+    };
+    (vsftpd, client)
+}
+
+// pam_duo
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn pam_duo_sends_a_push_for_each_try() {
+    let scene = with_sample("vsftpd");
+    let (_vsftpd, client) = vsftpd(&scene);
+    scene.stage.stack(
+        "vsftpd",
+        "auth requisite pam_unix.so\nauth required pam_duo.so conf=/etc/security/pam_duo.conf\n\
+         account required pam_permit.so\nsession required pam_permit.so\n",
+    );
+    let duo = duo_service();
+    ask_duo(&scene, &duo);
+    client.is_refused("dave", "a wrong one");
+    assert_eq!(duo.count("POST", "/auth.bson"), 0);
+    scene
+        .stage
+        .tried("pam_duo", "in vsftpd: a wrong password: nothing is sent");
+    client.start("dave", PASSWORD).entered();
+    assert_eq!(duo.count("POST", "/auth.bson"), 1);
+    scene.stage.tried("pam_duo", "in vsftpd: a push, approved");
+
+    let duo = duo_service_that_denies();
+    ask_duo(&scene, &duo);
+    for tries in 1..=4 {
+        client.is_refused("dave", PASSWORD);
+        assert_eq!(duo.count("POST", "/auth.bson"), tries);
+    }
+    scene.stage.tried(
+        "pam_duo",
+        "in vsftpd: a push, denied: a push for each of three more tries",
     );
 }
 
@@ -89,16 +147,16 @@ fn dovecot_remembers_a_login() {
     let (_dovecot, client) = dovecot(&scene, "auth_cache_size = 1 M\n");
     let login = client.start("bob", PASSWORD);
     scene.approve_push();
-    entered(login);
+    login.entered();
     let login = client.start("bob", PASSWORD);
-    entered(login);
+    login.entered();
     assert_eq!(scene.simulator.activations(), 1);
     scene
         .stage
         .tried("dovecot", "with auth_cache_size, a second login: no push");
 }
 
-fn dovecot(scene: &Scene, further: &str) -> (Daemon, Client) {
+fn dovecot(scene: &Scene, further: &str) -> (Daemon, Curl) {
     let port = free_port();
     let config = format!(
         "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0\nlisten = 127.0.0.1\nssl = no\n\
@@ -110,13 +168,354 @@ fn dovecot(scene: &Scene, further: &str) -> (Daemon, Client) {
         .stage
         .write("/etc/dovecot/dovecot.conf", config, 0o644);
     let dovecot = Daemon::start("dovecot", &["-F"], port);
-    let client = Client {
+    let client = Curl {
         url: format!("imap://127.0.0.1:{port}/"),
         further: Vec::new(),
         user: "--user",
         refused: 67,
     };
     (dovecot, client)
+}
+
+// ProFTPD
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn proftpd_sends_one_push() {
+    let scene = with_sample("proftpd");
+    let (_proftpd, client) = proftpd(&scene, &order_of("proftpd"));
+    one_push(&scene, "proftpd", "user-name-typed", &client);
+    scene
+        .stage
+        .tried("proftpd", "in prompt mode: denied (user-name-typed)");
+    at_the_same_time(&scene, &client);
+    scene
+        .stage
+        .tried("proftpd", "a second login during a push: denied at once");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn proftpd_goes_past_pam_without_an_order() {
+    let scene = with_sample("proftpd");
+    let (_proftpd, client) = proftpd(&scene, "");
+    let login = client.start("dave", PASSWORD);
+    scene.deny_push();
+    login.entered();
+    scene.decision("reason=push-denied ");
+    scene.stage.tried(
+        "proftpd",
+        "without the star in AuthOrder, a push, denied: the password alone is enough",
+    );
+}
+
+fn proftpd(scene: &Scene, order: &str) -> (Daemon, Curl) {
+    let port = free_port();
+    let config = format!(
+        "Include /etc/proftpd/modules.conf\nServerType standalone\nDefaultAddress 127.0.0.1\nPort {port}\nUseReverseDNS off\nUser proftpd\nGroup nogroup\n\
+         PidFile /run/proftpd.pid\nScoreboardFile /run/proftpd.scoreboard\n{order}\n"
+    );
+    scene
+        .stage
+        .write("/etc/proftpd/proftpd.conf", config, 0o644);
+    let proftpd = Daemon::start("proftpd", &["--nodaemon"], port);
+    let client = Curl {
+        url: format!("ftp://127.0.0.1:{port}/"),
+        further: Vec::new(),
+        user: "--user",
+        refused: 67,
+    };
+    (proftpd, client)
+}
+
+/// The line for `ProFTPD`'s configuration in the comment of the sample.
+fn order_of(sample: &str) -> String {
+    let text = read_sample(sample);
+    let order = text.lines().find_map(|line| line.split_once(": AuthOrder"));
+    format!("AuthOrder{}", order.expect("the sample names the line").1)
+}
+
+// OpenVPN
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn openvpn_sends_one_push() {
+    own_network();
+    let scene = with_sample("openvpn");
+    let vpn = Vpn::start(&scene, &plugin_line(0));
+    one_push(&scene, "openvpn", "user-name-typed", &vpn);
+    scene
+        .stage
+        .tried("openvpn", "in prompt mode: denied (user-name-typed)");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn openvpn_asks_for_a_code_where_a_pair_names_the_prompt() {
+    own_network();
+    let scene = with_sample("openvpn");
+    let _ = scene.person("alice");
+    scene.stage.config(&scene.simulator, &[]);
+    let vpn = Vpn::start(&scene, &plugin_line(1));
+    vpn.with_code("alice", "a wrong one", "123456").refused();
+    assert_eq!(scene.simulator.connections(), 0);
+    vpn.with_code("alice", PASSWORD, "999999").refused();
+    assert_eq!(scene.simulator.codes(), 1);
+    vpn.with_code("alice", PASSWORD, "123456").entered();
+    scene.decision("accepted user=alice");
+    // With a menu, the code of the first device that makes some.
+    vpn.with_code("bob", PASSWORD, "222222").entered();
+    scene.decision("accepted user=bob");
+    scene.stage.tried(
+        "openvpn",
+        "with a pair for the prompt: a wrong code, then, in a new login, a right one",
+    );
+}
+
+/// An `OpenVPN` server with the plugin for PAM.
+struct Vpn {
+    _server: Daemon,
+    port: String,
+}
+
+impl Vpn {
+    fn start(scene: &Scene, plugin: &str) -> Self {
+        certificate(scene);
+        let port = free_port();
+        let config = format!(
+            "local 127.0.0.1\nport {port}\nproto tcp-server\ndev tun\nserver 10.77.0.0 255.255.255.0\nca {CERTIFICATE}\n\
+             cert {CERTIFICATE}\nkey {KEY}\ndh none\nverify-client-cert none\nusername-as-common-name\n{plugin}\n"
+        );
+        scene.stage.write("/etc/openvpn/server.conf", config, 0o600);
+        Self {
+            _server: Daemon::start("openvpn", &["--config", "/etc/openvpn/server.conf"], port),
+            port: port.to_string(),
+        }
+    }
+
+    /// The client of a user, who has written name and password into a file.
+    fn client(&self, user: &str, password: &str) -> Command {
+        let said = "/etc/openvpn/said";
+        fs::write(said, format!("{user}\n{password}\n")).expect("/etc can be written");
+        let mut command = Command::new("openvpn");
+        command
+            .args([
+                "--client",
+                "--dev",
+                "tun",
+                "--nobind",
+                "--proto",
+                "tcp-client",
+            ])
+            .args(["--remote", "127.0.0.1", &self.port, "--ca", CERTIFICATE])
+            .args([
+                "--route-noexec",
+                "--ifconfig-noexec",
+                "--auth-retry",
+                "none",
+            ])
+            .args(["--auth-user-pass", said]);
+        command
+    }
+
+    fn with_code(&self, user: &str, password: &str, code: &str) -> Attempt {
+        let mut command = self.client(user, password);
+        command.args(["--static-challenge", "Code", "1"]);
+        let mut client = Pty::spawn(command);
+        client.expect("Code");
+        client.line(code);
+        on_terminal(client)
+    }
+}
+
+impl Client for Vpn {
+    fn start(&self, user: &str, password: &str) -> Attempt {
+        on_terminal(Pty::spawn(self.client(user, password)))
+    }
+}
+
+fn on_terminal(screen: Pty) -> Attempt {
+    Attempt::Terminal {
+        screen,
+        entered: "Initialization Sequence Completed",
+        refused: "AUTH_FAILED",
+    }
+}
+
+/// This thread, and what it starts, have a network of their own, in which `OpenVPN` can make interfaces.
+fn own_network() {
+    unshare(CloneFlags::CLONE_NEWNET).expect("a network can be made");
+    let run = |program: &str, arguments: &[&str]| {
+        let status = Command::new(program).args(arguments).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "{program} {arguments:?}"
+        );
+    };
+    run("ip", &["link", "set", "lo", "up"]);
+    let device = Path::new("/dev/net/tun");
+    if !device.exists() {
+        fs::create_dir_all("/dev/net").expect("/dev can be written");
+        run("mknod", &["/dev/net/tun", "c", "10", "200"]);
+    }
+}
+
+/// A line for the plugin in the comment of the sample, counted from 0.
+fn plugin_line(index: usize) -> String {
+    let text = read_sample("openvpn");
+    let mut lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("# plugin "));
+    let line = lines.nth(index).expect("the sample names the plugin");
+    format!("plugin {line}")
+}
+
+/// A certificate for localhost, and its key.
+fn certificate(scene: &Scene) {
+    scene.stage.write(KEY, "", 0o600);
+    let status = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args([
+            "-subj",
+            "/CN=localhost",
+            "-addext",
+            "subjectAltName=DNS:localhost,IP:127.0.0.1",
+        ])
+        .args(["-keyout", KEY, "-out", CERTIFICATE])
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.expect("openssl is installed").success());
+}
+
+// ocserv
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn ocserv_shows_the_prompt() {
+    let scene = with_sample("ocserv");
+    let _ = scene.person("alice");
+    let (_ocserv, port) = ocserv(&scene);
+    let mut client = openconnect(port, "alice", "a wrong one");
+    client.expect("Failed to complete authentication");
+    drop(client);
+    assert_eq!(scene.simulator.connections(), 0);
+    scene
+        .stage
+        .tried("ocserv", "a wrong password: nothing is sent to OneLogin");
+
+    let mut client = openconnect(port, "alice", PASSWORD);
+    client.expect("Verification code (OneLogin)");
+    client.line("999999");
+    client.expect("Verification code (OneLogin)");
+    client.line("123456");
+    client.expect("COOKIE=");
+    drop(client);
+    scene.decision("accepted user=alice");
+    scene
+        .stage
+        .tried("ocserv", "a wrong code, then a right one");
+}
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn ocserv_waits_for_a_push() {
+    let scene = with_sample("ocserv");
+    let (_ocserv, port) = ocserv(&scene);
+    let prompt = "Verification code, or Enter for a push to Dave's phone:";
+    let mut client = openconnect(port, "dave", PASSWORD);
+    client.expect(prompt);
+    client.line("push");
+    client.expect("Push sent to Dave's phone.");
+    scene.approve_push();
+    client.line("ok");
+    client.expect("COOKIE=");
+    drop(client);
+    scene.decision("accepted user=dave");
+    scene.stage.tried("ocserv", "the answer push, approved");
+
+    scene.simulator.clear_messages();
+    let mut client = openconnect(port, "dave", PASSWORD);
+    client.expect(prompt);
+    client.line("push");
+    client.expect("Push sent to Dave's phone.");
+    scene.deny_push();
+    client.line("ok");
+    scene.decision("reason=push-denied ");
+    assert_eq!(scene.simulator.activations(), 2);
+    scene.stage.tried("ocserv", "a push, denied: one push");
+}
+
+fn ocserv(scene: &Scene) -> (Daemon, u16) {
+    certificate(scene);
+    let port = free_port();
+    let config = format!(
+        "auth = \"pam\"\nlisten-host = 127.0.0.1\ntcp-port = {port}\nudp-port = {port}\nserver-cert = {CERTIFICATE}\nserver-key = {KEY}\n\
+         socket-file = /run/ocserv.socket\nrun-as-user = nobody\nrun-as-group = nogroup\nmax-clients = 4\nmax-same-clients = 4\n\
+         device = vpns\nipv4-network = 10.78.0.0/24\nmax-ban-score = 0\nisolate-workers = false\n"
+    );
+    scene.stage.write("/etc/ocserv/ocserv.conf", config, 0o600);
+    let arguments = ["--foreground", "--config", "/etc/ocserv/ocserv.conf"];
+    (Daemon::start("ocserv", &arguments, port), port)
+}
+
+/// The client, up to the password. It ends after it has got a cookie, without a tunnel.
+fn openconnect(port: u16, user: &str, password: &str) -> Pty {
+    let mut command = Command::new("openconnect");
+    command
+        .args([
+            "--authenticate",
+            "--protocol=anyconnect",
+            "--cafile",
+            CERTIFICATE,
+            "--user",
+            user,
+        ])
+        .arg(format!("https://localhost:{port}/"));
+    let mut client = Pty::spawn(command);
+    client.expect("assword:");
+    client.hidden_line(password);
+    client
+}
+
+// xrdp
+
+#[test]
+#[ignore = "needs a Debian 13 with the programs: run by make test-services"]
+fn xrdp_sends_one_push() {
+    let scene = with_sample("xrdp-sesman");
+    fs::create_dir_all("/run/xrdp").expect("/run can be written");
+    let _sesman = Daemon::until("xrdp-sesman", &["--nodaemon"], &|| {
+        UnixStream::connect("/run/xrdp/sockdir/sesman.socket").is_ok()
+    });
+    one_push(&scene, "xrdp-sesman", "no-conversation", &Xrdp);
+    scene
+        .stage
+        .tried("xrdp-sesman", "in prompt mode: denied (no-conversation)");
+    at_the_same_time(&scene, &Xrdp);
+    scene.stage.tried(
+        "xrdp-sesman",
+        "a second login during a push: denied at once",
+    );
+}
+
+/// xrdp's own client of its session manager. This system has no X server: that is what it says after a login.
+struct Xrdp;
+
+impl Client for Xrdp {
+    fn start(&self, user: &str, password: &str) -> Attempt {
+        let mut command = Command::new("xrdp-sesrun");
+        command.arg(user);
+        let mut screen = Pty::spawn(command);
+        screen.expect("Password:");
+        screen.hidden_line(password);
+        Attempt::Terminal {
+            screen,
+            entered: "X server could not be started",
+            refused: "Login failed",
+        }
+    }
 }
 
 // squid
@@ -139,7 +538,7 @@ fn squid_sends_one_push() {
 
     let sent = scene.simulator.activations();
     let login = client.start("bob", PASSWORD);
-    entered(login);
+    login.entered();
     assert_eq!(scene.simulator.activations(), sent);
     client.is_refused("bob", "a wrong one");
     scene
@@ -202,8 +601,8 @@ impl Proxy {
         }
     }
 
-    fn client(&self) -> Client {
-        Client {
+    fn client(&self) -> Curl {
+        Curl {
             url: self.url.clone(),
             further: vec![
                 "--proxy".to_owned(),
@@ -227,7 +626,7 @@ fn cups_sends_one_push() {
     );
     scene.stage.write("/etc/cups/cupsd.conf", config, 0o640);
     let _cupsd = Daemon::start("cupsd", &["-f"], port);
-    let client = Client {
+    let client = Curl {
         url: format!("http://127.0.0.1:{port}/admin/conf/cupsd.conf"),
         further: Vec::new(),
         user: "--user",
@@ -244,9 +643,9 @@ fn cups_sends_one_push() {
     scene.simulator.clear_messages();
     let second = client.start("bob", PASSWORD);
     scene.simulator.approve_latest().expect("a push is open");
-    entered(first);
+    first.entered();
     scene.approve_push();
-    entered(second);
+    second.entered();
     scene.stage.tried(
         "cups",
         "a second login during a push: it waits, then a push of its own",
@@ -608,7 +1007,7 @@ fn with_sample(service: &str) -> Scene {
 }
 
 /// What holds for every program that can show no prompt. All of it happens to one process of the program.
-fn one_push(scene: &Scene, service: &str, reason: &str, client: &Client) {
+fn one_push(scene: &Scene, service: &str, reason: &str, client: &dyn Client) {
     client.is_refused("dave", "a wrong one");
     assert_eq!(scene.simulator.connections(), 0);
     scene
@@ -617,7 +1016,7 @@ fn one_push(scene: &Scene, service: &str, reason: &str, client: &Client) {
 
     let login = client.start("dave", PASSWORD);
     scene.deny_push();
-    client.refused(login);
+    login.refused();
     scene.decision("reason=push-denied ");
     // A client that tries again by itself.
     for _ in 0..3 {
@@ -633,7 +1032,7 @@ fn one_push(scene: &Scene, service: &str, reason: &str, client: &Client) {
     scene.simulator.clear_messages();
     let login = client.start("bob", PASSWORD);
     scene.approve_push();
-    entered(login);
+    login.entered();
     scene.decision("accepted user=bob");
     assert_eq!(scene.simulator.activations(), 2);
     scene
@@ -659,7 +1058,7 @@ fn one_push(scene: &Scene, service: &str, reason: &str, client: &Client) {
 }
 
 /// A second login while the push of the first one waits.
-fn at_the_same_time(scene: &Scene, client: &Client) {
+fn at_the_same_time(scene: &Scene, client: &dyn Client) {
     let sent = scene.simulator.activations();
     scene.simulator.clear_messages();
     let first = client.start("bob", PASSWORD);
@@ -667,17 +1066,13 @@ fn at_the_same_time(scene: &Scene, client: &Client) {
     client.is_refused("bob", PASSWORD);
     scene.decision("reason=push-paused");
     scene.approve_push();
-    entered(first);
+    first.entered();
     assert_eq!(scene.simulator.activations(), sent + 1);
 }
 
 /// The lines of configuration in the comment of a sample.
 fn settings(sample: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("pam.d/debian")
-        .join(sample);
-    let text =
-        fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = read_sample(sample);
     let lines: Vec<_> = text
         .lines()
         .filter_map(|line| line.strip_prefix("#     "))
@@ -689,8 +1084,68 @@ fn settings(sample: &str) -> String {
     lines.join("\n")
 }
 
+/// A client of a service.
+trait Client {
+    /// Begins a login.
+    fn start(&self, user: &str, password: &str) -> Attempt;
+
+    fn is_refused(&self, user: &str, password: &str) {
+        self.start(user, password).refused();
+    }
+}
+
+/// A login that goes on.
+enum Attempt {
+    /// curl, with the status of its end where the user or the password is not right.
+    Curl { running: Child, refused: i32 },
+    /// A client on a terminal, with what it says where the login succeeds, and where it does not.
+    Terminal {
+        screen: Pty,
+        entered: &'static str,
+        refused: &'static str,
+    },
+}
+
+impl Attempt {
+    /// The login succeeds.
+    fn entered(self) {
+        match self {
+            Self::Curl { running, .. } => {
+                let output = running.wait_with_output().expect("curl ends");
+                assert!(output.status.success(), "{output:?}");
+            }
+            Self::Terminal {
+                mut screen,
+                entered,
+                refused,
+            } => {
+                let (which, _) = screen.expect_any(&[entered, refused]);
+                assert_eq!(which, 0, "{}", screen.screen());
+            }
+        }
+    }
+
+    /// It does not.
+    fn refused(self) {
+        match self {
+            Self::Curl { running, refused } => {
+                let output = running.wait_with_output().expect("curl ends");
+                assert_eq!(output.status.code(), Some(refused), "{output:?}");
+            }
+            Self::Terminal {
+                mut screen,
+                entered,
+                refused,
+            } => {
+                let (which, _) = screen.expect_any(&[entered, refused]);
+                assert_eq!(which, 1, "{}", screen.screen());
+            }
+        }
+    }
+}
+
 /// curl, as a user of a service.
-struct Client {
+struct Curl {
     url: String,
     further: Vec<String>,
     /// The option that names user and password.
@@ -699,9 +1154,9 @@ struct Client {
     refused: i32,
 }
 
-impl Client {
-    fn start(&self, user: &str, password: &str) -> Child {
-        Command::new("curl")
+impl Client for Curl {
+    fn start(&self, user: &str, password: &str) -> Attempt {
+        let running = Command::new("curl")
             .args([
                 "--silent",
                 "--show-error",
@@ -717,31 +1172,38 @@ impl Client {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
-            .expect("curl is installed")
+            .expect("curl is installed");
+        Attempt::Curl {
+            running,
+            refused: self.refused,
+        }
     }
-
-    fn refused(&self, login: Child) {
-        let output = login.wait_with_output().expect("curl ends");
-        assert_eq!(output.status.code(), Some(self.refused), "{output:?}");
-    }
-
-    fn is_refused(&self, user: &str, password: &str) {
-        self.refused(self.start(user, password));
-    }
-}
-
-/// The login succeeded.
-fn entered(login: Child) {
-    let output = login.wait_with_output().expect("curl ends");
-    assert!(output.status.success(), "{output:?}");
 }
 
 /// A program that serves a port, with all its processes.
 struct Daemon(Child);
 
 impl Daemon {
+    /// Waits until it serves this port.
     fn start(program: &str, arguments: &[&str], port: u16) -> Self {
-        let mut child = Command::new(program)
+        let serves = || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+        Self::until(program, arguments, &serves)
+    }
+
+    fn until(program: &str, arguments: &[&str], is_ready: &dyn Fn() -> bool) -> Self {
+        let mut daemon = Self::begin(program, arguments);
+        let deadline = Instant::now() + LONG;
+        while !is_ready() {
+            let ended = daemon.0.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "{program}: {ended:?}");
+            assert!(Instant::now() < deadline, "{program} does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        daemon
+    }
+
+    fn begin(program: &str, arguments: &[&str]) -> Self {
+        let child = Command::new(program)
             .args(arguments)
             .env_clear()
             .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
@@ -752,16 +1214,6 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{program}: {error}"));
-        let deadline = Instant::now() + LONG;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            let ended = child.try_wait().expect("a child can be asked");
-            assert!(ended.is_none(), "{program}: {ended:?}");
-            assert!(
-                Instant::now() < deadline,
-                "{program} does not listen at {port}"
-            );
-            thread::sleep(Duration::from_millis(20));
-        }
         Self(child)
     }
 }
@@ -775,4 +1227,6 @@ impl Drop for Daemon {
     }
 }
 
+const CERTIFICATE: &str = "/etc/ssl/localhost.pem";
+const KEY: &str = "/etc/ssl/localhost.key";
 const HELPER: &str = "/usr/lib/squid/basic_pam_auth";

@@ -273,11 +273,20 @@ pub fn with_push() -> (Simulator, Place) {
 
 /// Duo's service as libduo 1.11 speaks with it: BSON in replies to forms. Each code is right. Where a transaction is asked
 /// for (sudo), its status is the reply.
-fn duo_service() -> Simulator {
+pub fn duo_service() -> Simulator {
+    duo_service_that("allow", "Success. Logging you in...")
+}
+
+/// The same, where each push is denied.
+pub fn duo_service_that_denies() -> Simulator {
+    duo_service_that("deny", "Login request denied.")
+}
+
+fn duo_service_that(result: &str, status: &str) -> Simulator {
     let service = Simulator::start_with(quiet());
-    let allow = bson(&[
-        ("result", Bson::Text("allow")),
-        ("status", Bson::Text("Success. Logging you in...")),
+    let reply = bson(&[
+        ("result", Bson::Text(result)),
+        ("status", Bson::Text(status)),
     ]);
     let transaction = bson(&[("txid", Bson::Text("tx1"))]);
     let factors = bson(&[("default", Bson::Text("push1")), ("1", Bson::Text("push1"))]);
@@ -289,8 +298,8 @@ fn duo_service() -> Simulator {
     for (on, response) in [
         (Match::path("/preauth.bson"), question),
         (Match::path("/auth.bson").body("async=1"), transaction),
-        (Match::path("/auth.bson"), allow.clone()),
-        (Match::path("/status.bson"), allow),
+        (Match::path("/auth.bson"), reply.clone()),
+        (Match::path("/status.bson"), reply),
     ] {
         let reply = bson(&[
             ("stat", Bson::Text("OK")),

@@ -637,11 +637,13 @@ fn release() -> String {
     let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let field = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
-        line.unwrap_or("?").trim_matches('"').to_owned()
+        line.map(|value| value.trim_matches('"').to_owned())
     };
-    let name = field("NAME=");
+    let name = field("NAME=").unwrap_or_default();
     let name = name.split(' ').next().unwrap_or_default();
-    format!("{name} {}", field("VERSION_ID="))
+    // Before it is released, a release has no number.
+    let version = field("VERSION_ID=").or_else(|| field("VERSION_CODENAME="));
+    format!("{name} {}", version.unwrap_or_else(|| "?".to_owned()))
 }
 
 /// The version of a host without what corrections change: what the distribution adds, the patch level, and the third number
@@ -652,9 +654,12 @@ fn version(host: &str) -> String {
         "su" => "util-linux",
         "dovecot" => "dovecot-core",
         "cups" => "cups-daemon",
-        "doas" => "opendoas",
+        "proftpd" => "proftpd-core",
+        "xrdp-sesman" => "xrdp",
         "cockpit" => "cockpit-ws",
+        "doas" => "opendoas",
         "gvfs" => "gvfs-backends",
+        "pam_duo" => "libpam-duo",
         other => other,
     };
     let output = Command::new("dpkg-query")
@@ -696,7 +701,12 @@ fn private() -> Result<(), &'static str> {
     }
 }
 
-fn read_sample(name: &str) -> String {
+/// The sample of this name, of pam.d/debian.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn read_sample(name: &str) -> String {
     let path = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../../pam.d/debian")).join(name);
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
