@@ -1,6 +1,6 @@
 #!/bin/sh
 # All artefacts of a release, built twice, in this folder and in another, and compared: packages, debug information, source, bills
-# of materials, checksums. Or the comparison alone.
+# of materials, provenance, checksums. Or the comparison alone.
 #
 #   packaging/release.sh OUT        as "make release" calls it
 #   packaging/release.sh --compare  as "make test-reproducible" does
@@ -59,5 +59,7 @@ done
 xz -9 --stdout "$work/source.tar" > "$1/$name.tar.xz"
 packaging/sbom.sh module > "$1/$name.cdx.json"
 packaging/sbom.sh tool > "$1/$name-tool.cdx.json"
+packaging/provenance.sh "$1" > "$work/$name.intoto.json"
+mv "$work/$name.intoto.json" "$1"
 (cd "$1" && sha256sum -- * > "$work/SHA256SUMS" && mv "$work/SHA256SUMS" .)
 ls "$1"

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 
 const DOCUMENT: &str = include_str!("../docs/dependencies.md");
@@ -78,6 +79,54 @@ fn each_crate_of_the_module_is_explained_and_there_once() {
         .map(|(name, _)| name)
         .collect();
     assert_eq!(said, ours);
+}
+
+#[test]
+fn the_provenance_has_the_checksums_of_the_files_and_of_what_they_were_built_from() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["one.deb", "two.rpm"] {
+        std::fs::write(folder.path().join(name), name).unwrap();
+    }
+    let sum = |path: &Path| {
+        let said = output(Command::new("sha256sum").arg(path));
+        said.split_once(' ').unwrap().0.to_owned()
+    };
+    let statement = || {
+        let mut command = Command::new("packaging/provenance.sh");
+        command
+            .env("COMMIT", "0123abc")
+            .env("SOURCE_DATE_EPOCH", "7");
+        output(command.arg(folder.path()))
+    };
+    let text = statement();
+    assert_eq!(text, statement());
+    assert!(!text.contains(env!("CARGO_MANIFEST_DIR")), "{text}");
+    let value: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(value["_type"], "https://in-toto.io/Statement/v1");
+    assert_eq!(value["predicateType"], "https://slsa.dev/provenance/v1");
+    let subjects = value["subject"].as_array().unwrap();
+    assert_eq!(subjects.len(), 2);
+    for subject in subjects {
+        let path = folder.path().join(subject["name"].as_str().unwrap());
+        assert_eq!(subject["digest"]["sha256"], sum(&path));
+    }
+    let built = &value["predicate"]["buildDefinition"];
+    assert_eq!(built["externalParameters"]["commit"], "0123abc");
+    assert_eq!(built["internalParameters"]["SOURCE_DATE_EPOCH"], "7");
+    let compiler = &built["internalParameters"]["rustc"];
+    for key in ["release", "commit-hash", "host"] {
+        assert!(
+            compiler[key].as_str().is_some_and(|it| !it.is_empty()),
+            "{key}"
+        );
+    }
+    let dependencies = built["resolvedDependencies"].as_array().unwrap();
+    assert_eq!(dependencies[0]["digest"]["gitCommit"], "0123abc");
+    for dependency in &dependencies[1..] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(dependency["name"].as_str().unwrap());
+        assert_eq!(dependency["digest"]["sha256"], sum(&path));
+    }
+    assert_eq!(dependencies.len(), 3);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::thread;
 use crate::system::*;
 use pam_host::Pty;
 
-const RELEASES: [&str; 2] = ["bookworm", "trixie"];
+pub(crate) const RELEASES: [&str; 2] = ["bookworm", "trixie"];
 
 // A person with the README and the package
 

@@ -7,6 +7,7 @@ mod authselect;
 mod boot;
 mod debian;
 mod programs;
+mod repository;
 mod rpm;
 mod selinux;
 mod system;

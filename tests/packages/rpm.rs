@@ -63,11 +63,11 @@ fn the_rpm_is_installed_used_upgraded_and_erased_without_a_trace() {
     assert!(system.logged("accepted user=alice").contains("factor=totp"));
 
     let folder = tempfile::tempdir().unwrap();
-    let later = later_package("rpm", "0.1.1", folder.path());
+    let later = later_package("rpm", LATER, folder.path());
     let (success, said) = system.rpm(&["-U", "--nodeps", later.to_str().unwrap()]);
     assert!(success, "{said}");
     let (_, said) = system.rpm(&["-q", "pam_onelogin"]);
-    assert_eq!(said.trim(), "pam_onelogin-0.1.1-1.x86_64");
+    assert_eq!(said.trim(), format!("pam_onelogin-{LATER}-1.x86_64"));
     assert_eq!(system.read(config), edited);
     let (success, screen) = system.login("probe", "alice", &["234567"]);
     assert!(success, "{screen}");
@@ -127,7 +127,7 @@ fn the_rpm_is_erased_with_the_links_of_its_units_and_with_the_records_of_the_too
         ]
     );
     let folder = tempfile::tempdir().unwrap();
-    let later = later_package("rpm", "0.1.1", folder.path());
+    let later = later_package("rpm", LATER, folder.path());
     install(&["-U", "--nodeps", later.to_str().unwrap()]);
     assert_eq!(links().len(), 2, "an upgrade took a link away");
 
@@ -201,29 +201,7 @@ fn dnf_resolves_installs_upgrades_and_removes() {
     ] {
         assert!(said.contains(missing), "{missing}: {said}");
     }
-    let requires = run(Command::new("rpm")
-        .args(["-qp", "--requires"])
-        .arg(package("rpm")));
-    let provides: Vec<String> = requires
-        .lines()
-        .filter(|need| !need.starts_with("rpmlib("))
-        .map(|need| format!("  - \"{}\"", need.trim()))
-        .collect();
-    let description = folder.path().join("system.yaml");
-    fs::write(
-        &description,
-        format!(
-            "name: system\narch: amd64\nversion: 9.0\nmaintainer: nobody <nobody@lists.invalid>\n\
-             description: what a system has\nprovides:\n{}\n",
-            provides.join("\n")
-        ),
-    )
-    .unwrap();
-    run(Command::new(wanted("NFPM"))
-        .args(["package", "--packager", "rpm", "--config"])
-        .arg(&description)
-        .arg("--target")
-        .arg(repository.join("system.rpm")));
+    what_a_system_provides(&repository);
     let (success, said) = dnf(&["install", "pam_onelogin"]);
     assert!(success, "{said}");
     let module = root.join(RPM_MODULE.trim_start_matches('/'));
@@ -232,9 +210,9 @@ fn dnf_resolves_installs_upgrades_and_removes() {
     let edited = format!("{}# mine\n", fs::read_to_string(&config).unwrap());
     fs::write(&config, &edited).unwrap();
 
-    later_package("rpm", "0.1.1", &repository);
+    later_package("rpm", LATER, &repository);
     let (success, said) = dnf(&["upgrade", "pam_onelogin"]);
-    assert!(success && said.contains("0.1.1-1"), "{said}");
+    assert!(success && said.contains(&format!("{LATER}-1")), "{said}");
     assert_eq!(fs::read_to_string(&config).unwrap(), edited);
     let (success, said) = dnf(&["remove", "pam_onelogin"]);
     assert!(success, "{said}");

@@ -430,7 +430,7 @@ pub(crate) fn gateway_package(ending: &str) -> PathBuf {
     found.remove(0)
 }
 
-fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
+pub(crate) fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
     let version = env!("CARGO_PKG_VERSION");
     let mut found: Vec<PathBuf> = fs::read_dir(folder)
         .unwrap()
@@ -451,7 +451,37 @@ fn one_of(folder: &Path, ending: &str, debug: bool) -> PathBuf {
     found.remove(0)
 }
 
-/// A package of a later version.
+/// Makes a package there that provides what our .rpm asks of glibc, Linux-PAM and a shell.
+pub(crate) fn what_a_system_provides(folder: &Path) {
+    let requires = run(Command::new("rpm")
+        .args(["-qp", "--requires"])
+        .arg(package("rpm")));
+    let provides: Vec<String> = requires
+        .lines()
+        .filter(|need| !need.starts_with("rpmlib("))
+        .map(|need| format!("  - \"{}\"", need.trim()))
+        .collect();
+    let description = folder.join("system.yaml");
+    fs::write(
+        &description,
+        format!(
+            "name: system\narch: amd64\nversion: 9.0\nmaintainer: nobody <nobody@lists.invalid>\n\
+             description: what a system has\nprovides:\n{}\n",
+            provides.join("\n")
+        ),
+    )
+    .unwrap();
+    run(Command::new(wanted("NFPM"))
+        .args(["package", "--packager", "rpm", "--config"])
+        .arg(&description)
+        .arg("--target")
+        .arg(folder.join("system.rpm")));
+}
+
+/// A version after this one.
+pub(crate) const LATER: &str = concat!(env!("CARGO_PKG_VERSION"), ".1");
+
+/// A package of another version.
 pub(crate) fn later_package(ending: &str, version: &str, folder: &Path) -> PathBuf {
     run(Command::new("packaging/build.sh")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
