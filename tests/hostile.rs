@@ -679,7 +679,7 @@ fn r15_in_every_sample_stack_a_denial_is_a_denial_whatever_its_code() {
                 assert!(sample.contains("auth       include      su"), "{name}");
             }
         }
-        let expected = if layout == "debian" { 12 } else { 7 };
+        let expected = if layout == "debian" { 17 } else { 7 };
         assert_eq!(samples.len(), expected, "{layout}");
     }
 }
