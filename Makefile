@@ -6,7 +6,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-gateway build install uninstall clean
-.PHONY: test test-quick test-full test-endurance test-clients test-more test-services test-forky test-root test-packages test-sanitize test-reproducible fuzz mutants proof
+.PHONY: test test-quick test-full test-endurance test-clients test-more test-services test-forky test-ansible test-root test-packages test-sanitize test-reproducible fuzz mutants proof
 .PHONY: check check-workflows build-msrv docs site pictures bench bench-gateway fleet hosts-table forky-table services-table
 .PHONY: packages deb rpm programs packages-arm repository verify release
 .PHONY: needs needs-haproxy needs-tests needs-root needs-hosts needs-sanitize needs-deny needs-fuzz needs-mutants needs-packages needs-repository needs-package-tests needs-bench needs-site needs-pictures needs-recordings
@@ -36,6 +36,7 @@ help:
 	@echo '  make test-packages      a part of "make test-root": the packages in clean systems'
 	@echo '  make test-more          the tests of the gateway with the HAProxy of Debian 13, and those that take a minute; needs root'
 	@echo '  make test-services      the FTP, IMAP, proxy, print, VPN, desktop and doas programs of Debian 13, for docs/services.md; needs root (six minutes)'
+	@echo '  make test-ansible       the Ansible role on Debian 12, 13 and forky, and what ansible-lint says; needs root (six minutes)'
 	@echo '  make test-forky         the real sshd, sudo and so on of the Debian that comes next, for docs/hosts.md; needs root (ten minutes)'
 	@echo '  make test-sanitize      the module under ASan and valgrind (five minutes)'
 	@echo '  make test-reproducible  build the packages twice, in two folders, and compare them (three minutes)'
@@ -244,6 +245,15 @@ test-services: build needs-hosts $(ROOTS)/services-trixie.tar $(ROOTS)/proftpd-t
 	tests/in-root.sh $(ROOTS)/proftpd-trixie.tar "$$program" --include-ignored --test-threads=1 proftpd_
 	@tests/hosts-table.sh check services
 
+# The role of packaging/ansible. Not a part of make test, for its six minutes.
+test-ansible: needs packages needs-root needs-hosts $(foreach name,bookworm trixie forky,$(ROOTS)/ansible-$(name).tar)
+	$(CARGO) build --quiet --locked -p onelogin-simulator
+	@tests/clients/environment.sh ansible
+	cd packaging/ansible && PATH="$(CURDIR)/target/clients/ansible/bin:$$PATH" ansible-lint --offline -q pam_onelogin
+	@for name in bookworm trixie forky; do \
+	  tests/ansible/run.sh $(ROOTS)/ansible-$$name.tar $(PACKAGES)/libpam-onelogin_$(VERSION)_$$(dpkg --print-architecture).deb || exit 1; \
+	done
+
 # What the last test-root has tried, into docs/hosts.md.
 hosts-table:
 	@tests/hosts-table.sh write hosts
@@ -424,8 +434,8 @@ endef
 $(ROOTS)/hosts-%.tar: tests/in-root.packages
 	$(call make-root,sshd and sudo)
 
-# The same for the release that comes next. Its index may have expired, which counts for this root alone.
-$(ROOTS)/hosts-forky.tar: MMDEBSTRAP_FLAGS := --aptopt='Acquire::Check-Valid-Until "false"'
+# The same for the release that comes next. Its index may have expired, which counts for its roots alone.
+$(ROOTS)/hosts-forky.tar $(ROOTS)/ansible-forky.tar: MMDEBSTRAP_FLAGS := --aptopt='Acquire::Check-Valid-Until "false"'
 
 # The same with the programs of docs/services.md.
 $(ROOTS)/services-%.tar: tests/services.packages
@@ -433,6 +443,10 @@ $(ROOTS)/services-%.tar: tests/services.packages
 
 $(ROOTS)/proftpd-%.tar: tests/proftpd.packages
 	$(call make-root,ProFTPD)
+
+# One with what Ansible needs.
+$(ROOTS)/ansible-%.tar: tests/ansible.packages
+	$(call make-root,sshd and Python)
 
 # One that starts and ends as a machine does.
 $(ROOTS)/boot-%.tar: tests/packages/boot.packages

@@ -216,6 +216,57 @@ fn each_file_of_the_list_is_there_and_each_sample_and_page_is_listed() {
     }
 }
 
+// The role for Ansible
+
+#[test]
+fn the_role_has_a_default_for_each_argument_and_calls_the_tool_as_it_is() {
+    let folder = root().join("packaging/ansible/pam_onelogin");
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
+    let keys = |text: &str, indent: &str| {
+        let keys = text.lines().filter_map(|line| {
+            let line = line.strip_prefix(indent)?;
+            let (key, _) = line.split_once(':')?;
+            key.starts_with("pam_onelogin_").then(|| key.to_owned())
+        });
+        keys.collect::<BTreeSet<_>>()
+    };
+    let defaults = keys(&read("defaults/main.yml"), "");
+    assert!(defaults.len() > 5, "{defaults:?}");
+    assert_eq!(defaults, keys(&read("meta/argument_specs.yml"), "      "));
+
+    let page = fs::read_to_string(root().join("docs/ansible.md")).unwrap();
+    let tool = pam_onelogin_tool::command();
+    let mut calls = 0;
+    let mut texts = vec![page];
+    for entry in fs::read_dir(folder.join("tasks")).unwrap() {
+        texts.push(fs::read_to_string(entry.unwrap().path()).unwrap());
+    }
+    for text in &texts {
+        for line in text.lines().filter(|line| !line.trim().starts_with('#')) {
+            let line = line
+                .replace("[pam-onelogin, ", "pam-onelogin ")
+                .replace(',', "");
+            let Some((_, words)) = line.split_once("pam-onelogin ") else {
+                continue;
+            };
+            let words: Vec<&str> = words.split([' ', '"', '`']).collect();
+            let verb = tool
+                .find_subcommand(words[0])
+                .unwrap_or_else(|| panic!("{line}"));
+            let known: BTreeSet<_> = verb
+                .get_arguments()
+                .chain(tool.get_arguments())
+                .filter_map(|argument| argument.get_long())
+                .collect();
+            for flag in words.iter().filter_map(|word| word.strip_prefix("--")) {
+                assert!(known.contains(flag), "--{flag}: {line}");
+            }
+            calls += 1;
+        }
+    }
+    assert!(calls > 6, "{calls}");
+}
+
 // The units of a gateway
 
 /// Exposure as systemd counts it, in tenths. Where there is no systemd-analyze, the tests of the packages look again.
