@@ -1,6 +1,6 @@
 #!/bin/sh
-# The role of packaging/ansible on a real system, by a real ssh: installs, configures, switches on, finds drift, refuses what would lock
-# out, switches off to the byte, removes. The system is a root in a tar file, in mount and process namespaces of its own; it shares
+# The role of packaging/ansible on a real system, by a real ssh: installs, configures, switches on, finds drift, refuses a fault, rolls
+# back without a new connection, switches off to the byte, removes. The system is a root in a tar file, in mount and process namespaces of its own; it shares
 # the network with the simulator.
 #
 #   tests/ansible/run.sh ROOT.tar PACKAGE.deb    as "make test-ansible" calls it
@@ -78,8 +78,8 @@ END
 play() {
     status=0
     env ANSIBLE_ROLES_PATH="$here/packaging/ansible" ANSIBLE_HOST_KEY_CHECKING=False ANSIBLE_NOCOLOR=1 HOME="$work" \
-        ANSIBLE_LOCAL_TEMP="$work/ansible" ANSIBLE_SSH_ARGS='-o ControlMaster=auto -o ControlPersist=60s -o BatchMode=yes' \
-        "$here/target/clients/ansible/bin/ansible-playbook" --inventory "$work/inventory" --private-key "$work/key" \
+        ANSIBLE_LOCAL_TEMP="$work/ansible" ANSIBLE_SSH_CONTROL_PATH_DIR="${control:-$work/shared}" ANSIBLE_SSH_ARGS='-o ControlMaster=auto -o ControlPersist=60s -o BatchMode=yes' \
+        "$here/target/clients/ansible/bin/ansible-playbook" --inventory "${inventory:-$work/inventory}" --private-key "$work/key" \
         "$@" "$here/tests/ansible/site.yml" > "$work/play" 2>&1 || status=$?
     changed=$(sed -n 's/^host .*changed=\([0-9]*\) .*/\1/p' "$work/play")
     if grep -qF "$secret" "$work/play"; then fail 'the secret is in what Ansible says'; fi
@@ -122,12 +122,21 @@ state | cmp - "$work/enabled"
 echo 'drift: --check names it, a play puts it right'
 
 # A fault in the configuration.
-sed 's/client_id/client_ids/' "$work/right.yml" > "$work/wrong.yml"
-cp -a "$root/etc/pam_onelogin/config.toml" "$work/config"
+sed 's/client_id /client_ids /; s/^pam_onelogin_client_secret: ./&0/' "$work/right.yml" > "$work/wrong.yml"
+cp -a "$root/etc/pam_onelogin" "$work/config"
 play --extra-vars "@$work/wrong.yml"
 [ "$status" != 0 ] && grep -q 'is not a key' "$work/play" || { cat "$work/play"; fail 'a fault in the configuration passed'; }
-cmp "$work/config" "$root/etc/pam_onelogin/config.toml"
-echo 'a fault in the configuration: the play ends, the file stays'
+diff -r "$work/config" "$root/etc/pam_onelogin"
+echo 'a fault in the configuration: the play ends, the files stay'
+
+# A tool that fails is no host without a fault.
+cp -a "$root/usr/sbin/pam-onelogin" "$work/tool"
+printf '#!/bin/sh\n[ "$1 $2" != "check --json" ] && exec /usr/sbin/pam-onelogin.real "$@"\n' > "$root/usr/sbin/pam-onelogin"
+cp -a "$work/tool" "$root/usr/sbin/pam-onelogin.real"
+play --extra-vars "@$work/right.yml"
+[ "$status" != 0 ] && grep -q 'Check the host' "$work/play" || { cat "$work/play"; fail 'a check that says nothing passed'; }
+mv "$root/usr/sbin/pam-onelogin.real" "$root/usr/sbin/pam-onelogin"
+echo 'a tool that fails: the play ends'
 
 # Switched off, and removed.
 sed 's/^pam_onelogin_enabled.*/pam_onelogin_disabled: [sudo, su]/' "$work/right.yml" > "$work/off.yml"
@@ -138,6 +147,37 @@ works --extra-vars "@$work/off.yml"
 state | cmp - "$work/before"
 works --extra-vars "@$work/off.yml"
 [ "$changed" = 0 ] || { cat "$work/play"; fail 'switching off again changed something'; }
+
+# The new connection fails: the play ends, and the host rolls the change back.
+cat > "$work/once.py" <<'END'
+import os, select, socket, sys
+os.mkdir(sys.argv[1])
+server = socket.create_connection(("127.0.0.1", int(sys.argv[2])))
+while True:
+    for ready in select.select([0, server], [], [])[0]:
+        data = os.read(0, 65536) if ready == 0 else server.recv(65536)
+        if not data:
+            sys.exit()
+        server.sendall(data) if ready == 0 else os.write(1, data)
+END
+sed "s/^host.*/& ansible_ssh_common_args='-o ProxyCommand=\"python3 once.py used %p\"'/; s|once.py used|$work/once.py $work/used|" \
+    "$work/inventory" > "$work/inventory-once"
+sed 's/seconds: 60/seconds: 20/' "$work/right.yml" > "$work/short.yml"
+inventory=$work/inventory-once
+control=$work/control
+mkdir "$control"
+play --extra-vars "@$work/short.yml"
+inventory= control=
+[ "$status" != 0 ] && grep -q UNREACHABLE "$work/play" || { cat "$work/play"; fail 'the play went on without a new connection'; }
+[ -e "$root/var/lib/pam_onelogin/trial/sudo.json" ] || fail 'nothing was on trial'
+left=60
+while [ -e "$root/var/lib/pam_onelogin/trial/sudo.json" ]; do
+    left=$((left - 1))
+    [ "$left" -gt 0 ] || fail 'the change was not rolled back'
+    sleep 1
+done
+state | cmp - "$work/before"
+echo 'without a new connection: the play ends, the host rolls the change back'
 
 works --extra-vars "@$work/right.yml"
 works --extra-vars 'pam_onelogin_state=absent'
