@@ -384,7 +384,7 @@ verify: needs needs-packages
 ifeq ($(shell id -u),0)
 	@$(MAKE) --silent needs-hosts
 	@test -e $(ROOTS)/verify-$(OTHER)/etc/os-release || { \
-	  echo 'Making a $(OTHER) with what "make packages" needs (a minute, once).'; \
+	  mkdir -p $(ROOTS); echo 'Making a $(OTHER) with what "make packages" needs (a minute, once).'; \
 	  mmdebstrap --quiet --variant=apt --include="$$(cat packaging/verify.packages)" $(OTHER) $(ROOTS)/verify-$(OTHER); }
 	@LINKER='$(LINKER)' packaging/verify.sh '$(RELEASE)' $(ROOTS)/verify-$(OTHER)
 else
