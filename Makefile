@@ -362,7 +362,7 @@ repository: needs-repository
 # somebody in, under qemu. Not a part of make test, for its five minutes.
 ARM64 := $(ROOTS)/arm64
 packages-arm: needs needs-packages needs-hosts
-	@test -e $(ARM64)/etc/debian_version || { \
+	@test -e $(ARM64)/etc/debian_version || { mkdir -p $(ROOTS); \
 	  echo 'Making a trixie with a Rust compiler (two minutes, once).'; \
 	  mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 --include="$$(cat packaging/arm64.packages)" trixie $(ARM64); }
 	$(CARGO) build --quiet --locked -p onelogin-simulator

@@ -62,6 +62,8 @@ rpms=$(find "$packages" -maxdepth 1 -name '*.rpm' | LC_ALL=C sort)
 published=$out/.state/published
 mkdir -p "$out/.state" "$out/apt" "$out/rpm"
 touch "$published"
+new_debs=
+new_rpms=
 for file in $debs $rpms; do
     case $file in
     *.deb) name=$(dpkg-deb --showformat '${Package} ${Architecture} ${Version}' --show "$file") ;;
@@ -70,6 +72,8 @@ for file in $debs $rpms; do
     sum=$(sha256sum < "$file")
     sum=${sum%% *}
     version=${name##* }
+    # It was published before, as it is.
+    ! grep -qxF "$name $sum" "$published" || continue
     while read -r old_name old_arch old_version old_sum; do
         [ "$old_name $old_arch" = "${name% *}" ] || continue
         if [ "$old_version" = "$version" ] && [ "$old_sum" != "$sum" ]; then
@@ -80,6 +84,10 @@ for file in $debs $rpms; do
         fi
     done < "$published"
     echo "$name $sum" >> "$work/new"
+    case $file in
+    *.deb) new_debs="$new_debs $file" ;;
+    *) new_rpms="$new_rpms $file" ;;
+    esac
 done
 
 # --- apt ----------------------------------------------------------------------------------------------------------
@@ -95,31 +103,41 @@ Components: main
 Description: pam_onelogin, a PAM module for OneLogin
 SignWith:$(printf ' %s' $fingerprints)
 END
-if [ -n "$debs" ]; then
+if [ -n "$new_debs" ]; then
     # shellcheck disable=SC2086 # words
-    reprepro --silent --basedir "$out/.state" --outdir "$out/apt" includedeb stable $debs
+    reprepro --silent --basedir "$out/.state" --outdir "$out/apt" includedeb stable $new_debs
 fi
 reprepro --silent --basedir "$out/.state" --outdir "$out/apt" export stable
 
 # --- dnf ----------------------------------------------------------------------------------------------------------
 
-for file in $rpms; do
-    published_as=$out/rpm/${file##*/}
-    [ ! -e "$published_as" ] || continue
+# A package that another key has signed is signed again: hosts that know the first key alone can install it.
+sign() {
+    rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_name $first" --addsign "$1" > "$work/said" 2>&1 ||
+        fail "$1 cannot be signed: $(cat "$work/said")"
+}
+if [ "$(cat "$out/.state/rpm-key" 2>/dev/null)" != "$first" ]; then
+    for file in "$out"/rpm/*.rpm; do
+        [ ! -e "$file" ] || sign "$file"
+    done
+fi
+for file in $new_rpms; do
     cp "$file" "$work/signed.rpm"
-    rpmsign --define "__gpg $(command -v gpg)" --define "_gpg_name $first" --addsign "$work/signed.rpm" > "$work/said" 2>&1 ||
-        fail "$file cannot be signed: $(cat "$work/said")"
-    mv "$work/signed.rpm" "$published_as"
+    sign "$work/signed.rpm"
+    mv "$work/signed.rpm" "$out/rpm/${file##*/}"
 done
+echo "$first" > "$out/.state/rpm-key"
 createrepo_c --quiet --update "$out/rpm"
-rm -f "$out/rpm/repodata/repomd.xml.asc"
 # shellcheck disable=SC2046 # words
-gpg --batch --quiet --armor --detach-sign $(printf ' --local-user %s' $fingerprints) "$out/rpm/repodata/repomd.xml"
+gpg --batch --quiet --yes --armor --detach-sign $(printf ' --local-user %s' $fingerprints) --output "$work/repomd.xml.asc" \
+    "$out/rpm/repodata/repomd.xml"
+mv "$work/repomd.xml.asc" "$out/rpm/repodata/repomd.xml.asc"
 
 # --- the keys that clients get, and what the next run needs -------------------------------------------------------
 
 # shellcheck disable=SC2086
 gpg --batch --quiet --armor --export $fingerprints > "$out/pam-onelogin.asc"
+touch "$work/new"
 cat "$published" "$work/new" | LC_ALL=C sort -u > "$work/published"
 cat "$work/published" > "$published"
 echo "$out:"

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds the packages of a release once more, from its source, in another folder, and compares the bytes: on this system, or in
-# another release of Debian, with the same compiler. Read first what the signature of SHA256SUMS says: see RELEASING.md.
+# another release of Debian, with the same compiler. There the .rpm files are not compared: checkpolicy and rpm of that release make
+# parts of them. Read first what the signature of SHA256SUMS says: see RELEASING.md.
 #
 #   packaging/verify.sh FOLDER         on this system
 #   packaging/verify.sh FOLDER ROOT    in the system in the folder ROOT, as root; packaging/verify.packages lists what it needs
@@ -58,9 +59,17 @@ else
 fi
 
 seen=0
-for file in "$source"/target/packages/*.deb "$source"/target/packages/*.rpm; do
-    cmp "$file" "$release/${file##*/}"
-    seen=$((seen + 1))
+for file in "$release"/*.deb "$release"/*.rpm; do
+    case $file in
+    *.rpm) [ -z "$root" ] || continue ;;
+    esac
+    case $file in
+    *arm64* | *aarch64*) echo "Not built again, as it is for arm64: ${file##*/}" ;;
+    *)
+        cmp "$source/target/packages/${file##*/}" "$file"
+        seen=$((seen + 1))
+        ;;
+    esac
 done
-[ "$seen" -gt 5 ] || fail "only $seen packages were built"
+[ "$seen" -gt 2 ] || fail "only $seen packages were built"
 echo "The same bytes: $seen packages, built again${root:+ in $(. "$root/etc/os-release" && echo "$PRETTY_NAME")}."

@@ -17,7 +17,7 @@ struct Keys {
 impl Keys {
     fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["old", "new"] {
+        for name in ["old", "new", "stranger"] {
             let home = folder.path().join(format!("{name}.home"));
             fs::create_dir(&home).unwrap();
             set_mode(&home, 0o700);
@@ -136,6 +136,7 @@ fn apt_upgrades_from_0_1_0_and_does_not_go_back() {
     let keys = Keys::make();
     let folder = tempfile::tempdir().unwrap();
     let old = later_package("deb", "0.1.0", folder.path());
+    let older = later_package("deb", "0.0.9", folder.path());
     let other = tempfile::tempdir().unwrap();
     run(Command::new("packaging/build.sh")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
@@ -172,21 +173,23 @@ fn apt_upgrades_from_0_1_0_and_does_not_go_back() {
         assert!(success, "{screen}");
 
         // What the script does not publish.
-        let (success, said) = keys.publish(&old, repository, &["old"]);
+        let (success, said) = keys.publish(&older, repository, &["old"]);
         let text = "a repository does not go back";
         assert!(!success && said.contains(text), "{said}");
         let (success, said) = keys.publish(&other, repository, &["old"]);
         let text = "is published with other bytes";
         assert!(!success && said.contains(text), "{said}");
 
-        // The repository of before: apt takes no older version.
+        // The repository of before: apt takes no older list.
+        let list = || system.sh("grep ^Date: /var/lib/apt/lists/*InRelease");
+        let newer = list();
         fs::remove_dir_all(repository).unwrap();
         run(Command::new("cp")
             .arg("-a")
             .arg(kept.path().join("repository"))
             .arg(repository));
         system.shell(&apt("update"));
-        system.sh(&apt("upgrade"));
+        assert_eq!(list(), newer);
         client.has(env!("CARGO_PKG_VERSION"));
     }
 }
@@ -202,7 +205,7 @@ fn apt_follows_a_new_key_and_takes_nothing_that_was_changed() {
         let (system, repository) = (&client.system, &client.repository);
 
         // While the key is replaced, both sign: a client that knows only the old one goes on.
-        keys.published(&later, repository, &["new", "old"]);
+        keys.published(&later, repository, &["old", "new"]);
         system.sh(&apt("update"));
         // The package is not the one that was signed.
         let pool = system.sh("find /srv/repository/apt/pool -name 'libpam-onelogin_*.deb'");
@@ -234,6 +237,7 @@ fn apt_follows_a_new_key_and_takes_nothing_that_was_changed() {
 
 #[test]
 #[ignore = "needs root and clean systems: run by make test-packages"]
+#[allow(clippy::too_many_lines)] // One host lives through it.
 fn dnf_installs_and_upgrades_from_the_repository_and_takes_nothing_unsigned() {
     let keys = Keys::make();
     let folder = tempfile::tempdir().unwrap();
@@ -255,6 +259,16 @@ fn dnf_installs_and_upgrades_from_the_repository_and_takes_nothing_unsigned() {
     let here = format!("file://{}", repository.display());
     let file = file.replace("https://packages.invalid/pam_onelogin", &here);
     assert!(file.contains(&format!("{here}/rpm")), "{file}");
+    let trusted = at("trusted.asc");
+    let file = file.replace(
+        "/etc/pki/rpm-gpg/pam-onelogin.asc",
+        trusted.to_str().unwrap(),
+    );
+    assert!(file.contains(trusted.to_str().unwrap()), "{file}");
+    let new_keys = || {
+        fs::copy(repository.join("pam-onelogin.asc"), &trusted).unwrap();
+    };
+    new_keys();
     fs::create_dir(at("repos")).unwrap();
     fs::write(at("repos/pam_onelogin.repo"), file).unwrap();
     let dnf = |arguments: &[&str]| {
@@ -295,19 +309,35 @@ fn dnf_installs_and_upgrades_from_the_repository_and_takes_nothing_unsigned() {
     assert!(success, "{said}");
     has(env!("CARGO_PKG_VERSION"));
     assert_eq!(fs::read_to_string(&config).unwrap(), edited);
-    let (success, said) = keys.publish(&old, &repository, &["old"]);
+    // The same once more is no fault; a lower version, new there, is.
+    keys.published(&package("rpm"), &repository, &["old"]);
+    let older = later_package("rpm", "0.0.9", &at("packages"));
+    let (success, said) = keys.publish(&older, &repository, &["old"]);
     assert!(
         !success && said.contains("a repository does not go back"),
         "{said}"
     );
 
-    // Both keys, then the new one.
-    keys.published(&later, &repository, &["new", "old"]);
+    // What a stranger signs in its place, with the stranger's key beside it.
+    let right = at("right");
+    fs::rename(&repository, &right).unwrap();
+    keys.published(&later, &repository, &["stranger"]);
+    let (success, said) = dnf(&["upgrade", "pam_onelogin"]);
+    assert!(!success, "{said}");
+    has(env!("CARGO_PKG_VERSION"));
+    fs::remove_dir_all(&repository).unwrap();
+    fs::rename(&right, &repository).unwrap();
+
+    // Both keys, for a host that knows the old one; then the new one, which also signs what was published before.
+    keys.published(&later, &repository, &["old", "new"]);
     let (success, said) = dnf(&["upgrade", "pam_onelogin"]);
     assert!(success, "{said}");
     has(LATER);
     keys.published(&later, &repository, &["new"]);
     let (success, said) = dnf(&["makecache"]);
+    assert!(!success, "{said}");
+    new_keys();
+    let (success, said) = dnf(&["reinstall", "pam_onelogin"]);
     assert!(success, "{said}");
 
     // A changed index, and one without a signature.

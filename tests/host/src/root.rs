@@ -186,7 +186,8 @@ impl Stage {
     /// # Panics
     /// When the note cannot be written.
     pub fn tried(&self, host: &str, what: &str) {
-        let Some(folder) = env::var_os("PAM_ONELOGIN_TRIED") else {
+        let folder = env::var_os("PAM_ONELOGIN_TRIED").filter(|folder| !folder.is_empty());
+        let Some(folder) = folder else {
             return;
         };
         let path = Path::new(&folder).join(release());
